@@ -1,0 +1,36 @@
+"""One Pandera model a table, by floor; `TABLES` lists them in the order data flows.
+
+Here: grain, columns, units, descriptions, invariants: the single source for checks, the UI's column tables, the lake and the dictionary.
+Not here: how a table is computed.
+"""
+
+from expansion_platform.domain.schemas import analytics, billing, metrics, mrr, stripe
+from expansion_platform.domain.schemas.base import Table, table_name
+
+TABLES: dict[str, type[Table]] = {
+    table_name(model): model
+    for model in (
+        stripe.Customers,
+        stripe.Products,
+        stripe.Prices,
+        stripe.Coupons,
+        stripe.Subscriptions,
+        stripe.SubscriptionItems,
+        stripe.Invoices,
+        stripe.InvoiceLines,
+        stripe.InvoiceItems,
+        stripe.CreditNotes,
+        stripe.Events,
+        analytics.FeatureUsage,
+        billing.ItemStates,
+        billing.FxRates,
+        mrr.CustomerMonths,
+        mrr.Movements,
+        mrr.Causes,
+        metrics.Expansion,
+        metrics.ExpansionByType,
+        metrics.ExpansionBySegment,
+        metrics.Retention,
+        metrics.Rollforward,
+    )
+}

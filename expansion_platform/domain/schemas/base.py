@@ -1,0 +1,86 @@
+"""What every table model shares: its column types, its identity, and its Arrow form.
+
+Here: the `Table` base class and the few functions that derive other forms (Arrow schema, key, partitioning) from a model.
+Not here: any one table (its floor's module) and any reading or writing (`storage/lake.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+
+Instant = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
+"""A point in time, UTC, microseconds."""
+
+MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
+DECIMAL_PATTERN = r"^-?\d+(\.\d+)?$"
+CURRENCY_PATTERN = r"^[a-z]{3}$"
+
+_ARROW_TYPES: dict[str, pyarrow.DataType] = {
+    "str": pyarrow.string(),
+    "string": pyarrow.string(),
+    "string[pyarrow]": pyarrow.string(),
+    "int64": pyarrow.int64(),
+    "Int64": pyarrow.int64(),
+    "bool": pyarrow.bool_(),
+    "boolean": pyarrow.bool_(),
+    "datetime64[us, UTC]": pyarrow.timestamp("us", tz="UTC"),
+}
+
+
+class Table(pa.DataFrameModel):
+    """One lake table. `Config.name` is `floor/table`; `Config.metadata` holds `key` (grain) and `partitioned_by` (`month` or None).
+
+    The class docstring begins with the grain and says what a row means; it becomes the asset's description.
+    """
+
+    class Config:
+        """Unknown columns are an error; types are coerced, so a frame from any reader validates the same."""
+
+        strict = True
+        coerce = True
+        ordered = False
+        name: str | None = None
+        metadata: dict[str, Any] | None = None  # type: ignore[assignment]
+
+
+def table_name(model: type[Table]) -> str:
+    """`floor/table`."""
+    return str(model.Config.name)
+
+
+def key(model: type[Table]) -> list[str]:
+    """Columns that identify a row; also the order in which rows are stored."""
+    return list(_metadata(model)["key"])
+
+
+def partitioned_by(model: type[Table]) -> str | None:
+    """`month`, or None for a table that is replaced or merged whole."""
+    value = _metadata(model).get("partitioned_by")
+    return None if value is None else str(value)
+
+
+def arrow_schema(model: type[Table]) -> pyarrow.Schema:
+    """The Arrow schema the lake stores, with each column's description in its field metadata."""
+    fields = []
+    for name, column in model.to_schema().columns.items():
+        kind = str(column.dtype)
+        if kind not in _ARROW_TYPES:
+            raise TypeError(f"{table_name(model)}.{name}: no Arrow type for {kind!r}")
+        fields.append(pyarrow.field(name, _ARROW_TYPES[kind], nullable=bool(column.nullable)))
+    return pyarrow.schema(fields)
+
+
+def empty(model: type[Table]) -> pd.DataFrame:
+    """A frame with the model's columns and types and no rows."""
+    return arrow_schema(model).empty_table().to_pandas()
+
+
+def _metadata(model: type[Table]) -> dict[str, Any]:
+    metadata = model.Config.metadata
+    if not metadata or "key" not in metadata:
+        raise TypeError(f"{model.__name__}: Config.metadata must name the key")
+    return dict(metadata)

@@ -1,0 +1,68 @@
+"""Floor `billing`: the full history of every subscription item, and the exchange rates it is valued at.
+
+Here: `item_states` (semantics 1.2) and `fx_rates` (semantics 7, case 21). Not here: MRR, which values these states at month ends.
+"""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+
+from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, DECIMAL_PATTERN, MONTH_PATTERN, Instant, Table
+
+STATUSES = ["active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"]
+PAUSES = ["keep_as_draft", "mark_uncollectible", "void"]
+INTERVALS = ["day", "week", "month", "year"]
+SOURCES = ["event", "proration", "invoice_line", "snapshot"]
+CONFIDENCES = ["exact", "renewal", "snapshot"]
+
+
+class ItemStates(Table):
+    """One row per subscription item and interval in which nothing about it changed; intervals of an item never overlap."""
+
+    customer: str = pa.Field(description="Stripe customer")
+    subscription: str = pa.Field(description="Stripe subscription")
+    item: str = pa.Field(description="Stripe subscription item")
+    valid_from: Instant = pa.Field(description="First instant of the state")
+    valid_to: Instant = pa.Field(description="First instant after it, null while it lasts", nullable=True)
+    status: str = pa.Field(description="Subscription status during the state", isin=STATUSES)
+    collection_paused: str = pa.Field(description="`pause_collection.behavior` during the state", isin=PAUSES, nullable=True)
+    livemode: bool = pa.Field(description="False is never counted")
+    currency: str = pa.Field(description="Currency it is charged in", str_matches=CURRENCY_PATTERN)
+    product: str = pa.Field(description="Product held")
+    price: str = pa.Field(description="Price in force")
+    usage_type: str = pa.Field(description="`licensed` or `metered`", isin=["licensed", "metered"])
+    interval: str = pa.Field(description="Billing interval", isin=INTERVALS)
+    interval_count: int = pa.Field(description="Intervals in a billing period", ge=1)
+    scheme_json: str = pa.Field(description="How a quantity becomes an amount (semantics 1.2), decimal strings in minor units")
+    quantity: str = pa.Field(description="Units held, decimal text", str_matches=DECIMAL_PATTERN)
+    discounts_json: str = pa.Field(description="Discounts in force in the order they apply: [{type, value, duration, coupon}]")
+    source: str = pa.Field(description="Kind of fact that begins the state", isin=SOURCES)
+    confidence: str = pa.Field(
+        description="`exact`: dated by a fact; `renewal`: changed without proration, dated by the renewal that shows it; "
+        "`snapshot`: known only from today's subscription, dated by when it was first seen",
+        isin=CONFIDENCES,
+    )
+    evidence_json: str = pa.Field(description="Ids of the Stripe objects the state was read from, sorted")
+
+    @pa.dataframe_check(description="an interval ends after it begins")
+    def ends_after_start(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return frame["valid_to"].isna() | (frame["valid_to"] > frame["valid_from"])
+
+    class Config(Table.Config):
+        name = "billing/item_states"
+        metadata = {"key": ["customer", "subscription", "item", "valid_from"]}
+        unique = ["item", "valid_from"]
+
+
+class FxRates(Table):
+    """One row per month end and currency: the single rate at which that month's closing figures are valued."""
+
+    month: str = pa.Field(description="Month whose closing instant the rate is for, YYYY-MM", str_matches=MONTH_PATTERN)
+    currency: str = pa.Field(description="Currency converted", str_matches=CURRENCY_PATTERN)
+    rate: str = pa.Field(description="Reporting currency for one unit of `currency`, major for major, decimal text", str_matches=DECIMAL_PATTERN)
+    source: str = pa.Field(description="Where the rate is from: `identity`, `file:NAME` or `ecb`, with the day it was published")
+
+    class Config(Table.Config):
+        name = "billing/fx_rates"
+        metadata = {"key": ["month", "currency"], "partitioned_by": "month"}
+        unique = ["month", "currency"]

@@ -1,0 +1,94 @@
+"""Floor `metrics`: the published figures, each with its numerator and denominator.
+
+Here: one shape for every ratio (`MetricValue`) and the roll-forward. Not here: how they are computed (`domain/metrics.py`).
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import pandera.pandas as pa
+
+from expansion_platform.domain.schemas.base import Table
+from expansion_platform.domain.schemas.mrr import Monthly
+
+QUALITIES = ["ok", "low_n", "no_base", "no_losses"]
+
+
+class MetricValue(Monthly):
+    """One row per month, metric and slice: exact numerator and denominator, and their quotient as text."""
+
+    metric: str = pa.Field(description="Name of the metric (semantics 4)")
+    dimension: str = pa.Field(description="What it is sliced by: `total`, `segment` or `type`")
+    value: str = pa.Field(description="The slice; `all` for the total")
+    numerator: int = pa.Field(description="Minor units, or a count of customers for count-based metrics")
+    denominator: pd.Int64Dtype = pa.Field(description="Minor units or a count; null for metrics that are amounts", nullable=True)
+    ratio: str = pa.Field(description="numerator / denominator as decimal text with 10 places, half-even; null without a base", nullable=True)
+    n_customers: int = pa.Field(description="Customers that paid at opening", ge=0)
+    n_expanders: int = pa.Field(description="Customers with expansion", ge=0)
+    quality: str = pa.Field(description="`ok`; `low_n`: under 30 customers or 5 expanders; `no_base`, `no_losses`: denominator zero", isin=QUALITIES)
+
+
+class Expansion(MetricValue):
+    """One row per month and rate: headline, gross and unadjusted expansion over opening MRR, and how many customers expanded."""
+
+    class Config(Table.Config):
+        name = "metrics/expansion"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
+class ExpansionByType(MetricValue):
+    """One row per month, type (seat, tier, usage, cross_sell, addon) and metric: rate over opening MRR, and share of the headline."""
+
+    class Config(Table.Config):
+        name = "metrics/expansion_by_type"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
+class ExpansionBySegment(MetricValue):
+    """One row per month, segment and metric: each segment's expansion over its own opening MRR; segments sum to the total."""
+
+    class Config(Table.Config):
+        name = "metrics/expansion_by_segment"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
+class Retention(MetricValue):
+    """One row per month, slice and metric: NRR, GRR, their organic variants, churn, contraction, quick ratio and net new MRR."""
+
+    class Config(Table.Config):
+        name = "metrics/retention"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
+class Rollforward(Monthly):
+    """One row per month and slice: opening MRR, nine flows, transfers between segments at the next opening, closing MRR."""
+
+    dimension: str = pa.Field(description="`total` or `segment`")
+    value: str = pa.Field(description="The slice; `all` for the total")
+    opening: int = pa.Field(description="MRR at the opening instant", ge=0)
+    new: int = pa.Field(description="From customers that never paid before", ge=0)
+    reactivation: int = pa.Field(description="From customers that returned", ge=0)
+    expansion: int = pa.Field(description="Headline expansion", ge=0)
+    contraction: int = pa.Field(description="Organic losses of continuing customers", le=0)
+    price: int = pa.Field(description="Vendor repricing")
+    discount: int = pa.Field(description="Discounts given and ended")
+    interval: int = pa.Field(description="Annual against monthly")
+    fx: int = pa.Field(description="Exchange rates")
+    churn: int = pa.Field(description="From customers that stopped paying", le=0)
+    closing: int = pa.Field(description="MRR at the closing instant, by the slice of this month", ge=0)
+    transfer_in: int = pa.Field(description="Closing MRR of customers that enter the slice at the next opening", ge=0)
+    transfer_out: int = pa.Field(description="Closing MRR of customers that leave the slice at the next opening", ge=0)
+
+    @pa.dataframe_check(description="opening + flows = closing")
+    def ties(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        names = ["opening", "new", "reactivation", "expansion", "contraction", "price", "discount", "interval", "fx", "churn"]
+        return frame[names].sum(axis=1) == frame["closing"]
+
+    class Config(Table.Config):
+        name = "metrics/rollforward"
+        metadata = {"key": ["month", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "dimension", "value"]

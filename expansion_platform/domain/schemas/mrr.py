@@ -1,0 +1,129 @@
+"""Floor `mrr`: what each customer pays a month, how that moved, and why.
+
+Here: the three monthly tables every metric is summed from. Not here: rates and ratios (`metrics.py`). All money is int64 minor units of the
+reporting currency; `opening` is at the opening instant's exchange rates, `closing` at the closing instant's (semantics 1.4).
+"""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+
+from expansion_platform.domain.schemas.base import MONTH_PATTERN, Table
+
+SEGMENTS = ["enterprise", "mid_market", "smb"]
+MOVEMENTS = ["new", "reactivation", "churn", "continuing"]
+LABELS = ["new", "reactivation", "churn", "expansion", "contraction", "repriced", "fx", "flat"]
+CAUSES = ["seat", "tier", "usage", "cross_sell", "addon", "price", "discount", "interval", "fx"]
+ORGANIC = CAUSES[:5]
+FLOWS = ["new", "reactivation", "expansion", "contraction", "price", "discount", "interval", "fx", "churn"]
+
+
+class Monthly(Table):
+    """Columns of every monthly table."""
+
+    month: str = pa.Field(description="Calendar month in the reporting time zone, YYYY-MM", str_matches=MONTH_PATTERN)
+    policy_hash: str = pa.Field(description="Content hash of the counting policy behind the row")
+    catalog_hash: str = pa.Field(description="Content hash of the catalog behind the row")
+
+
+class CustomerMonths(Monthly):
+    """One row per customer and month in which it paid at the opening or the closing instant: its MRR at both ends."""
+
+    customer: str = pa.Field(description="Stripe customer after aliases")
+    opening: int = pa.Field(description="MRR at the opening instant", ge=0)
+    closing: int = pa.Field(description="MRR at the closing instant", ge=0)
+    opening_arr: int = pa.Field(description="ARR at the opening instant, rounded on its own per item", ge=0)
+    closing_arr: int = pa.Field(description="ARR at the closing instant, rounded on its own per item", ge=0)
+    opening_list: int = pa.Field(description="MRR at the opening instant before discounts", ge=0)
+    closing_list: int = pa.Field(description="MRR at the closing instant before discounts", ge=0)
+    items: int = pa.Field(description="Counting items at the closing instant", ge=0)
+    segment: str = pa.Field(description="Size at opening (closing for new and reactivated), by ACV", isin=SEGMENTS)
+    first_paid_month: str = pa.Field(description="Cohort: month of the customer's first MRR, YYYY-MM", str_matches=MONTH_PATTERN)
+
+    @pa.dataframe_check(description="a row pays at one end at least")
+    def pays(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return (frame["opening"] > 0) | (frame["closing"] > 0)
+
+    class Config(Table.Config):
+        name = "mrr/customer_months"
+        metadata = {"key": ["month", "customer"], "partitioned_by": "month"}
+        unique = ["month", "customer"]
+
+
+class Movements(Monthly):
+    """One row per customer and month in which anything moved (a flow or a cause is not zero): nine flows that sum to the change."""
+
+    customer: str = pa.Field(description="Stripe customer after aliases")
+    movement: str = pa.Field(description="Membership (semantics 2.1)", isin=MOVEMENTS)
+    label: str = pa.Field(description="The one label of the customer's month (semantics 2.5)", isin=LABELS)
+    segment: str = pa.Field(description="Size at opening (closing for new and reactivated), by ACV", isin=SEGMENTS)
+    dormant: bool = pa.Field(description="Churn or reactivation of a customer who held a chargeable item all along")
+    opening: int = pa.Field(description="MRR at the opening instant", ge=0)
+    closing: int = pa.Field(description="MRR at the closing instant", ge=0)
+    delta: int = pa.Field(description="closing - opening")
+    flow_new: int = pa.Field(description="MRR of a customer that never paid before", ge=0)
+    flow_reactivation: int = pa.Field(description="MRR of a customer that paid before and returned", ge=0)
+    flow_expansion: int = pa.Field(description="Headline expansion (semantics 2.2)", ge=0)
+    flow_contraction: int = pa.Field(description="Organic loss of a continuing customer", le=0)
+    flow_price: int = pa.Field(description="Vendor repricing: never expansion")
+    flow_discount: int = pa.Field(description="Discounts given and ended: never expansion")
+    flow_interval: int = pa.Field(description="Annual against monthly: never expansion")
+    flow_fx: int = pa.Field(description="Exchange rates: never expansion")
+    flow_churn: int = pa.Field(description="MRR of a customer that stopped paying", le=0)
+    expansion_seat: int = pa.Field(description="Part of the headline from seats", ge=0)
+    expansion_tier: int = pa.Field(description="Part of the headline from higher plans", ge=0)
+    expansion_usage: int = pa.Field(description="Part of the headline from metered usage", ge=0)
+    expansion_cross_sell: int = pa.Field(description="Part of the headline from further products", ge=0)
+    expansion_addon: int = pa.Field(description="Part of the headline from add-ons", ge=0)
+    contraction_seat: int = pa.Field(description="Part of the contraction from seats, as a positive amount", ge=0)
+    contraction_tier: int = pa.Field(description="Part of the contraction from lower plans, as a positive amount", ge=0)
+    contraction_usage: int = pa.Field(description="Part of the contraction from usage, as a positive amount", ge=0)
+    contraction_cross_sell: int = pa.Field(description="Part of the contraction from dropped products, as a positive amount", ge=0)
+    contraction_addon: int = pa.Field(description="Part of the contraction from dropped add-ons, as a positive amount", ge=0)
+    expansion_gross: int = pa.Field(description="Sum of positive organic amounts per match group and cause", ge=0)
+    contraction_gross: int = pa.Field(description="Sum of negative organic amounts per match group and cause, as a positive amount", ge=0)
+    expansion_unadjusted: int = pa.Field(description="max(0, closing - opening) of a continuing customer: what tools that count any rise say", ge=0)
+
+    @pa.dataframe_check(description="opening + flows = closing, and delta is their difference")
+    def flows_close(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        flows = frame[[f"flow_{name}" for name in FLOWS]].sum(axis=1)
+        return (frame["opening"] + flows == frame["closing"]) & (frame["closing"] - frame["opening"] == frame["delta"])
+
+    @pa.dataframe_check(description="types sum to expansion and to contraction")
+    def types_sum(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        up = frame[[f"expansion_{name}" for name in ORGANIC]].sum(axis=1)
+        down = frame[[f"contraction_{name}" for name in ORGANIC]].sum(axis=1)
+        return (up == frame["flow_expansion"]) & (-down == frame["flow_contraction"])
+
+    class Config(Table.Config):
+        name = "mrr/movements"
+        metadata = {"key": ["month", "customer"], "partitioned_by": "month"}
+        unique = ["month", "customer"]
+
+
+class Causes(Monthly):
+    """One row per continuing customer, month, matched pair of items and cause: how much of the change it explains, with its evidence."""
+
+    customer: str = pa.Field(description="Stripe customer after aliases")
+    group: str = pa.Field(description="Match group the items were compared in: family, add-on product or meter")
+    cause: str = pa.Field(description="Why (semantics 3.3)", isin=CAUSES)
+    amount: int = pa.Field(description="Minor units of the reporting currency; never zero", ne=0)
+    from_item: str = pa.Field(description="Item at opening, empty when the item was added")
+    to_item: str = pa.Field(description="Item at closing, empty when the item was removed")
+    from_price: str = pa.Field(description="Its price at opening", nullable=True)
+    to_price: str = pa.Field(description="Its price at closing", nullable=True)
+    from_quantity: str = pa.Field(description="Its quantity at opening", nullable=True)
+    to_quantity: str = pa.Field(description="Its quantity at closing", nullable=True)
+    from_mrr: int = pa.Field(description="Its MRR at opening", ge=0)
+    to_mrr: int = pa.Field(description="Its MRR at closing, valued at opening exchange rates", ge=0)
+    match_pass: str = pa.Field(
+        description="How the pair was found: `item`, `swap`, `price`, `product`, `any`, or `added`, `removed` when unmatched",
+        isin=["item", "swap", "price", "product", "any", "added", "removed"],
+    )
+    corners_json: str = pa.Field(description="MRR of each hybrid state the amount was averaged over, by switched factors (semantics 3.4)")
+    inferred: bool = pa.Field(description="The catalog was silent and its entry was inferred")
+
+    class Config(Table.Config):
+        name = "mrr/causes"
+        metadata = {"key": ["month", "customer", "group", "cause", "from_item", "to_item"], "partitioned_by": "month"}
+        unique = ["month", "customer", "group", "cause", "from_item", "to_item"]

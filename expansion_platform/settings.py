@@ -1,0 +1,61 @@
+"""Every environment variable the platform reads, in one class; nothing else reads the environment.
+
+Here: names, defaults and what each is for (README's table and `.env.example` are made from it). Not here: anything that uses them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings from the environment or a `.env` file beside it; all optional for the demo."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+
+    stripe_api_key: SecretStr | None = Field(None, description="Restricted read-only key of the Stripe account (rk_live_...)")
+    stripe_api_base: str | None = Field(None, description="Another Stripe-compatible server; empty for api.stripe.com")
+    stripe_requests_per_second: int = Field(12, ge=1, le=100, description="Ceiling of requests to Stripe per second")
+    expansion_data_dir: str = Field(".expansion", description="Folder of the tables and the default ledger")
+    expansion_ledger_url: str | None = Field(None, description="SQLAlchemy URL of the ledger; default SQLite in the data folder")
+    expansion_timezone: str = Field("UTC", description="IANA time zone in which months begin and end")
+    expansion_currency: str = Field("usd", pattern="^[a-z]{3}$", description="Reporting currency, lower case")
+    expansion_catalog: Path | None = Field(None, description="Catalog file (YAML): families, tiers, kinds, migrations, policy")
+    expansion_fx_rates: Path | None = Field(None, description="CSV of month-end rates (month,currency,rate); empty for the ECB's reference rates")
+    expansion_first_month: str | None = Field(
+        None, pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First month of the tables; empty for the account's first"
+    )
+    expansion_as_of: str | None = Field(None, description="Run as if it were this instant (ISO 8601); empty for now")
+    posthog_host: str | None = Field(None, description="PostHog address, such as https://us.posthog.com; empty for no product analytics")
+    posthog_project_id: str | None = Field(None, description="PostHog project")
+    posthog_api_key: SecretStr | None = Field(None, description="PostHog personal API key with scope query:read")
+    expansion_account_map: Path | None = Field(None, description="CSV of analytics account to Stripe customer (account,customer)")
+    slack_webhook_url: SecretStr | None = Field(None, description="Incoming webhook to post alerts to")
+    slack_bot_token: SecretStr | None = Field(None, description="Bot token (chat:write) to post alerts with, instead of a webhook")
+    slack_channel: str | None = Field(None, description="Channel for the bot token")
+    slack_api_base: str | None = Field(None, description="Another Slack-compatible server; empty for slack.com")
+    dagster_webserver_url: str = Field("http://localhost:3000", description="Address of the Dagster UI, for links in alerts")
+    show_account_names: bool = Field(False, description="Show account names instead of ids")
+
+    @field_validator("expansion_timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Europe/Berlin") from error
+        return value
+
+    @property
+    def data_dir(self) -> Path:
+        """The data folder, absolute."""
+        return Path(self.expansion_data_dir).expanduser().resolve()
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.expansion_ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
