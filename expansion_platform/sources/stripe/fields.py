@@ -1,0 +1,82 @@
+"""Reading fields of Stripe objects, and frames of the rows made from them.
+
+Here: what every mapping of a Stripe object needs: required fields, references that may be expanded, instants, decimals, embedded lists, discounts.
+Not here: which field becomes which column (`rows.py`, `events.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, cast
+
+import pandas as pd
+import pyarrow
+
+from expansion_platform.domain import canonical
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.schemas.base import Table, arrow_schema
+
+Object = Mapping[str, Any]
+Row = dict[str, Any]
+
+
+def frame(model: type[Table], rows: Iterable[Row]) -> pd.DataFrame:
+    """Rows as a frame with exactly the model's columns and types, sorted by id; of two rows with one id the later given is kept."""
+    latest = {row["id"]: row for row in rows}
+    schema = arrow_schema(model)
+    try:
+        table = pyarrow.Table.from_pylist([latest[key] for key in sorted(latest)], schema=schema)
+    except pyarrow.ArrowException as error:
+        raise DataQualityError(f"{model.Config.name}: a field of another type than Stripe documents ({error})") from error
+    result = table.to_pandas(types_mapper={pyarrow.int64(): pd.Int64Dtype()}.get)
+    counted = [field.name for field in schema if field.type == pyarrow.int64() and not field.nullable]
+    return cast(pd.DataFrame, result.astype(dict.fromkeys(counted, "int64")))
+
+
+def need(item: Object, field: str) -> Any:
+    """A field a row cannot do without. DataQualityError names the object when it is missing or null."""
+    value = item.get(field)
+    if value is None:
+        raise DataQualityError(f"{item.get('object', 'object')} without {field}", [str(item.get("id"))])
+    return value
+
+
+def reference(value: Any) -> str | None:
+    """Id of an expandable field, whether it holds the id or the object."""
+    return value.get("id") if isinstance(value, Mapping) else value
+
+
+def instant(seconds: int | None) -> datetime | None:
+    """Stripe's epoch seconds as an instant in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def decimal_text(item: Object, field: str) -> str | None:
+    """A decimal field (text, integer or number) as canonical decimal text."""
+    value = item.get(field)
+    if value is None:
+        return None
+    try:
+        return canonical.decimal_text(Decimal(str(value)))
+    except (InvalidOperation, ValueError) as error:
+        raise DataQualityError(f"{item.get('object', 'object')} whose {field} is not a number: {value!r}", [str(item.get("id"))]) from error
+
+
+def embedded(item: Object, field: str) -> list[Object]:
+    """The objects of an embedded list, which must be whole: Stripe embeds ten lines of an invoice and says `has_more`."""
+    held = need(item, field)
+    if held.get("has_more"):
+        raise DataQualityError(f"{item.get('object', 'object')} whose {field} are cut off", [str(item.get("id"))])
+    return list(held["data"])
+
+
+def discount(held: Any, owner: Object) -> Row:
+    """{id, coupon, start, end} of an expanded discount, of the pinned version or an older one (coupon beside it instead of in `source`)."""
+    if not isinstance(held, Mapping):
+        raise DataQualityError("discount that was not expanded", [f"{owner.get('id')}: {held}"])
+    named = reference((held.get("source") or {}).get("coupon") or held.get("coupon"))
+    if named is None:
+        raise DataQualityError("discount without a coupon", [f"{owner.get('id')}: {held.get('id')}"])
+    return {"id": held.get("id"), "coupon": named, "start": held.get("start"), "end": held.get("end")}
