@@ -1,0 +1,167 @@
+"""Stripe events of any API version to rows of `stripe/events`.
+
+Here: which event types are read, and the one normal form of a subscription's state and of what changed. An event is rendered in the version that
+was the account's default when it happened, not in the SDK's, so this module alone knows the shapes from before basil (2025-03-31): `plan` on
+items, a single `discount`, coupons inside discounts. Not here: objects fetched now (`rows.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from expansion_platform.domain import canonical
+from expansion_platform.sources.stripe.fields import Object, Row, decimal_text, instant, need, reference
+
+# A list call takes at most 20 types and no wildcards among them.
+EVENT_TYPES: tuple[tuple[str, ...], ...] = (
+    (
+        "customer.subscription.created",
+        "customer.subscription.updated",
+        "customer.subscription.deleted",
+        "customer.subscription.paused",
+        "customer.subscription.resumed",
+        "customer.subscription.pending_update_applied",
+        "invoice.created",
+        "invoice.deleted",
+        "invoice.finalized",
+        "invoice.marked_uncollectible",
+        "invoice.paid",
+        "invoice.updated",
+        "invoice.voided",
+    ),
+    (
+        "coupon.created",
+        "coupon.deleted",
+        "coupon.updated",
+        "credit_note.created",
+        "credit_note.updated",
+        "credit_note.voided",
+        "customer.created",
+        "customer.deleted",
+        "customer.discount.created",
+        "customer.discount.deleted",
+        "customer.discount.updated",
+        "customer.updated",
+        "price.created",
+        "price.deleted",
+        "price.updated",
+        "product.created",
+        "product.deleted",
+        "product.updated",
+    ),
+)
+
+_PREFIX = "customer.subscription."
+_SCALARS = ("status", "ended_at", "trial_end", "cancel_at")
+
+
+def event(item: Object, observed_at: datetime) -> Row:
+    """Row of `stripe/events`. DataQualityError names an event without the fields every event has."""
+    data = need(item, "data")
+    about: Object = data.get("object") or {}
+    kind = need(item, "type")
+    is_subscription = kind.startswith(_PREFIX)
+    after = state(about) if is_subscription else {}
+    return {
+        "id": need(item, "id"),
+        "created": instant(need(item, "created")),
+        "livemode": bool(need(item, "livemode")),
+        "observed_at": observed_at,
+        "type": kind,
+        "api_version": item.get("api_version"),
+        "object_id": need({**about, "object": "event about an object", "id": about.get("id") or item["id"]}, "id"),
+        "customer": about.get("id") if about.get("object") == "customer" else reference(about.get("customer")),
+        "request_id": reference(item.get("request")),
+        "state_json": canonical.dumps(after),
+        "previous_json": canonical.dumps(previous(about, data.get("previous_attributes") or {}, after) if is_subscription else {}),
+    }
+
+
+def state(about: Object) -> Row:
+    """The state an event's subscription is in, in one form for all versions.
+
+    `items` is left out when Stripe cut the embedded list off: a partial list would read as removed items.
+    """
+    result: Row = {
+        **{name: about.get(name) for name in _SCALARS},
+        "pause_collection": (about.get("pause_collection") or {}).get("behavior"),
+        "discounts": _discounts(about),
+    }
+    items = about.get("items") or {}
+    if "data" in items and not items.get("has_more"):
+        result["items"] = [_item(held) for held in items["data"]]
+    return result
+
+
+def previous(about: Object, before: Object, after: Row) -> Row:
+    """What the fields of `state` were before, only those that differ.
+
+    Args:
+        about: The subscription after the change.
+        before: The event's `previous_attributes`.
+        after: `state(about)`.
+
+    A renewal lists every item again because its period moved; compared in normal form nothing differs, so it gives `{}`.
+    """
+    told: Row = {name: before[name] for name in _SCALARS if name in before}
+    if "pause_collection" in before:
+        # Of a nested object only changed keys are listed: {"resumes_at": ...} alone leaves the behaviour as it is.
+        was = before["pause_collection"]
+        told["pause_collection"] = was.get("behavior", after["pause_collection"]) if was else None
+    if "discounts" in before:
+        told["discounts"] = _discounts({"discount": about.get("discount"), **before})
+    elif "discount" in before:
+        told["discounts"] = _discounts({"discount": before["discount"]})
+    if "items" in after:
+        told["items"] = _previous_items(about, before)
+    return {name: value for name, value in told.items() if value != after.get(name)}
+
+
+def _previous_items(about: Object, before: Object) -> list[Row]:
+    now: list[Object] = about["items"]["data"]
+    listed = (before.get("items") or {}).get("data")
+    if listed is None:
+        # Versions before multiple items name the change at the top only.
+        change = {name: before[name] for name in ("plan", "quantity") if name in before}
+        return [_item(_undo(held, change)) for held in now] if len(now) == 1 else [_item(held) for held in now]
+    by_id = {held.get("id"): held for held in now}
+    return [_item(_undo(by_id.get(held.get("id"), {}), held)) for held in listed]
+
+
+def _undo(now: Object, before: Object) -> Object:
+    """An item as it was, from the item as it is and the keys given of the earlier one; an earlier plan also stands for the price."""
+    plan = before.get("plan")
+    if plan is None or before.get("price") is not None:
+        return {**now, **before}
+    return {**now, **before, "price": None, "plan": {**(now.get("price") or now.get("plan") or {}), **plan}}
+
+
+def _item(held: Object) -> Row:
+    """{id, price, product, quantity, discounts} of an item; before prices (2020) the plan is the price, under the same id."""
+    charged = held.get("price") or held.get("plan") or {}
+    charged = {"id": charged} if isinstance(charged, str) else charged
+    return {
+        "id": held.get("id"),
+        "price": charged.get("id"),
+        "product": reference(charged.get("product")),
+        "quantity": decimal_text(held, "quantity"),
+        "discounts": _discounts(held),
+    }
+
+
+def _discounts(owner: Object) -> list[Row]:
+    """[{id, coupon, start, end}]: newer versions give only ids (coupon null), older ones one `discount` with its coupon, some versions both."""
+    single = owner.get("discount")
+    listed = owner.get("discounts")
+    if not listed:
+        return [_discount(single)] if single and listed is None else []
+    return [_discount(single if isinstance(single, Mapping) and single.get("id") == held else held) for held in listed]
+
+
+def _discount(held: Any) -> Row:
+    if not isinstance(held, Mapping):
+        return {"id": held, "coupon": None, "start": None, "end": None}
+    coupon = reference((held.get("source") or {}).get("coupon") or held.get("coupon"))
+    return {"id": held.get("id"), "coupon": coupon, "start": held.get("start"), "end": held.get("end")}
