@@ -1,7 +1,8 @@
 """The truth about one month of a book: movements, causes and flows of every customer, in plain Python (semantics 8.1).
 
-Here: `classify_month`, the rows and their sums. Not here: pricing (`reference_pricing.py`) and attribution (`reference_causes.py`). The simulated
-company publishes these figures as what really happened, so nothing here is shared with the vectorised rules they are compared with.
+Here: `classify_month`, the rows and their sums. Not here: reading items (`reference_items.py`), pricing them (`reference_pricing.py`) and attribution
+(`reference_causes.py`). The simulated company publishes these figures as what really happened, so no rule here is shared with the vectorised ones
+they are compared with.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from expansion_platform.simulator.reference_causes import CAUSES, Context, Reason, explain
-from expansion_platform.simulator.reference_pricing import Item, item_arr, item_mrr, rates_to_minor, read_book, read_policy, resolve
+from expansion_platform.simulator.reference_items import Item, item_arr, item_mrr, rates_to_minor, read_book, read_policy, resolve
 
 ORGANIC = CAUSES[:5]
 COMMERCIAL = ("price", "discount", "interval")

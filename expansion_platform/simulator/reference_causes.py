@@ -13,7 +13,8 @@ from fractions import Fraction
 from typing import Any
 
 from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.simulator.reference_pricing import AboveLastTierError, Item, Schedule, billing_months, item_mrr, monthly, read_scheme
+from expansion_platform.simulator.reference_items import Item, billing_months, item_mrr, read_scheme
+from expansion_platform.simulator.reference_pricing import AboveLastTierError, Schedule, monthly
 
 CAUSES = ("seat", "tier", "usage", "cross_sell", "addon", "price", "discount", "interval", "fx")
 
