@@ -1,0 +1,231 @@
+"""Reading one Stripe account: every list and object as plain dicts, within the rate limit, with errors that say what to do.
+
+Here: requests, paging, the rate limit, retries, permissions. Not here: which objects to read when (`pull.py`) and what they mean (`rows.py`).
+
+The official SDK sends the requests (authentication, API version, encoding of parameters), through its `raw_request`: its typed objects turn
+`percent_off` into a float and cost most of the time of a pull, and its iterator would fetch pages behind the rate limiter's back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import tenacity
+from pyrate_limiter import Limiter, limiter_factory
+
+from expansion_platform.domain.errors import ConfigurationError, ExpansionError
+
+if TYPE_CHECKING:
+    import stripe
+
+Object = dict[str, Any]
+
+PAGE_SIZE = 100  # the most Stripe gives
+ATTEMPTS = 8  # waits of 0.5, 1, 2, 4, 8, 16 and 30 s: about a minute before giving up
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A list of the API. `expand` keeps to the four levels Stripe allows, counted without the list's own `data` when one object is read."""
+
+    path: str
+    permission: str
+    expand: tuple[str, ...] = ()
+    embedded: str | None = None  # an embedded list that Stripe cuts off
+    embedded_expand: tuple[str, ...] = ()
+
+
+RESOURCES: dict[str, Resource] = {
+    "customers": Resource("customers", "Customers"),
+    "products": Resource("products", "Products"),
+    "prices": Resource("prices", "Prices", ("tiers",)),
+    "coupons": Resource("coupons", "Coupons", ("applies_to",)),
+    "subscriptions": Resource("subscriptions", "Subscriptions", ("discounts.source.coupon", "items.data.discounts"), "items", ("discounts",)),
+    "invoices": Resource("invoices", "Invoices", ("discounts.source.coupon", "lines.data.discounts"), "lines", ("discounts",)),
+    "invoiceitems": Resource("invoiceitems", "Invoices"),
+    "credit_notes": Resource("credit_notes", "Credit notes"),
+    "events": Resource("events", "Events"),
+}
+
+
+class StripeRequestError(ExpansionError):
+    """Stripe could not be reached, kept failing, or refused a request; the text has the request id to quote to Stripe's support."""
+
+
+class StripeSource:
+    """A Stripe account, read only.
+
+    Args:
+        api_key: A restricted key with Read on the resources of `RESOURCES`.
+        api_base: Another Stripe-compatible server; None for api.stripe.com.
+        requests_per_second: Ceiling for this process, whatever the number of sources: Stripe allows 25 a second on each endpoint and shares them
+            with the merchant's own production traffic.
+
+    Close it, or use it as a context manager: it keeps connections open.
+    """
+
+    def __init__(self, api_key: str, api_base: str | None = None, requests_per_second: int = 12) -> None:
+        import stripe  # half a second, only where Stripe is really read
+
+        self._key = api_key
+        self._http = stripe.RequestsClient()
+        # No retries inside the SDK: it repeats 5xx but never a 429, and past the rate limiter.
+        bases: Any = {} if api_base is None else {"api": api_base.rstrip("/")}
+        self._client = stripe.StripeClient(api_key, base_addresses=bases, max_network_retries=0, http_client=self._http)
+        self._limiter = _limiter(api_base, requests_per_second)
+
+    def __enter__(self) -> StripeSource:
+        """The source itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()  # type: ignore[no-untyped-call]
+
+    def objects(self, resource: str, created_gte: int | None = None, created_lt: int | None = None, **filters: Any) -> Iterator[Object]:
+        """Every object of a resource, newest first, with what a row needs expanded and embedded lists completed.
+
+        Args:
+            resource: A key of `RESOURCES`. Subscriptions come in every status unless `filters` say otherwise.
+            created_gte: Earliest `created`, epoch seconds, inclusive.
+            created_lt: Latest `created`, exclusive.
+            **filters: Further parameters of the list, such as `status`, `pending`, `types`.
+
+        Raises:
+            ConfigurationError: The key is wrong or lacks a permission.
+            StripeRequestError: Stripe stayed unreachable through all attempts, or refused the request.
+        """
+        known = RESOURCES[resource]
+        created = {name: bound for name, bound in (("gte", created_gte), ("lt", created_lt)) if bound is not None}
+        parameters = {
+            **({"status": "all"} if resource == "subscriptions" else {}),
+            **({"created": created} if created else {}),
+            **({"expand": [f"data.{path}" for path in known.expand]} if known.expand else {}),
+            **filters,
+        }
+        for found in self._pages(f"/v1/{known.path}", known, parameters):
+            yield self._completed(found, known)
+
+    def object(self, resource: str, object_id: str) -> Object | None:
+        """One object by its id, as in `objects`; None when Stripe does not know it (any more) or it is deleted."""
+        known = RESOURCES[resource]
+        try:
+            found = self._get(f"/v1/{known.path}/{object_id}", known, {"expand": list(known.expand)} if known.expand else {})
+        except _NotFoundError:
+            return None
+        return None if found.get("deleted") else self._completed(found, known)
+
+    def probe(self) -> dict[str, str | None]:
+        """Tries each resource once: resource to what is missing for reading it, None when it can be read. ConfigurationError for a refused key."""
+        return {name: self._missing(resource) for name, resource in RESOURCES.items()}
+
+    def _missing(self, resource: Resource) -> str | None:
+        try:
+            self._get(f"/v1/{resource.path}", resource, {"limit": 1}, attempts=2)
+        except PermissionMissingError as error:
+            return str(error)
+        return None
+
+    def _completed(self, found: Object, resource: Resource) -> Object:
+        """The object with its embedded list whole: Stripe embeds the first 10 lines of an invoice, and limits a subscription's items likewise."""
+        part = resource.embedded
+        if part is None or not found[part].get("has_more"):
+            return found
+        expand = [f"data.{path}" for path in resource.embedded_expand]
+        path, own = ("/v1/subscription_items", {"subscription": found["id"]}) if part == "items" else (f"/v1/invoices/{found['id']}/lines", {})
+        rest = list(self._pages(path, resource, {"expand": expand, **own}))
+        return {**found, part: {**found[part], "data": rest, "has_more": False}}
+
+    def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[Object]:
+        cursor: Object = {}
+        while True:
+            page = self._get(path, resource, {**parameters, "limit": PAGE_SIZE, **cursor})
+            yield from page["data"]
+            if not page["has_more"]:
+                return
+            cursor = {"starting_after": page["data"][-1]["id"]}
+
+    def _get(self, path: str, resource: Resource, parameters: Object, attempts: int = ATTEMPTS) -> Object:
+        """One request through the rate limiter, repeated while it makes sense."""
+        import stripe
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_passing), wait=_wait, stop=tenacity.stop_after_attempt(attempts), reraise=True
+        )
+        try:
+            response = retrying(self._attempt, path, parameters)
+        except stripe.StripeError as error:
+            raise self._explained(error, path, resource) from error
+        return dict(json.loads(response.body, parse_float=Decimal))
+
+    def _attempt(self, path: str, parameters: Object) -> stripe.StripeResponse:
+        self._limiter.try_acquire("stripe")
+        response: stripe.StripeResponse = self._client.raw_request("get", path, **parameters)
+        return response
+
+    def _explained(self, error: stripe.StripeError, path: str, resource: Resource) -> ExpansionError:
+        """The package's error for one of Stripe's, never with the key in it beyond its last four characters."""
+        import stripe
+
+        request = f"request {error.request_id}" if error.request_id else "no request id"
+        if isinstance(error, stripe.AuthenticationError):
+            return ConfigurationError(
+                f"Stripe refused the API key ending in {self._key[-4:]!r} ({request}). Set STRIPE_API_KEY to a restricted key of this account: "
+                "Dashboard > Developers > API keys."
+            )
+        if isinstance(error, stripe.PermissionError):
+            return PermissionMissingError(
+                f"The API key ending in {self._key[-4:]!r} may not read {resource.path} ({request}). Give it Read on {resource.permission!r}: "
+                "Dashboard > Developers > API keys."
+            )
+        if error.http_status == 404:
+            return _NotFoundError(f"Stripe has no {path} ({request})")
+        if error.http_status is None:
+            return StripeRequestError(
+                f"Stripe could not be reached for {path}: {type(error.__cause__).__name__}. Check the network and STRIPE_API_BASE."
+            )
+        if error.http_status == 429:
+            return StripeRequestError(f"Stripe kept limiting {path} ({request}). Lower STRIPE_REQUESTS_PER_SECOND or try again later.")
+        return StripeRequestError(f"Stripe answered {error.http_status} to {path} ({request}): {error.user_message or 'no message'}")
+
+
+class PermissionMissingError(ConfigurationError):
+    """The key may not read a resource."""
+
+
+class _NotFoundError(StripeRequestError):
+    """No such object."""
+
+
+@lru_cache
+def _limiter(api_base: str | None, requests_per_second: int) -> Limiter:
+    """One token bucket a process and server, shared by all sources."""
+    return limiter_factory.create_token_bucket_limiter(requests_per_second, buffer_ms=1)
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether repeating a read may help: a limit, a lock, a failure on Stripe's side (any 5xx is an APIError) or of the connection."""
+    import stripe
+
+    if isinstance(error, stripe.APIConnectionError):
+        return type(error.__cause__).__name__ != "SSLError"  # an intercepted or expired certificate does not mend itself
+    return isinstance(error, stripe.APIError) or (isinstance(error, stripe.StripeError) and error.http_status in (409, 429))
+
+
+def _wait(attempt: tenacity.RetryCallState) -> float:
+    """Seconds before the next attempt: as long as Stripe asks in Retry-After, else doubling; never more than `LONGEST_WAIT_SECONDS`."""
+    error = attempt.outcome.exception() if attempt.outcome else None
+    asked = (getattr(error, "headers", None) or {}).get("retry-after", "")
+    seconds = float(asked) if asked.isdigit() else FIRST_WAIT_SECONDS * 2 ** (attempt.attempt_number - 1)
+    return min(seconds, LONGEST_WAIT_SECONDS)
