@@ -1,0 +1,269 @@
+"""What people decide: the counting policy and the catalog of products, both versioned by the hash of their content (semantics 1.3, 3.1, 8.1).
+
+Here: reading and checking them, and looking a price up. Not here: exchange rates and who ever paid, which are data, and any amount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from expansion_platform.domain.canonical import content_hash, dumps
+from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.pricing import parse_scheme
+from expansion_platform.domain.schemas.billing import INTERVALS, PAUSES, STATUSES
+
+KINDS = ("base", "addon", "usage")
+_INPUTS = ("fx", "ever_paid")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Policy(_Model):
+    """How items count. Every field has the default of semantics 8.1; changing one is a new policy version."""
+
+    statuses: tuple[str, ...] = Field(("active", "past_due"), description="Subscription statuses that count (D-1)")
+    paused_counts: tuple[str, ...] = Field(("keep_as_draft",), description="Paused collection behaviours that still count")
+    metered_counts: bool = Field(True, description="Whether usage is MRR (D-3)")
+    repeating_discount_counts: bool = Field(True, description="Whether repeating coupons reduce MRR")
+    once_discount_min_months: int = Field(12, ge=1, description="Shortest billing period whose `once` coupon reduces MRR (D-4)")
+    week_in_months: str = Field("84/365", description="Months in a week (D-10)")
+    day_in_months: str = Field("12/365", description="Months in a day (D-10)")
+    enterprise_acv: int = Field(10_000_000, ge=0, description="Lowest yearly value of enterprise, minor units of the reporting currency")
+    mid_market_acv: int = Field(2_500_000, ge=0, description="Lowest yearly value of mid-market, minor units of the reporting currency")
+
+    @field_validator("statuses")
+    @classmethod
+    def _known_statuses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(value, STATUSES, "subscription status")
+
+    @field_validator("paused_counts")
+    @classmethod
+    def _known_pauses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(value, PAUSES, "paused collection behaviour")
+
+    @field_validator("week_in_months", "day_in_months")
+    @classmethod
+    def _positive_fraction(cls, value: str) -> str:
+        try:
+            positive = Fraction(value) > 0
+        except (ValueError, ZeroDivisionError):
+            positive = False
+        if not positive:
+            raise ValueError(f"{value!r} is not a positive fraction such as 84/365")
+        return value
+
+    @model_validator(mode="after")
+    def _ordered_segments(self) -> Policy:
+        if self.mid_market_acv > self.enterprise_acv:
+            raise ValueError("mid_market_acv is above enterprise_acv")
+        return self
+
+    @cached_property
+    def week(self) -> Fraction:
+        """Months in a week, exact."""
+        return Fraction(self.week_in_months)
+
+    @cached_property
+    def day(self) -> Fraction:
+        """Months in a day, exact."""
+        return Fraction(self.day_in_months)
+
+    @property
+    def policy_hash(self) -> str:
+        """16 hex digits of its content; the order of names in a list does not matter."""
+        content = self.model_dump()
+        return content_hash({**content, "statuses": sorted(set(self.statuses)), "paused_counts": sorted(set(self.paused_counts))})
+
+
+class CatalogEntry(_Model):
+    """What the catalog says of one price or product id; None is silence."""
+
+    family: str | None = Field(None, min_length=1, description="Products that are tiers of one another share it")
+    tier_rank: int | None = Field(None, description="Higher is a higher plan")
+    kind: Literal["base", "addon", "usage"] | None = None
+    unit: str | None = Field(None, min_length=1, description="What a quantity counts: seat, flat, or a meter")
+    meter: str | None = Field(None, min_length=1, description="Meter of usage prices")
+    group: str | None = Field(None, min_length=1, description="Match group, where the rule of semantics 3.1 is not wanted")
+
+
+class ListPrice(_Model):
+    """A published price of a product, used to tell a plan change from an interval change (semantics 3.3)."""
+
+    price: str
+    product: str
+    currency: str = Field(pattern="^[a-z]{3}$")
+    interval: str = "month"
+    interval_count: int = Field(1, ge=1)
+    scheme: dict[str, Any]
+
+    @field_validator("interval")
+    @classmethod
+    def _known_interval(cls, value: str) -> str:
+        return _known((value,), INTERVALS, "interval")[0]
+
+    @model_validator(mode="after")
+    def _priceable(self) -> ListPrice:
+        parse_scheme(self.scheme_json)
+        return self
+
+    @property
+    def scheme_json(self) -> str:
+        """Its scheme as canonical JSON text."""
+        try:
+            return dumps(self.scheme)
+        except TypeError as error:
+            raise ValueError(f"scheme of list price {self.price}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is taken to be true of a price: the catalog's word, else metadata, else inference (semantics 3.1)."""
+
+    family: str
+    tier_rank: int | None
+    kind: str
+    unit: str
+    group: str
+    placed: bool
+    """The family was said (catalog or metadata), not inferred."""
+    inferred: bool
+    """The catalog has no entry for the price or its product."""
+
+
+class Catalog(_Model):
+    """Products as tiers, add-ons and usage; declared migrations; merged customers; the policy and the reporting currency (semantics 8.1).
+
+    `metadata` is Stripe's own metadata by price or product id, the first source of inference when `products` is silent.
+    """
+
+    reporting_currency: str = Field("usd", pattern="^[a-z]{3}$")
+    products: dict[str, CatalogEntry] = Field(default_factory=dict, description="By price or product id")
+    list_prices: tuple[ListPrice, ...] = ()
+    migrations: tuple[tuple[str, str], ...] = Field((), description="Unordered price pairs that are the vendor's repricings")
+    aliases: dict[str, str] = Field(default_factory=dict, description="Customer id to the customer it was merged into")
+    policy: Policy = Field(default_factory=Policy)
+    metadata: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    @field_validator("aliases")
+    @classmethod
+    def _resolved_aliases(cls, value: dict[str, str]) -> dict[str, str]:
+        return {customer: _last_alias(customer, value) for customer in value}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], metadata: Mapping[str, Mapping[str, str]] | None = None) -> Catalog:
+        """A catalog from the dict of semantics 8.1; its `fx` and `ever_paid`, which are data, are left out. ConfigurationError names bad fields."""
+        if not isinstance(content, Mapping):
+            raise ConfigurationError("the catalog is not a mapping; begin with `products:`")
+        known = {name: value for name, value in content.items() if name not in _INPUTS and value is not None}
+        meta = {
+            identity: {name: text for name, text in said.items() if name in CatalogEntry.model_fields} for identity, said in (metadata or {}).items()
+        }
+        try:
+            return cls.model_validate({"metadata": {identity: said for identity, said in meta.items() if said}, **known})
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'catalog'}: {problem['msg']}" for problem in error.errors())
+            raise ConfigurationError(f"catalog: {problems}") from error
+
+    @classmethod
+    def from_yaml(cls, path: Path, metadata: Mapping[str, Mapping[str, str]] | None = None) -> Catalog:
+        """A catalog from a YAML file with the fields of semantics 8.1 but `fx` and `ever_paid`. ConfigurationError names the file."""
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigurationError(f"catalog {path} cannot be read: {error}") from error
+        content = {} if content is None else content
+        if isinstance(content, dict) and (data := [name for name in _INPUTS if name in content]):
+            raise ConfigurationError(f"catalog {path}: {', '.join(data)} is data, not catalog; rates come from EXPANSION_FX_RATES")
+        try:
+            return cls.from_dict(content, metadata)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error}") from error
+
+    @property
+    def policy_hash(self) -> str:
+        """Hash of the policy alone."""
+        return self.policy.policy_hash
+
+    @cached_property
+    def catalog_hash(self) -> str:
+        """16 hex digits of everything but the policy; the order of lists, and within a migration pair, does not matter."""
+        return content_hash(
+            {
+                "reporting_currency": self.reporting_currency,
+                "products": {identity: entry.model_dump(exclude_none=True) for identity, entry in self.products.items()},
+                "list_prices": sorted(dumps(price.model_dump()) for price in self.list_prices),
+                "migrations": sorted({tuple(sorted(pair)) for pair in self.migrations}),
+                "aliases": self.aliases,
+                "metadata": self.metadata,
+            }
+        )
+
+    def customer(self, identity: str) -> str:
+        """The customer after aliases."""
+        return self.aliases.get(identity, identity)
+
+    def is_migration(self, price_a: str, price_b: str) -> bool:
+        """Whether the pair, in either order, is a declared repricing."""
+        return (price_a, price_b) in self._migration_pairs
+
+    def list_price(self, product: str, currency: str, interval: str, interval_count: int) -> ListPrice | None:
+        """The list price of a product for a billing interval; the smallest price id on a tie."""
+        return self._list_prices.get((product, currency, interval, interval_count))
+
+    def entry(self, price: str, product: str, usage_type: str) -> Entry:
+        """Price over product over metadata over inference, field by field."""
+        metered = usage_type == "metered"
+        said: dict[str, Any] = {}
+        for source in (self._metadata_entry(product), self._metadata_entry(price), self.products.get(product), self.products.get(price)):
+            said.update({} if source is None else source.model_dump(exclude_none=True))
+        kind = said.get("kind", "usage" if metered else "base")
+        meter = said.get("meter", product)
+        family = said.get("family", product)
+        unit = said.get("unit", f"usage:{meter}" if metered else "flat" if kind == "addon" else "seat")
+        group = said.get("group", {"base": family, "addon": product, "usage": meter}[kind])
+        inferred = price not in self.products and product not in self.products
+        return Entry(family, said.get("tier_rank"), kind, unit, group, "family" in said, inferred)
+
+    @cached_property
+    def _migration_pairs(self) -> frozenset[tuple[str, str]]:
+        return frozenset(self.migrations) | {(b, a) for a, b in self.migrations}
+
+    @cached_property
+    def _list_prices(self) -> dict[tuple[str, str, str, int], ListPrice]:
+        ordered = sorted(self.list_prices, key=lambda listed: listed.price, reverse=True)
+        return {(listed.product, listed.currency, listed.interval, listed.interval_count): listed for listed in ordered}
+
+    def _metadata_entry(self, identity: str) -> CatalogEntry | None:
+        """What metadata says. Sellers use such names for other things too, so a kind or rank that cannot be one is silence, not an error."""
+        said: dict[str, Any] = {name: text for name, text in self.metadata.get(identity, {}).items() if text}
+        if said.get("kind") not in KINDS:
+            said.pop("kind", None)
+        if not said.get("tier_rank", "0").lstrip("-").isdecimal():
+            said.pop("tier_rank")
+        return CatalogEntry.model_validate(said) if said else None
+
+
+def _known(values: tuple[str, ...], allowed: list[str], what: str) -> tuple[str, ...]:
+    unknown = sorted(set(values) - set(allowed))
+    if unknown:
+        raise ValueError(f"unknown {what} {', '.join(unknown)}; known are {', '.join(allowed)}")
+    return values
+
+
+def _last_alias(customer: str, aliases: Mapping[str, str]) -> str:
+    seen = [customer]
+    while seen[-1] in aliases and aliases[seen[-1]] != seen[-1]:
+        seen.append(aliases[seen[-1]])
+        if seen[-1] in seen[:-1]:
+            raise ValueError(f"aliases go round in a circle: {' -> '.join(seen)}")
+    return seen[-1]

@@ -1,0 +1,151 @@
+"""What a quantity costs: price schemes and billing periods (semantics 1.2, 1.4, 1.5).
+
+Here: one item's amount for a billing period, before discounts, in exact minor units of its own currency. Not here: discounts, exchange rates,
+rounding, and whether the item counts at all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from expansion_platform.domain.money import decimal
+
+SCHEMES = ("per_unit", "graduated", "volume")
+ROUNDINGS = ("up", "down")
+_KEYS = {"type", "unit", "tiers", "minimum", "divide_by", "round"}
+
+
+class AboveLastTierError(ValueError):
+    """The quantity lies above a finite last tier, so the price does not say what it costs."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Units up to and including `up_to` (None: no end) at `unit` each, plus `flat` once."""
+
+    up_to: Fraction | None
+    unit: Fraction
+    flat: Fraction
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A parsed price scheme; amounts in minor units of the price's currency. `per_unit` is one endless tier without flat fee."""
+
+    type: str
+    tiers: tuple[Tier, ...]
+    minimum: Fraction
+    divide_by: int
+    round_up: bool
+
+    @property
+    def chargeable(self) -> bool:
+        """True when any unit, flat or minimum is positive (semantics 2.1)."""
+        return self.minimum > 0 or any(tier.unit > 0 or tier.flat > 0 for tier in self.tiers)
+
+
+@lru_cache(maxsize=1 << 16)
+def parse_scheme(text: str) -> Scheme:
+    """A scheme from its JSON text (semantics 8.1). ValueError says what is missing, unknown, negative or malformed."""
+    try:
+        raw = json.loads(text, parse_float=_refuse_float)
+    except (TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"price scheme is not JSON: {text!r}") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"price scheme is not an object: {text}")
+    if unknown := sorted(set(raw) - _KEYS):
+        raise ValueError(f"price scheme has unknown fields {unknown}")
+    kind = raw.get("type", "per_unit")
+    if kind not in SCHEMES:
+        raise ValueError(f"unknown price scheme {kind!r}")
+    rounding = raw.get("round", "up")
+    if rounding not in ROUNDINGS:
+        raise ValueError(f"unknown rounding {rounding!r}")
+    divide_by = _amount(raw, "divide_by", default="1")
+    if divide_by.denominator != 1 or divide_by < 1:
+        raise ValueError(f"divide_by is not an integer >= 1: {raw['divide_by']!r}")
+    tiers = (Tier(None, _amount(raw, "unit"), Fraction(0)),) if kind == "per_unit" else _tiers(raw)
+    return Scheme(kind, tiers, _amount(raw, "minimum", default="0"), int(divide_by), rounding == "up")
+
+
+def gross(scheme: Scheme, quantity: Fraction) -> Fraction:
+    """Amount for one billing period, minor units (semantics 1.4). AboveLastTierError when no tier holds the quantity.
+
+    Quantity 0 sits in the first tier, whose flat fee is therefore charged (D-2).
+    """
+    units = _packages(scheme, quantity)
+    last = scheme.tiers[-1].up_to
+    if last is not None and units > last:
+        raise AboveLastTierError(f"quantity {units} is above the last tier, which ends at {last}")
+    amount = _graduated(scheme.tiers, units) if scheme.type == "graduated" else _volume(scheme.tiers, units)
+    return max(amount, scheme.minimum)
+
+
+def period_months(interval: str, count: int, *, metered: bool, week: Fraction, day: Fraction) -> Fraction:
+    """Months in a billing period; `week` and `day` are months in one of them (D-10).
+
+    1 for metered items, whose quantity is a calendar month's usage (semantics 1.5). ValueError for an unknown interval or a count under 1.
+    """
+    if count < 1:
+        raise ValueError(f"interval_count is not an integer >= 1: {count!r}")
+    lengths = {"day": day, "week": week, "month": Fraction(1), "year": Fraction(12)}
+    if interval not in lengths:
+        raise ValueError(f"unknown interval {interval!r}")
+    return Fraction(1) if metered else lengths[interval] * count
+
+
+def _packages(scheme: Scheme, quantity: Fraction) -> Fraction:
+    if scheme.divide_by == 1:
+        return quantity
+    packages = quantity / scheme.divide_by
+    return Fraction(math.ceil(packages) if scheme.round_up else math.floor(packages))
+
+
+def _volume(tiers: tuple[Tier, ...], units: Fraction) -> Fraction:
+    tier = next(tier for tier in tiers if tier.up_to is None or units <= tier.up_to)
+    return tier.unit * units + tier.flat
+
+
+def _graduated(tiers: tuple[Tier, ...], units: Fraction) -> Fraction:
+    amount, lower = Fraction(0), Fraction(0)
+    for index, tier in enumerate(tiers):
+        if index > 0 and units <= lower:
+            break
+        upper = units if tier.up_to is None else min(units, tier.up_to)
+        amount += tier.unit * (upper - lower) + tier.flat
+        lower = upper
+    return amount
+
+
+def _tiers(raw: dict[str, Any]) -> tuple[Tier, ...]:
+    rows = raw.get("tiers")
+    if not isinstance(rows, list) or not rows:
+        raise ValueError("a tiered price scheme without tiers")
+    tiers: list[Tier] = []
+    for row in rows:
+        if not isinstance(row, dict) or "up_to" not in row:
+            raise ValueError("a tier without up_to")
+        up_to = None if row["up_to"] is None else _amount(row, "up_to")
+        if tiers and (tiers[-1].up_to is None or (up_to is not None and up_to <= tiers[-1].up_to)):
+            raise ValueError("tiers do not ascend")
+        tiers.append(Tier(up_to, _amount(row, "unit"), _amount(row, "flat")))
+    return tuple(tiers)
+
+
+def _amount(row: dict[str, Any], name: str, default: str | None = None) -> Fraction:
+    value = row.get(name, default)
+    if value is None:
+        raise ValueError(f"{name} is missing")
+    try:
+        return decimal(value)
+    except (ValueError, TypeError):
+        raise ValueError(f"{name} is negative or malformed: {value!r}") from None
+
+
+def _refuse_float(text: str) -> str:
+    raise ValueError(f"a bare number with decimals, {text}: write amounts as decimal text")

@@ -1,0 +1,221 @@
+"""What item states are worth a month: distinct terms are read and priced once, then mapped back to rows (semantics 1.3, 1.4).
+
+Here: dictionary encoding of states, their validation, whether they count, MRR, list MRR and ARR. Not here: movements between two instants.
+A book of a million items holds few distinct combinations of price, quantity and discounts, so exact fractions cost little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from expansion_platform.domain import discounts, pricing
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.money import Ints, conversion, decimal, round_half_even
+from expansion_platform.domain.policy import Policy
+from expansion_platform.domain.schemas.billing import PAUSES, STATUSES
+
+Bools = npt.NDArray[np.bool_]
+
+TERMS = ["product", "price", "usage_type", "currency", "interval", "interval_count", "scheme_json", "quantity", "discounts_json"]
+STANDING = ["status", "collection_paused", "livemode"]
+IDENTITY = ["customer", "subscription", "item"]
+STATE = [*IDENTITY, *STANDING, *TERMS]
+
+# Sums of int64 stay exact below 9.2e18: nine thousand items of this size each, ten trillion in a currency with two decimals.
+_LARGEST_MRR = 10**15
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an item is charged: everything of a state that decides its amount, parsed."""
+
+    product: str
+    price: str
+    metered: bool
+    currency: str
+    interval: str
+    interval_count: int
+    period: Fraction
+    """Months in a billing period."""
+    scheme: pricing.Scheme
+    quantity: Fraction
+    discounts: tuple[discounts.Discount, ...]
+
+
+@dataclass(frozen=True)
+class Valued:
+    """Amounts by terms code, int64 minor units of the reporting currency; `missing` says why there is none."""
+
+    mrr: Ints
+    list_mrr: Ints
+    arr: Ints
+    missing: dict[int, str]
+
+
+def value_states(states: pd.DataFrame, rates: Mapping[str, str], policy: Policy, reporting_currency: str) -> pd.DataFrame:
+    """Values item states at one instant's exchange rates (semantics 1.3, 1.4).
+
+    Args:
+        states: Rows with the columns of `billing/item_states` up to `discounts_json`, any index; an item may occur many times.
+        rates: Reporting currency for one unit of each currency, major for major, decimal text.
+        policy: What counts.
+        reporting_currency: ISO code, lower case.
+
+    Returns:
+        `states` with int64 `mrr_minor`, `list_mrr_minor` (before discounts) and `arr_minor`, zero where the state does not count, and bool
+        `counts` and `chargeable` (counts, and its price can charge something).
+
+    Raises:
+        DataQualityError: Names the items whose state cannot be priced, counting or not, or whose currency has no rate.
+    """
+    check_present([states])
+    codes, distinct = encode([states], TERMS)
+    terms = read_terms(distinct, policy, codes, states["item"])
+    valued = value_terms(terms, rates, policy, reporting_currency)
+    refuse(valued.missing, codes, states["item"])
+    counting = count_states(states, codes, terms, policy)
+    can_charge = np.array([one.scheme.chargeable for one in terms], dtype=bool)
+    return states.assign(
+        mrr_minor=np.where(counting, valued.mrr[codes], 0),
+        list_mrr_minor=np.where(counting, valued.list_mrr[codes], 0),
+        arr_minor=np.where(counting, valued.arr[codes], 0),
+        counts=counting,
+        chargeable=counting & can_charge[codes],
+    )
+
+
+def encode(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> tuple[Ints, pd.DataFrame]:
+    """Numbers the distinct combinations of `columns` over frames laid end to end.
+
+    Returns:
+        The code of each row, int64 in order of first appearance, and a frame with one row per code. Nulls are a value like any other.
+    """
+    code = np.zeros(sum(len(frame) for frame in frames), dtype=np.int64)
+    for column in columns:
+        values = pd.concat([frame[column] for frame in frames], ignore_index=True)
+        following, uniques = pd.factorize(values, use_na_sentinel=False)
+        code = pd.factorize(code * len(uniques) + following)[0]
+    first = np.zeros(code.max() + 1 if len(code) else 0, dtype=np.int64)
+    first[code[::-1]] = np.arange(len(code))[::-1]
+    parts, start = [], 0
+    for frame in frames:
+        here = first[(first >= start) & (first < start + len(frame))] - start
+        parts.append(frame[list(columns)].iloc[here])
+        start += len(frame)
+    return code, pd.concat(parts, ignore_index=True)
+
+
+def check_present(frames: Sequence[pd.DataFrame]) -> None:
+    """DataQualityError naming the items of rows in which a required field is null."""
+    for frame in frames:
+        for column in [name for name in STATE if name != "collection_paused"]:
+            absent = frame[column].isna()
+            if absent.any():
+                raise DataQualityError(f"required field {column} is missing", frame.loc[absent, "item"].astype(str))
+
+
+def read_terms(distinct: pd.DataFrame, policy: Policy, codes: Ints, items: pd.Series[str]) -> list[Terms]:
+    """Parses distinct terms; DataQualityError names the items (one a row of `codes`) of those that make no sense."""
+    terms: list[Terms] = []
+    problems: dict[int, str] = {}
+    for code, row in enumerate(zip(*(distinct[name].tolist() for name in TERMS), strict=True)):
+        try:
+            terms.append(_terms(*row, policy=policy))
+        except ValueError as error:
+            problems[code] = str(error)
+    refuse(problems, codes, items)
+    return terms
+
+
+def refuse(problems: Mapping[int, str], codes: Ints, items: pd.Series[str]) -> None:
+    """DataQualityError saying each kind of problem once and naming every item that has a problem code."""
+    if problems:
+        bad = np.isin(codes, list(problems))
+        if bad.any():
+            present = {problems[int(code)] for code in np.unique(codes[bad])}
+            raise DataQualityError("; ".join(sorted(present)[:5]), sorted(set(items.to_numpy()[bad])))
+
+
+def monthly(terms: Terms, policy: Policy) -> tuple[Fraction, Fraction]:
+    """A month's exact amount before and after discounts, minor units of the terms' own currency."""
+    listed = pricing.gross(terms.scheme, terms.quantity) / terms.period
+    lowered_by = discounts.reductions(terms.discounts, terms.period, Fraction(1), metered=terms.metered, policy=policy)
+    return listed, discounts.apply(listed, lowered_by)
+
+
+def value_terms(terms: Sequence[Terms], rates: Mapping[str, str], policy: Policy, reporting_currency: str) -> Valued:
+    """MRR, list MRR and ARR of distinct terms at one set of rates, each rounded once. A rate scales everything, so it is applied last."""
+    table = np.zeros((3, len(terms)), dtype=np.int64)
+    missing: dict[int, str] = {}
+    factors: dict[str, Fraction | str] = {}
+    for code, one in enumerate(terms):
+        if one.currency not in factors:
+            factors[one.currency] = _factor(one.currency, reporting_currency, rates)
+        factor = factors[one.currency]
+        if isinstance(factor, str):
+            missing[code] = factor
+            continue
+        listed, net = (amount * factor for amount in monthly(one, policy))
+        if listed > _LARGEST_MRR:
+            missing[code] = "monthly amount above 10^15 minor units"
+            continue
+        table[:, code] = round_half_even(net), round_half_even(listed), round_half_even(12 * net)
+    return Valued(table[0], table[1], table[2], missing)
+
+
+def count_states(states: pd.DataFrame, codes: Ints, terms: Sequence[Terms], policy: Policy) -> Bools:
+    """Which rows count (semantics 1.3): live, in a counting status, collection not paused away, and metered only by policy."""
+    standing_codes, standing = encode([states], STANDING)
+    problems: dict[int, str] = {}
+    counting = np.zeros(len(standing), dtype=bool)
+    for code, (status, paused, livemode) in enumerate(zip(*(standing[name].tolist() for name in STANDING), strict=True)):
+        pause = None if pd.isna(paused) else paused
+        if status not in STATUSES:
+            problems[code] = f"unknown subscription status {status!r}"
+        elif pause is not None and pause not in PAUSES:
+            problems[code] = f"unknown pause_collection behaviour {pause!r}"
+        elif not isinstance(livemode, bool | np.bool_):
+            problems[code] = f"livemode is not true or false: {livemode!r}"
+        counting[code] = livemode is True and status in policy.statuses and (pause is None or pause in policy.paused_counts)
+    refuse(problems, standing_codes, states["item"])
+    metered = np.array([one.metered for one in terms], dtype=bool)
+    return counting[standing_codes] & (policy.metered_counts | ~metered[codes])
+
+
+def _terms(
+    product: str,
+    price: str,
+    usage_type: str,
+    currency: str,
+    interval: str,
+    interval_count: int,
+    scheme_json: str,
+    quantity: str,
+    discounts_json: str,
+    policy: Policy,
+) -> Terms:
+    if usage_type not in ("licensed", "metered"):
+        raise ValueError(f"unknown usage type {usage_type!r}")
+    try:
+        units = decimal(quantity)
+    except (ValueError, TypeError):
+        raise ValueError(f"quantity is negative or malformed: {quantity!r}") from None
+    metered = usage_type == "metered"
+    period = pricing.period_months(interval, interval_count, metered=metered, week=policy.week, day=policy.day)
+    scheme = pricing.parse_scheme(scheme_json)
+    pricing.gross(scheme, units)
+    parsed = discounts.parse_discounts(discounts_json)
+    return Terms(product, price, metered, currency, interval, interval_count, period, scheme, units, parsed)
+
+
+def _factor(currency: str, reporting_currency: str, rates: Mapping[str, str]) -> Fraction | str:
+    try:
+        return conversion(currency, reporting_currency, rates.get(currency))
+    except (ValueError, TypeError) as error:
+        return str(error)
