@@ -1,0 +1,216 @@
+"""A small HTTP/1.1 server on loopback: what the stand-ins of Stripe, PostHog and Slack have in common.
+
+Here: accepting and answering requests, a log of them, and planned failures. Not here: what any of the services answers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+_PARAMETER = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. `params` are the query's (`a=1`, `a[]=1`, `a[0]=1` and `a[gte]=1` become text, lists and a dict), header names are lower case."""
+
+    method: str
+    path: str
+    params: dict[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def bearer(self) -> str | None:
+        """The bearer token, None when there is none."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer: a JSON value, or text as it is."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def encoded(self) -> tuple[bytes, str]:
+        """The body's bytes and content type."""
+        if isinstance(self.body, str):
+            return self.body.encode(), "text/plain; charset=utf-8"
+        return json.dumps(self.body, separators=(",", ":")).encode(), "application/json"
+
+
+DROPPED = 0
+"""The status of a planned failure that closes the connection without an answer."""
+
+
+@dataclass
+class _Failure:
+    status: int
+    headers: Mapping[str, str]
+    times: int
+    path_prefix: str
+    after: bool
+
+
+class LoopbackServer:
+    """Base of the stand-ins, a context manager: `with SomeServer(...) as server: ... server.url`.
+
+    `requests` logs every request in order of arrival, failed ones too. Each connection is a daemon thread; leaving the context closes them all.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self._failures: list[_Failure] = []
+        self._lock = threading.Lock()
+        self._http: _Server | None = None
+
+    def answer(self, request: Request) -> Response:
+        """What the service answers."""
+        raise NotImplementedError
+
+    def failure(self, status: int, message: str) -> Response:
+        """The body the service sends with an error status of its own making (429, 5xx)."""
+        raise NotImplementedError
+
+    def fail_next(
+        self, status: int, headers: Mapping[str, str] | None = None, times: int = 1, path_prefix: str = "/", *, after: bool = False
+    ) -> None:
+        """Let the next `times` requests under a path fail with a status, or with `DROPPED` close the connection.
+
+        With `after` the request is carried out first: the caller does not learn that it succeeded. Failures planned earlier are used first.
+        """
+        with self._lock:
+            self._failures.append(_Failure(status, headers or {}, times, path_prefix, after))
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:<port>`."""
+        if self._http is None:
+            raise RuntimeError("the server is not running; use it as a context manager")
+        return f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._http = _Server(self)
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._http is not None:
+            self._http.shutdown()
+            self._http.close_connections()
+            self._http.server_close()
+            self._http = None
+
+    def _respond(self, request: Request) -> Response | None:
+        """The answer or the planned failure; None drops the connection."""
+        with self._lock:
+            self.requests.append(request)
+            failure = next((planned for planned in self._failures if request.path.startswith(planned.path_prefix)), None)
+            if failure is not None:
+                failure.times -= 1
+                if failure.times <= 0:
+                    self._failures.remove(failure)
+        if failure is None:
+            return self._answered(request)
+        if failure.after:
+            self._answered(request)
+        if failure.status == DROPPED:
+            return None
+        planned = self.failure(failure.status, "planned failure")
+        return Response(planned.body, failure.status, {**planned.headers, **failure.headers})
+
+    def _answered(self, request: Request) -> Response:
+        try:
+            return self.answer(request)
+        except Exception as error:  # a fault of the stand-in must reach the test as text, not as a closed socket
+            return self.failure(500, f"the stand-in failed: {type(error).__name__}: {error}")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, service: LoopbackServer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.service = service
+        self._connections: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away in the middle of an answer is no news."""
+
+    def close_connections(self) -> None:
+        """End keep-alive connections, whose threads would otherwise wait for a next request."""
+        for connection in list(self._connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the client was quicker
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16  # headers and body leave in one write
+
+    def _handle(self) -> None:
+        parts = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        request = Request(
+            method=self.command,
+            path=parts.path,
+            params=parse_query(parts.query),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(length),
+        )
+        response = self.server.service._respond(request)
+        if response is None:
+            self.close_connection = True
+            return
+        body, content_type = response.encoded()
+        self.send_response(response.status)
+        for name, value in {"Content-Type": content_type, "Content-Length": str(len(body)), **response.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - the base class names them
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are kept in `LoopbackServer.requests` instead."""
+
+
+def parse_query(query: str) -> dict[str, Any]:
+    """Parameters of a query or form: `a=1` -> text, `a[]=1` and `a[0]=1` -> list, `a[gte]=1` -> dict."""
+    params: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        match = _PARAMETER.fullmatch(name)
+        base, key = (match[1], match[2]) if match else (name, None)
+        if key is None:
+            params[base] = value
+        elif key == "" or key.isdigit():
+            params.setdefault(base, []).append(value)
+        else:
+            params.setdefault(base, {})[key] = value
+    return params
