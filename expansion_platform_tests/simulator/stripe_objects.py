@@ -197,7 +197,7 @@ def invoice_line(invoice_id: str, number: int, subscription_number: int, created
             "subscription_item_details": {
                 "proration": False,
                 "subscription": subscription_id,
-                "subscription_item": f"si_{subscription_id[4:]}_{number:02d}",
+                "subscription_item": item_id,
             },
         },
         "period": {"start": created, "end": created + 30 * DAY},
