@@ -110,9 +110,7 @@ def subscription(number: int, customer_number: int, *, status: str = "active", i
         "customer": f"cus_{customer_number:03d}",
         "discounts": list(discounts),
         "invoice_settings": {"issuer": {"type": "self"}},
-        "items": embedded(
-            [subscription_item(subscription_id, item) for item in range(items)], f"/v1/subscription_items?subscription={subscription_id}"
-        ),
+        "items": embedded(held, f"/v1/subscription_items?subscription={subscription_id}"),
         "latest_invoice": None,
         "livemode": True,
         "metadata": {},
@@ -159,9 +157,7 @@ def invoice(number: int, subscription_number: int, customer_number: int, *, line
         "default_tax_rates": [],
         "discounts": [],
         "issuer": {"type": "self"},
-        "lines": embedded(
-            [invoice_line(invoice_id, line, subscription_number, created) for line in range(lines)], f"/v1/invoices/{invoice_id}/lines"
-        ),
+        "lines": embedded(billed, f"/v1/invoices/{invoice_id}/lines"),
         "livemode": True,
         "parent": {"type": "subscription_details", "subscription_details": {"metadata": {}, "subscription": f"sub_{subscription_number:03d}"}},
         "payment_settings": {},
