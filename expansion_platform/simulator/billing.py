@@ -1,0 +1,331 @@
+"""Stripe's billing conduct for one customer: periods, renewals, prorations, trials, discounts, cancellations (classic billing mode).
+
+Here: what Stripe does when asked, the documents it leaves behind, and the true log of it. Not here: who asks and why (`behaviour.py`).
+Every method takes the instant it happens at; `schedule` hands back what Stripe will do by itself later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from dateutil.relativedelta import relativedelta
+
+from expansion_platform.simulator import charges, invoices, objects
+from expansion_platform.simulator.catalog import Coupon, Price
+from expansion_platform.simulator.charges import Discount, Item
+from expansion_platform.simulator.events import Recorder
+from expansion_platform.simulator.truth import Change, SubscriptionLog
+
+JSON = dict[str, Any]
+PAYS_AFTER = 20 * 86_400
+"""Seconds until an invoice that was sent is paid; a charged one is paid at once."""
+
+
+@dataclass
+class Subscription:
+    """A subscription as it is now. `locked` while a change without proration waits for the renewal that will show it."""
+
+    id: str
+    customer: str
+    interval: str
+    created: int
+    anchor: int
+    period: tuple[int, int]
+    collection_method: str
+    log: SubscriptionLog
+    items: list[Item]
+    discounts: list[Discount] = field(default_factory=list)
+    pending: list[JSON] = field(default_factory=list)
+    status: str = "active"
+    trial_end: int | None = None
+    cancel_at_period_end: bool = False
+    canceled_at: int | None = None
+    ended_at: int | None = None
+    latest_invoice: str | None = None
+    locked: bool = False
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of one item: `item` None adds one, `price` None removes it."""
+
+    item: Item | None
+    price: Price | None
+    quantity: int
+
+
+class Billing:
+    """One customer's books: subscriptions, invoices, pending items, credit notes, discounts, events and logs."""
+
+    def __init__(self, customer: JSON, ids: objects.Ids, recorder: Recorder, schedule: Callable[[int, Callable[[int], None]], None]) -> None:
+        self.customer = customer
+        self.subscriptions: list[Subscription] = []
+        self.invoices: list[JSON] = []
+        self.invoice_items: list[JSON] = []
+        self.credit_notes: list[JSON] = []
+        self.discounts: list[Discount] = []
+        self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
+        self._ids = ids
+        self._events = recorder
+        self._schedule = schedule
+        recorder.emit("customer.created", customer["created"], lambda: dict(customer), requested=True)
+
+    def create(
+        self,
+        at: int,
+        wanted: Sequence[tuple[Price, int]],
+        coupons: Sequence[tuple[Coupon, int | None]] = (),
+        *,
+        trial_days: int = 0,
+        sends_invoice: bool = False,
+    ) -> Subscription:
+        """Start a subscription holding (price, quantity) items of one interval, after a trial if it has one, and bill it.
+
+        `coupons` are redeemed with it, each on the subscription (None) or on the item of that index.
+        """
+        identity, price = self._ids.new("sub_"), wanted[0][0]
+        trial_end = at + trial_days * 86_400 if trial_days else None
+        end = trial_end if trial_end is not None else _step(at, price.interval, 1)
+        subscription = Subscription(
+            id=identity,
+            customer=self.customer["id"],
+            interval=price.interval,
+            created=at,
+            anchor=trial_end or at,
+            period=(at, end),
+            collection_method="send_invoice" if sends_invoice else "charge_automatically",
+            log=SubscriptionLog(identity, self.customer["id"], price.currency, at, trial_end),
+            items=[Item(self._ids.new("si_"), price, quantity, at) for price, quantity in wanted],
+            status="trialing" if trial_end else "active",
+            trial_end=trial_end,
+        )
+        subscription.log.changes += [Change(at, item.id, item.price, item.quantity) for item in subscription.items]
+        self.subscriptions.append(subscription)
+        self.customer["currency"] = price.currency
+        for coupon, index in coupons:
+            self._give(subscription, at, coupon, None if index is None else subscription.items[index])
+        self._invoice(subscription, at, "subscription_create", regular=True, invoice_period=(at, at))
+        self._events.subscription("customer.subscription.created", subscription, at, requested=True)
+        self._schedule(end, lambda now: self._period_ends(subscription, now))
+        return subscription
+
+    def discount(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None = None) -> None:
+        """Redeem a coupon on the subscription, or on one of its items. A repeating one lasts its calendar months from `at`."""
+        with self._updating(subscription, at, requested=True):
+            self._give(subscription, at, coupon, item)
+
+    def _give(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None) -> None:
+        end = _step(at, "month", coupon.months) if coupon.months is not None else None
+        given = Discount(self._ids.new("di_"), coupon, subscription.id, item.id if item else None, at, end)
+        (item.discounts if item else subscription.discounts).append(given)
+        self.discounts.append(given)
+        log = subscription.log.discounts
+        log.insert(sum(each.item is not None for each in log) if item else len(log), given)
+        self._events.discount("customer.discount.created", given, subscription.customer, at, requested=True)
+        if end is not None:
+            self._schedule(end, lambda now: self._expires(subscription, given, now))
+
+    def remove_discount(self, subscription: Subscription, at: int, given: Discount) -> None:
+        """Take a discount off."""
+        with self._updating(subscription, at, requested=True):
+            given.removed_at = at
+        self._events.discount("customer.discount.deleted", given, subscription.customer, at, requested=True)
+
+    def change(self, subscription: Subscription, at: int, edits: Sequence[Edit], proration: str) -> None:
+        """Change items in the running period with Stripe's `proration_behavior`: create_prorations, always_invoice or none."""
+        with self._updating(subscription, at, requested=True):
+            for edit in edits:
+                self._apply(subscription, at, edit, prorated=proration != "none")
+            subscription.locked = proration == "none"
+            if proration == "always_invoice":
+                self._invoice(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
+
+    def switch_interval(self, subscription: Subscription, at: int, prices: dict[str, Price]) -> None:
+        """Move every item (id -> price) to another interval: credits, a new anchor at `at`, and the new periods billed at once."""
+        with self._updating(subscription, at, requested=True):
+            for item in subscription.items:
+                self._prorate(subscription, item, at, credit=True)
+                item.price = prices[item.id]
+                subscription.log.changes.append(Change(at, item.id, item.price, item.quantity))
+            before = subscription.period
+            subscription.interval = subscription.items[0].price.interval
+            subscription.anchor = at
+            self._roll(subscription, at)
+            self._invoice(subscription, at, "subscription_update", regular=True, invoice_period=before)
+
+    def cancel(self, subscription: Subscription, at: int, *, prorate: bool = False, invoice_now: bool = False) -> None:
+        """End the subscription at once, crediting the unused time if asked; credits stay pending unless invoiced now."""
+        if prorate:
+            for item in subscription.items:
+                self._prorate(subscription, item, at, credit=True)
+        subscription.canceled_at = at
+        if invoice_now and subscription.pending:
+            self._invoice(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
+        self._end(subscription, at, requested=True)
+
+    def cancel_at_period_end(self, subscription: Subscription, at: int) -> None:
+        """Ask for the end of the subscription with its running period."""
+        with self._updating(subscription, at, requested=True):
+            subscription.cancel_at_period_end = True
+            subscription.canceled_at = at
+
+    def refund(self, document: JSON, at: int, amount: int) -> None:
+        """Give part of a paid invoice's money back by a credit note."""
+        line = max(document["lines"]["data"], key=lambda each: each["amount"])
+        note = invoices.credit_note(self._ids.new("cn_"), line["id"], document, amount, at, line_identity=self._ids.new("cnli_"))
+        document["post_payment_credit_notes_amount"] += amount
+        self.credit_notes.append(note)
+        self._events.emit("credit_note.created", at, lambda: note, requested=True)
+
+    def _period_ends(self, subscription: Subscription, at: int) -> None:
+        if subscription.ended_at is not None or subscription.period[1] != at:
+            return
+        if subscription.cancel_at_period_end:
+            if subscription.pending:
+                self._invoice(subscription, at, "subscription_cycle", regular=False, invoice_period=subscription.period)
+            self._end(subscription, at, requested=False)
+            return
+        self.before_renewal(subscription, at)
+        with self._updating(subscription, at, requested=False):
+            before = subscription.period
+            subscription.status = "active"
+            self._roll(subscription, at)
+            self._invoice(subscription, at, "subscription_cycle", regular=True, invoice_period=before)
+            subscription.locked = False
+
+    def _roll(self, subscription: Subscription, at: int) -> None:
+        """The period that starts at `at`, counted from the anchor so that the 31st returns after February."""
+        count = 1
+        while (end := _step(subscription.anchor, subscription.interval, count)) <= at:
+            count += 1
+        subscription.period = (at, end)
+        self._schedule(end, lambda now: self._period_ends(subscription, now))
+
+    def _end(self, subscription: Subscription, at: int, *, requested: bool) -> None:
+        subscription.status = "canceled"
+        subscription.ended_at = subscription.log.ended_at = at
+        self._events.subscription("customer.subscription.deleted", subscription, at, requested=requested)
+
+    def _expires(self, subscription: Subscription, given: Discount, at: int) -> None:
+        if subscription.ended_at is None and given.removed_at is None:
+            self._events.discount("customer.discount.deleted", given, subscription.customer, at, requested=False)
+
+    def _apply(self, subscription: Subscription, at: int, edit: Edit, *, prorated: bool) -> None:
+        item = edit.item
+        if item is not None and prorated:
+            self._prorate(subscription, item, at, credit=True)
+        if item is None:
+            item = Item(self._ids.new("si_"), edit.price, edit.quantity, at)  # type: ignore[arg-type]
+            subscription.items.append(item)
+        elif edit.price is None:
+            subscription.items.remove(item)
+        else:
+            item.price, item.quantity = edit.price, edit.quantity
+        subscription.log.changes.append(Change(at, item.id, edit.price, edit.quantity, None if prorated else subscription.period[1]))
+        if edit.price is not None and prorated:
+            self._prorate(subscription, item, at, credit=False)
+
+    def _prorate(self, subscription: Subscription, item: Item, at: int, *, credit: bool) -> None:
+        """A pending invoice item for the rest of the period: a credit of what charged the item last, or a debit in its new state."""
+        amount = charges.prorated(item, at, subscription.period, subscription.discounts)
+        identity, credited = self._ids.new("ii_"), None
+        if credit:
+            charged_by, line = item.charged_by
+            credited = {
+                "invoice_item": None if charged_by else line,
+                "invoice_line_item_details": {"invoice": charged_by, "invoice_line_items": [line]} if charged_by else None,
+                "type": "invoice_line_items" if charged_by else "invoice_item",
+            }
+        else:
+            item.charged_by = ("", identity)
+        period = (at, subscription.period[1])
+        entry = objects.invoice_item(identity, subscription.customer, subscription.id, item, -amount if credit else amount, period, credited)
+        subscription.pending.append(entry)
+        self.invoice_items.append(entry)
+        self._events.emit("invoiceitem.created", at, lambda: dict(entry), requested=True)
+
+    def _invoice(self, subscription: Subscription, at: int, reason: str, *, regular: bool, invoice_period: tuple[int, int]) -> None:
+        """Bill the running period's regular lines (if asked) and everything pending, and collect."""
+        identity = self._ids.new("in_")
+        lines = self._regular_lines(subscription, at, identity) if regular else []
+        lines_of = {entry["id"]: self._ids.new("il_") for entry in subscription.pending}
+        for entry in subscription.pending:
+            lines.append(invoices.proration_line(lines_of[entry["id"]], identity, entry, lines_of))
+            entry["invoice"] = identity
+        for item in subscription.items:
+            if item.charged_by[1] in lines_of:
+                item.charged_by = (identity, lines_of[item.charged_by[1]])
+        prorated_from = subscription.pending[-1]["period"]["start"] if subscription.pending else None
+        subscription.pending = []
+        sequence = self.customer["next_invoice_sequence"]
+        document = invoices.invoice(
+            identity,
+            f"{self.customer['invoice_prefix']}-{sequence:04d}",
+            self.customer,
+            subscription.id,
+            at,
+            period=invoice_period,
+            reason=reason,
+            collection_method=subscription.collection_method,
+            lines=lines,
+            discounts=[each.id for each in subscription.discounts if each.listed(at)],
+            proration_date=prorated_from,
+        )
+        self._use_once(subscription, at, lines)
+        self.customer["next_invoice_sequence"] = sequence + 1
+        self.customer["balance"] = document["ending_balance"]
+        self.invoices.append(document)
+        subscription.latest_invoice = identity
+        self._events.invoice("invoice.created", document, at, requested=False)
+        self._events.invoice("invoice.finalized", document, at, requested=False)
+        sent = subscription.collection_method == "send_invoice" and document["amount_due"] > 0
+        self._schedule(at + PAYS_AFTER if sent else at, lambda now: self._pay(document, now))
+
+    def _regular_lines(self, subscription: Subscription, at: int, invoice: str) -> list[JSON]:
+        lines = []
+        trial = subscription.status == "trialing"
+        taken = {} if trial else charges.line_discounts(subscription.items, at, subscription.discounts)
+        for item in subscription.items:
+            amount = 0 if trial else charges.half_even(item.price.gross(item.quantity))
+            identity = self._ids.new("il_")
+            item.charged_by = (invoice, identity)
+            own = [each.id for each in item.discounts if each.listed(at)]
+            lines.append(
+                invoices.regular_line(
+                    identity, invoice, subscription.id, item, amount, subscription.period, discounts=own, taken=taken.get(item.id, [])
+                )
+            )
+        return lines
+
+    def _use_once(self, subscription: Subscription, at: int, lines: list[JSON]) -> None:
+        """A `once` coupon is used up by the first invoice with a line it reduces."""
+        given = [*subscription.discounts, *(each for item in subscription.items for each in item.discounts)]
+        for discount in (each for each in given if each.coupon.duration == "once" and each.listed(at)):
+            discount.windows = [
+                (line["parent"]["subscription_item_details"]["subscription_item"], line["period"]["start"], line["period"]["end"])
+                for line in lines
+                if any(entry["discount"] == discount.id and entry["amount"] > 0 for entry in line["discount_amounts"])
+            ]
+            if discount.windows:
+                self._events.discount("customer.discount.deleted", discount, subscription.customer, at, requested=False)
+
+    def _pay(self, document: JSON, at: int) -> None:
+        invoices.pay(document, at)
+        self._events.invoice("invoice.paid", document, at, requested=False)
+
+    @contextmanager
+    def _updating(self, subscription: Subscription, at: int, *, requested: bool) -> Iterator[None]:
+        """Emit customer.subscription.updated with what the block changed."""
+        before = self._events.snapshot(subscription, at)
+        yield
+        self._events.updated(subscription, before, at, requested=requested)
+
+
+def _step(start: int, interval: str, count: int) -> int:
+    """`count` intervals after `start`, clamped to the month's length: 31 Jan + 1 month = 28 Feb, + 2 months = 31 Mar."""
+    months = count * {"month": 1, "year": 12}[interval]
+    return int((datetime.fromtimestamp(start, UTC) + relativedelta(months=months)).timestamp())

@@ -1,0 +1,138 @@
+"""The simulated catalogue as Stripe objects, complete, in API version 2026-10-28.endive.
+
+Here: products, prices, legacy plans, coupons, and the price of a line. Not here: what is on the list (`catalog.py`), who holds it (`objects.py`).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from expansion_platform.simulator.catalog import Coupon, Price, Product
+
+JSON = dict[str, Any]
+
+
+def product(value: Product, created: int) -> JSON:
+    """A product; only some carry catalogue hints in their metadata."""
+    hints = {"family": value.family, "tier_rank": str(value.tier_rank), "kind": value.kind, "unit": value.unit}
+    return {
+        "id": value.id,
+        "object": "product",
+        "active": True,
+        "created": created,
+        "default_price": None,
+        "description": None,
+        "images": [],
+        "livemode": True,
+        "marketing_features": [],
+        "metadata": hints if value.hints else {},
+        "name": value.name,
+        "package_dimensions": None,
+        "shippable": None,
+        "statement_descriptor": None,
+        "tax_code": None,
+        "type": "service",
+        "unit_label": value.unit if value.unit == "seat" else None,
+        "updated": created,
+        "url": None,
+    }
+
+
+def price(value: Price, as_of: int, *, tiers: bool = False) -> JSON:
+    """A price; embedded in other objects it comes without `tiers`, as the API embeds it."""
+    tiered = value.scheme["type"] != "per_unit"
+    rendered: JSON = {
+        "id": value.id,
+        "object": "price",
+        "active": value.retired_at is None or as_of < value.retired_at,
+        "billing_scheme": "tiered" if tiered else "per_unit",
+        "created": value.created,
+        "currency": value.currency,
+        "custom_unit_amount": None,
+        "livemode": True,
+        "lookup_key": None,
+        "metadata": {},
+        "nickname": None,
+        "product": value.product.id,
+        "recurring": {"interval": value.interval, "interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"},
+        "tax_behavior": "unspecified",
+        "tiers_mode": value.scheme["type"] if tiered else None,
+        "transform_quantity": _transform(value),
+        "type": "recurring",
+        **_amount("unit_amount", value.scheme.get("unit")),
+    }
+    if tiers:
+        rendered["tiers"] = [_tier(tier) for tier in value.scheme["tiers"]] if tiered else None
+    return rendered
+
+
+def plan(value: Price, as_of: int) -> JSON:
+    """The legacy plan every subscription item still carries beside its price."""
+    tiered = value.scheme["type"] != "per_unit"
+    return {
+        "id": value.id,
+        "object": "plan",
+        "active": value.retired_at is None or as_of < value.retired_at,
+        "billing_scheme": "tiered" if tiered else "per_unit",
+        "created": value.created,
+        "currency": value.currency,
+        "interval": value.interval,
+        "interval_count": 1,
+        "livemode": True,
+        "metadata": {},
+        "meter": None,
+        "nickname": None,
+        "product": value.product.id,
+        "tiers_mode": value.scheme["type"] if tiered else None,
+        "transform_usage": _transform(value),
+        "trial_period_days": None,
+        "usage_type": "licensed",
+        **_amount("amount", value.scheme.get("unit")),
+    }
+
+
+def coupon(value: Coupon, created: int) -> JSON:
+    """A coupon with `applies_to`, null when it applies to everything."""
+    return {
+        "id": value.id,
+        "object": "coupon",
+        "amount_off": value.amount,
+        "applies_to": {"products": list(value.products)} if value.products else None,
+        "created": created,
+        "currency": value.currency,
+        "duration": value.duration,
+        "duration_in_months": value.months,
+        "livemode": True,
+        "max_redemptions": None,
+        "metadata": {},
+        "name": value.id.title(),
+        "percent_off": None if value.percent is None else float(value.percent),
+        "redeem_by": None,
+        "times_redeemed": 0,
+        "valid": True,
+    }
+
+
+def pricing(value: Price) -> JSON:
+    """The price a line was charged at; the unit amount is null when tiered."""
+    return {
+        "price_details": {"price": value.id, "product": value.product.id},
+        "type": "price_details",
+        "unit_amount_decimal": value.scheme.get("unit"),
+    }
+
+
+def _transform(value: Price) -> JSON | None:
+    return {"divide_by": value.scheme["divide_by"], "round": value.scheme["round"]} if "divide_by" in value.scheme else None
+
+
+def _tier(tier: JSON) -> JSON:
+    flat = tier["flat"] if tier["flat"] != "0" else None
+    return {**_amount("flat_amount", flat), **_amount("unit_amount", tier["unit"]), "up_to": tier["up_to"]}
+
+
+def _amount(name: str, text: str | None) -> JSON:
+    """An amount in both forms: the integer one is null where the price has fractions of a minor unit."""
+    whole = text is not None and Decimal(text) == int(Decimal(text))
+    return {name: int(Decimal(text)) if text is not None and whole else None, f"{name}_decimal": text}

@@ -1,0 +1,145 @@
+"""A simulated SaaS company: what it sold, what Stripe would hold of it, and the truth only tests may read.
+
+Here: the company as one value, made by `simulate`. Not here: the servers it is read through, and any measure computed from it.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from expansion_platform.domain import months as calendar
+from expansion_platform.simulator import catalog_objects, objects, truth
+from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.behaviour import DAY, Life
+from expansion_platform.simulator.billing import Billing
+from expansion_platform.simulator.catalog import CURRENCIES, PRODUCTS, Catalog, build
+from expansion_platform.simulator.events import Recorder
+from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
+
+LAST_MONTH = "2026-10"
+"""The newest closed month of the default clock; the first month is counted back from it."""
+AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
+BASE_SHARE = 0.45
+"""Customers who sign up in the first month; the others come evenly over the months after it."""
+MIGRATION_AFTER = 0.58
+"""Share of the months after which Pro's monthly price is replaced."""
+UNMAPPED = 0.03
+"""Customers whose product account nobody has mapped."""
+FX_START = {"eur": "1.0850", "gbp": "1.2720", "jpy": "0.00668"}
+
+
+@dataclass(frozen=True)
+class Company:
+    """Everything known of the company at one instant. `catalog` is in the form of semantics 8.1, without fx, ever_paid and policy."""
+
+    account: StripeAccount
+    truth: Truth
+    catalog: dict[str, Any]
+    fx_rates: pd.DataFrame
+    account_months: pd.DataFrame
+    account_map: pd.DataFrame
+
+
+def simulate(seed: int, customers: int, months: int, as_of: datetime | None = None) -> Company:
+    """The company's `months` months up to 2026-10 and on to `as_of` (default 2026-11-03 06:00 UTC), a pure function of its arguments.
+
+    The world up to an instant does not depend on `as_of`: reading at T1 and again at T2 shows one consistent account.
+    """
+    as_of = as_of or AS_OF
+    now = int(as_of.timestamp())
+    first = calendar.shift(LAST_MONTH, 1 - months)
+    opening = int(calendar.opening(first).timestamp())
+    catalog = build(opening - 30 * DAY, int(calendar.opening(calendar.shift(first, int(months * MIGRATION_AFTER))).timestamp()) + 9 * DAY)
+    account = StripeAccount(id=f"acct_Simulated{seed}")
+    lives = []
+    for number in range(1, customers + 1):
+        rng = random.Random(f"{seed}:{number}")
+        signs_up = opening + int(_signup(rng, months) * DAY)
+        life = Life(rng, catalog, number)
+        if signs_up > now:
+            continue
+        ids = objects.Ids(f"{seed}:{number}")
+        metadata = {"account_id": _account_name(number)} if rng.random() < 0.5 else {}
+        customer = objects.customer(ids.new("cus_"), number, signs_up - 600, metadata)
+        recorder = Recorder(ids, now - EVENTS_KEPT)
+        life.begin(Billing(customer, ids, recorder, life.schedule), signs_up)
+        life.run(now)
+        lives.append((number, life))
+        account.objects["events"] += recorder.events
+    _fill(account, catalog, [life for _, life in lives], now)
+    logs = [subscription.log for _, life in lives for subscription in life.billing.subscriptions]
+    told = truth.read(logs, now)
+    newest = calendar.newest_closed(as_of)
+    accounts = {life.billing.customer["id"]: _account_name(number) for number, life in lives}
+    mapped = {customer: name for customer, name in accounts.items() if random.Random(f"{seed}:{name}").random() >= UNMAPPED}
+    return Company(
+        account=account,
+        truth=told,
+        catalog=catalog.semantics(now),
+        fx_rates=_fx_rates(seed, calendar.between(calendar.shift(first, -1), newest), calendar.shift(first, -1)),
+        account_months=_account_months(told.states, accounts, calendar.between(first, newest)),
+        account_map=pd.DataFrame({"account": list(mapped.values()), "customer": list(mapped)}, dtype="str"),
+    )
+
+
+def _signup(rng: random.Random, months: int) -> float:
+    """Days after the first month's opening."""
+    return rng.uniform(0, 30) if rng.random() < BASE_SHARE else rng.uniform(30, (months + 1) * 30.4)
+
+
+def _account_name(number: int) -> str:
+    return f"org_{number:05d}"
+
+
+def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int) -> None:
+    held = account.objects
+    held["products"] = [catalog_objects.product(product, catalog.created) for product in PRODUCTS]
+    held["prices"] = [catalog_objects.price(price, now, tiers=True) for price in catalog.prices.values() if price.created <= now]
+    held["coupons"] = [catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()]
+    for life in lives:
+        books = life.billing
+        held["customers"].append(books.customer)
+        held["subscriptions"] += [objects.subscription(each, now) for each in books.subscriptions]
+        held["invoices"] += books.invoices
+        held["invoiceitems"] += books.invoice_items
+        held["credit_notes"] += books.credit_notes
+        account.discounts.update((each.id, objects.discount(each, books.customer["id"])) for each in books.discounts)
+    redeemed = {entry["id"]: entry for entry in held["coupons"]}
+    for entry in account.discounts.values():
+        redeemed[entry["source"]["coupon"]]["times_redeemed"] += 1
+    for resource, entries in held.items():
+        entries.sort(key=lambda entry, at="date" if resource == "invoiceitems" else "created": entry[at])
+
+
+def _fx_rates(seed: int, wanted: list[str], first: str) -> pd.DataFrame:
+    """Month-end rates in US dollars: a random walk a currency, steps of up to 2 %, six significant digits."""
+    rows = []
+    for currency in CURRENCIES:
+        if currency == "usd":
+            continue
+        rng, rate = random.Random(f"{seed}:fx:{currency}"), Decimal(FX_START[currency])
+        for month in calendar.between(first, wanted[-1]):
+            rate = rate * (10_000 + rng.randint(-200, 200)) / 10_000
+            rate = Decimal(f"{rate:.6g}")
+            rows.append((month, currency, format(rate, "f")))
+    return pd.DataFrame(rows, columns=["month", "currency", "rate"], dtype="str").sort_values(["month", "currency"], ignore_index=True)
+
+
+def _account_months(states: pd.DataFrame, accounts: dict[str, str], wanted: list[str]) -> pd.DataFrame:
+    """Seats held at each month's closing instant by every account that holds any."""
+    seat_products = {product.id for product in PRODUCTS if product.unit == "seat"}
+    seats = states[states["product"].isin(seat_products)].assign(seats=lambda frame: frame["quantity"].astype("int64"))
+    parts = []
+    for month in wanted:
+        closing = calendar.closing(month)
+        held = seats[(seats["valid_from"] < closing) & (seats["valid_to"].isna() | (seats["valid_to"] >= closing))]
+        parts.append(held.groupby("customer", as_index=False)["seats"].sum().assign(month=month))
+    months = pd.concat(parts, ignore_index=True)
+    months["account"] = months["customer"].map(accounts)
+    return months[["account", "customer", "month", "seats"]].sort_values(["account", "month"], ignore_index=True)

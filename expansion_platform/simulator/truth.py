@@ -1,0 +1,188 @@
+"""What really happened to every subscription item, as intervals: what a rebuilt history is compared with.
+
+Here: the log each simulated subscription keeps, and its reading as `billing/item_states` without source, confidence and evidence.
+Not here: anything read from Stripe objects.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import pandas as pd
+
+from expansion_platform.domain import canonical
+from expansion_platform.simulator.catalog import Price
+from expansion_platform.simulator.charges import Discount, allocate, reduced
+
+EVENTS_KEPT = 30 * 86_400
+"""Seconds Stripe keeps an event."""
+_COLUMNS = [
+    "customer",
+    "subscription",
+    "item",
+    "valid_from",
+    "valid_to",
+    "status",
+    "collection_paused",
+    "livemode",
+    "currency",
+    "product",
+    "price",
+    "usage_type",
+    "interval",
+    "interval_count",
+    "scheme_json",
+    "quantity",
+    "discounts_json",
+]
+
+
+@dataclass
+class Change:
+    """From `at` on, `item` has this price and quantity; price None means it is gone.
+
+    `renewal` is set on a change without proration: the renewal that first bills it, the only dated trace Stripe keeps beyond its events.
+    """
+
+    at: int
+    item: str
+    price: Price | None
+    quantity: int
+    renewal: int | None = None
+
+
+@dataclass
+class SubscriptionLog:
+    """Everything true of one subscription. `discounts` holds item-level ones in array order, then subscription-level ones."""
+
+    id: str
+    customer: str
+    currency: str
+    start: int
+    trial_end: int | None = None
+    ended_at: int | None = None
+    changes: list[Change] = field(default_factory=list)
+    discounts: list[Discount] = field(default_factory=list)
+
+
+@dataclass
+class Truth:
+    """`states` at exact instants; `expected_states` as Stripe's records can show them; `undatable` lists what moved between the two."""
+
+    states: pd.DataFrame
+    expected_states: pd.DataFrame
+    undatable: pd.DataFrame
+
+
+def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
+    """The truth of all subscriptions at `as_of` (epoch seconds)."""
+    exact, expected, moved = [], [], []
+    for log in logs:
+        exact += _states(log, log.changes, as_of)
+        seen = []
+        for change in log.changes:
+            at, reason = expected_at(change, as_of)
+            seen.append(Change(at, change.item, change.price, change.quantity))
+            if reason is not None:
+                moved.append((log.customer, log.id, change.item, _instant(change.at), _instant(at), reason))
+        expected += _states(log, seen, as_of)
+    undatable = pd.DataFrame(moved, columns=["customer", "subscription", "item", "changed_at", "expected_at", "reason"])
+    return Truth(_frame(exact), _frame(expected), undatable)
+
+
+def expected_at(change: Change, as_of: int) -> tuple[int, str | None]:
+    """When Stripe's records let a change be dated, and why not at its own instant (None when they do)."""
+    if change.renewal is None or change.at >= as_of - EVENTS_KEPT:
+        return change.at, None
+    if change.renewal <= as_of:
+        return change.renewal, "no proration and no event left: shown by the next renewal"
+    return as_of, "no proration and no event left: shown only by the subscription as it is now"
+
+
+def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dict[str, Any]]:
+    """The subscription's item intervals: its life cut wherever anything about it changes, equal neighbours joined again."""
+    by_item: dict[str, list[Change]] = {}
+    for change in changes:
+        by_item.setdefault(change.item, []).append(change)
+    converts = log.trial_end if log.trial_end is not None and log.trial_end <= as_of else None
+    cuts = {change.at for change in changes} | {converts or log.start}
+    for discount in log.discounts:
+        cuts |= {discount.start, *(instant for instant in (discount.end, discount.removed_at) if instant is not None)}
+        cuts |= {bound for _, *window in discount.windows for bound in window}
+    inside = sorted(cut for cut in cuts if log.start <= cut and (log.ended_at is None or cut < log.ended_at))
+    rows: list[dict[str, Any]] = []
+    last: dict[str, dict[str, Any]] = {}
+    for start, end in zip(inside, [*inside[1:], log.ended_at], strict=True):
+        held = {item: state for item, history in by_item.items() if (state := _held(history, start)) is not None}
+        resolved = _discounts(log.discounts, held, start)
+        trialing = log.trial_end is not None and (converts is None or start < converts)
+        for item, state in held.items():
+            fields = (trialing, state.price.id, state.quantity, resolved[item])  # type: ignore[union-attr]
+            previous = last.get(item)
+            if previous is not None and previous["valid_to"] == start and previous["fields"] == fields:
+                previous["valid_to"] = end
+                continue
+            last[item] = {"log": log, "item": item, "price": state.price, "valid_from": start, "valid_to": end, "fields": fields}
+            rows.append(last[item])
+    return rows
+
+
+def _held(history: list[Change], at: int) -> Change | None:
+    state = history[index - 1] if (index := bisect_right([change.at for change in history], at)) else None
+    return state if state is not None and state.price is not None else None
+
+
+def _discounts(discounts: list[Discount], held: dict[str, Change], at: int) -> str | Any:
+    """Each item's discounts in force at `at` as canonical JSON (semantics 1.6), a subscription-level amount split over the items it covers."""
+    found: dict[str, list[dict[str, str]]] = {item: [] for item in held}
+    before: dict[str, list[Any]] = {item: [] for item in held}
+    for discount in discounts:
+        covered = [item for item, state in held.items() if _applies(discount, item, state, at)]
+        coupon = discount.coupon
+        parts = dict.fromkeys(covered, coupon.amount)
+        if coupon.amount is not None and discount.item is None and covered:
+            weights = {item: reduced(_gross(held[item]), before[item]) for item in covered}
+            parts = dict(allocate(coupon.amount, weights))
+        for item in covered:
+            value = coupon.percent if coupon.percent is not None else str(parts[item])
+            found[item].append(
+                {"type": "amount" if coupon.percent is None else "percent", "value": value, "duration": coupon.duration, "coupon": coupon.id}
+            )
+            if discount.item is not None:
+                before[item].append(coupon)
+    return {item: canonical.dumps(entries) for item, entries in found.items()}
+
+
+def _applies(discount: Discount, item: str, state: Change, at: int) -> bool:
+    if discount.item not in (None, item) or state.price is None or not discount.coupon.covers(state.price.product):
+        return False
+    if discount.coupon.duration == "once":
+        return any(used == item and start <= at < end for used, start, end in discount.windows)
+    return discount.listed(at)
+
+
+def _gross(state: Change) -> Fraction:
+    return state.price.gross(state.quantity) if state.price is not None else Fraction(0)
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """`billing/item_states` columns without source, confidence and evidence, in the order of its key."""
+    records = []
+    for row in rows:
+        log, price = row["log"], row["price"]
+        trialing, _, quantity, discounts = row["fields"]
+        records.append(
+            (log.customer, log.id, row["item"], row["valid_from"], row["valid_to"], "trialing" if trialing else "active", None, True)
+            + (log.currency, price.product.id, price.id, "licensed", price.interval, 1, canonical.dumps(price.scheme), str(quantity), discounts)
+        )
+    frame = pd.DataFrame(records, columns=_COLUMNS)
+    for column in ("valid_from", "valid_to"):
+        frame[column] = pd.to_datetime(frame[column].astype("Int64"), unit="s", utc=True).astype("datetime64[us, UTC]")
+    return frame.sort_values(["customer", "subscription", "item", "valid_from"], ignore_index=True)
+
+
+def _instant(seconds: int) -> pd.Timestamp:
+    return pd.Timestamp(seconds, unit="s", tz="UTC")
