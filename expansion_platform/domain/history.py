@@ -1,0 +1,197 @@
+"""Rebuilding the history of every subscription item from what Stripe still tells (reference 2.5, semantics 1.2): `billing/item_states`.
+
+Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here: reading the frames (`history_records.py`,
+`history_terms.py`), what each fact says of an item (`history_facts.py`), statuses and pauses (`history_status.py`), discounts
+(`history_discounts.py`).
+
+Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the last 30 days exactly, today's
+subscription of now. They are folded into timelines ("from here on it is this"); a row is a stretch in which nothing changed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import pandas as pd
+
+from expansion_platform.domain import canonical
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_discounts import Window, resolve, windows
+from expansion_platform.domain.history_facts import ItemMark, Mark, in_order, item_marks
+from expansion_platform.domain.history_records import State, Subscription, subscriptions
+from expansion_platform.domain.history_status import pause_marks, status_marks
+from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
+from expansion_platform.domain.schemas.base import key
+from expansion_platform.domain.schemas.billing import ItemStates
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The `stripe/*` tables history is rebuilt from, each with the columns of its model in `schemas/stripe.py`."""
+
+    customers: pd.DataFrame
+    prices: pd.DataFrame
+    coupons: pd.DataFrame
+    subscriptions: pd.DataFrame
+    subscription_items: pd.DataFrame
+    invoices: pd.DataFrame
+    invoice_lines: pd.DataFrame
+    invoice_items: pd.DataFrame
+    events: pd.DataFrame
+
+
+class Piece(NamedTuple):
+    """What an item is over a stretch of time; neighbouring equal pieces are one row."""
+
+    status: str
+    paused: str | None
+    state: State
+    discounts: str
+
+
+class Row(NamedTuple):
+    """A piece with its bounds and how it is known."""
+
+    subscription: Subscription
+    item: str
+    start: int
+    end: int | None
+    piece: Piece
+    source: str
+    confidence: str
+    evidence: set[str]
+
+
+def rebuild(staged: Staged) -> pd.DataFrame:
+    """billing/item_states: one row per subscription item and interval in which nothing about it changed, sorted by its key.
+
+    Pure: the same tables give the same rows. Subscriptions that never started have none. Raises DataQualityError naming the objects for
+    input that cannot be read: unknown statuses, prices missing or metered, currencies that disagree, negative quantities, unknown coupons.
+    """
+    price_terms, coupon_terms = prices(staged.prices), coupons(staged.coupons)
+    found = subscriptions(
+        staged.customers,
+        staged.subscriptions,
+        staged.subscription_items,
+        staged.invoices,
+        staged.invoice_lines,
+        staged.invoice_items,
+        staged.events,
+    )
+    timelines = []
+    for subscription in found:
+        subscription.events = in_order(subscription.events)
+        timelines.append((subscription, item_marks(subscription, subscription.events)))
+    _check_prices(timelines, price_terms)
+    rows = [row for subscription, marks in timelines for row in _subscription_rows(subscription, marks, price_terms, coupon_terms)]
+    return _frame(rows, price_terms)
+
+
+def _subscription_rows(
+    subscription: Subscription, marks: Mapping[str, list[ItemMark]], price_terms: Mapping[str, Price], coupon_terms: Mapping[str, Coupon]
+) -> list[Row]:
+    """Rows of all items of one subscription: cut at every change of any of them, since a shared amount off moves with its siblings."""
+    statuses, pauses = status_marks(subscription, subscription.events), pause_marks(subscription, subscription.events)
+    found, bounds = windows(subscription, subscription.events, coupon_terms)
+    begin, end = subscription.start_date, subscription.ended_at
+    every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *(mark for own in marks.values() for mark in own)]
+    cuts = sorted({max(begin, mark.at) for mark in every if end is None or mark.at < end})
+    rows: dict[str, Row] = {}
+    done: list[Row] = []
+    for at, until in zip(cuts, [*cuts[1:], end], strict=True):
+        holding = {item: mark for item, own in marks.items() if (mark := _at(own, at)) is not None and mark.value is not None}
+        held = {item: mark.value for item, mark in holding.items() if mark.value is not None}
+        shown = _resolved(at, held, found, price_terms)
+        status, pause = cast(Mark[str], _at(statuses, at)), cast(Mark[str | None], _at(pauses, at))
+        for item, mark in holding.items():
+            piece = Piece(status.value, pause.value, held[item], shown[item])
+            evidence = {name for start, to, name in mark.evidence if (until is None or start < until) and to > at}
+            last = rows.get(item)
+            if last is not None and last.end == at and last.piece == piece:
+                rows[item] = last._replace(end=until, evidence=last.evidence | evidence)
+                continue
+            if last is not None:
+                done.append(last)
+            by = _beginning(at, begin, mark, [status, pause, *bounds], every)
+            evidence |= {name for start, to, name in by.evidence if start <= at < to}
+            rows[item] = Row(subscription, item, at, until, piece, by.source, by.confidence, evidence or {subscription.id})
+    return done + list(rows.values())
+
+
+def _resolved(at: int, held: Mapping[str, State], found: list[Window], price_terms: Mapping[str, Price]) -> Mapping[str, str]:
+    return resolve(at, held, found, price_terms) if found else dict.fromkeys(held, "[]")
+
+
+def _beginning(at: int, begin: int, own: ItemMark, shared: list[Mark[Any]], every: list[Mark[Any]]) -> Mark[Any]:
+    """The mark that begins a row at `at`: the item's own, else its subscription's, else the sibling's that moved a shared amount off."""
+    if own.at == at or at == begin:
+        return own
+    return next((mark for mark in [*shared, *every] if mark.at == at), own)
+
+
+def _at(marks: list[Any], at: int) -> Any:
+    """The last mark at or before an instant, None when there is none yet."""
+    place = bisect_right(marks, at, key=lambda mark: mark.at)
+    return marks[place - 1] if place else None
+
+
+def _check_prices(timelines: list[tuple[Subscription, dict[str, list[ItemMark]]]], price_terms: Mapping[str, Price]) -> None:
+    """Refuse what cannot be priced, naming all of it at once."""
+    missing, metered, foreign, uncounted = set(), set(), set(), set()
+    for subscription, marks in timelines:
+        for item, own in marks.items():
+            for state in (mark.value for mark in own if mark.value is not None):
+                price = price_terms.get(state.price)
+                if price is None:
+                    missing.add(state.price)
+                elif price.usage_type != "licensed":
+                    metered.add(price.id)
+                elif price.currency != subscription.currency:
+                    foreign.add(f"{subscription.id} ({subscription.currency}) with {price.id} ({price.currency})")
+                elif not state.quantity:
+                    uncounted.add(item)
+    for problem, objects in (
+        ("prices of subscription items missing from stripe/prices", missing),
+        ("metered prices are not supported yet", metered),
+        ("subscriptions whose currency is not their price's", foreign),
+        ("licensed subscription items without a quantity", uncounted),
+    ):
+        if objects:
+            raise DataQualityError(problem, sorted(objects))
+
+
+def _frame(rows: list[Row], price_terms: Mapping[str, Price]) -> pd.DataFrame:
+    terms = [price_terms[row.piece.state.price] for row in rows]
+    frame = pd.DataFrame(
+        {
+            "customer": [row.subscription.customer for row in rows],
+            "subscription": [row.subscription.id for row in rows],
+            "item": [row.item for row in rows],
+            "valid_from": _instants([row.start for row in rows]),
+            "valid_to": _instants([row.end for row in rows]),
+            "status": [row.piece.status for row in rows],
+            "collection_paused": pd.Series([row.piece.paused for row in rows], dtype="str"),
+            "livemode": pd.Series([row.subscription.livemode for row in rows], dtype="bool"),
+            "currency": [price.currency for price in terms],
+            "product": [price.product for price in terms],
+            "price": [price.id for price in terms],
+            "usage_type": [price.usage_type for price in terms],
+            "interval": [price.interval for price in terms],
+            "interval_count": pd.Series([price.interval_count for price in terms], dtype="int64"),
+            "scheme_json": [price.scheme_json for price in terms],
+            "quantity": [row.piece.state.quantity for row in rows],
+            "discounts_json": [row.piece.discounts for row in rows],
+            "source": [row.source for row in rows],
+            "confidence": [row.confidence for row in rows],
+            "evidence_json": [canonical.dumps(sorted(row.evidence)) for row in rows],
+        }
+    )
+    checked = cast(pd.DataFrame, ItemStates.validate(frame))
+    return checked.sort_values(key(ItemStates), ignore_index=True)
+
+
+def _instants(values: list[int | None]) -> pd.Series:
+    return pd.to_datetime(pd.Series(values, dtype="Int64"), unit="us", utc=True).astype("datetime64[us, UTC]")

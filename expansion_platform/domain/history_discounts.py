@@ -1,0 +1,234 @@
+"""When each discount was in force, and what that makes of an item's discounts at an instant (semantics 1.6, reference 2.5.14).
+
+Here: windows of discounts from today's lists, invoice lines and events; their resolution onto items in the order they apply, with a
+subscription's amount off shared over its items. Not here: how discounts lower MRR (`discounts.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from expansion_platform.domain import canonical
+from expansion_platform.domain.discounts import allocate_amount_off
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_facts import Mark
+from expansion_platform.domain.history_records import SECOND, Discount, Event, Line, State, Subscription
+from expansion_platform.domain.history_terms import Coupon, Price
+from expansion_platform.domain.pricing import gross, parse_scheme
+
+ITEM, SUBSCRIPTION, CUSTOMER = "item", "subscription", "customer"
+
+
+class Window(NamedTuple):
+    """A discount in force from `start` until `end` (None: it lasts), on one item or, when `item` is None, on the whole subscription."""
+
+    discount: str
+    coupon: Coupon
+    level: str
+    item: str | None
+    position: int
+    start: int
+    end: int | None
+
+
+@dataclass
+class _Seen:
+    """Everything known of one discount: where it hangs, where it stands in its list, and which lines listed it."""
+
+    id: str
+    level: str
+    item: str | None
+    coupon: str
+    start: int | None = None
+    end: int | None = None
+    position: int = 0
+    live: bool = False
+    lines: list[Line] = field(default_factory=list)
+    first_event: int | None = None
+    gone_at: tuple[int, str] | None = None
+
+
+def windows(subscription: Subscription, events: list[Event], coupons: Mapping[str, Coupon]) -> tuple[list[Window], list[Mark[None]]]:
+    """Windows of all discounts the subscription ever had, in the order they apply, and marks that say how their bounds are known.
+
+    A coupon missing from stripe/coupons raises DataQualityError. An `amount_off` of another currency applies to nothing.
+    """
+    seen = _collect(subscription, events)
+    if missing := sorted({one.coupon for one in seen.values()} - coupons.keys()):
+        raise DataQualityError("coupons missing from stripe/coupons", missing)
+    found: list[Window] = []
+    marks: list[Mark[None]] = []
+    for one in seen.values():
+        coupon = coupons[one.coupon]
+        if coupon.type == "amount" and coupon.currency != subscription.currency:
+            continue
+        own, bounds = _once(one, coupon, subscription) if coupon.duration == "once" else _lasting(one, coupon, subscription)
+        found += own
+        marks += bounds
+    rank = {ITEM: 0, SUBSCRIPTION: 1, CUSTOMER: 2}
+    return sorted(found, key=lambda window: (rank[window.level], window.position, window.start, window.discount, window.item or "")), marks
+
+
+def resolve(at: int, held: Mapping[str, State], found: list[Window], prices: Mapping[str, Price]) -> dict[str, str]:
+    """`discounts_json` of every item held at `at`: item-level first, then the subscription's, or the customer's when it has none."""
+    lists: dict[str, list[dict[str, Any]]] = {item: [] for item in held}
+    now = [window for window in found if window.start <= at and (window.end is None or at < window.end)]
+    if now:
+        for window in now:
+            if window.level == ITEM and window.item is not None and window.item in held and _covers(window.coupon, prices[held[window.item].price]):
+                lists[window.item].append(_entry(window.coupon, window.coupon.value))
+        bases = {item: _after_item_level(prices[state.price], state.quantity, lists[item]) for item, state in held.items()}
+        level = SUBSCRIPTION if any(window.level == SUBSCRIPTION for window in now) else CUSTOMER
+        for each in _grouped([window for window in now if window.level == level]):
+            coupon = each[0].coupon
+            on = [item for item in held if any(window.item in (None, item) for window in each) and _covers(coupon, prices[held[item].price])]
+            if coupon.type == "percent":
+                values = dict.fromkeys(on, coupon.value)
+            else:
+                values = {item: str(share) for item, share in allocate_amount_off(int(coupon.value), {item: bases[item] for item in on}).items()}
+            for item in on:
+                lists[item].append(_entry(coupon, values[item]))
+    return {item: canonical.dumps(entries) if entries else "[]" for item, entries in lists.items()}
+
+
+def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen]:
+    """Every discount of the subscription by id, with what today's lists, the lines and the events say of it."""
+    seen: dict[str, _Seen] = {}
+
+    def note(one: Discount, level: str, item: str | None) -> _Seen:
+        entry = seen.setdefault(one.id, _Seen(one.id, level, item, one.coupon))
+        entry.start, entry.end = one.start if one.start is not None else entry.start, one.end if one.end is not None else entry.end
+        entry.position = max(entry.position, one.position)
+        return entry
+
+    for one in subscription.discounts:
+        note(one, SUBSCRIPTION, None).live = True
+    for item in subscription.items:
+        for one in item.discounts:
+            note(one, ITEM, item.id).live = True
+    if subscription.customer_discount is not None:
+        note(subscription.customer_discount, CUSTOMER, None).live = True
+    invoices: dict[str, set[str | None]] = defaultdict(set)
+    for line in subscription.lines:
+        for one in line.discounts:
+            invoices[one.id].add(line.invoice)
+            level = ITEM if one.level == "line" else CUSTOMER if one.subscription is None else SUBSCRIPTION
+            entry = note(one, level, line.item if level == ITEM else None)
+            if not line.proration and not line.void:
+                entry.lines.append(line)
+    for event in events:
+        _note_event(seen, event)
+    # A discount of no subscription on a single bill was given to that bill alone, and never enters MRR (semantics 1.6).
+    return {key: one for key, one in seen.items() if one.level != CUSTOMER or one.live or len(invoices[key]) > 1}
+
+
+def _note_event(seen: dict[str, _Seen], event: Event) -> None:
+    """Discounts an event lists or no longer lists. One it names by id alone is dated only if its coupon is known from elsewhere."""
+    for owner, after, before in _event_lists(event):
+        for position, entry in enumerate(after):
+            if entry["id"] not in seen and entry["coupon"] is not None:
+                level = SUBSCRIPTION if owner is None else ITEM
+                start, end = (None if value is None else int(value) * SECOND for value in (entry["start"], entry["end"]))
+                seen[entry["id"]] = _Seen(entry["id"], level, owner, entry["coupon"], start, end, position)
+            if entry["id"] in seen and seen[entry["id"]].first_event is None:
+                seen[entry["id"]].first_event = event.at
+        listed = {entry["id"] for entry in after}
+        for entry in before:
+            if entry["id"] in seen and entry["id"] not in listed:
+                seen[entry["id"]].gone_at = (event.at, event.id)
+
+
+def _event_lists(event: Event) -> list[tuple[str | None, list[dict[str, Any]], list[dict[str, Any]]]]:
+    """(item or None for the subscription, discounts after, discounts before) of each list an event shows; before is empty when unchanged."""
+    lists = [(None, event.state.get("discounts") or [], event.previous.get("discounts") or [])] if "discounts" in event.state else []
+    before = {entry["id"]: entry.get("discounts") or [] for entry in event.previous.get("items") or ()}
+    items = event.state.get("items") or []
+    return lists + [(entry["id"], entry.get("discounts") or [], before.get(entry["id"], [])) for entry in items]
+
+
+def _once(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[Window], list[Mark[None]]]:
+    """A `once` coupon reduces exactly the service periods of the regular lines it took something off.
+
+    A period cut short by a new billing cycle ends where the item's next regular line begins.
+    """
+    found, marks = [], []
+    for line in one.lines:
+        if one.id not in line.reduced_by:
+            continue
+        later = (
+            other.start for other in subscription.lines if other.item == line.item and not other.proration and line.start < other.start < line.end
+        )
+        end = min(later, default=line.end)
+        found.append(Window(one.id, coupon, one.level, line.item, one.position, line.start, end))
+        marks += [Mark(at, None, "invoice_line", "exact", [(line.start, line.end, line.id)]) for at in (line.start, end)]
+    return found, marks
+
+
+def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[Window], list[Mark[None]]]:
+    """A `repeating` or `forever` coupon is in force from its start until its end or its removal, whichever is first."""
+    known = [at for at in (one.start, *(line.start for line in one.lines), one.first_event if one.start is None else None) if at is not None]
+    if not known:
+        return [], []
+    start = min(known)
+    evidence = [(line.start, line.end, line.id) for line in one.lines]
+    source = "invoice_line" if one.lines else "event" if one.first_event is not None else "snapshot"
+    marks: list[Mark[None]] = [Mark(start, None, source, "exact", evidence or [(start, start + 1, subscription.id)])]
+    removed = None if one.live else _removal(one, start, subscription)
+    end = one.end
+    if removed is not None and (end is None or removed.at < end):
+        end = removed.at
+        marks.append(removed)
+    elif end is not None:
+        marks.append(Mark(end, None, source, "exact", evidence))
+    return ([Window(one.id, coupon, one.level, one.item, one.position, start, end)] if end is None or start < end else []), marks
+
+
+def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] | None:
+    """When a discount that is listed no more was taken off: by an event, else the renewal without it, else when it was found gone."""
+    if one.gone_at is not None:
+        at, event = one.gone_at
+        return Mark(at, None, "event", "exact", [(at, at + 1, event)])
+    last = max((line.start for line in one.lines), default=start - 1)
+    listing = {line.id for line in one.lines}
+    without = [
+        line
+        for line in subscription.lines
+        if not line.proration and not line.void and line.start > last and line.id not in listing and one.item in (None, line.item)
+    ]
+    if without:
+        first = min(without, key=lambda line: (line.start, line.id))
+        return Mark(first.start, None, "invoice_line", "renewal", [(first.start, first.end, first.id)])
+    if subscription.ended_at is not None:
+        return None
+    at = max(start, subscription.observed_at)
+    return Mark(at, None, "snapshot", "snapshot", [(at, at + 1, subscription.id)])
+
+
+def _grouped(now: list[Window]) -> list[list[Window]]:
+    """Windows of the same discount together, in the order they apply."""
+    grouped: dict[str, list[Window]] = {}
+    for window in now:
+        grouped.setdefault(window.discount, []).append(window)
+    return list(grouped.values())
+
+
+def _covers(coupon: Coupon, price: Price) -> bool:
+    return coupon.products is None or price.product in coupon.products
+
+
+def _entry(coupon: Coupon, value: str) -> dict[str, Any]:
+    return {"type": coupon.type, "value": value, "duration": coupon.duration, "coupon": coupon.id}
+
+
+def _after_item_level(price: Price, quantity: str, entries: list[dict[str, Any]]) -> Fraction:
+    """Amount of one billing period after item-level discounts, exact minor units: the weight of a shared amount off."""
+    amount = gross(parse_scheme(price.scheme_json), Fraction(Decimal(quantity)))
+    for entry in entries:
+        value = Fraction(Decimal(entry["value"]))
+        amount = amount * (1 - value / 100) if entry["type"] == "percent" else max(Fraction(0), amount - value)
+    return amount

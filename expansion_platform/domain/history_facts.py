@@ -1,0 +1,226 @@
+"""What each fact says of one subscription item, and the item's timeline that follows from all of them (reference 2.5, steps 3-8, 12, 15).
+
+Here: facts from invoice lines, pending prorations, events and today's snapshot, folded in order of time into marks ("from here on it
+is this"). The overlap rule of step 6 (later-effective wins) is this order: a state holds until the next fact, whatever period its line
+covered. Not here: statuses (`history_status.py`), discounts (`history_discounts.py`), rows (`history.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from expansion_platform.domain.history_records import Event, Item, Line, State, Subscription, by_item, quantity
+
+Value = TypeVar("Value")
+
+CONFIRMED, REGULAR, DEBIT, CREDIT, CHANGED = "confirmed", "regular", "debit", "credit", "changed"
+_SOURCES = {CONFIRMED: "event", REGULAR: "invoice_line", DEBIT: "proration", CREDIT: "proration", CHANGED: "event"}
+
+
+@dataclass
+class Mark(Generic[Value]):
+    """From `at` on the value holds, until the next mark. `evidence` are (from, to, id): the facts behind it and when they speak."""
+
+    at: int
+    value: Value
+    source: str
+    confidence: str
+    evidence: list[tuple[int, int, str]] = field(default_factory=list)
+
+
+ItemMark = Mark[State | None]
+
+
+class Fact(NamedTuple):
+    """One statement: from `at` on the item is `state` (None: it is not there); `old` is what it was just before, where the fact tells."""
+
+    at: int
+    order: tuple[bool, int, str]
+    kind: str
+    state: State | None
+    old: State | None
+    until: int
+    id: str
+
+
+def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, list[ItemMark]]:
+    """Marks of every item the subscription ever had, by item id, earliest first; a None value means the item is not there.
+
+    `events` are the subscription's in the order they happened (`in_order`).
+    """
+    lines = by_item(subscription.lines)
+    told = _event_facts(events)
+    now = {item.id: item for item in subscription.items}
+    marks = {item: _fold(lines.get(item, []), told.get(item, [])) for item in sorted(lines.keys() | told.keys() | now.keys())}
+    first = min((own[0].at for own in marks.values() if own), default=subscription.start_date)
+    for item, own in marks.items():
+        if item in now:
+            _continue_after_credits(own, now[item])
+            _close_with_snapshot(own, now[item], lines.get(item, []), subscription)
+        else:
+            _continue_after_credits(own, None)
+            _end_where_last_covered(own, lines.get(item, []), subscription)
+        _begin_where_added(own, now.get(item), subscription, first)
+    return marks
+
+
+def in_order(events: list[Event]) -> list[Event]:
+    """Events in the order they happened: by time, and within a second by what each says was there before it.
+
+    Stripe's times are whole seconds and delivery has no order; event B follows A when B's previous values are A's state.
+    """
+    ordered: list[Event] = []
+    for _, group in groupby(sorted(events, key=lambda event: (event.at, event.id)), key=attrgetter("at")):
+        waiting = list(group)
+        while waiting:
+            state = ordered[-1].state if ordered else None
+            following = min(waiting, key=lambda event: (_precedence(event), not _follows(event, state), event.id))
+            waiting.remove(following)
+            ordered.append(following)
+    return ordered
+
+
+def _precedence(event: Event) -> int:
+    return {"customer.subscription.created": 0, "customer.subscription.deleted": 2}.get(event.type, 1)
+
+
+def _follows(event: Event, state: dict[str, Any] | None) -> bool:
+    return state is not None and all(state.get(name) == value for name, value in event.previous.items())
+
+
+def _fold(lines: list[Line], told: list[Fact]) -> list[ItemMark]:
+    """Marks of one item from its facts. Equal neighbours are one mark, with the evidence of all."""
+    facts = sorted([_line_fact(line) for line in lines] + told, key=lambda fact: (fact.at, fact.order))
+    marks: list[ItemMark] = []
+    for at, group in groupby(facts, key=attrgetter("at")):
+        before = marks[-1].value if marks else None
+        speaking = [_settle_zero(fact, before) for fact in group]
+        winner = _strongest(speaking)
+        if not marks and winner.old is not None and winner.old != winner.state:
+            marks.append(Mark(at, winner.old, _SOURCES[winner.kind], "exact"))
+            before = winner.old
+        if not marks or winner.state != before:
+            marks.append(Mark(at, winner.state, _SOURCES[winner.kind], _confidence(winner, speaking, before)))
+        for fact in speaking:
+            if fact.kind == CREDIT:
+                ended = [mark for mark in marks[-2:] if mark.value == fact.old]
+                if ended:
+                    ended[0].evidence.append((at - 1, at, fact.id))
+            if fact.state == winner.state and (fact.state is not None or fact.kind == CHANGED):
+                marks[-1].evidence.append((at, fact.until, fact.id))
+    return marks
+
+
+def _line_fact(line: Line) -> Fact:
+    order = (not line.void, line.created, line.id)
+    if not line.proration:
+        return Fact(line.start, order, REGULAR, line.state, None, line.end, line.id)
+    if line.credits:
+        return Fact(line.start, order, CREDIT, None, line.state, line.end, line.id)
+    # A proration of nothing (free plan, 100 % off) has no sign to tell debit from credit: `_settle_zero` decides by what was there.
+    return Fact(line.start, order, DEBIT, line.state, line.state if line.amount == 0 else None, line.end, line.id)
+
+
+def _settle_zero(fact: Fact, before: State | None) -> Fact:
+    """A proration of nothing credits the state that was there, and debits any other."""
+    if fact.kind != DEBIT or fact.old is None:
+        return fact
+    return fact._replace(kind=CREDIT, state=None) if fact.state == before else fact._replace(old=None)
+
+
+def _strongest(facts: list[Fact]) -> Fact:
+    """The fact that decides one instant: event over proration over regular line over an event that merely shows the state.
+
+    Of several debits the one not credited in the same second is the last (two changes in a second). A regular line credited for its
+    whole period is none. A credit decides only when nothing begins with it (reference 2.5.5).
+    """
+    of = {kind: [fact for fact in facts if fact.kind == kind] for kind in _SOURCES}
+    if of[CHANGED]:
+        return of[CHANGED][-1]
+    credited = {fact.old for fact in of[CREDIT]}
+    debits = [fact for fact in of[DEBIT] if fact.state not in credited] or of[DEBIT]
+    reversed_lines = {(fact.old, fact.until) for fact in of[CREDIT]}
+    regular = [fact for fact in of[REGULAR] if (fact.state, fact.until) not in reversed_lines]
+    return (debits or regular or of[CREDIT] or of[CONFIRMED])[-1]
+
+
+def _confidence(winner: Fact, facts: list[Fact], before: State | None) -> str:
+    """A regular line dates a change only where the item begins, or a credit shows that the change is of that instant."""
+    if before is None or winner.kind in (DEBIT, CREDIT, CHANGED) or any(fact.kind == CREDIT for fact in facts):
+        return "exact"
+    return "renewal" if winner.kind == REGULAR else "snapshot"
+
+
+def _continue_after_credits(marks: list[ItemMark], now: Item | None) -> None:
+    """A credit without a debit ends an item, unless the item is seen later: then a debit of nothing was left out (reference 2.5.5)."""
+    later = None if now is None else now.state
+    for mark in reversed(marks):
+        if mark.value is not None:
+            later = mark.value
+        elif mark.source == "proration":
+            mark.value = later
+
+
+def _close_with_snapshot(marks: list[ItemMark], now: Item, lines: list[Line], subscription: Subscription) -> None:
+    """Where the facts do not lead to today's item, it changed unseen: dated by when that was first known (reference 2.5.15)."""
+    evidence = [(now.observed_at, now.observed_at + 1, subscription.id)]
+    if not marks:
+        marks.append(Mark(now.created, now.state, "snapshot", "exact", [(now.created, now.created + 1, subscription.id)]))
+    elif marks[-1].value != now.state:
+        seen = max([now.observed_at, *(line.observed_at for line in lines)])
+        if seen > marks[-1].at:
+            marks.append(Mark(seen, now.state, "snapshot", "snapshot", evidence))
+
+
+def _end_where_last_covered(marks: list[ItemMark], lines: list[Line], subscription: Subscription) -> None:
+    """An item no longer there ends by its own facts, else with the last period it was billed for, else when it was found gone.
+
+    A period that lasts beyond the instant today's subscription was read at cannot be its end: it was gone by then.
+    """
+    if not marks or marks[-1].value is None:
+        return
+    covered = max((line.end for line in lines if not line.credits), default=subscription.observed_at)
+    if covered >= subscription.observed_at > marks[-1].at:
+        marks.append(Mark(subscription.observed_at, None, "snapshot", "snapshot", [(subscription.observed_at, covered, subscription.id)]))
+    else:
+        marks.append(Mark(max(covered, marks[-1].at), None, "invoice_line", "renewal"))
+
+
+def _begin_where_added(marks: list[ItemMark], now: Item | None, subscription: Subscription, first: int) -> None:
+    """Original items begin with the subscription; one added later when Stripe created it, else with its first fact."""
+    if not marks:
+        return
+    if now is None:
+        start = subscription.start_date if marks[0].at <= first else marks[0].at
+    elif now.created <= subscription.created:
+        start = subscription.start_date
+    else:
+        start = max(subscription.start_date, min(now.created, marks[0].at))
+        if start < marks[0].at:
+            marks[0].source, marks[0].confidence = "snapshot", "exact"
+            marks[0].evidence.append((start, start + 1, subscription.id))
+    marks[0].at = min(start, marks[0].at)
+
+
+def _event_facts(events: list[Event]) -> dict[str, list[Fact]]:
+    """What events say of items: a change when the item differs from the event's own previous values, else only that it was so."""
+    facts: dict[str, list[Fact]] = defaultdict(list)
+    for number, event in enumerate(events):
+        order = (True, number, event.id)
+        after = _event_items(event.state)
+        before = _event_items(event.previous) if "items" in event.previous else None
+        for item, state in after.items():
+            changed = before is not None and before.get(item) != state
+            old = before.get(item) if before is not None and changed else None
+            facts[item].append(Fact(event.at, order, CHANGED if changed else CONFIRMED, state, old, event.at + 1, event.id))
+        for item in (before or {}).keys() - after.keys() if "items" in event.state else ():
+            facts[item].append(Fact(event.at, order, CHANGED, None, (before or {})[item], event.at + 1, event.id))
+    return facts
+
+
+def _event_items(fields: dict[str, Any]) -> dict[str, State]:
+    return {entry["id"]: State(entry["price"], quantity(entry["quantity"], entry["id"])) for entry in fields.get("items") or ()}

@@ -1,0 +1,71 @@
+"""A subscription's status and collection pause over time (reference 2.5.13, semantics 1.3).
+
+Here: the timelines that lie over all items of a subscription. Not here: which statuses count (`policy.py`), items and discounts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_facts import Mark
+from expansion_platform.domain.history_records import Event, Subscription
+from expansion_platform.domain.schemas.billing import STATUSES
+
+
+def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[str]]:
+    """Statuses from the start: the trial, then active, changed by events, and what the subscription says today.
+
+    A live subscription still in its trial stays so: that the trial will end is a plan, not yet a fact. `canceled` is no mark: the
+    subscription's end is its `ended_at`. Raises DataQualityError for a status no one knows.
+    """
+    marks = [Mark(subscription.start_date, "active", "snapshot", "exact", _read(subscription))]
+    if subscription.trial_start is not None and subscription.trial_end is not None and subscription.trial_end > subscription.trial_start:
+        marks = [mark for mark in marks if mark.at < subscription.trial_start]
+        marks.append(Mark(subscription.trial_start, "trialing", "snapshot", "exact", _read(subscription)))
+        if subscription.status != "trialing":
+            marks.append(Mark(subscription.trial_end, "active", "snapshot", "exact", _read(subscription)))
+    for event in events:
+        status = event.state.get("status")
+        if status is None or status == "canceled":
+            continue
+        if status not in STATUSES:
+            raise DataQualityError("subscriptions with an unknown status", [subscription.id])
+        _put(marks, Mark(event.at, status, "event", "exact", [(event.at, event.at + 1, event.id)]))
+    if subscription.ended_at is None and marks[-1].value != subscription.status:
+        at = max(subscription.observed_at, marks[-1].at)
+        _put(marks, Mark(at, subscription.status, "snapshot", "snapshot", _read(subscription)))
+    return _without_repeats(marks)
+
+
+def pause_marks(subscription: Subscription, events: list[Event]) -> list[Mark[str | None]]:
+    """`pause_collection.behavior` from the start (None: collecting): from events, and what the subscription says today."""
+    marks: list[Mark[str | None]] = [Mark(subscription.start_date, None, "snapshot", "exact")]
+    for event in events:
+        if "pause_collection" in event.state:
+            mark = Mark(event.at, _behavior(event.state["pause_collection"]), "event", "exact", [(event.at, event.at + 1, event.id)])
+            _put(marks, mark)
+    if subscription.ended_at is None and marks[-1].value != subscription.paused:
+        at = max(subscription.observed_at, marks[-1].at)
+        _put(marks, Mark(at, subscription.paused, "snapshot", "snapshot", _read(subscription)))
+    return _without_repeats(marks)
+
+
+def _behavior(value: Any) -> str | None:
+    """Events carry Stripe's object or, once staged, only its behaviour."""
+    return value.get("behavior") if isinstance(value, dict) else value
+
+
+def _read(subscription: Subscription) -> list[tuple[int, int, str]]:
+    return [(subscription.observed_at, subscription.observed_at + 1, subscription.id)]
+
+
+def _put(marks: list[Mark[Any]], mark: Mark[Any]) -> None:
+    """Add a mark in its place; of two at one instant the later told wins."""
+    marks[:] = [other for other in marks if other.at != mark.at]
+    marks.append(mark)
+    marks.sort(key=lambda other: other.at)
+
+
+def _without_repeats(marks: list[Mark[Any]]) -> list[Mark[Any]]:
+    return [mark for place, mark in enumerate(marks) if place == 0 or mark.value != marks[place - 1].value]
