@@ -58,7 +58,9 @@ def rates(wanted: list[str], currencies: set[str], reporting: str, file: Path | 
             rows.append({"month": month, "currency": currency, "rate": rate[0], "source": rate[1]})
     if missing:
         where = f"in {file}" if file is not None else f"among the ECB's reference rates to {reporting}; give a CSV in EXPANSION_FX_RATES"
-        raise DataQualityError(f"no month-end exchange rate {where}", [f"{currency} {', '.join(held)}" for currency, held in sorted(missing.items())])
+        raise DataQualityError(
+            f"no month-end exchange rate {where}", [f"{currency} ({', '.join(held)})" for currency, held in sorted(missing.items())]
+        )
     return pd.DataFrame(rows, columns=arrow_schema(FxRates).names, dtype="str")
 
 

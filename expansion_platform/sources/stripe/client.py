@@ -9,6 +9,7 @@ The official SDK sends the requests (authentication, API version, encoding of pa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -185,8 +186,10 @@ class StripeSource:
                 "Dashboard > Developers > API keys."
             )
         if isinstance(error, stripe.PermissionError):
+            named = re.search(r"\brak_\w+", error.user_message or "")  # Stripe names the permission in its text
+            permission = f"{resource.permission!r} ({named[0]})" if named else repr(resource.permission)
             return PermissionMissingError(
-                f"The API key ending in {self._key[-4:]!r} may not read {resource.path} ({request}). Give it Read on {resource.permission!r}: "
+                f"The API key ending in {self._key[-4:]!r} may not read {resource.path} ({request}). Give it Read on {permission}: "
                 "Dashboard > Developers > API keys."
             )
         if error.http_status == 404:

@@ -91,7 +91,7 @@ def state(about: Object) -> Row:
     }
     items = about.get("items") or {}
     if "data" in items and not items.get("has_more"):
-        result["items"] = [_item(held) for held in items["data"]]
+        result["items"] = _items(items["data"])
     return result
 
 
@@ -111,7 +111,7 @@ def previous(about: Object, before: Object, after: Row) -> Row:
         was = before["pause_collection"]
         told["pause_collection"] = was.get("behavior", after["pause_collection"]) if was else None
     if "discounts" in before:
-        told["discounts"] = _discounts({"discount": about.get("discount"), **before})
+        told["discounts"] = _discounts(before, also_known=about.get("discount"))
     elif "discount" in before:
         told["discounts"] = _discounts({"discount": before["discount"]})
     if "items" in after:
@@ -125,9 +125,9 @@ def _previous_items(about: Object, before: Object) -> list[Row]:
     if listed is None:
         # Versions before multiple items name the change at the top only.
         change = {name: before[name] for name in ("plan", "quantity") if name in before}
-        return [_item(_undo(held, change)) for held in now] if len(now) == 1 else [_item(held) for held in now]
+        return _items([_undo(now[0], change)] if len(now) == 1 else now)
     by_id = {held.get("id"): held for held in now}
-    return [_item(_undo(by_id.get(held.get("id"), {}), held)) for held in listed]
+    return _items([_undo(by_id.get(held.get("id"), {}), held) for held in listed])
 
 
 def _undo(now: Object, before: Object) -> Object:
@@ -136,6 +136,11 @@ def _undo(now: Object, before: Object) -> Object:
     if plan is None or before.get("price") is not None:
         return {**now, **before}
     return {**now, **before, "price": None, "plan": {**(now.get("price") or now.get("plan") or {}), **plan}}
+
+
+def _items(listed: list[Object]) -> list[Row]:
+    """Items by id: their order says nothing, and must not look like a change."""
+    return sorted((_item(held) for held in listed), key=lambda item: item["id"] or "")
 
 
 def _item(held: Object) -> Row:
@@ -151,13 +156,13 @@ def _item(held: Object) -> Row:
     }
 
 
-def _discounts(owner: Object) -> list[Row]:
+def _discounts(owner: Object, also_known: Any = None) -> list[Row]:
     """[{id, coupon, start, end}]: newer versions give only ids (coupon null), older ones one `discount` with its coupon, some versions both."""
     single = owner.get("discount")
-    listed = owner.get("discounts")
-    if not listed:
-        return [_discount(single)] if single and listed is None else []
-    return [_discount(single if isinstance(single, Mapping) and single.get("id") == held else held) for held in listed]
+    if owner.get("discounts") is None:
+        return [_discount(single)] if single else []
+    known = {held["id"]: held for held in (also_known, single) if isinstance(held, Mapping) and "id" in held}
+    return [_discount(known.get(held, held) if isinstance(held, str) else held) for held in owner["discounts"]]
 
 
 def _discount(held: Any) -> Row:
