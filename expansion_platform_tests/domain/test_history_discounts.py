@@ -1,0 +1,171 @@
+"""When discounts were in force, and how they resolve onto items (semantics 1.6)."""
+
+from __future__ import annotations
+
+import pytest
+
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform_tests.domain.history_rows import NOW, Account, day, discount, line, proration, shown
+
+
+@pytest.fixture
+def account() -> Account:
+    account = Account()
+    account.coupon("ten", percent="10")
+    account.coupon("three_months", "repeating", percent="20.50", duration_in_months=3)
+    account.coupon("first", "once", percent="50")
+    account.coupon("hundred", amount=100, currency="usd")
+    account.coupon("euros", amount=100, currency="eur")
+    account.coupon("pro_only", percent="30", applies_to_json='["prod_pro"]')
+    return account
+
+
+def test_forever_from_its_start_while_listed(account: Account) -> None:
+    given = discount("di", "ten", 10)
+    account.subscription(discounts=(shown(given),))
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60), discounts=(given,))
+    assert account.discounts() == [("si", 0, 10, []), ("si", 10, None, [("ten", "10")])]
+    assert account.states()["discounts_json"].iloc[1] == '[{"coupon":"ten","duration":"forever","type":"percent","value":"10"}]'
+
+
+def test_forever_ends_with_the_renewal_that_no_longer_lists_it(account: Account) -> None:
+    given = discount("di", "ten", 0)
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(given,))
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
+    assert account.discounts() == [("si", 0, 30, [("ten", "10")]), ("si", 30, None, [])]
+    assert account.states()["confidence"].tolist() == ["exact", "renewal"]
+
+
+def test_forever_taken_off_since_the_last_bill_ends_when_that_was_seen(account: Account) -> None:
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 80, line("si", "basic", "5", 80, 110), discounts=(discount("di", "ten", 80),))
+    assert account.discounts() == [("si", 0, 80, []), ("si", 80, NOW, [("ten", "10")]), ("si", NOW, None, [])]
+
+
+def test_removal_is_dated_by_its_event(account: Account) -> None:
+    given = discount("di", "ten", 0)
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(given,))
+    account.event("evt", 12, {"discounts": []}, {"discounts": [{"id": "di", "coupon": None, "start": None, "end": None}]})
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
+    assert account.discounts() == [("si", 0, 12, [("ten", "10")]), ("si", 12, None, [])]
+
+
+def test_discount_of_an_ended_subscription_lasts_to_its_end(account: Account) -> None:
+    account.subscription(status="canceled", ended_at=day(20))
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(discount("di", "ten", 0),))
+    assert account.discounts() == [("si", 0, 20, [("ten", "10")])]
+
+
+def test_repeating_ends_on_its_date_within_a_period(account: Account) -> None:
+    given = discount("di", "three_months", 0, 40)
+    account.subscription()
+    account.item("si", "basic", "5")
+    for number in range(3):
+        listed = (given,) if number < 2 else ()
+        account.invoice(f"in{number}", number * 30, line("si", "basic", "5", number * 30, number * 30 + 30), discounts=listed)
+    assert account.discounts() == [("si", 0, 40, [("three_months", "20.5")]), ("si", 40, None, [])]
+
+
+def test_once_covers_the_period_of_the_line_it_reduced(account: Account) -> None:
+    given = discount("di", "first", 0)
+    account.subscription(trial_start=day(0), trial_end=day(14))
+    account.item("si", "basic", "8")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 14, 0), discounts=(given,))
+    account.invoice("in2", 14, line("si", "basic", "5", 14, 44, 5000, off={"di": 2500}), discounts=(given,))
+    account.invoice("in3", 44, line("si", "basic", "8", 44, 74), *(proration("si", "basic", q, 20, 44, a) for q, a in (("5", -1), ("8", 2))))
+    assert account.discounts() == [
+        ("si", 0, 14, []),
+        ("si", 14, 20, [("first", "50")]),
+        ("si", 20, 44, [("first", "50")]),
+        ("si", 44, None, []),
+    ]
+
+
+def test_once_ends_with_a_period_cut_short_by_a_new_cycle(account: Account) -> None:
+    account.price("yearly", unit_amount_decimal="10000", interval="year", product="prod_basic")
+    given = discount("di", "first", 0)
+    account.subscription()
+    account.item("si", "yearly", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30, 5000, off={"di": 2500}), discounts=(given,))
+    account.invoice("in2", 10, line("si", "yearly", "5", 10, 375), proration("si", "basic", "5", 10, 30, -3333))
+    assert account.discounts() == [("si", 0, 10, [("first", "50")]), ("si", 10, None, [])]
+
+
+def test_once_not_used_yet_is_not_in_force(account: Account) -> None:
+    account.subscription(discounts=(shown(discount("di", "first", 5)),))
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    assert account.discounts() == [("si", 0, None, [])]
+
+
+def test_item_level_comes_before_subscription_level_and_products_limit(account: Account) -> None:
+    own, shared, limited = discount("di_own", "three_months", 0, 90), discount("di_sub", "ten", 0), discount("di_pro", "pro_only", 0)
+    account.subscription(discounts=(shown(shared), shown(limited)))
+    account.item("si_a", "basic", "5", discounts=(shown(own),))
+    account.item("si_b", "pro", "1")
+    account.invoice("in1", 0, line("si_a", "basic", "5", 0, 30, discounts=(own,)), line("si_b", "pro", "1", 0, 30), discounts=(shared, limited))
+    assert account.discounts() == [
+        ("si_a", 0, 90, [("three_months", "20.5"), ("ten", "10")]),
+        ("si_a", 90, None, [("ten", "10")]),
+        ("si_b", 0, None, [("ten", "10"), ("pro_only", "30")]),
+    ]
+
+
+def test_amount_off_is_shared_and_moves_when_a_sibling_changes(account: Account) -> None:
+    given = discount("di", "hundred", 0)
+    account.subscription(discounts=(shown(given),))
+    account.item("si_a", "basic", "2")
+    account.item("si_b", "extra", "8")
+    account.invoice("in1", 0, line("si_a", "basic", "2", 0, 30), line("si_b", "extra", "2", 0, 30), discounts=(given,))
+    account.pending("ii1", proration("si_b", "extra", "2", 10, 30, -667))
+    account.pending("ii2", proration("si_b", "extra", "8", 10, 30, 2667))
+    assert account.discounts() == [
+        ("si_a", 0, 10, [("hundred", "67")]),
+        ("si_a", 10, None, [("hundred", "33")]),
+        ("si_b", 0, 10, [("hundred", "33")]),
+        ("si_b", 10, None, [("hundred", "67")]),
+    ]
+    assert account.states()["source"].tolist() == ["invoice_line", "proration", "invoice_line", "proration"]
+
+
+def test_amount_off_of_another_currency_takes_nothing(account: Account) -> None:
+    account.subscription(discounts=(shown(discount("di", "euros", 0)),))
+    account.item("si", "basic", "5")
+    assert account.discounts() == [("si", 0, None, [])]
+
+
+def test_customer_level_counts_only_where_the_subscription_has_none(account: Account) -> None:
+    customers, own = discount("di_cus", "ten", 0, subscription=None), discount("di_sub", "three_months", 20, 60)
+    account.customer(customers)
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(customers,))
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60), discounts=(own,))
+    account.invoice("in3", 60, line("si", "basic", "5", 60, 90), discounts=(customers,))
+    assert account.discounts() == [
+        ("si", 0, 20, [("ten", "10")]),
+        ("si", 20, 60, [("three_months", "20.5")]),
+        ("si", 60, None, [("ten", "10")]),
+    ]
+
+
+def test_discount_given_to_one_bill_is_no_discount_of_the_item(account: Account) -> None:
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(discount("di", "ten", 0, subscription=None),))
+    assert account.discounts() == [("si", 0, None, [])]
+
+
+def test_unknown_coupon_is_refused(account: Account) -> None:
+    account.subscription(discounts=(shown(discount("di", "nowhere", 0)),))
+    account.item("si", "basic", "5")
+    with pytest.raises(DataQualityError, match="missing from stripe/coupons: nowhere"):
+        account.states()
