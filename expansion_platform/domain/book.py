@@ -68,7 +68,7 @@ def read_book(opening: pd.DataFrame, closing: pd.DataFrame, catalog: Catalog, ra
     codes, distinct = encode(frames, TERMS)
     items = pd.concat([frame["item"] for frame in frames], ignore_index=True)
     terms = read_terms(distinct, catalog.policy, codes, items)
-    at_open, at_close = (value_terms(terms, rates, catalog.policy, catalog.reporting_currency) for rates in (rates_open, rates_close))
+    at_open, at_close = (value_terms(terms, rates, catalog.reporting_currency) for rates in (rates_open, rates_close))
     customer, customers = pd.factorize(pd.concat([_after_aliases(frame["customer"], catalog) for frame in frames], ignore_index=True))
     item, item_ids = pd.factorize(items)
     sides = []
@@ -79,7 +79,7 @@ def read_book(opening: pd.DataFrame, closing: pd.DataFrame, catalog: Catalog, ra
     entries = _entries(distinct, catalog)
     group, groups = pd.factorize(np.array([entry.group for entry in entries], dtype=object))
     family, _ = pd.factorize(np.array([entry.family for entry in entries], dtype=object))
-    return Book(pd.Index(customers), len(item_ids), *sides, distinct, terms, entries, pd.Index(groups), group, family, at_open, at_close)
+    return Book(pd.Index(customers), len(item_ids), sides[0], sides[1], distinct, terms, entries, pd.Index(groups), group, family, at_open, at_close)
 
 
 def by_customer(book: Book, side: Side, amounts: Ints) -> Ints:

@@ -96,6 +96,6 @@ def settle(parts: Sequence[Fraction]) -> list[int]:
 def split_rows(totals: Ints, weights: Ints) -> Ints:
     """`largest_remainder` for each row: totals (n,), weights (n, k), shares (n, k). Rows with one weight need no division and no loop."""
     shares = np.where(weights > 0, totals[:, None], 0)
-    for row in np.flatnonzero((weights > 0).sum(axis=1) > 1):
+    for row in np.flatnonzero((totals > 0) & ((weights > 0).sum(axis=1) > 1)):
         shares[row] = largest_remainder(int(totals[row]), [int(weight) for weight in weights[row]])
     return shares

@@ -46,6 +46,10 @@ class Terms:
     scheme: pricing.Scheme
     quantity: Fraction
     discounts: tuple[discounts.Discount, ...]
+    listed: Fraction
+    """A month's exact amount before discounts, minor units of its own currency."""
+    net: Fraction
+    """The same after discounts."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def value_states(states: pd.DataFrame, rates: Mapping[str, str], policy: Policy,
     check_present([states])
     codes, distinct = encode([states], TERMS)
     terms = read_terms(distinct, policy, codes, states["item"])
-    valued = value_terms(terms, rates, policy, reporting_currency)
+    valued = value_terms(terms, rates, reporting_currency)
     refuse(valued.missing, codes, states["item"])
     counting = count_states(states, codes, terms, policy)
     can_charge = np.array([one.scheme.chargeable for one in terms], dtype=bool)
@@ -126,7 +130,7 @@ def read_terms(distinct: pd.DataFrame, policy: Policy, codes: Ints, items: pd.Se
     problems: dict[int, str] = {}
     for code, row in enumerate(zip(*(distinct[name].tolist() for name in TERMS), strict=True)):
         try:
-            terms.append(_terms(*row, policy=policy))
+            terms.append(_terms(policy, *row))
         except ValueError as error:
             problems[code] = str(error)
     refuse(problems, codes, items)
@@ -142,14 +146,7 @@ def refuse(problems: Mapping[int, str], codes: Ints, items: pd.Series[str]) -> N
             raise DataQualityError("; ".join(sorted(present)[:5]), sorted(set(items.to_numpy()[bad])))
 
 
-def monthly(terms: Terms, policy: Policy) -> tuple[Fraction, Fraction]:
-    """A month's exact amount before and after discounts, minor units of the terms' own currency."""
-    listed = pricing.gross(terms.scheme, terms.quantity) / terms.period
-    lowered_by = discounts.reductions(terms.discounts, terms.period, Fraction(1), metered=terms.metered, policy=policy)
-    return listed, discounts.apply(listed, lowered_by)
-
-
-def value_terms(terms: Sequence[Terms], rates: Mapping[str, str], policy: Policy, reporting_currency: str) -> Valued:
+def value_terms(terms: Sequence[Terms], rates: Mapping[str, str], reporting_currency: str) -> Valued:
     """MRR, list MRR and ARR of distinct terms at one set of rates, each rounded once. A rate scales everything, so it is applied last."""
     table = np.zeros((3, len(terms)), dtype=np.int64)
     missing: dict[int, str] = {}
@@ -161,7 +158,7 @@ def value_terms(terms: Sequence[Terms], rates: Mapping[str, str], policy: Policy
         if isinstance(factor, str):
             missing[code] = factor
             continue
-        listed, net = (amount * factor for amount in monthly(one, policy))
+        listed, net = one.listed * factor, one.net * factor
         if listed > _LARGEST_MRR:
             missing[code] = "monthly amount above 10^15 minor units"
             continue
@@ -182,13 +179,14 @@ def count_states(states: pd.DataFrame, codes: Ints, terms: Sequence[Terms], poli
             problems[code] = f"unknown pause_collection behaviour {pause!r}"
         elif not isinstance(livemode, bool | np.bool_):
             problems[code] = f"livemode is not true or false: {livemode!r}"
-        counting[code] = livemode is True and status in policy.statuses and (pause is None or pause in policy.paused_counts)
+        counting[code] = bool(livemode) and status in policy.statuses and (pause is None or pause in policy.paused_counts)
     refuse(problems, standing_codes, states["item"])
     metered = np.array([one.metered for one in terms], dtype=bool)
     return counting[standing_codes] & (policy.metered_counts | ~metered[codes])
 
 
 def _terms(
+    policy: Policy,
     product: str,
     price: str,
     usage_type: str,
@@ -198,7 +196,6 @@ def _terms(
     scheme_json: str,
     quantity: str,
     discounts_json: str,
-    policy: Policy,
 ) -> Terms:
     if usage_type not in ("licensed", "metered"):
         raise ValueError(f"unknown usage type {usage_type!r}")
@@ -209,9 +206,10 @@ def _terms(
     metered = usage_type == "metered"
     period = pricing.period_months(interval, interval_count, metered=metered, week=policy.week, day=policy.day)
     scheme = pricing.parse_scheme(scheme_json)
-    pricing.gross(scheme, units)
     parsed = discounts.parse_discounts(discounts_json)
-    return Terms(product, price, metered, currency, interval, interval_count, period, scheme, units, parsed)
+    listed = pricing.gross(scheme, units) / period
+    net = discounts.apply(listed, discounts.reductions(parsed, period, Fraction(1), metered=metered, policy=policy))
+    return Terms(product, price, metered, currency, interval, interval_count, period, scheme, units, parsed, listed, net)
 
 
 def _factor(currency: str, reporting_currency: str, rates: Mapping[str, str]) -> Fraction | str:

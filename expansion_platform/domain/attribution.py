@@ -1,0 +1,178 @@
+"""The causes of every change in a book: each distinct pair of terms is explained once and mapped back to customers (semantics 3.2-3.4).
+
+Here: `explain` over all matched pairs, lone items, and the rate part of fx. Not here: the rule for one pair (`causes.py`) and the flows made
+of these causes (`movements.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from expansion_platform.domain import canonical
+from expansion_platform.domain.book import Book, Side
+from expansion_platform.domain.causes import explain
+from expansion_platform.domain.matching import PASSES, Pairs
+from expansion_platform.domain.money import Ints, conversion
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas.mrr import CAUSES
+
+Objects = npt.NDArray[np.object_]
+FX = CAUSES.index("fx")
+
+
+@dataclass(frozen=True)
+class CauseRows:
+    """One element per pair (or lone item) and cause with an amount that is not zero."""
+
+    pair: Ints
+    """Index into the pairs."""
+    cause: Ints
+    """Index into `CAUSES`."""
+    amount: Ints
+    corners: Objects
+    """Evidence, JSON text. Hybrid states by switched factors; `item` for a lone item present, `rate` for closing rates."""
+
+
+def attribute(book: Book, pairs: Pairs, catalog: Catalog, rates_open: Mapping[str, str]) -> CauseRows:
+    """Causes of all pairs. fx comes last: first everything at opening rates, then each closing item from opening to closing rates."""
+    parts = [_of_pairs(book, pairs, catalog, rates_open), _of_lone_items(book, pairs)]
+    rate_part = _rate_part(book, pairs)
+    parts = [_with_rate_part(book, pairs, part, rate_part) for part in parts]
+    rest = np.flatnonzero(rate_part)
+    parts.append(CauseRows(rest, np.full(len(rest), FX), rate_part[rest], _rate_corners(book, book.closing.terms[pairs.closing[rest]])))
+    kept = [part.amount != 0 for part in parts]
+    return CauseRows(
+        *(
+            np.concatenate([getattr(part, field)[keep] for part, keep in zip(parts, kept, strict=True)])
+            for field in ("pair", "cause", "amount", "corners")
+        )
+    )
+
+
+def group_of(book: Book, pairs: Pairs) -> Ints:
+    """Match group code of each pair; a plan swap across groups belongs to the group the customer is in now."""
+    return np.where(pairs.closing >= 0, book.group[book.closing.terms[pairs.closing]], book.group[book.opening.terms[pairs.opening]])
+
+
+def customer_of(book: Book, pairs: Pairs) -> Ints:
+    """Customer code of each pair."""
+    return np.where(pairs.closing >= 0, book.closing.customer[pairs.closing], book.opening.customer[pairs.opening])
+
+
+def cause_frame(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
+    """The columns of `mrr/causes` except month and hashes, sorted by key."""
+    opening, closing = pairs.opening[rows.pair], pairs.closing[rows.pair]
+    inferred = np.array([entry.inferred for entry in book.entries], dtype=bool)
+    columns: dict[str, Any] = {
+        "customer": book.customers.take(customer_of(book, pairs)[rows.pair]),
+        "group": book.groups.take(group_of(book, pairs)[rows.pair]),
+        "cause": np.array(CAUSES, dtype=object)[rows.cause],
+        "amount": rows.amount,
+    }
+    ends = {"from": (book.opening, opening), "to": (book.closing, closing)}
+    for name, (side, at) in ends.items():
+        columns[f"{name}_item"] = _take(side.item_ids, at).fillna("")
+    for column in ("price", "quantity"):
+        for name, (side, at) in ends.items():
+            columns[f"{name}_{column}"] = _take(book.distinct[column], _terms_at(side, at))
+    for name, (side, at) in ends.items():
+        columns[f"{name}_mrr"] = np.where(at >= 0, book.at_open.mrr[_terms_at(side, at)], 0)
+    columns["match_pass"] = np.array(PASSES, dtype=object)[pairs.match_pass[rows.pair]]
+    columns["corners_json"] = rows.corners
+    columns["inferred"] = np.zeros(len(rows.pair), dtype=bool)
+    for side, at in ends.values():
+        columns["inferred"] |= (at >= 0) & inferred[_terms_at(side, at)]
+    text = [name for name in columns if name not in ("amount", "from_mrr", "to_mrr", "inferred")]
+    frame = pd.DataFrame(columns).astype(dict.fromkeys(text, "str"))
+    return frame.sort_values(["customer", "group", "cause", "from_item", "to_item"], ignore_index=True)
+
+
+def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog, rates_open: Mapping[str, str]) -> CauseRows:
+    both = np.flatnonzero((pairs.opening >= 0) & (pairs.closing >= 0))
+    terms_a, terms_b = book.opening.terms[pairs.opening[both]], book.closing.terms[pairs.closing[both]]
+    changed = terms_a != terms_b
+    both, terms_a, terms_b = both[changed], terms_a[changed], terms_b[changed]
+    distinct, which = np.unique(terms_a * len(book.terms) + terms_b, return_inverse=True)
+    currencies = {book.terms[code].currency for code in {*terms_a.tolist(), *terms_b.tolist()}}
+    rates = {currency: conversion(currency, catalog.reporting_currency, rates_open.get(currency)) for currency in currencies}
+    explained = []
+    for a, b in zip(*np.divmod(distinct, max(1, len(book.terms))), strict=True):
+        explained.append(explain(book.terms[a], book.terms[b], book.entries[a], book.entries[b], rates, catalog))
+    sizes = np.array([len(one.causes) for one in explained], dtype=np.int64)
+    starts = np.cumsum(sizes) - sizes
+    cause = np.array([CAUSES.index(name) for one in explained for name, _ in one.causes], dtype=np.int64)
+    amount = np.array([amount for one in explained for _, amount in one.causes], dtype=np.int64)
+    repeats = sizes[which]
+    within = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    at = np.repeat(starts[which], repeats) + within
+    corners = np.array([one.corners_json for one in explained], dtype=object)
+    return CauseRows(np.repeat(both, repeats), cause[at], amount[at], corners[np.repeat(which, repeats)])
+
+
+def _of_lone_items(book: Book, pairs: Pairs) -> CauseRows:
+    """Items added or removed, whole, at opening rates: add-on, volume of a group held at the other end, usage of a family held, else cross-sell."""
+    parts = []
+    for side, other, at, sign in ((book.closing, book.opening, pairs.closing, 1), (book.opening, book.closing, pairs.opening, -1)):
+        lone = np.flatnonzero((at >= 0) & ((pairs.opening < 0) | (pairs.closing < 0)))
+        terms, customer = side.terms[at[lone]], side.customer[at[lone]]
+        held = np.flatnonzero(other.counts & np.isin(other.customer, customer))
+        same_group = _holds(customer, book.group[terms], other.customer[held], book.group[other.terms[held]])
+        same_family = _holds(customer, book.family[terms], other.customer[held], book.family[other.terms[held]])
+        kind = np.array([entry.kind for entry in book.entries], dtype=object)[terms]
+        metered = np.array([one.metered for one in book.terms], dtype=bool)[terms]
+        cause = np.select(
+            [kind == "addon", same_group & metered, same_group, (kind == "usage") & same_family],
+            [CAUSES.index(name) for name in ("addon", "usage", "seat", "usage")],
+            CAUSES.index("cross_sell"),
+        )
+        mrr = book.at_open.mrr[terms]
+        evidence = [{"": 0, "item": amount} if sign > 0 else {"": amount, "item": 0} for amount in mrr.tolist()]
+        corners = np.array([canonical.dumps(one) for one in evidence], dtype=object)
+        parts.append(CauseRows(lone, cause, sign * mrr, corners))
+    return CauseRows(*(np.concatenate([getattr(part, field) for part in parts]) for field in ("pair", "cause", "amount", "corners")))
+
+
+def _holds(customer: Ints, code: Ints, held_customer: Ints, held_code: Ints) -> npt.NDArray[np.bool_]:
+    """Whether (customer, code) is among those held."""
+    width = max(code.max(initial=0), held_code.max(initial=0)) + 1
+    return np.isin(customer * width + code, held_customer * width + held_code)
+
+
+def _rate_part(book: Book, pairs: Pairs) -> Ints:
+    """By pair: what exchange rates alone did to the closing item; zero for a removed one."""
+    terms = _terms_at(book.closing, pairs.closing)
+    return np.where(pairs.closing >= 0, book.at_close.mrr[terms] - book.at_open.mrr[terms], 0)
+
+
+def _with_rate_part(book: Book, pairs: Pairs, rows: CauseRows, rate_part: Ints) -> CauseRows:
+    """Adds the rate part to a pair's fx row where it has one (a currency switch), and takes it out of `rate_part`, which is changed in place."""
+    amount, corners = rows.amount.copy(), rows.corners.copy()
+    for row in np.flatnonzero((rows.cause == FX) & (rate_part[rows.pair] != 0)):
+        pair = rows.pair[row]
+        closing_mrr = int(book.at_close.mrr[book.closing.terms[pairs.closing[pair]]])
+        amount[row] += rate_part[pair]
+        corners[row] = f'{corners[row][:-1]},"rate":{closing_mrr}}}'
+        rate_part[pair] = 0
+    return CauseRows(rows.pair, rows.cause, amount, corners)
+
+
+def _rate_corners(book: Book, terms: Ints) -> Objects:
+    distinct, which = np.unique(terms, return_inverse=True)
+    texts = [canonical.dumps({"": int(book.at_open.mrr[code]), "rate": int(book.at_close.mrr[code])}) for code in distinct]
+    return np.array(texts, dtype=object)[which]
+
+
+def _terms_at(side: Side, at: Ints) -> Ints:
+    """Terms code by position, -1 where the position is empty."""
+    return np.where(at >= 0, side.terms[at], -1) if len(side.terms) else np.full(len(at), -1)
+
+
+def _take(values: pd.Series[str], at: Ints) -> pd.Series[str]:
+    """Values by position, null where it is -1."""
+    return values.reindex(pd.Index(at)).reset_index(drop=True)

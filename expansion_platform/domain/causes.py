@@ -1,0 +1,194 @@
+"""Why a matched pair of items changed, to the cent (semantics 3.3, 3.4).
+
+Here: the factors of one pair, their labels, the hybrid states between its ends, and the Shapley value over them in integers. Pure functions of
+two terms and two catalog entries. Not here: which items are paired (`matching.py`) and doing this for a whole book (`attribution.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from itertools import permutations
+
+from expansion_platform.domain import canonical, discounts, pricing
+from expansion_platform.domain.money import round_half_even, settle
+from expansion_platform.domain.policy import Catalog, Entry
+from expansion_platform.domain.schemas.mrr import CAUSES
+from expansion_platform.domain.valuation import Terms
+
+# Factors by the letter they have in `corners_json`.
+DISCOUNT, INTERVAL, SCHEDULE, QUANTITY, TIER = "D", "I", "P", "Q", "T"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Signed amounts by cause, zeros left out, and the MRR of every hybrid state they were averaged over."""
+
+    causes: tuple[tuple[str, int], ...]
+    corners_json: str
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """How a quantity becomes a month's amount in the reporting currency."""
+
+    scheme: pricing.Scheme
+    period: Fraction
+    rate: Fraction
+    metered: bool
+
+
+def explain(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry, rates: Mapping[str, Fraction], catalog: Catalog) -> Explanation:
+    """Attributes the change from a to b at opening rates; the amounts sum to the difference of their MRR exactly.
+
+    `rates` turns minor units of either currency into reporting ones at the opening instant.
+    """
+    tier = tier_changed(a, b, entry_a, entry_b, catalog)
+    players = _players(a, b, entry_a, entry_b, tier, catalog)
+    corners = _schedules(a, b, rates)
+    shares: dict[str, Fraction] | None = None
+    values: dict[str, int] = {}
+    if SCHEDULE in players and players[SCHEDULE] == "tier" and _splits(a, b, entry_a, entry_b):
+        listed = corners | _list_schedules(a, b, rates, catalog)
+        if len(listed) > len(corners):
+            split = {factor: cause for factor, cause in players.items() if factor != SCHEDULE} | {TIER: "tier", INTERVAL: "interval"}
+            values = _values(a, b, split, listed, catalog)
+            shares = shapley("".join(sorted(split)), values)
+            players = players if shares is None else split
+    if shares is None:
+        values = _values(a, b, players, corners, catalog)
+        shares = shapley("".join(sorted(players)), values)
+    if shares is None:
+        raise AssertionError(f"no path from {a.price} to {b.price}: one of the two pure orders always prices")
+    ordered = sorted(players, key=lambda factor: CAUSES.index(players[factor]))
+    amounts = settle([shares[factor] for factor in ordered])
+    causes = tuple((players[factor], amount) for factor, amount in zip(ordered, amounts, strict=True) if amount)
+    return Explanation(causes, canonical.dumps(values))
+
+
+def tier_changed(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry, catalog: Catalog) -> bool:
+    """Whether the plan is another one: by rank where both are known, else by product; never for one price or a declared migration (D-7)."""
+    if a.price == b.price or catalog.is_migration(a.price, b.price):
+        return False
+    if entry_a.tier_rank is not None and entry_b.tier_rank is not None:
+        return entry_a.tier_rank != entry_b.tier_rank
+    return a.product != b.product
+
+
+def volume_cause(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry) -> str:
+    """Label of a change in quantity between items of one unit; where the two sides differ in kind, the more special one is believed."""
+    if a.metered or b.metered:
+        return "usage"
+    return "addon" if "addon" in (entry_a.kind, entry_b.kind) and entry_a.unit != "seat" else "seat"
+
+
+def shapley(players: str, values: Mapping[str, int]) -> dict[str, Fraction] | None:
+    """Mean marginal value of each player over all orders whose every step is defined; None when no order is.
+
+    `players` are letters in order; `values` holds v by the sorted letters of the coalition, undefined coalitions left out.
+    """
+    totals = dict.fromkeys(players, 0)
+    used = 0
+    for steps in _orders(players):
+        if all(coalition in values for _, _, coalition in steps):
+            used += 1
+            for player, before, after in steps:
+                totals[player] += values[after] - values[before]
+    return {player: Fraction(total, used) for player, total in totals.items()} if used else None
+
+
+@cache
+def _orders(players: str) -> tuple[tuple[tuple[str, str, str], ...], ...]:
+    """Every order of the players as steps (player, coalition before, coalition after). At most 4 players, 24 orders."""
+    orders = []
+    for order in permutations(players):
+        coalitions = ["".join(sorted(order[:size])) for size in range(len(order) + 1)]
+        orders.append(tuple(zip(order, coalitions, coalitions[1:], strict=False)))
+    return tuple(orders)
+
+
+def _players(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry, tier: bool, catalog: Catalog) -> dict[str, str]:
+    """Changed factors and their causes. A quantity in another unit is not a volume change: it belongs to the schedule."""
+    comparable = entry_a.unit == entry_b.unit
+    more = a.quantity != b.quantity
+    players = {}
+    if a.discounts != b.discounts:
+        players[DISCOUNT] = "discount"
+    if more and comparable:
+        players[QUANTITY] = volume_cause(a, b, entry_a, entry_b)
+    if (a.scheme, a.period, a.currency, a.metered) != (b.scheme, b.period, b.currency, b.metered) or (more and not comparable):
+        players[SCHEDULE] = "tier" if tier else "price" if not comparable else _schedule_cause(a, b, catalog)
+    return players
+
+
+def _schedule_cause(a: Terms, b: Terms, catalog: Catalog) -> str:
+    """Label of a price schedule that changed without the tier."""
+    if a.currency != b.currency:
+        return "fx"
+    licensed = not a.metered and not b.metered
+    return "interval" if a.period != b.period and licensed and not catalog.is_migration(a.price, b.price) else "price"
+
+
+def _splits(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry) -> bool:
+    """Whether a tier change is at the same time an interval change that could be told apart."""
+    return a.currency == b.currency and a.period != b.period and not a.metered and not b.metered and entry_a.unit == entry_b.unit
+
+
+def _schedules(a: Terms, b: Terms, rates: Mapping[str, Fraction]) -> dict[tuple[bool, bool], _Schedule]:
+    """The two ends by (tier switched, interval switched)."""
+    ends = {(False, False): a, (True, True): b}
+    return {switched: _Schedule(end.scheme, end.period, rates[end.currency], end.metered) for switched, end in ends.items()}
+
+
+def _list_schedules(a: Terms, b: Terms, rates: Mapping[str, Fraction], catalog: Catalog) -> dict[tuple[bool, bool], _Schedule]:
+    """Old plan at the new interval and new plan at the old one, where the catalog lists a price."""
+    found = {}
+    for switched, plan, interval in (((False, True), a, b), ((True, False), b, a)):
+        listed = catalog.list_price(plan.product, plan.currency, interval.interval, interval.interval_count)
+        if listed is not None:
+            found[switched] = _Schedule(pricing.parse_scheme(listed.scheme_json), interval.period, rates[plan.currency], metered=False)
+    return found
+
+
+def _values(a: Terms, b: Terms, players: Mapping[str, str], schedules: Mapping[tuple[bool, bool], _Schedule], catalog: Catalog) -> dict[str, int]:
+    """V of every coalition that can be priced. A hybrid without a list price, or above its schedule's last tier, is undefined."""
+    folded = QUANTITY not in players and a.quantity != b.quantity
+    reductions = _reductions_of(a, b, DISCOUNT in players, schedules, catalog)
+    values = {}
+    for coalition in _coalitions("".join(sorted(players))):
+        whole = SCHEDULE in coalition
+        schedule = schedules.get((whole or TIER in coalition, whole or INTERVAL in coalition))
+        if schedule is None:
+            continue
+        switched = QUANTITY in coalition or (folded and whole)
+        try:
+            amount = pricing.gross(schedule.scheme, b.quantity if switched else a.quantity)
+        except pricing.AboveLastTierError:
+            continue
+        values[coalition] = round_half_even(discounts.apply(amount / schedule.period * schedule.rate, reductions(coalition, schedule)))
+    return values
+
+
+def _reductions_of(
+    a: Terms, b: Terms, switched: bool, schedules: Mapping[tuple[bool, bool], _Schedule], catalog: Catalog
+) -> Callable[[str, _Schedule], tuple[discounts.Reduction, ...]]:
+    """How a hybrid's discounts lower it.
+
+    A list that changed keeps its own state's period and currency. A list that did not change is no factor, so it follows the schedule it is on;
+    otherwise the change of schedule would leave an amount that no factor owns.
+    """
+
+    def on(terms: Terms, schedule: _Schedule) -> tuple[discounts.Reduction, ...]:
+        return discounts.reductions(terms.discounts, schedule.period, schedule.rate, metered=schedule.metered, policy=catalog.policy)
+
+    if not switched:
+        return lambda _, schedule: on(a, schedule)
+    before, after = on(a, schedules[False, False]), on(b, schedules[True, True])
+    return lambda coalition, _: after if DISCOUNT in coalition else before
+
+
+@cache
+def _coalitions(players: str) -> tuple[str, ...]:
+    return tuple("".join(player for bit, player in enumerate(players) if subset >> bit & 1) for subset in range(1 << len(players)))

@@ -1,0 +1,227 @@
+"""Each customer's month: membership, nine flows that sum to the change, types, label and segment (semantics 2).
+
+Here: `classify`, from two frames of item states to the rows of `mrr/customer_months`, `mrr/movements` and `mrr/causes`. Not here: pricing,
+matching and attribution, which it calls, and every rate made of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from expansion_platform.domain.attribution import CauseRows, attribute, cause_frame, customer_of, group_of
+from expansion_platform.domain.book import Book, by_customer, read_book
+from expansion_platform.domain.matching import Pairs, match
+from expansion_platform.domain.money import Ints, split_rows
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC, SEGMENTS
+from expansion_platform.domain.valuation import refuse
+
+COMMERCIAL = ["price", "discount", "interval"]
+NONE, NEW, REACTIVATION, CHURN, CONTINUING = range(5)
+MOVEMENTS = ["none", "new", "reactivation", "churn", "continuing"]
+
+CUSTOMER_COLUMNS = ["customer", "opening", "closing", "opening_arr", "closing_arr", "opening_list", "closing_list", "items", "segment"]
+MOVEMENT_COLUMNS = [
+    *("customer", "movement", "label", "segment", "dormant", "opening", "closing", "delta"),
+    *(f"flow_{name}" for name in FLOWS),
+    *(f"expansion_{name}" for name in ORGANIC),
+    *(f"contraction_{name}" for name in ORGANIC),
+    *("expansion_gross", "contraction_gross", "expansion_unadjusted"),
+]
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The rows of one month without month, hashes and cohort, sorted by key; money in int64 minor units of the reporting currency."""
+
+    customers: pd.DataFrame
+    movements: pd.DataFrame
+    causes: pd.DataFrame
+
+
+def classify(
+    opening: pd.DataFrame,
+    closing: pd.DataFrame,
+    *,
+    catalog: Catalog,
+    rates_open: Mapping[str, str],
+    rates_close: Mapping[str, str],
+    ever_paid: Collection[str],
+) -> Classified:
+    """Classifies one month (semantics 2 and 3).
+
+    Args:
+        opening: Item states at the opening instant (`billing/item_states` columns up to `discounts_json`), one row an item, customers before
+            aliases. Non-counting items are validated, then ignored.
+        closing: The same at the closing instant.
+        catalog: Products, migrations, aliases, policy and reporting currency.
+        rates_open: Reporting currency for one unit of each currency at the opening instant, decimal text.
+        rates_close: The same at the closing instant.
+        ever_paid: Customers with MRR at any earlier closing, before or after aliases.
+
+    Returns:
+        Customers that pay at one end at least; movements and causes only where something moved.
+
+    Raises:
+        DataQualityError: Names items that are duplicated, malformed, unpriceable or without a rate.
+    """
+    every = classify_wide(opening, closing, catalog=catalog, rates_open=rates_open, rates_close=rates_close, ever_paid=ever_paid, still=False)
+    return Classified(every.customers, every.movements[MOVEMENT_COLUMNS], every.causes)
+
+
+def classify_wide(
+    opening: pd.DataFrame,
+    closing: pd.DataFrame,
+    *,
+    catalog: Catalog,
+    rates_open: Mapping[str, str],
+    rates_close: Mapping[str, str],
+    ever_paid: Collection[str],
+    still: bool,
+) -> Classified:
+    """As `classify`, with the causes and the gross amounts by type of each customer in `movements` (`cause_*`, `expansion_gross_*`, ...).
+
+    `still` adds the customers in whom nothing moved, and those with items that never counted (movement and label `none`).
+    """
+    book = read_book(opening, closing, catalog, rates_open, rates_close)
+    totals = _totals(book)
+    paid_before = book.customers.isin({catalog.customer(customer) for customer in ever_paid})
+    movement = _movement(totals, paid_before)
+    continuing = movement == CONTINUING
+    kept = book.closing.counts & continuing[book.closing.customer]
+    refuse(book.at_open.missing, book.closing.terms[kept], book.closing.item_ids[kept])
+    pairs = match(book, continuing)
+    rows = attribute(book, pairs, catalog, rates_open)
+    moved = ~np.isin(movement, [NONE, CONTINUING])
+    moved[customer_of(book, pairs)[rows.pair]] = True
+    order = book.customers.argsort()
+    segment = _segments(totals, movement, catalog)
+    paying = order if still else order[movement[order] != NONE]
+    shown = order if still else order[moved[order]]
+    customers = pd.DataFrame({"customer": book.customers.take(paying), **{name: totals[name][paying] for name in CUSTOMER_COLUMNS[1:-1]}})
+    customers["segment"] = segment[paying]
+    movements = _movement_rows(book, totals, movement, pairs, rows, shown)
+    movements["segment"] = segment[shown]
+    return Classified(_as_text(customers), _as_text(movements), cause_frame(book, pairs, rows))
+
+
+def _totals(book: Book) -> dict[str, Ints]:
+    """By customer code: money at both ends, counting items at closing, and chargeable items held at each end."""
+    at_open, at_close = book.at_open, book.at_close
+    ones = np.ones(len(book.terms), dtype=np.int64)
+    chargeable = np.array([terms.scheme.chargeable for terms in book.terms], dtype=np.int64)
+    return {
+        "opening": by_customer(book, book.opening, at_open.mrr),
+        "closing": by_customer(book, book.closing, at_close.mrr),
+        "opening_arr": by_customer(book, book.opening, at_open.arr),
+        "closing_arr": by_customer(book, book.closing, at_close.arr),
+        "opening_list": by_customer(book, book.opening, at_open.list_mrr),
+        "closing_list": by_customer(book, book.closing, at_close.list_mrr),
+        "items": by_customer(book, book.closing, ones),
+        "opening_chargeable": by_customer(book, book.opening, chargeable),
+        "closing_chargeable": by_customer(book, book.closing, chargeable),
+    }
+
+
+def _movement(totals: Mapping[str, Ints], paid_before: npt.NDArray[np.bool_]) -> Ints:
+    """Membership by customer code: a customer pays when its MRR is above zero, nothing else counts (semantics 2.1, D-9)."""
+    before, after = totals["opening"] > 0, totals["closing"] > 0
+    return np.select([before & after, before, after & paid_before, after], [CONTINUING, CHURN, REACTIVATION, NEW], NONE)
+
+
+def _segments(totals: Mapping[str, Ints], movement: Ints, catalog: Catalog) -> npt.NDArray[Any]:
+    """Segment by yearly value at opening; at closing for customers that were not paying then (semantics 4.1)."""
+    value = np.where(np.isin(movement, [NEW, REACTIVATION]), totals["closing_arr"], totals["opening_arr"])
+    sizes = [value >= catalog.policy.enterprise_acv, value >= catalog.policy.mid_market_acv]
+    return np.array(SEGMENTS, dtype=object)[np.select(sizes, [0, 1], 2)]
+
+
+def _movement_rows(book: Book, totals: Mapping[str, Ints], movement: Ints, pairs: Pairs, rows: CauseRows, shown: Ints) -> pd.DataFrame:
+    """One row per shown customer code, in that order."""
+    at = np.full(len(book.customers), -1)
+    at[shown] = np.arange(len(shown))
+    causes = np.zeros((len(shown), len(CAUSES)), dtype=np.int64)
+    customer = at[customer_of(book, pairs)[rows.pair]]
+    np.add.at(causes, (customer, rows.cause), rows.amount)
+    up, down = _gross(customer, group_of(book, pairs)[rows.pair], rows, len(shown))
+    kind = movement[shown]
+    opening, closing = totals["opening"][shown], totals["closing"][shown]
+    flows = _flows(causes, kind, opening, closing)
+    dormant = ((kind == CHURN) & (totals["closing_chargeable"][shown] > 0)) | ((kind == REACTIVATION) & (totals["opening_chargeable"][shown] > 0))
+    columns = {
+        "customer": book.customers.take(shown),
+        "movement": np.array(MOVEMENTS, dtype=object)[kind],
+        "label": _labels(kind, flows),
+        "dormant": dormant,
+        "opening": opening,
+        "closing": closing,
+        "delta": closing - opening,
+        **{f"flow_{name}": flows[name] for name in FLOWS},
+        **_by_name("expansion", split_rows(flows["expansion"], up)),
+        **_by_name("contraction", split_rows(-flows["contraction"], down)),
+        "expansion_gross": up.sum(axis=1),
+        "contraction_gross": down.sum(axis=1),
+        "expansion_unadjusted": np.where(kind == CONTINUING, np.maximum(0, closing - opening), 0),
+        **{f"cause_{name}": causes[:, index] for index, name in enumerate(CAUSES)},
+        **_by_name("expansion_gross", up),
+        **_by_name("contraction_gross", down),
+    }
+    return pd.DataFrame(columns)
+
+
+def _gross(customer: Ints, group: Ints, rows: CauseRows, size: int) -> tuple[Ints, Ints]:
+    """Positive and negative organic amounts per (customer, match group, cause), summed by (customer, cause) as positive numbers (D-6)."""
+    organic = rows.cause < len(ORGANIC)
+    customer, group, cause, amount = customer[organic], group[organic], rows.cause[organic], rows.amount[organic]
+    groups = group.max(initial=0) + 1
+    cells, which = np.unique((customer * groups + group) * len(ORGANIC) + cause, return_inverse=True)
+    sums = np.zeros(len(cells), dtype=np.int64)
+    np.add.at(sums, which, amount)
+    cell_customer, cell_cause = cells // len(ORGANIC) // groups, cells % len(ORGANIC)
+    up, down = np.zeros((2, size, len(ORGANIC)), dtype=np.int64)
+    np.add.at(up, (cell_customer, cell_cause), np.maximum(sums, 0))
+    np.add.at(down, (cell_customer, cell_cause), np.maximum(-sums, 0))
+    return up, down
+
+
+def _flows(causes: Ints, movement: Ints, opening: Ints, closing: Ints) -> dict[str, Ints]:
+    """The nine flows (semantics 2.2): gains are capped by concessions made in the same month, losses are never offset by price rises."""
+    commercial = causes[:, [CAUSES.index(name) for name in COMMERCIAL]]
+    organic_sum, commercial_sum = causes[:, : len(ORGANIC)].sum(axis=1), commercial.sum(axis=1)
+    expansion = np.maximum(0, np.minimum(organic_sum, organic_sum + commercial_sum))
+    conceded = np.where((organic_sum > 0) & (commercial_sum < 0), organic_sum - expansion, 0)
+    commercial = commercial + split_rows(conceded, np.maximum(-commercial, 0))
+    return {
+        "new": np.where(movement == NEW, closing, 0),
+        "reactivation": np.where(movement == REACTIVATION, closing, 0),
+        "expansion": expansion,
+        "contraction": np.minimum(0, organic_sum),
+        **{name: commercial[:, index] for index, name in enumerate(COMMERCIAL)},
+        "fx": causes[:, CAUSES.index("fx")],
+        "churn": np.where(movement == CHURN, -opening, 0),
+    }
+
+
+def _labels(movement: Ints, flows: Mapping[str, Ints]) -> npt.NDArray[Any]:
+    """The one label of a customer's month (semantics 2.5)."""
+    still = movement != CONTINUING
+    repriced = np.any([flows[name] != 0 for name in COMMERCIAL], axis=0)
+    conditions = [still, flows["expansion"] > 0, flows["contraction"] < 0, repriced, flows["fx"] != 0]
+    labels = np.array([*MOVEMENTS, "expansion", "contraction", "repriced", "fx", "flat"], dtype=object)
+    first = len(MOVEMENTS)
+    return labels[np.select(conditions, [movement, first, first + 1, first + 2, first + 3], first + 4)]
+
+
+def _by_name(prefix: str, amounts: Ints) -> dict[str, Ints]:
+    return {f"{prefix}_{name}": amounts[:, index] for index, name in enumerate(ORGANIC)}
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text columns in pandas' string type, whatever the input came in."""
+    return frame.astype({name: "str" for name in ("customer", "movement", "label", "segment") if name in frame.columns})
