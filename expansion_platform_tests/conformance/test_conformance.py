@@ -1,0 +1,120 @@
+"""The vectorised rules against the plain reference: the same row for every customer of every random book (semantics 8.1)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from expansion_platform.domain.conformance import classify_month
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.simulator import reference
+from expansion_platform_tests.conformance.books import Book, Row, books, random_book
+from expansion_platform_tests.conformance.examples import EXAMPLES, catalog, line
+
+
+def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
+    """Paths at which two results differ, with both values; a missing key is a difference."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key in sorted(expected.keys() | actual.keys()):
+            yield from differences(expected.get(key, "(no key)"), actual.get(key, "(no key)"), f"{path}/{key}")
+    elif expected != actual or type(expected) is not type(actual):
+        yield f"{path}: reference {expected!r}, domain {actual!r}"
+
+
+def assert_same(book: Book, name: str) -> None:
+    expected, actual = reference.classify_month(*copy.deepcopy(book)), classify_month(*book)
+    first = next(differences(expected, actual), None)
+    assert first is None, f"book {name}: {first}"
+
+
+def assert_same_seeds(first: int, count: int) -> None:
+    for seed in range(first, first + count):
+        assert_same(random_book(seed), f"random_book({seed})")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_worked_examples_agree(name: str) -> None:
+    prev, curr, book_catalog, _ = EXAMPLES[name]
+    assert_same((prev, curr, book_catalog), name)
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_random_books_agree(block: int) -> None:
+    assert_same_seeds(block * 50, 50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(10))
+def test_many_random_books_agree(block: int) -> None:
+    assert_same_seeds(10_000 + block * 400, 400)
+
+
+@settings(max_examples=50, deadline=None)
+@given(books())
+def test_shrinkable_books_agree(book: Book) -> None:
+    assert_same(book, "drawn")
+
+
+def test_an_empty_month_has_every_key() -> None:
+    assert_same(([], [], catalog()), "empty")
+
+
+TIERS = [{"up_to": "5", "unit": "10", "flat": "0"}, {"up_to": "8", "unit": "5", "flat": "0"}]
+BROKEN: dict[str, Callable[[Row], Any]] = {
+    "negative quantity": lambda row: row.update(quantity="-1"),
+    "malformed quantity": lambda row: row.update(quantity="ten"),
+    "infinite quantity": lambda row: row.update(quantity="Infinity"),
+    "negative unit": lambda row: row.update(scheme={"type": "per_unit", "unit": "-10"}),
+    "malformed unit": lambda row: row.update(scheme={"type": "per_unit", "unit": "1,000"}),
+    "malformed tier unit": lambda row: row.update(scheme={"type": "graduated", "tiers": [{"up_to": None, "unit": "x", "flat": "0"}]}),
+    "negative flat": lambda row: row.update(scheme={"type": "volume", "tiers": [{"up_to": None, "unit": "1", "flat": "-1"}]}),
+    "negative minimum": lambda row: row["scheme"].update(minimum="-1"),
+    "malformed minimum": lambda row: row["scheme"].update(minimum="NaN"),
+    "above the last graduated tier": lambda row: row.update(scheme={"type": "graduated", "tiers": TIERS}),
+    "above the last volume tier": lambda row: row.update(scheme={"type": "volume", "tiers": TIERS}),
+    "unknown scheme": lambda row: row["scheme"].update(type="stairstep"),
+    "unknown round": lambda row: row["scheme"].update(divide_by="5", round="nearest"),
+    "unknown interval": lambda row: row.update(interval="quarter"),
+    "unknown status": lambda row: row.update(status="alive"),
+    "unknown pause": lambda row: row.update(collection_paused="later"),
+    "unknown usage type": lambda row: row.update(usage_type="prepaid"),
+    "unknown discount type": lambda row: row.update(discounts=[{"type": "free", "value": "1", "duration": "once"}]),
+    "unknown discount duration": lambda row: row.update(discounts=[{"type": "percent", "value": "1", "duration": "always"}]),
+    "interval_count zero": lambda row: row.update(interval_count=0),
+    "interval_count text": lambda row: row.update(interval_count="1"),
+    "interval_count fraction": lambda row: row.update(interval_count=1.5),
+    "percent above 100": lambda row: row.update(discounts=[{"type": "percent", "value": "100.01", "duration": "once"}]),
+    "negative percent": lambda row: row.update(discounts=[{"type": "percent", "value": "-1", "duration": "once"}]),
+    "negative amount off": lambda row: row.update(discounts=[{"type": "amount", "value": "-1", "duration": "once"}]),
+    "no rate": lambda row: row.update(currency="chf"),
+} | {
+    f"no {field}": lambda row, field=field: row.pop(field)
+    for field in ("customer", "subscription", "item", "status", "currency", "product", "price", "scheme", "quantity")
+}
+
+
+@pytest.mark.parametrize("status", ["active", "canceled"])
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("classify", [reference.classify_month, classify_month], ids=["reference", "domain"])
+def test_invalid_items_stop_the_month(classify: Callable[..., Any], name: str, status: str) -> None:
+    row = line("basic", 10, status=status)
+    BROKEN[name](row)
+    for prev, curr in (([row], []), ([], [row])):
+        with pytest.raises(DataQualityError):
+            classify(prev, curr, catalog())
+
+
+@pytest.mark.parametrize("classify", [reference.classify_month, classify_month], ids=["reference", "domain"])
+def test_an_item_twice_on_one_side_stops_the_month(classify: Callable[..., Any]) -> None:
+    with pytest.raises(DataQualityError):
+        classify([], [line("basic", 1), line("crm", 1, customer="other")], catalog())
+
+
+@pytest.mark.parametrize("classify", [reference.classify_month, classify_month], ids=["reference", "domain"])
+def test_a_new_customer_needs_no_opening_rate(classify: Callable[..., Any]) -> None:
+    book_catalog = catalog(curr={"eur": "1.1"})
+    assert classify([], [line("basic", 1, currency="eur", unit="1000")], book_catalog)["total"]["closing"] == 1100
