@@ -29,10 +29,19 @@ def frame(model: type[Table], rows: Iterable[Row]) -> pd.DataFrame:
     try:
         table = pyarrow.Table.from_pylist([latest[key] for key in sorted(latest)], schema=schema)
     except pyarrow.ArrowException as error:
-        raise DataQualityError(f"{model.Config.name}: a field of another type than Stripe documents ({error})") from error
+        wrong = [key for key, row in latest.items() if not _fits(row, schema)]
+        raise DataQualityError(f"{model.Config.name}: a field of another type than Stripe documents ({error})", wrong) from error
     result = table.to_pandas(types_mapper={pyarrow.int64(): pd.Int64Dtype()}.get)
     counted = [field.name for field in schema if field.type == pyarrow.int64() and not field.nullable]
     return cast(pd.DataFrame, result.astype(dict.fromkeys(counted, "int64")))
+
+
+def _fits(row: Row, schema: pyarrow.Schema) -> bool:
+    try:
+        pyarrow.Table.from_pylist([row], schema=schema)
+    except pyarrow.ArrowException:
+        return False
+    return True
 
 
 def need(item: Object, field: str) -> Any:
