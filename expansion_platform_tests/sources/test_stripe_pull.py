@@ -1,0 +1,226 @@
+"""Pulls against the loopback server: everything once, afterwards only what changed, and the stored tables equal a fresh full pull."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.schemas.base import empty
+from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.sources.stripe.changes import PullResult, PullState
+from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.stripe.pull import pull
+from expansion_platform_tests.simulator import stripe_objects as made
+from expansion_platform_tests.simulator.stripe_objects import DAY, START
+
+FIRST = START + 40 * DAY
+Tables = dict[str, pd.DataFrame]
+
+
+@pytest.fixture
+def server() -> Iterator[StripeServer]:
+    account = made.account()
+    account.objects["events"] = []
+    with StripeServer(account) as running:
+        yield running
+
+
+@pytest.fixture
+def source(server: StripeServer) -> Iterator[StripeSource]:
+    with StripeSource("rk_test_x", server.url, requests_per_second=100) as opened:
+        yield opened
+
+
+def at(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def applied(result: PullResult, stored: Tables | None = None) -> Tables:
+    before = stored or {name: empty(TABLES[name]) for name in result.changes}
+    return {name: TABLES[name].validate(change.applied_to(before[name])) for name, change in result.changes.items()}
+
+
+def content(tables: Tables) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: frame.drop(columns="observed_at").astype(object).where(frame.drop(columns="observed_at").notna(), None).to_dict("records")
+        for name, frame in tables.items()
+    }
+
+
+def later(server: StripeServer) -> StripeAccount:
+    """A copy of the account to change; assign it to `server.account`."""
+    return copy.deepcopy(server.account)
+
+
+def find(account: StripeAccount, resource: str, object_id: str) -> dict[str, Any]:
+    return next(item for item in account.objects[resource] if item["id"] == object_id)
+
+
+def happen(account: StripeAccount, kind: str, about: dict[str, Any], created: int = FIRST + DAY) -> None:
+    events = account.objects["events"]
+    events.append(made.event(len(events) + 100, kind, about, created=created))
+
+
+def test_a_first_pull_reads_everything(source):
+    seen: dict[str, int] = {}
+    result = pull(source, PullState(), at(FIRST), progress=seen.__setitem__)
+    assert (result.full, result.reason) == (True, "first pull")
+    assert set(result.changes) == {name for name in TABLES if name.startswith("stripe/")}
+    stored = applied(result)
+    sizes = {name.partition("/")[2]: len(frame) for name, frame in stored.items()}
+    assert sizes == {
+        "customers": 35, "products": 1, "prices": 2, "coupons": 1, "subscriptions": 4, "subscription_items": 15,
+        "invoices": 25, "invoice_lines": 47, "invoice_items": 1, "credit_notes": 0, "events": 0,
+    }  # fmt: skip
+    assert (stored["stripe/invoices"]["observed_at"] == at(FIRST)).all()
+    assert seen == {**result.counts, "events": 0, "credit_notes": 0}
+
+
+def test_nothing_new_changes_nothing(source):
+    first = pull(source, PullState(), at(FIRST))
+    stored = applied(first)
+    again = pull(source, PullState.from_json(first.state.to_json()), at(FIRST + DAY))
+    assert not again.full
+    after = applied(again, stored)
+    for name, frame in stored.items():
+        pd.testing.assert_frame_equal(after[name], frame)
+
+
+def test_a_later_pull_reads_what_events_name_and_nothing_else(server, source):
+    first = pull(source, PullState(), at(FIRST))
+    stored = applied(first)
+    account = later(server)
+    subscription = find(account, "subscriptions", "sub_003")
+    subscription["items"]["data"] = subscription["items"]["data"][:3]
+    subscription["items"]["data"][0]["quantity"] = 9
+    happen(account, "customer.subscription.updated", subscription)
+    voided = find(account, "invoices", "in_0002")
+    voided["status"] = "void"
+    happen(account, "invoice.voided", {"id": "in_0002"})
+    account.objects["invoices"].append(made.invoice(41, 1, 1))
+    account.objects["customers"].append({**made.customer(36), "created": FIRST + DAY})
+    account.objects["invoiceitems"][1]["invoice"] = "in_0041"
+    server.account = account
+    server.requests.clear()
+
+    result = pull(source, first.state, at(FIRST + 2 * DAY))
+    assert {name: count for name, count in result.counts.items() if count} == {"events": 2, "customers": 1, "subscriptions": 1, "invoices": 3}
+    assert {request.path for request in server.requests if request.path.count("/") == 3} == {"/v1/subscriptions/sub_003", "/v1/invoices/in_0002"}
+    after = applied(result, stored)
+    fresh = applied(pull(source, PullState(), at(FIRST + 2 * DAY)))
+    assert content(after) == content(fresh)
+    items = after["stripe/subscription_items"].set_index("id")
+    assert (items.loc["si_003_00", "quantity"], len(items)) == ("9", 6)
+    assert items.loc["si_003_00", "observed_at"] == at(FIRST + 2 * DAY)
+    assert items.loc["si_003_01", "observed_at"] == at(FIRST)
+
+
+def test_an_event_in_the_overlap_is_seen_once(server, source):
+    account = later(server)
+    happen(account, "customer.updated", {"id": "cus_001", "object": "customer"}, created=FIRST - 60)
+    server.account = account
+    first = pull(source, PullState(), at(FIRST))
+    assert len(first.state.recent_events) == 1
+    again = pull(source, first.state, at(FIRST + 60))
+    assert (again.counts["events"], again.counts["customers"], again.state.recent_events) == (0, 0, first.state.recent_events)
+
+
+def test_an_event_listed_late_is_still_seen(server, source):
+    first = pull(source, PullState(), at(FIRST))
+    account = later(server)
+    find(account, "products", "prod_seats")["name"] = "Places"
+    happen(account, "product.updated", {"id": "prod_seats"}, created=FIRST - 60)
+    server.account = account
+    after = applied(pull(source, first.state, at(FIRST + 60)), applied(first))
+    assert after["stripe/products"]["name"].tolist() == ["Places"]
+
+
+def test_events_after_as_of_wait_for_the_next_pull(server, source):
+    account = later(server)
+    happen(account, "product.updated", {"id": "prod_seats"}, created=FIRST + 1)
+    server.account = account
+    first = pull(source, PullState(), at(FIRST))
+    assert first.counts["events"] == 0
+    assert pull(source, first.state, at(FIRST + 1)).counts["events"] == 1
+
+
+def test_a_gap_longer_than_stripes_memory_reads_everything(source):
+    state = PullState(last_pull_at=FIRST)
+    assert not pull(source, state, at(FIRST + 29 * DAY)).full
+    result = pull(source, state, at(FIRST + 29 * DAY + 1))
+    assert result.full
+    assert result.reason == "29 days since the last pull, and Stripe keeps events for 30"
+
+
+def test_deleted_customers_coupons_and_drafts(server, source):
+    first = pull(source, PullState(), at(FIRST))
+    stored = applied(first)
+    account = later(server)
+    account.objects["customers"] = [item for item in account.objects["customers"] if item["id"] != "cus_035"]
+    account.objects["coupons"] = []
+    account.objects["invoices"] = [item for item in account.objects["invoices"] if item["id"] != "in_0025"]
+    happen(account, "customer.deleted", made.customer(35))
+    happen(account, "coupon.deleted", made.coupon())
+    happen(account, "invoice.deleted", {"id": "in_0025"})
+    server.account = account
+    for state in (first.state, PullState()):
+        after = applied(pull(source, state, at(FIRST + 2 * DAY)), stored)
+        customers = after["stripe/customers"].set_index("id")["deleted"]
+        assert customers[customers].index.tolist() == ["cus_035"]
+        assert after["stripe/coupons"]["applies_to_json"].tolist() == ['["prod_seats"]']
+        assert len(after["stripe/invoices"]) == 24
+    assert "in_0025" not in set(after["stripe/invoice_lines"]["invoice"])
+
+
+def test_a_coupon_deleted_before_the_first_pull_is_known_from_its_discount(server, source):
+    account = later(server)
+    removed = account.objects["coupons"].pop()
+    account.discounts["di_1"]["source"]["coupon"] = {**removed, "applies_to": None}  # only the discount still carries it
+    server.account = account
+    coupons = applied(pull(source, PullState(), at(FIRST)))["stripe/coupons"]
+    assert coupons[["id", "percent_off", "applies_to_json"]].astype(object).fillna("").values.tolist() == [["SAVE10", "10", ""]]
+
+
+def test_a_discount_event_reads_its_subscription_or_customer(server, source):
+    first = pull(source, PullState(), at(FIRST))
+    account = later(server)
+    happen(account, "customer.discount.created", {**made.discount(), "customer": "cus_001"})
+    happen(account, "customer.discount.created", {**made.discount("di_2"), "subscription": None, "customer": "cus_002"})
+    server.account = account
+    server.requests.clear()
+    pull(source, first.state, at(FIRST + 2 * DAY))
+    assert {request.path for request in server.requests if request.path.count("/") == 3} == {"/v1/subscriptions/sub_001", "/v1/customers/cus_002"}
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_prorations_that_name_only_their_invoice_item_are_looked_up(server, source, full):
+    account = later(server)
+    billed = account.objects["invoiceitems"][0]
+    billed["parent"] = {"type": "subscription_details", "subscription_details": {"subscription": "sub_001", "subscription_item": "si_001_00"}}
+    details = {"invoice_item": billed["id"], "proration": True, "proration_details": None, "subscription": "sub_001"}
+    (line,) = find(account, "invoices", "in_0001")["lines"]["data"]
+    line["parent"] = {"type": "invoice_item_details", "invoice_item_details": details, "subscription_item_details": None}
+    happen(account, "invoice.updated", {"id": "in_0001"}, created=FIRST - 60)
+    server.account = account
+    result = pull(source, PullState() if full else PullState(last_pull_at=FIRST - 120), at(FIRST))
+    lines = result.changes["stripe/invoice_lines"].rows.set_index("id")
+    assert lines.loc["il_0001_00", "subscription_item"] == "si_001_00"
+
+
+def test_rows_are_the_same_however_they_are_gathered(source, monkeypatch):
+    whole = applied(pull(source, PullState(), at(FIRST)))
+    monkeypatch.setattr("expansion_platform.sources.stripe.pull._FRAME_ROWS", 4)
+    for name, frame in applied(pull(source, PullState(), at(FIRST))).items():
+        pd.testing.assert_frame_equal(frame, whole[name])
+
+
+def test_an_instant_without_a_time_zone_is_refused(source):
+    with pytest.raises(ValueError, match="without a time zone"):
+        pull(source, PullState(), datetime(2026, 1, 1))
