@@ -32,36 +32,44 @@ LONGEST_LOOK_BACK_DAYS = 7  # a weekend and Easter are 4 days; beyond a week the
 _Rate = tuple[str, str]  # decimal text, source
 
 
-def rates(wanted: list[str], currencies: set[str], reporting: str, file: Path | None = None) -> pd.DataFrame:
-    """The rates of `billing/fx_rates`, one row per month and currency, the reporting currency itself included.
+def available(wanted: list[str], currencies: set[str], reporting: str, file: Path | None = None) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """The rates of `billing/fx_rates` that exist, one row per month and currency, and the (month, currency) pairs without one.
 
     Args:
         wanted: Months, `YYYY-MM`.
-        currencies: Currencies to convert, lower case.
+        currencies: Currencies to convert, lower case; the reporting currency itself is always among the rows.
         reporting: Currency converted to.
         file: CSV with the header `month,currency,rate`: reporting currency for one unit, month-end, decimal text. With a file nothing else is read.
 
     Raises:
-        DataQualityError: A rate is missing: every currency and its months are named.
         ConfigurationError: The file cannot be read as rates: file and line are named.
     """
     foreign = sorted(currencies - {reporting})
     find = _from_file(file) if file is not None else _from_ecb(reporting) if foreign else _nowhere
     found: dict[tuple[str, str], _Rate | None] = {(month, reporting): ("1", "identity") for month in wanted}
     found |= {(month, currency): find(month, currency) for month in wanted for currency in foreign}
+    missing = sorted(key for key, rate in found.items() if rate is None)
+    rows = [{"month": month, "currency": currency, "rate": rate[0], "source": rate[1]} for (month, currency), rate in sorted(found.items()) if rate]
+    return pd.DataFrame(rows, columns=arrow_schema(FxRates).names, dtype="str"), missing
+
+
+def rates(wanted: list[str], currencies: set[str], reporting: str, file: Path | None = None) -> pd.DataFrame:
+    """As `available`, but a missing rate is an error.
+
+    Raises:
+        DataQualityError: A rate is missing: every currency and its months are named.
+        ConfigurationError: As in `available`.
+    """
+    found, absent = available(wanted, currencies, reporting, file)
     missing: dict[str, list[str]] = defaultdict(list)
-    rows = []
-    for (month, currency), rate in sorted(found.items()):
-        if rate is None:
-            missing[currency].append(month)
-        else:
-            rows.append({"month": month, "currency": currency, "rate": rate[0], "source": rate[1]})
+    for month, currency in absent:
+        missing[currency].append(month)
     if missing:
         where = f"in {file}" if file is not None else f"among the ECB's reference rates to {reporting}; give a CSV in EXPANSION_FX_RATES"
         raise DataQualityError(
             f"no month-end exchange rate {where}", [f"{currency} ({', '.join(held)})" for currency, held in sorted(missing.items())]
         )
-    return pd.DataFrame(rows, columns=arrow_schema(FxRates).names, dtype="str")
+    return found
 
 
 def _nowhere(month: str, currency: str) -> None:

@@ -64,5 +64,5 @@ class FxRates(Table):
 
     class Config(Table.Config):
         name = "billing/fx_rates"
-        metadata = {"key": ["month", "currency"], "partitioned_by": "month"}
+        metadata = {"key": ["month", "currency"]}
         unique = ["month", "currency"]

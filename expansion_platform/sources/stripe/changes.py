@@ -45,6 +45,17 @@ class TableChange:
     whole: bool = False
     if_absent: pd.DataFrame | None = None
 
+    def against(self, stored: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
+        """Rows to write and ids to delete, against the stored table."""
+        goes = pd.Series(self.whole, index=stored.index)
+        for column, values in self.replaces.items():
+            goes |= stored[column].isin(values)
+        rows = self.rows
+        if self.if_absent is not None:
+            known = set(stored.loc[~goes, "id"]) | set(rows["id"])
+            rows = pd.concat([rows, self.if_absent[~self.if_absent["id"].isin(known)]], ignore_index=True)
+        return rows, set(stored.loc[goes, "id"]) - set(rows["id"])
+
     def applied_to(self, stored: pd.DataFrame) -> pd.DataFrame:
         """The table after the change, sorted by id. A row whose content did not change keeps the `observed_at` of its first sight."""
         goes = pd.Series(self.whole, index=stored.index)

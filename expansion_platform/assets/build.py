@@ -1,0 +1,247 @@
+"""The one shape of every computed table: is it current, compute, audit, commit, record, describe.
+
+Here: `build_months` for monthly tables and `build_table` for whole ones. Not here: any table's rule (`domain/`) or wiring (its floor).
+
+A table is current when the rules, the catalog and the stored state of its inputs are those it was last built from and nobody touched its
+files since; then nothing is computed. A month that fails is named, shown as a failed check and not written; the other months of the run are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from expansion_platform import checks, domain
+from expansion_platform.assets.metadata import table_metadata
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.schemas import Table, table_name
+from expansion_platform.resources import Platform
+from expansion_platform.storage.lake import Commit
+
+WHOLE = "all"
+Frames = Mapping[type[Table], pd.DataFrame]
+Audit = Callable[[Frames], None]
+"""Raises DataQualityError when frames that are about to be published contradict each other."""
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """A cross-table identity checked before publishing, shown as a check on `model`."""
+
+    model: type[Table]
+    rule: str
+    audit: Audit
+
+
+@cache
+def rules_hash() -> str:
+    """Content hash of the package's rules (`domain/`), so that a changed rule is a changed input."""
+    root = Path(domain.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted([*root.rglob("*.py"), *root.rglob("*.sql")]):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def fingerprint(*parts: str) -> str:
+    """One hash over everything a build depends on."""
+    return hashlib.sha256("\n".join([rules_hash(), *parts]).encode()).hexdigest()[:16]
+
+
+def build_months(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    *,
+    models: Sequence[type[Table]],
+    inputs: Callable[[str], str],
+    prepare: Callable[[list[str]], Callable[[str], Frames]],
+    reconciled: Sequence[Reconciled] = (),
+    describe: Callable[[str], Mapping[type[Table], dict[str, Any]]] = lambda _month: {},
+) -> Iterator[Any]:
+    """Builds the run's months of tables that are computed together.
+
+    Args:
+        context: the step, with its partition keys (months) and selected assets.
+        platform: lake, ledger, catalog.
+        models: the tables computed together; only the selected ones are written.
+        inputs: month -> fingerprint of everything its rows depend on.
+        prepare: months -> a function computing one month's frames; it may raise DataQualityError for that month.
+        reconciled: identities between the frames, checked over all months computed.
+        describe: month -> extra metadata per table.
+    """
+    months = sorted(context.partition_keys)
+    selected = [model for model in models if checks.asset_key(model) in context.selected_asset_keys]
+    wanted = {month: inputs(month) for month in months}
+    stale = {model: _stale_months(platform, model, wanted) for model in selected}
+    due = sorted(set().union(*stale.values()))
+    failures: dict[str, DataQualityError] = {}
+    frames: dict[type[Table], pd.DataFrame] = {}
+    commits: dict[type[Table], Commit] = {}
+    if due:
+        context.log.info(f"computing {', '.join(table_name(model) for model in selected)}: {_span(due)}")
+        frames, failures = _compute(models, due, prepare)
+        problems = yield from _audit(selected, models, frames, reconciled, failures)
+        if problems is None:
+            good = [month for month in due if month not in failures]
+            for model in selected:
+                commits[model] = _commit_months(context, platform, model, frames[model], [month for month in stale[model] if month in good], wanted)
+    else:
+        context.log.info(f"{', '.join(table_name(model) for model in selected)}: {_span(months)} current, nothing to do")
+        problems = None
+        for model in selected:
+            yield checks.passed(model, checks.SCHEMA_CHECK, "current: nothing was written since the last check")
+        for rule in reconciled:
+            if rule.model in selected:
+                yield checks.passed(rule.model, checks.RECONCILED_CHECK, "current: nothing was written since the last check")
+    done = [month for month in months if month not in failures] if problems is None else []
+    yield from _report(context, platform, selected, done, commits, describe, whole=not failures and problems is None)
+    if problems is not None:
+        raise dg.Failure(f"{problems}; nothing was written", allow_retries=False)
+    if failures:
+        text = "; ".join(f"{month}: {error}" for month, error in failures.items())
+        raise dg.Failure(f"{text}. Nothing was written for {_span(sorted(failures))}; earlier figures stay", allow_retries=False)
+
+
+def build_table(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    model: type[Table],
+    *,
+    inputs: str,
+    compute: Callable[[], pd.DataFrame],
+    reconciled: Sequence[Reconciled] = (),
+) -> Iterator[Any]:
+    """Builds one unpartitioned table; same contract as `build_months`."""
+    name = table_name(model)
+    recorded = platform.ledger.builds(name).get(WHOLE)
+    commit: Commit | None = None
+    if recorded == (inputs, platform.lake.state(model)):
+        context.log.info(f"{name}: current, nothing to do")
+        yield checks.passed(model, checks.SCHEMA_CHECK, "current: nothing was written since the last check")
+        for rule in reconciled:
+            yield checks.passed(rule.model, checks.RECONCILED_CHECK, "current: nothing was written since the last check")
+    else:
+        context.log.info(f"computing {name}")
+        try:
+            frame = checks.validate(model, compute())
+        except DataQualityError as error:
+            yield checks.failed(model, checks.SCHEMA_CHECK, error)
+            raise dg.Failure(f"{error}; nothing was written", allow_retries=False) from error
+        yield checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(frame))
+        for rule in reconciled:
+            try:
+                rule.audit({model: frame})
+            except DataQualityError as error:
+                yield checks.failed(rule.model, checks.RECONCILED_CHECK, error)
+                raise dg.Failure(f"{error}; nothing was written", allow_retries=False) from error
+            yield checks.passed(rule.model, checks.RECONCILED_CHECK, rule.rule)
+        commit = platform.lake.replace(model, frame, info={"run": context.run_id})
+        platform.ledger.record_builds(name, {WHOLE: (inputs, platform.lake.state(model))})
+        context.log.info(f"{name}: {commit.rows} rows{'' if commit.changed else ', unchanged'}")
+    yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=table_metadata(platform.lake, model, commit))
+
+
+def _stale_months(platform: Platform, model: type[Table], wanted: Mapping[str, str]) -> list[str]:
+    recorded = platform.ledger.builds(table_name(model))
+    states = platform.lake.states(model)
+    return [month for month, inputs in wanted.items() if recorded.get(month) != (inputs, states.get(month, "absent"))]
+
+
+def _compute(
+    models: Sequence[type[Table]], due: list[str], prepare: Callable[[list[str]], Callable[[str], Frames]]
+) -> tuple[dict[type[Table], pd.DataFrame], dict[str, DataQualityError]]:
+    compute = prepare(due)
+    parts: dict[type[Table], list[pd.DataFrame]] = {model: [] for model in models}
+    failures = {}
+    for month in due:
+        try:
+            for model, frame in compute(month).items():
+                parts[model].append(frame)
+        except DataQualityError as error:
+            failures[month] = error
+    return {model: pd.concat(frames, ignore_index=True) if frames else pd.DataFrame() for model, frames in parts.items()}, failures
+
+
+def _audit(
+    selected: Sequence[type[Table]],
+    models: Sequence[type[Table]],
+    frames: dict[type[Table], pd.DataFrame],
+    reconciled: Sequence[Reconciled],
+    failures: Mapping[str, DataQualityError],
+) -> Iterator[Any]:
+    """Yields every declared check; returns the first problem that stops the whole write, or None."""
+    problem: DataQualityError | None = None
+    for model in models:
+        try:
+            if not frames[model].empty or not failures:
+                frames[model] = checks.validate(model, frames[model])
+            error = next(iter(failures.values()), None)
+        except DataQualityError as broken:
+            error = problem = broken
+        if model in selected:
+            yield checks.failed(model, checks.SCHEMA_CHECK, error) if error else checks.passed(
+                model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(frames[model])
+            )
+    for rule in reconciled:
+        broken_rule: DataQualityError | None = problem
+        if problem is None and all(not frame.empty or not failures for frame in frames.values()):
+            try:
+                rule.audit(frames)
+            except DataQualityError as error:
+                broken_rule = problem = error
+        if rule.model in selected:
+            yield checks.failed(rule.model, checks.RECONCILED_CHECK, broken_rule) if broken_rule else checks.passed(
+                rule.model, checks.RECONCILED_CHECK, rule.rule
+            )
+    return problem
+
+
+def _commit_months(
+    context: dg.AssetExecutionContext, platform: Platform, model: type[Table], frame: pd.DataFrame, months: list[str], wanted: Mapping[str, str]
+) -> Commit:
+    name = table_name(model)
+    if not months:
+        return Commit(name, False, 0, platform.lake.version(model))
+    commit = platform.lake.replace(model, frame[frame["month"].isin(months)], months=months, info={"run": context.run_id})
+    states = platform.lake.states(model)
+    platform.ledger.record_builds(name, {month: (wanted[month], states.get(month, "absent")) for month in months})
+    context.log.info(f"{name}: {commit.rows} rows in {_span(months)}{'' if commit.changed else ', unchanged'}")
+    return commit
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    selected: Sequence[type[Table]],
+    months: list[str],
+    commits: Mapping[type[Table], Commit],
+    describe: Callable[[str], Mapping[type[Table], dict[str, Any]]],
+    *,
+    whole: bool,
+) -> Iterator[Any]:
+    """Metadata per month. With a failed month only the good ones are recorded as materialized, so the partitions bar tells the truth."""
+    extras = {month: describe(month) for month in months}
+    for model in selected:
+        key = checks.asset_key(model)
+        shared = table_metadata(platform.lake, model, commits.get(model), months) if months else {}
+        counts = platform.lake.rows_by_month(model)
+        for month in months:
+            metadata = {**shared, "dagster/row_count": counts.get(month, 0), **extras[month].get(model, {})}
+            if whole:
+                context.add_asset_metadata(metadata, asset_key=key, partition_key=month)
+            else:
+                context.log_event(dg.AssetMaterialization(key, partition=month, metadata=metadata))
+        if whole:
+            yield dg.MaterializeResult(asset_key=key)
+
+
+def _span(months: Sequence[str]) -> str:
+    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"

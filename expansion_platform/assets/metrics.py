@@ -1,0 +1,103 @@
+"""Floor `metrics`: the published rates and the roll-forward.
+
+Here: wiring of `domain/sql/slice_sums.sql` and `domain/metrics.py`. Not here: formulas.
+"""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.metadata import asset_spec, bridge_picture
+from expansion_platform.domain import metrics as rules
+from expansion_platform.domain import reconciliation
+from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.resources import Platform
+from expansion_platform.storage import engine
+from expansion_platform.storage.lake import Lake
+
+KINDS = {"duckdb", "pandera", "deltalake"}
+RULES = {
+    metrics.Expansion: rules.expansion,
+    metrics.ExpansionByType: rules.expansion_by_type,
+    metrics.ExpansionBySegment: rules.expansion_by_segment,
+    metrics.Retention: rules.retention,
+    metrics.Rollforward: rules.rollforward,
+}
+SEGMENTS_SUM = "Segments sum to the total in every column; transfers between segments cancel."
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The metric tables as one computation over the same sums; any of them can be materialized alone."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(model, deps=[mrr.CustomerMonths, mrr.Movements], kinds=KINDS, skippable=True) for model in RULES],
+        check_specs=[*(checks.schema_spec(model) for model in RULES), checks.reconciled_spec(metrics.Rollforward, SEGMENTS_SUM)],
+        name="metrics",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
+    )
+    def metric_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """Every metric of each month, from the sums of its customers."""
+        catalog = platform.catalog()
+        customers, movements = platform.lake.states(mrr.CustomerMonths), platform.lake.states(mrr.Movements)
+        hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
+
+        def prepare(due: list[str]) -> Callable[[str], Frames]:
+            sums = slice_sums(platform, due)
+
+            def compute(month: str) -> Frames:
+                of_month = sums[sums["month"] == month]
+                return {model: rule(of_month).assign(**hashes) for model, rule in RULES.items()}
+
+            return compute
+
+        yield from build_months(
+            context,
+            platform,
+            models=list(RULES),
+            inputs=lambda month: fingerprint(*hashes.values(), customers.get(month, "absent"), movements.get(month, "absent")),
+            prepare=prepare,
+            reconciled=[Reconciled(metrics.Rollforward, SEGMENTS_SUM, lambda frames: reconciliation.segments_sum(frames[metrics.Rollforward]))],
+            describe=lambda month: _describe(platform.lake, month),
+        )
+
+    return metric_tables
+
+
+def slice_sums(platform: Platform, wanted: list[str]) -> pd.DataFrame:
+    """The sums behind every metric, per month and slice (`domain/sql/slice_sums.sql`)."""
+    policy = platform.catalog().policy
+    return engine.query(
+        "slice_sums",
+        {
+            "months": pd.DataFrame({"month": wanted}),
+            "customer_months": platform.lake.arrow(mrr.CustomerMonths, wanted),
+            "movements": platform.lake.arrow(mrr.Movements, wanted),
+            "policy": pd.DataFrame({"enterprise_acv": [policy.enterprise_acv], "mid_market_acv": [policy.mid_market_acv]}),
+        },
+    )
+
+
+def _describe(lake: Lake, month: str) -> dict[type, dict[str, Any]]:
+    """Rates in percent, rounded, which the UI plots over the months; and the month's MRR bridge as a picture."""
+    described: dict[type, dict[str, Any]] = {}
+    for model in (metrics.Expansion, metrics.Retention):
+        rows = lake.read(model, [month])
+        total = rows[(rows["dimension"] == "total") & rows["ratio"].notna()]
+        described[model] = {f"{row.metric}_percent": float(round(Fraction(row.ratio) * 100, 3)) for row in total.itertuples()}
+    for model in (metrics.ExpansionByType, metrics.ExpansionBySegment):
+        rows = lake.read(model, [month])
+        rates = rows[(rows["metric"] == "expansion_rate") & rows["ratio"].notna()]
+        described[model] = {f"{row.value}_percent": float(round(Fraction(row.ratio) * 100, 3)) for row in rates.itertuples()}
+    roll = lake.read(metrics.Rollforward, [month])
+    total = roll[roll["dimension"] == "total"]
+    if len(total) == 1:
+        figures = {name: int(total.iloc[0][name]) for name in ("opening", *rules.FLOWS, "closing")}
+        described[metrics.Rollforward] = {"bridge": dg.MetadataValue.md(bridge_picture(figures))}
+    return described

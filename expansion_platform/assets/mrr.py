@@ -1,0 +1,113 @@
+"""Floor `mrr`: customer months, movements and causes, computed together month by month.
+
+Here: wiring of `domain/movements.py`: states at both ends of a month in, three tables out. Not here: what counts and why something moved.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain.canonical import content_hash
+from expansion_platform.domain.movements import classify
+from expansion_platform.domain.mrr import first_paid_months
+from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.resources import Platform
+from expansion_platform.storage import engine
+
+KINDS = {"duckdb", "pandas", "pandera", "deltalake"}
+TABLES = [mrr.CustomerMonths, mrr.Movements, mrr.Causes]
+CUSTOMERS_TIE = "Opening + flows = closing for every customer, and each opening is the closing of the month before."
+CAUSES_SUM = "The causes of every continuing customer sum to its movement."
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The three tables as one computation; any of them can be materialized alone."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(model, deps=[billing.ItemStates, billing.FxRates], kinds=KINDS, skippable=True) for model in TABLES],
+        check_specs=[
+            *(checks.schema_spec(model) for model in TABLES),
+            checks.reconciled_spec(mrr.CustomerMonths, CUSTOMERS_TIE),
+            checks.reconciled_spec(mrr.Causes, CAUSES_SUM),
+        ],
+        name="mrr",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
+    )
+    def mrr_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """MRR at both ends of each month, what moved and why."""
+        catalog = platform.catalog()
+        rates = platform.lake.read(billing.FxRates)
+        basis = fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, platform.lake.state(billing.ItemStates))
+        yield from build_months(
+            context,
+            platform,
+            models=TABLES,
+            inputs=lambda month: fingerprint(basis, content_hash(rates.loc[rates["month"] <= month, ["month", "currency", "rate"]].values.tolist())),
+            prepare=lambda due: _prepare(platform, due),
+            reconciled=[
+                Reconciled(mrr.CustomerMonths, CUSTOMERS_TIE, _customers_tie),
+                Reconciled(mrr.Causes, CAUSES_SUM, lambda frames: reconciliation.causes_explain_movements(frames[mrr.Movements], frames[mrr.Causes])),
+            ],
+            describe=lambda month: _describe(platform, month),
+        )
+
+    return mrr_tables
+
+
+def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
+    catalog, timezone = platform.catalog(), platform.timezone
+    states = platform.lake.read(billing.ItemStates)
+    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in platform.lake.read(billing.FxRates).groupby("month")}
+    instants = sorted({instant for month in due for instant in (months.opening(month, timezone), months.closing(month, timezone))})
+    at = dict(iter(engine.query("boundary_states", {"instants": pd.DataFrame({"instant": instants}), "item_states": states}).groupby("instant")))
+    nobody = states.iloc[:0]
+    first_paid = first_paid_months(states, catalog=catalog, rates=rates, last=due[-1], timezone=timezone)
+    hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
+
+    def compute(month: str) -> Frames:
+        classified = classify(
+            at.get(months.opening(month, timezone), nobody),
+            at.get(months.closing(month, timezone), nobody),
+            catalog=catalog,
+            rates_open=rates.get(months.shift(month, -1), {}),
+            rates_close=rates.get(month, {}),
+            ever_paid=set(first_paid.index[first_paid < month]),
+        )
+        customers = classified.customers
+        return {
+            mrr.CustomerMonths: customers.assign(month=month, first_paid_month=customers["customer"].map(first_paid), **hashes),
+            mrr.Movements: classified.movements.assign(month=month, **hashes),
+            mrr.Causes: classified.causes.assign(month=month, **hashes),
+        }
+
+    return compute
+
+
+def _customers_tie(frames: Frames) -> None:
+    reconciliation.customers_tie(frames[mrr.CustomerMonths], frames[mrr.Movements])
+    reconciliation.months_chain(frames[mrr.CustomerMonths])
+
+
+def _describe(platform: Platform, month: str) -> dict[type, dict[str, Any]]:
+    """Headline amounts in whole currency units, which the UI plots over the months."""
+    units = 10 ** platform.reporting_exponent
+    customers = platform.lake.read(mrr.CustomerMonths, [month])
+    moved = platform.lake.read(mrr.Movements, [month])
+    causes = platform.lake.read(mrr.Causes, [month])
+    by_cause = causes.groupby("cause")["amount"].sum()
+    return {
+        mrr.CustomerMonths: {"mrr": round(int(customers["closing"].sum()) / units, 2), "paying_customers": int((customers["closing"] > 0).sum())},
+        mrr.Movements: {
+            **{name: round(int(moved[f"flow_{name}"].sum()) / units, 2) for name in ("new", "expansion", "contraction", "churn")},
+            "customers_moved": len(moved),
+        },
+        mrr.Causes: {f"cause_{name}": round(int(amount) / units, 2) for name, amount in by_cause.items()},
+    }

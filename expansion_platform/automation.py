@@ -1,0 +1,92 @@
+"""What runs by itself: the monthly refresh, the watch on Stripe's events, the delivery of alerts.
+
+Here: jobs, schedules, sensors. Not here: what they run.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from expansion_platform.delivery.slack import deliver
+from expansion_platform.domain import months
+from expansion_platform.resources import Platform
+
+REFRESH_JOB = "monthly_refresh"
+TRAILING_MONTHS = 3  # closed months a refresh looks at again, since late invoices and backdated changes restate them
+REFRESH_CRON = "0 6 2 * *"  # 06:00 on the 2nd: the newest month has closed a day ago
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+def month_range(first: str, last: str) -> dict[str, str]:
+    """Run tags that make one run cover a range of months."""
+    return {RANGE_START: first, RANGE_END: last}
+
+
+def trailing(newest: str, first_partition: str) -> dict[str, str]:
+    """Tags of the trailing window that ends with the newest closed month."""
+    return month_range(max(first_partition, months.shift(newest, 1 - TRAILING_MONTHS)), newest)
+
+
+def refresh_job() -> Any:
+    """Pull, rebuild, compute, alert: everything, for a range of months, in one run."""
+    return dg.define_asset_job(
+        REFRESH_JOB,
+        selection=dg.AssetSelection.groups("stripe", "analytics", "billing", "mrr", "metrics", "alerts"),
+        description="Pulls what changed, rebuilds history, recomputes the months of the run, evaluates the newest closed month.",
+    )
+
+
+def refresh_schedule(job: Any, first_month: str, timezone: str) -> dg.ScheduleDefinition:
+    """The monthly refresh. Months come from the scheduled time, so a late tick asks for the same months."""
+
+    @dg.schedule(
+        job=job,
+        cron_schedule=REFRESH_CRON,
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="On the 2nd of each month: the last three closed months as one run, so that late facts restate them.",
+    )
+    def monthly_refresh_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        newest = months.newest_closed(context.scheduled_execution_time, timezone)
+        return dg.RunRequest(run_key=newest, tags={**trailing(newest, first_month), "month": newest, "trigger": "schedule"})
+
+    return monthly_refresh_schedule
+
+
+def stripe_changes_sensor(job: Any, first_month: str) -> dg.SensorDefinition:
+    """Asks for a refresh when Stripe has events that no run has seen."""
+
+    @dg.sensor(
+        job=job,
+        minimum_interval_seconds=3600,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Every hour: asks Stripe for its newest event; a new one requests a refresh of what changed.",
+    )
+    def stripe_changes(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.RunRequest | dg.SkipReason:
+        if platform.settings.stripe_api_key is None:
+            return dg.SkipReason("STRIPE_API_KEY is not set")
+        newest = next(platform.stripe.objects("events", created_lt=int(platform.as_of.timestamp()) + 1, limit=1), None)
+        if newest is None or newest["id"] == context.cursor:
+            return dg.SkipReason("no new Stripe events")
+        context.update_cursor(newest["id"])
+        tags = {**trailing(platform.newest_closed_month, first_month), "trigger": "stripe_changes"}
+        return dg.RunRequest(run_key=newest["id"], tags=tags)
+
+    return stripe_changes
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Every minute: posts pending alerts to Slack and marks each sent only after Slack took it. A red tick is retried at the next one.",
+)
+def deliver_alerts(platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
+    """Empties the outbox. A plain sensor that raises is tried again, where a run-status sensor would lose the alert."""
+    pending = platform.ledger.alerts("pending")
+    if not pending:
+        return dg.SkipReason("no pending alerts")
+    if platform.notifier is None:
+        return dg.SkipReason(f"{len(pending)} alerts wait in the ledger: set SLACK_WEBHOOK_URL, or SLACK_BOT_TOKEN with SLACK_CHANNEL")
+    sent = deliver(platform.ledger, platform.notifier)
+    return dg.SkipReason(f"sent {len(sent)} alerts")

@@ -1,0 +1,143 @@
+"""The `expansion` command.
+
+Here: arguments, printing, exit codes. Not here: what is printed (`delivery/`), what runs (`automation.py`, `run.py`), the demo (`simulator/demo.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import pyarrow.csv
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from expansion_platform.domain.errors import ExpansionError
+
+app = typer.Typer(help="How much existing customers grew, why, to the cent.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+out = Console()
+err = Console(stderr=True)
+
+Month = Annotated[str, typer.Argument(metavar="MONTH", help="YYYY-MM")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="Run as if it were this instant (ISO 8601)")]
+
+
+class Format(StrEnum):
+    """How `expansion sql` prints."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="Seed of the simulated company")] = 7,
+    customers: Annotated[int, typer.Option(help="Customers it has")] = 500,
+    months: Annotated[int, typer.Option(help="Closed months of its life")] = 24,
+) -> None:
+    """Runs the whole platform on a simulated company: no account, no key."""
+    from expansion_platform.simulator.demo import run_demo
+
+    run_demo(seed=seed, customers=customers, months=months, console=out)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port of the Dagster UI")] = 3000) -> None:
+    """Opens the Dagster UI on your account, or on the demo's company when no key is set."""
+    from expansion_platform.simulator.demo import run_ui
+
+    sys.exit(run_ui(port, out))
+
+
+@app.command()
+def refresh(
+    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: the account's first")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
+    as_of: AsOf = None,
+) -> None:
+    """Pulls, rebuilds and computes a range of months as one Dagster run."""
+    from expansion_platform.run import refresh as run_refresh
+    from expansion_platform.settings import Settings
+
+    settings = Settings() if as_of is None else Settings(expansion_as_of=as_of)
+    run_refresh(settings, first, last, out)
+
+
+@app.command()
+def explain(customer: Annotated[str, typer.Argument(help="Stripe customer id")], month: Month) -> None:
+    """Tells a customer's month in plain words, with the objects behind it."""
+    from expansion_platform.delivery.explain import customer_month
+    from expansion_platform.domain import months
+    from expansion_platform.domain.schemas import billing, mrr
+    from expansion_platform.resources import Platform
+
+    platform = Platform()
+    lake, timezone = platform.lake, platform.timezone
+    owner = platform.catalog().customer(customer)
+    if month not in lake.months(mrr.CustomerMonths):
+        raise ExpansionError(f"{month} has not been computed; months there are: {', '.join(lake.months(mrr.CustomerMonths)) or 'none'}")
+    states = lake.read(billing.ItemStates)
+    states = states[states["customer"].map(platform.catalog().customer) == owner]
+    opening, closing = months.opening(month, timezone), months.closing(month, timezone)
+    states = states[(states["valid_from"] < closing) & (states["valid_to"].isna() | (states["valid_to"] >= opening))]
+    of_owner = {model: lake.read(model, [month]).query("customer == @owner") for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes)}
+    if states.empty and of_owner[mrr.CustomerMonths].empty and owner not in set(lake.read(billing.ItemStates)["customer"]):
+        raise ExpansionError(f"{customer} is no customer of this account with a subscription")
+    lines = customer_month(
+        owner,
+        month,
+        months=of_owner[mrr.CustomerMonths],
+        movements=of_owner[mrr.Movements],
+        causes=of_owner[mrr.Causes],
+        states=states,
+        currency=platform.settings.expansion_currency,
+    )
+    for line in lines:
+        out.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command()
+def sql(statement: str, format: Annotated[Format, typer.Option("--format", help="table, csv or json")] = Format.table) -> None:
+    """Runs a SELECT over every table (`floor.table`, such as mrr.movements); read-only."""
+    from expansion_platform.resources import Platform
+    from expansion_platform.storage.engine import select
+
+    rows = select(Platform().lake, statement)
+    if format is Format.csv:
+        pyarrow.csv.write_csv(rows, sys.stdout.buffer)
+    elif format is Format.json:
+        sys.stdout.write(json.dumps(rows.to_pylist(), default=str, ensure_ascii=False, indent=1) + "\n")
+    else:
+        table = RichTable(*rows.column_names)
+        for row in rows.to_pylist():
+            table.add_row(*("" if value is None else str(value) for value in row.values()))
+        out.print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Checks the settings, the Stripe key's permissions, the lake and the ledger; exit 1 when something is wrong."""
+    from expansion_platform.doctor import examine
+
+    ok = True
+    for finding in examine():
+        ok &= finding.ok
+        out.print(f"[{'green' if finding.ok else 'red'}]{'ok  ' if finding.ok else 'FAIL'}[/] {finding.subject}: {finding.text}", highlight=False)
+    sys.exit(0 if ok else 1)
+
+
+def main() -> None:
+    """Runs the command; an error meant for people is one red line, not a traceback."""
+    try:
+        app()
+    except ExpansionError as error:
+        err.print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A customer's month in plain words, with the arithmetic and the Stripe objects behind it.
+
+Here: text from table rows. Not here: reading the tables (`cli.py`), the rules (`domain/`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pandas as pd
+
+from expansion_platform.delivery.messages import money
+from expansion_platform.domain.schemas.mrr import FLOWS
+
+LABELS = {
+    "new": "a new customer",
+    "reactivation": "a customer that returned; what returns is never expansion",
+    "churn": "a customer that stopped paying",
+    "expansion": "expansion",
+    "contraction": "contraction",
+    "repriced": "repriced: price, discount or billing interval moved, which is never expansion",
+    "fx": "exchange rates only, which is never expansion",
+    "flat": "no net movement: what was gained and lost cancels out",
+}
+CAUSES = {
+    "seat": "seats",
+    "tier": "a change of plan",
+    "usage": "metered usage",
+    "cross_sell": "a product added or dropped",
+    "addon": "an add-on",
+    "price": "the vendor's repricing (never expansion)",
+    "discount": "a discount given or ended (never expansion)",
+    "interval": "annual against monthly billing (never expansion)",
+    "fx": "exchange rates (never expansion)",
+}
+
+
+def customer_month(
+    customer: str, month: str, *, months: pd.DataFrame, movements: pd.DataFrame, causes: pd.DataFrame, states: pd.DataFrame, currency: str
+) -> Iterator[str]:
+    """Lines that tell what happened.
+
+    Args:
+        customer: Stripe customer.
+        month: `YYYY-MM`.
+        months: the customer's row of mrr/customer_months in the month, or none.
+        movements: its row of mrr/movements, or none.
+        causes: its rows of mrr/causes.
+        states: its rows of billing/item_states in force at either end of the month or beginning within it.
+        currency: reporting currency.
+    """
+    if months.empty:
+        yield f"{customer} paid nothing at the beginning or the end of {month}."
+        return
+    row = months.iloc[0]
+    opening, closing = int(row["opening"]), int(row["closing"])
+    yield f"{customer} in {month}: {money(opening, currency)} a month at opening, {money(closing, currency)} at closing ({row['segment']}, {row['items']} items)."
+    if movements.empty:
+        yield "Nothing moved."
+    else:
+        moved = movements.iloc[0]
+        yield f"That is {LABELS[moved['label']]}{' (dormant: the subscription lived on)' if moved['dormant'] else ''}."
+        flows = [f"{name} {_signed(int(moved[f'flow_{name}']), currency)}" for name in FLOWS if moved[f"flow_{name}"]]
+        yield f"Flows: {', '.join(flows) or 'none'}; they sum to {_signed(closing - opening, currency)}."
+        if int(moved["expansion_gross"]) != int(moved["flow_expansion"]) and moved["movement"] == "continuing":
+            yield (
+                f"Gross expansion was {money(int(moved['expansion_gross']), currency)}; the headline counts what the customer pays more after its own "
+                "losses and concessions."
+            )
+    for cause in causes.itertuples():
+        yield f"  {_signed(int(cause.amount), currency)}  {CAUSES[cause.cause]}: {_pair(cause, currency)}"
+        yield f"      {_arithmetic(cause, currency)}"
+    yield "Item states behind it:"
+    for state in states.itertuples():
+        until = "now" if pd.isna(state.valid_to) else f"{state.valid_to:%Y-%m-%d %H:%M}"
+        discounts = ", ".join(f"{discount['value']}{' %' if discount['type'] == 'percent' else ' off'} {discount['duration']}" for discount in json.loads(state.discounts_json))
+        yield (
+            f"  {state.item}  {state.valid_from:%Y-%m-%d %H:%M} to {until}  {state.status}  {state.quantity} x {state.price} ({state.product})"
+            f"{'; ' + discounts if discounts else ''}"
+        )
+        yield f"      {state.confidence}, from {', '.join(json.loads(state.evidence_json)[:6])}"
+
+
+def _pair(cause: object, currency: str) -> str:
+    before = f"{cause.from_quantity} x {cause.from_price}" if cause.from_item else "nothing"
+    after = f"{cause.to_quantity} x {cause.to_price}" if cause.to_item else "nothing"
+    return f"{before} ({money(int(cause.from_mrr), currency)}) to {after} ({money(int(cause.to_mrr), currency)}) in {cause.group}, matched by {cause.match_pass}"
+
+
+def _arithmetic(cause: object, currency: str) -> str:
+    names = {"Q": "quantity", "D": "discount", "P": "price", "T": "tier", "I": "interval"}
+    corners = json.loads(cause.corners_json)
+    if len(corners) <= 2:
+        return "the only thing that changed, so it explains the whole difference" if corners else "valued as a whole"
+    told = [f"{' and '.join(names.get(letter, letter) for letter in switched) or 'nothing'} switched: {money(value, currency)}" for switched, value in corners.items()]
+    return "averaged over every order of: " + "; ".join(told)
+
+
+def _signed(minor: int, currency: str) -> str:
+    return ("+" if minor > 0 else "") + money(minor, currency)

@@ -1,0 +1,95 @@
+"""Identities that hold between tables (architecture section 4), each as a function that raises on the rows that break it.
+
+Here: causes against movements, customers against movements, segments against totals, history against Stripe's live subscriptions.
+Not here: invariants of one table (`schemas/`).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pandas as pd
+
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.schemas.mrr import FLOWS
+
+COUNTED_STATUSES = ["active", "past_due", "trialing", "unpaid", "paused"]
+
+
+def causes_explain_movements(movements: pd.DataFrame, causes: pd.DataFrame) -> None:
+    """The causes of a continuing customer's month sum to its change; nobody else has causes.
+
+    Raises:
+        DataQualityError: naming customer/month.
+    """
+    explained = causes.groupby(["month", "customer"])["amount"].sum().rename("explained")
+    rows = movements.merge(explained.reset_index(), on=["month", "customer"], how="outer", indicator=True)
+    rows["explained"] = rows["explained"].fillna(0).astype("int64")
+    expected = rows["delta"].where(rows["movement"] == "continuing", 0)
+    _refuse("causes do not sum to the movement", rows[(rows["_merge"] == "right_only") | (rows["explained"] != expected)])
+
+
+def customers_tie(customer_months: pd.DataFrame, movements: pd.DataFrame) -> None:
+    """Opening + flows = closing for every customer, also for those without a movement row (their closing equals their opening).
+
+    Raises:
+        DataQualityError: naming customer/month.
+    """
+    flows = movements.assign(_flows=movements[[f"flow_{name}" for name in FLOWS]].sum(axis=1))[["month", "customer", "_flows"]]
+    rows = customer_months.merge(flows, on=["month", "customer"], how="outer", indicator=True)
+    rows["_flows"] = rows["_flows"].fillna(0).astype("int64")
+    _refuse("opening + flows is not closing", rows[(rows["_merge"] == "right_only") | (rows["opening"] + rows["_flows"] != rows["closing"])])
+
+
+def months_chain(customer_months: pd.DataFrame) -> None:
+    """Opening of a month is the closing of the month before, customer by customer, wherever both months are given.
+
+    Raises:
+        DataQualityError: naming customer/month.
+    """
+    months = sorted(customer_months["month"].unique())
+    for before, month in pairwise(months):
+        left = customer_months.loc[(customer_months["month"] == before) & (customer_months["closing"] > 0), ["customer", "closing"]]
+        right = customer_months.loc[(customer_months["month"] == month) & (customer_months["opening"] > 0), ["customer", "opening"]]
+        rows = left.merge(right, on="customer", how="outer")
+        _refuse(f"opening of {month} is not the closing of {before}", rows[rows["closing"] != rows["opening"]].assign(month=month))
+
+
+def segments_sum(rollforward: pd.DataFrame) -> None:
+    """Segments sum to the total in every column, and transfers between them sum to zero.
+
+    Raises:
+        DataQualityError: naming month and column.
+    """
+    columns = ["opening", *FLOWS, "closing"]
+    total = rollforward[rollforward["dimension"] == "total"].set_index("month")
+    parts = rollforward[rollforward["dimension"] == "segment"].groupby("month")
+    differs = parts[columns].sum() != total[columns]
+    broken = [f"{month} {column}" for month, row in differs.iterrows() for column, bad in row.items() if bad]
+    transfers = parts[["transfer_in", "transfer_out"]].sum()
+    broken += [f"{month} transfers" for month in transfers.index[transfers["transfer_in"] != transfers["transfer_out"]]]
+    if broken:
+        raise DataQualityError("segments do not sum to the total", broken)
+
+
+def history_matches_stripe(item_states: pd.DataFrame, subscriptions: pd.DataFrame, subscription_items: pd.DataFrame) -> int:
+    """The rebuilt current state of every item equals what Stripe shows now (price and quantity); returns how many were compared.
+
+    Raises:
+        DataQualityError: naming the items that differ, are missing or should not be there.
+    """
+    live = subscriptions.loc[subscriptions["status"].isin(COUNTED_STATUSES), "id"]
+    shown = subscription_items[subscription_items["subscription"].isin(live)].rename(columns={"id": "item"})
+    rebuilt = item_states[item_states["valid_to"].isna()]
+    rows = shown[["item", "price", "quantity"]].merge(
+        rebuilt[["item", "price", "quantity"]], on="item", how="outer", suffixes=("", "_rebuilt"), indicator=True
+    )
+    differs = (rows["_merge"] != "both") | (rows["price"] != rows["price_rebuilt"]) | (rows["quantity"] != rows["quantity_rebuilt"])
+    if differs.any():
+        raise DataQualityError("the rebuilt history does not end in Stripe's current items", rows.loc[differs, "item"])
+    return len(rows)
+
+
+def _refuse(problem: str, rows: pd.DataFrame) -> None:
+    if len(rows):
+        raise DataQualityError(problem, (f"{row.customer}/{row.month}" for row in rows.itertuples()))

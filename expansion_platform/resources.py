@@ -1,0 +1,123 @@
+"""What an asset needs of the world: the settings, the lake, the ledger, the sources, the clock.
+
+Here: one resource that builds each of them when first used. Not here: what they do. The resource has no fields, so no secret can show
+in the Dagster UI; settings are read when a run starts, never at import.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+
+from expansion_platform.delivery.slack import Notifier, notifier
+from expansion_platform.domain import months
+from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.money import exponent
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas.stripe import Prices, Products
+from expansion_platform.settings import Settings
+from expansion_platform.sources.analytics.posthog import PostHog
+from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.storage.lake import Lake
+from expansion_platform.storage.ledger import Ledger
+
+
+class Platform:
+    """The platform as configured. Everything is built on first use, so a missing key fails the step that needs it and no other."""
+
+    def __init__(self, settings: Settings | Callable[[], Settings] = Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this run."""
+        return self._settings if isinstance(self._settings, Settings) else self._settings()
+
+    @property
+    def as_of(self) -> datetime:
+        """The instant to run as if it were: EXPANSION_AS_OF, else now. The only place the clock is read."""
+        return as_of(self.settings)
+
+    @property
+    def timezone(self) -> str:
+        """Reporting time zone."""
+        return self.settings.expansion_timezone
+
+    @property
+    def newest_closed_month(self) -> str:
+        """Latest month that has wholly passed."""
+        return months.newest_closed(self.as_of, self.timezone)
+
+    @property
+    def reporting_exponent(self) -> int:
+        """Decimal places of the reporting currency."""
+        return exponent(self.settings.expansion_currency)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The tables."""
+        return Lake(self.settings.data_dir / "lake")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The operational ledger."""
+        return Ledger(self.settings.ledger_url)
+
+    def catalog(self) -> Catalog:
+        """Policy and catalog: the file of EXPANSION_CATALOG, else house policy and an empty catalog; both with the hints in Stripe's metadata."""
+        hints = {row.id: json.loads(row.metadata_json) for model in (Products, Prices) for row in self.lake.read(model).itertuples()}
+        hints = {identity: said for identity, said in hints.items() if said}
+        path = self.settings.expansion_catalog
+        catalog = Catalog.from_dict({}, hints) if path is None else Catalog.from_yaml(path, hints)
+        return catalog.model_copy(update={"reporting_currency": self.settings.expansion_currency})
+
+    @cached_property
+    def stripe(self) -> StripeSource:
+        """The Stripe account.
+
+        Raises:
+            ConfigurationError: no key is set.
+        """
+        key = self.settings.stripe_api_key
+        if key is None:
+            raise ConfigurationError(
+                "STRIPE_API_KEY is not set: create a restricted read-only key in Stripe and put it into .env (README, Connect your account)"
+            )
+        return StripeSource(key.get_secret_value(), self.settings.stripe_api_base, self.settings.stripe_requests_per_second)
+
+    @cached_property
+    def posthog(self) -> PostHog | None:
+        """The product analytics, None when not configured.
+
+        Raises:
+            ConfigurationError: a host without project or key.
+        """
+        settings = self.settings
+        if settings.posthog_host is None:
+            return None
+        if settings.posthog_project_id is None or settings.posthog_api_key is None:
+            raise ConfigurationError("POSTHOG_HOST is set: POSTHOG_PROJECT_ID and POSTHOG_API_KEY are needed too")
+        return PostHog(settings.posthog_host, settings.posthog_project_id, settings.posthog_api_key.get_secret_value())
+
+    @cached_property
+    def notifier(self) -> Notifier | None:
+        """Where alerts go, None when no channel is configured."""
+        return notifier(self.settings)
+
+
+def as_of(settings: Settings) -> datetime:
+    """The instant the settings say to run at.
+
+    Raises:
+        ConfigurationError: EXPANSION_AS_OF is not an ISO 8601 instant.
+    """
+    text = settings.expansion_as_of
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"EXPANSION_AS_OF is not an instant: {text!r}; write it like 2026-11-03T06:00:00+00:00") from error
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

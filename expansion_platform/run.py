@@ -1,0 +1,76 @@
+"""Running the Dagster job from the command line, over a range of months, with progress.
+
+Here: the instance, the range, the printed progress and result. Not here: the job (`automation.py`).
+"""
+
+import logging
+import os
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+
+from expansion_platform.automation import REFRESH_JOB, month_range
+from expansion_platform.definitions import build_defs, partitions
+from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.settings import Settings
+
+
+def instance() -> dg.DagsterInstance:
+    """The instance whose history the UI shows: `dagster.yaml` here, else DAGSTER_HOME, else one that is forgotten at exit."""
+    if Path("dagster.yaml").exists():
+        return dg.DagsterInstance.from_config(str(Path.cwd()))
+    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+
+
+def refresh(
+    settings: Settings, first: str | None, last: str | None, console: Console, dagster_instance: dg.DagsterInstance | None = None
+) -> dg.ExecuteInProcessResult:
+    """Runs the monthly refresh over a range of months in this process.
+
+    Raises:
+        ExpansionError: the range is not one of closed months, or a step failed (each failure with its reason).
+    """
+    months = partitions(settings).get_partition_keys()
+    first, last = first or months[0], last or months[-1]
+    if first not in months or last not in months or first > last:
+        raise ExpansionError(f"no range of closed months: {first} to {last}; there are {months[0]} to {months[-1]}")
+    job = build_defs(settings, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
+    with dagster_instance or instance() as run_in:
+        result = job.execute_in_process(
+            instance=run_in,
+            run_config={"loggers": {"console": {}}},
+            tags={**month_range(first, last), "trigger": "command line"},
+            raise_on_error=False,
+        )
+    if not result.success:
+        raise ExpansionError("; ".join(_reasons(result)) or "the run failed")
+    return result
+
+
+def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
+    reasons = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            told = failure.user_failure_data.description if failure.user_failure_data else failure.error.cause.message if failure.error and failure.error.cause else failure.error_display_string
+            reasons.append(f"{event.step_key}: {str(told).strip()}")
+    return reasons
+
+
+def _printed(console: Console) -> dg.LoggerDefinition:
+    """Prints what assets say, and nothing of Dagster's own events."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            meta = getattr(record, "dagster_meta", {}) or {}
+            if meta.get("dagster_event") is None and record.levelno >= logging.INFO:
+                console.print(f"  {meta.get('orig_message', record.getMessage())}", style="yellow" if record.levelno >= logging.WARNING else "dim", highlight=False, markup=False)
+
+    @dg.logger(description="Progress on the terminal")
+    def printed(_context: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("expansion")
+        logger.addHandler(Handler())
+        return logger
+
+    return printed
