@@ -1,6 +1,6 @@
-"""How the simulated customers behave: one table of propensities, and what each decision does to their subscriptions.
+"""How the simulated customers behave: what each of their decisions does to their subscriptions.
 
-Here: who signs up for what, and what they change, month by month. Not here: how Stripe bills it (`billing.py`).
+Here: a customer's life, month by month. Not here: how often anything happens (`propensities.py`), how Stripe bills it (`billing.py`).
 Decisions come from the customer's own generator in the order of its clock, so the past never depends on how far the simulation runs.
 """
 
@@ -8,89 +8,35 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
+from expansion_platform.simulator import propensities as p
 from expansion_platform.simulator.billing import Billing, Edit, Subscription
-from expansion_platform.simulator.catalog import BASIC, ENTERPRISE, INSIGHTS, PRO, SSO, Catalog, Product
+from expansion_platform.simulator.catalog import INSIGHTS, PLANS, SSO, STORAGE, Catalog, Coupon, Price, Product
+from expansion_platform.simulator.charges import Discount
 
 HOUR, DAY = 3_600, 86_400
 MONTH = 30 * DAY
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Size of a kind of customer and how it grows: expansions are frequent and small in large accounts, rare and large in small ones."""
-
-    share: float
-    plans: dict[Product, float]
-    seats: tuple[int, int]
-    annual: float
-    grow: float
-    growth: tuple[float, float]
-    leave: float
-
-
-SEGMENTS = (
-    Segment(0.64, {BASIC: 0.7, PRO: 0.3}, (3, 30), 0.20, grow=0.07, growth=(0.10, 0.35), leave=0.018),
-    Segment(0.26, {PRO: 0.8, ENTERPRISE: 0.2}, (60, 150), 0.30, grow=0.12, growth=(0.06, 0.18), leave=0.008),
-    Segment(0.10, {PRO: 0.3, ENTERPRISE: 0.7}, (180, 420), 0.50, grow=0.30, growth=(0.02, 0.07), leave=0.003),
-)
-CURRENCY_SHARES = {"usd": 0.62, "eur": 0.18, "gbp": 0.12, "jpy": 0.08}
-
-# Chance a month, for each subscription, unless said otherwise.
-SHRINK = 0.020
-UPGRADE = 0.008
-DOWNGRADE = 0.003
-ADD_ADDON = 0.010
-DROP_ADDON = 0.020
-CROSS_SELL = 0.008
-SWITCH_INTERVAL = 0.006
-NEW_COUPON = 0.010
-REMOVE_FOREVER = 0.05
-"""Of a forever discount, at each renewal."""
-REFUND = 0.010
-
-# Shares within a decision.
-PRORATION = {"create_prorations": 0.65, "always_invoice": 0.25, "none": 0.10}
-ANNUAL_PRORATION = {"create_prorations": 0.60, "always_invoice": 0.38, "none": 0.02}
-SECOND_CHANGE = 0.15
-NEW_ITEM_ON_TIER_CHANGE = 0.35
-OWN_SUBSCRIPTION_FOR_CROSS_SELL = 0.5
-CANCEL_AT_PERIOD_END = 0.5
-CANCEL_PRORATED = 0.6
-CREDIT_INVOICED_NOW = 0.3
-RESUBSCRIBES_AT_ONCE = 0.15
-RETURNS = 0.20
-TRIAL = 0.15
-TRIAL_LOST = 0.35
-COUPON_AT_START = 0.25
-SECOND_SUBSCRIPTION = 0.06
-ADDON_AT_START = 0.15
-SENDS_INVOICE = 0.3
-"""Of annual subscriptions."""
-
-SLUMP_MONTH = (2026, 10)
-SLUMP = 0.35
-"""Share of the usual expansions that still happen in the slump month."""
-EXPANSIONS = ("grow", "upgrade", "add_addon", "cross_sell")
+T = TypeVar("T")
 
 
 class Life:
     """One customer's life: an agenda of instants, the decisions taken at them, and the books they are written to."""
 
-    def __init__(self, rng: random.Random, catalog: Catalog, number: int) -> None:
+    def __init__(self, rng: random.Random, catalog: Catalog) -> None:
         self.rng = rng
         self.catalog = catalog
-        self.segment = rng.choices(SEGMENTS, [segment.share for segment in SEGMENTS])[0]
-        self.currency = rng.choices(list(CURRENCY_SHARES), list(CURRENCY_SHARES.values()))[0]
+        self.segment = rng.choices(p.SEGMENTS, [segment.share for segment in p.SEGMENTS])[0]
+        self.currency = self._one_of(p.CURRENCIES)
         self.billing: Billing
         self._agenda: list[tuple[int, int, Callable[[int], None]]] = []
         self._scheduled = 0
+        self._coupons_at_renewal: dict[str, tuple[Coupon, bool]] = {}
 
     def schedule(self, at: int, act: Callable[[int], None]) -> None:
-        """Put something on the agenda; what was put first happens first within one second."""
+        """Put something on the agenda; within one second, what was put first happens first."""
         self._scheduled += 1
         heapq.heappush(self._agenda, (at, self._scheduled, act))
 
@@ -104,89 +50,293 @@ class Life:
         """Sign up at `at`."""
         self.billing = billing
         billing.before_renewal = self._before_renewal
-        self.schedule(at, self._subscribe)
-        self.schedule(self.catalog.migrated_at, self._migrate)
+        self.schedule(at, self._sign_up)
+        self.schedule(max(at, self.catalog.migrated_at) + 1, self._migrate)
 
-    # Signing up and leaving
+    # Signing up, leaving, coming back
 
-    def _subscribe(self, at: int) -> None:
-        """A first subscription: a plan, sometimes with an add-on, a trial, coupons, or a second subscription beside it."""
-        plan = self.rng.choices(list(self.segment.plans), list(self.segment.plans.values()))[0]
-        interval = "year" if self.rng.random() < self.segment.annual else "month"
-        wanted = [(self.catalog.price(plan, self.currency, interval, at), self.rng.randint(*self.segment.seats))]
-        if self.rng.random() < ADDON_AT_START:
-            wanted.append((self.catalog.price(SSO, self.currency, interval, at), 1))
-        trial_days = self.rng.choice((14, 30)) if self.rng.random() < TRIAL else 0
-        total = sum(price.gross(quantity) for price, quantity in wanted)
-        coupons = self._coupons_at_start(float(total), interval, len(wanted), trial=trial_days > 0)
-        sends = interval == "year" and self.rng.random() < SENDS_INVOICE
-        subscription = self.billing.create(at, wanted, coupons, trial_days=trial_days, sends_invoice=sends)
-        if trial_days and self.rng.random() < TRIAL_LOST:
-            leaves_at = at + int(trial_days * DAY * self.rng.uniform(0.2, 0.9))
-            self.schedule(leaves_at, lambda now: self._leave_trial(subscription, now))
+    def _sign_up(self, at: int) -> None:
+        self._subscribe(at, self._one_of(self.segment.plans), self.rng.randint(*self.segment.seats), trial=self._happens(p.TRIAL))
+        if self._happens(p.SECOND_SUBSCRIPTION):
+            self.schedule(at + self.rng.randint(5 * DAY, 90 * DAY), self._subscribe_to_insights)
+
+    def _subscribe(self, at: int, plan: Product, seats: int, *, trial: bool) -> None:
+        interval = "year" if self._happens(self.segment.annual) else "month"
+        wanted = [(self._price(plan, interval, at), seats)]
+        if self._happens(p.SSO_AT_START):
+            wanted.append((self._price(SSO, interval, at), 1))
+        days = self.rng.choice((14, 30)) if trial else 0
+        coupons = self._opening_coupons(wanted, trial=trial) if self._happens(p.COUPON) else []
+        sends = interval == "year" and self._happens(p.SENDS_INVOICE)
+        subscription = self.billing.create(at, wanted, coupons, trial_days=days, sends_invoice=sends)
+        if trial and self._happens(p.TRIAL_LOST):
+            self.schedule(at + int(days * DAY * self.rng.uniform(0.2, 0.9)), lambda now: self._give_up_trial(subscription, now))
         self._follow(subscription)
-        if self.rng.random() < SECOND_SUBSCRIPTION:
-            self.schedule(at + self.rng.randint(5 * DAY, 90 * DAY), self._second_subscription)
+
+    def _subscribe_to_insights(self, at: int) -> None:
+        if not self._active() or any(item.price.product is INSIGHTS for each in self._active() for item in each.items):
+            return
+        wanted = [(self._price(INSIGHTS, "month", at), self.rng.randint(5, 60))]
+        coupons: list[tuple[Coupon, int | None]] = [(self.catalog.coupons["INSIGHTS30"], None)] if self._happens(p.COUPON) else []
+        self._follow(self.billing.create(at, wanted, coupons))
+
+    def _give_up_trial(self, subscription: Subscription, at: int) -> None:
+        if self._happens(0.5):
+            self.billing.cancel(subscription, at)
+        else:
+            self.billing.cancel_at_period_end(subscription, at)
+
+    def _leave(self, subscription: Subscription, at: int) -> None:
+        if subscription.status != "active" or subscription.locked or subscription.cancel_at_period_end or not self._inside_period(subscription, at):
+            return
+        plan, seats = subscription.items[0].price.product, subscription.items[0].quantity
+        if self._happens(p.LEAVES_AT_PERIOD_END):
+            self.billing.cancel_at_period_end(subscription, at)
+            gone = subscription.period[1]
+        else:
+            credited = self._happens(p.CREDITED) and not _free(subscription, at)
+            self.billing.cancel(subscription, at, prorate=credited, invoice_now=credited and self._happens(p.CREDIT_INVOICED))
+            gone = at
+        if plan not in PLANS:
+            return
+        if self._happens(p.RESUBSCRIBES_ON_ANOTHER_PLAN):
+            plan = self.rng.choice(PLANS)
+        back_within = self.rng.randint(2 * HOUR, 5 * DAY)
+        if gone == at and self._happens(p.RESUBSCRIBES) and _month(at) == _month(at + back_within):
+            self.schedule(at + back_within, lambda now: self._return(now, plan, seats))
+        elif self._happens(p.RETURNS):
+            self.schedule(gone + self.rng.randint(40 * DAY, 200 * DAY), lambda now: self._return(now, plan, seats))
+
+    def _return(self, at: int, plan: Product, seats: int) -> None:
+        if not self._active():
+            self._subscribe(at, plan, max(1, round(seats * self.rng.uniform(0.8, 1.2))), trial=False)
+
+    # A month's decisions
 
     def _follow(self, subscription: Subscription) -> None:
         self.schedule(subscription.created + 2 * HOUR, lambda now: self._decide(subscription, now))
 
-    def _second_subscription(self, at: int) -> None:
-        if not self._live():
-            return
-        price = self.catalog.price(INSIGHTS, self.currency, "month", at)
-        self._follow(self.billing.create(at, [(price, self.rng.randint(5, 60))]))
-
-    def _coupons_at_start(self, total: float, interval: str, items: int, *, trial: bool) -> list[tuple[object, int | None]]:
-        return []
-
-    def _before_renewal(self, subscription: Subscription, at: int) -> None:
-        return None
-
-    def _migrate(self, at: int) -> None:
-        return None
-
     def _decide(self, subscription: Subscription, at: int) -> None:
+        """Draw what happens to the subscription within the next 30 days; each thing is looked at again when its instant comes."""
         if subscription.ended_at is not None:
             return
-        if self.rng.random() < self.segment.grow:
-            self.schedule(at + self.rng.randint(HOUR, 29 * DAY), lambda now: self._resize(subscription, now, self.rng.uniform(*self.segment.growth)))
-        if self.rng.random() < self.segment.leave:
-            self.schedule(at + self.rng.randint(HOUR, 29 * DAY), lambda now: self._leave(subscription, now))
+        chances: list[tuple[float, Callable[[Subscription, int], None]]] = [
+            (self.segment.grow, self._grow),
+            (self.segment.upgrade, self._upgrade),
+            (p.ADD_ADDON, self._add_addon),
+            (p.CROSS_SELL, self._cross_sell),
+            (p.SHRINK, self._shrink),
+            (p.DOWNGRADE, self._downgrade),
+            (p.DROP_ADDON, self._drop_addon),
+            (p.SWITCH_INTERVAL, self._switch_interval),
+            (p.NEW_COUPON, self._plan_coupon),
+            (p.REFUND, self._refund),
+            (self.segment.leave, self._leave),
+        ]
+        for chance, act in chances:
+            if self._happens(chance):
+                self.schedule(at + self.rng.randint(HOUR, 29 * DAY), lambda now, act=act: act(subscription, now))  # type: ignore[misc]
         self.schedule(at + MONTH, lambda now: self._decide(subscription, now))
 
-    def _leave(self, subscription: Subscription, at: int) -> None:
-        if self._can_change(subscription, at):
-            self.billing.cancel(subscription, at, prorate=self.rng.random() < CANCEL_PRORATED)
+    def _grow(self, subscription: Subscription, at: int) -> None:
+        if self._expands(at):
+            self._resize(subscription, at, self.rng.uniform(*self.segment.growth))
 
-    def _leave_trial(self, subscription: Subscription, at: int) -> None:
-        if subscription.status == "trialing":
-            self.billing.cancel(subscription, at)
+    def _shrink(self, subscription: Subscription, at: int) -> None:
+        self._resize(subscription, at, -self.rng.uniform(*p.SHRINKAGE))
 
     def _resize(self, subscription: Subscription, at: int, share: float) -> None:
-        if not self._can_change(subscription, at) or (share > 0 and not self._expands(at)):
-            return
-        item = subscription.items[0]
+        """More or fewer units by `share`, at least one; sometimes corrected within days."""
+        storage = [item for item in subscription.items if item.price.product is STORAGE]
+        item = storage[0] if storage and self._happens(p.RESIZES_STORAGE) else subscription.items[0]
         step = max(1, round(item.quantity * abs(share)))
-        quantity = item.quantity + step if share > 0 else max(1, item.quantity - step)
-        self.billing.change(subscription, at, [Edit(item, item.price, quantity)], self._proration(subscription))
+        quantity = item.quantity + step if share > 0 else item.quantity - step
+        changed = quantity >= 1 and self._change(subscription, at, [Edit(item, item.price, quantity)], self._proration(subscription))
+        if changed and not subscription.locked and self._happens(p.SECOND_CHANGE):
+            correction = -share / 2 if self._happens(0.5) else share
+            act = self._resize if correction < 0 else lambda each, now, by: self._resize(each, now, by) if self._expands(now) else None
+            self.schedule(at + self.rng.randint(DAY, 6 * DAY), lambda now: act(subscription, now, correction))
 
-    def _proration(self, subscription: Subscription) -> str:
-        shares = PRORATION if subscription.interval == "month" else ANNUAL_PRORATION
-        return self.rng.choices(list(shares), list(shares.values()))[0]
+    def _upgrade(self, subscription: Subscription, at: int) -> None:
+        if self._expands(at):
+            self._change_tier(subscription, at, +1)
 
-    def _expands(self, at: int) -> bool:
-        now = datetime.fromtimestamp(at, UTC)
-        return (now.year, now.month) != SLUMP_MONTH or self.rng.random() < SLUMP
+    def _downgrade(self, subscription: Subscription, at: int) -> None:
+        self._change_tier(subscription, at, -1)
+
+    def _change_tier(self, subscription: Subscription, at: int, step: int) -> None:
+        item = subscription.items[0]
+        rank = PLANS.index(item.price.product) + step if item.price.product in PLANS else -1
+        if not 0 <= rank < len(PLANS):
+            return
+        price = self._price(PLANS[rank], subscription.interval, at)
+        quantity = item.quantity + max(1, item.quantity // 10) if step > 0 and self._happens(p.SEATS_WITH_UPGRADE) else item.quantity
+        if self._happens(p.NEW_ITEM) and not item.discounts and not _used_once(subscription, at):
+            edits = [Edit(item, None, 0), Edit(None, price, quantity)]
+            self._change(subscription, at, edits, "create_prorations" if self._happens(0.6) else "always_invoice")
+        else:
+            self._change(subscription, at, [Edit(item, price, quantity)], self._proration(subscription))
+
+    def _add_addon(self, subscription: Subscription, at: int) -> None:
+        missing = [product for product in (STORAGE, SSO) if all(item.price.product is not product for item in subscription.items)]
+        if missing and subscription.items[0].price.product in PLANS and self._expands(at):
+            product = self.rng.choice(missing)
+            self._add(subscription, at, product, 1 if product is SSO else self.rng.randint(120, 900))
+
+    def _cross_sell(self, subscription: Subscription, at: int) -> None:
+        if any(item.price.product is INSIGHTS for each in self._active() for item in each.items) or not self._expands(at):
+            return
+        if self._happens(p.OWN_SUBSCRIPTION):
+            self._subscribe_to_insights(at)
+        else:
+            self._add(subscription, at, INSIGHTS, self.rng.randint(5, 60))
+
+    def _add(self, subscription: Subscription, at: int, product: Product, quantity: int) -> None:
+        if not _used_once(subscription, at):
+            price = self._price(product, subscription.interval, at)
+            self._change(subscription, at, [Edit(None, price, quantity)], "create_prorations" if self._happens(0.7) else "always_invoice")
+
+    def _drop_addon(self, subscription: Subscription, at: int) -> None:
+        extras = [item for item in subscription.items if item.price.product not in PLANS and not item.discounts]
+        if len(subscription.items) > 1 and extras and not _used_once(subscription, at):
+            self._change(subscription, at, [Edit(extras[-1], None, 0)], "create_prorations")
+
+    def _switch_interval(self, subscription: Subscription, at: int) -> None:
+        other = "year" if subscription.interval == "month" else "month"
+        prices = {item.id: self._price(item.price.product, other, at) for item in subscription.items}
+        held = [(prices[item.id], item.quantity) for item in subscription.items]
+        if self._can_change(subscription, at) and not _used_once(subscription, at) and _bears(held, _listed(subscription, at), 4):
+            self.billing.switch_interval(subscription, at, prices)
+
+    def _refund(self, subscription: Subscription, at: int) -> None:
+        paid = [each for each in self.billing.invoices if each["status"] == "paid" and each["amount_paid"] > 0]
+        if paid and paid[-1]["post_payment_credit_notes_amount"] == 0:
+            self.billing.refund(paid[-1], at, max(1, paid[-1]["amount_paid"] // self.rng.randint(2, 10)))
+
+    def _migrate(self, at: int) -> None:
+        """Move what is still on a retired price to its successor, tomorrow where today something forbids it."""
+        waiting = False
+        for subscription in self.billing.subscriptions:
+            edits = [Edit(item, new, item.quantity) for item in subscription.items if (new := self.catalog.successor(item.price)) is not None]
+            if edits and subscription.ended_at is None:
+                waiting |= not self._change(subscription, at, edits, "none" if self._happens(p.MIGRATED_WITHOUT_PRORATION) else "create_prorations")
+        if waiting:
+            self.schedule(at + DAY, self._migrate)
+
+    # Coupons
+
+    def _opening_coupons(self, wanted: list[tuple[Price, int]], *, trial: bool) -> list[tuple[Coupon, int | None]]:
+        """One coupon, sometimes two, that a new subscription starts with; none that a trial would use up."""
+        annual = wanted[0][0].interval == "year"
+        names = ["LAUNCH20", "PARTNER12", "NONPROFIT", *self._amounts("OFF25", "LOYAL40", "PLAN30")]
+        if not trial:
+            names += ["ANNUAL15", *self._amounts("CREDIT99")] if annual else ["WELCOME50", "FREE2"]
+        first = self.catalog.coupons[self.rng.choice(names)]
+        if not _bears(wanted, [first], 10):
+            return []
+        on_item = self._happens(p.ON_ITEM) and not first.products and first.id != "FREE2"
+        chosen: list[tuple[Coupon, int | None]] = [(first, 0 if on_item else None)]
+        second = self.catalog.coupons[self._amounts("LOYAL40")[0]]
+        if first.id in ("LAUNCH20", "PARTNER12", "NONPROFIT") and self._happens(p.SECOND_COUPON) and _bears(wanted, [second], 20):
+            chosen.append((second, None))
+        return chosen
+
+    def _plan_coupon(self, subscription: Subscription, at: int) -> None:
+        """A coupon in mid-life: on the subscription some days before its next renewal, or (the only way for `once`, or on an item) at it."""
+        names = ["LAUNCH20", "PARTNER12", *self._amounts("OFF25", "LOYAL40")]
+        at_renewal = self._happens(0.6)
+        if at_renewal:
+            names += ["ANNUAL15", *self._amounts("CREDIT99")] if subscription.interval == "year" else ["WELCOME50"]
+        coupon, on_item = self.catalog.coupons[self.rng.choice(names)], self._happens(p.ON_ITEM)
+        if at_renewal:
+            self._coupons_at_renewal[subscription.id] = (coupon, on_item)
+            return
+        days_before = max(at + HOUR, subscription.period[1] - self.rng.randint(1, 5 * 24) * HOUR)
+        self.schedule(days_before, lambda now: self._redeem(subscription, now, coupon) if self._can_change(subscription, now) else None)
+
+    def _before_renewal(self, subscription: Subscription, at: int) -> None:
+        """What is done in the renewal's own second, before it is billed: discounts taken off (once an invoice has shown them) or given."""
+        for discount in [*subscription.discounts, *(each for item in subscription.items for each in item.discounts)]:
+            shown = discount.coupon.duration == "forever" and discount.listed(at) and discount.start <= subscription.period[0]
+            if shown and self._happens(p.REMOVE_FOREVER):
+                self.billing.remove_discount(subscription, at, discount)
+        if subscription.id in self._coupons_at_renewal:
+            coupon, on_item = self._coupons_at_renewal.pop(subscription.id)
+            self._redeem(subscription, at, coupon, on_item=on_item)
+
+    def _redeem(self, subscription: Subscription, at: int, coupon: Coupon, *, on_item: bool = False) -> None:
+        held = [(item.price, item.quantity) for item in subscription.items]
+        listed = _listed(subscription, at)
+        if len(listed) < 2 and coupon not in listed and not _free(subscription, at) and _bears(held, [*listed, coupon], 10):
+            self.billing.discount(subscription, at, coupon, subscription.items[0] if on_item else None)
+
+    def _amounts(self, *names: str) -> list[str]:
+        return [f"{name}{self.currency.upper()}" for name in names]
+
+    # What is possible
+
+    def _change(self, subscription: Subscription, at: int, edits: list[Edit], proration: str) -> bool:
+        """Make the change if the subscription can be changed now; whether it was made."""
+        touched = {edit.item.id for edit in edits if edit.item is not None}
+        held = [(item.price, item.quantity) for item in subscription.items if item.id not in touched]
+        held += [(edit.price, edit.quantity) for edit in edits if edit.price is not None]
+        if not self._can_change(subscription, at) or not _bears(held, _listed(subscription, at), 4):
+            return False
+        self.billing.change(subscription, at, edits, proration)
+        return True
 
     def _can_change(self, subscription: Subscription, at: int) -> bool:
-        start, end = subscription.period
-        return (
-            subscription.status == "active"
-            and not subscription.locked
-            and not subscription.cancel_at_period_end
-            and start + HOUR < at < end - 6 * HOUR
-        )
+        """Not while a change waits unseen for its renewal, an end is set, a trial runs, or 100 % is off (a proration of nothing shows nothing)."""
+        steady = subscription.status == "active" and not subscription.locked and not subscription.cancel_at_period_end
+        return steady and self._inside_period(subscription, at) and not _free(subscription, at)
 
-    def _live(self) -> bool:
-        return any(subscription.status == "active" for subscription in self.billing.subscriptions)
+    def _inside_period(self, subscription: Subscription, at: int) -> bool:
+        """Away from the period's ends, so that every proration is worth something."""
+        return subscription.period[0] + HOUR < at < subscription.period[1] - 6 * HOUR
+
+    def _expands(self, at: int) -> bool:
+        return _month(at) != p.SLUMP_MONTH or self._happens(p.SLUMP)
+
+    def _active(self) -> list[Subscription]:
+        return [subscription for subscription in self.billing.subscriptions if subscription.ended_at is None]
+
+    def _price(self, product: Product, interval: str, at: int) -> Price:
+        return self.catalog.price(product, self.currency, interval, at)
+
+    def _proration(self, subscription: Subscription) -> str:
+        return self._one_of(p.PRORATION[subscription.interval])
+
+    def _happens(self, chance: float) -> bool:
+        return self.rng.random() < chance
+
+    def _one_of(self, weights: Mapping[T, float]) -> T:
+        return self.rng.choices(list(weights), list(weights.values()))[0]
+
+
+def _month(at: int) -> tuple[int, int]:
+    instant = datetime.fromtimestamp(at, UTC)
+    return instant.year, instant.month
+
+
+def _listed(subscription: Subscription, at: int) -> list[Coupon]:
+    given: list[Discount] = [*subscription.discounts, *(each for item in subscription.items for each in item.discounts)]
+    return [each.coupon for each in given if each.listed(at)]
+
+
+def _free(subscription: Subscription, at: int) -> bool:
+    return any(coupon.percent == "100" for coupon in _listed(subscription, at))
+
+
+def _used_once(subscription: Subscription, at: int) -> bool:
+    """Whether a `once` coupon reduces the running period: items then neither come nor go, so that what it covers stays as billed."""
+    given = [*subscription.discounts, *(each for item in subscription.items for each in item.discounts)]
+    return any(start <= at < end for each in given for _, start, end in each.windows)
+
+
+def _bears(held: list[tuple[Price, int]], coupons: list[Coupon], times: int) -> bool:
+    """Whether what each amount off reduces is at least `times` the amount: a bill never falls to nothing by it."""
+    for coupon in coupons:
+        covered = sum(price.gross(quantity) for price, quantity in held if coupon.covers(price.product))
+        if coupon.amount is not None and covered < times * coupon.amount:
+            return False
+    return True

@@ -61,7 +61,7 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     for number in range(1, customers + 1):
         rng = random.Random(f"{seed}:{number}")
         signs_up = opening + int(_signup(rng, months) * DAY)
-        life = Life(rng, catalog, number)
+        life = Life(rng, catalog)
         if signs_up > now:
             continue
         ids = objects.Ids(f"{seed}:{number}")

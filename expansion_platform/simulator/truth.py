@@ -20,23 +20,8 @@ from expansion_platform.simulator.charges import Discount, allocate, reduced
 EVENTS_KEPT = 30 * 86_400
 """Seconds Stripe keeps an event."""
 _COLUMNS = [
-    "customer",
-    "subscription",
-    "item",
-    "valid_from",
-    "valid_to",
-    "status",
-    "collection_paused",
-    "livemode",
-    "currency",
-    "product",
-    "price",
-    "usage_type",
-    "interval",
-    "interval_count",
-    "scheme_json",
-    "quantity",
-    "discounts_json",
+    *("customer", "subscription", "item", "valid_from", "valid_to", "status", "collection_paused", "livemode", "currency", "product", "price"),
+    *("usage_type", "interval", "interval_count", "scheme_json", "quantity", "discounts_json"),
 ]
 
 
@@ -174,10 +159,9 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     for row in rows:
         log, price = row["log"], row["price"]
         trialing, _, quantity, discounts = row["fields"]
-        records.append(
-            (log.customer, log.id, row["item"], row["valid_from"], row["valid_to"], "trialing" if trialing else "active", None, True)
-            + (log.currency, price.product.id, price.id, "licensed", price.interval, 1, canonical.dumps(price.scheme), str(quantity), discounts)
-        )
+        identity = (log.customer, log.id, row["item"], row["valid_from"], row["valid_to"], "trialing" if trialing else "active", None, True)
+        terms = (log.currency, price.product.id, price.id, "licensed", price.interval, 1, canonical.dumps(price.scheme), str(quantity), discounts)
+        records.append(identity + terms)
     frame = pd.DataFrame(records, columns=_COLUMNS)
     for column in ("valid_from", "valid_to"):
         frame[column] = pd.to_datetime(frame[column].astype("Int64"), unit="s", utc=True).astype("datetime64[us, UTC]")
