@@ -19,6 +19,8 @@ from expansion_platform.simulator.charges import Discount
 
 HOUR, DAY = 3_600, 86_400
 MONTH = 30 * DAY
+COUPON_LEAD = 5 * DAY
+"""A coupon in mid-life comes at most this long before a renewal, whose invoice then shows it."""
 T = TypeVar("T")
 
 
@@ -251,8 +253,12 @@ class Life:
         if at_renewal:
             self._coupons_at_renewal[subscription.id] = (coupon, on_item)
             return
-        days_before = max(at + HOUR, subscription.period[1] - self.rng.randint(1, 5 * 24) * HOUR)
-        self.schedule(days_before, lambda now: self._redeem(subscription, now, coupon) if self._can_change(subscription, now) else None)
+        before = max(at + HOUR, subscription.period[1] - self.rng.randint(1, COUPON_LEAD // HOUR) * HOUR)
+        self.schedule(before, lambda now: self._redeem_before_renewal(subscription, now, coupon))
+
+    def _redeem_before_renewal(self, subscription: Subscription, at: int, coupon: Coupon) -> None:
+        if self._can_change(subscription, at) and at >= subscription.period[1] - COUPON_LEAD:
+            self._redeem(subscription, at, coupon)
 
     def _before_renewal(self, subscription: Subscription, at: int) -> None:
         """What is done in the renewal's own second, before it is billed: discounts taken off (once an invoice has shown them) or given."""

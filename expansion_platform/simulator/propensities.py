@@ -12,8 +12,9 @@ from expansion_platform.simulator.catalog import BASIC, ENTERPRISE, PRO, Product
 
 @dataclass(frozen=True)
 class Segment:
-    """A kind of customer. Large accounts grow often and by little, small ones rarely and by much: so does a real base, and no one account
-    decides a month's rate. `growth` is the relative change of seats.
+    """A kind of customer; `growth` is the relative change of seats.
+
+    Large accounts grow often and by little, small ones rarely and by much: so does a real base, and no single account decides a month's rate.
     """
 
     share: float
