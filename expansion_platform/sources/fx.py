@@ -1,14 +1,14 @@
 """Month-end exchange rates: from a file the user gives, else the European Central Bank's reference rates, offline.
 
-Here: one rate per month and currency, each with where it is from. Not here: converting money (`domain/`), which never sees a missing rate:
-one that cannot be given raises (semantics 7, case 21). A month ends on the last day of its calendar in every time zone, so none is asked for.
+Here: one rate per month and currency, each with where it is from, and which are missing: none is ever guessed (semantics 7, case 21).
+Not here: converting money (`domain/`), which stops the month that needs a missing one. A month ends on the last day of its calendar in every
+time zone, so none is asked for.
 """
 
 from __future__ import annotations
 
 import csv
 from calendar import monthrange
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.errors import ConfigurationError, DataQualityError
+from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.schemas.base import arrow_schema
 from expansion_platform.domain.schemas.billing import FxRates
 
@@ -51,25 +51,6 @@ def available(wanted: list[str], currencies: set[str], reporting: str, file: Pat
     missing = sorted(key for key, rate in found.items() if rate is None)
     rows = [{"month": month, "currency": currency, "rate": rate[0], "source": rate[1]} for (month, currency), rate in sorted(found.items()) if rate]
     return pd.DataFrame(rows, columns=arrow_schema(FxRates).names, dtype="str"), missing
-
-
-def rates(wanted: list[str], currencies: set[str], reporting: str, file: Path | None = None) -> pd.DataFrame:
-    """As `available`, but a missing rate is an error.
-
-    Raises:
-        DataQualityError: A rate is missing: every currency and its months are named.
-        ConfigurationError: As in `available`.
-    """
-    found, absent = available(wanted, currencies, reporting, file)
-    missing: dict[str, list[str]] = defaultdict(list)
-    for month, currency in absent:
-        missing[currency].append(month)
-    if missing:
-        where = f"in {file}" if file is not None else f"among the ECB's reference rates to {reporting}; give a CSV in EXPANSION_FX_RATES"
-        raise DataQualityError(
-            f"no month-end exchange rate {where}", [f"{currency} ({', '.join(held)})" for currency, held in sorted(missing.items())]
-        )
-    return found
 
 
 def _nowhere(month: str, currency: str) -> None:

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain.errors import ConfigurationError, DataQualityError
+from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.schemas.billing import FxRates
-from expansion_platform.sources.fx import rates
+from expansion_platform.sources.fx import available
+
+
+def rates(*arguments):
+    """The rates found, none missing."""
+    found, missing = available(*arguments)
+    assert missing == []
+    return found
 
 
 def as_dict(frame):
@@ -39,15 +46,14 @@ def test_euro_as_reporting_currency_inverts_the_published_rate():
 
 
 def test_missing_rates_are_named_never_invented():
-    with pytest.raises(DataQualityError) as caught:  # the lev ended with 2025, the peso was never quoted
-        rates(["2025-12", "2026-01", "2026-02"], {"bgn", "clp", "gbp"}, "usd")
-    assert caught.value.objects == ["bgn (2026-01, 2026-02)", "clp (2025-12, 2026-01, 2026-02)"]
+    found, missing = available(["2025-12", "2026-01"], {"bgn", "clp", "gbp"}, "usd")  # the lev ended with 2025, the peso was never quoted
+    assert missing == [("2025-12", "clp"), ("2026-01", "bgn"), ("2026-01", "clp")]
+    assert sorted(as_dict(found)) == [("2025-12", "bgn"), ("2025-12", "gbp"), ("2025-12", "usd"), ("2026-01", "gbp"), ("2026-01", "usd")]
 
 
 def test_rate_older_than_a_week_is_missing():
     assert as_dict(rates(["2025-12"], {"bgn"}, "eur"))["2025-12", "bgn"][1] == "ecb:2025-12-31"
-    with pytest.raises(DataQualityError, match=r"gbp \(2200-01\)"):
-        rates(["2200-01"], {"gbp"}, "usd")
+    assert available(["2200-01"], {"gbp"}, "usd")[1] == [("2200-01", "gbp")]
 
 
 def test_file_replaces_the_ecb(tmp_path):
@@ -56,8 +62,7 @@ def test_file_replaces_the_ecb(tmp_path):
         ("2026-01", "eur"): ("1.08", "file:rates.csv"),
         ("2026-01", "usd"): ("1", "identity"),
     }
-    with pytest.raises(DataQualityError, match=r"rates\.csv: gbp \(2026-01\)"):
-        rates(["2026-01"], {"eur", "gbp"}, "usd", file)
+    assert available(["2026-01"], {"eur", "gbp"}, "usd", file)[1] == [("2026-01", "gbp")]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ Here: the result's types and how a change applies to a stored table. Not here: r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,18 +17,6 @@ class PullState:
 
     last_pull_at: int | None = None  # its `as_of`, epoch seconds
     recent_events: tuple[str, ...] = ()  # ids seen in the overlap that the next pull reads again
-
-    def to_json(self) -> str:
-        """The state as text."""
-        return json.dumps({"last_pull_at": self.last_pull_at, "recent_events": list(self.recent_events)})
-
-    @classmethod
-    def from_json(cls, text: str | None) -> PullState:
-        """The state from `to_json`'s text; None is an account never pulled."""
-        if text is None:
-            return cls()
-        stored = json.loads(text)
-        return cls(last_pull_at=stored["last_pull_at"], recent_events=tuple(stored["recent_events"]))
 
 
 @dataclass(frozen=True)
@@ -46,7 +33,7 @@ class TableChange:
     if_absent: pd.DataFrame | None = None
 
     def against(self, stored: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
-        """Rows to write and ids to delete, against the stored table."""
+        """Rows to merge by id into the stored table, and ids to delete from it."""
         goes = pd.Series(self.whole, index=stored.index)
         for column, values in self.replaces.items():
             goes |= stored[column].isin(values)
@@ -55,16 +42,6 @@ class TableChange:
             known = set(stored.loc[~goes, "id"]) | set(rows["id"])
             rows = pd.concat([rows, self.if_absent[~self.if_absent["id"].isin(known)]], ignore_index=True)
         return rows, set(stored.loc[goes, "id"]) - set(rows["id"])
-
-    def applied_to(self, stored: pd.DataFrame) -> pd.DataFrame:
-        """The table after the change, sorted by id. A row whose content did not change keeps the `observed_at` of its first sight."""
-        goes = pd.Series(self.whole, index=stored.index)
-        for column, values in self.replaces.items():
-            goes |= stored[column].isin(values)
-        result = pd.concat([stored[~goes], _first_sight_kept(self.rows, stored)], ignore_index=True)
-        if self.if_absent is not None:
-            result = pd.concat([result, self.if_absent[~self.if_absent["id"].isin(result["id"])]], ignore_index=True)
-        return result.sort_values("id", ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -76,11 +53,3 @@ class PullResult:
     counts: dict[str, int]  # objects read per resource
     full: bool
     reason: str  # why everything was read, or since when
-
-
-def _first_sight_kept(rows: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
-    before = stored.set_index("id").reindex(rows["id"]).reset_index()
-    same = before["observed_at"].notna()
-    for column in rows.columns.difference(["id", "observed_at"]):
-        same &= ((before[column] == rows[column]).fillna(False) | (before[column].isna() & rows[column].isna())).astype(bool)
-    return rows.assign(observed_at=before["observed_at"].where(same, rows["observed_at"]))

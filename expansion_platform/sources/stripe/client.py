@@ -128,14 +128,14 @@ class StripeSource:
         return None if found.get("deleted") else self._completed(found, known)
 
     def probe(self) -> dict[str, str | None]:
-        """Tries each resource once: resource to what is missing for reading it, None when it can be read. ConfigurationError for a refused key."""
+        """Tries each resource once: resource to the permission the key lacks for it, or None. ConfigurationError for a refused key."""
         return {name: self._missing(resource) for name, resource in RESOURCES.items()}
 
     def _missing(self, resource: Resource) -> str | None:
         try:
             self._get(f"/v1/{resource.path}", resource, {"limit": 1}, attempts=2)
         except PermissionMissingError as error:
-            return str(error)
+            return error.permission
         return None
 
     def _completed(self, found: Object, resource: Resource) -> Object:
@@ -190,7 +190,8 @@ class StripeSource:
             permission = f"{resource.permission!r} ({named[0]})" if named else repr(resource.permission)
             return PermissionMissingError(
                 f"The API key ending in {self._key[-4:]!r} may not read {resource.path} ({request}). Give it Read on {permission}: "
-                "Dashboard > Developers > API keys."
+                "Dashboard > Developers > API keys.",
+                permission,
             )
         if error.http_status == 404:
             return _NotFoundError(f"Stripe has no {path} ({request})")
@@ -204,7 +205,11 @@ class StripeSource:
 
 
 class PermissionMissingError(ConfigurationError):
-    """The key may not read a resource."""
+    """The key may not read a resource; `permission` is what to grant it."""
+
+    def __init__(self, text: str, permission: str) -> None:
+        super().__init__(text)
+        self.permission = permission
 
 
 class _NotFoundError(StripeRequestError):
