@@ -188,7 +188,11 @@ class _Handler(BaseHTTPRequestHandler):
         if response is None:
             self.close_connection = True
             return
-        body, content_type = response.encoded()
+        try:
+            body, content_type = response.encoded()
+        except (TypeError, ValueError) as error:
+            response = self.server.service.failure(500, f"the stand-in answered with something that is not JSON: {error}")
+            body, content_type = response.encoded()
         self.send_response(response.status)
         for name, value in {"Content-Type": content_type, "Content-Length": str(len(body)), **response.headers}.items():
             self.send_header(name, value)

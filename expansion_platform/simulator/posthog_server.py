@@ -7,8 +7,10 @@ Here: the query endpoint, blocking and in the background, its limits and errors.
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json
+from types import TracebackType
 from typing import Any
 
 import duckdb
@@ -32,7 +34,7 @@ _MACROS = {
 class PostHogServer(LoopbackServer):
     """Serves one project's `events`: uuid, event, timestamp (UTC), distinct_id, person_id, `$group_0`.
 
-    Raising `looks` lets the next queries be answered in the background, finished at that many looks at their status.
+    `looks` above 0 lets the next queries be answered in the background, finished at that many looks at their status.
     """
 
     def __init__(self, events: pyarrow.Table, project_id: str = "1", api_key: str = "phx_simulated") -> None:
@@ -44,9 +46,15 @@ class PostHogServer(LoopbackServer):
         self._query_numbers = itertools.count(1)
         self._database = duckdb.connect()
         self._database.execute("SET TimeZone = 'UTC'")
-        self._database.register("events", events)
+        self._database.register("given", events)
+        self._database.execute("CREATE TABLE events AS SELECT * FROM given")  # a registered table would be this connection's only
         for name, definition in _MACROS.items():
             self._database.execute(f"CREATE MACRO {name}{definition}")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stops, and lets the events go."""
+        super().__exit__(kind, error, trace)
+        self._database.close()
 
     def answer(self, request: Request) -> Response:
         """Answer one request to the query endpoint."""
@@ -122,7 +130,8 @@ class PostHogServer(LoopbackServer):
         limit = min(int(given.expression.this), MOST_ROWS) if given else DEFAULT_ROWS
         with self._database.cursor() as cursor:
             result = cursor.execute(tree.limit(limit + 1).sql(dialect="duckdb"))
-            return [column[0] for column in result.description], [list(row) for row in result.fetchall()], limit
+            rows = [[value.isoformat() if isinstance(value, dt.date) else value for value in row] for row in result.fetchall()]
+            return [column[0] for column in result.description], rows, limit
 
 
 def _error(status: int, kind: str, code: str, detail: str) -> Response:

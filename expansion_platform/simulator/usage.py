@@ -90,7 +90,8 @@ def _scrambled(keys: np.ndarray) -> np.ndarray:
     keys = keys + _UINT(0x9E3779B97F4A7C15)
     keys = (keys ^ (keys >> _UINT(30))) * _UINT(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> _UINT(27))) * _UINT(0x94D049BB133111EB)
-    return keys ^ (keys >> _UINT(31))
+    mixed: np.ndarray = keys ^ (keys >> _UINT(31))
+    return mixed
 
 
 def _uniform(keys: np.ndarray, stream: int) -> np.ndarray:
