@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import pandas as pd
@@ -21,26 +20,11 @@ from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.history_discounts import Window, resolve, windows
 from expansion_platform.domain.history_facts import ItemMark, Mark, in_order, item_marks
-from expansion_platform.domain.history_records import State, Subscription, subscriptions
+from expansion_platform.domain.history_records import Staged, State, Subscription, subscriptions
 from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
 from expansion_platform.domain.schemas.base import key
 from expansion_platform.domain.schemas.billing import ItemStates
-
-
-@dataclass(frozen=True)
-class Staged:
-    """The `stripe/*` tables history is rebuilt from, each with the columns of its model in `schemas/stripe.py`."""
-
-    customers: pd.DataFrame
-    prices: pd.DataFrame
-    coupons: pd.DataFrame
-    subscriptions: pd.DataFrame
-    subscription_items: pd.DataFrame
-    invoices: pd.DataFrame
-    invoice_lines: pd.DataFrame
-    invoice_items: pd.DataFrame
-    events: pd.DataFrame
 
 
 class Piece(NamedTuple):
@@ -72,21 +56,19 @@ def rebuild(staged: Staged) -> pd.DataFrame:
     input that cannot be read: unknown statuses, prices missing or metered, currencies that disagree, negative quantities, unknown coupons.
     """
     price_terms, coupon_terms = prices(staged.prices), coupons(staged.coupons)
-    found = subscriptions(
-        staged.customers,
-        staged.subscriptions,
-        staged.subscription_items,
-        staged.invoices,
-        staged.invoice_lines,
-        staged.invoice_items,
-        staged.events,
-    )
-    timelines = []
-    for subscription in found:
+    problems: dict[str, set[str]] = {}
+    rows: list[Row] = []
+    for subscription in subscriptions(staged):
         subscription.events = in_order(subscription.events)
-        timelines.append((subscription, item_marks(subscription, subscription.events)))
-    _check_prices(timelines, price_terms)
-    rows = [row for subscription, marks in timelines for row in _subscription_rows(subscription, marks, price_terms, coupon_terms)]
+        marks = item_marks(subscription, subscription.events)
+        found = _unpriceable(subscription, marks, price_terms)
+        for problem, name in found:
+            problems.setdefault(problem, set()).add(name)
+        if not found:
+            rows += _subscription_rows(subscription, marks, price_terms, coupon_terms)
+    if problems:
+        problem = min(problems)
+        raise DataQualityError(problem, sorted(problems[problem]))
     return _frame(rows, price_terms)
 
 
@@ -138,29 +120,20 @@ def _at(marks: list[Any], at: int) -> Any:
     return marks[place - 1] if place else None
 
 
-def _check_prices(timelines: list[tuple[Subscription, dict[str, list[ItemMark]]]], price_terms: Mapping[str, Price]) -> None:
-    """Refuse what cannot be priced, naming all of it at once."""
-    missing, metered, foreign, uncounted = set(), set(), set(), set()
-    for subscription, marks in timelines:
-        for item, own in marks.items():
-            for state in (mark.value for mark in own if mark.value is not None):
-                price = price_terms.get(state.price)
-                if price is None:
-                    missing.add(state.price)
-                elif price.usage_type != "licensed":
-                    metered.add(price.id)
-                elif price.currency != subscription.currency:
-                    foreign.add(f"{subscription.id} ({subscription.currency}) with {price.id} ({price.currency})")
-                elif not state.quantity:
-                    uncounted.add(item)
-    for problem, objects in (
-        ("prices of subscription items missing from stripe/prices", missing),
-        ("metered prices are not supported yet", metered),
-        ("subscriptions whose currency is not their price's", foreign),
-        ("licensed subscription items without a quantity", uncounted),
-    ):
-        if objects:
-            raise DataQualityError(problem, sorted(objects))
+def _unpriceable(subscription: Subscription, marks: Mapping[str, list[ItemMark]], price_terms: Mapping[str, Price]) -> list[tuple[str, str]]:
+    """(problem, object) for every state that cannot be priced; they are raised together, so that one error names all objects."""
+    found = []
+    for item, state in ((item, mark.value) for item, own in marks.items() for mark in own if mark.value is not None):
+        price = price_terms.get(state.price)
+        if price is None:
+            found.append(("prices of subscription items missing from stripe/prices", state.price))
+        elif price.usage_type != "licensed":
+            found.append(("metered prices are not supported yet", price.id))
+        elif price.currency != subscription.currency:
+            found.append(("subscriptions whose currency is not their price's", subscription.id))
+        elif not state.quantity:
+            found.append(("licensed subscription items without a quantity", item))
+    return found
 
 
 def _frame(rows: list[Row], price_terms: Mapping[str, Price]) -> pd.DataFrame:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import canonical
@@ -22,6 +23,27 @@ from expansion_platform.domain.schemas.billing import STATUSES
 
 SECOND = 1_000_000
 NEVER_STARTED = ("incomplete", "incomplete_expired")
+_LINE_COLUMNS = [
+    *("id", "invoice", "created", "observed_at", "subscription", "subscription_item", "price", "quantity", "amount"),
+    *("period_start", "period_end", "proration", "credited_lines_json", "discount_amounts_json", "discounts_json"),
+]
+_NOT_BILLED = {"credited_lines_json": None, "discount_amounts_json": "[]", "discounts_json": "[]"}
+_NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The `stripe/*` tables history is rebuilt from, each with the columns of its model in `schemas/stripe.py`."""
+
+    customers: pd.DataFrame
+    prices: pd.DataFrame
+    coupons: pd.DataFrame
+    subscriptions: pd.DataFrame
+    subscription_items: pd.DataFrame
+    invoices: pd.DataFrame
+    invoice_lines: pd.DataFrame
+    invoice_items: pd.DataFrame
+    events: pd.DataFrame
 
 
 class State(NamedTuple):
@@ -100,117 +122,104 @@ class Subscription:
     paused: str | None
     discounts: tuple[Discount, ...]
     customer_discount: Discount | None
-    items: list[Item] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    items: list[Item]
+    lines: list[Line]
+    events: list[Event]
 
 
-def subscriptions(
-    customer_rows: pd.DataFrame,
-    subscription_rows: pd.DataFrame,
-    item_rows: pd.DataFrame,
-    invoice_rows: pd.DataFrame,
-    line_rows: pd.DataFrame,
-    pending_rows: pd.DataFrame,
-    event_rows: pd.DataFrame,
-) -> list[Subscription]:
+class Grouped:
+    """Rows of a frame by the value of one column, sorted once and made only when asked for: few objects live at a time."""
+
+    def __init__(self, frame: pd.DataFrame, by: str) -> None:
+        codes, names = pd.factorize(frame[by])
+        order = np.argsort(codes, kind="stable")
+        ends = np.cumsum(np.bincount(codes + 1, minlength=len(names) + 1)).tolist()
+        self._bounds = {name: (ends[place], ends[place + 1]) for place, name in enumerate(names)}
+        self._columns = columns(frame.iloc[order])
+
+    def of(self, value: str) -> Iterator[dict[str, Any]]:
+        """The rows of one group, in the frame's order."""
+        first, end = self._bounds.get(value, (0, 0))
+        for values in zip(*(column[first:end] for column in self._columns.values()), strict=True):
+            yield dict(zip(self._columns, values, strict=True))
+
+
+def subscriptions(staged: Staged) -> Iterator[Subscription]:
     """Every subscription that started, in order of id, with its items, lines, pending prorations and events.
 
     Draft invoices are not evidence. A void one is kept as weak evidence: the plan was held although the bill was taken back
     (reference 2.5.1). Raises DataQualityError for unknown statuses, ended subscriptions without an end, and negative quantities.
     """
+    _check_statuses(staged.subscriptions)
     customer_discounts = {
-        row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(customer_rows) if row["discount_json"] is not None
+        row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }
-    found: dict[str, Subscription] = {}
-    unknown, endless = [], []
-    for row in rows(subscription_rows):
-        if row["status"] not in STATUSES:
-            unknown.append(row["id"])
-        elif row["status"] == "canceled" and row["ended_at"] is None:
-            endless.append(row["id"])
-        elif row["status"] not in NEVER_STARTED:
-            found[row["id"]] = Subscription(
-                row["id"],
-                row["customer"],
-                row["status"],
-                row["currency"],
-                row["livemode"],
-                row["created"],
-                row["observed_at"],
-                row["start_date"],
-                row["trial_start"],
-                row["trial_end"],
-                row["ended_at"],
-                row["pause_collection"],
-                discounts(row["discounts_json"], "subscription"),
-                customer_discounts.get(row["customer"]),
-            )
-    if unknown:
-        raise DataQualityError("subscriptions with an unknown status", sorted(unknown))
-    if endless:
-        raise DataQualityError("canceled subscriptions without ended_at", sorted(endless))
-    _add_items(found, item_rows)
-    _add_lines(found, line_rows, {row["id"]: row["status"] for row in rows(invoice_rows)})
-    _add_pending(found, pending_rows)
-    _add_events(found, event_rows)
-    return [found[key] for key in sorted(found)]
-
-
-def _add_items(found: dict[str, Subscription], frame: pd.DataFrame) -> None:
-    for row in rows(frame):
-        subscription = found.get(row["subscription"])
-        if subscription is not None:
-            state = State(row["price"], quantity(row["quantity"], row["id"]))
-            subscription.items.append(Item(row["id"], row["created"], row["observed_at"], state, discounts(row["discounts_json"], "line")))
-
-
-def _add_lines(found: dict[str, Subscription], frame: pd.DataFrame, invoice_status: dict[str, str]) -> None:
-    for row in rows(frame):
-        status = invoice_status.get(row["invoice"], "draft")
-        if status != "draft":
-            reduced_by = frozenset(entry["discount"] for entry in parse(row["discount_amounts_json"]) if int(entry["amount"]) > 0)
-            _add_line(found, row, row["invoice"], status == "void", discounts(row["discounts_json"], ""), reduced_by)
-
-
-def _add_pending(found: dict[str, Subscription], frame: pd.DataFrame) -> None:
-    for row in rows(frame):
-        if row["proration"] and row["invoice"] is None:
-            _add_line(found, row | {"credited_lines_json": None}, None, False, (), frozenset())
-
-
-def _add_line(
-    found: dict[str, Subscription], row: dict[str, Any], invoice: str | None, void: bool, listed: tuple[Discount, ...], reduced_by: frozenset[str]
-) -> None:
-    """Add one line to its subscription; one-off lines and empty periods tell of no item (reference 2.5.2, 2.5.3)."""
-    subscription = found.get(row["subscription"])
-    if subscription is None or row["subscription_item"] is None or row["price"] is None or row["period_end"] <= row["period_start"]:
-        return
-    subscription.lines.append(
-        Line(
-            row["id"],
-            invoice,
+    void = dict(zip(staged.invoices["id"], staged.invoices["status"].eq("void"), strict=True))
+    drafts = staged.invoices.loc[staged.invoices["status"] == "draft", "id"]
+    items = Grouped(staged.subscription_items, "subscription")
+    lines = Grouped(staged.invoice_lines.loc[~staged.invoice_lines["invoice"].isin(drafts), _LINE_COLUMNS], "subscription")
+    pending = Grouped(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()], "subscription")
+    events = Grouped(staged.events[staged.events["type"].str.startswith("customer.subscription.")], "object_id")
+    for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
+        name = row["id"]
+        billed = [_line(each, each["invoice"], void=void[each["invoice"]]) for each in lines.of(name) if _tells_of_an_item(each)]
+        waiting = [_line(each | _NOT_BILLED, None, void=False) for each in pending.of(name) if _tells_of_an_item(each)]
+        yield Subscription(
+            name,
+            row["customer"],
+            row["status"],
+            row["currency"],
+            row["livemode"],
             row["created"],
             row["observed_at"],
-            row["subscription_item"],
-            State(row["price"], quantity(row["quantity"], row["id"])),
-            row["amount"],
-            row["period_start"],
-            row["period_end"],
-            row["proration"],
-            row["amount"] < 0 or row["credited_lines_json"] not in (None, "[]", "null"),
-            void,
-            listed,
-            reduced_by,
+            row["start_date"],
+            row["trial_start"],
+            row["trial_end"],
+            row["ended_at"],
+            row["pause_collection"],
+            discounts(row["discounts_json"], "subscription"),
+            customer_discounts.get(row["customer"]),
+            [_item(each) for each in items.of(name)],
+            billed + waiting,
+            [Event(each["id"], each["created"], each["type"], parse(each["state_json"]), parse(each["previous_json"])) for each in events.of(name)],
         )
+
+
+def _check_statuses(frame: pd.DataFrame) -> None:
+    if unknown := sorted(frame.loc[~frame["status"].isin(STATUSES), "id"]):
+        raise DataQualityError("subscriptions with an unknown status", unknown)
+    if endless := sorted(frame.loc[frame["status"].eq("canceled") & frame["ended_at"].isna(), "id"]):
+        raise DataQualityError("canceled subscriptions without ended_at", endless)
+
+
+def _item(row: dict[str, Any]) -> Item:
+    state = State(row["price"], quantity(row["quantity"], row["id"]))
+    return Item(row["id"], row["created"], row["observed_at"], state, discounts(row["discounts_json"], "line"))
+
+
+def _tells_of_an_item(row: dict[str, Any]) -> bool:
+    """One-off lines and empty periods tell of no item (reference 2.5.2, 2.5.3)."""
+    return row["subscription_item"] is not None and row["price"] is not None and bool(row["period_start"] < row["period_end"])
+
+
+def _line(row: dict[str, Any], invoice: str | None, *, void: bool) -> Line:
+    taken = row["discount_amounts_json"]
+    return Line(
+        row["id"],
+        invoice,
+        row["created"],
+        row["observed_at"],
+        row["subscription_item"],
+        State(row["price"], quantity(row["quantity"], row["id"])),
+        row["amount"],
+        row["period_start"],
+        row["period_end"],
+        row["proration"],
+        row["amount"] < 0 or row["credited_lines_json"] not in (None, "[]"),
+        void,
+        discounts(row["discounts_json"], ""),
+        _NOTHING if taken == "[]" else frozenset(entry["discount"] for entry in json.loads(taken) if int(entry["amount"]) > 0),
     )
-
-
-def _add_events(found: dict[str, Subscription], frame: pd.DataFrame) -> None:
-    for row in rows(frame[frame["type"].str.startswith("customer.subscription.")]):
-        subscription = found.get(row["object_id"])
-        if subscription is not None:
-            subscription.events.append(Event(row["id"], row["created"], row["type"], parse(row["state_json"]), parse(row["previous_json"])))
 
 
 def discounts(text: str, level: str) -> tuple[Discount, ...]:
@@ -255,15 +264,20 @@ def parse(text: str) -> Any:
 
 def rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows as dicts: instants as int microseconds, every missing value as None."""
-    columns: dict[str, list[Any]] = {}
+    held = columns(frame)
+    for values in zip(*held.values(), strict=True):
+        yield dict(zip(held, values, strict=True))
+
+
+def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Columns as lists: instants as int microseconds, every missing value as None."""
+    held: dict[str, list[Any]] = {}
     for name in frame.columns:
         series = frame[name]
         missing = series.isna().to_numpy()
         values = series.dt.as_unit("us").astype("int64").tolist() if isinstance(series.dtype, pd.DatetimeTZDtype) else series.tolist()
-        columns[str(name)] = [None if gone else value for gone, value in zip(missing, values, strict=True)] if missing.any() else values
-    names = list(columns)
-    for values in zip(*columns.values(), strict=True):
-        yield dict(zip(names, values, strict=True))
+        held[str(name)] = [None if gone else value for gone, value in zip(missing, values, strict=True)] if missing.any() else values
+    return held
 
 
 def by_item(lines: list[Line]) -> dict[str, list[Line]]:
