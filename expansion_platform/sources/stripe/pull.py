@@ -150,9 +150,9 @@ class _Reading:
         invoices = frozenset(self._seen["invoices"] | self._deleted_invoices)
         absent = [row for key, row in self._embedded_coupons.items() if key not in self._seen["coupons"]]
         special: dict[type[Table], dict[str, Any]] = {
-            # A full pull has seen every invoice, so a stored draft it did not see was deleted.
-            tables.Invoices: {"replaces": {"id": invoices, **({"status": frozenset({"draft"})} if self._full else {})}},
-            tables.InvoiceLines: {"replaces": {"invoice": invoices}},
+            # A full pull has seen every invoice, so one it did not see was a draft deleted meanwhile.
+            tables.Invoices: {"replaces": {"id": invoices}, "whole": self._full},
+            tables.InvoiceLines: {"replaces": {"invoice": invoices}, "whole": self._full},
             tables.SubscriptionItems: {"replaces": {"subscription": frozenset(self._seen["subscriptions"])}},
             tables.InvoiceItems: {"whole": True},
             tables.Coupons: {"if_absent": frame(tables.Coupons, absent)},
