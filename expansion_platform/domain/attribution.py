@@ -16,7 +16,7 @@ import pandas as pd
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.book import Book, Side
-from expansion_platform.domain.causes import explain
+from expansion_platform.domain.causes import End, explain
 from expansion_platform.domain.matching import PASSES, Pairs
 from expansion_platform.domain.money import Ints, conversion
 from expansion_platform.domain.policy import Catalog
@@ -101,9 +101,8 @@ def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog, rates_open: Mapping[st
     distinct, which = np.unique(terms_a * len(book.terms) + terms_b, return_inverse=True)
     currencies = {book.terms[code].currency for code in {*terms_a.tolist(), *terms_b.tolist()}}
     rates = {currency: conversion(currency, catalog.reporting_currency, rates_open.get(currency)) for currency in currencies}
-    explained = []
-    for a, b in zip(*np.divmod(distinct, max(1, len(book.terms))), strict=True):
-        explained.append(explain(book.terms[a], book.terms[b], book.entries[a], book.entries[b], rates, catalog))
+    ends = [End(*end) for end in zip(book.terms, book.entries, book.at_open.mrr.tolist(), strict=True)]
+    explained = [explain(ends[code // len(ends)], ends[code % len(ends)], rates, catalog) for code in distinct.tolist()]
     sizes = np.array([len(one.causes) for one in explained], dtype=np.int64)
     starts = np.cumsum(sizes) - sizes
     cause = np.array([CAUSES.index(name) for one in explained for name, _ in one.causes], dtype=np.int64)

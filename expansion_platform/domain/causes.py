@@ -40,48 +40,58 @@ class _Schedule:
     metered: bool
 
 
-def explain(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry, rates: Mapping[str, Fraction], catalog: Catalog) -> Explanation:
-    """Attributes the change from a to b at opening rates; the amounts sum to the difference of their MRR exactly.
+@dataclass(frozen=True)
+class End:
+    """One end of a pair: what is charged, what it is in the catalog, and its MRR at opening rates."""
+
+    terms: Terms
+    entry: Entry
+    mrr: int
+
+
+def explain(before: End, after: End, rates: Mapping[str, Fraction], catalog: Catalog) -> Explanation:
+    """Attributes the change between two ends at opening rates; the amounts sum to the difference of their MRR exactly.
 
     `rates` turns minor units of either currency into reporting ones at the opening instant.
     """
-    tier = tier_changed(a, b, entry_a, entry_b, catalog)
-    players = _players(a, b, entry_a, entry_b, tier, catalog)
-    corners = _schedules(a, b, rates)
-    shares: dict[str, Fraction] | None = None
-    values: dict[str, int] = {}
-    if SCHEDULE in players and players[SCHEDULE] == "tier" and _splits(a, b, entry_a, entry_b):
-        listed = corners | _list_schedules(a, b, rates, catalog)
-        if len(listed) > len(corners):
-            split = {factor: cause for factor, cause in players.items() if factor != SCHEDULE} | {TIER: "tier", INTERVAL: "interval"}
-            values = _values(a, b, split, listed, catalog)
-            shares = shapley("".join(sorted(split)), values)
-            players = players if shares is None else split
+    a, b = before.terms, after.terms
+    players = _players(before, after, catalog)
+    schedules = _schedules(a, b, rates)
+    listed = _list_schedules(a, b, rates, catalog) if _splits(before, after, players) else {}
+    shares, values = None, {}
+    if listed:
+        split = {factor: cause for factor, cause in players.items() if factor != SCHEDULE} | {TIER: "tier", INTERVAL: "interval"}
+        values = _values(before, after, split, schedules | listed, catalog)
+        shares = shapley("".join(sorted(split)), values)
+        players = players if shares is None else split
     if shares is None:
-        values = _values(a, b, players, corners, catalog)
+        values = _values(before, after, players, schedules, catalog)
         shares = shapley("".join(sorted(players)), values)
     if shares is None:
-        raise AssertionError(f"no path from {a.price} to {b.price}: one of the two pure orders always prices")
+        # A quantity above the last tier of the other end's price can spoil only one of the two orders, never both.
+        raise AssertionError(f"no path from {a.price} to {b.price}")
     ordered = sorted(players, key=lambda factor: CAUSES.index(players[factor]))
     amounts = settle([shares[factor] for factor in ordered])
     causes = tuple((players[factor], amount) for factor, amount in zip(ordered, amounts, strict=True) if amount)
     return Explanation(causes, canonical.dumps(values))
 
 
-def tier_changed(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry, catalog: Catalog) -> bool:
+def tier_changed(before: End, after: End, catalog: Catalog) -> bool:
     """Whether the plan is another one: by rank where both are known, else by product; never for one price or a declared migration (D-7)."""
+    a, b = before.terms, after.terms
     if a.price == b.price or catalog.is_migration(a.price, b.price):
         return False
-    if entry_a.tier_rank is not None and entry_b.tier_rank is not None:
-        return entry_a.tier_rank != entry_b.tier_rank
+    ranks = before.entry.tier_rank, after.entry.tier_rank
+    if None not in ranks:
+        return ranks[0] != ranks[1]
     return a.product != b.product
 
 
-def volume_cause(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry) -> str:
-    """Label of a change in quantity between items of one unit; where the two sides differ in kind, the more special one is believed."""
-    if a.metered or b.metered:
+def volume_cause(before: End, after: End) -> str:
+    """Label of a change in quantity between items of one unit; where the two ends differ in kind, the more special one is believed."""
+    if before.terms.metered or after.terms.metered:
         return "usage"
-    return "addon" if "addon" in (entry_a.kind, entry_b.kind) and entry_a.unit != "seat" else "seat"
+    return "addon" if "addon" in (before.entry.kind, after.entry.kind) and after.entry.unit != "seat" else "seat"
 
 
 def shapley(players: str, values: Mapping[str, int]) -> dict[str, Fraction] | None:
@@ -109,16 +119,18 @@ def _orders(players: str) -> tuple[tuple[tuple[str, str, str], ...], ...]:
     return tuple(orders)
 
 
-def _players(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry, tier: bool, catalog: Catalog) -> dict[str, str]:
+def _players(before: End, after: End, catalog: Catalog) -> dict[str, str]:
     """Changed factors and their causes. A quantity in another unit is not a volume change: it belongs to the schedule."""
-    comparable = entry_a.unit == entry_b.unit
+    a, b = before.terms, after.terms
+    comparable = before.entry.unit == after.entry.unit
     more = a.quantity != b.quantity
     players = {}
     if a.discounts != b.discounts:
         players[DISCOUNT] = "discount"
     if more and comparable:
-        players[QUANTITY] = volume_cause(a, b, entry_a, entry_b)
+        players[QUANTITY] = volume_cause(before, after)
     if (a.scheme, a.period, a.currency, a.metered) != (b.scheme, b.period, b.currency, b.metered) or (more and not comparable):
+        tier = tier_changed(before, after, catalog)
         players[SCHEDULE] = "tier" if tier else "price" if not comparable else _schedule_cause(a, b, catalog)
     return players
 
@@ -131,9 +143,11 @@ def _schedule_cause(a: Terms, b: Terms, catalog: Catalog) -> str:
     return "interval" if a.period != b.period and licensed and not catalog.is_migration(a.price, b.price) else "price"
 
 
-def _splits(a: Terms, b: Terms, entry_a: Entry, entry_b: Entry) -> bool:
+def _splits(before: End, after: End, players: Mapping[str, str]) -> bool:
     """Whether a tier change is at the same time an interval change that could be told apart."""
-    return a.currency == b.currency and a.period != b.period and not a.metered and not b.metered and entry_a.unit == entry_b.unit
+    a, b = before.terms, after.terms
+    both = players.get(SCHEDULE) == "tier" and a.period != b.period
+    return both and a.currency == b.currency and not a.metered and not b.metered and before.entry.unit == after.entry.unit
 
 
 def _schedules(a: Terms, b: Terms, rates: Mapping[str, Fraction]) -> dict[tuple[bool, bool], _Schedule]:
@@ -152,12 +166,16 @@ def _list_schedules(a: Terms, b: Terms, rates: Mapping[str, Fraction], catalog: 
     return found
 
 
-def _values(a: Terms, b: Terms, players: Mapping[str, str], schedules: Mapping[tuple[bool, bool], _Schedule], catalog: Catalog) -> dict[str, int]:
-    """V of every coalition that can be priced. A hybrid without a list price, or above its schedule's last tier, is undefined."""
-    folded = QUANTITY not in players and a.quantity != b.quantity
+def _values(
+    before: End, after: End, players: Mapping[str, str], schedules: Mapping[tuple[bool, bool], _Schedule], catalog: Catalog
+) -> dict[str, int]:
+    """The value of every coalition that can be priced. A hybrid without a list price, or above its schedule's last tier, is undefined."""
+    a, b = before.terms, after.terms
+    folded = QUANTITY not in players
     reductions = _reductions_of(a, b, DISCOUNT in players, schedules, catalog)
-    values = {}
-    for coalition in _coalitions("".join(sorted(players))):
+    coalitions = _coalitions("".join(sorted(players)))
+    values = {coalitions[0]: before.mrr, coalitions[-1]: after.mrr}
+    for coalition in coalitions[1:-1]:
         whole = SCHEDULE in coalition
         schedule = schedules.get((whole or TIER in coalition, whole or INTERVAL in coalition))
         if schedule is None:

@@ -139,7 +139,8 @@ def _segments(totals: Mapping[str, Ints], movement: Ints, catalog: Catalog) -> n
     """Segment by yearly value at opening; at closing for customers that were not paying then (semantics 4.1)."""
     value = np.where(np.isin(movement, [NEW, REACTIVATION]), totals["closing_arr"], totals["opening_arr"])
     sizes = [value >= catalog.policy.enterprise_acv, value >= catalog.policy.mid_market_acv]
-    return np.array(SEGMENTS, dtype=object)[np.select(sizes, [0, 1], 2)]
+    names: npt.NDArray[Any] = np.array(SEGMENTS, dtype=object)
+    return names.take(np.select(sizes, [0, 1], 2))
 
 
 def _movement_rows(book: Book, totals: Mapping[str, Ints], movement: Ints, pairs: Pairs, rows: CauseRows, shown: Ints) -> pd.DataFrame:
@@ -213,9 +214,9 @@ def _labels(movement: Ints, flows: Mapping[str, Ints]) -> npt.NDArray[Any]:
     still = movement != CONTINUING
     repriced = np.any([flows[name] != 0 for name in COMMERCIAL], axis=0)
     conditions = [still, flows["expansion"] > 0, flows["contraction"] < 0, repriced, flows["fx"] != 0]
-    labels = np.array([*MOVEMENTS, "expansion", "contraction", "repriced", "fx", "flat"], dtype=object)
+    labels: npt.NDArray[Any] = np.array([*MOVEMENTS, "expansion", "contraction", "repriced", "fx", "flat"], dtype=object)
     first = len(MOVEMENTS)
-    return labels[np.select(conditions, [movement, first, first + 1, first + 2, first + 3], first + 4)]
+    return labels.take(np.select(conditions, [movement, first, first + 1, first + 2, first + 3], first + 4))
 
 
 def _by_name(prefix: str, amounts: Ints) -> dict[str, Ints]:

@@ -20,6 +20,7 @@ from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.pricing import parse_scheme
 from expansion_platform.domain.schemas.billing import INTERVALS, PAUSES, STATUSES
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster on a catalog of a thousand list prices
 KINDS = ("base", "addon", "usage")
 _INPUTS = ("fx", "ever_paid")
 
@@ -77,6 +78,10 @@ class Policy(_Model):
     def day(self) -> Fraction:
         """Months in a day, exact."""
         return Fraction(self.day_in_months)
+
+    def stripe_parity(self) -> Policy:
+        """The same policy counting as Stripe's dashboard does, only to reconcile with it: no usage, only lasting coupons (semantics 1.3)."""
+        return self.model_copy(update={"metered_counts": False, "repeating_discount_counts": False})
 
     @property
     def policy_hash(self) -> str:
@@ -178,7 +183,7 @@ class Catalog(_Model):
     def from_yaml(cls, path: Path, metadata: Mapping[str, Mapping[str, str]] | None = None) -> Catalog:
         """A catalog from a YAML file with the fields of semantics 8.1 but `fx` and `ever_paid`. ConfigurationError names the file."""
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a safe loader, in C where it is there
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigurationError(f"catalog {path} cannot be read: {error}") from error
         content = {} if content is None else content
