@@ -6,16 +6,17 @@ Decisions come from the customer's own generator in the order of its clock, so t
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from expansion_platform.simulator import propensities as p
-from expansion_platform.simulator.billing import Billing, Edit, Subscription
+from expansion_platform.simulator.agenda import Agenda
+from expansion_platform.simulator.billing import Billing, Edit
 from expansion_platform.simulator.catalog import INSIGHTS, PLANS, SSO, STORAGE, Catalog, Coupon, Price, Product
-from expansion_platform.simulator.charges import Discount
+from expansion_platform.simulator.charges import bears
+from expansion_platform.simulator.subscription import Subscription
 
 HOUR, DAY = 3_600, 86_400
 MONTH = 30 * DAY
@@ -32,35 +33,23 @@ class Life:
         self.catalog = catalog
         self.segment = rng.choices(p.SEGMENTS, [segment.share for segment in p.SEGMENTS])[0]
         self.currency = self._one_of(p.CURRENCIES)
+        self.agenda = Agenda()
         self.billing: Billing
-        self._agenda: list[tuple[int, int, Callable[[int], None]]] = []
-        self._scheduled = 0
         self._coupons_at_renewal: dict[str, tuple[Coupon, bool]] = {}
-
-    def schedule(self, at: int, act: Callable[[int], None]) -> None:
-        """Put something on the agenda; within one second, what was put first happens first."""
-        self._scheduled += 1
-        heapq.heappush(self._agenda, (at, self._scheduled, act))
-
-    def run(self, until: int) -> None:
-        """Live up to `until`, inclusive."""
-        while self._agenda and self._agenda[0][0] <= until:
-            at, _, act = heapq.heappop(self._agenda)
-            act(at)
 
     def begin(self, billing: Billing, at: int) -> None:
         """Sign up at `at`."""
         self.billing = billing
         billing.before_renewal = self._before_renewal
-        self.schedule(at, self._sign_up)
-        self.schedule(max(at, self.catalog.migrated_at) + 1, self._migrate)
+        self.agenda.put(at, self._sign_up)
+        self.agenda.put(max(at, self.catalog.migrated_at) + 1, self._migrate)
 
     # Signing up, leaving, coming back
 
     def _sign_up(self, at: int) -> None:
         self._subscribe(at, self._one_of(self.segment.plans), self.rng.randint(*self.segment.seats), trial=self._happens(p.TRIAL))
         if self._happens(p.SECOND_SUBSCRIPTION):
-            self.schedule(at + self.rng.randint(5 * DAY, 90 * DAY), self._subscribe_to_insights)
+            self.agenda.put(at + self.rng.randint(5 * DAY, 90 * DAY), self._subscribe_to_insights)
 
     def _subscribe(self, at: int, plan: Product, seats: int, *, trial: bool) -> None:
         interval = "year" if self._happens(self.segment.annual) else "month"
@@ -72,7 +61,7 @@ class Life:
         sends = interval == "year" and self._happens(p.SENDS_INVOICE)
         subscription = self.billing.create(at, wanted, coupons, trial_days=days, sends_invoice=sends)
         if trial and self._happens(p.TRIAL_LOST):
-            self.schedule(at + int(days * DAY * self.rng.uniform(0.2, 0.9)), lambda now: self._give_up_trial(subscription, now))
+            self.agenda.put(at + int(days * DAY * self.rng.uniform(0.2, 0.9)), lambda now: self._give_up_trial(subscription, now))
         self._follow(subscription)
 
     def _subscribe_to_insights(self, at: int) -> None:
@@ -96,7 +85,7 @@ class Life:
             self.billing.cancel_at_period_end(subscription, at)
             gone = subscription.period[1]
         else:
-            credited = self._happens(p.CREDITED) and not _free(subscription, at)
+            credited = self._happens(p.CREDITED) and not subscription.is_free(at)
             self.billing.cancel(subscription, at, prorate=credited, invoice_now=credited and self._happens(p.CREDIT_INVOICED))
             gone = at
         if plan not in PLANS:
@@ -105,9 +94,9 @@ class Life:
             plan = self.rng.choice(PLANS)
         back_within = self.rng.randint(2 * HOUR, 5 * DAY)
         if gone == at and self._happens(p.RESUBSCRIBES) and _month(at) == _month(at + back_within):
-            self.schedule(at + back_within, lambda now: self._return(now, plan, seats))
+            self.agenda.put(at + back_within, lambda now: self._return(now, plan, seats))
         elif self._happens(p.RETURNS):
-            self.schedule(gone + self.rng.randint(40 * DAY, 200 * DAY), lambda now: self._return(now, plan, seats))
+            self.agenda.put(gone + self.rng.randint(40 * DAY, 200 * DAY), lambda now: self._return(now, plan, seats))
 
     def _return(self, at: int, plan: Product, seats: int) -> None:
         if not self._active():
@@ -116,7 +105,7 @@ class Life:
     # A month's decisions
 
     def _follow(self, subscription: Subscription) -> None:
-        self.schedule(subscription.created + 2 * HOUR, lambda now: self._decide(subscription, now))
+        self.agenda.put(subscription.created + 2 * HOUR, lambda now: self._decide(subscription, now))
 
     def _decide(self, subscription: Subscription, at: int) -> None:
         """Draw what happens to the subscription within the next 30 days; each thing is looked at again when its instant comes."""
@@ -137,8 +126,8 @@ class Life:
         ]
         for chance, act in chances:
             if self._happens(chance):
-                self.schedule(at + self.rng.randint(HOUR, 29 * DAY), lambda now, act=act: act(subscription, now))  # type: ignore[misc]
-        self.schedule(at + MONTH, lambda now: self._decide(subscription, now))
+                self.agenda.put(at + self.rng.randint(HOUR, 29 * DAY), lambda now, act=act: act(subscription, now))  # type: ignore[misc]
+        self.agenda.put(at + MONTH, lambda now: self._decide(subscription, now))
 
     def _grow(self, subscription: Subscription, at: int) -> None:
         if self._expands(at):
@@ -157,7 +146,7 @@ class Life:
         if changed and not subscription.locked and self._happens(p.SECOND_CHANGE):
             correction = -share / 2 if self._happens(0.5) else share
             act = self._resize if correction < 0 else lambda each, now, by: self._resize(each, now, by) if self._expands(now) else None
-            self.schedule(at + self.rng.randint(DAY, 6 * DAY), lambda now: act(subscription, now, correction))
+            self.agenda.put(at + self.rng.randint(DAY, 6 * DAY), lambda now: act(subscription, now, correction))
 
     def _upgrade(self, subscription: Subscription, at: int) -> None:
         if self._expands(at):
@@ -173,7 +162,7 @@ class Life:
             return
         price = self._price(PLANS[rank], subscription.interval, at)
         quantity = item.quantity + max(1, item.quantity // 10) if step > 0 and self._happens(p.SEATS_WITH_UPGRADE) else item.quantity
-        if self._happens(p.NEW_ITEM) and not item.discounts and not _used_once(subscription, at):
+        if self._happens(p.NEW_ITEM) and not item.discounts and not subscription.used_once(at):
             edits = [Edit(item, None, 0), Edit(None, price, quantity)]
             self._change(subscription, at, edits, "create_prorations" if self._happens(0.6) else "always_invoice")
         else:
@@ -194,20 +183,20 @@ class Life:
             self._add(subscription, at, INSIGHTS, self.rng.randint(5, 60))
 
     def _add(self, subscription: Subscription, at: int, product: Product, quantity: int) -> None:
-        if not _used_once(subscription, at):
+        if not subscription.used_once(at):
             price = self._price(product, subscription.interval, at)
             self._change(subscription, at, [Edit(None, price, quantity)], "create_prorations" if self._happens(0.7) else "always_invoice")
 
     def _drop_addon(self, subscription: Subscription, at: int) -> None:
         extras = [item for item in subscription.items if item.price.product not in PLANS and not item.discounts]
-        if len(subscription.items) > 1 and extras and not _used_once(subscription, at):
+        if len(subscription.items) > 1 and extras and not subscription.used_once(at):
             self._change(subscription, at, [Edit(extras[-1], None, 0)], "create_prorations")
 
     def _switch_interval(self, subscription: Subscription, at: int) -> None:
         other = "year" if subscription.interval == "month" else "month"
         prices = {item.id: self._price(item.price.product, other, at) for item in subscription.items}
         held = [(prices[item.id], item.quantity) for item in subscription.items]
-        if self._can_change(subscription, at) and not _used_once(subscription, at) and _bears(held, _listed(subscription, at), 4):
+        if self._can_change(subscription, at) and not subscription.used_once(at) and bears(held, subscription.coupons(at), 4):
             self.billing.switch_interval(subscription, at, prices)
 
     def _refund(self, subscription: Subscription, at: int) -> None:
@@ -223,7 +212,7 @@ class Life:
             if edits and subscription.ended_at is None:
                 waiting |= not self._change(subscription, at, edits, "none" if self._happens(p.MIGRATED_WITHOUT_PRORATION) else "create_prorations")
         if waiting:
-            self.schedule(at + DAY, self._migrate)
+            self.agenda.put(at + DAY, self._migrate)
 
     # Coupons
 
@@ -234,12 +223,12 @@ class Life:
         if not trial:
             names += ["ANNUAL15", *self._amounts("CREDIT99")] if annual else ["WELCOME50", "FREE2"]
         first = self.catalog.coupons[self.rng.choice(names)]
-        if not _bears(wanted, [first], 10):
+        if not bears(wanted, [first], 10):
             return []
         on_item = self._happens(p.ON_ITEM) and not first.products and first.id != "FREE2"
         chosen: list[tuple[Coupon, int | None]] = [(first, 0 if on_item else None)]
         second = self.catalog.coupons[self._amounts("LOYAL40")[0]]
-        if first.id in ("LAUNCH20", "PARTNER12", "NONPROFIT") and self._happens(p.SECOND_COUPON) and _bears(wanted, [second], 20):
+        if first.id in ("LAUNCH20", "PARTNER12", "NONPROFIT") and self._happens(p.SECOND_COUPON) and bears(wanted, [second], 20):
             chosen.append((second, None))
         return chosen
 
@@ -254,7 +243,7 @@ class Life:
             self._coupons_at_renewal[subscription.id] = (coupon, on_item)
             return
         before = max(at + HOUR, subscription.period[1] - self.rng.randint(1, COUPON_LEAD // HOUR) * HOUR)
-        self.schedule(before, lambda now: self._redeem_before_renewal(subscription, now, coupon))
+        self.agenda.put(before, lambda now: self._redeem_before_renewal(subscription, now, coupon))
 
     def _redeem_before_renewal(self, subscription: Subscription, at: int, coupon: Coupon) -> None:
         if self._can_change(subscription, at) and at >= subscription.period[1] - COUPON_LEAD:
@@ -262,7 +251,7 @@ class Life:
 
     def _before_renewal(self, subscription: Subscription, at: int) -> None:
         """What is done in the renewal's own second, before it is billed: discounts taken off (once an invoice has shown them) or given."""
-        for discount in [*subscription.discounts, *(each for item in subscription.items for each in item.discounts)]:
+        for discount in subscription.given():
             shown = discount.coupon.duration == "forever" and discount.listed(at) and discount.start <= subscription.period[0]
             if shown and self._happens(p.REMOVE_FOREVER):
                 self.billing.remove_discount(subscription, at, discount)
@@ -272,8 +261,8 @@ class Life:
 
     def _redeem(self, subscription: Subscription, at: int, coupon: Coupon, *, on_item: bool = False) -> None:
         held = [(item.price, item.quantity) for item in subscription.items]
-        listed = _listed(subscription, at)
-        if len(listed) < 2 and coupon not in listed and not _free(subscription, at) and _bears(held, [*listed, coupon], 10):
+        listed = subscription.coupons(at)
+        if len(listed) < 2 and coupon not in listed and not subscription.is_free(at) and bears(held, [*listed, coupon], 10):
             self.billing.discount(subscription, at, coupon, subscription.items[0] if on_item else None)
 
     def _amounts(self, *names: str) -> list[str]:
@@ -286,7 +275,7 @@ class Life:
         touched = {edit.item.id for edit in edits if edit.item is not None}
         held = [(item.price, item.quantity) for item in subscription.items if item.id not in touched]
         held += [(edit.price, edit.quantity) for edit in edits if edit.price is not None]
-        if not self._can_change(subscription, at) or not _bears(held, _listed(subscription, at), 4):
+        if not self._can_change(subscription, at) or not bears(held, subscription.coupons(at), 4):
             return False
         self.billing.change(subscription, at, edits, proration)
         return True
@@ -294,7 +283,7 @@ class Life:
     def _can_change(self, subscription: Subscription, at: int) -> bool:
         """Not while a change waits unseen for its renewal, an end is set, a trial runs, or 100 % is off (a proration of nothing shows nothing)."""
         steady = subscription.status == "active" and not subscription.locked and not subscription.cancel_at_period_end
-        return steady and self._inside_period(subscription, at) and not _free(subscription, at)
+        return steady and self._inside_period(subscription, at) and not subscription.is_free(at)
 
     def _inside_period(self, subscription: Subscription, at: int) -> bool:
         """Away from the period's ends, so that every proration is worth something."""
@@ -322,27 +311,3 @@ class Life:
 def _month(at: int) -> tuple[int, int]:
     instant = datetime.fromtimestamp(at, UTC)
     return instant.year, instant.month
-
-
-def _listed(subscription: Subscription, at: int) -> list[Coupon]:
-    given: list[Discount] = [*subscription.discounts, *(each for item in subscription.items for each in item.discounts)]
-    return [each.coupon for each in given if each.listed(at)]
-
-
-def _free(subscription: Subscription, at: int) -> bool:
-    return any(coupon.percent == "100" for coupon in _listed(subscription, at))
-
-
-def _used_once(subscription: Subscription, at: int) -> bool:
-    """Whether a `once` coupon reduces the running period: items then neither come nor go, so that what it covers stays as billed."""
-    given = [*subscription.discounts, *(each for item in subscription.items for each in item.discounts)]
-    return any(start <= at < end for each in given for _, start, end in each.windows)
-
-
-def _bears(held: list[tuple[Price, int]], coupons: list[Coupon], times: int) -> bool:
-    """Whether what each amount off reduces is at least `times` the amount: a bill never falls to nothing by it."""
-    for coupon in coupons:
-        covered = sum(price.gross(quantity) for price, quantity in held if coupon.covers(price.product))
-        if coupon.amount is not None and covered < times * coupon.amount:
-            return False
-    return True

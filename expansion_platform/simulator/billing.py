@@ -8,45 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
-
-from dateutil.relativedelta import relativedelta
 
 from expansion_platform.simulator import charges, invoices, objects
 from expansion_platform.simulator.catalog import Coupon, Price
 from expansion_platform.simulator.charges import Discount, Item
 from expansion_platform.simulator.events import Recorder
+from expansion_platform.simulator.subscription import Subscription, after
 from expansion_platform.simulator.truth import Change, SubscriptionLog
 
 JSON = dict[str, Any]
 PAYS_AFTER = 20 * 86_400
 """Seconds until an invoice that was sent is paid; a charged one is paid at once."""
-
-
-@dataclass
-class Subscription:
-    """A subscription as it is now. `locked` while a change without proration waits for the renewal that will show it."""
-
-    id: str
-    customer: str
-    interval: str
-    created: int
-    anchor: int
-    period: tuple[int, int]
-    collection_method: str
-    log: SubscriptionLog
-    items: list[Item]
-    discounts: list[Discount] = field(default_factory=list)
-    pending: list[JSON] = field(default_factory=list)
-    status: str = "active"
-    trial_end: int | None = None
-    cancel_at_period_end: bool = False
-    canceled_at: int | None = None
-    ended_at: int | None = None
-    latest_invoice: str | None = None
-    locked: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +63,7 @@ class Billing:
         """
         identity, price = self._ids.new("sub_"), wanted[0][0]
         trial_end = at + trial_days * 86_400 if trial_days else None
-        end = trial_end if trial_end is not None else _step(at, price.interval, 1)
+        end = trial_end if trial_end is not None else after(at, price.interval, 1)
         subscription = Subscription(
             id=identity,
             customer=self.customer["id"],
@@ -119,7 +93,7 @@ class Billing:
             self._give(subscription, at, coupon, item)
 
     def _give(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None) -> None:
-        end = _step(at, "month", coupon.months) if coupon.months is not None else None
+        end = after(at, "month", coupon.months) if coupon.months is not None else None
         given = Discount(self._ids.new("di_"), coupon, subscription.id, item.id if item else None, at, end)
         (item.discounts if item else subscription.discounts).append(given)
         self.discounts.append(given)
@@ -200,7 +174,7 @@ class Billing:
     def _roll(self, subscription: Subscription, at: int) -> None:
         """The period that starts at `at`, counted from the anchor so that the 31st returns after February."""
         count = 1
-        while (end := _step(subscription.anchor, subscription.interval, count)) <= at:
+        while (end := after(subscription.anchor, subscription.interval, count)) <= at:
             count += 1
         subscription.period = (at, end)
         self._schedule(end, lambda now: self._period_ends(subscription, now))
@@ -303,8 +277,7 @@ class Billing:
 
     def _use_once(self, subscription: Subscription, at: int, lines: list[JSON]) -> None:
         """A `once` coupon is used up by the first invoice with a line it reduces."""
-        given = [*subscription.discounts, *(each for item in subscription.items for each in item.discounts)]
-        for discount in (each for each in given if each.coupon.duration == "once" and each.listed(at)):
+        for discount in (each for each in subscription.given() if each.coupon.duration == "once" and each.listed(at)):
             discount.windows = [
                 (line["parent"]["subscription_item_details"]["subscription_item"], line["period"]["start"], line["period"]["end"])
                 for line in lines
@@ -323,9 +296,3 @@ class Billing:
         before = self._events.snapshot(subscription, at)
         yield
         self._events.updated(subscription, before, at, requested=requested)
-
-
-def _step(start: int, interval: str, count: int) -> int:
-    """`count` intervals after `start`, clamped to the month's length: 31 Jan + 1 month = 28 Feb, + 2 months = 31 Mar."""
-    months = count * {"month": 1, "year": 12}[interval]
-    return int((datetime.fromtimestamp(start, UTC) + relativedelta(months=months)).timestamp())

@@ -71,6 +71,15 @@ def reduced(amount: Fraction, coupons: Sequence[Coupon]) -> Fraction:
     return amount
 
 
+def bears(held: Sequence[tuple[Price, int]], coupons: Sequence[Coupon], times: int) -> bool:
+    """Whether what each amount off reduces is at least `times` the amount: a bill never falls to nothing by one."""
+    for coupon in coupons:
+        covered = sum(price.gross(quantity) for price, quantity in held if coupon.covers(price.product))
+        if coupon.amount is not None and covered < times * coupon.amount:
+            return False
+    return True
+
+
 def line_discounts(items: Sequence[Item], at: int, subscription_level: Sequence[Discount]) -> dict[str, list[tuple[str, int]]]:
     """What each discount takes off each item's regular line: item -> [(discount, amount)], item-level first, each on the remainder."""
     left = {item.id: half_even(item.price.gross(item.quantity)) for item in items}

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -57,7 +58,7 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     opening = int(calendar.opening(first).timestamp())
     catalog = build(opening - 30 * DAY, int(calendar.opening(calendar.shift(first, int(months * MIGRATION_AFTER))).timestamp()) + 9 * DAY)
     account = StripeAccount(id=f"acct_Simulated{seed}")
-    lives = []
+    lives: list[tuple[int, Life]] = []
     for number in range(1, customers + 1):
         rng = random.Random(f"{seed}:{number}")
         signs_up = opening + int(_signup(rng, months) * DAY)
@@ -68,8 +69,8 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
         metadata = {"account_id": _account_name(number)} if rng.random() < 0.5 else {}
         customer = objects.customer(ids.new("cus_"), number, signs_up - 600, metadata)
         recorder = Recorder(ids, now - EVENTS_KEPT)
-        life.begin(Billing(customer, ids, recorder, life.schedule), signs_up)
-        life.run(now)
+        life.begin(Billing(customer, ids, recorder, life.agenda.put), signs_up)
+        life.agenda.run(now)
         lives.append((number, life))
         account.objects["events"] += recorder.events
     _fill(account, catalog, [life for _, life in lives], now)
@@ -82,7 +83,7 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
         account=account,
         truth=told,
         catalog=catalog.semantics(now),
-        fx_rates=_fx_rates(seed, calendar.between(calendar.shift(first, -1), newest), calendar.shift(first, -1)),
+        fx_rates=_fx_rates(seed, calendar.between(calendar.shift(first, -1), newest)),
         account_months=_account_months(told.states, accounts, calendar.between(first, newest)),
         account_map=pd.DataFrame({"account": list(mapped.values()), "customer": list(mapped)}, dtype="str"),
     )
@@ -114,17 +115,17 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
     for entry in account.discounts.values():
         redeemed[entry["source"]["coupon"]]["times_redeemed"] += 1
     for resource, entries in held.items():
-        entries.sort(key=lambda entry, at="date" if resource == "invoiceitems" else "created": entry[at])
+        entries.sort(key=itemgetter("date" if resource == "invoiceitems" else "created"))
 
 
-def _fx_rates(seed: int, wanted: list[str], first: str) -> pd.DataFrame:
+def _fx_rates(seed: int, wanted: list[str]) -> pd.DataFrame:
     """Month-end rates in US dollars: a random walk a currency, steps of up to 2 %, six significant digits."""
     rows = []
     for currency in CURRENCIES:
         if currency == "usd":
             continue
         rng, rate = random.Random(f"{seed}:fx:{currency}"), Decimal(FX_START[currency])
-        for month in calendar.between(first, wanted[-1]):
+        for month in wanted:
             rate = rate * (10_000 + rng.randint(-200, 200)) / 10_000
             rate = Decimal(f"{rate:.6g}")
             rows.append((month, currency, format(rate, "f")))
@@ -133,13 +134,13 @@ def _fx_rates(seed: int, wanted: list[str], first: str) -> pd.DataFrame:
 
 def _account_months(states: pd.DataFrame, accounts: dict[str, str], wanted: list[str]) -> pd.DataFrame:
     """Seats held at each month's closing instant by every account that holds any."""
-    seat_products = {product.id for product in PRODUCTS if product.unit == "seat"}
-    seats = states[states["product"].isin(seat_products)].assign(seats=lambda frame: frame["quantity"].astype("int64"))
-    parts = []
+    seat_products = [product.id for product in PRODUCTS if product.unit == "seat"]
+    seats = states[states["product"].isin(seat_products)]
+    rows = []
     for month in wanted:
         closing = calendar.closing(month)
         held = seats[(seats["valid_from"] < closing) & (seats["valid_to"].isna() | (seats["valid_to"] >= closing))]
-        parts.append(held.groupby("customer", as_index=False)["seats"].sum().assign(month=month))
-    months = pd.concat(parts, ignore_index=True)
-    months["account"] = months["customer"].map(accounts)
-    return months[["account", "customer", "month", "seats"]].sort_values(["account", "month"], ignore_index=True)
+        counts = held["quantity"].astype("int64").groupby(held["customer"]).sum()
+        rows += [(accounts[str(customer)], customer, month, count) for customer, count in counts.items()]
+    frame = pd.DataFrame(rows, columns=["account", "customer", "month", "seats"])
+    return frame.sort_values(["account", "month"], ignore_index=True)

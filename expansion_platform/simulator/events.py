@@ -7,13 +7,11 @@ the recorder of events. Not here: what happened (`billing.py`), the current form
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from expansion_platform.simulator import catalog_objects, objects
 from expansion_platform.simulator.charges import Discount, Item
-
-if TYPE_CHECKING:
-    from expansion_platform.simulator.billing import Subscription
+from expansion_platform.simulator.subscription import Subscription
 
 JSON = dict[str, Any]
 ACCOUNT_API_VERSION = "2024-06-20"
@@ -91,7 +89,7 @@ def _subscription(value: Subscription, at: int) -> JSON:
 
 
 def _item(value: Item, subscription: Subscription, at: int) -> JSON:
-    rendered = objects.subscription_item(value, subscription.id, subscription.period, at)
+    rendered = objects.subscription_item(value, subscription.id, subscription.period, at, at)
     del rendered["current_period_end"], rendered["current_period_start"]
     return rendered
 

@@ -110,7 +110,7 @@ def invoice(
     subtotal = sum(each["amount"] for each in lines)
     total = subtotal - sum(offs.values())
     due = max(0, total + customer["balance"])
-    details = {"metadata": {}, "subscription": subscription, "subscription_proration_date": proration_date}
+    details: JSON = {"metadata": {}, "subscription": subscription, "subscription_proration_date": proration_date}
     sends = collection_method == "send_invoice"
     return {
         "id": identity,

@@ -7,13 +7,11 @@ References are ids; decimals are text, as on the wire; optional fields Stripe se
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from expansion_platform.simulator import catalog_objects
 from expansion_platform.simulator.charges import Discount, Item
-
-if TYPE_CHECKING:
-    from expansion_platform.simulator.billing import Subscription
+from expansion_platform.simulator.subscription import Subscription
 
 JSON = dict[str, Any]
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -101,7 +99,7 @@ def customer(identity: str, number: int, created: int, metadata: dict[str, str])
 def subscription(value: Subscription, as_of: int) -> JSON:
     """A subscription as it is at `as_of`; one that ended keeps the items and discounts it ended with."""
     at = as_of if value.ended_at is None else value.ended_at
-    items = [subscription_item(item, value.id, value.period, at) for item in value.items]
+    items = [subscription_item(item, value.id, value.period, at, as_of) for item in value.items]
     return {
         **subscription_base(value),
         "billing_mode": {"flexible": None, "type": "classic", "updated_at": None},
@@ -163,8 +161,8 @@ def subscription_base(value: Subscription) -> JSON:
     }
 
 
-def subscription_item(value: Item, subscription: str, period: tuple[int, int], at: int) -> JSON:
-    """An item with its price and plan embedded and its discounts as ids."""
+def subscription_item(value: Item, subscription: str, period: tuple[int, int], at: int, as_of: int) -> JSON:
+    """An item with its price and plan embedded as they are at `as_of`, and the ids of its discounts in force at `at`."""
     return {
         "id": value.id,
         "object": "subscription_item",
@@ -174,8 +172,8 @@ def subscription_item(value: Item, subscription: str, period: tuple[int, int], a
         "current_period_start": period[0],
         "discounts": [each.id for each in value.discounts if each.listed(at)],
         "metadata": {},
-        "plan": catalog_objects.plan(value.price, at),
-        "price": catalog_objects.price(value.price, at),
+        "plan": catalog_objects.plan(value.price, as_of),
+        "price": catalog_objects.price(value.price, as_of),
         "quantity": value.quantity,
         "subscription": subscription,
         "tax_rates": [],

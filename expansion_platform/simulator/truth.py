@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.simulator.catalog import Price
+from expansion_platform.simulator.catalog import Coupon, Price
 from expansion_platform.simulator.charges import Discount, allocate, reduced
 
 EVENTS_KEPT = 30 * 86_400
@@ -101,56 +100,52 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
     rows: list[dict[str, Any]] = []
     last: dict[str, dict[str, Any]] = {}
     for start, end in zip(inside, [*inside[1:], log.ended_at], strict=True):
-        held = {item: state for item, history in by_item.items() if (state := _held(history, start)) is not None}
+        held = {item: state for item, history in by_item.items() if (state := _state_at(history, start)) is not None}
         resolved = _discounts(log.discounts, held, start)
         trialing = log.trial_end is not None and (converts is None or start < converts)
-        for item, state in held.items():
-            fields = (trialing, state.price.id, state.quantity, resolved[item])  # type: ignore[union-attr]
+        for item, (price, quantity) in held.items():
+            fields = (trialing, price.id, quantity, resolved[item])
             previous = last.get(item)
             if previous is not None and previous["valid_to"] == start and previous["fields"] == fields:
                 previous["valid_to"] = end
                 continue
-            last[item] = {"log": log, "item": item, "price": state.price, "valid_from": start, "valid_to": end, "fields": fields}
+            last[item] = {"log": log, "item": item, "price": price, "valid_from": start, "valid_to": end, "fields": fields}
             rows.append(last[item])
     return rows
 
 
-def _held(history: list[Change], at: int) -> Change | None:
-    state = history[index - 1] if (index := bisect_right([change.at for change in history], at)) else None
-    return state if state is not None and state.price is not None else None
+def _state_at(history: list[Change], at: int) -> tuple[Price, int] | None:
+    """Price and quantity of an item at `at`; None before it came and after it went."""
+    index = bisect_right([change.at for change in history], at)
+    price = history[index - 1].price if index else None
+    return None if price is None else (price, history[index - 1].quantity)
 
 
-def _discounts(discounts: list[Discount], held: dict[str, Change], at: int) -> str | Any:
+def _discounts(discounts: list[Discount], held: dict[str, tuple[Price, int]], at: int) -> dict[str, str]:
     """Each item's discounts in force at `at` as canonical JSON (semantics 1.6), a subscription-level amount split over the items it covers."""
     found: dict[str, list[dict[str, str]]] = {item: [] for item in held}
-    before: dict[str, list[Any]] = {item: [] for item in held}
+    on_item: dict[str, list[Coupon]] = {item: [] for item in held}
     for discount in discounts:
-        covered = [item for item, state in held.items() if _applies(discount, item, state, at)]
         coupon = discount.coupon
-        parts = dict.fromkeys(covered, coupon.amount)
+        covered = [item for item, (price, _) in held.items() if _applies(discount, item, price, at)]
+        parts = dict.fromkeys(covered, coupon.amount or 0)
         if coupon.amount is not None and discount.item is None and covered:
-            weights = {item: reduced(_gross(held[item]), before[item]) for item in covered}
-            parts = dict(allocate(coupon.amount, weights))
+            weights = {item: reduced(price.gross(quantity), on_item[item]) for item, (price, quantity) in held.items() if item in covered}
+            parts = allocate(coupon.amount, weights)
         for item in covered:
-            value = coupon.percent if coupon.percent is not None else str(parts[item])
-            found[item].append(
-                {"type": "amount" if coupon.percent is None else "percent", "value": value, "duration": coupon.duration, "coupon": coupon.id}
-            )
+            kind, value = ("percent", coupon.percent) if coupon.percent is not None else ("amount", str(parts[item]))
+            found[item].append({"type": kind, "value": value, "duration": coupon.duration, "coupon": coupon.id})
             if discount.item is not None:
-                before[item].append(coupon)
+                on_item[item].append(coupon)
     return {item: canonical.dumps(entries) for item, entries in found.items()}
 
 
-def _applies(discount: Discount, item: str, state: Change, at: int) -> bool:
-    if discount.item not in (None, item) or state.price is None or not discount.coupon.covers(state.price.product):
+def _applies(discount: Discount, item: str, price: Price, at: int) -> bool:
+    if discount.item not in (None, item) or not discount.coupon.covers(price.product):
         return False
     if discount.coupon.duration == "once":
         return any(used == item and start <= at < end for used, start, end in discount.windows)
     return discount.listed(at)
-
-
-def _gross(state: Change) -> Fraction:
-    return state.price.gross(state.quantity) if state.price is not None else Fraction(0)
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -1,0 +1,67 @@
+"""A simulated subscription as it is now, and the calendar of its billing periods.
+
+Here: the state Stripe keeps of a subscription, and questions about it. Not here: what changes it (`billing.py`), its API form (`objects.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from dateutil.relativedelta import relativedelta
+
+from expansion_platform.simulator.catalog import Coupon
+from expansion_platform.simulator.charges import Discount, Item
+from expansion_platform.simulator.truth import SubscriptionLog
+
+_MONTHS = {"month": 1, "year": 12}
+
+
+@dataclass
+class Subscription:
+    """All items share its interval, as classic billing wants. `period` is the running one, `pending` what the next invoice will bill.
+
+    `locked` while a change without proration waits for the renewal that will show it: until then nothing else happens to it.
+    """
+
+    id: str
+    customer: str
+    interval: str
+    created: int
+    anchor: int
+    period: tuple[int, int]
+    collection_method: str
+    log: SubscriptionLog
+    items: list[Item]
+    discounts: list[Discount] = field(default_factory=list)
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    status: str = "active"
+    trial_end: int | None = None
+    cancel_at_period_end: bool = False
+    canceled_at: int | None = None
+    ended_at: int | None = None
+    latest_invoice: str | None = None
+    locked: bool = False
+
+    def given(self) -> list[Discount]:
+        """Every discount ever given to it or to its present items: item-level ones first."""
+        return [*(each for item in self.items for each in item.discounts), *self.discounts]
+
+    def coupons(self, at: int) -> list[Coupon]:
+        """Coupons in force."""
+        return [each.coupon for each in self.given() if each.listed(at)]
+
+    def is_free(self, at: int) -> bool:
+        """Whether 100 % is off."""
+        return any(coupon.percent == "100" for coupon in self.coupons(at))
+
+    def used_once(self, at: int) -> bool:
+        """Whether a `once` coupon reduces the running period."""
+        return any(start <= at < end for each in self.given() for _, start, end in each.windows)
+
+
+def after(start: int, interval: str, count: int) -> int:
+    """`count` intervals after `start` (epoch seconds), clamped to the month's length: 31 Jan + 1 month = 28 Feb, + 2 months = 31 Mar."""
+    months = count * _MONTHS[interval]
+    return int((datetime.fromtimestamp(start, UTC) + relativedelta(months=months)).timestamp())
