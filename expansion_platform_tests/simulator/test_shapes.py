@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+from referencing.retrieval import to_cached_resource
 
 from expansion_platform.simulator import shapes
 from expansion_platform_tests.simulator import stripe_objects
@@ -38,7 +45,11 @@ def test_an_expanded_reference_passes_and_is_checked_too() -> None:
     ("change", "path"),
     [
         ({"current_period_start": 1}, r"\$: .*current_period_start"),  # moved to the items in 2025-03-31.basil
-        ({"customer": None}, r"\$\.customer"),
+        ({"customer": None}, r"\$\.customer: None"),
+        ({"cancel_at_period_end": 0}, r"\$\.cancel_at_period_end: 0"),
+        ({"created": True}, r"\$\.created: True"),
+        ({"discounts": ["di_1", 2]}, r"\$\.discounts\[1\]: 2"),
+        ({"metadata": {"plan": 1}}, r"\$\.metadata\.plan: 1"),
         ({"created": "1760000000"}, r"\$\.created"),
         ({"object": "invoice"}, r"\$\.object"),
     ],
@@ -71,8 +82,7 @@ def test_an_open_enum_takes_any_text_and_a_closed_one_does_not() -> None:
 
 def test_a_quoted_name_is_a_whole_class_where_a_nested_one_bears_its_name() -> None:
     """`CreditNote.Refund` is nested, `CreditNote.refunds[].refund` is the API's `Refund`."""
-    refunds = shapes.property_schema("CreditNote", "refunds")
-    assert refunds is not None
+    refunds = shapes.schema("CreditNote")["properties"]["refunds"]
     assert refunds["items"]["properties"]["refund"]["x-expansionResources"] == ["Refund"]
 
 
@@ -93,6 +103,49 @@ def references(schema: object) -> list[str]:
     if isinstance(schema, list):
         return [name for element in schema for name in references(element)]
     return []
+
+
+def test_checks_agree_with_jsonschema_on_every_small_damage() -> None:
+    """One key removed, emptied or given another type, at every place of an object: the general validator must say the same."""
+    item = stripe_objects.subscription_item("sub_001")
+    item["discounts"] = [{**stripe_objects.discount(), "source": {"type": "coupon", "coupon": stripe_objects.coupon()}}]
+    general = general_validator("SubscriptionItem")
+    verdicts = []
+    for damaged in filter(lambda found: isinstance(found, dict), damages(item)):
+        expected = general.is_valid(damaged)
+        verdicts.append(expected)
+        try:
+            shapes.check_shape(damaged, "SubscriptionItem")
+        except shapes.ShapeError:
+            assert not expected, damaged
+        else:
+            assert expected, damaged
+    assert verdicts.count(True) > 50
+    assert verdicts.count(False) > 300
+
+
+def general_validator(name: str) -> Any:
+    @to_cached_resource(loads=lambda found: found, from_contents=DRAFT202012.create_resource)
+    def retrieve(uri: str) -> Any:
+        return shapes.schema(uri.removeprefix("stripe:"))
+
+    return Draft202012Validator(shapes.schema(name), registry=Registry(retrieve=retrieve))
+
+
+def damages(value: Any) -> Iterator[Any]:
+    for other in (None, 7, "text", True, [], {}):
+        if other != value:
+            yield other
+    if isinstance(value, dict):
+        yield {**value, "unheard_of": 1}
+        for key, inner in value.items():
+            yield {name: kept for name, kept in value.items() if name != key}
+            for damaged in damages(inner):
+                yield {**value, key: damaged}
+    if isinstance(value, list):
+        for number, inner in enumerate(value):
+            for damaged in damages(inner):
+                yield [*value[:number], damaged, *value[number + 1 :]]
 
 
 def test_an_unknown_class_is_named() -> None:
