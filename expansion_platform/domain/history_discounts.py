@@ -205,7 +205,9 @@ def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] |
         return Mark(first.start, None, "invoice_line", "renewal", [(first.start, first.end, first.id)])
     if subscription.ended_at is not None:
         return None
-    at = max(start, subscription.observed_at)
+    # The list it is missing from is the item's own or the subscription's: each was read when its own row says.
+    read = next((item.observed_at for item in subscription.items if item.id == one.item), subscription.observed_at)
+    at = max(start, read)
     return Mark(at, None, "snapshot", "snapshot", [(at, at + 1, subscription.id)])
 
 

@@ -138,6 +138,8 @@ def _strongest(facts: list[Fact]) -> Fact:
     Of several debits the one not credited in the same second is the last (two changes in a second). A regular line credited for its
     whole period is none. A credit decides only when nothing begins with it (reference 2.5.5).
     """
+    if len(facts) == 1:
+        return facts[0]
     of = {kind: [fact for fact in facts if fact.kind == kind] for kind in _SOURCES}
     if of[CHANGED]:
         return of[CHANGED][-1]

@@ -227,7 +227,7 @@ def discounts(text: str, level: str) -> tuple[Discount, ...]:
     return () if text == "[]" else _discounts(text, level)
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=1 << 16)
 def _discounts(text: str, level: str) -> tuple[Discount, ...]:
     return tuple(discount(entry, level, position) for position, entry in enumerate(json.loads(text)))
 
@@ -250,13 +250,16 @@ def quantity(text: str | int | None, owner: str) -> str:
     """Decimal text of a quantity; none at all reads as empty, which only a metered price may have. Negative: DataQualityError."""
     if text is None:
         return ""
-    plain = canonical.decimal_text(text)
+    plain = _plain(text)
     if plain.startswith("-"):
         raise DataQualityError("a negative quantity", [owner])
     return plain
 
 
-@lru_cache(maxsize=200_000)
+_plain = lru_cache(maxsize=1 << 16)(canonical.decimal_text)
+
+
+@lru_cache(maxsize=1 << 16)
 def parse(text: str) -> Any:
     """JSON text as values. Shared between callers: never change what it returns."""
     return json.loads(text)

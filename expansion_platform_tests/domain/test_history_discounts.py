@@ -169,3 +169,11 @@ def test_unknown_coupon_is_refused(account: Account) -> None:
     account.item("si", "basic", "5")
     with pytest.raises(DataQualityError, match="missing from stripe/coupons: nowhere"):
         account.states()
+
+
+def test_item_level_discount_ends_when_its_item_was_read_without_it(account: Account) -> None:
+    given = discount("di", "three_months", 0, 70)
+    account.subscription(observed_at=day(20))
+    account.item("si", "basic", "5", observed_at=day(75))
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 365, discounts=(given,)))
+    assert account.discounts() == [("si", 0, 70, [("three_months", "20.5")]), ("si", 70, None, [])]
