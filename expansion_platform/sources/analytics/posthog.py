@@ -112,7 +112,7 @@ class PostHog:
 
     def _rows(self, query: str) -> list[list[Any]]:
         """The rows of one query, checked."""
-        answer = self._request("POST", self._path, {"query": {"kind": "HogQLQuery", "query": query}, "refresh": "blocking"})
+        answer = self._request("POST", self._path, {"query": {"kind": "HogQLQuery", "query": query}, "refresh": "force_blocking"})
         if not answer.get("results"):
             answer = self._finished(answer)
         if answer.get("error"):
