@@ -234,7 +234,8 @@ class Catalog(_Model):
         kind = said.get("kind", "usage" if metered else "base")
         meter = said.get("meter", product)
         family = said.get("family", product)
-        unit = said.get("unit", f"usage:{meter}" if metered else "flat" if kind == "addon" else "seat")
+        unit = said.get("unit", "meter" if metered else "flat" if kind == "addon" else "seat")
+        unit = f"usage:{meter}" if unit == "meter" else unit
         group = said.get("group", {"base": family, "addon": product, "usage": meter}[kind])
         inferred = price not in self.products and product not in self.products
         return Entry(family, said.get("tier_rank"), kind, unit, group, "family" in said, inferred)

@@ -92,6 +92,12 @@ def test_group_override_and_meter():
     assert (made.entry("x", "prod_2", "metered").group, made.entry("x", "prod_2", "metered").unit) == ("calls", "usage:calls")
 
 
+def test_a_meter_said_is_the_meter_inferred():
+    made = Catalog.from_dict({"products": {"price_1": {"unit": "meter"}, "price_3": {"unit": "meter", "meter": "calls"}}})
+    units = [made.entry(price, "prod_1", "metered").unit for price in ("price_1", "price_2", "price_3")]
+    assert units == ["usage:prod_1", "usage:prod_1", "usage:calls"]
+
+
 def test_aliases_are_followed_to_the_end():
     merged = Catalog.from_dict({"aliases": {"c1": "c2", "c2": "c3"}})
     assert [merged.customer(customer) for customer in ("c1", "c2", "c3", "c4")] == ["c3", "c3", "c3", "c4"]
