@@ -38,11 +38,29 @@ CATALOG: dict[str, Row] = {
     "calls": {"kind": "usage", "unit": "meter", "meter": "calls", "family": "core"},
     "sms": {"kind": "usage", "meter": "sms", "family": "crm"},
 }
+# What the catalog may say of a single price, sensible or not: its product's entry is overridden field by field.
+OVERRIDES: list[Row] = [
+    {"tier_rank": 0},
+    {"tier_rank": 2},
+    {"tier_rank": 4},
+    {"unit": "flat"},
+    {"unit": "seat"},
+    {"unit": "meter"},
+    {"family": "core"},
+    {"family": "crm", "tier_rank": None},
+    {"kind": "addon"},
+    {"kind": "base"},
+    {"kind": "usage"},
+    {"meter": "calls"},
+    {"group": "core"},
+    {"group": "calls", "meter": "calls"},
+    {"group": "calls", "unit": "seat"},
+]
 
 
-def random_book(seed: int) -> Book:
-    """The book (prev, curr, catalog) of a seed."""
-    return build_book(random.Random(seed))  # noqa: S311 - the same seed is to give the same book
+def random_book(seed: int, customers: int = 0) -> Book:
+    """The book (prev, curr, catalog) of a seed, of so many customers (0: one to four)."""
+    return build_book(random.Random(seed), customers)  # noqa: S311 - the same seed is to give the same book
 
 
 def books() -> st.SearchStrategy[Book]:
@@ -50,12 +68,12 @@ def books() -> st.SearchStrategy[Book]:
     return st.randoms(use_true_random=False).map(build_book)
 
 
-def build_book(rng: random.Random) -> Book:
+def build_book(rng: random.Random, customers: int = 0) -> Book:
     """One book from a source of randomness."""
     builder = _Builder(rng)
     prev: list[Row] = []
     curr: list[Row] = []
-    for number in range(rng.randint(1, 4)):
+    for number in range(customers or rng.randint(1, 4)):
         before = builder.new_items(f"cus_{number}")
         after = builder.next_month(f"cus_{number}", before)
         prev += before
@@ -255,12 +273,9 @@ class _Builder:
         rng = self.rng
         reporting = rng.choice(["usd", "usd", "usd", "eur", "jpy", "kwd"])
         products = {product: dict(entry) for product, entry in CATALOG.items() if self.chance(0.85)}
-        for price in rng.sample(self.prices, min(4, len(self.prices))):
-            override = rng.choice(
-                [{"tier_rank": rng.randint(0, 4)}, {"unit": "flat"}, {"unit": "seat"}, {"family": "core"}, {"kind": "addon"}, {"group": "core"}]
-            )
+        for price in rng.sample(self.prices, min(6, len(self.prices))):
             if self.chance(0.5):
-                products[price["price"]] = override
+                products[price["price"]] = rng.choice(OVERRIDES)
         opening_rates = {currency: rate for currency, rate in RATES.items() if currency != reporting or self.chance(0.5)}
         closing_rates = opening_rates if self.chance(0.3) else {currency: self.drift(rate) for currency, rate in opening_rates.items()}
         return {
@@ -295,7 +310,7 @@ class _Builder:
         for row in prev:
             if row["customer"] == chosen and self.chance(0.7):
                 row["customer"] = "cus_old"
-        return {"cus_old": chosen}
+        return {"cus_old": "cus_older", "cus_older": chosen} if self.chance(0.3) else {"cus_old": chosen}
 
     def drift(self, rate: str) -> str:
         return str((Decimal(rate) * self.rng.randint(80, 120) / 100).normalize().quantize(Decimal("0.000001")))

@@ -53,6 +53,11 @@ def test_many_random_books_agree(block: int) -> None:
     assert_same_seeds(10_000 + block * 400, 400)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_large_books_agree(seed: int) -> None:
+    assert_same(random_book(seed, customers=400), f"random_book({seed}, customers=400)")
+
+
 @settings(max_examples=50, deadline=None)
 @given(books())
 def test_shrinkable_books_agree(book: Book) -> None:
