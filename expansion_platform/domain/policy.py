@@ -199,7 +199,7 @@ class Catalog(_Model):
         """Hash of the policy alone."""
         return self.policy.policy_hash
 
-    @cached_property
+    @property
     def catalog_hash(self) -> str:
         """16 hex digits of everything but the policy; the order of lists, and within a migration pair, does not matter."""
         return content_hash(

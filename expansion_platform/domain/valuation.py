@@ -27,8 +27,8 @@ STANDING = ["status", "collection_paused", "livemode"]
 IDENTITY = ["customer", "subscription", "item"]
 STATE = [*IDENTITY, *STANDING, *TERMS]
 
-# Sums of int64 stay exact below 9.2e18: nine thousand items of this size each, ten trillion in a currency with two decimals.
-_LARGEST_MRR = 10**15
+# Sums of int64 are exact below 9.2e18: room for the yearly amounts of 7,000 items of this size, each a trillion dollars a month.
+_LARGEST_MRR = 10**14
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def value_terms(terms: Sequence[Terms], rates: Mapping[str, str], reporting_curr
             continue
         listed, net = one.listed * factor, one.net * factor
         if listed > _LARGEST_MRR:
-            missing[code] = "monthly amount above 10^15 minor units"
+            missing[code] = "monthly amount above 10^14 minor units"
             continue
         table[:, code] = round_half_even(net), round_half_even(listed), round_half_even(12 * net)
     return Valued(table[0], table[1], table[2], missing)

@@ -97,7 +97,7 @@ def test_no_states():
         ({"interval_count": 0}, "interval_count"),
         ({"currency": "eur"}, "no exchange rate for eur"),
         ({"discounts": [percent("120")]}, "outside 0..100"),
-        ({"scheme": {"unit": "10000000000000000"}}, "above 10\\^15"),
+        ({"scheme": {"unit": "100000000000001"}}, "above 10\\^14"),
     ],
 )
 @pytest.mark.parametrize("counts", [True, False])
