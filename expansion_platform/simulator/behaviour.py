@@ -58,7 +58,7 @@ class Life:
             wanted.append((self._price(SSO, interval, at), 1))
         days = self.rng.choice((14, 30)) if trial else 0
         coupons = self._opening_coupons(wanted, trial=trial) if self._happens(p.COUPON) else []
-        sends = interval == "year" and self._happens(p.SENDS_INVOICE)
+        sends = seats >= p.SENT_FROM_SEATS and self._happens(p.SENDS_INVOICE)
         subscription = self.billing.create(at, wanted, coupons, trial_days=days, sends_invoice=sends)
         if trial and self._happens(p.TRIAL_LOST):
             self.agenda.put(at + int(days * DAY * self.rng.uniform(0.2, 0.9)), lambda now: self._give_up_trial(subscription, now))
@@ -221,7 +221,7 @@ class Life:
         annual = wanted[0][0].interval == "year"
         names = ["LAUNCH20", "PARTNER12", "NONPROFIT", *self._amounts("OFF25", "LOYAL40", "PLAN30")]
         if not trial:
-            names += ["ANNUAL15", *self._amounts("CREDIT99")] if annual else ["WELCOME50", "FREE2"]
+            names += [*(["ANNUAL15"] if annual else ["WELCOME50", "FREE2"]), *self._amounts("CREDIT99")]
         first = self.catalog.coupons[self.rng.choice(names)]
         if not bears(wanted, [first], 10):
             return []
@@ -237,7 +237,7 @@ class Life:
         names = ["LAUNCH20", "PARTNER12", *self._amounts("OFF25", "LOYAL40")]
         at_renewal = self._happens(0.6)
         if at_renewal:
-            names += ["ANNUAL15", *self._amounts("CREDIT99")] if subscription.interval == "year" else ["WELCOME50"]
+            names += ["ANNUAL15" if subscription.interval == "year" else "WELCOME50", *self._amounts("CREDIT99")]
         coupon, on_item = self.catalog.coupons[self.rng.choice(names)], self._happens(p.ON_ITEM)
         if at_renewal:
             self._coupons_at_renewal[subscription.id] = (coupon, on_item)

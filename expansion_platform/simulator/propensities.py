@@ -41,14 +41,14 @@ ADD_ADDON = 0.012
 DROP_ADDON = 0.025
 CROSS_SELL = 0.010
 SWITCH_INTERVAL = 0.007
-NEW_COUPON = 0.015
+NEW_COUPON = 0.025
 REFUND = 0.010
 REMOVE_FOREVER = 0.05
 """Of a forever discount, at each renewal."""
 
 PRORATION = {
     "month": {"create_prorations": 0.65, "always_invoice": 0.25, "none": 0.10},
-    "year": {"create_prorations": 0.57, "always_invoice": 0.40, "none": 0.03},
+    "year": {"create_prorations": 0.74, "always_invoice": 0.20, "none": 0.06},
 }
 SECOND_CHANGE = 0.15
 """A change of seats is followed by another within days."""
@@ -65,7 +65,7 @@ LEAVES_AT_PERIOD_END = 0.5
 CREDITED = 0.6
 """A cancellation at once credits the unused time."""
 CREDIT_INVOICED = 0.3
-RESUBSCRIBES = 0.18
+RESUBSCRIBES = 0.40
 """After a cancellation at once, within the same month."""
 RETURNS = 0.25
 """After months."""
@@ -80,8 +80,9 @@ ON_ITEM = 0.35
 """A coupon is redeemed on the first item instead of the subscription."""
 SSO_AT_START = 0.15
 SECOND_SUBSCRIPTION = 0.06
-SENDS_INVOICE = 0.3
-"""Of annual subscriptions."""
+SENDS_INVOICE = 0.35
+SENT_FROM_SEATS = 60
+"""Customers from this size on may be sent invoices instead of being charged."""
 
 SLUMP_MONTH = (2026, 10)
 SLUMP = 0.30
