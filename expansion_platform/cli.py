@@ -17,7 +17,9 @@ from rich.table import Table as RichTable
 
 from expansion_platform.domain.errors import ExpansionError
 
-app = typer.Typer(help="How much existing customers grew, why, to the cent.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    help="How much existing customers grew, why, to the cent.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+)
 out = Console()
 err = Console(stderr=True)
 

@@ -5,7 +5,9 @@ Here: the list. Not here: anything listed. `build_defs` makes the same list for 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -25,12 +27,26 @@ def partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
     return dg.MonthlyPartitionsDefinition(start_date=first, end_date=end, fmt="%Y-%m", timezone=settings.expansion_timezone)
 
 
-def build_defs(settings: Settings | None = None, loggers: Mapping[str, dg.LoggerDefinition] | None = None) -> dg.Definitions:
-    """The code location for the given settings, or for those of the environment (read again by every run)."""
-    shown = Settings() if settings is None else settings
+def build_defs(platform: Platform | None = None, loggers: Mapping[str, dg.LoggerDefinition] | None = None) -> dg.Definitions:
+    """The code location for the given platform, or for the environment's settings (read again by every run)."""
+    shown = Settings() if platform is None else platform.settings
     first_month = shown.expansion_first_month or DEFAULT_FIRST_MONTH
     closed_months = partitions(shown)
     job = refresh_job()
+    with warnings.catch_warnings():
+        # The parameter is marked beta although BackfillPolicy itself is not; single-run backfills are what makes a range of months one run.
+        warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
+        return _definitions(closed_months, job, first_month, shown.expansion_timezone, platform or Platform(), loggers)
+
+
+def _definitions(
+    closed_months: dg.PartitionsDefinition,
+    job: Any,
+    first_month: str,
+    timezone: str,
+    platform: Platform,
+    loggers: Mapping[str, dg.LoggerDefinition] | None,
+) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             stripe.stripe_tables,
@@ -42,9 +58,9 @@ def build_defs(settings: Settings | None = None, loggers: Mapping[str, dg.Logger
             alerts.expansion_drop,
         ],
         jobs=[job],
-        schedules=[refresh_schedule(job, first_month, shown.expansion_timezone)],
+        schedules=[refresh_schedule(job, first_month, timezone)],
         sensors=[stripe_changes_sensor(job, first_month), deliver_alerts],
-        resources={"platform": Platform(Settings if settings is None else settings)},
+        resources={"platform": platform},
         executor=dg.in_process_executor,
         loggers=loggers,
     )

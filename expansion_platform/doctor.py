@@ -5,7 +5,7 @@ Here: the examination. Not here: printing it (`cli.py`), fixing anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -34,13 +34,14 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
         for problem in error.errors():
             yield Finding("settings", False, f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}")
         return
-    yield Finding("settings", True, f"as of {platform.as_of:%Y-%m-%d %H:%M}, {settings.expansion_timezone}, reporting in {settings.expansion_currency}")
-    yield from _guarded("catalog", lambda: f"{settings.expansion_catalog or 'none: families and tiers are inferred'} ({platform.catalog().catalog_hash})")
+    clock = f"as of {platform.as_of:%Y-%m-%d %H:%M}"
+    yield Finding("settings", True, f"{clock}, months in {settings.expansion_timezone}, reporting in {settings.expansion_currency}")
+    yield from _guarded("catalog", lambda: f"{settings.expansion_catalog or 'no file: families are inferred'} ({platform.catalog().catalog_hash})")
     yield from _stripe(platform)
-    yield from _guarded("lake", lambda: f"{platform.lake.root}: {sum(platform.lake.exists(model) for model in TABLES.values())} of {len(TABLES)} tables")
-    yield from _guarded("ledger", lambda: platform.ledger.ping() or f"{platform.ledger.url.render_as_string(hide_password=True)} answers")
+    yield from _guarded("lake", lambda: _lake(platform))
+    yield from _guarded("ledger", lambda: _ledger(platform))
     yield from _guarded("history", lambda: _history(platform))
-    yield from _guarded("product analytics", lambda: "not configured (POSTHOG_HOST)" if platform.posthog is None else f"PostHog at {settings.posthog_host}")
+    yield from _guarded("product analytics", lambda: f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)")
     yield from _guarded("alerts", lambda: "no channel: they wait in the ledger" if platform.notifier is None else "Slack is configured")
 
 
@@ -52,16 +53,29 @@ def _stripe(platform: Platform) -> Iterator[Finding]:
         yield Finding("Stripe", False, str(error))
 
 
+def _ledger(platform: Platform) -> str:
+    platform.ledger.ping()
+    return f"{platform.ledger.url.render_as_string(hide_password=True)} answers"
+
+
+def _lake(platform: Platform) -> str:
+    there = sum(platform.lake.exists(model) for model in TABLES.values())
+    return f"{platform.lake.root}: {there} of {len(TABLES)} tables"
+
+
 def _history(platform: Platform) -> str:
     states = platform.lake.read(billing.ItemStates)
     if states.empty:
         return "nothing pulled yet"
     first = states["valid_from"].min()
     unsure = states[states["confidence"] != "exact"]
-    return f"since {first:%Y-%m}; {len(unsure)} of {len(states)} item states dated by a renewal or by today's subscription (set EXPANSION_FIRST_MONTH={first:%Y-%m})"
+    return (
+        f"since {first:%Y-%m} (EXPANSION_FIRST_MONTH={first:%Y-%m} begins the tables there); "
+        f"{len(unsure)} of {len(states)} item states are dated by a renewal or by today's subscription"
+    )
 
 
-def _guarded(subject: str, look: object) -> Iterator[Finding]:
+def _guarded(subject: str, look: Callable[[], str]) -> Iterator[Finding]:
     try:
         yield Finding(subject, True, look())
     except ExpansionError as error:

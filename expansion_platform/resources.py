@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Self
 
 from expansion_platform.delivery.slack import Notifier, notifier
 from expansion_platform.domain import months
@@ -29,6 +30,18 @@ class Platform:
 
     def __init__(self, settings: Settings | Callable[[], Settings] = Settings) -> None:
         self._settings = settings
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections this run opened."""
+        for name in ("stripe", "posthog"):
+            if (source := self.__dict__.pop(name, None)) is not None:
+                source.close()
 
     @cached_property
     def settings(self) -> Settings:

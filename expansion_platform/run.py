@@ -6,6 +6,7 @@ Here: the instance, the range, the printed progress and result. Not here: the jo
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.console import Console
 from expansion_platform.automation import REFRESH_JOB, month_range
 from expansion_platform.definitions import build_defs, partitions
 from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 
 
@@ -35,8 +37,8 @@ def refresh(
     first, last = first or months[0], last or months[-1]
     if first not in months or last not in months or first > last:
         raise ExpansionError(f"no range of closed months: {first} to {last}; there are {months[0]} to {months[-1]}")
-    job = build_defs(settings, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
-    with dagster_instance or instance() as run_in:
+    with Platform(settings) as platform, dagster_instance or instance() as run_in:
+        job = build_defs(platform, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
         result = job.execute_in_process(
             instance=run_in,
             run_config={"loggers": {"console": {}}},
@@ -52,10 +54,15 @@ def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
     reasons = []
     for event in result.all_events:
         if event.is_step_failure:
-            failure = event.step_failure_data
-            told = failure.user_failure_data.description if failure.user_failure_data else failure.error.cause.message if failure.error and failure.error.cause else failure.error_display_string
-            reasons.append(f"{event.step_key}: {str(told).strip()}")
+            reasons.append(f"{event.step_key}: {_told(event.step_failure_data).strip()}")
     return reasons
+
+
+def _told(failure: Any) -> str:
+    """The words meant for people: the Failure's own, else the exception under Dagster's wrapping."""
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    return str(failure.error.cause.message if failure.error and failure.error.cause else failure.error_display_string)
 
 
 def _printed(console: Console) -> dg.LoggerDefinition:
@@ -65,7 +72,8 @@ def _printed(console: Console) -> dg.LoggerDefinition:
         def emit(self, record: logging.LogRecord) -> None:
             meta = getattr(record, "dagster_meta", {}) or {}
             if meta.get("dagster_event") is None and record.levelno >= logging.INFO:
-                console.print(f"  {meta.get('orig_message', record.getMessage())}", style="yellow" if record.levelno >= logging.WARNING else "dim", highlight=False, markup=False)
+                style = "yellow" if record.levelno >= logging.WARNING else "dim"
+                console.print(f"    {meta.get('orig_message', record.getMessage())}", style=style, highlight=False, markup=False, soft_wrap=True)
 
     @dg.logger(description="Progress on the terminal")
     def printed(_context: dg.InitLoggerContext) -> logging.Logger:

@@ -14,7 +14,7 @@ from expansion_platform import checks
 from expansion_platform.assets.build import Frames, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import months
-from expansion_platform.domain.schemas import analytics
+from expansion_platform.domain.schemas import Table, analytics
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import Platform
 from expansion_platform.sources.analytics.accounts import map_accounts, read_account_map
@@ -52,7 +52,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             return lambda month: {analytics.FeatureUsage: mapped[mapped["month"] == month]}
 
         yield from build_months(
-            context, platform, models=[analytics.FeatureUsage], inputs=inputs, prepare=prepare, describe=lambda month: _describe(platform, month)
+            context, platform, models=[analytics.FeatureUsage], inputs=inputs, prepare=prepare, describe=lambda wanted: _describe(platform, wanted)
         )
 
     return feature_usage
@@ -64,9 +64,11 @@ def account_map(platform: Platform) -> pd.DataFrame:
     return pd.DataFrame({"account": pd.Series(dtype="str"), "customer": pd.Series(dtype="str")}) if path is None else read_account_map(path)
 
 
-def _describe(platform: Platform, month: str) -> dict[type, dict[str, Any]]:
+def _describe(platform: Platform, wanted: list[str]) -> dict[type[Table], dict[str, dict[str, Any]]]:
     """How much of the usage belongs to no known customer."""
-    accounts = platform.lake.read(analytics.FeatureUsage, [month]).drop_duplicates("account")
-    unmapped = int(accounts["customer"].isna().sum())
-    share = {"unmapped_percent": round(100 * unmapped / len(accounts), 2)} if len(accounts) else {}
-    return {analytics.FeatureUsage: {"accounts": len(accounts), "accounts_unmapped": unmapped, **share}}
+    accounts = platform.lake.read(analytics.FeatureUsage, wanted).drop_duplicates(["month", "account"])
+    described = {}
+    for month, rows in accounts.groupby("month"):
+        unmapped = int(rows["customer"].isna().sum())
+        described[str(month)] = {"accounts": len(rows), "accounts_unmapped": unmapped, "unmapped_percent": round(100 * unmapped / len(rows), 2)}
+    return {analytics.FeatureUsage: described}

@@ -60,7 +60,10 @@ def item_states(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pl
 
 @dg.multi_asset(
     specs=[asset_spec(billing.FxRates, deps=[billing.ItemStates], kinds={"pandas", "pandera", "deltalake"})],
-    check_specs=[checks.schema_spec(billing.FxRates), dg.AssetCheckSpec(COMPLETE_CHECK, asset=checks.asset_key(billing.FxRates), description=COMPLETE)],
+    check_specs=[
+        checks.schema_spec(billing.FxRates),
+        dg.AssetCheckSpec(COMPLETE_CHECK, asset=checks.asset_key(billing.FxRates), description=COMPLETE),
+    ],
     name="billing_fx_rates",
 )
 def fx_rates(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
@@ -69,9 +72,7 @@ def fx_rates(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platf
     wanted = [] if states.empty else months.between(first_rate_month(states, platform.timezone), platform.newest_closed_month)
     reporting = platform.settings.expansion_currency
     found, missing = fx.available(wanted, set(states["currency"]) | {reporting}, reporting, platform.settings.expansion_fx_rates)
-    yield from build_table(
-        context, platform, billing.FxRates, inputs=fingerprint(content_hash(found.to_numpy().tolist())), compute=lambda: found
-    )
+    yield from build_table(context, platform, billing.FxRates, inputs=fingerprint(content_hash(found.to_numpy().tolist())), compute=lambda: found)
     yield _completeness([f"{currency} {month}" for month, currency in missing])
 
 

@@ -29,6 +29,7 @@ WHOLE = "all"
 Frames = Mapping[type[Table], pd.DataFrame]
 Audit = Callable[[Frames], None]
 """Raises DataQualityError when frames that are about to be published contradict each other."""
+Describe = Callable[[list[str]], Mapping[type[Table], Mapping[str, dict[str, Any]]]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def build_months(
     inputs: Callable[[str], str],
     prepare: Callable[[list[str]], Callable[[str], Frames]],
     reconciled: Sequence[Reconciled] = (),
-    describe: Callable[[str], Mapping[type[Table], dict[str, Any]]] = lambda _month: {},
+    describe: Describe = lambda _months: {},
 ) -> Iterator[Any]:
     """Builds the run's months of tables that are computed together.
 
@@ -75,7 +76,7 @@ def build_months(
         inputs: month -> fingerprint of everything its rows depend on.
         prepare: months -> a function computing one month's frames; it may raise DataQualityError for that month.
         reconciled: identities between the frames, checked over all months computed.
-        describe: month -> extra metadata per table.
+        describe: months -> extra metadata per table and month.
     """
     months = sorted(context.partition_keys)
     selected = [model for model in models if checks.asset_key(model) in context.selected_asset_keys]
@@ -187,8 +188,10 @@ def _audit(
         except DataQualityError as broken:
             error = problem = broken
         if model in selected:
-            yield checks.failed(model, checks.SCHEMA_CHECK, error) if error else checks.passed(
-                model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(frames[model])
+            yield (
+                checks.failed(model, checks.SCHEMA_CHECK, error)
+                if error
+                else checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(frames[model]))
             )
     for rule in reconciled:
         broken_rule: DataQualityError | None = problem
@@ -198,8 +201,10 @@ def _audit(
             except DataQualityError as error:
                 broken_rule = problem = error
         if rule.model in selected:
-            yield checks.failed(rule.model, checks.RECONCILED_CHECK, broken_rule) if broken_rule else checks.passed(
-                rule.model, checks.RECONCILED_CHECK, rule.rule
+            yield (
+                checks.failed(rule.model, checks.RECONCILED_CHECK, broken_rule)
+                if broken_rule
+                else checks.passed(rule.model, checks.RECONCILED_CHECK, rule.rule)
             )
     return problem
 
@@ -223,18 +228,18 @@ def _report(
     selected: Sequence[type[Table]],
     months: list[str],
     commits: Mapping[type[Table], Commit],
-    describe: Callable[[str], Mapping[type[Table], dict[str, Any]]],
+    describe: Describe,
     *,
     whole: bool,
 ) -> Iterator[Any]:
     """Metadata per month. With a failed month only the good ones are recorded as materialized, so the partitions bar tells the truth."""
-    extras = {month: describe(month) for month in months}
+    extras = describe(months) if months else {}
     for model in selected:
         key = checks.asset_key(model)
         shared = table_metadata(platform.lake, model, commits.get(model), months) if months else {}
         counts = platform.lake.rows_by_month(model)
         for month in months:
-            metadata = {**shared, "dagster/row_count": counts.get(month, 0), **extras[month].get(model, {})}
+            metadata = {**shared, "dagster/row_count": counts.get(month, 0), **extras.get(model, {}).get(month, {})}
             if whole:
                 context.add_asset_metadata(metadata, asset_key=key, partition_key=month)
             else:

@@ -15,7 +15,8 @@ from expansion_platform.assets.build import Frames, Reconciled, build_months, fi
 from expansion_platform.assets.metadata import asset_spec, bridge_picture
 from expansion_platform.domain import metrics as rules
 from expansion_platform.domain import reconciliation
-from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain.schemas import Table, metrics, mrr
+from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
 from expansion_platform.storage.lake import Lake
@@ -64,7 +65,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=lambda month: fingerprint(*hashes.values(), customers.get(month, "absent"), movements.get(month, "absent")),
             prepare=prepare,
             reconciled=[Reconciled(metrics.Rollforward, SEGMENTS_SUM, lambda frames: reconciliation.segments_sum(frames[metrics.Rollforward]))],
-            describe=lambda month: _describe(platform.lake, month),
+            describe=lambda wanted: _describe(platform.lake, wanted),
         )
 
     return metric_tables
@@ -84,20 +85,25 @@ def slice_sums(platform: Platform, wanted: list[str]) -> pd.DataFrame:
     )
 
 
-def _describe(lake: Lake, month: str) -> dict[type, dict[str, Any]]:
-    """Rates in percent, rounded, which the UI plots over the months; and the month's MRR bridge as a picture."""
-    described: dict[type, dict[str, Any]] = {}
+def _describe(lake: Lake, wanted: list[str]) -> dict[type[Table], dict[str, dict[str, Any]]]:
+    """Rates in percent, rounded, which the UI plots over the months; and each month's MRR bridge as a picture."""
+    described: dict[type[Table], dict[str, dict[str, Any]]] = {}
     for model in (metrics.Expansion, metrics.Retention):
-        rows = lake.read(model, [month])
-        total = rows[(rows["dimension"] == "total") & rows["ratio"].notna()]
-        described[model] = {f"{row.metric}_percent": float(round(Fraction(row.ratio) * 100, 3)) for row in total.itertuples()}
+        rows = lake.read(model, wanted)
+        described[model] = _percents(rows[rows["dimension"] == "total"], "metric")
     for model in (metrics.ExpansionByType, metrics.ExpansionBySegment):
-        rows = lake.read(model, [month])
-        rates = rows[(rows["metric"] == "expansion_rate") & rows["ratio"].notna()]
-        described[model] = {f"{row.value}_percent": float(round(Fraction(row.ratio) * 100, 3)) for row in rates.itertuples()}
-    roll = lake.read(metrics.Rollforward, [month])
-    total = roll[roll["dimension"] == "total"]
-    if len(total) == 1:
-        figures = {name: int(total.iloc[0][name]) for name in ("opening", *rules.FLOWS, "closing")}
-        described[metrics.Rollforward] = {"bridge": dg.MetadataValue.md(bridge_picture(figures))}
+        rows = lake.read(model, wanted)
+        described[model] = _percents(rows[rows["metric"] == "expansion_rate"], "value")
+    totals = lake.read(metrics.Rollforward, wanted).query("dimension == 'total'").set_index("month")
+    described[metrics.Rollforward] = {
+        str(month): {"bridge": dg.MetadataValue.md(bridge_picture({name: int(row[name]) for name in ("opening", *FLOWS, "closing")}))}
+        for month, row in totals.iterrows()
+    }
     return described
+
+
+def _percents(rows: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
+    percents: dict[str, dict[str, Any]] = {}
+    for row in rows[rows["ratio"].notna()].itertuples():
+        percents.setdefault(row.month, {})[f"{getattr(row, name)}_percent"] = float(round(Fraction(row.ratio) * 100, 3))
+    return percents

@@ -16,7 +16,7 @@ from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.mrr import first_paid_months
-from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.domain.schemas import Table, billing, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
 
@@ -56,7 +56,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 Reconciled(mrr.CustomerMonths, CUSTOMERS_TIE, _customers_tie),
                 Reconciled(mrr.Causes, CAUSES_SUM, lambda frames: reconciliation.causes_explain_movements(frames[mrr.Movements], frames[mrr.Causes])),
             ],
-            describe=lambda month: _describe(platform, month),
+            describe=lambda wanted: _describe(platform, wanted),
         )
 
     return mrr_tables
@@ -96,18 +96,22 @@ def _customers_tie(frames: Frames) -> None:
     reconciliation.months_chain(frames[mrr.CustomerMonths])
 
 
-def _describe(platform: Platform, month: str) -> dict[type, dict[str, Any]]:
+def _describe(platform: Platform, wanted: list[str]) -> dict[type[Table], dict[str, dict[str, Any]]]:
     """Headline amounts in whole currency units, which the UI plots over the months."""
-    units = 10 ** platform.reporting_exponent
-    customers = platform.lake.read(mrr.CustomerMonths, [month])
-    moved = platform.lake.read(mrr.Movements, [month])
-    causes = platform.lake.read(mrr.Causes, [month])
-    by_cause = causes.groupby("cause")["amount"].sum()
+    units = 10**platform.reporting_exponent
+    customers = platform.lake.read(mrr.CustomerMonths, wanted)
+    moved = platform.lake.read(mrr.Movements, wanted)
+    causes = platform.lake.read(mrr.Causes, wanted).pivot_table(index="month", columns="cause", values="amount", aggfunc="sum", fill_value=0)
+    flows = moved.groupby("month")[[f"flow_{name}" for name in ("new", "expansion", "contraction", "churn")]].sum()
+    sizes, closing = moved.groupby("month").size(), customers.groupby("month")["closing"].sum()
+    paying = customers[customers["closing"] > 0].groupby("month").size()
     return {
-        mrr.CustomerMonths: {"mrr": round(int(customers["closing"].sum()) / units, 2), "paying_customers": int((customers["closing"] > 0).sum())},
-        mrr.Movements: {
-            **{name: round(int(moved[f"flow_{name}"].sum()) / units, 2) for name in ("new", "expansion", "contraction", "churn")},
-            "customers_moved": len(moved),
+        mrr.CustomerMonths: {
+            month: {"mrr": round(int(total) / units, 2), "paying_customers": int(paying.get(month, 0))} for month, total in closing.items()
         },
-        mrr.Causes: {f"cause_{name}": round(int(amount) / units, 2) for name, amount in by_cause.items()},
+        mrr.Movements: {
+            month: {**{name: round(int(amount) / units, 2) for name, amount in row.items()}, "customers_moved": int(sizes[month])}
+            for month, row in flows.iterrows()
+        },
+        mrr.Causes: {month: {f"cause_{name}": round(int(amount) / units, 2) for name, amount in row.items()} for month, row in causes.iterrows()},
     }

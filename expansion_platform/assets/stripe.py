@@ -20,6 +20,7 @@ from expansion_platform.storage.lake import Commit
 
 MODELS = [model for name, model in TABLES.items() if name.startswith("stripe/")]
 CURSOR = "stripe"
+PROGRESS_EVERY = 1000  # objects; ten pages, a second or so at the default rate
 
 
 @dg.multi_asset(
@@ -38,7 +39,7 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
     if any(not platform.lake.exists(model) for model in MODELS):
         state = PullState()
     try:
-        result = pull(platform.stripe, state, platform.as_of, progress=lambda resource, count: context.log.info(f"pulled {count} {resource}"))
+        result = pull(platform.stripe, state, platform.as_of, progress=lambda resource, count: _progress(context, resource, count))
         frames = {}
         for model in MODELS:
             change = result.changes[table_name(model)]
@@ -53,5 +54,10 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
         metadata = {**table_metadata(platform.lake, model, commit), "rows_written": commit.rows if commit.changed else 0, "pull": result.reason}
         yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
     platform.ledger.set_cursor(CURSOR, {"last_pull_at": result.state.last_pull_at, "recent_events": list(result.state.recent_events)})
-    written = sum(len(rows) for rows, _ in frames.values())
-    context.log.info(f"stripe: {sum(result.counts.values())} objects read ({result.reason}), {written} rows compared")
+    read = ", ".join(f"{count:,} {resource}" for resource, count in result.counts.items() if count)
+    context.log.info(f"stripe: {result.reason}: {read or 'nothing new'}")
+
+
+def _progress(context: dg.AssetExecutionContext, resource: str, count: int) -> None:
+    if count and count % PROGRESS_EVERY == 0:
+        context.log.info(f"stripe: {count:,} {resource} so far")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -55,7 +56,10 @@ def customer_month(
         return
     row = months.iloc[0]
     opening, closing = int(row["opening"]), int(row["closing"])
-    yield f"{customer} in {month}: {money(opening, currency)} a month at opening, {money(closing, currency)} at closing ({row['segment']}, {row['items']} items)."
+    yield (
+        f"{customer} in {month}: {money(opening, currency)} a month at opening, {money(closing, currency)} at closing "
+        f"({row['segment']}, {row['items']} items)."
+    )
     if movements.empty:
         yield "Nothing moved."
     else:
@@ -65,8 +69,8 @@ def customer_month(
         yield f"Flows: {', '.join(flows) or 'none'}; they sum to {_signed(closing - opening, currency)}."
         if int(moved["expansion_gross"]) != int(moved["flow_expansion"]) and moved["movement"] == "continuing":
             yield (
-                f"Gross expansion was {money(int(moved['expansion_gross']), currency)}; the headline counts what the customer pays more after its own "
-                "losses and concessions."
+                f"Gross expansion was {money(int(moved['expansion_gross']), currency)}; the headline counts what the customer pays more "
+                "after its own losses and concessions."
             )
     for cause in causes.itertuples():
         yield f"  {_signed(int(cause.amount), currency)}  {CAUSES[cause.cause]}: {_pair(cause, currency)}"
@@ -74,27 +78,29 @@ def customer_month(
     yield "Item states behind it:"
     for state in states.itertuples():
         until = "now" if pd.isna(state.valid_to) else f"{state.valid_to:%Y-%m-%d %H:%M}"
-        discounts = ", ".join(f"{discount['value']}{' %' if discount['type'] == 'percent' else ' off'} {discount['duration']}" for discount in json.loads(state.discounts_json))
-        yield (
-            f"  {state.item}  {state.valid_from:%Y-%m-%d %H:%M} to {until}  {state.status}  {state.quantity} x {state.price} ({state.product})"
-            f"{'; ' + discounts if discounts else ''}"
-        )
+        held = f"{state.quantity} x {state.price} ({state.product})"
+        yield f"  {state.item}  {state.valid_from:%Y-%m-%d %H:%M} to {until}  {state.status}  {held}{_discounts(state.discounts_json)}"
         yield f"      {state.confidence}, from {', '.join(json.loads(state.evidence_json)[:6])}"
 
 
-def _pair(cause: object, currency: str) -> str:
-    before = f"{cause.from_quantity} x {cause.from_price}" if cause.from_item else "nothing"
-    after = f"{cause.to_quantity} x {cause.to_price}" if cause.to_item else "nothing"
-    return f"{before} ({money(int(cause.from_mrr), currency)}) to {after} ({money(int(cause.to_mrr), currency)}) in {cause.group}, matched by {cause.match_pass}"
+def _discounts(text: str) -> str:
+    found = [f"{held['value']}{' %' if held['type'] == 'percent' else ' off'} {held['duration']} ({held['coupon']})" for held in json.loads(text)]
+    return f"; {', '.join(found)}" if found else ""
 
 
-def _arithmetic(cause: object, currency: str) -> str:
+def _pair(cause: Any, currency: str) -> str:
+    before = f"{cause.from_quantity} x {cause.from_price} = {money(int(cause.from_mrr), currency)}" if cause.from_item else "nothing"
+    after = f"{cause.to_quantity} x {cause.to_price} = {money(int(cause.to_mrr), currency)}" if cause.to_item else "nothing"
+    return f"from {before} to {after}, in {cause.group}, matched by {cause.match_pass}"
+
+
+def _arithmetic(cause: Any, currency: str) -> str:
     names = {"Q": "quantity", "D": "discount", "P": "price", "T": "tier", "I": "interval"}
     corners = json.loads(cause.corners_json)
     if len(corners) <= 2:
         return "the only thing that changed, so it explains the whole difference" if corners else "valued as a whole"
-    told = [f"{' and '.join(names.get(letter, letter) for letter in switched) or 'nothing'} switched: {money(value, currency)}" for switched, value in corners.items()]
-    return "averaged over every order of: " + "; ".join(told)
+    told = [f"{' and '.join(names[letter] for letter in switched) or 'nothing'} {money(value, currency)}" for switched, value in corners.items()]
+    return "averaged over every order in which the factors can change; with these changed it is: " + "; ".join(told)
 
 
 def _signed(minor: int, currency: str) -> str:

@@ -58,15 +58,15 @@ def expansion_drop(
         links: label -> URL of the buttons.
         hashes: policy and catalog hashes, for the context line.
     """
-    fallen = percent(-drop.change, 0 + 1)
+    fallen = percent(-drop.change, 1)
     headline = f"Expansion rate fell by {fallen} in {drop.month}"
     text = (
-        f"{headline}: {percent(drop.rate)} of opening MRR against {percent(drop.baseline)} on average over the {len(drop.baseline_months)} months before. "
-        f"That is {money(drop.shortfall, currency)} of expansion MRR missing."
+        f"{headline}: {percent(drop.rate)} of opening MRR against {percent(drop.baseline)} on average over the "
+        f"{len(drop.baseline_months)} months before. That is {money(drop.shortfall, currency)} of expansion MRR missing."
     )
     fields = [
         ("Expansion rate", f"{percent(drop.rate)} (was {percent(drop.baseline)})"),
-        ("Change", f"{percent(drop.rate - drop.baseline)} points, {percent(drop.change, 1)}"),
+        ("Change", f"{percent(drop.rate - drop.baseline)[:-2]} points, {percent(drop.change, 1)}"),
         ("Expansion MRR", money(drop.expansion, currency)),
         ("Opening MRR", money(drop.opening, currency)),
         ("Missing against the baseline", money(drop.shortfall, currency)),

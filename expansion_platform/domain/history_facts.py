@@ -181,15 +181,26 @@ def _close_with_snapshot(marks: list[ItemMark], now: Item, lines: list[Line], su
 def _end_where_last_covered(marks: list[ItemMark], lines: list[Line], subscription: Subscription) -> None:
     """An item no longer there ends by its own facts, else with the last period it was billed for, else when it was found gone.
 
-    A period that lasts beyond the instant today's subscription was read at cannot be its end: it was gone by then.
+    A period that lasts beyond the instant today's subscription was read at cannot be its end: it was gone by then. Neither can one in which
+    another item was added without proration: that is a plan swapped by deleting one item and adding the other in one request.
     """
     if not marks or marks[-1].value is None:
         return
-    covered = max((line.end for line in lines if not line.credits), default=subscription.observed_at)
-    if covered >= subscription.observed_at > marks[-1].at:
+    last = max([marks[-1].at, *(at for at, _, _ in marks[-1].evidence)])
+    covered = max((line.end for line in lines if not line.credits), default=last)
+    swapped = min((item.created for item in _added_unbilled(subscription) if last < item.created < covered), default=None)
+    if swapped is not None:
+        marks.append(Mark(swapped, None, "snapshot", "exact"))
+    elif covered >= subscription.observed_at > last:
         marks.append(Mark(subscription.observed_at, None, "snapshot", "snapshot", [(subscription.observed_at, covered, subscription.id)]))
     else:
-        marks.append(Mark(max(covered, marks[-1].at), None, "invoice_line", "renewal"))
+        marks.append(Mark(covered, None, "invoice_line", "renewal"))
+
+
+def _added_unbilled(subscription: Subscription) -> list[Item]:
+    """Items added after the start whose first moment nothing bills: added without proration."""
+    billed = {(line.item, line.start) for line in subscription.lines}
+    return [item for item in subscription.items if item.created > subscription.created and (item.id, item.created) not in billed]
 
 
 def _begin_where_added(marks: list[ItemMark], now: Item | None, subscription: Subscription, first: int) -> None:

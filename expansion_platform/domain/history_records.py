@@ -54,7 +54,7 @@ class State(NamedTuple):
 
 
 class Discount(NamedTuple):
-    """One application of a coupon, as a list of discounts shows it; `position` is its place in that list."""
+    """One application of a coupon, as a list of discounts shows it; `position` is its place among those of its level there."""
 
     id: str
     coupon: str
@@ -155,9 +155,9 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
         row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }
     void = dict(zip(staged.invoices["id"], staged.invoices["status"].eq("void"), strict=True))
-    drafts = staged.invoices.loc[staged.invoices["status"] == "draft", "id"]
+    final = staged.invoices.loc[staged.invoices["status"] != "draft", "id"]
     items = Grouped(staged.subscription_items, "subscription")
-    lines = Grouped(staged.invoice_lines.loc[~staged.invoice_lines["invoice"].isin(drafts), _LINE_COLUMNS], "subscription")
+    lines = Grouped(staged.invoice_lines.loc[staged.invoice_lines["invoice"].isin(final), _LINE_COLUMNS], "subscription")
     pending = Grouped(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()], "subscription")
     events = Grouped(staged.events[staged.events["type"].str.startswith("customer.subscription.")], "object_id")
     for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
@@ -223,25 +223,28 @@ def _line(row: dict[str, Any], invoice: str | None, *, void: bool) -> Line:
 
 
 def discounts(text: str, level: str) -> tuple[Discount, ...]:
-    """A discounts list as records; `level` where the list itself does not tell it."""
+    """A discounts list as records, instants from its epoch seconds; `level` is for lists that do not tell it themselves."""
     return () if text == "[]" else _discounts(text, level)
 
 
 @lru_cache(maxsize=1 << 16)
 def _discounts(text: str, level: str) -> tuple[Discount, ...]:
-    return tuple(discount(entry, level, position) for position, entry in enumerate(json.loads(text)))
+    found: list[Discount] = []
+    for entry in json.loads(text):
+        own = str(entry.get("level") or level)
+        found.append(_discount(entry, own, sum(other.level == own for other in found)))
+    return tuple(found)
 
 
-def discount(entry: dict[str, Any], level: str, position: int) -> Discount:
-    """One entry of a discounts list as a record; starts and ends are epoch seconds there."""
-    start, end = entry.get("start"), entry.get("end")
+def _discount(entry: dict[str, Any], level: str, position: int) -> Discount:
+    start, end = entry["start"], entry["end"]
     return Discount(
-        str(entry.get("id") or entry["coupon"]),
+        str(entry["id"]),
         str(entry["coupon"]),
         None if start is None else int(start) * SECOND,
         None if end is None else int(end) * SECOND,
         entry.get("subscription"),
-        str(entry.get("level") or level),
+        level,
         position,
     )
 

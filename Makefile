@@ -1,0 +1,39 @@
+# Everything runs from a clean clone with Python 3.11+ and make: uv and .venv are made here from uv.lock.
+PYTHON ?= python3
+UV = .uv/bin/uv
+RUN = .venv/bin/
+
+.PHONY: setup demo ui test test-fast lint format verify bench clean
+
+setup: .venv/.locked  ## the environment, exactly as locked
+
+.uv/bin/uv:
+	@$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/.locked: uv.lock pyproject.toml | .uv/bin/uv
+	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+demo: setup  ## the whole platform on a simulated company; prints the newest closed month
+	@$(RUN)expansion demo
+
+ui: setup  ## the Dagster UI on the same data, http://localhost:3000
+	@$(RUN)expansion ui
+
+test: setup lint  ## lint, types and every test
+	@$(RUN)pytest -n auto --dist loadgroup
+
+test-fast: setup  ## the tests that take seconds
+	@$(RUN)pytest -n auto -m "not slow and not ui"
+
+lint: setup  ## ruff and mypy
+	@$(RUN)ruff check . && $(RUN)ruff format --check --quiet . && $(RUN)mypy
+
+format: setup  ## rewrites the code in the project's format
+	@$(RUN)ruff check --fix --quiet . ; $(RUN)ruff format --quiet .
+
+verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20
+	@for seed in $$(seq 1 20); do $(RUN)python -m expansion_platform.simulator verify --seed $$seed --customers 200 --quiet || exit 1; done
+
+clean:  ## forgets the demo's data and Dagster's history
+	@rm -rf .expansion .dagster

@@ -1,0 +1,54 @@
+"""Bills that show one item's period as several lines: one a tier, and one a flat fee (graduated prices).
+
+Here: putting such lines together again, so that one line asserts the whole quantity (semantics 1.4, reference 2.5.10). Not here: what a
+line asserts (`history_facts.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_records import Line, State
+from expansion_platform.domain.history_terms import Price
+from expansion_platform.domain.money import decimal, round_half_even
+from expansion_platform.domain.pricing import AboveLastTierError, Scheme, gross, parse_scheme
+
+
+def whole_lines(lines: list[Line], price_terms: Mapping[str, Price]) -> list[Line]:
+    """The lines with those of one item, price, period and invoice joined where a graduated price split them.
+
+    The quantity is the one that costs what the lines cost together: a flat fee's line may carry a quantity of its own, of 0 or 1.
+    Raises DataQualityError naming the lines when no such quantity exists, for it must not be guessed.
+    """
+    groups: dict[tuple[object, ...], list[Line]] = {}
+    for line in lines:
+        key = (line.id,) if line.proration else (line.invoice, line.item, line.state.price, line.start, line.end)
+        groups.setdefault(key, []).append(line)
+    if len(groups) == len(lines):
+        return lines
+    return [_joined(group, price_terms.get(group[0].state.price)) if len(group) > 1 else group[0] for group in groups.values()]
+
+
+def _joined(lines: list[Line], price: Price | None) -> Line:
+    first = min(lines, key=lambda line: line.id)
+    if price is None or (len({line.state for line in lines}) == 1 and price.scheme["type"] != "graduated"):
+        return first
+    units = [decimal(line.state.quantity or "0") for line in lines]
+    amount = sum(line.amount for line in lines)
+    scheme = parse_scheme(price.scheme_json)
+    for fees in range(len(lines)):
+        quantity = sum(units, Fraction(0)) - fees
+        if quantity >= 0 and _costs(scheme, quantity) == amount:
+            taken = frozenset[str]().union(*(line.reduced_by for line in lines))
+            text = str(quantity.numerator) if quantity.denominator == 1 else max((line.state.quantity for line in lines), key=decimal)
+            return first._replace(state=State(price.id, text), amount=amount, reduced_by=taken)
+    raise DataQualityError("lines of one item and period that no quantity of its price costs", sorted(line.id for line in lines))
+
+
+def _costs(scheme: Scheme, quantity: Fraction) -> int | None:
+    try:
+        return round_half_even(gross(scheme, quantity))
+    except AboveLastTierError:
+        return None

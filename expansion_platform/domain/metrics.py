@@ -1,0 +1,126 @@
+"""The published figures of semantics 4, from the sums of each month and slice.
+
+Here: which sums each metric divides, the ratio's text and its quality. Not here: the sums (`sql/slice_sums.sql`), segments and flows
+(`movements.py`), alerts (`detection.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import pandas as pd
+
+from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
+
+RATIO_PLACES = 10
+LOW_MEMBERS = 30  # semantics 4: fewer opening members than this, or fewer expanders than LOW_EXPANDERS, is `low_n`
+LOW_EXPANDERS = 5
+
+Sums = pd.Series
+Amount = Callable[[Sums], int]
+
+EXPANSION: dict[str, tuple[Amount, Amount]] = {
+    "expansion_rate": (lambda s: s.expansion, lambda s: s.opening),
+    "expansion_gross_rate": (lambda s: s.expansion_gross, lambda s: s.opening),
+    "expansion_unadjusted_rate": (lambda s: s.expansion_unadjusted, lambda s: s.opening),
+    "expander_rate": (lambda s: s.expanders, lambda s: s.members),
+}
+"""Metric -> numerator and denominator, for metrics/expansion and metrics/expansion_by_segment."""
+
+RETENTION: dict[str, tuple[Amount, Amount | None]] = {
+    "nrr": (lambda s: s.opening + s.expansion + s.contraction + s.price + s.discount + s.interval_ + s.churn, lambda s: s.opening),
+    "nrr_organic": (lambda s: s.opening + s.expansion + s.contraction + s.churn, lambda s: s.opening),
+    "grr": (lambda s: s.retained, lambda s: s.opening),
+    "grr_organic": (lambda s: s.opening + s.contraction + s.churn, lambda s: s.opening),
+    "net_mrr_churn": (lambda s: -s.churn - s.contraction - s.expansion, lambda s: s.opening),
+    "contraction_rate": (lambda s: -s.contraction, lambda s: s.opening),
+    "churn_rate": (lambda s: -s.churn, lambda s: s.opening),
+    "price_rate": (lambda s: s.price, lambda s: s.opening),
+    "discount_rate": (lambda s: s.discount, lambda s: s.opening),
+    "interval_rate": (lambda s: s.interval_, lambda s: s.opening),
+    "fx_rate": (lambda s: s.fx, lambda s: s.opening),
+    "logo_churn": (lambda s: s.churned_logos, lambda s: s.members),
+    "quick_ratio": (lambda s: s.new + s.expansion, lambda s: -s.contraction - s.churn),
+    "quick_ratio_with_reactivation": (lambda s: s.new + s.reactivation + s.expansion, lambda s: -s.contraction - s.churn),
+    "net_new_mrr": (lambda s: s.new + s.expansion + s.contraction + s.churn, None),
+    "net_new_mrr_with_reactivation": (lambda s: s.new + s.reactivation + s.expansion + s.contraction + s.churn, None),
+    "mrr_change": (lambda s: s.closing - s.opening, None),
+}
+"""Metric -> numerator and denominator (None for an amount), for metrics/retention."""
+
+
+def ratio_text(numerator: int, denominator: int) -> str | None:
+    """Quotient as decimal text with 10 places, half-even; None when the denominator is zero (never 0, never infinity)."""
+    if denominator == 0:
+        return None
+    scaled = round(Fraction(numerator * 10**RATIO_PLACES, denominator))
+    digits = f"{abs(scaled):0{RATIO_PLACES + 1}d}"
+    return f"{'-' if scaled < 0 else ''}{digits[:-RATIO_PLACES]}.{digits[-RATIO_PLACES:]}"
+
+
+def expansion(sums: pd.DataFrame) -> pd.DataFrame:
+    """metrics/expansion without hashes: the total's rates."""
+    return _rows(_total(sums), EXPANSION)
+
+
+def expansion_by_segment(sums: pd.DataFrame) -> pd.DataFrame:
+    """metrics/expansion_by_segment without hashes: each segment over its own opening MRR."""
+    return _rows(sums[sums["dimension"] == "segment"], EXPANSION)
+
+
+def expansion_by_type(sums: pd.DataFrame) -> pd.DataFrame:
+    """metrics/expansion_by_type without hashes: each type's share of opening MRR and of the headline, and its contraction."""
+    frames = []
+    for kind in ORGANIC:
+        metrics: dict[str, tuple[Amount, Amount | None]] = {
+            "expansion_rate": (lambda s, k=kind: s[f"expansion_{k}"], lambda s: s.opening),  # type: ignore[misc]
+            "expansion_mix": (lambda s, k=kind: s[f"expansion_{k}"], lambda s: s.expansion),  # type: ignore[misc]
+            "contraction_rate": (lambda s, k=kind: s[f"contraction_{k}"], lambda s: s.opening),  # type: ignore[misc]
+        }
+        frames.append(_rows(_total(sums), metrics).assign(dimension="type", value=kind))
+    return pd.concat(frames, ignore_index=True)
+
+
+def retention(sums: pd.DataFrame) -> pd.DataFrame:
+    """metrics/retention without hashes, for the total and each segment."""
+    return _rows(sums, RETENTION)
+
+
+def rollforward(sums: pd.DataFrame) -> pd.DataFrame:
+    """metrics/rollforward without hashes."""
+    columns = ["month", "dimension", "value", "opening", *FLOWS, "closing", "transfer_in", "transfer_out"]
+    return sums.rename(columns={"interval_": "interval"})[columns]
+
+
+def _total(sums: pd.DataFrame) -> pd.DataFrame:
+    return sums[sums["dimension"] == "total"]
+
+
+def _rows(sums: pd.DataFrame, metrics: dict[str, tuple[Amount, Amount]] | dict[str, tuple[Amount, Amount | None]]) -> pd.DataFrame:
+    records = []
+    for _, row in sums.iterrows():
+        for metric, (numerator_of, denominator_of) in metrics.items():
+            numerator = int(numerator_of(row))
+            denominator = None if denominator_of is None else int(denominator_of(row))
+            records.append(
+                {
+                    "month": row["month"],
+                    "metric": metric,
+                    "dimension": row["dimension"],
+                    "value": row["value"],
+                    "numerator": numerator,
+                    "denominator": denominator,
+                    "ratio": None if denominator is None else ratio_text(numerator, denominator),
+                    "n_customers": int(row["members"]),
+                    "n_expanders": int(row["expanders"]),
+                    "quality": _quality(metric, denominator, int(row["members"]), int(row["expanders"])),
+                }
+            )
+    return pd.DataFrame.from_records(records).astype({"denominator": "Int64"})
+
+
+def _quality(metric: str, denominator: int | None, members: int, expanders: int) -> str:
+    if denominator == 0:
+        return "no_losses" if metric.startswith("quick_ratio") else "no_base"
+    return "low_n" if members < LOW_MEMBERS or expanders < LOW_EXPANDERS else "ok"

@@ -1,0 +1,48 @@
+"""`python -m expansion_platform.simulator verify`: the pipeline against a company whose truth is known.
+
+Here: arguments, printing, the exit code. Not here: the comparison (`verify.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from expansion_platform.simulator.verify import verify as run_verify
+
+app = typer.Typer(help="The simulated company.", add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def simulator() -> None:
+    """The simulated company."""
+
+
+@app.command()
+def verify(
+    seed: Annotated[int, typer.Option(help="Seed of the company")] = 7,
+    customers: Annotated[int, typer.Option(help="Customers it has")] = 200,
+    months: Annotated[int, typer.Option(help="Closed months of its life")] = 24,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the result")] = False,
+) -> None:
+    """Runs the pipeline over HTTP and compares it with the truth, to the cent; exit 0 only when nothing differs."""
+    console = Console(soft_wrap=True)
+    with tempfile.TemporaryDirectory() as folder:
+        verdict = run_verify(seed, customers, months, Path(folder), Console(quiet=quiet, soft_wrap=True))
+    for difference in verdict.differences:
+        console.print(difference, highlight=False, markup=False)
+    console.print(
+        f"seed {seed}: {verdict.item_states} item states, {verdict.customer_months} customer months and {verdict.causes} causes compared; "
+        f"{len(verdict.differences)} differ; {verdict.undatable} changes Stripe's records cannot date are expected where they show",
+        highlight=False,
+    )
+    sys.exit(1 if verdict.differences else 0)
+
+
+if __name__ == "__main__":
+    app()

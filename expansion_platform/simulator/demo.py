@@ -1,0 +1,162 @@
+"""`expansion demo` and `expansion ui`: the whole platform on the simulated company, without any account or key.
+
+Here: starting the company, running the real job, printing what came out. Not here: the job, the company, any figure's rule.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from expansion_platform.delivery.messages import money, percent
+from expansion_platform.delivery.slack import deliver
+from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.resources import Platform
+from expansion_platform.run import refresh
+from expansion_platform.settings import Settings
+from expansion_platform.simulator.company import LAST_MONTH, simulate
+from expansion_platform.simulator.world import World, running
+
+SEED, CUSTOMERS, MONTHS = 7, 500, 24
+_REMEMBERED = "company/demo.json"
+
+
+def run_demo(*, seed: int = SEED, customers: int = CUSTOMERS, months: int = MONTHS, console: Console) -> None:
+    """Simulates, pulls, rebuilds, computes, alerts, and prints the newest closed month."""
+    data_dir = Settings(_env_file=None).data_dir
+    console.print(f"[bold]1/3[/] Simulating a company of {customers} customers over {months} months (seed {seed})", highlight=False)
+    company = simulate(seed, customers, months)
+    with running(company, seed=seed, months=months, data_dir=data_dir) as world:
+        _remember(data_dir, seed, customers, months)
+        counts = ", ".join(
+            f"{len(found):,} {name}" for name, found in company.account.objects.items() if name in ("customers", "subscriptions", "invoices")
+        )
+        console.print(f"    its Stripe account holds {counts}; served at {world.stripe.url}", highlight=False)
+        console.print("[bold]2/3[/] Running the Dagster job `monthly_refresh` over every closed month", highlight=False)
+        refresh(world.settings, None, None, console)
+        console.print("[bold]3/3[/] Delivering alerts", highlight=False)
+        platform = Platform(world.settings)
+        delivered = _deliver(platform, world)
+    console.print()
+    _print_month(platform, LAST_MONTH, console)
+    _print_alert(platform, delivered, console)
+    console.print(f"\nData: {data_dir}/lake (Delta tables), {data_dir}/ledger.sqlite (ledger)", highlight=False)
+    console.print("Look closer:", highlight=False)
+    for command, why in (
+        ("make ui", "the Dagster UI on this data, http://localhost:3000"),
+        (f"expansion explain {_example(platform)} {LAST_MONTH}", "one customer's month, with the Stripe objects behind it"),
+        ('expansion sql "select * from metrics.rollforward order by month desc limit 4"', "any table"),
+    ):
+        console.print(f"  [cyan]{command}[/]\n      {why}", highlight=False, soft_wrap=True)
+
+
+def run_ui(port: int, console: Console) -> int:
+    """Runs `dagster dev` on the user's account when a Stripe key is set, else on the demo's company; returns its exit code."""
+    settings = Settings()
+    command = [sys.executable, "-m", "dagster", "dev", "--port", str(port)]
+    if settings.stripe_api_key is not None:
+        return _run(command, {})
+    data_dir = Settings(_env_file=None).data_dir
+    if not (data_dir / _REMEMBERED).exists():
+        console.print("No Stripe key and no demo data yet: running the demo first.")
+        run_demo(console=console)
+    remembered = json.loads((data_dir / _REMEMBERED).read_text())
+    company = simulate(remembered["seed"], remembered["customers"], remembered["months"])
+    with running(company, seed=remembered["seed"], months=remembered["months"], data_dir=data_dir) as world:
+        console.print(f"The Dagster UI opens at [bold]http://localhost:{port}[/] on the simulated company. Ctrl-C ends it.")
+        return _run(command, {**world.environment, "DAGSTER_WEBSERVER_URL": f"http://localhost:{port}"})
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    # A session of its own, so that Ctrl-C reaches us first and we end the whole tree: Dagster's children ignore a lone SIGINT.
+    process = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        return process.wait()
+
+
+def _remember(data_dir: Path, seed: int, customers: int, months: int) -> None:
+    (data_dir / _REMEMBERED).write_text(json.dumps({"seed": seed, "customers": customers, "months": months}))
+
+
+def _deliver(platform: Platform, world: World) -> list[str]:
+    """Posts what is pending to the Slack stand-in; the texts it took."""
+    if platform.notifier is not None:
+        deliver(platform.ledger, platform.notifier)
+    return [message.text for message in world.slack.messages]
+
+
+def _print_month(platform: Platform, month: str, console: Console) -> None:
+    currency = platform.settings.expansion_currency
+    lake = platform.lake
+    rates = lake.read(metrics.Expansion, [month]).set_index("metric")
+    retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")
+    total = lake.read(metrics.Rollforward, [month]).query("dimension == 'total'").iloc[0]
+    console.print(f"[bold]{month}[/]", highlight=False)
+    head = Table(show_header=False, box=None, padding=(0, 2))
+    head.add_row("MRR", money(int(total["closing"]), currency), f"opening {money(int(total['opening']), currency)}")
+    head.add_row(
+        "Expansion rate",
+        _percent(rates.at["expansion_rate", "ratio"]),
+        f"{money(int(total['expansion']), currency)} from {rates.at['expansion_rate', 'n_expanders']} customers",
+    )
+    head.add_row(
+        "  gross / unadjusted",
+        f"{_percent(rates.at['expansion_gross_rate', 'ratio'])} / {_percent(rates.at['expansion_unadjusted_rate', 'ratio'])}",
+        "the latter counts price rises and expired discounts, as many tools do",
+    )
+    head.add_row("NRR / GRR", f"{_percent(retention.at['nrr', 'ratio'])} / {_percent(retention.at['grr', 'ratio'])}", "of the month")
+    head.add_row(
+        "Quick ratio", _number(retention.at["quick_ratio", "ratio"]), f"net new MRR {money(int(retention.at['net_new_mrr', 'numerator']), currency)}"
+    )
+    console.print(head)
+    by_type = lake.read(metrics.ExpansionByType, [month])
+    table = Table("Expansion by type", "MRR", "of opening MRR", "share", title_justify="left")
+    mix = by_type[by_type["metric"] == "expansion_mix"].set_index("value")["ratio"]
+    for row in by_type[by_type["metric"] == "expansion_rate"].itertuples():
+        table.add_row(row.value, money(row.numerator, currency), _percent(row.ratio), _percent(mix.get(row.value)))
+    console.print(table)
+    by_segment = lake.read(metrics.ExpansionBySegment, [month])
+    table = Table("Expansion by segment", "MRR", "of its opening MRR", "customers", "expanded")
+    for row in by_segment[by_segment["metric"] == "expansion_rate"].itertuples():
+        table.add_row(row.value, money(row.numerator, currency), _percent(row.ratio), str(row.n_customers), str(row.n_expanders))
+    console.print(table)
+
+
+def _print_alert(platform: Platform, delivered: list[str], console: Console) -> None:
+    sent = platform.ledger.alerts("sent")
+    if delivered:
+        console.print("[bold]Alert delivered to the Slack stand-in:[/]")
+        for text in delivered:
+            console.print(f"  {text}", highlight=False, soft_wrap=True)
+    elif sent:
+        console.print("[bold]Alert delivered by an earlier run (an alert is sent once):[/]")
+        for alert in sent:
+            console.print(f"  {alert.message['text']}", highlight=False, soft_wrap=True)
+    else:
+        console.print("No alert: the expansion rate did not fall by a quarter.")
+
+
+def _example(platform: Platform) -> str:
+    """The customer with the largest expansion of the newest month."""
+    moved = platform.lake.read(mrr.Movements, [LAST_MONTH]).sort_values(["flow_expansion", "customer"], ascending=[False, True])
+    return str(moved["customer"].iloc[0]) if len(moved) else "CUSTOMER"
+
+
+def _percent(text: str | None) -> str:
+    return "no base" if text is None or text != text else percent(Fraction(text))
+
+
+def _number(text: str | None) -> str:
+    return "no losses" if text is None or text != text else f"{round(Fraction(text) * 100) / 100:.2f}"

@@ -1,0 +1,139 @@
+"""Does the pipeline find the truth? Runs it over HTTP on a simulated company and compares every item state and customer month.
+
+Here: the comparison. Not here: the truth (`truth.py`, `reference.py`), the pipeline. The reference is a second, plain implementation of the
+semantics; the pipeline never sees it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from rich.console import Console
+
+from expansion_platform.domain import months as calendar
+from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
+from expansion_platform.run import refresh
+from expansion_platform.simulator.company import LAST_MONTH, Company, simulate
+from expansion_platform.simulator.reference import classify_month
+from expansion_platform.simulator.world import running
+from expansion_platform.storage.lake import Lake
+
+STATE = ["status", "currency", "product", "price", "usage_type", "interval", "interval_count", "scheme_json", "quantity", "discounts_json"]
+INTERVAL = ["customer", "subscription", "item", "valid_from", "valid_to", *STATE]
+
+
+@dataclass
+class Verdict:
+    """What was compared and what differed; `undatable` changes are expected where Stripe's records can show them."""
+
+    item_states: int = 0
+    customer_months: int = 0
+    causes: int = 0
+    undatable: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+def verify(seed: int, customers: int, months: int, data_dir: Path, console: Console) -> Verdict:
+    """Simulates, runs the whole pipeline over HTTP into `data_dir`, and compares."""
+    company = simulate(seed, customers, months)
+    with running(company, seed=seed, months=months, data_dir=data_dir) as world, dg.DagsterInstance.ephemeral() as instance:
+        refresh(world.settings, None, None, console, instance)
+    return compare(company, Lake(data_dir / "lake"), months)
+
+
+def compare(company: Company, lake: Lake, months: int) -> Verdict:
+    """The lake's item states, customer months, movements and causes against the truth."""
+    verdict = Verdict(undatable=len(company.truth.undatable))
+    verdict.differences += _compare_states(company.truth.expected_states, lake.read(billing.ItemStates), verdict)
+    tables = {model: lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes)}
+    for month, truth in true_months(company, calendar.between(calendar.shift(LAST_MONTH, 1 - months), LAST_MONTH)):
+        of_month = {model: table[table["month"] == month] for model, table in tables.items()}
+        verdict.differences += _compare_month(month, truth, of_month, verdict)
+    return verdict
+
+
+def true_months(company: Company, wanted: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each month's true movements and causes, by the plain reference over the true states."""
+    states = company.truth.expected_states
+    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in company.fx_rates.groupby("month")}
+    ever_paid: set[str] = set()
+    before = _book(states, calendar.opening(wanted[0]))
+    for month in wanted:
+        after = _book(states, calendar.closing(month))
+        fx = {"prev": rates[calendar.shift(month, -1)], "curr": rates[month]}
+        truth = classify_month(before, after, {**company.catalog, "fx": fx, "ever_paid": sorted(ever_paid)}, evidence=True)
+        ever_paid |= {customer for customer, row in truth["customers"].items() if row["opening"] or row["closing"]}
+        yield month, truth
+        before = after
+
+
+def _book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
+    rows = states[(states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))]
+    return [
+        {
+            **{name: getattr(row, name) for name in ("customer", "subscription", "item", "status", "currency", "product", "price", "usage_type")},
+            "interval": row.interval,
+            "interval_count": int(row.interval_count),
+            "livemode": bool(row.livemode),
+            "quantity": row.quantity,
+            "scheme": json.loads(row.scheme_json),
+            "discounts": json.loads(row.discounts_json),
+        }
+        for row in rows.itertuples()
+    ]
+
+
+def _compare_states(truth: pd.DataFrame, rebuilt: pd.DataFrame, verdict: Verdict) -> Iterator[str]:
+    def told(frame: pd.DataFrame) -> set[tuple[str, ...]]:
+        return set(frame[INTERVAL].astype(str).itertuples(index=False, name=None))
+
+    expected, found = told(truth), told(rebuilt)
+    verdict.item_states = len(expected)
+    for row in sorted(expected ^ found):
+        yield f"{row[0]} item state {'missing' if row in expected else 'invented'}: {' '.join(row[1:])}"
+
+
+def _compare_month(month: str, truth: dict[str, Any], tables: dict[type, pd.DataFrame], verdict: Verdict) -> Iterator[str]:
+    months = {row["customer"]: row for row in tables[mrr.CustomerMonths].to_dict("records")}
+    movements = {row["customer"]: row for row in tables[mrr.Movements].to_dict("records")}
+    causes: dict[str, set[tuple[Any, ...]]] = {}
+    for row in tables[mrr.Causes].itertuples():
+        causes.setdefault(row.customer, set()).add((row.group, row.cause, row.amount, row.from_item, row.to_item))
+    paying = {customer: row for customer, row in truth["customers"].items() if row["movement"] != "none"}
+    for customer in sorted(paying.keys() | months.keys() | movements.keys()):
+        verdict.customer_months += 1
+        if customer not in paying or customer not in months:
+            yield f"{customer} {month}: {'not in the truth' if customer in months else 'missing'}"
+            continue
+        expected = _expected(paying[customer])
+        found = {**dict.fromkeys(expected, 0), **_unmoved(months[customer]), **movements.get(customer, {}), **months[customer]}
+        wrong = [f"{name} {found[name]} (truth {value})" for name, value in expected.items() if found[name] != value]
+        if wrong:
+            yield f"{customer} {month}: {', '.join(wrong)}"
+        told = {(row["group"], row["cause"], row["amount"], row["from_item"] or "", row["to_item"] or "") for row in paying[customer]["cause_rows"]}
+        verdict.causes += len(told)
+        for row in sorted(told ^ causes.get(customer, set()), key=str):
+            yield f"{customer} {month}: cause {'missing' if row in told else 'invented'}: {row}"
+
+
+def _unmoved(row: dict[str, Any]) -> dict[str, Any]:
+    """What a customer without a movement row is: continuing, flat."""
+    return {"movement": "continuing", "label": "flat", "dormant": False}
+
+
+def _expected(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: row[name] for name in ("movement", "label", "opening", "closing", "opening_arr", "closing_arr", "segment")},
+        "dormant": bool(row["dormant"]),
+        **{f"flow_{name}": row["flows"][name] for name in FLOWS},
+        **{f"expansion_{name}": row["expansion_by_type"][name] for name in ORGANIC},
+        **{f"contraction_{name}": row["contraction_by_type"][name] for name in ORGANIC},
+        **{name: row[name] for name in ("expansion_gross", "contraction_gross", "expansion_unadjusted")},
+    }

@@ -1,0 +1,71 @@
+"""The simulated company as the platform meets it: three loopback servers, the files a user would write, and settings that point at them.
+
+Here: starting all of it and the settings. Not here: the company (`company.py`), the servers themselves, running the pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from expansion_platform.domain import months as calendar
+from expansion_platform.settings import Settings
+from expansion_platform.simulator.company import AS_OF, LAST_MONTH, Company
+from expansion_platform.simulator.posthog_server import PostHogServer
+from expansion_platform.simulator.slack_server import SlackServer
+from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.simulator.usage import usage_events
+
+REQUESTS_PER_SECOND = 100  # the stand-in has no neighbours to be polite to
+
+
+@dataclass(frozen=True)
+class World:
+    """A running company: its servers and the settings (as environment variables) that lead to them."""
+
+    company: Company
+    stripe: StripeServer
+    posthog: PostHogServer
+    slack: SlackServer
+    environment: Mapping[str, str]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings the environment stands for, with no `.env` file mixed in."""
+        return Settings(_env_file=None, **{name.lower(): value for name, value in self.environment.items()})  # type: ignore[arg-type]
+
+
+@contextmanager
+def running(company: Company, *, seed: int, months: int, data_dir: Path, as_of: str = AS_OF.isoformat()) -> Iterator[World]:
+    """Starts the servers and writes the catalog, the exchange rates and the account map into `data_dir/company`."""
+    folder = data_dir / "company"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "catalog.yaml").write_text(yaml.safe_dump(company.catalog, sort_keys=True))
+    company.fx_rates.to_csv(folder / "fx_rates.csv", index=False)
+    company.account_map.to_csv(folder / "account_map.csv", index=False)
+    with ExitStack() as stack:
+        stripe = stack.enter_context(StripeServer(company.account))
+        posthog = stack.enter_context(PostHogServer(usage_events(seed, company.account_months)))
+        slack = stack.enter_context(SlackServer())
+        environment = {
+            "STRIPE_API_KEY": "rk_live_simulated",
+            "STRIPE_API_BASE": stripe.url,
+            "STRIPE_REQUESTS_PER_SECOND": str(REQUESTS_PER_SECOND),
+            "EXPANSION_DATA_DIR": str(data_dir),
+            "EXPANSION_CATALOG": str(folder / "catalog.yaml"),
+            "EXPANSION_FX_RATES": str(folder / "fx_rates.csv"),
+            "EXPANSION_ACCOUNT_MAP": str(folder / "account_map.csv"),
+            "EXPANSION_FIRST_MONTH": calendar.shift(LAST_MONTH, 1 - months),
+            "EXPANSION_AS_OF": as_of,
+            "POSTHOG_HOST": posthog.url,
+            "POSTHOG_PROJECT_ID": "1",
+            "POSTHOG_API_KEY": "phx_simulated",
+            "SLACK_BOT_TOKEN": "xoxb-simulated",
+            "SLACK_CHANNEL": "C0EXPANSION",
+            "SLACK_API_BASE": slack.api_url,
+        }
+        yield World(company, stripe, posthog, slack, environment)

@@ -1,0 +1,52 @@
+"""SQL over tables: DuckDB in memory, reading lake tables as Arrow, so any number of processes can query at once.
+
+Here: running a domain query, and the read-only session behind `expansion sql`. Not here: the queries (`domain/sql/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.schemas import TABLES
+from expansion_platform.storage.lake import Lake
+
+
+def query(name: str, inputs: Mapping[str, Any]) -> pd.DataFrame:
+    """Runs `domain/sql/NAME.sql` over named inputs (frames, Arrow tables or datasets); the file's head names them."""
+    text = resources.files("expansion_platform.domain.sql").joinpath(f"{name}.sql").read_text()
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("set timezone = 'UTC'")
+        for table, rows in inputs.items():
+            connection.register(table, rows)
+        return connection.sql(text).to_arrow_table().to_pandas()
+
+
+def select(lake: Lake, statement: str) -> pa.Table:
+    """Runs one SELECT over every lake table as `floor.table`. Nothing can be written, and no file or network is reachable.
+
+    Raises:
+        ExpansionError: more than one statement, anything but a SELECT, or what DuckDB says is wrong with it.
+    """
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("set timezone = 'UTC'")
+        for name, model in TABLES.items():
+            floor, table = name.split("/")
+            connection.execute(f"create schema if not exists {floor}")
+            connection.register(f"_{floor}_{table}", lake.dataset(model))
+            connection.execute(f'create view {floor}."{table}" as select * from _{floor}_{table}')  # noqa: S608
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        try:
+            statements = connection.extract_statements(statement)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise ExpansionError("`expansion sql` takes one SELECT statement")
+            return connection.sql(statements[0].query).to_arrow_table()
+        except duckdb.Error as error:
+            raise ExpansionError(str(error)) from error

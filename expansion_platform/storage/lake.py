@@ -1,0 +1,243 @@
+"""Delta tables, one folder a table: `ROOT/floor/table`, replaced a month at a time or merged by key.
+
+Here: reading and committing frames of a declared model, and cheap identity of what is stored. Not here: what the tables mean
+(`domain/`), SQL over them (`engine.py`), operational state (`ledger.py`).
+
+Contracts (architecture section 4): a commit is atomic; a commit that would change nothing is not made, so a table's files change
+exactly when its content does and `state()` can tell from the file names alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.dataset
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+from expansion_platform.domain.errors import DataQualityError, ExpansionError
+from expansion_platform.domain.schemas import Table, table_name
+from expansion_platform.domain.schemas.base import arrow_schema, key, partitioned_by
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a write did: rows written or removed and the Delta version now current; `changed` is False when nothing had to be written."""
+
+    table: str
+    changed: bool
+    rows: int
+    version: int | None
+
+
+class Lake:
+    """The tables under one root folder."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def path(self, model: type[Table]) -> Path:
+        """Folder of the table."""
+        return self.root / table_name(model)
+
+    def exists(self, model: type[Table]) -> bool:
+        """Whether anything was ever committed."""
+        return DeltaTable.is_deltatable(str(self.path(model)))
+
+    def version(self, model: type[Table]) -> int | None:
+        """Newest Delta version, None before the first commit."""
+        return self._open(model).version() if self.exists(model) else None
+
+    def state(self, model: type[Table], months: Iterable[str] | None = None) -> str:
+        """Identity of the stored content (of some months): equal exactly when no commit touched it. Reads the log, no data."""
+        if not self.exists(model):
+            return "absent"
+        return _identity([Path(uri).name for uri in self._files(self._open(model), months)])
+
+    def states(self, model: type[Table]) -> dict[str, str]:
+        """`state` of each month the table holds rows of, from one look at the log."""
+        if not self.exists(model):
+            return {}
+        files: dict[str, list[str]] = {}
+        for uri in self._open(model).file_uris():
+            if month := _month_of(uri):
+                files.setdefault(month, []).append(Path(uri).name)
+        return {month: _identity(names) for month, names in files.items()}
+
+    def months(self, model: type[Table]) -> list[str]:
+        """Months the table holds rows of, sorted."""
+        if not self.exists(model):
+            return []
+        return sorted({month for uri in self._open(model).file_uris() if (month := _month_of(uri))})
+
+    def dataset(self, model: type[Table]) -> pyarrow.dataset.Dataset:
+        """The newest version as an Arrow dataset for an engine to scan; empty with the right columns before the first commit."""
+        if not self.exists(model):
+            return pyarrow.dataset.dataset(arrow_schema(model).empty_table())
+        return self._open(model).to_pyarrow_dataset()
+
+    def arrow(self, model: type[Table], months: Sequence[str] | None = None) -> pa.Table:
+        """Rows (of some months) in key order, in the model's Arrow schema."""
+        where = None if months is None else pc.field("month").isin(list(months))
+        return _ordered(model, _conform(model, self.dataset(model).to_table(filter=where)))
+
+    def read(self, model: type[Table], months: Sequence[str] | None = None) -> pd.DataFrame:
+        """`arrow` as a pandas frame."""
+        return self.arrow(model, months).to_pandas()
+
+    def rows(self, model: type[Table], months: Sequence[str] | None = None) -> int:
+        """Number of rows (of some months)."""
+        where = None if months is None else pc.field("month").isin(list(months))
+        return int(self.dataset(model).count_rows(filter=where))
+
+    def rows_by_month(self, model: type[Table]) -> dict[str, int]:
+        """Number of rows of each month of a monthly table."""
+        counts = self.dataset(model).to_table(columns=["month"]).group_by("month").aggregate([("month", "count")])
+        return dict(zip(counts["month"].to_pylist(), counts["month_count"].to_pylist(), strict=True))
+
+    def head(self, model: type[Table], count: int, months: Sequence[str] | None = None) -> pd.DataFrame:
+        """A few rows, for a preview."""
+        where = None if months is None else pc.field("month").isin(list(months))
+        return _conform(model, self.dataset(model).head(count, filter=where)).to_pandas()
+
+    def content_hash(self, model: type[Table], months: Sequence[str] | None = None) -> str:
+        """SHA-256 over the rows as text in key order: equal content, equal hash, whatever the files look like."""
+        buffer = io.BytesIO()
+        pyarrow.csv.write_csv(self.arrow(model, months), buffer)
+        return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+    def replace(self, model: type[Table], frame: pd.DataFrame, *, months: Sequence[str] | None = None, info: dict[str, Any] | None = None) -> Commit:
+        """Replaces the whole table, or exactly `months` of a monthly table, in one commit; no commit when the rows are the same.
+
+        Raises:
+            DataQualityError: rows outside `months`.
+        """
+        table = _ordered(model, _conform(model, frame))
+        monthly = partitioned_by(model) is not None
+        if monthly:
+            if months is None:
+                raise TypeError(f"{table_name(model)}: name the months to replace")
+            outside = set(table["month"].unique().to_pylist()) - set(months)
+            if outside:
+                raise DataQualityError(f"{table_name(model)}: rows outside the months being replaced", sorted(outside))
+        if self.exists(model) and table.equals(self.arrow(model, months)):
+            return Commit(table_name(model), False, table.num_rows, self.version(model))
+        exists = self.exists(model)
+        write_deltalake(
+            str(self.path(model)),
+            table,
+            mode="overwrite",
+            partition_by=["month"] if monthly else None,
+            predicate=_in("month", months or []) if monthly and exists else None,
+            commit_properties=_info(info),
+        )
+        return Commit(table_name(model), True, table.num_rows, self.version(model))
+
+    def upsert(
+        self,
+        model: type[Table],
+        frame: pd.DataFrame,
+        *,
+        delete: Iterable[str] = (),
+        ignoring: Sequence[str] = ("observed_at",),
+        info: dict[str, Any] | None = None,
+    ) -> Commit:
+        """Merges rows by the model's one-column key and deletes the keys in `delete`, in one commit.
+
+        A row equal to the stored one in every column but `ignoring` is left alone, so `observed_at` keeps the first sight.
+        """
+        (by,) = key(model)
+        new = _ordered(model, _conform(model, frame))
+        old = self.arrow(model)
+        changed = _changed_rows(new, old, by, [name for name in new.column_names if name not in {by, *ignoring}])
+        gone = sorted(set(delete) & set(old[by].to_pylist()) - set(new[by].to_pylist()))
+        if self.exists(model) and not changed.num_rows and not gone:
+            return Commit(table_name(model), False, 0, self.version(model))
+        if not self.exists(model):
+            write_deltalake(str(self.path(model)), changed, commit_properties=_info(info))
+            return Commit(table_name(model), True, changed.num_rows, self.version(model))
+        (
+            self._open(model)
+            .merge(
+                _with_deletions(changed, gone, by), predicate=f"t.{by} = s.{by}", source_alias="s", target_alias="t", commit_properties=_info(info)
+            )
+            .when_matched_delete(predicate="s._delete")
+            .when_matched_update({name: f"s.{name}" for name in changed.column_names}, predicate="not s._delete")
+            .when_not_matched_insert({name: f"s.{name}" for name in changed.column_names}, predicate="not s._delete")
+            .execute()
+        )
+        return Commit(table_name(model), True, changed.num_rows + len(gone), self.version(model))
+
+    def delete_months(self, model: type[Table], months: Sequence[str]) -> None:
+        """Removes months of a monthly table (to be rebuilt)."""
+        if self.exists(model):
+            self._open(model).delete(_in("month", months))
+
+    def _open(self, model: type[Table]) -> DeltaTable:
+        try:
+            return DeltaTable(str(self.path(model)))
+        except Exception as error:
+            raise ExpansionError(f"cannot open the table {table_name(model)} in {self.path(model)}: {error}") from error
+
+    def _files(self, table: DeltaTable, months: Iterable[str] | None) -> list[str]:
+        wanted = None if months is None else set(months)
+        return [uri for uri in table.file_uris() if wanted is None or _month_of(uri) in wanted]
+
+
+def _identity(names: list[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16] if names else "absent"
+
+
+def _month_of(uri: str) -> str | None:
+    match = re.search(r"/month=(\d{4}-\d{2})/", uri)
+    return match[1] if match else None
+
+
+def _conform(model: type[Table], rows: pd.DataFrame | pa.Table) -> pa.Table:
+    schema = arrow_schema(model)
+    if isinstance(rows, pd.DataFrame):
+        return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)
+    return rows.select(schema.names).cast(schema).replace_schema_metadata(None)
+
+
+def _ordered(model: type[Table], table: pa.Table) -> pa.Table:
+    return table.sort_by([(name, "ascending") for name in key(model)]).combine_chunks()
+
+
+def _changed_rows(new: pa.Table, old: pa.Table, by: str, compared: list[str]) -> pa.Table:
+    """Rows of `new` that are not in `old` with the same content; both in key order."""
+    position = pc.index_in(new[by], value_set=old[by])
+    matched = old.take(pc.fill_null(position, 0)) if old.num_rows else None
+    if matched is None:
+        return new
+    differs = pc.is_null(position)
+    for name in compared:
+        left, right = new[name], matched[name]
+        unequal = pc.fill_null(pc.not_equal(left, right), pc.xor(pc.is_null(left), pc.is_null(right)))
+        differs = pc.or_(differs, unequal)
+    return new.filter(differs)
+
+
+def _with_deletions(changed: pa.Table, gone: list[str], by: str) -> pa.Table:
+    nullable = pa.schema([field.with_nullable(True) for field in changed.schema])
+    removed = pa.table({name: gone if name == by else pa.nulls(len(gone), changed.schema.field(name).type) for name in changed.column_names})
+    rows = pa.concat_tables([changed.cast(nullable), removed.cast(nullable)])
+    return rows.append_column("_delete", pa.array([False] * changed.num_rows + [True] * len(gone)))
+
+
+def _in(column: str, values: Sequence[str]) -> str:
+    return f"{column} in ({', '.join(repr(value) for value in values)})"
+
+
+def _info(info: dict[str, Any] | None) -> CommitProperties:
+    return CommitProperties(custom_metadata={name: value if isinstance(value, str) else json.dumps(value) for name, value in (info or {}).items()})

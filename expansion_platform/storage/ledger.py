@@ -1,0 +1,174 @@
+"""The operational ledger: pull cursors, what was built from what, and the alert outbox. SQLAlchemy over SQLite (WAL) or the user's database.
+
+Here: small transactional state. Not here: tables of rows (`lake.py`), or when an alert is due (`domain/detection.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+SQLITE_BUSY_SECONDS = 30  # a second run waits this long for the first one's short transactions
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class _Cursor(_Base):
+    __tablename__ = "cursors"
+    source: Mapped[str] = mapped_column(sa.String(100), primary_key=True)
+    state: Mapped[str] = mapped_column(sa.Text)
+
+
+class _Build(_Base):
+    __tablename__ = "builds"
+    table_name: Mapped[str] = mapped_column(sa.String(100), primary_key=True)
+    month: Mapped[str] = mapped_column(sa.String(7), primary_key=True)
+    inputs: Mapped[str] = mapped_column(sa.String(64))
+    state: Mapped[str] = mapped_column(sa.String(64))
+
+
+class _Alert(_Base):
+    __tablename__ = "alerts"
+    key: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    rule: Mapped[str] = mapped_column(sa.String(50))
+    scope: Mapped[str] = mapped_column(sa.String(100))
+    month: Mapped[str] = mapped_column(sa.String(7))
+    severity: Mapped[str] = mapped_column(sa.String(20))
+    message: Mapped[str] = mapped_column(sa.Text)
+    status: Mapped[str] = mapped_column(sa.String(20), default="pending", index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None] = mapped_column(sa.Text)
+    posted_as: Mapped[str | None] = mapped_column(sa.String(100))
+    sent_at: Mapped[str | None] = mapped_column(sa.String(32))
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert in the outbox: `pending` until the channel took it, then `sent`. `message` holds {text, blocks}."""
+
+    key: str
+    rule: str
+    scope: str
+    month: str
+    severity: str
+    message: dict[str, Any]
+    status: str = "pending"
+    attempts: int = 0
+    last_error: str | None = None
+    posted_as: str | None = None
+
+
+class Ledger:
+    """Opens (and creates on first use) the ledger at a SQLAlchemy URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        if self.url.get_backend_name() == "sqlite" and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        self._engine = sa.create_engine(self.url, connect_args={"timeout": SQLITE_BUSY_SECONDS} if self._sqlite else {}, poolclass=self._pool)
+        if self._sqlite:
+            sa.event.listen(self._engine, "connect", _write_ahead)
+        _Base.metadata.create_all(self._engine)
+
+    @property
+    def _sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def _pool(self) -> type[sa.Pool] | None:
+        return sa.NullPool if self._sqlite else None  # no connection outlives its transaction, so no file handle leaks
+
+    def cursor(self, source: str) -> dict[str, Any] | None:
+        """Where the last complete pull of `source` ended, None before the first."""
+        with Session(self._engine) as session:
+            row = session.get(_Cursor, source)
+            return None if row is None else dict(json.loads(row.state))
+
+    def set_cursor(self, source: str, state: Mapping[str, Any]) -> None:
+        """Moves the cursor; call it only after what it covers is committed."""
+        with Session(self._engine) as session, session.begin():
+            session.merge(_Cursor(source=source, state=json.dumps(dict(state), sort_keys=True)))
+
+    def builds(self, table: str) -> dict[str, tuple[str, str]]:
+        """Per month (`all` for an unpartitioned table): fingerprint of the inputs it was built from, and the stored state that build left."""
+        with Session(self._engine) as session:
+            rows = session.scalars(sa.select(_Build).where(_Build.table_name == table))
+            return {row.month: (row.inputs, row.state) for row in rows}
+
+    def record_builds(self, table: str, builds: Mapping[str, tuple[str, str]]) -> None:
+        """Notes what each month was built from; call it after the commit (a crash between them only costs a rebuild)."""
+        with Session(self._engine) as session, session.begin():
+            for month, (inputs, state) in builds.items():
+                session.merge(_Build(table_name=table, month=month, inputs=inputs, state=state))
+
+    def put_alert(self, alert: Alert) -> bool:
+        """Adds an alert once per key; False when the key is already there (whatever became of it)."""
+        with Session(self._engine) as session, session.begin():
+            if session.get(_Alert, alert.key) is not None:
+                return False
+            session.add(
+                _Alert(
+                    key=alert.key,
+                    rule=alert.rule,
+                    scope=alert.scope,
+                    month=alert.month,
+                    severity=alert.severity,
+                    message=json.dumps(alert.message, sort_keys=True),
+                )
+            )
+            return True
+
+    def alerts(self, status: str | None = None, limit: int = 100) -> list[Alert]:
+        """Alerts (of one status), oldest month first."""
+        query = sa.select(_Alert).order_by(_Alert.month, _Alert.key).limit(limit)
+        if status is not None:
+            query = query.where(_Alert.status == status)
+        with Session(self._engine) as session:
+            return [
+                Alert(
+                    row.key,
+                    row.rule,
+                    row.scope,
+                    row.month,
+                    row.severity,
+                    json.loads(row.message),
+                    row.status,
+                    row.attempts,
+                    row.last_error,
+                    row.posted_as,
+                )
+                for row in session.scalars(query)
+            ]
+
+    def mark_sent(self, key: str, posted_as: str | None) -> None:
+        """The channel took it; call it only after its answer."""
+        with Session(self._engine) as session, session.begin():
+            row = session.get_one(_Alert, key)
+            row.status, row.posted_as, row.last_error = "sent", posted_as, None
+            row.attempts += 1
+            row.sent_at = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def mark_failed(self, key: str, error: str) -> None:
+        """The channel did not take it: it stays pending with the reason."""
+        with Session(self._engine) as session, session.begin():
+            row = session.get_one(_Alert, key)
+            row.attempts += 1
+            row.last_error = error
+
+    def ping(self) -> None:
+        """Raises when the database cannot be reached."""
+        with self._engine.connect() as connection:
+            connection.execute(sa.text("select 1"))
+
+
+def _write_ahead(connection: Any, _record: Any) -> None:
+    connection.execute("pragma journal_mode=wal")
