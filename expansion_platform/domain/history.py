@@ -1,7 +1,7 @@
 """Rebuilding the history of every subscription item from what Stripe still tells (reference 2.5, semantics 1.2): `billing/item_states`.
 
 Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here: reading the frames (`history_records.py`,
-`history_terms.py`), what each fact says of an item (`history_facts.py`), statuses and pauses (`history_status.py`), discounts
+`history_terms.py`, `history_tiers.py`), what each fact says of an item (`history_facts.py`), statuses and pauses (`history_status.py`), discounts
 (`history_discounts.py`).
 
 Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the last 30 days exactly, today's
@@ -23,6 +23,7 @@ from expansion_platform.domain.history_facts import ItemMark, Mark, in_order, it
 from expansion_platform.domain.history_records import Staged, State, Subscription, subscriptions
 from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
+from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.schemas.base import key
 from expansion_platform.domain.schemas.billing import ItemStates
 
@@ -60,6 +61,7 @@ def rebuild(staged: Staged) -> pd.DataFrame:
     rows: list[Row] = []
     for subscription in subscriptions(staged):
         subscription.events = in_order(subscription.events)
+        subscription.lines = whole_lines(subscription.lines, price_terms)
         marks = item_marks(subscription, subscription.events)
         found = _unpriceable(subscription, marks, price_terms)
         for problem, name in found:

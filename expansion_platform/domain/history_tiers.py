@@ -7,19 +7,22 @@ line asserts (`history_facts.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 
+from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.history_records import Line, State
 from expansion_platform.domain.history_terms import Price
-from expansion_platform.domain.money import decimal, round_half_even
-from expansion_platform.domain.pricing import AboveLastTierError, Scheme, gross, parse_scheme
+from expansion_platform.domain.money import round_half_even
+from expansion_platform.domain.pricing import AboveLastTierError, gross, parse_scheme
 
 
 def whole_lines(lines: list[Line], price_terms: Mapping[str, Price]) -> list[Line]:
     """The lines with those of one item, price, period and invoice joined where a graduated price split them.
 
-    The quantity is the one that costs what the lines cost together: a flat fee's line may carry a quantity of its own, of 0 or 1.
+    The quantity is the one that costs what the lines cost together: a flat fee's line may carry a quantity of its own, of 0 or 1. Lines of
+    nothing (a trial's) say their units.
     Raises DataQualityError naming the lines when no such quantity exists, for it must not be guessed.
     """
     groups: dict[tuple[object, ...], list[Line]] = {}
@@ -33,22 +36,19 @@ def whole_lines(lines: list[Line], price_terms: Mapping[str, Price]) -> list[Lin
 
 def _joined(lines: list[Line], price: Price | None) -> Line:
     first = min(lines, key=lambda line: line.id)
-    if price is None or (len({line.state for line in lines}) == 1 and price.scheme["type"] != "graduated"):
+    if price is None or (price.scheme["type"] == "per_unit" and len({line.state for line in lines}) == 1):
         return first
-    units = [decimal(line.state.quantity or "0") for line in lines]
+    units = sum((Decimal(line.state.quantity or "0") for line in lines), Decimal(0))
     amount = sum(line.amount for line in lines)
-    scheme = parse_scheme(price.scheme_json)
     for fees in range(len(lines)):
-        quantity = sum(units, Fraction(0)) - fees
-        if quantity >= 0 and _costs(scheme, quantity) == amount:
-            taken = frozenset[str]().union(*(line.reduced_by for line in lines))
-            text = str(quantity.numerator) if quantity.denominator == 1 else max((line.state.quantity for line in lines), key=decimal)
-            return first._replace(state=State(price.id, text), amount=amount, reduced_by=taken)
+        if units >= fees and amount in (0, _cost(price, units - fees)):
+            state = State(price.id, canonical.decimal_text(units - fees))
+            return first._replace(state=state, amount=amount, reduced_by=frozenset[str]().union(*(line.reduced_by for line in lines)))
     raise DataQualityError("lines of one item and period that no quantity of its price costs", sorted(line.id for line in lines))
 
 
-def _costs(scheme: Scheme, quantity: Fraction) -> int | None:
+def _cost(price: Price, quantity: Decimal) -> int | None:
     try:
-        return round_half_even(gross(scheme, quantity))
+        return round_half_even(gross(parse_scheme(price.scheme_json), Fraction(quantity)))
     except AboveLastTierError:
         return None

@@ -281,3 +281,41 @@ def test_row_order_of_the_input_does_not_matter(account: Account) -> None:
     for rows in account.rows.values():
         rows.reverse()
     assert before.equals(account.states())
+
+
+def test_item_billed_after_the_subscription_was_first_seen_was_still_there(account: Account) -> None:
+    account.subscription(observed_at=day(20))
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), line("si_gone", "extra", "1", 0, 30))
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60), line("si_gone", "extra", "1", 30, 60))
+    assert account.story()[1] == ("si_gone", 0, 60, "extra", "1")
+
+
+def test_item_swapped_for_another_without_proration_ends_when_the_other_begins(account: Account) -> None:
+    account.subscription()
+    account.item("si_new", "pro", "5", created=12)
+    account.invoice("in1", 0, line("si_old", "basic", "5", 0, 30))
+    account.invoice("in2", 30, line("si_new", "pro", "5", 30, 60))
+    assert account.story() == [("si_new", 12, None, "pro", "5"), ("si_old", 0, 12, "basic", "5")]
+
+
+def graduated(account: Account) -> None:
+    tiers = [{"up_to": 10, "unit": "500", "flat": "900"}, {"up_to": None, "unit": "400", "flat": "0"}]
+    account.price("tiered", billing_scheme="tiered", tiers_mode="graduated", tiers_json=json.dumps(tiers))
+    account.subscription()
+    account.item("si", "tiered", "12")
+
+
+@pytest.mark.parametrize("fee_quantity", ["0", "1"])
+def test_lines_of_each_tier_are_one_quantity(account: Account, fee_quantity: str) -> None:
+    graduated(account)
+    parts = ("10", 5000), ("2", 800), (fee_quantity, 900)
+    account.invoice("in1", 0, *(line("si", "tiered", quantity, 0, 30, amount) for quantity, amount in parts))
+    assert account.story() == [("si", 0, None, "tiered", "12")]
+
+
+def test_lines_of_tiers_that_cost_no_quantity_are_refused(account: Account) -> None:
+    graduated(account)
+    account.invoice("in1", 0, line("si", "tiered", "10", 0, 30, 5000), line("si", "tiered", "2", 0, 30, 801))
+    with pytest.raises(DataQualityError, match="no quantity of its price costs: in1_0, in1_1"):
+        account.states()

@@ -177,3 +177,13 @@ def test_item_level_discount_ends_when_its_item_was_read_without_it(account: Acc
     account.item("si", "basic", "5", observed_at=day(75))
     account.invoice("in1", 0, line("si", "basic", "5", 0, 365, discounts=(given,)))
     assert account.discounts() == [("si", 0, 70, [("three_months", "20.5")]), ("si", 70, None, [])]
+
+
+def test_order_is_the_lists_whatever_other_discounts_a_line_shows(account: Account) -> None:
+    own = discount("di_own", "three_months", 0, 30)
+    shared, later = discount("di_b", "ten", 0), discount("di_a", "pro_only", 40)
+    account.subscription(discounts=(shown(later), shown(shared)))
+    account.item("si", "pro", "1")
+    account.invoice("in1", 0, line("si", "pro", "1", 0, 30, discounts=(own,)), discounts=(shared,))
+    account.invoice("in2", 30, line("si", "pro", "1", 30, 60), discounts=(shared,))
+    assert account.discounts()[-1] == ("si", 40, None, [("pro_only", "30"), ("ten", "10")])
