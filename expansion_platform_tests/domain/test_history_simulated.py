@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import fields
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -58,3 +59,29 @@ def test_rebuilt_history_is_what_happened(seed: int) -> None:
     expected = until(company.truth.expected_states, pd.Timestamp(AS_OF))
     differences = rebuilt.merge(expected, how="outer", indicator=True).query("_merge != 'both'")
     assert differences.empty, f"{len(differences)} of {len(expected)} rows differ:\n{differences.head(20).to_string()}"
+
+
+def later(before: Staged, now: Staged) -> Staged:
+    """Two pulls in one lake: events are kept for ever, and a row keeps its `observed_at` while its content stays."""
+    merged = {}
+    for name in (each.name for each in fields(Staged)):
+        old, new = getattr(before, name), getattr(now, name)
+        content = [column for column in new.columns if column != "observed_at"]
+        seen = new.merge(old, on=content, how="left", suffixes=("", "_first"))["observed_at_first"]
+        merged[name] = new.assign(observed_at=seen.fillna(new["observed_at"]))
+    gone = before.events[~before.events["id"].isin(now.events["id"])]
+    return Staged(**merged | {"events": pd.concat([merged["events"], gone], ignore_index=True)})
+
+
+def test_account_read_every_month_hides_nothing() -> None:
+    """Changes without proration are dated by nothing but events, which Stripe keeps for 30 days."""
+    lake = None
+    for pull in range(9, -1, -1):
+        as_of = AS_OF - timedelta(days=29 * pull)
+        company = simulate(3, customers=25, months=8, as_of=as_of)
+        pulled = staged(company.account, as_of)
+        lake = pulled if lake is None else later(lake, pulled)
+    assert lake is not None
+    assert len(company.truth.undatable) > 0
+    now = pd.Timestamp(AS_OF)
+    pd.testing.assert_frame_equal(until(rebuild(lake), now), until(company.truth.states, now), check_dtype=False)
