@@ -20,8 +20,8 @@ from expansion_platform.domain.errors import ExpansionError
 app = typer.Typer(
     help="How much existing customers grew, why, to the cent.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )
-out = Console()
-err = Console(stderr=True)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
 
 Month = Annotated[str, typer.Argument(metavar="MONTH", help="YYYY-MM")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Run as if it were this instant (ISO 8601)")]
@@ -72,34 +72,11 @@ def refresh(
 @app.command()
 def explain(customer: Annotated[str, typer.Argument(help="Stripe customer id")], month: Month) -> None:
     """Tells a customer's month in plain words, with the objects behind it."""
-    from expansion_platform.delivery.explain import customer_month
-    from expansion_platform.domain import months
-    from expansion_platform.domain.schemas import billing, mrr
+    from expansion_platform.delivery.explain import explained
     from expansion_platform.resources import Platform
 
-    platform = Platform()
-    lake, timezone = platform.lake, platform.timezone
-    owner = platform.catalog().customer(customer)
-    if month not in lake.months(mrr.CustomerMonths):
-        raise ExpansionError(f"{month} has not been computed; months there are: {', '.join(lake.months(mrr.CustomerMonths)) or 'none'}")
-    states = lake.read(billing.ItemStates)
-    states = states[states["customer"].map(platform.catalog().customer) == owner]
-    opening, closing = months.opening(month, timezone), months.closing(month, timezone)
-    states = states[(states["valid_from"] < closing) & (states["valid_to"].isna() | (states["valid_to"] >= opening))]
-    of_owner = {model: lake.read(model, [month]).query("customer == @owner") for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes)}
-    if states.empty and of_owner[mrr.CustomerMonths].empty and owner not in set(lake.read(billing.ItemStates)["customer"]):
-        raise ExpansionError(f"{customer} is no customer of this account with a subscription")
-    lines = customer_month(
-        owner,
-        month,
-        months=of_owner[mrr.CustomerMonths],
-        movements=of_owner[mrr.Movements],
-        causes=of_owner[mrr.Causes],
-        states=states,
-        currency=platform.settings.expansion_currency,
-    )
-    for line in lines:
-        out.print(line, highlight=False, soft_wrap=True, markup=False)
+    for line in explained(Platform(), customer, month):
+        out.print(line, highlight=False, markup=False)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """A customer's month in plain words, with the arithmetic and the Stripe objects behind it.
 
-Here: text from table rows. Not here: reading the tables (`cli.py`), the rules (`domain/`).
+Here: reading one customer's rows and turning them into text. Not here: printing (`cli.py`), the rules (`domain/`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.delivery.messages import money
+from expansion_platform.domain import months as calendar
+from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.schemas import billing, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS
+from expansion_platform.resources import Platform
 
 LABELS = {
     "new": "a new customer",
@@ -37,6 +41,37 @@ CAUSES = {
 }
 
 
+def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
+    """Lines that tell what happened to a customer in a month.
+
+    Raises:
+        ExpansionError: the month has not been computed, or nobody of that id ever had a subscription.
+    """
+    lake, timezone, catalog = platform.lake, platform.timezone, platform.catalog()
+    computed = lake.months(mrr.CustomerMonths)
+    if month not in computed:
+        raise ExpansionError(
+            f"{month} has not been computed; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet"
+        )
+    owner = catalog.customer(customer)
+    states = lake.read(billing.ItemStates)
+    states = states[states["customer"].map(catalog.customer) == owner]
+    if states.empty:
+        raise ExpansionError(f"no customer {customer} with a subscription in this account")
+    opening, closing = calendar.opening(month, timezone), calendar.closing(month, timezone)
+    rows = {model: lake.read(model, [month]) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes)}
+    rows = {model: table[table["customer"] == owner] for model, table in rows.items()}
+    yield from customer_month(
+        owner,
+        month,
+        months=rows[mrr.CustomerMonths],
+        movements=rows[mrr.Movements],
+        causes=rows[mrr.Causes],
+        states=states[(states["valid_from"] < closing) & (states["valid_to"].isna() | (states["valid_to"] >= opening))],
+        currency=platform.settings.expansion_currency,
+    )
+
+
 def customer_month(
     customer: str, month: str, *, months: pd.DataFrame, movements: pd.DataFrame, causes: pd.DataFrame, states: pd.DataFrame, currency: str
 ) -> Iterator[str]:
@@ -58,7 +93,7 @@ def customer_month(
     opening, closing = int(row["opening"]), int(row["closing"])
     yield (
         f"{customer} in {month}: {money(opening, currency)} a month at opening, {money(closing, currency)} at closing "
-        f"({row['segment']}, {row['items']} items)."
+        f"({row['segment']}, {row['items']} item{'' if row['items'] == 1 else 's'})."
     )
     if movements.empty:
         yield "Nothing moved."
@@ -97,6 +132,8 @@ def _pair(cause: Any, currency: str) -> str:
 def _arithmetic(cause: Any, currency: str) -> str:
     names = {"Q": "quantity", "D": "discount", "P": "price", "T": "tier", "I": "interval"}
     corners = json.loads(cause.corners_json)
+    if cause.cause == "fx" and cause.from_price == cause.to_price:
+        return "what is held at closing, valued at the closing month's rate instead of the opening one's"
     if len(corners) <= 2:
         return "the only thing that changed, so it explains the whole difference" if corners else "valued as a whole"
     told = [f"{' and '.join(names[letter] for letter in switched) or 'nothing'} {money(value, currency)}" for switched, value in corners.items()]

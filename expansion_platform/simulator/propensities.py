@@ -85,5 +85,5 @@ SENT_FROM_SEATS = 60
 """Customers from this size on may be sent invoices instead of being charged."""
 
 SLUMP_MONTH = (2026, 10)
-SLUMP = 0.30
+SLUMP = 0.35
 """Share of the usual expansions that still happen in the slump month."""

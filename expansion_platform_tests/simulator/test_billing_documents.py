@@ -97,7 +97,7 @@ def test_regular_lines_tile_every_subscriptions_life(company: Company) -> None:
 
 def test_regular_lines_charge_the_truth(company: Company) -> None:
     """A regular line's price and quantity are what the item was held at when the period began."""
-    truth = dict(company.truth.states.groupby("item"))
+    truth = dict(iter(company.truth.states.groupby("item")))
     for invoice in company.account.objects["invoices"][::7]:
         for line in (line for line in invoice["lines"]["data"] if not _details(line)["proration"]):
             start = pd.Timestamp(line["period"]["start"], unit="s", tz="UTC")
