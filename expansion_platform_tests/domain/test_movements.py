@@ -211,3 +211,36 @@ def test_an_item_twice_on_a_side(side):
     with pytest.raises(DataQualityError, match="item occurs twice") as error:
         run(*((twice, []) if side == "opening" else ([], twice)))
     assert error.value.objects == ["i1"]
+
+
+def test_an_item_that_changed_hands_is_not_a_pair():
+    keep = [item("k1", "crm", "9900", "1"), item("k2", "crm", "9900", "1", customer="c2")]
+    result = run([*keep, item("i1", "basic", "1000", "1")], [*keep, item("i1", "basic", "1000", "1", customer="c2")])
+    found = result.causes[["customer", "match_pass", "amount"]].to_numpy().tolist()
+    assert found == [["c1", "removed", -1000], ["c2", "added", 1000]]
+
+
+def test_a_folded_quantity_goes_with_the_price_in_every_hybrid():
+    products = {"flat_plan": {"family": "main", "unit": "flat"}, "basic": {"family": "main"}}
+    after = item("i1", "flat_plan", "30000", "1", discounts=[percent("50")])
+    result = run([item("i1", "basic", "1000", "10")], [after], products=products)
+    assert json.loads(result.causes["corners_json"][0]) == {"": 10000, "D": 5000, "P": 30000, "DP": 15000}
+    assert dict(zip(result.causes["cause"], result.causes["amount"], strict=True)) == {"discount": -10000, "tier": 15000}
+
+
+def test_an_added_metered_item_of_a_group_held_is_usage():
+    base, metered = item("i1", "basic", "1000", "5"), item("i2", "basic", "2", "500", price="basic_calls", usage_type="metered")
+    result = run([base], [base, metered], products={"basic": {"family": "main", "kind": "base"}})
+    assert causes(result) == {("main", "usage", "", "i2", "added"): 1000}
+
+
+def test_a_return_takes_its_segment_at_closing():
+    large = item("i1", "ent", "10000000", "1", interval="year")
+    assert run([], [large], ever_paid=["c1"]).movements[["movement", "segment"]].to_numpy().tolist() == [["reactivation", "enterprise"]]
+
+
+def test_gross_is_taken_per_match_group_and_cause():
+    before = [item("i1", "basic", "1000", "10"), item("i2", "crm", "2000", "5")]
+    after = [item("i1", "basic", "1000", "14"), item("i2", "crm", "2000", "4")]
+    row = run(before, after).movements.iloc[0]
+    assert (row["expansion_gross"], row["contraction_gross"], row["flow_expansion"], row["expansion_seat"]) == (4000, 2000, 2000, 2000)
