@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from expansion_platform.assets.stripe import CURSOR
 from expansion_platform.delivery.slack import deliver
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform
@@ -61,15 +62,17 @@ def stripe_changes_sensor(job: Any, first_month: str) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=3600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Every hour: asks Stripe for its newest event; a new one requests a refresh of what changed.",
+        description="Every hour: asks Stripe for its newest event; one since the last pull requests a refresh of what changed.",
     )
-    def stripe_changes(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.RunRequest | dg.SkipReason:
+    def stripe_changes(platform: dg.ResourceParam[Platform]) -> dg.RunRequest | dg.SkipReason:
         if platform.settings.stripe_api_key is None:
             return dg.SkipReason("STRIPE_API_KEY is not set")
+        pulled = platform.ledger.cursor(CURSOR)
+        if pulled is None:
+            return dg.SkipReason(f"nothing has been pulled yet: run {REFRESH_JOB} first")
         newest = next(platform.stripe.objects("events", created_lt=int(platform.as_of.timestamp()) + 1, limit=1), None)
-        if newest is None or newest["id"] == context.cursor:
-            return dg.SkipReason("no new Stripe events")
-        context.update_cursor(newest["id"])
+        if newest is None or newest["created"] <= pulled["last_pull_at"]:
+            return dg.SkipReason("no Stripe event since the last pull")
         tags = {**trailing(platform.newest_closed_month, first_month), "trigger": "stripe_changes"}
         return dg.RunRequest(run_key=newest["id"], tags=tags)
 

@@ -19,7 +19,7 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform import checks, domain
-from expansion_platform.assets.metadata import table_metadata
+from expansion_platform.assets.metadata import preview_metadata, table_metadata
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import Table, table_name
 from expansion_platform.resources import Platform
@@ -147,7 +147,8 @@ def build_table(
         commit = platform.lake.replace(model, frame, info={"run": context.run_id})
         platform.ledger.record_builds(name, {WHOLE: (inputs, platform.lake.state(model))})
         context.log.info(f"{name}: {commit.rows} rows{'' if commit.changed else ', unchanged'}")
-    yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=table_metadata(platform.lake, model, commit))
+    metadata = {**table_metadata(platform.lake, model, commit), **preview_metadata(platform.lake, model)}
+    yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
 
 
 def _stale_months(platform: Platform, model: type[Table], wanted: Mapping[str, str]) -> list[str]:
@@ -236,10 +237,12 @@ def _report(
     extras = describe(months) if months else {}
     for model in selected:
         key = checks.asset_key(model)
-        shared = table_metadata(platform.lake, model, commits.get(model), months) if months else {}
+        shared = {**table_metadata(platform.lake, model, commits.get(model)), "months_of_the_run": _span(months)} if months else {}
         counts = platform.lake.rows_by_month(model)
         for month in months:
-            metadata = {**shared, "dagster/row_count": counts.get(month, 0), **extras.get(model, {}).get(month, {})}
+            metadata = {**extras.get(model, {}).get(month, {}), **shared, "dagster/row_count": counts.get(month, 0)}
+            if month == months[-1]:  # the page shows the newest month; a preview of each would only fill the event log
+                metadata |= preview_metadata(platform.lake, model, month)
             if whole:
                 context.add_asset_metadata(metadata, asset_key=key, partition_key=month)
             else:

@@ -14,7 +14,7 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform.domain.schemas import Table
-from expansion_platform.domain.schemas.base import key, table_name
+from expansion_platform.domain.schemas.base import columns, key, table_name
 from expansion_platform.storage.lake import Commit, Lake
 
 PREVIEW_ROWS = 5
@@ -33,7 +33,7 @@ def column_schema(model: type[Table]) -> dg.TableSchema:
                 description=column.description,
                 constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=keys == [name]),
             )
-            for name, column in model.to_schema().columns.items()
+            for name, column in columns(model).items()
         ]
     )
 
@@ -53,25 +53,26 @@ def asset_spec(model: type[Table], *, deps: Iterable[type[Table]], kinds: set[st
     )
 
 
-def table_metadata(lake: Lake, model: type[Table], commit: Commit | None, months: list[str] | None = None) -> dict[str, Any]:
-    """Row count, months covered, Delta version, whether anything was written, and the first rows."""
-    metadata: dict[str, Any] = {
-        "dagster/row_count": lake.rows(model, months),
+def table_metadata(lake: Lake, model: type[Table], commit: Commit | None) -> dict[str, Any]:
+    """Row count, place, Delta version and whether anything was written."""
+    return {
+        "dagster/row_count": lake.rows(model),
         "dagster/uri": str(lake.path(model)),
         "written": commit is not None and commit.changed,
         "delta_version": -1 if (version := lake.version(model)) is None else version,
-        "preview": dg.MetadataValue.md(preview(lake.head(model, PREVIEW_ROWS, months))),
     }
-    if months:
-        metadata["months"] = f"{months[0]} to {months[-1]}" if len(months) > 1 else months[0]
-    return metadata
+
+
+def preview_metadata(lake: Lake, model: type[Table], month: str | None = None) -> dict[str, Any]:
+    """The first rows (of a month)."""
+    return {"preview": dg.MetadataValue.md(preview(lake.head(model, PREVIEW_ROWS, None if month is None else [month])))}
 
 
 def preview(frame: pd.DataFrame) -> str:
     """First rows as a markdown table; ids and amounts only, since no table holds a personal field. Long cells are cut."""
     if frame.empty:
         return "no rows"
-    names = [name for name in frame.columns if not name.endswith(("_json", "_hash"))][:9]
+    names = [name for name in frame.columns if not name.endswith(("_json", "_hash")) and name != "month"][:8]
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame[names].head(PREVIEW_ROWS).itertuples(index=False)]
     while len("\n".join(lines)) >= INLINE_MARKDOWN and len(lines) > 3:
@@ -121,5 +122,5 @@ def bridge_picture(row: dict[str, int]) -> str:
         bars[colour].append(f"M{index * _STEP} {top}h26v{max(1, bottom - top)}h-26z")
     paths = "".join(f"<path fill='{colour}' d='{''.join(parts)}'/>" for colour, parts in bars.items() if parts)
     labels = "".join(f"<text x='{index * _STEP}' y='82'>{label}</text>" for index, (label, *_) in enumerate(spans))
-    svg = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} 86' width='660' font-size='9'>{paths}{labels}</svg>"
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} 86' width='480' font-size='9'>{paths}{labels}</svg>"
     return f"![MRR bridge](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from expansion_platform import checks
-from expansion_platform.assets.metadata import asset_spec, table_metadata
+from expansion_platform.assets.metadata import asset_spec, preview_metadata, table_metadata
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import TABLES
 from expansion_platform.domain.schemas.base import table_name
@@ -51,7 +51,7 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
     for model, (rows, gone) in frames.items():
         commit: Commit = platform.lake.upsert(model, rows, delete=gone, info={"run": context.run_id})
         yield checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(rows))
-        metadata = {**table_metadata(platform.lake, model, commit), "rows_written": commit.rows if commit.changed else 0, "pull": result.reason}
+        metadata = {**table_metadata(platform.lake, model, commit), **preview_metadata(platform.lake, model), "pull": result.reason}
         yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
     platform.ledger.set_cursor(CURSOR, {"last_pull_at": result.state.last_pull_at, "recent_events": list(result.state.recent_events)})
     read = ", ".join(f"{count:,} {resource}" for resource, count in result.counts.items() if count)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import pandas as pd
@@ -24,7 +25,7 @@ from expansion_platform.domain.history_records import Staged, State, Subscriptio
 from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
 from expansion_platform.domain.history_tiers import whole_lines
-from expansion_platform.domain.schemas.base import key
+from expansion_platform.domain.schemas.base import arrow_schema, key
 from expansion_platform.domain.schemas.billing import ItemStates
 
 
@@ -38,9 +39,8 @@ class Piece(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A piece with its bounds and how it is known."""
+    """A piece of one item with its bounds and how it is known."""
 
-    subscription: Subscription
     item: str
     start: int
     end: int | None
@@ -48,6 +48,10 @@ class Row(NamedTuple):
     source: str
     confidence: str
     evidence: set[str]
+
+
+Record = tuple[Any, ...]
+"""A finished row, its values in the order of billing/item_states' columns: plain text and ints, which the garbage collector leaves alone."""
 
 
 def rebuild(staged: Staged) -> pd.DataFrame:
@@ -58,7 +62,7 @@ def rebuild(staged: Staged) -> pd.DataFrame:
     """
     price_terms, coupon_terms = prices(staged.prices), coupons(staged.coupons)
     problems: dict[str, set[str]] = {}
-    rows: list[Row] = []
+    records: list[Record] = []
     for subscription in subscriptions(staged):
         subscription.events = in_order(subscription.events)
         subscription.lines = whole_lines(subscription.lines, price_terms)
@@ -67,11 +71,12 @@ def rebuild(staged: Staged) -> pd.DataFrame:
         for problem, name in found:
             problems.setdefault(problem, set()).add(name)
         if not found:
-            rows += _subscription_rows(subscription, marks, price_terms, coupon_terms)
+            rows = _subscription_rows(subscription, marks, price_terms, coupon_terms)
+            records += [_record(row, subscription, price_terms[row.piece.state.price]) for row in rows]
     if problems:
         problem = min(problems)
         raise DataQualityError(problem, sorted(problems[problem]))
-    return _frame(rows, price_terms)
+    return _frame(records)
 
 
 def _subscription_rows(
@@ -82,10 +87,10 @@ def _subscription_rows(
     found, bounds = windows(subscription, subscription.events, coupon_terms)
     begin, end = subscription.start_date, subscription.ended_at
     every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *(mark for own in marks.values() for mark in own)]
-    cuts = sorted({max(begin, mark.at) for mark in every if end is None or mark.at < end})
+    cuts: list[Any] = sorted(at for at in {max(begin, mark.at) for mark in every} if end is None or at < end)
     rows: dict[str, Row] = {}
     done: list[Row] = []
-    for at, until in zip(cuts, [*cuts[1:], end], strict=True):
+    for at, until in pairwise([*cuts, end]):
         holding = {item: mark for item, own in marks.items() if (mark := _at(own, at)) is not None and mark.value is not None}
         held = {item: mark.value for item, mark in holding.items() if mark.value is not None}
         shown = _resolved(at, held, found, price_terms)
@@ -101,7 +106,7 @@ def _subscription_rows(
                 done.append(last)
             by = _beginning(at, begin, mark, [status, pause, *bounds], every)
             evidence |= {name for start, to, name in by.evidence if start <= at < to}
-            rows[item] = Row(subscription, item, at, until, piece, by.source, by.confidence, evidence or {subscription.id})
+            rows[item] = Row(item, at, until, piece, by.source, by.confidence, evidence or {subscription.id})
     return done + list(rows.values())
 
 
@@ -138,35 +143,20 @@ def _unpriceable(subscription: Subscription, marks: Mapping[str, list[ItemMark]]
     return found
 
 
-def _frame(rows: list[Row], price_terms: Mapping[str, Price]) -> pd.DataFrame:
-    terms = [price_terms[row.piece.state.price] for row in rows]
-    frame = pd.DataFrame(
-        {
-            "customer": [row.subscription.customer for row in rows],
-            "subscription": [row.subscription.id for row in rows],
-            "item": [row.item for row in rows],
-            "valid_from": _instants([row.start for row in rows]),
-            "valid_to": _instants([row.end for row in rows]),
-            "status": [row.piece.status for row in rows],
-            "collection_paused": pd.Series([row.piece.paused for row in rows], dtype="str"),
-            "livemode": pd.Series([row.subscription.livemode for row in rows], dtype="bool"),
-            "currency": [price.currency for price in terms],
-            "product": [price.product for price in terms],
-            "price": [price.id for price in terms],
-            "usage_type": [price.usage_type for price in terms],
-            "interval": [price.interval for price in terms],
-            "interval_count": pd.Series([price.interval_count for price in terms], dtype="int64"),
-            "scheme_json": [price.scheme_json for price in terms],
-            "quantity": [row.piece.state.quantity for row in rows],
-            "discounts_json": [row.piece.discounts for row in rows],
-            "source": [row.source for row in rows],
-            "confidence": [row.confidence for row in rows],
-            "evidence_json": [canonical.dumps(sorted(row.evidence)) for row in rows],
-        }
-    )
+def _record(row: Row, subscription: Subscription, price: Price) -> Record:
+    when = (subscription.customer, subscription.id, row.item, row.start, row.end)
+    what = (row.piece.status, row.piece.paused, subscription.livemode, price.currency, price.product, price.id, price.usage_type)
+    terms = (price.interval, price.interval_count, price.scheme_json, row.piece.state.quantity, row.piece.discounts)
+    return (*when, *what, *terms, row.source, row.confidence, canonical.dumps(sorted(row.evidence)))
+
+
+def _frame(records: list[Record]) -> pd.DataFrame:
+    frame = pd.DataFrame(records, columns=arrow_schema(ItemStates).names)
+    for bound in ("valid_from", "valid_to"):
+        frame[bound] = _instants(frame[bound])
     checked = cast(pd.DataFrame, ItemStates.validate(frame))
     return checked.sort_values(key(ItemStates), ignore_index=True)
 
 
-def _instants(values: list[int | None]) -> pd.Series:
-    return pd.to_datetime(pd.Series(values, dtype="Int64"), unit="us", utc=True).astype("datetime64[us, UTC]")
+def _instants(values: pd.Series) -> pd.Series:
+    return pd.to_datetime(values.astype("Int64"), unit="us", utc=True).astype("datetime64[us, UTC]")

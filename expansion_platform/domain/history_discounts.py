@@ -82,7 +82,7 @@ def resolve(at: int, held: Mapping[str, State], found: list[Window], prices: Map
         for window in now:
             if window.level == ITEM and window.item is not None and window.item in held and _covers(window.coupon, prices[held[window.item].price]):
                 lists[window.item].append(_entry(window.coupon, window.coupon.value))
-        bases = {item: _after_item_level(prices[state.price], state.quantity, lists[item]) for item, state in held.items()}
+        own = {item: list(entries) for item, entries in lists.items()}
         level = SUBSCRIPTION if any(window.level == SUBSCRIPTION for window in now) else CUSTOMER
         for each in _grouped([window for window in now if window.level == level]):
             coupon = each[0].coupon
@@ -90,7 +90,8 @@ def resolve(at: int, held: Mapping[str, State], found: list[Window], prices: Map
             if coupon.type == "percent":
                 values = dict.fromkeys(on, coupon.value)
             else:
-                values = {item: str(share) for item, share in allocate_amount_off(int(coupon.value), {item: bases[item] for item in on}).items()}
+                bases = {item: _after_item_level(prices[held[item].price], held[item].quantity, own[item]) for item in on}
+                values = {item: str(share) for item, share in allocate_amount_off(int(coupon.value), bases).items()}
             for item in on:
                 lists[item].append(_entry(coupon, values[item]))
     return {item: canonical.dumps(entries) if entries else "[]" for item, entries in lists.items()}
@@ -116,6 +117,8 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
     invoices: dict[str, set[str | None]] = defaultdict(set)
     for line in subscription.lines:
         for one in line.discounts:
+            if one.subscription not in (None, subscription.id):
+                continue
             invoices[one.id].add(line.invoice)
             level = ITEM if one.level == "line" else CUSTOMER if one.subscription is None else SUBSCRIPTION
             entry = note(one, level, line.item if level == ITEM else None)

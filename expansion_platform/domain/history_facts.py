@@ -100,9 +100,10 @@ def _fold(lines: list[Line], told: list[Fact]) -> list[ItemMark]:
         before = marks[-1].value if marks else None
         speaking = [_settle_zero(fact, before) for fact in group]
         winner = _strongest(speaking)
-        if not marks and winner.old is not None and winner.old != winner.state:
-            marks.append(Mark(at, winner.old, _SOURCES[winner.kind], "exact"))
-            before = winner.old
+        old = next((fact.old for fact in speaking if fact.old is not None), None) if not marks else None
+        if old is not None and old != winner.state:
+            marks.append(Mark(at, old, _SOURCES[winner.kind], "exact"))
+            before = old
         if not marks or winner.state != before:
             marks.append(Mark(at, winner.state, _SOURCES[winner.kind], _confidence(winner, speaking, before)))
         for fact in speaking:
@@ -187,7 +188,7 @@ def _end_where_last_covered(marks: list[ItemMark], lines: list[Line], subscripti
     if not marks or marks[-1].value is None:
         return
     last = max([marks[-1].at, *(at for at, _, _ in marks[-1].evidence)])
-    covered = max((line.end for line in lines if not line.credits), default=last)
+    _, covered = max(((line.start, line.end) for line in lines if not line.credits), default=(last, last))
     swapped = min((item.created for item in _added_unbilled(subscription) if last < item.created < covered), default=None)
     if swapped is not None:
         marks.append(Mark(swapped, None, "snapshot", "exact"))

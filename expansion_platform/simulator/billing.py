@@ -79,7 +79,9 @@ class Billing:
         )
         subscription.log.changes += [Change(at, item.id, item.price, item.quantity) for item in subscription.items]
         self.subscriptions.append(subscription)
-        self.customer["currency"] = price.currency
+        if self.customer["currency"] is None:
+            self.customer["currency"] = price.currency
+            self._events.emit("customer.updated", at, lambda: dict(self.customer), {"currency": None}, requested=False)
         for coupon, index in coupons:
             self._give(subscription, at, coupon, None if index is None else subscription.items[index])
         self._invoice(subscription, at, "subscription_create", regular=True, invoice_period=(at, at))

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -30,6 +31,8 @@ BASE_SHARE = 0.45
 """Customers who sign up in the first month; the others come evenly over the months after it."""
 MIGRATION_AFTER = 0.58
 """Share of the months after which Pro's monthly price is replaced."""
+CREATED_BEFORE = 600
+"""Seconds from a customer's creation to its first subscription."""
 UNMAPPED = 0.03
 """Customers whose product account nobody has mapped."""
 FX_START = {"eur": "1.0850", "gbp": "1.2720", "jpy": "0.00668"}
@@ -58,16 +61,18 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     opening = int(calendar.opening(first).timestamp())
     catalog = build(opening - 30 * DAY, int(calendar.opening(calendar.shift(first, int(months * MIGRATION_AFTER))).timestamp()) + 9 * DAY)
     account = StripeAccount(id=f"acct_Simulated{seed}")
+    account.objects["events"] += _catalog_events(catalog, Recorder(objects.Ids(f"{seed}:account"), now - EVENTS_KEPT), now)
     lives: list[tuple[int, Life]] = []
     for number in range(1, customers + 1):
         rng = random.Random(f"{seed}:{number}")
         signs_up = opening + int(_signup(rng, months) * DAY)
         life = Life(rng, catalog)
-        if signs_up > now:
+        created = signs_up - CREATED_BEFORE
+        if created > now:
             continue
         ids = objects.Ids(f"{seed}:{number}")
         metadata = {"account_id": _account_name(number)} if rng.random() < 0.5 else {}
-        customer = objects.customer(ids.new("cus_"), number, signs_up - 600, metadata)
+        customer = objects.customer(ids.new("cus_"), number, created, metadata)
         recorder = Recorder(ids, now - EVENTS_KEPT)
         life.begin(Billing(customer, ids, recorder, life.agenda.put), signs_up)
         life.agenda.run(now)
@@ -96,6 +101,17 @@ def _signup(rng: random.Random, months: int) -> float:
 
 def _account_name(number: int) -> str:
     return f"org_{number:05d}"
+
+
+def _catalog_events(catalog: Catalog, recorder: Recorder, now: int) -> list[dict[str, Any]]:
+    """The migration's day in the account's catalogue: new prices are created, and the old ones taken off sale."""
+    at = catalog.migrated_at
+    for price in catalog.prices.values() if at <= now else ():
+        if price.created == at:
+            recorder.emit("price.created", at, partial(catalog_objects.price, price, at), requested=True)
+        elif price.retired_at == at:
+            recorder.emit("price.updated", at, partial(catalog_objects.price, price, at), {"active": True}, requested=True)
+    return recorder.events
 
 
 def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int) -> None:

@@ -27,6 +27,7 @@ from expansion_platform.simulator.world import World, running
 
 SEED, CUSTOMERS, MONTHS = 7, 500, 24
 _REMEMBERED = "company/demo.json"
+_SUPERSEDED = "ignore:Function `dev_command` is superseded"  # `dg dev` needs a package and a project layout this one does not have
 
 
 def run_demo(*, seed: int = SEED, customers: int = CUSTOMERS, months: int = MONTHS, console: Console) -> None:
@@ -77,7 +78,7 @@ def run_ui(port: int, console: Console) -> int:
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
     # A session of its own, so that Ctrl-C reaches us first and we end the whole tree: Dagster's children ignore a lone SIGINT.
-    process = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONWARNINGS": _SUPERSEDED, **environment}, start_new_session=True)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()

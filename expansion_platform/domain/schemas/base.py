@@ -19,6 +19,8 @@ MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
 DECIMAL_PATTERN = r"^-?\d+(\.\d+)?$"
 CURRENCY_PATTERN = r"^[a-z]{3}$"
 
+_VERSIONS = ("policy_hash", "catalog_hash")
+
 _ARROW_TYPES: dict[str, pyarrow.DataType] = {
     "str": pyarrow.string(),
     "string": pyarrow.string(),
@@ -63,10 +65,16 @@ def partitioned_by(model: type[Table]) -> str | None:
     return None if value is None else str(value)
 
 
+def columns(model: type[Table]) -> dict[str, Any]:
+    """Pandera columns by name in the order they are stored and shown: the versions a row was made with come last."""
+    declared = model.to_schema().columns
+    return {name: declared[name] for name in sorted(declared, key=lambda name: name in _VERSIONS)}
+
+
 def arrow_schema(model: type[Table]) -> pyarrow.Schema:
     """The Arrow schema the lake stores, with each column's description in its field metadata."""
     fields = []
-    for name, column in model.to_schema().columns.items():
+    for name, column in columns(model).items():
         kind = str(column.dtype)
         if kind not in _ARROW_TYPES:
             raise TypeError(f"{table_name(model)}.{name}: no Arrow type for {kind!r}")
