@@ -31,23 +31,33 @@ def test_same_arguments_same_company() -> None:
 
 
 def test_reading_later_adds_and_never_rewrites() -> None:
-    """Invoice content apart from payment and refunds, and every event both readings keep, are the same at both instants."""
+    """Documents are the same at both instants apart from payment and refunds, and so is every event both readings keep."""
     early, late = simulate(5, 80, 24, EARLY), simulate(5, 80, 24, LATE)
-    after = {item["id"]: item for items in late.account.objects.values() for item in items}
-    start = int(EARLY.timestamp())
+    after = late.account.by_id()
     settled = {"status", "amount_paid", "amount_remaining", "attempted", "attempt_count", "auto_advance", "status_transitions", "invoice"}
     settled |= {"post_payment_credit_notes_amount"}
-    for resource in ("products", "invoices", "invoiceitems", "credit_notes"):
+    for resource in ("products", "prices", "invoices", "invoiceitems", "credit_notes"):
         for item in early.account.objects[resource]:
             assert _without(item, settled) == _without(after[item["id"]], settled)
     kept = [event for event in early.account.objects["events"] if event["created"] >= int(LATE.timestamp()) - 30 * 86_400]
     assert kept
     assert all(event == after[event["id"]] for event in kept)
-    new = {event["data"]["object"]["id"] for event in late.account.objects["events"] if event["created"] > start}
-    unchanged = [item for item in early.account.objects["subscriptions"] if item["id"] not in new]
-    named = {event["data"]["object"].get("subscription") for event in late.account.objects["events"] if event["created"] > start}
-    assert unchanged
-    assert all(item == after[item["id"]] for item in unchanged if item["id"] not in named)
+
+
+def test_what_changes_between_two_readings_is_announced_by_an_event() -> None:
+    """Across the price migration's day: a pull that re-reads only what events name misses nothing."""
+    before, after = datetime(2025, 12, 5, tzinfo=UTC), datetime(2025, 12, 20, tzinfo=UTC)
+    early, late = simulate(5, 80, 24, before), simulate(5, 80, 24, after)
+    told: set[str] = set()
+    for event in late.account.objects["events"]:
+        if event["created"] > before.timestamp():
+            told |= {event["data"]["object"]["id"], event["data"]["object"].get("subscription", "")}
+    refunded = {note["invoice"] for note in late.account.objects["credit_notes"]}
+    found = late.account.by_id()
+    for resource in ("prices", "subscriptions", "invoices"):
+        changed = {item["id"] for item in early.account.objects[resource] if _own(item) != _own(found[item["id"]])}
+        assert changed
+        assert changed - refunded <= told
 
 
 def test_truth_read_later_differs_only_in_what_was_still_open() -> None:
@@ -93,6 +103,13 @@ def test_it_can_be_read_from_its_first_day_on(as_of: datetime) -> None:
 
 def _without(item: dict, keys: set[str]) -> dict:
     return {key: value for key, value in item.items() if key not in keys}
+
+
+def _own(item: dict) -> dict:
+    """The object without the copies of prices a subscription embeds: Stripe renders those as they are when asked."""
+    if item["object"] != "subscription":
+        return item
+    return {**item, "items": [_without(each, {"price", "plan"}) for each in item["items"]["data"]]}
 
 
 def _book(company: Company, month: str) -> list[dict]:
