@@ -151,7 +151,7 @@ def _record(row: Row, subscription: Subscription, price: Price) -> Record:
 
 
 def _frame(records: list[Record]) -> pd.DataFrame:
-    frame = pd.DataFrame(records, columns=arrow_schema(ItemStates).names)
+    frame = pd.DataFrame(records, columns=arrow_schema(ItemStates).names, dtype="object")
     for bound in ("valid_from", "valid_to"):
         frame[bound] = _instants(frame[bound])
     checked = cast(pd.DataFrame, ItemStates.validate(frame))

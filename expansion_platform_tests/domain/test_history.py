@@ -299,6 +299,21 @@ def test_item_swapped_for_another_without_proration_ends_when_the_other_begins(a
     assert account.story() == [("si_new", 12, None, "pro", "5"), ("si_old", 0, 12, "basic", "5")]
 
 
+def test_credit_tells_what_was_there_before_the_first_bill_left(account: Account) -> None:
+    account.subscription()
+    account.item("si", "basic", "8")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), status="draft")
+    account.invoice("in2", 10, proration("si", "basic", "5", 10, 30, -3333), proration("si", "basic", "8", 10, 30, 5333))
+    assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, "basic", "8")]
+
+
+def test_subscription_canceled_in_its_first_second_has_no_rows(account: Account) -> None:
+    account.subscription(status="canceled", ended_at=day(0))
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    assert account.states().empty
+
+
 def graduated(account: Account) -> None:
     tiers = [{"up_to": 10, "unit": "500", "flat": "900"}, {"up_to": None, "unit": "400", "flat": "0"}]
     account.price("tiered", billing_scheme="tiered", tiers_mode="graduated", tiers_json=json.dumps(tiers))
