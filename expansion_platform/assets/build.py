@@ -144,7 +144,7 @@ def build_table(
                 yield checks.failed(rule.model, checks.RECONCILED_CHECK, error)
                 raise dg.Failure(f"{error}; nothing was written", allow_retries=False) from error
             yield checks.passed(rule.model, checks.RECONCILED_CHECK, rule.rule)
-        commit = platform.lake.replace(model, frame, info={"run": context.run_id})
+        commit = platform.lake.replace(model, frame, info={"run": context.run.run_id})
         platform.ledger.record_builds(name, {WHOLE: (inputs, platform.lake.state(model))})
         context.log.info(f"{name}: {commit.rows} rows{'' if commit.changed else ', unchanged'}")
     metadata = {**table_metadata(platform.lake, model, commit), **preview_metadata(platform.lake, model)}
@@ -216,7 +216,7 @@ def _commit_months(
     name = table_name(model)
     if not months:
         return Commit(name, False, 0, platform.lake.version(model))
-    commit = platform.lake.replace(model, frame[frame["month"].isin(months)], months=months, info={"run": context.run_id})
+    commit = platform.lake.replace(model, frame[frame["month"].isin(months)], months=months, info={"run": context.run.run_id})
     states = platform.lake.states(model)
     platform.ledger.record_builds(name, {month: (wanted[month], states.get(month, "absent")) for month in months})
     context.log.info(f"{name}: {commit.rows} rows in {_span(months)}{'' if commit.changed else ', unchanged'}")

@@ -49,7 +49,7 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
         yield from (checks.failed(model, checks.SCHEMA_CHECK, error) for model in MODELS)
         raise dg.Failure(f"{error}; nothing was written", allow_retries=False) from error
     for model, (rows, gone) in frames.items():
-        commit: Commit = platform.lake.upsert(model, rows, delete=gone, info={"run": context.run_id})
+        commit: Commit = platform.lake.upsert(model, rows, delete=gone, info={"run": context.run.run_id})
         yield checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(rows))
         metadata = {**table_metadata(platform.lake, model, commit), **preview_metadata(platform.lake, model), "pull": result.reason}
         yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
