@@ -56,8 +56,12 @@ def explain(before: End, after: End, rates: Mapping[str, Fraction], catalog: Cat
     """
     a, b = before.terms, after.terms
     players = _players(before, after, catalog)
-    schedules = _schedules(a, b, rates)
     listed = _list_schedules(a, b, rates, catalog) if _splits(before, after, players) else {}
+    if len(players) == 1 and not listed:
+        ((factor, cause),) = players.items()
+        delta = after.mrr - before.mrr
+        return Explanation(((cause, delta),) if delta else (), canonical.dumps({"": before.mrr, factor: after.mrr}))
+    schedules = _schedules(a, b, rates)
     shares, values = None, {}
     if listed:
         split = {factor: cause for factor, cause in players.items() if factor != SCHEDULE} | {TIER: "tier", INTERVAL: "interval"}

@@ -51,9 +51,11 @@ def conversion(currency: str, reporting_currency: str, rate: str | None) -> Frac
     return factor * Fraction(10) ** (exponent(reporting_currency) - exponent(currency))
 
 
-def round_half_even(value: Fraction) -> int:
-    """Nearest integer, ties to the even one."""
-    return round(value)
+def round_half_even(value: Fraction, factor: Fraction = Fraction(1), times: int = 1) -> int:
+    """Nearest integer to value * factor * times, ties to the even one. The product is never built: reducing it would cost more than rounding."""
+    numerator, denominator = value.numerator * factor.numerator * times, value.denominator * factor.denominator
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
 
 
 def largest_remainder(total: int, weights: Sequence[int | Fraction]) -> list[int]:

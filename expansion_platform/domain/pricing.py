@@ -26,18 +26,21 @@ class AboveLastTierError(ValueError):
 
 @dataclass(frozen=True)
 class Tier:
-    """Units up to and including `up_to` (None: no end) at `unit` each, plus `flat` once."""
+    """Units up to and including `up_to` (None: no end): `base`, plus `unit` for each unit above `lower`.
+
+    A graduated tier begins at `lower`, with everything below it in its base; a volume tier charges all units, so its lower is 0.
+    """
 
     up_to: Fraction | None
+    lower: Fraction
+    base: Fraction
     unit: Fraction
-    flat: Fraction
 
 
 @dataclass(frozen=True)
 class Scheme:
     """A parsed price scheme; amounts in minor units of the price's currency. `per_unit` is one endless tier without flat fee."""
 
-    type: str
     tiers: tuple[Tier, ...]
     minimum: Fraction
     divide_by: int
@@ -46,7 +49,7 @@ class Scheme:
     @property
     def chargeable(self) -> bool:
         """True when any unit, flat or minimum is positive (semantics 2.1)."""
-        return self.minimum > 0 or any(tier.unit > 0 or tier.flat > 0 for tier in self.tiers)
+        return self.minimum > 0 or any(tier.unit > 0 or tier.base > 0 for tier in self.tiers)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -69,8 +72,8 @@ def parse_scheme(text: str) -> Scheme:
     divide_by = _amount(raw, "divide_by", default="1")
     if divide_by.denominator != 1 or divide_by < 1:
         raise ValueError(f"divide_by is not an integer >= 1: {raw['divide_by']!r}")
-    tiers = (Tier(None, _amount(raw, "unit"), Fraction(0)),) if kind == "per_unit" else _tiers(raw)
-    return Scheme(kind, tiers, _amount(raw, "minimum", default="0"), int(divide_by), rounding == "up")
+    tiers = _tiers(raw, graduated=kind == "graduated") if kind != "per_unit" else (Tier(None, Fraction(0), Fraction(0), _amount(raw, "unit")),)
+    return Scheme(tiers, _amount(raw, "minimum", default="0"), int(divide_by), rounding == "up")
 
 
 def gross(scheme: Scheme, quantity: Fraction) -> Fraction:
@@ -79,11 +82,10 @@ def gross(scheme: Scheme, quantity: Fraction) -> Fraction:
     Quantity 0 sits in the first tier, whose flat fee is therefore charged (D-2).
     """
     units = _packages(scheme, quantity)
-    last = scheme.tiers[-1].up_to
-    if last is not None and units > last:
-        raise AboveLastTierError(f"quantity {units} is above the last tier, which ends at {last}")
-    amount = _graduated(scheme.tiers, units) if scheme.type == "graduated" else _volume(scheme.tiers, units)
-    return max(amount, scheme.minimum)
+    for tier in scheme.tiers:
+        if tier.up_to is None or units <= tier.up_to:
+            return max(tier.base + tier.unit * (units - tier.lower), scheme.minimum)
+    raise AboveLastTierError(f"quantity {units} is above the last tier, which ends at {scheme.tiers[-1].up_to}")
 
 
 def period_months(interval: str, count: int, *, metered: bool, week: Fraction, day: Fraction) -> Fraction:
@@ -106,34 +108,21 @@ def _packages(scheme: Scheme, quantity: Fraction) -> Fraction:
     return Fraction(math.ceil(packages) if scheme.round_up else math.floor(packages))
 
 
-def _volume(tiers: tuple[Tier, ...], units: Fraction) -> Fraction:
-    tier = next(tier for tier in tiers if tier.up_to is None or units <= tier.up_to)
-    return tier.unit * units + tier.flat
-
-
-def _graduated(tiers: tuple[Tier, ...], units: Fraction) -> Fraction:
-    amount, lower = Fraction(0), Fraction(0)
-    for index, tier in enumerate(tiers):
-        if index > 0 and units <= lower:
-            break
-        upper = units if tier.up_to is None else min(units, tier.up_to)
-        amount += tier.unit * (upper - lower) + tier.flat
-        lower = upper
-    return amount
-
-
-def _tiers(raw: dict[str, Any]) -> tuple[Tier, ...]:
+def _tiers(raw: dict[str, Any], *, graduated: bool) -> tuple[Tier, ...]:
     rows = raw.get("tiers")
     if not isinstance(rows, list) or not rows:
         raise ValueError("a tiered price scheme without tiers")
     tiers: list[Tier] = []
+    lower, below = Fraction(0), Fraction(0)
     for row in rows:
         if not isinstance(row, dict) or "up_to" not in row:
             raise ValueError("a tier without up_to")
         up_to = None if row["up_to"] is None else _amount(row, "up_to")
         if tiers and (tiers[-1].up_to is None or (up_to is not None and up_to <= tiers[-1].up_to)):
             raise ValueError("tiers do not ascend")
-        tiers.append(Tier(up_to, _amount(row, "unit"), _amount(row, "flat")))
+        tiers.append(Tier(up_to, lower, below + _amount(row, "flat"), _amount(row, "unit")))
+        if graduated and up_to is not None:
+            lower, below = up_to, tiers[-1].base + tiers[-1].unit * (up_to - lower)
     return tuple(tiers)
 
 

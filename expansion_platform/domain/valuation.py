@@ -158,11 +158,11 @@ def value_terms(terms: Sequence[Terms], rates: Mapping[str, str], reporting_curr
         if isinstance(factor, str):
             missing[code] = factor
             continue
-        listed, net = one.listed * factor, one.net * factor
+        listed = round_half_even(one.listed, factor)
         if listed > _LARGEST_MRR:
             missing[code] = "monthly amount above 10^14 minor units"
             continue
-        table[:, code] = round_half_even(net), round_half_even(listed), round_half_even(12 * net)
+        table[:, code] = round_half_even(one.net, factor), listed, round_half_even(one.net, factor, 12)
     return Valued(table[0], table[1], table[2], missing)
 
 

@@ -39,6 +39,11 @@ def test_half_even(value, rounded):
     assert round_half_even(Fraction(value)) == rounded
 
 
+@given(st.fractions(-50, 50, max_denominator=12), st.fractions(0, 3, max_denominator=8), st.integers(1, 12))
+def test_half_even_of_a_product_is_that_of_the_fraction(value, factor, times):
+    assert round_half_even(value, factor, times) == round(value * factor * times)
+
+
 def test_largest_remainder_gives_ties_to_the_earlier():
     assert largest_remainder(100, [1, 1, 1]) == [34, 33, 33]
     assert largest_remainder(10, [0, 3, 3]) == [0, 5, 5]
