@@ -49,6 +49,7 @@ OVERRIDES: list[Row] = [
     {"family": "core"},
     {"family": "crm", "tier_rank": None},
     {"kind": "addon"},
+    {"kind": "addon", "group": "core"},
     {"kind": "base"},
     {"kind": "usage"},
     {"meter": "calls"},
@@ -114,7 +115,9 @@ class _Builder:
                 del scheme["type"]
         else:
             borders: list[Any] = sorted(rng.sample([1, 2, 5, 10, 20, 100, 500], rng.randint(0, 2)))
-            borders.append(2000 if self.chance(0.15) else None)
+            borders.append(rng.choice([600, 15]) if self.chance(0.25) else None)
+            if borders[-1] is not None:
+                borders = sorted(set(borders))
             if self.chance(0.5):
                 borders = [None if border is None else str(border) for border in borders]
             scheme["tiers"] = [{"up_to": border, "unit": rng.choice(UNITS), "flat": rng.choice(["0", "0", "500", "4900"])} for border in borders]
@@ -137,6 +140,11 @@ class _Builder:
     # What customers hold
 
     def new_items(self, customer: str) -> list[Row]:
+        """A few items; a third of the customers hold several plans of one family, where pairing by rank decides."""
+        if self.chance(0.3):
+            return [
+                self.item(customer, lambda price: CATALOG.get(price["product"], {}).get("family") == "core") for _ in range(self.rng.randint(2, 5))
+            ]
         return [self.item(customer) for _ in range(self.rng.choice([0, 1, 1, 1, 2, 2, 3, 4]))]
 
     def item(self, customer: str, among: Callable[[Row], bool] = lambda price: True) -> Row:
@@ -233,6 +241,17 @@ class _Builder:
             self.items += 1
             row |= {"item": f"si_{self.items}", "subscription": f"sub_new_{self.items}"}
 
+    def reorganise(self, customer: str, held: list[Row]) -> None:
+        """Everything cancelled and bought again, partly as other plans, sometimes one line more."""
+        for row in list(held):
+            if self.chance(0.3):
+                self.move(row, lambda price, row=row: price["product"] == row["product"])
+            elif self.chance(0.3):
+                self.move(row, lambda price: price["product"] in BASE)
+        if held and self.chance(0.3):
+            self.add_another_of_the_same(customer, held)
+        self.resubscribe(customer, held)
+
     def exchange_ids(self, customer: str, held: list[Row]) -> None:
         """Item ids that moved to another product."""
         ids = [row["item"] for row in held]
@@ -264,7 +283,7 @@ class _Builder:
         + [coupon] * 3
         + [plan_and_interval] * 3
         + [any_price, interval, interval, repriced, currency, add, add, add_another_of_the_same, remove, remove, status, pause, split, resubscribe]
-        + [exchange_ids]
+        + [exchange_ids, reorganise, reorganise, reorganise]
     )
 
     # What the company says of it
@@ -282,7 +301,7 @@ class _Builder:
             "reporting_currency": reporting,
             "products": products,
             "list_prices": self.list_prices(prev, curr),
-            "migrations": [[rng.choice(self.prices)["price"], rng.choice(self.prices)["price"]] for _ in range(rng.randint(0, 8))],
+            "migrations": self.migrations(prev, curr),
             "aliases": self.merge(prev),
             "ever_paid": [customer for customer in ("cus_0", "cus_1", "cus_2", "cus_old") if self.chance(0.6)],
             "fx": {"prev": opening_rates, "curr": closing_rates},
@@ -301,6 +320,13 @@ class _Builder:
                     found.append({"price": f"listed_{self.rng.randint(0, 999)}", "product": product, "scheme": self.scheme()} | listed)
         distinct = {price["price"]: price for price in found}
         return list(distinct.values())
+
+    def migrations(self, prev: list[Row], curr: list[Row]) -> list[list[str]]:
+        """Some of the moves that happened, in either direction, and some that did not."""
+        before = {row["item"]: row["price"] for row in prev}
+        moves = [[before[row["item"]], row["price"]] for row in curr if row["item"] in before]
+        moves += [[self.rng.choice(self.prices)["price"], self.rng.choice(self.prices)["price"]] for _ in range(4)]
+        return [self.rng.sample(move, 2) for move in moves if self.chance(0.15)]
 
     def merge(self, prev: list[Row]) -> dict[str, str]:
         """A customer known by an older id at the opening, which is an alias of today's."""
@@ -323,6 +349,7 @@ class _Builder:
             {"paused_counts": ["keep_as_draft", "void"]},
             {"metered_counts": False},
             {"repeating_discount_counts": False},
+            {"once_discount_min_months": 1},
             {"once_discount_min_months": 3},
             {"once_discount_min_months": 24},
             {"week_in_months": "12/52"},

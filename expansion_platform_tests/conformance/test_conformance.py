@@ -13,7 +13,7 @@ from expansion_platform.domain.conformance import classify_month
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.simulator import reference
 from expansion_platform_tests.conformance.books import Book, Row, books, random_book
-from expansion_platform_tests.conformance.examples import EXAMPLES, catalog, line
+from expansion_platform_tests.conformance.examples import EXAMPLES, catalog, line, off
 
 
 def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
@@ -62,6 +62,43 @@ def test_large_books_agree(seed: int) -> None:
 @given(books())
 def test_shrinkable_books_agree(book: Book) -> None:
     assert_same(book, "drawn")
+
+
+def metered_once() -> Book:
+    prev = [line("basic", 1), line("api", 9, "si_2", usage_type="metered", unit="100")]
+    curr = [line("basic", 1), line("api", 9, "si_2", usage_type="metered", unit="100", discounts=off("50", "once"))]
+    return prev, curr, catalog() | {"policy": {"once_discount_min_months": 1}}
+
+
+# Coincidences that random amounts do not meet.
+RARE: dict[str, Book] = {
+    "two gains tie for the odd cent": (
+        [line("basic", 2, unit="1")],
+        [line("basic", 1, unit="1"), line("crm", 1, "si_2", unit="101"), line("sso", 1, "si_3", unit="101")],
+        catalog(),
+    ),
+    "two losses tie for the odd cent": (
+        [line("basic", 1, unit="1"), line("crm", 1, "si_2", unit="101"), line("sso", 1, "si_3", unit="101")],
+        [line("basic", 2, unit="1")],
+        catalog(),
+    ),
+    "two concessions tie for the odd cent": (
+        [line("basic", 1, unit="100"), line("crm", 1, "si_2", unit="100")],
+        [line("basic", 1, unit="50"), line("crm", 1, "si_2", unit="100", discounts=off("50")), line("sso", 1, "si_3", unit="51")],
+        catalog(),
+    ),
+    "a flat plan replaced by a flat add-on of its group": (
+        [line("hall", 1, unit="1000")],
+        [line("room", 3, "si_2", unit="1000")],
+        catalog() | {"products": {"hall": {"unit": "flat", "group": "house"}, "room": {"kind": "addon", "group": "house"}}},
+    ),
+    "a once coupon on usage": metered_once(),
+}
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_rare_books_agree(name: str) -> None:
+    assert_same(RARE[name], name)
 
 
 def test_an_empty_month_has_every_key() -> None:
