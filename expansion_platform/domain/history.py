@@ -1,8 +1,8 @@
 """Rebuilding the history of every subscription item from what Stripe still tells (reference 2.5, semantics 1.2): `billing/item_states`.
 
-Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here: reading the frames (`history_records.py`,
-`history_terms.py`, `history_tiers.py`), what each fact says of an item (`history_facts.py`), statuses and pauses (`history_status.py`), discounts
-(`history_discounts.py`).
+Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here, each in its own
+`history_*.py`: reading the frames (reading, records, terms, tiers), what each fact says of an item (facts), statuses and pauses (status),
+discounts (discounts).
 
 Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the last 30 days exactly, today's
 subscription of now. They are folded into timelines ("from here on it is this"); a row is a stretch in which nothing changed.
@@ -27,6 +27,8 @@ from expansion_platform.domain.history_terms import Coupon, Price, coupons, pric
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.schemas.base import arrow_schema, key
 from expansion_platform.domain.schemas.billing import ItemStates
+
+__all__ = ["Staged", "rebuild"]
 
 
 class Piece(NamedTuple):

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_reading import Grouped, rows
 from expansion_platform.domain.schemas.billing import STATUSES
 
 SECOND = 1_000_000
@@ -125,23 +125,6 @@ class Subscription:
     items: list[Item]
     lines: list[Line]
     events: list[Event]
-
-
-class Grouped:
-    """Rows of a frame by the value of one column, sorted once and made only when asked for: few objects live at a time."""
-
-    def __init__(self, frame: pd.DataFrame, by: str) -> None:
-        codes, names = pd.factorize(frame[by])
-        order = np.argsort(codes, kind="stable")
-        ends = np.cumsum(np.bincount(codes + 1, minlength=len(names) + 1)).tolist()
-        self._bounds = {name: (ends[place], ends[place + 1]) for place, name in enumerate(names)}
-        self._columns = columns(frame.iloc[order])
-
-    def of(self, value: str) -> Iterator[dict[str, Any]]:
-        """The rows of one group, in the frame's order."""
-        first, end = self._bounds.get(value, (0, 0))
-        for values in zip(*(column[first:end] for column in self._columns.values()), strict=True):
-            yield dict(zip(self._columns, values, strict=True))
 
 
 def subscriptions(staged: Staged) -> Iterator[Subscription]:
@@ -266,24 +249,6 @@ _plain = lru_cache(maxsize=1 << 16)(canonical.decimal_text)
 def parse(text: str) -> Any:
     """JSON text as values. Shared between callers: never change what it returns."""
     return json.loads(text)
-
-
-def rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Rows as dicts: instants as int microseconds, every missing value as None."""
-    held = columns(frame)
-    for values in zip(*held.values(), strict=True):
-        yield dict(zip(held, values, strict=True))
-
-
-def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Columns as lists: instants as int microseconds, every missing value as None."""
-    held: dict[str, list[Any]] = {}
-    for name in frame.columns:
-        series = frame[name]
-        missing = series.isna().to_numpy()
-        values = series.dt.as_unit("us").astype("int64").tolist() if isinstance(series.dtype, pd.DatetimeTZDtype) else series.tolist()
-        held[str(name)] = [None if gone else value for gone, value in zip(missing, values, strict=True)] if missing.any() else values
-    return held
 
 
 def by_item(lines: list[Line]) -> dict[str, list[Line]]:

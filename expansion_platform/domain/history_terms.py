@@ -14,7 +14,8 @@ import pandas as pd
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.history_records import parse, rows
+from expansion_platform.domain.history_reading import rows
+from expansion_platform.domain.history_records import parse
 from expansion_platform.domain.schemas.billing import INTERVALS
 
 
