@@ -79,11 +79,11 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
             catalog=catalog,
             rates_open=rates.get(months.shift(month, -1), {}),
             rates_close=rates.get(month, {}),
-            ever_paid=set(first_paid.index[first_paid < month]),
+            ever_paid=first_paid.before(month),
         )
         customers = classified.customers
         return {
-            mrr.CustomerMonths: customers.assign(month=month, first_paid_month=customers["customer"].map(first_paid), **hashes),
+            mrr.CustomerMonths: customers.assign(month=month, first_paid_month=customers["customer"].map(first_paid.months), **hashes),
             mrr.Movements: classified.movements.assign(month=month, **hashes),
             mrr.Causes: classified.causes.assign(month=month, **hashes),
         }

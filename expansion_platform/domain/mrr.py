@@ -6,18 +6,39 @@ Here: the first month of MRR per customer, found once per state and not once per
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import months
+from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.valuation import value_states
 
 
+@dataclass(frozen=True)
+class FirstPaid:
+    """Who paid first when. `months`: `YYYY-MM` by customer after aliases, without those that never paid. `missing`: rates it lacked, by month."""
+
+    months: pd.Series
+    missing: Mapping[str, frozenset[str]]
+
+    def before(self, month: str) -> set[str]:
+        """Customers that paid in an earlier month.
+
+        Raises:
+            DataQualityError: naming the exchange rates up to that month without which nobody can say.
+        """
+        lacking = [f"{currency} {name}" for name, currencies in sorted(self.missing.items()) if name <= month for currency in sorted(currencies)]
+        if lacking:
+            raise DataQualityError("no month-end exchange rate, so nobody can say who paid before", lacking)
+        return set(self.months.index[self.months < month])
+
+
 def first_paid_months(
     item_states: pd.DataFrame, *, catalog: Catalog, rates: Mapping[str, Mapping[str, str]], last: str, timezone: str = "UTC"
-) -> pd.Series:
+) -> FirstPaid:
     """First month at whose closing instant each customer's MRR is above zero, among months up to `last`.
 
     Args:
@@ -27,18 +48,12 @@ def first_paid_months(
         last: months after it are not looked at.
         timezone: reporting time zone.
 
-    Returns:
-        Series of `YYYY-MM` indexed by customer after aliases; customers that never paid are not in it.
-
     A state is valued at the first closing instant it covers. Only where rounding leaves nothing there (a fraction of a cent at that month's
     rate) are its later months looked at, because another rate can lift it to a cent.
     """
-    if item_states.empty:
-        return pd.Series(dtype="str", name="first_paid_month")
-    start = months.of(item_states["valid_from"].min(), timezone)
-    calendar = months.between(start, last)
+    calendar = [] if item_states.empty else months.between(months.of(item_states["valid_from"].min(), timezone), last)
     if not calendar:
-        return pd.Series(dtype="str", name="first_paid_month")
+        return FirstPaid(pd.Series(dtype="str"), {})
     closings = pd.DatetimeIndex([months.closing(month, timezone) for month in calendar]).as_unit("us")
     # A state covers the closing instant T when valid_from < T <= valid_to.
     first = closings.searchsorted(item_states["valid_from"], side="right")
@@ -47,10 +62,15 @@ def first_paid_months(
     covers = first < beyond
     states = item_states[covers].assign(_first=first[covers], _beyond=beyond[covers])
     best: dict[str, int] = {}
+    missing: dict[str, frozenset[str]] = {}
     while not states.empty:
         leftover = []
         for index, group in states.groupby("_first", sort=True):
             month = calendar[int(index)]
+            known = {catalog.reporting_currency, *rates.get(month, {})}
+            if lacking := frozenset(group["currency"]) - known:
+                missing[month] = missing.get(month, frozenset()) | lacking
+                group = group[group["currency"].isin(known)]
             valued = value_states(group, rates.get(month, {}), catalog.policy, catalog.reporting_currency)
             paying = valued["mrr_minor"].to_numpy() > 0
             for customer in valued["customer"][paying].unique():
@@ -62,4 +82,4 @@ def first_paid_months(
         states = pd.concat(leftover) if leftover else states.iloc[:0]
         states = states.assign(_first=states["_first"] + 1)
     names = np.array(calendar, dtype=object)
-    return pd.Series({customer: names[index] for customer, index in sorted(best.items())}, name="first_paid_month", dtype="str")
+    return FirstPaid(pd.Series({customer: names[index] for customer, index in sorted(best.items())}, dtype="str"), missing)
