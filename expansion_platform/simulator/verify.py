@@ -92,7 +92,7 @@ def _book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
 
 def _compare_states(truth: pd.DataFrame, rebuilt: pd.DataFrame, verdict: Verdict) -> Iterator[str]:
     def told(frame: pd.DataFrame) -> set[tuple[str, ...]]:
-        return set(frame[INTERVAL].astype(str).itertuples(index=False, name=None))
+        return {tuple(map(str, row)) for row in frame[INTERVAL].itertuples(index=False, name=None)}
 
     expected, found = told(truth), told(rebuilt)
     verdict.item_states = len(expected)
