@@ -5,6 +5,7 @@ Here: the instance, the range, the printed progress and result. Not here: the jo
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def refresh(
     first, last = first or months[0], last or months[-1]
     if first not in months or last not in months or first > last:
         raise ExpansionError(f"no range of closed months: {first} to {last}; there are {months[0]} to {months[-1]}")
-    with Platform(settings) as platform, dagster_instance or instance() as run_in:
+    with Platform(settings) as platform, nullcontext(dagster_instance) if dagster_instance else instance() as run_in:
         job = build_defs(platform, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
         result = job.execute_in_process(
             instance=run_in,

@@ -46,7 +46,8 @@ def expansion_drop(rates: pd.DataFrame, month: str) -> Drop | None:
     None too when the month itself or fewer than three of the six months before it have a base (semantics 5.3).
     """
     based = rates[rates["denominator"] > 0]
-    known = {row.month: (int(row.numerator), int(row.denominator)) for row in based.itertuples()}
+    amounts = zip(based["numerator"].tolist(), based["denominator"].tolist(), strict=True)
+    known: dict[str, tuple[int, int]] = dict(zip(based["month"].tolist(), amounts, strict=True))
     before = tuple(name for name in months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1)) if name in known)
     if month not in known or len(before) < MINIMUM_BASELINE:
         return None

@@ -19,20 +19,20 @@ from expansion_platform.domain.valuation import value_states
 
 @dataclass(frozen=True)
 class FirstPaid:
-    """Who paid first when. `months`: `YYYY-MM` by customer after aliases, without those that never paid. `missing`: rates it lacked, by month."""
+    """Who paid first when: `months` is `YYYY-MM` by customer after aliases, those that paid; `missing` are items that lacked a rate, by month."""
 
     months: pd.Series
-    missing: Mapping[str, frozenset[str]]
+    missing: Mapping[str, list[str]]
 
     def before(self, month: str) -> set[str]:
         """Customers that paid in an earlier month.
 
         Raises:
-            DataQualityError: naming the exchange rates up to that month without which nobody can say.
+            DataQualityError: naming the items without an exchange rate up to that month, so that nobody can say whether they paid.
         """
-        lacking = [f"{currency} {name}" for name, currencies in sorted(self.missing.items()) if name <= month for currency in sorted(currencies)]
+        lacking = [item for name, items in sorted(self.missing.items()) if name <= month for item in items]
         if lacking:
-            raise DataQualityError("no month-end exchange rate, so nobody can say who paid before", lacking)
+            raise DataQualityError("no month-end exchange rate", lacking)
         return set(self.months.index[self.months < month])
 
 
@@ -62,15 +62,17 @@ def first_paid_months(
     covers = first < beyond
     states = item_states[covers].assign(_first=first[covers], _beyond=beyond[covers])
     best: dict[str, int] = {}
-    missing: dict[str, frozenset[str]] = {}
+    missing: dict[str, list[str]] = {}
     while not states.empty:
         leftover = []
-        for index, group in states.groupby("_first", sort=True):
-            month = calendar[int(index)]
+        for index in sorted(states["_first"].unique()):
+            month, group = calendar[index], states[states["_first"] == index]
             known = {catalog.reporting_currency, *rates.get(month, {})}
-            if lacking := frozenset(group["currency"]) - known:
-                missing[month] = missing.get(month, frozenset()) | lacking
-                group = group[group["currency"].isin(known)]
+            lacking = ~group["currency"].isin(known)
+            if lacking.any():
+                rows = group[lacking].sort_values(["currency", "item"])
+                missing.setdefault(month, []).extend(f"{row.currency} {month} for {row.item}" for row in rows.itertuples())
+                group = group[~lacking]
             valued = value_states(group, rates.get(month, {}), catalog.policy, catalog.reporting_currency)
             paying = valued["mrr_minor"].to_numpy() > 0
             for customer in valued["customer"][paying].unique():

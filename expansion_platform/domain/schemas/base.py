@@ -46,7 +46,7 @@ class Table(pa.DataFrameModel):
         coerce = True
         ordered = False
         name: str | None = None
-        metadata: dict[str, Any] | None = None  # type: ignore[assignment]
+        metadata: dict[str, Any] | None = None
 
 
 def table_name(model: type[Table]) -> str:
