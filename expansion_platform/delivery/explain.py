@@ -130,13 +130,16 @@ def _pair(cause: Any, currency: str) -> str:
 
 
 def _arithmetic(cause: Any, currency: str) -> str:
-    names = {"Q": "quantity", "D": "discount", "P": "price", "T": "tier", "I": "interval"}
+    names = {"Q": "quantity", "D": "discount", "P": "price", "T": "tier", "I": "interval", "item": "the item itself", "rate": "the exchange rate"}
     corners = json.loads(cause.corners_json)
     if cause.cause == "fx" and cause.from_price == cause.to_price:
         return "what is held at closing, valued at the closing month's rate instead of the opening one's"
     if len(corners) <= 2:
         return "the only thing that changed, so it explains the whole difference" if corners else "valued as a whole"
-    told = [f"{' and '.join(names[letter] for letter in switched) or 'nothing'} {money(value, currency)}" for switched, value in corners.items()]
+    told = [
+        f"{names.get(switched) or ' and '.join(names[letter] for letter in switched) or 'nothing'} {money(value, currency)}"
+        for switched, value in corners.items()
+    ]
     return "averaged over every order in which the factors can change; with these changed it is: " + "; ".join(told)
 
 
