@@ -1,0 +1,72 @@
+"""The ledger: cursors, builds, and an outbox that takes an alert once and forgets none."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from expansion_platform.storage.ledger import Alert, Ledger
+
+ALERT = Alert("key-1", "expansion_drop", "total", "2026-10", "warning", {"text": "fell", "blocks": []})
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path / 'folder' / 'ledger.sqlite'}")
+
+
+def test_a_cursor_moves_and_survives(ledger: Ledger) -> None:
+    assert ledger.cursor("stripe") is None
+    ledger.set_cursor("stripe", {"last_pull_at": 1, "recent_events": ["evt_1"]})
+    ledger.set_cursor("stripe", {"last_pull_at": 2, "recent_events": []})
+    ledger.set_cursor("other", {"at": 9})
+    assert Ledger(str(ledger.url)).cursor("stripe") == {"last_pull_at": 2, "recent_events": []}
+
+
+def test_builds_are_by_table_and_month(ledger: Ledger) -> None:
+    ledger.record_builds("mrr/movements", {"2026-01": ("in", "state"), "2026-02": ("in", "state")})
+    ledger.record_builds("mrr/movements", {"2026-02": ("other", "new")})
+    ledger.record_builds("mrr/causes", {"2026-01": ("causes", "state")})
+    assert ledger.builds("mrr/movements") == {"2026-01": ("in", "state"), "2026-02": ("other", "new")}
+    assert ledger.builds("mrr/customer_months") == {}
+
+
+def test_an_alert_is_taken_once_per_key(ledger: Ledger) -> None:
+    assert ledger.put_alert(ALERT)
+    assert not ledger.put_alert(replace(ALERT, message={"text": "fell again"}))
+    assert ledger.alerts() == [ALERT]
+    ledger.mark_sent(ALERT.key, "1.1")
+    assert not ledger.put_alert(ALERT)
+    assert ledger.alerts("pending") == []
+
+
+def test_a_failed_alert_stays_pending_with_its_reason_until_it_is_sent(ledger: Ledger) -> None:
+    ledger.put_alert(ALERT)
+    ledger.mark_failed(ALERT.key, "is_archived")
+    ledger.mark_failed(ALERT.key, "timeout")
+    assert ledger.alerts("pending") == [replace(ALERT, attempts=2, last_error="timeout")]
+    ledger.mark_sent(ALERT.key, "1700000000.000001")
+    assert ledger.alerts("sent") == [replace(ALERT, status="sent", attempts=3, posted_as="1700000000.000001")]
+
+
+def test_alerts_come_oldest_month_first_up_to_a_limit(ledger: Ledger) -> None:
+    for key, month in (("a", "2026-10"), ("b", "2026-08"), ("c", "2026-09")):
+        ledger.put_alert(replace(ALERT, key=key, month=month))
+    assert [alert.key for alert in ledger.alerts("pending")] == ["b", "c", "a"]
+    assert [alert.key for alert in ledger.alerts("pending", limit=2)] == ["b", "c"]
+
+
+def test_writers_wait_for_each_other(ledger: Ledger) -> None:
+    def write(number: int) -> None:
+        Ledger(str(ledger.url)).record_builds("mrr/movements", {f"2026-{number + 1:02d}": ("in", str(number))})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(12)))
+    assert len(ledger.builds("mrr/movements")) == 12
+
+
+def test_ping(ledger: Ledger) -> None:
+    ledger.ping()
