@@ -132,7 +132,7 @@ def _pair(cause: Any, currency: str) -> str:
 def _arithmetic(cause: Any, currency: str) -> str:
     names = {"Q": "quantity", "D": "discount", "P": "price", "T": "tier", "I": "interval", "item": "the item itself", "rate": "the exchange rate"}
     corners = json.loads(cause.corners_json)
-    if cause.cause == "fx" and cause.from_price == cause.to_price:
+    if "rate" in corners:
         return "what is held at closing, valued at the closing month's rate instead of the opening one's"
     if len(corners) <= 2:
         return "the only thing that changed, so it explains the whole difference" if corners else "valued as a whole"
