@@ -1,0 +1,167 @@
+"""A bad row in a source stops what it affects: the error names it, the failed check is recorded, nothing wrong is written, old figures stay."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.schemas import TABLES, billing, mrr
+from expansion_platform.simulator.account import StripeAccount
+from expansion_platform_tests.pipelines import COMPUTED, NEWEST, Pipeline
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+COMPUTED_FROM_STRIPE = [model for name, model in TABLES.items() if not name.startswith(("stripe/", "analytics/"))]
+
+
+def live(account: StripeAccount) -> dict[str, Any]:
+    """A running subscription."""
+    return next(item for item in account.objects["subscriptions"] if item["status"] == "active")
+
+
+def refusal(pipeline: Pipeline) -> str:
+    with pytest.raises(ExpansionError) as caught:
+        pipeline.refresh()
+    return str(caught.value)
+
+
+def names_of_failed_checks(pipeline: Pipeline) -> set[tuple[str, str]]:
+    return {(check.asset_key.to_user_string(), check.check_name) for check in pipeline.failed_checks()}
+
+
+def test_a_negative_quantity(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        before = copied.contents(COMPUTED_FROM_STRIPE)
+        account = copied.account_to_change()
+        item = live(account)["items"]["data"][0]
+        item["quantity"] = -3
+        copied.world.stripe.account = account
+        told = refusal(copied)
+        assert "negative quantity" in told
+        assert item["id"] in told
+        assert names_of_failed_checks(copied) == {("billing/item_states", "schema")}
+        (check,) = copied.failed_checks()
+        assert item["id"] in str(check.metadata["objects"].value)
+        assert copied.contents(COMPUTED_FROM_STRIPE) == before
+
+
+def test_an_unknown_status(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        before = copied.contents(COMPUTED_FROM_STRIPE)
+        account = copied.account_to_change()
+        subscription = live(account)
+        subscription["status"] = "frozen"
+        copied.world.stripe.account = account
+        told = refusal(copied)
+        assert "unknown status" in told
+        assert subscription["id"] in told
+        assert names_of_failed_checks(copied) == {("billing/item_states", "schema")}
+        assert copied.contents(COMPUTED_FROM_STRIPE) == before
+
+
+def test_an_object_without_a_required_field(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        before = copied.contents()
+        account = copied.account_to_change()
+        subscription = live(account)
+        subscription["currency"] = "US Dollar"
+        copied.world.stripe.account = account
+        told = refusal(copied)
+        assert subscription["id"] in told
+        assert ("stripe/subscriptions", "schema") in names_of_failed_checks(copied)
+        assert copied.contents() == before
+
+
+def test_a_currency_without_any_rate_stops_the_months_it_is_held_in(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        account = copied.account_to_change()
+        subscription, since = newcomer(copied, account)
+        in_unknown_currency(account, subscription["customer"])
+        copied.world.stripe.account = account
+        before = copied.contents(COMPUTED)
+        older = {model: content_by_month(copied, model) for model in COMPUTED}
+        told = refusal(copied)
+        assert subscription["items"]["data"][0]["id"] in told
+        assert f"{since}: " in told
+        assert "zzz" in told
+        failed = names_of_failed_checks(copied)
+        assert ("billing/fx_rates", "complete") in failed
+        assert {("mrr/customer_months", "schema"), ("mrr/movements", "schema"), ("mrr/causes", "schema")} <= failed
+        assert {model: content_by_month(copied, model) for model in COMPUTED} == older
+        assert copied.contents(COMPUTED) == before
+
+
+def newcomer(pipeline: Pipeline, account: StripeAccount) -> tuple[dict[str, Any], str]:
+    """A running subscription that began after the first months, of a customer with no other and no recent event, and its first month."""
+    states = pipeline.lake.read(billing.ItemStates)
+    told = {item["data"]["object"].get("customer") for item in account.objects["events"]}
+    for customer, rows in states.groupby("customer"):
+        since = f"{rows['valid_from'].min():%Y-%m}"
+        if "2026-02" <= since <= "2026-08" and customer not in told and rows["subscription"].nunique() == 1 and (rows["currency"] == "usd").all():
+            return next(item for item in account.objects["subscriptions"] if item["customer"] == customer), since
+    raise AssertionError("no such customer: choose another seed")
+
+
+def in_unknown_currency(account: StripeAccount, customer: str) -> None:
+    """Rewrites everything of a customer into the currency zzz, at prices of that currency."""
+    for resource in ("subscriptions", "invoices", "invoiceitems", "credit_notes"):
+        for index, item in enumerate(account.objects[resource]):
+            if item["customer"] == customer:
+                account.objects[resource][index] = json.loads(json.dumps(item).replace('"usd"', '"zzz"').replace("price_", "price_zzz_"))
+    account.objects["prices"] += [
+        copy.deepcopy(item) | {"id": item["id"].replace("price_", "price_zzz_"), "currency": "zzz"} for item in account.objects["prices"]
+    ]
+    account.objects["prices"].sort(key=lambda item: item["created"])
+
+
+def content_by_month(pipeline: Pipeline, model: type) -> dict[str, str]:
+    return {month: pipeline.lake.content_hash(model, [month]) for month in pipeline.lake.months(model)}
+
+
+def without_rates_of(pipeline: Pipeline, month: str, folder: Path) -> Pipeline:
+    """Nothing computed yet, and a file of rates that lacks a month."""
+    path = folder / "rates.csv"
+    lines = Path(str(pipeline.settings.expansion_fx_rates)).read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith(month)))
+    for model in COMPUTED:
+        pipeline.lake.delete_months(model, pipeline.lake.months(model))
+    return pipeline.with_settings(expansion_fx_rates=path)
+
+
+def test_a_missing_rate_of_the_newest_month_stops_that_month_only(pipeline: Pipeline, tmp_path: Path) -> None:
+    complete = content_by_month(pipeline, mrr.CustomerMonths)
+    with pipeline.copied(tmp_path) as copied:
+        broken = without_rates_of(copied, NEWEST, tmp_path)
+        told = refusal(broken)
+        states = broken.lake.read(billing.ItemStates)
+        assert f"mrr: {NEWEST}: " in told
+        assert any(item in told for item in states.loc[states["currency"] != "usd", "item"])
+        assert {("billing/fx_rates", "complete"), ("mrr/customer_months", "schema")} <= names_of_failed_checks(broken)
+        assert content_by_month(broken, mrr.CustomerMonths) == {month: content for month, content in complete.items() if month != NEWEST}
+        computed = {event.partition for event in materializations(broken, "mrr/customer_months")}
+        assert computed == complete.keys() - {NEWEST}
+
+
+def materializations(pipeline: Pipeline, name: str) -> list[dg.AssetMaterialization]:
+    records = pipeline.instance.fetch_materializations(dg.AssetKey(name.split("/")), limit=100).records
+    return [record.asset_materialization for record in records if record.asset_materialization is not None]
+
+
+def test_a_missing_rate_of_an_older_month_spares_the_months_before_it(pipeline: Pipeline, tmp_path: Path) -> None:
+    """It is the closing rate of its own month and the opening rate of the next; later months are right or not there."""
+    complete = content_by_month(pipeline, mrr.CustomerMonths)
+    with pipeline.copied(tmp_path) as copied:
+        broken = without_rates_of(copied, "2026-03", tmp_path)
+        told = refusal(broken)
+        assert "2026-03: " in told
+        assert "2026-04: " in told
+        found = content_by_month(broken, mrr.CustomerMonths)
+        assert found.keys().isdisjoint({"2026-03", "2026-04"})
+        assert found.keys() >= {month for month in complete if month < "2026-03"}
+        assert found == {month: complete[month] for month in found}

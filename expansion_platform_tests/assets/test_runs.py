@@ -1,0 +1,110 @@
+"""Whole runs on a small company: nothing is done twice, a month comes back byte for byte, and what is compared can also fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from expansion_platform.assets import billing, mrr
+from expansion_platform.assets import metrics as metric_assets
+from expansion_platform.definitions import build_defs
+from expansion_platform.domain import months
+from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.schemas import billing as billing_tables
+from expansion_platform.domain.schemas import metrics as metric_tables
+from expansion_platform.domain.schemas import mrr as mrr_tables
+from expansion_platform.resources import Platform
+from expansion_platform.simulator.verify import compare
+from expansion_platform_tests.pipelines import MONTHS, NEWEST, Pipeline
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+
+def test_every_table_is_filled_and_valid(pipeline: Pipeline) -> None:
+    for name, model in TABLES.items():
+        rows = pipeline.lake.read(model)
+        assert len(rows), name
+        model.validate(rows, lazy=True)
+
+
+def test_every_closed_month_is_there(pipeline: Pipeline) -> None:
+    expected = months.between(months.shift(NEWEST, 1 - MONTHS), NEWEST)
+    for model in (mrr_tables.CustomerMonths, metric_tables.Rollforward):
+        assert pipeline.lake.months(model) == expected
+    assert pipeline.lake.months(mrr_tables.Causes) == expected[1:]  # the first month has new customers only, and those have no causes
+
+
+def test_a_second_refresh_computes_and_commits_nothing(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def called(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    # Usage of the newest month is asked for again until it has settled, so PostHog is not among them.
+    for module, name in ((billing, "rebuild"), (mrr, "classify"), (metric_assets, "slice_sums")):
+        monkeypatch.setattr(module, name, called)
+    monkeypatch.setattr(metric_assets, "RULES", dict.fromkeys(metric_assets.RULES, called))
+    before = pipeline.contents()
+    assert pipeline.refresh().success
+    assert pipeline.contents() == before
+
+
+def test_a_deleted_month_comes_back_byte_for_byte(pipeline: Pipeline, tmp_path: Path) -> None:
+    month = "2026-05"
+    with pipeline.copied(tmp_path) as copied:
+        before = copied.contents()
+        for model in (mrr_tables.Movements, mrr_tables.Causes):
+            copied.lake.delete_months(model, [month])
+            assert month not in copied.lake.months(model)
+        with Platform(copied.settings) as platform:
+            job = build_defs(platform).resolve_implicit_global_asset_job_def()
+            result = job.execute_in_process(
+                instance=copied.instance,
+                partition_key=month,
+                asset_selection=[mrr.checks.asset_key(model) for model in (mrr_tables.Movements, mrr_tables.Causes)],
+            )
+        assert result.success
+        after = copied.contents()
+        assert {name: content for name, (_, content) in after.items()} == {name: content for name, (_, content) in before.items()}
+        changed = {name for name in after if after[name] != before[name]}
+        assert changed == {"mrr/movements", "mrr/causes"}
+
+
+def test_files_someone_touched_are_computed_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        before = copied.lake.content_hash(mrr_tables.CustomerMonths)
+        copied.lake.replace(mrr_tables.CustomerMonths, copied.lake.read(mrr_tables.CustomerMonths, ["2026-04"]).head(1), months=["2026-04"])
+        assert copied.lake.content_hash(mrr_tables.CustomerMonths) != before
+        copied.refresh("2026-04", "2026-04")
+        assert copied.lake.content_hash(mrr_tables.CustomerMonths) == before
+
+
+def test_the_result_is_the_truth(pipeline: Pipeline) -> None:
+    verdict = compare(pipeline.world.company, pipeline.lake, MONTHS)
+    assert verdict.differences == []
+    assert verdict.item_states > 100
+    assert verdict.customer_months > 300
+    assert verdict.causes > 100
+
+
+@pytest.mark.parametrize(
+    ("model", "column"), [(mrr_tables.CustomerMonths, "closing"), (mrr_tables.Movements, "flow_expansion"), (mrr_tables.Causes, "amount")]
+)
+def test_the_comparison_sees_one_cent(pipeline: Pipeline, tmp_path: Path, model: type, column: str) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        rows = copied.lake.read(model, [NEWEST])
+        row = rows.index[rows[column] > 1][0]
+        rows.loc[row, column] += 1
+        copied.lake.replace(model, rows, months=[NEWEST])
+        differences = compare(copied.world.company, copied.lake, MONTHS).differences
+    assert differences
+    assert all(f"{rows.at[row, 'customer']} {NEWEST}" in difference for difference in differences)
+
+
+def test_the_comparison_sees_a_moved_state(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        states = copied.lake.read(billing_tables.ItemStates)
+        states.loc[0, "valid_from"] += (states["valid_to"] - states["valid_from"]).min() / 1000
+        copied.lake.replace(billing_tables.ItemStates, states)
+        differences = compare(copied.world.company, copied.lake, MONTHS).differences
+    assert len(differences) == 2
+    assert all(states.at[0, "item"] in difference for difference in differences)

@@ -1,0 +1,81 @@
+"""The pipeline as tests run it: over HTTP on a small simulated company, in this process, with Dagster's history at hand."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+
+from expansion_platform.domain.schemas import TABLES, Table
+from expansion_platform.run import refresh
+from expansion_platform.settings import Settings
+from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.world import World
+from expansion_platform.storage.lake import Lake
+from expansion_platform.storage.ledger import Ledger
+
+SEED, CUSTOMERS, MONTHS = 3, 50, 12  # seed 3 has a customer whose first foreign bill falls into the newest month, and a drop in it
+NEWEST = "2026-10"
+COMPUTED = [model for name, model in TABLES.items() if name.split("/")[0] in ("mrr", "metrics")]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A company's servers, the settings that lead to them, and the folder one run or more have filled."""
+
+    world: World
+    settings: Settings
+    instance: dg.DagsterInstance
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.settings.data_dir / "lake")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings.ledger_url)
+
+    def refresh(self, first: str | None = None, last: str | None = None) -> dg.ExecuteInProcessResult:
+        return refresh(self.settings, first, last, Console(quiet=True), self.instance)
+
+    def with_settings(self, **changed: Any) -> Pipeline:
+        return replace(self, settings=self.settings.model_copy(update=changed))
+
+    @contextmanager
+    def copied(self, folder: Path) -> Iterator[Pipeline]:
+        """The same company and a copy of what was computed of it, to be changed at will, with a run history of its own."""
+        shutil.copytree(self.settings.data_dir, folder / "data")
+        account = self.world.stripe.account
+        with dg.DagsterInstance.ephemeral() as instance:
+            try:
+                yield replace(self, instance=instance).with_settings(expansion_data_dir=str(folder / "data"))
+            finally:
+                self.world.stripe.account = account
+
+    def account_to_change(self) -> StripeAccount:
+        """A copy of the account served, to be changed and then served; the next pull reads everything again, as after a long gap."""
+        cursor = self.ledger.cursor("stripe")
+        assert cursor is not None
+        self.ledger.set_cursor("stripe", {**cursor, "last_pull_at": 0})
+        return copy.deepcopy(self.world.stripe.account)
+
+    def contents(self, models: list[type[Table]] | None = None) -> dict[str, tuple[int | None, str]]:
+        """Version and content of each table."""
+        wanted = TABLES if models is None else {model.Config.name: model for model in models}
+        return {name: (self.lake.version(model), self.lake.content_hash(model)) for name, model in wanted.items()}
+
+    def failed_checks(self) -> list[dg.AssetCheckEvaluation]:
+        """Failed checks in Dagster's event log."""
+        evaluations = [
+            record.dagster_event.asset_check_evaluation_data
+            for run in self.instance.get_runs()
+            for record in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        ]
+        return [evaluation for evaluation in evaluations if not evaluation.passed]
