@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin/
 
-.PHONY: setup demo ui test test-fast lint format verify bench clean
+.PHONY: setup demo ui test test-fast lint format docs verify clean
 
 setup: .venv/.locked  ## the environment, exactly as locked
 
@@ -31,6 +31,9 @@ lint: setup  ## ruff and mypy
 
 format: setup  ## rewrites the code in the project's format
 	@$(RUN)ruff check --fix --quiet . ; $(RUN)ruff format --quiet .
+
+docs: setup  ## the data dictionary, README's settings table and .env.example, from the code
+	@$(RUN)python -m expansion_platform.docs
 
 verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20
 	@for seed in $$(seq 1 20); do $(RUN)python -m expansion_platform.simulator verify --seed $$seed --customers 200 --quiet || exit 1; done

@@ -57,7 +57,7 @@ def ui(port: Annotated[int, typer.Option(help="Port of the Dagster UI")] = 3000)
 
 @app.command()
 def refresh(
-    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: the account's first")] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: EXPANSION_FIRST_MONTH")] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
     as_of: AsOf = None,
 ) -> None:
@@ -95,6 +95,14 @@ def sql(statement: str, format: Annotated[Format, typer.Option("--format", help=
         for row in rows.to_pylist():
             table.add_row(*("" if value is None else str(value) for value in row.values()))
         out.print(table)
+
+
+@app.command()
+def dictionary() -> None:
+    """Prints the data dictionary: every table, its grain, key and columns."""
+    from expansion_platform.docs import dictionary as described
+
+    sys.stdout.write(described())
 
 
 @app.command()

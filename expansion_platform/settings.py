@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     expansion_catalog: Path | None = Field(None, description="Catalog file (YAML): families, tiers, kinds, migrations, policy")
     expansion_fx_rates: Path | None = Field(None, description="CSV of month-end rates (month,currency,rate); empty for the ECB's reference rates")
     expansion_first_month: str | None = Field(
-        None, pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First month of the tables; empty for the account's first"
+        None, pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First month of the tables, YYYY-MM; empty for 2022-01; history before it still counts"
     )
     expansion_as_of: str | None = Field(None, description="Run as if it were this instant (ISO 8601); empty for now")
     posthog_host: str | None = Field(None, description="PostHog address, such as https://us.posthog.com; empty for no product analytics")
@@ -39,7 +39,6 @@ class Settings(BaseSettings):
     slack_channel: str | None = Field(None, description="Channel for the bot token")
     slack_api_base: str | None = Field(None, description="Another Slack-compatible server; empty for slack.com")
     dagster_webserver_url: str = Field("http://localhost:3000", description="Address of the Dagster UI, for links in alerts")
-    show_account_names: bool = Field(False, description="Show account names instead of ids")
 
     @field_validator("expansion_timezone")
     @classmethod
