@@ -3,6 +3,7 @@
 Here: jobs, schedules, sensors. Not here: what they run.
 """
 
+from operator import itemgetter
 from typing import Any
 
 import dagster as dg
@@ -11,6 +12,7 @@ from expansion_platform.assets.stripe import CURSOR
 from expansion_platform.delivery.slack import deliver
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform
+from expansion_platform.sources.stripe.events import EVENT_TYPES
 
 REFRESH_JOB = "monthly_refresh"
 TRAILING_MONTHS = 3  # closed months a refresh looks at again, since late invoices and backdated changes restate them
@@ -70,7 +72,10 @@ def stripe_changes_sensor(job: Any, first_month: str) -> dg.SensorDefinition:
         pulled = platform.ledger.cursor(CURSOR)
         if pulled is None:
             return dg.SkipReason(f"nothing has been pulled yet: run {REFRESH_JOB} first")
-        newest = next(platform.stripe.objects("events", created_lt=int(platform.as_of.timestamp()) + 1, limit=1), None)
+        before = int(platform.as_of.timestamp()) + 1
+        # Only of the types a pull reads: an account in use has others (payments, payouts) every hour.
+        listed = [next(platform.stripe.objects("events", created_lt=before, types=list(types), limit=1), None) for types in EVENT_TYPES]
+        newest = max((event for event in listed if event is not None), key=itemgetter("created"), default=None)
         if newest is None or newest["created"] <= pulled["last_pull_at"]:
             return dg.SkipReason("no Stripe event since the last pull")
         tags = {**trailing(platform.newest_closed_month, first_month), "trigger": "stripe_changes"}

@@ -151,7 +151,7 @@ class StripeSource:
     def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[Object]:
         cursor: Object = {}
         while True:
-            page = self._get(path, resource, {**parameters, "limit": PAGE_SIZE, **cursor})
+            page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters, **cursor})
             yield from page["data"]
             if not page["has_more"]:
                 return
