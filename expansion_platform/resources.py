@@ -79,12 +79,21 @@ class Platform:
         return Ledger(self.settings.ledger_url)
 
     def catalog(self) -> Catalog:
-        """Policy and catalog: the file of EXPANSION_CATALOG, else house policy and an empty catalog; both with the hints in Stripe's metadata."""
+        """Policy and catalog: the file of EXPANSION_CATALOG, else house policy and an empty catalog; both with the hints in Stripe's metadata.
+
+        Raises:
+            ConfigurationError: the file makes no sense, or is written for another reporting currency.
+        """
         hints = {row.id: json.loads(row.metadata_json) for model in (Products, Prices) for row in self.lake.read(model).itertuples()}
         hints = {identity: said for identity, said in hints.items() if said}
         path = self.settings.expansion_catalog
         catalog = Catalog.from_dict({}, hints) if path is None else Catalog.from_yaml(path, hints)
-        return catalog.model_copy(update={"reporting_currency": self.settings.expansion_currency})
+        currency = self.settings.expansion_currency
+        if "reporting_currency" in catalog.model_fields_set and catalog.reporting_currency != currency:
+            raise ConfigurationError(
+                f"catalog {path}: reporting_currency is {catalog.reporting_currency}, EXPANSION_CURRENCY is {currency}: make them one"
+            )
+        return catalog.model_copy(update={"reporting_currency": currency})
 
     @cached_property
     def stripe(self) -> StripeSource:

@@ -15,7 +15,7 @@ from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.movements import classify
-from expansion_platform.domain.mrr import first_paid_months
+from expansion_platform.domain.mrr import first_paid_months, included
 from expansion_platform.domain.schemas import Table, billing, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
@@ -64,7 +64,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     catalog, timezone = platform.catalog(), platform.timezone
-    states = platform.lake.read(billing.ItemStates)
+    states = included(platform.lake.read(billing.ItemStates), catalog)
     rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in platform.lake.read(billing.FxRates).groupby("month")}
     instants = sorted({instant for month in due for instant in (months.opening(month, timezone), months.closing(month, timezone))})
     at = dict(iter(engine.query("boundary_states", {"instants": pd.DataFrame({"instant": instants}), "item_states": states}).groupby("instant")))
@@ -79,7 +79,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
             catalog=catalog,
             rates_open=rates.get(months.shift(month, -1), {}),
             rates_close=rates.get(month, {}),
-            ever_paid=first_paid.before(month),
+            ever_paid=first_paid.before(month).union(catalog.ever_paid),
         )
         customers = classified.customers
         return {

@@ -1,6 +1,7 @@
 """Who paid first when: the part of a customer's month that needs its whole past (semantics 2.1 "paid before", 4.1 cohort).
 
-Here: the first month of MRR per customer, found once per state and not once per month. Not here: a month's movements (`movements.py`).
+Here: whose history counts at all, and the first month of MRR per customer, found once per state and not once per month. Not here: a month's
+movements (`movements.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ class FirstPaid:
         if lacking:
             raise DataQualityError("no month-end exchange rate", lacking)
         return set(self.months.index[self.months < month])
+
+
+def included(item_states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+    """The item states, in the whole history, of customers that are not on the catalog's exclusion list (semantics 7, case 30)."""
+    if not catalog.excluded_customers:
+        return item_states
+    excluded = {customer for customer in item_states["customer"].unique() if catalog.excludes(customer)}
+    return item_states[~item_states["customer"].isin(excluded)]
 
 
 def first_paid_months(

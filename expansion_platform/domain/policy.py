@@ -1,6 +1,6 @@
 """What people decide: the counting policy and the catalog of products, both versioned by the hash of their content (semantics 1.3, 3.1, 8.1).
 
-Here: reading and checking them, and looking a price up. Not here: exchange rates and who ever paid, which are data, and any amount.
+Here: what can be decided, and looking a price up. Not here: the file's text (`configuration.py`), exchange rates, which are data, and any amount.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from expansion_platform.domain.canonical import content_hash, dumps
+from expansion_platform.domain.configuration import read_yaml, told
 from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.pricing import parse_scheme
 from expansion_platform.domain.schemas.billing import INTERVALS, PAUSES, STATUSES
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster on a catalog of a thousand list prices
 KINDS = ("base", "addon", "usage")
-_INPUTS = ("fx", "ever_paid")
+PRESETS: dict[str, dict[str, Any]] = {"house": {}, "stripe_parity": {"metered_counts": False, "repeating_discount_counts": False}}
+"""What each preset changes in the defaults. `stripe_parity` counts as Stripe's dashboard does, only to reconcile with it (semantics 1.3)."""
 
 
 class _Model(BaseModel):
@@ -30,8 +30,9 @@ class _Model(BaseModel):
 
 
 class Policy(_Model):
-    """How items count. Every field has the default of semantics 8.1; changing one is a new policy version."""
+    """How items count. Every field has the default of semantics 8.1 or its preset; changing one is a new policy version."""
 
+    preset: Literal["house", "stripe_parity"] = Field("house", description="Where the other fields start from; `stripe_parity` is for reconciliation")
     statuses: tuple[str, ...] = Field(("active", "past_due"), description="Subscription statuses that count (D-1)")
     paused_counts: tuple[str, ...] = Field(("keep_as_draft",), description="Paused collection behaviours that still count")
     metered_counts: bool = Field(True, description="Whether usage is MRR (D-3)")
@@ -41,6 +42,12 @@ class Policy(_Model):
     day_in_months: str = Field("12/365", description="Months in a day (D-10)")
     enterprise_acv: int = Field(10_000_000, ge=0, description="Lowest yearly value of enterprise, minor units of the reporting currency")
     mid_market_acv: int = Field(2_500_000, ge=0, description="Lowest yearly value of mid-market, minor units of the reporting currency")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, content: Any) -> Any:
+        preset = content.get("preset") if isinstance(content, dict) else None
+        return {**PRESETS[preset], **content} if isinstance(preset, str) and preset in PRESETS else content
 
     @field_validator("statuses")
     @classmethod
@@ -79,14 +86,10 @@ class Policy(_Model):
         """Months in a day, exact."""
         return Fraction(self.day_in_months)
 
-    def stripe_parity(self) -> Policy:
-        """The same policy counting as Stripe's dashboard does, only to reconcile with it: no usage, only lasting coupons (semantics 1.3)."""
-        return self.model_copy(update={"metered_counts": False, "repeating_discount_counts": False})
-
     @property
     def policy_hash(self) -> str:
-        """16 hex digits of its content; the order of names in a list does not matter."""
-        content = self.model_dump()
+        """16 hex digits of what it decides; neither the order of names in a list nor the preset it started from matters."""
+        content = self.model_dump(exclude={"preset"})
         return content_hash({**content, "statuses": sorted(set(self.statuses)), "paused_counts": sorted(set(self.paused_counts))})
 
 
@@ -142,11 +145,11 @@ class Entry:
     placed: bool
     """The family was said (catalog or metadata), not inferred."""
     inferred: bool
-    """The catalog has no entry for the price or its product."""
+    """The catalog says nothing of the price or its product."""
 
 
 class Catalog(_Model):
-    """Products as tiers, add-ons and usage; declared migrations; merged customers; the policy and the reporting currency (semantics 8.1).
+    """Products as tiers, add-ons and usage; declared migrations; merged, earlier and excluded customers; policy and currency (semantics 8.1).
 
     `metadata` is Stripe's own metadata by price or product id, the first source of inference when `products` is silent.
     """
@@ -156,8 +159,21 @@ class Catalog(_Model):
     list_prices: tuple[ListPrice, ...] = ()
     migrations: tuple[tuple[str, str], ...] = Field((), description="Unordered price pairs that are the vendor's repricings")
     aliases: dict[str, str] = Field(default_factory=dict, description="Customer id to the customer it was merged into")
+    ever_paid: tuple[str, ...] = Field((), description="Customers that paid before the history Stripe holds: their return is a reactivation")
+    excluded_customers: tuple[str, ...] = Field((), description="Internal and demo customers, left out of all history (section 7, case 30)")
     policy: Policy = Field(default_factory=Policy)
     metadata: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    @field_validator("products", mode="before")
+    @classmethod
+    def _named_entries(cls, value: Any) -> Any:
+        return {identity: {} if said is None else said for identity, said in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("products")
+    @classmethod
+    def _speaking_entries(cls, value: dict[str, CatalogEntry]) -> dict[str, CatalogEntry]:
+        """An id with nothing under it is silence, as in the file `expansion catalog init` writes."""
+        return {identity: entry for identity, entry in value.items() if entry.model_dump(exclude_none=True)}
 
     @field_validator("aliases")
     @classmethod
@@ -166,33 +182,33 @@ class Catalog(_Model):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], metadata: Mapping[str, Mapping[str, str]] | None = None) -> Catalog:
-        """A catalog from the dict of semantics 8.1; its `fx` and `ever_paid`, which are data, are left out. ConfigurationError names bad fields."""
-        if not isinstance(content, Mapping):
-            raise ConfigurationError("the catalog is not a mapping; begin with `products:`")
-        known = {name: value for name, value in content.items() if name not in _INPUTS and value is not None}
-        meta = {
-            identity: {name: text for name, text in said.items() if name in CatalogEntry.model_fields} for identity, said in (metadata or {}).items()
-        }
+        """A catalog from the dict of semantics 8.1, whose `fx`, being data, is left out. ConfigurationError names the key path of bad fields."""
         try:
-            return cls.model_validate({"metadata": {identity: said for identity, said in meta.items() if said}, **known})
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'catalog'}: {problem['msg']}" for problem in error.errors())
-            raise ConfigurationError(f"catalog: {problems}") from error
+            return cls._read(content, metadata or {})
+        except ConfigurationError as error:
+            raise ConfigurationError(f"catalog: {error}") from error
 
     @classmethod
     def from_yaml(cls, path: Path, metadata: Mapping[str, Mapping[str, str]] | None = None) -> Catalog:
-        """A catalog from a YAML file with the fields of semantics 8.1 but `fx` and `ever_paid`. ConfigurationError names the file."""
+        """A catalog from a YAML file with the fields of semantics 8.1 but `fx`. ConfigurationError names the file and the key path."""
+        content = read_yaml(path)
         try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a safe loader, in C where it is there
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigurationError(f"catalog {path} cannot be read: {error}") from error
-        content = {} if content is None else content
-        if isinstance(content, dict) and (data := [name for name in _INPUTS if name in content]):
-            raise ConfigurationError(f"catalog {path}: {', '.join(data)} is data, not catalog; rates come from EXPANSION_FX_RATES")
-        try:
-            return cls.from_dict(content, metadata)
+            if isinstance(content, dict) and "fx" in content:
+                raise ConfigurationError("fx is data, not catalog; rates come from EXPANSION_FX_RATES")
+            return cls._read({} if content is None else content, metadata or {})
         except ConfigurationError as error:
-            raise ConfigurationError(f"{path}: {error}") from error
+            raise ConfigurationError(f"catalog {path}: {error}") from error
+
+    @classmethod
+    def _read(cls, content: Mapping[str, Any], metadata: Mapping[str, Mapping[str, str]]) -> Catalog:
+        if not isinstance(content, Mapping):
+            raise ConfigurationError("not a mapping; begin with `products:`")
+        known = {name: value for name, value in content.items() if name != "fx" and value is not None}
+        hints = {identity: {name: text for name, text in said.items() if name in CatalogEntry.model_fields} for identity, said in metadata.items()}
+        try:
+            return cls.model_validate({"metadata": {identity: said for identity, said in hints.items() if said}, **known})
+        except ValidationError as error:
+            raise ConfigurationError(told(error, cls)) from error
 
     @property
     def policy_hash(self) -> str:
@@ -209,6 +225,8 @@ class Catalog(_Model):
                 "list_prices": sorted(dumps(price.model_dump()) for price in self.list_prices),
                 "migrations": sorted({tuple(sorted(pair)) for pair in self.migrations}),
                 "aliases": self.aliases,
+                "ever_paid": sorted(set(self.ever_paid)),
+                "excluded_customers": sorted(set(self.excluded_customers)),
                 "metadata": self.metadata,
             }
         )
@@ -216,6 +234,10 @@ class Catalog(_Model):
     def customer(self, identity: str) -> str:
         """The customer after aliases."""
         return self.aliases.get(identity, identity)
+
+    def excludes(self, identity: str) -> bool:
+        """Whether a customer, under its own id or the one it was merged into, is on the exclusion list."""
+        return not self._excluded.isdisjoint((identity, self.customer(identity)))
 
     def is_migration(self, price_a: str, price_b: str) -> bool:
         """Whether the pair, in either order, is a declared repricing."""
@@ -239,6 +261,10 @@ class Catalog(_Model):
         group = said.get("group", {"base": family, "addon": product, "usage": meter}[kind])
         inferred = price not in self.products and product not in self.products
         return Entry(family, said.get("tier_rank"), kind, unit, group, "family" in said, inferred)
+
+    @cached_property
+    def _excluded(self) -> frozenset[str]:
+        return frozenset(self.excluded_customers)
 
     @cached_property
     def _migration_pairs(self) -> frozenset[tuple[str, str]]:

@@ -45,7 +45,7 @@ def test_which_durations_count(duration, period, metered, counts):
 
 
 def test_repeating_by_policy():
-    assert after(1000, [percent("50"), percent("10", "forever")], policy=Policy().stripe_parity()) == 900
+    assert after(1000, [percent("50"), percent("10", "forever")], policy=Policy(preset="stripe_parity")) == 900
 
 
 @pytest.mark.parametrize(

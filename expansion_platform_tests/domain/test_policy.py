@@ -32,7 +32,14 @@ def test_from_yaml(tmp_path):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("products: {a: {tier: 1}}", "products.a.tier"),
+        ("products: {a: {tier: 1}}", r"products\.a\.tier: unknown; did you mean tier_rank\?"),
+        ("product: {}", r"product: unknown; did you mean products\?"),
+        ("policy: {repeating_discounts_count: false}", r"policy\.repeating_discounts_count: unknown; did you mean repeating_discount_counts\?"),
+        ("list_prices: [{prices: p}]", r"list_prices\.0\.prices: unknown; did you mean price\?"),
+        ("policy: {zzz: 1}", r"policy\.zzz: unknown; known are preset, statuses"),
+        ("policy: {preset: stripe}", r"policy\.preset: Input should be 'house' or 'stripe_parity'"),
+        ("ever_paid: cus_1", "ever_paid: Input should be a valid tuple"),
+        ("products:\n  a: {kind: base}\n  b: {}\n  a: {kind: addon}", "a is written twice, in lines 2 and 4"),
         ("products: {a: {kind: extra}}", "'base', 'addon' or 'usage'"),
         ("policy: {statuses: [live]}", "unknown subscription status live"),
         ("policy: {week_in_months: weekly}", "positive fraction"),
@@ -57,6 +64,34 @@ def test_a_bad_catalog_names_the_file_and_the_field(tmp_path, content, problem):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"absent\.yaml"):
         Catalog.from_yaml(tmp_path / "absent.yaml")
+
+
+def test_presets_are_where_the_other_keys_start_from(tmp_path):
+    path = tmp_path / "catalog.yaml"
+    path.write_text("policy: {preset: stripe_parity, repeating_discount_counts: true}", encoding="utf-8")
+    read = Catalog.from_yaml(path).policy
+    assert (read.metered_counts, read.repeating_discount_counts, read.once_discount_min_months) == (False, True, 12)
+    parity = Policy(preset="stripe_parity")
+    assert (parity.metered_counts, parity.repeating_discount_counts) == (False, False)
+    assert Policy(preset="house").policy_hash == Policy().policy_hash
+    assert parity.policy_hash == Policy(metered_counts=False, repeating_discount_counts=False).policy_hash != Policy().policy_hash
+
+
+def test_an_id_with_nothing_under_it_is_silence(tmp_path):
+    path = tmp_path / "catalog.yaml"
+    path.write_text("products:\n  prod_1:\n    # family: main\n  prod_2: {}\n  prod_3: {family: null}\nmigrations:\npolicy:\n", encoding="utf-8")
+    read = Catalog.from_yaml(path)
+    assert read.catalog_hash == Catalog().catalog_hash
+    assert read.entry("price_1", "prod_1", "licensed").inferred
+
+
+def test_who_paid_before_and_who_is_excluded_are_read_and_hashed():
+    made = Catalog.from_dict({"ever_paid": ["c1"], "excluded_customers": ["c2"], "aliases": {"c3": "c2", "c2b": "c4"}})
+    assert made.ever_paid == ("c1",)
+    assert [made.excludes(customer) for customer in ("c1", "c2", "c3", "c4")] == [False, True, True, False]
+    assert Catalog.from_dict({"excluded_customers": ["c2b"], "aliases": {"c2b": "c4"}}).excludes("c4") is False
+    hashes = {Catalog.from_dict(content).catalog_hash for content in ({}, {"ever_paid": ["c1"]}, {"excluded_customers": ["c1"]})}
+    assert len(hashes) == 3
 
 
 def test_inference_when_silent():

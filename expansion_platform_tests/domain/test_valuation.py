@@ -61,7 +61,7 @@ def test_what_counts(change, counts):
 def test_metered_is_one_month_and_counts_by_policy():
     metered = item("i1", "api", "4", "100", usage_type="metered", interval="year")
     assert value(metered)["mrr_minor"].tolist() == [400]
-    assert value(metered, policy=Policy().stripe_parity())["counts"].tolist() == [False]
+    assert value(metered, policy=Policy(preset="stripe_parity"))["counts"].tolist() == [False]
 
 
 def test_chargeable_at_zero():
