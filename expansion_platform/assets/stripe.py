@@ -5,6 +5,7 @@ Here: wiring of `sources/stripe/pull.py`: one pull, eleven tables, then the curs
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 
@@ -35,6 +36,13 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
     The cursor moves after every table is committed, so a run killed in between reads the same again and writes nothing twice.
     """
     stored = platform.ledger.cursor(CURSOR)
+    here = urlsplit(platform.settings.stripe_api_base or "https://api.stripe.com").hostname
+    if stored is not None and stored.get("server", here) != here:
+        raise dg.Failure(
+            f"the tables in {platform.settings.data_dir} come from {stored['server']}, not from {here}: "
+            "set EXPANSION_DATA_DIR to a folder of its own, or run `make clean` if they are the demo's",
+            allow_retries=False,
+        )
     state = PullState() if stored is None else PullState(stored["last_pull_at"], tuple(stored["recent_events"]))
     if any(not platform.lake.exists(model) for model in MODELS):
         state = PullState()
@@ -53,7 +61,7 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
         yield checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(rows))
         metadata = {**table_metadata(platform.lake, model, commit), **preview_metadata(platform.lake, model), "pull": result.reason}
         yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
-    platform.ledger.set_cursor(CURSOR, {"last_pull_at": result.state.last_pull_at, "recent_events": list(result.state.recent_events)})
+    platform.ledger.set_cursor(CURSOR, {"last_pull_at": result.state.last_pull_at, "recent_events": list(result.state.recent_events), "server": here})
     read = ", ".join(f"{count:,} {resource}" for resource, count in result.counts.items() if count)
     context.log.info(f"stripe: {result.reason}: {read or 'nothing new'}")
 

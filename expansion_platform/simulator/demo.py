@@ -51,10 +51,11 @@ def run_demo(*, seed: int = SEED, customers: int = CUSTOMERS, months: int = MONT
     _print_alert(platform, delivered, console)
     console.print(f"\nData: {data_dir}/lake (Delta tables), {data_dir}/ledger.sqlite (ledger)", highlight=False)
     console.print("Look closer:", highlight=False)
+    expansion = os.path.relpath(sys.argv[0])
     for command, why in (
         ("make ui", "the Dagster UI on this data, http://localhost:3000"),
-        (f"expansion explain {_example(platform)} {LAST_MONTH}", "one customer's month, with the Stripe objects behind it"),
-        ('expansion sql "select * from metrics.rollforward order by month desc limit 4"', "any table"),
+        (f"{expansion} explain {_example(platform)} {LAST_MONTH}", "one customer's month, with the Stripe objects behind it"),
+        (f'{expansion} sql "select * from metrics.rollforward order by month desc limit 4"', "any table"),  # noqa: S608
     ):
         console.print(f"  [cyan]{command}[/]\n      {why}", highlight=False, soft_wrap=True)
 
