@@ -85,6 +85,14 @@ def build_book(rng: random.Random, customers: int = 0) -> Book:
     return prev, curr, catalog
 
 
+def fit(row: Row) -> Row:
+    """No more than a finite last tier prices: more would be invalid input. Changes the row."""
+    last = (row["scheme"].get("tiers") or [{}])[-1].get("up_to")
+    if last is not None:
+        row["quantity"] = str(min(Decimal(row["quantity"]), Decimal(last) * Decimal(row["scheme"].get("divide_by", 1))))
+    return row
+
+
 class _Builder:
     """Draws a price list first, then items on it, so that customers share prices as they do in life."""
 
@@ -159,14 +167,14 @@ class _Builder:
             row["collection_paused"] = self.rng.choice(["void", "mark_uncollectible", "keep_as_draft", None])
         if self.chance(0.05):
             row["livemode"] = self.chance(0.5)
-        return self.fit(row)
+        return fit(row)
 
     def next_month(self, customer: str, before: list[Row]) -> list[Row]:
         after = copy.deepcopy(before)
         for _ in range(self.rng.choice([0, 1, 1, 1, 2, 2, 3])):
             edit = self.rng.choice(self.EDITS)
             edit(self, customer, after)
-        return [self.fit(row) for row in after]
+        return [fit(row) for row in after]
 
     def seats(self, customer: str, held: list[Row]) -> None:
         for row in self.some(held):
@@ -268,13 +276,6 @@ class _Builder:
 
     def some(self, held: list[Row]) -> list[Row]:
         return self.rng.sample(held, min(len(held), self.rng.choice([1, 1, 1, 2, 9])))
-
-    def fit(self, row: Row) -> Row:
-        """No more than a finite last tier prices: more would be invalid input."""
-        last = (row["scheme"].get("tiers") or [{}])[-1].get("up_to")
-        if last is not None:
-            row["quantity"] = str(min(Decimal(row["quantity"]), Decimal(last) * Decimal(row["scheme"].get("divide_by", 1))))
-        return row
 
     EDITS = (
         [seats] * 5

@@ -138,7 +138,7 @@ def nonzero(amounts: dict[str, int]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_example(name):
+def test_22_worked_example(name):
     before, after, more, opening, closing, label, types, flows, causes, gross_up, gross_down, unadjusted = CASES[name]
     result = classify_month(before, after, catalog(**more))
     row = result["customers"]["c1"]
