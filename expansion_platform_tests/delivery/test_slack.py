@@ -1,0 +1,125 @@
+"""Posting to the loopback Slack by both ways: what is waited for, what fails, and that nothing is marked sent before Slack took it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from expansion_platform.delivery.messages import escape
+from expansion_platform.delivery.slack import RETRIES, Notifier, SlackBot, SlackWebhook, deliver, notifier
+from expansion_platform.domain.errors import ConfigurationError, ExpansionError
+from expansion_platform.settings import Settings
+from expansion_platform.simulator.http import DROPPED
+from expansion_platform.simulator.slack_server import SlackServer
+from expansion_platform.storage.ledger import Alert, Ledger
+
+BLOCKS = [{"type": "section", "text": {"type": "mrkdwn", "text": "*fell*"}}]
+ALERT = Alert("key-1", "expansion_drop", "total", "2026-10", "warning", {"text": "Expansion rate fell", "blocks": BLOCKS})
+
+
+@pytest.fixture
+def server() -> Iterator[SlackServer]:
+    with SlackServer() as running:
+        yield running
+
+
+@pytest.fixture(params=["bot", "webhook"])
+def channel(request: pytest.FixtureRequest, server: SlackServer) -> Notifier:
+    return SlackBot("xoxb-test", "C1", server.api_url) if request.param == "bot" else SlackWebhook(server.webhook_url)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    made = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    made.put_alert(ALERT)
+    return made
+
+
+def test_an_alert_is_posted_with_its_blocks(channel: Notifier, server: SlackServer) -> None:
+    posted_as = channel.post(ALERT)
+    (message,) = server.messages
+    assert (message.text, message.blocks) == ("Expansion rate fell", BLOCKS)
+    if message.via == "bot":
+        assert posted_as == message.ts
+        assert message.metadata == {"event_type": "expansion_alert", "event_payload": {"key": "key-1"}}
+    else:
+        assert posted_as is None
+
+
+def test_a_limit_is_waited_for(channel: Notifier, server: SlackServer) -> None:
+    server.fail_next(429, {"Retry-After": "0"}, times=RETRIES)
+    channel.post(ALERT)
+    assert len(server.requests) == RETRIES + 1
+    assert len(server.messages) == 1
+
+
+def test_a_limit_that_lasts_is_an_error(channel: Notifier, server: SlackServer) -> None:
+    server.fail_next(429, {"Retry-After": "0"}, times=RETRIES + 1)
+    with pytest.raises(ExpansionError, match=r"429|ratelimited"):
+        channel.post(ALERT)
+    assert server.messages == []
+
+
+def test_slack_being_down_is_an_error(channel: Notifier, server: SlackServer) -> None:
+    server.fail_next(500, times=10)
+    with pytest.raises(ExpansionError, match="Slack"):
+        channel.post(ALERT)
+    assert len(server.requests) == RETRIES + 1
+
+
+def test_a_dropped_connection_is_an_error_and_not_repeated(channel: Notifier, server: SlackServer) -> None:
+    """Slack may have taken the message: repeating at once would post it twice."""
+    server.fail_next(DROPPED, after=True)
+    with pytest.raises(ExpansionError, match="Slack could not be reached"):
+        channel.post(ALERT)
+    assert len(server.messages) == 1
+    assert len(server.requests) == 1
+
+
+def test_nobody_listening_is_an_error() -> None:
+    for channel in (SlackBot("xoxb-test", "C1", "http://127.0.0.1:9/api"), SlackWebhook("http://127.0.0.1:9/services/x")):
+        with pytest.raises(ExpansionError, match="Slack could not be reached"):
+            channel.post(ALERT)
+
+
+def test_a_refusal_stays_pending_with_its_reason_and_goes_out_on_the_next_try(ledger: Ledger, channel: Notifier, server: SlackServer) -> None:
+    server.refuse_next("is_archived")
+    with pytest.raises(ExpansionError, match="is_archived"):
+        deliver(ledger, channel)
+    (waiting,) = ledger.alerts("pending")
+    assert waiting.attempts == 1
+    assert "is_archived" in str(waiting.last_error)
+    assert [alert.key for alert in deliver(ledger, channel)] == ["key-1"]
+    (sent,) = ledger.alerts("sent")
+    assert (sent.attempts, sent.last_error) == (2, None)
+    assert deliver(ledger, channel) == []
+    assert len(server.messages) == 1
+
+
+def test_an_error_tells_no_token(server: SlackServer) -> None:
+    with pytest.raises(ExpansionError, match="invalid_auth") as caught:
+        SlackBot("xoxb-invalid-secret", "C1", server.api_url).post(ALERT)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_customer_cannot_page_everybody(channel: Notifier, server: SlackServer) -> None:
+    text = f"fell at {escape('<!channel> & <@U1>')}"
+    channel.post(Alert("key-2", "expansion_drop", "total", "2026-10", "warning", {"text": text}))
+    assert server.messages[0].text == "fell at &lt;!channel&gt; &amp; &lt;@U1&gt;"
+
+
+def test_the_settings_choose_the_channel(server: SlackServer) -> None:
+    def chosen(**settings: str) -> Notifier | None:
+        return notifier(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
+
+    assert chosen() is None
+    assert isinstance(chosen(slack_webhook_url=server.webhook_url), SlackWebhook)
+    assert isinstance(chosen(slack_webhook_url=server.webhook_url, slack_bot_token="xoxb-x", slack_channel="C1"), SlackBot)
+    with pytest.raises(ConfigurationError, match="SLACK_CHANNEL"):
+        chosen(slack_bot_token="xoxb-x")
+    bot = chosen(slack_bot_token="xoxb-x", slack_channel="C1", slack_api_base=server.api_url.rstrip("/"))
+    assert bot is not None
+    bot.post(ALERT)
+    assert server.messages[0].channel == "C1"
