@@ -35,8 +35,9 @@ format: setup  ## rewrites the code in the project's format
 docs: setup  ## the data dictionary, README's settings table and .env.example, from the code
 	@$(RUN)python -m expansion_platform.docs
 
-verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20
-	@for seed in $$(seq 1 20); do $(RUN)python -m expansion_platform.simulator verify --seed $$seed --customers 200 --quiet || exit 1; done
+verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20, under both policy presets
+	@for seed in $$(seq 1 20); do for policy in house stripe_parity; do \
+	  $(RUN)python -m expansion_platform.simulator verify --seed $$seed --customers 200 --policy $$policy --quiet || exit 1; done; done
 
 clean:  ## forgets the demo's data and Dagster's history
 	@rm -rf .expansion .dagster

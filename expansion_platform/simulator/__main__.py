@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from expansion_platform.simulator.verify import POLICIES
 from expansion_platform.simulator.verify import verify as run_verify
 
+Preset = StrEnum("Preset", list(POLICIES))
 app = typer.Typer(help="The simulated company.", add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -28,16 +31,18 @@ def verify(
     seed: Annotated[int, typer.Option(help="Seed of the company")] = 7,
     customers: Annotated[int, typer.Option(help="Customers it has")] = 200,
     months: Annotated[int, typer.Option(help="Closed months of its life")] = 24,
+    policy: Annotated[Preset, typer.Option(help="Policy preset to count under")] = Preset["house"],
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the result")] = False,
 ) -> None:
     """Runs the pipeline over HTTP and compares it with the truth, to the cent; exit 0 only when nothing differs."""
     console = Console(soft_wrap=True)
     with tempfile.TemporaryDirectory() as folder:
-        verdict = run_verify(seed, customers, months, Path(folder), Console(quiet=quiet, soft_wrap=True))
+        verdict = run_verify(seed, customers, months, Path(folder), Console(quiet=quiet, soft_wrap=True), policy.value)
     for difference in verdict.differences:
         console.print(difference, highlight=False, markup=False)
     console.print(
-        f"seed {seed}: {verdict.item_states} item states, {verdict.customer_months} customer months and {verdict.causes} causes compared; "
+        f"seed {seed}, {policy.value}: {verdict.item_states} item states, {verdict.customer_months} customer months, {verdict.causes} causes and "
+        f"{verdict.sums} roll-forwards compared; "
         f"{len(verdict.differences)} differ; {verdict.undatable} changes Stripe's records cannot date are expected where they show",
         highlight=False,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pandas as pd
 from rich.console import Console
 
 from expansion_platform.domain import months as calendar
-from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.domain.schemas import billing, metrics, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform.run import refresh
 from expansion_platform.simulator.company import LAST_MONTH, Company, simulate
@@ -28,6 +28,9 @@ from expansion_platform.storage.lake import Lake
 STATE = ["status", "currency", "product", "price", "usage_type", "interval", "interval_count", "scheme_json", "quantity", "discounts_json"]
 INTERVAL = ["customer", "subscription", "item", "valid_from", "valid_to", *STATE]
 
+POLICIES: dict[str, dict[str, Any]] = {"house": {}, "stripe_parity": {"metered_counts": False, "repeating_discount_counts": False}}
+"""Policy presets as the reference knows them, key by key (semantics 1.3, 8.1); the pipeline is told the preset's name."""
+
 
 @dataclass
 class Verdict:
@@ -36,26 +39,34 @@ class Verdict:
     item_states: int = 0
     customer_months: int = 0
     causes: int = 0
+    sums: int = 0
     undatable: int = 0
     differences: list[str] = field(default_factory=list)
 
 
-def verify(seed: int, customers: int, months: int, data_dir: Path, console: Console) -> Verdict:
-    """Simulates, runs the whole pipeline over HTTP into `data_dir`, and compares."""
+def verify(seed: int, customers: int, months: int, data_dir: Path, console: Console, policy: str = "house") -> Verdict:
+    """Simulates, runs the whole pipeline over HTTP into `data_dir` under a policy preset, and compares."""
     company = simulate(seed, customers, months)
-    with running(company, seed=seed, months=months, data_dir=data_dir) as world, dg.DagsterInstance.ephemeral() as instance:
+    written = under(company, {"preset": policy})
+    with running(written, seed=seed, months=months, data_dir=data_dir) as world, dg.DagsterInstance.ephemeral() as instance:
         refresh(world.settings, None, None, console, instance)
-    return compare(company, Lake(data_dir / "lake"), months)
+    return compare(under(company, POLICIES[policy]), Lake(data_dir / "lake"), months)
+
+
+def under(company: Company, policy: dict[str, Any]) -> Company:
+    """The same company counted under another policy."""
+    return replace(company, catalog={**company.catalog, "policy": policy})
 
 
 def compare(company: Company, lake: Lake, months: int) -> Verdict:
-    """The lake's item states, customer months, movements and causes against the truth."""
+    """The lake's item states, customer months, movements, causes and roll-forward against the truth."""
     verdict = Verdict(undatable=len(company.truth.undatable))
     verdict.differences += _compare_states(company.truth.expected_states, lake.read(billing.ItemStates), verdict)
-    tables = {model: lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes)}
+    tables = {model: lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Rollforward)}
     for month, truth in true_months(company, calendar.between(calendar.shift(LAST_MONTH, 1 - months), LAST_MONTH)):
         of_month = {model: table[table["month"] == month] for model, table in tables.items()}
         verdict.differences += _compare_month(month, truth, of_month, verdict)
+        verdict.differences += _compare_sums(month, truth, of_month[metrics.Rollforward], verdict)
     return verdict
 
 
@@ -121,6 +132,20 @@ def _compare_month(month: str, truth: dict[str, Any], tables: dict[type, pd.Data
         verdict.causes += len(told)
         for row in sorted(told ^ causes.get(customer, set()), key=str):
             yield f"{customer} {month}: cause {'missing' if row in told else 'invented'}: {row}"
+
+
+def _compare_sums(month: str, truth: dict[str, Any], rollforward: pd.DataFrame, verdict: Verdict) -> Iterator[str]:
+    """Opening, flows and closing of every segment and the total."""
+    found = {row["value"]: row for row in rollforward.to_dict("records")}
+    for name, sums in {**truth["segments"], "all": truth["total"]}.items():
+        verdict.sums += 1
+        if name not in found:
+            yield f"{name} {month}: missing in the roll-forward"
+            continue
+        expected = {"opening": sums["opening"], **sums["flows"], "closing": sums["closing"]}
+        wrong = [f"{column} {found[name][column]} (truth {value})" for column, value in expected.items() if found[name][column] != value]
+        if wrong:
+            yield f"{name} {month}: {', '.join(wrong)}"
 
 
 def _unmoved(row: dict[str, Any]) -> dict[str, Any]:
