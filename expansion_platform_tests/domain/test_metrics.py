@@ -1,0 +1,264 @@
+"""Every published figure of a small book, worked out by hand.
+
+March 2026, US cents. ACV from ARR at opening (closing for new and returned): enterprise from 10,000,000, mid-market from 2,500,000.
+
+| customer | segment | opening | closing | flows |
+|---|---|---|---|---|
+| ada | enterprise | 1,000,000 | 1,050,000 | expansion 50,000 (seat 30,000, tier 20,000), gross 60,000 |
+| bob | mid_market, then smb | 300,000 | 200,000 | contraction -80,000 (seat), discount -20,000 |
+| cy | smb | 100,000 | 0 | churn -100,000 |
+| dee | smb | 50,000 | 0 | churn -50,000, dormant |
+| eve | smb | 0 | 70,000 | new 70,000 |
+| fay | smb | 0 | 30,000 | reactivation 30,000 |
+| gus | smb | 10,000 | 16,000 | expansion 5,000 (add-on), price 1,000, interval -500, fx 500 |
+| hal | smb | 40,000 | 40,000 | none |
+| sum | | 1,500,000 | 1,406,000 | E 55,000, K 80,000, H 150,000, W 70,000, R 30,000 |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from expansion_platform.domain import metrics, reconciliation
+from expansion_platform.domain.policy import Policy
+from expansion_platform.domain.schemas import metrics as tables
+from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.schemas.base import columns, empty
+from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
+from expansion_platform.storage.engine import query
+
+MONTH, QUIET = "2026-03", "2026-04"
+HASHES = {"policy_hash": "p", "catalog_hash": "c"}
+
+
+def customer(name: str, segment: str, opening: int, closing: int) -> dict[str, Any]:
+    return {
+        **HASHES,
+        "month": MONTH,
+        "customer": name,
+        "segment": segment,
+        "opening": opening,
+        "closing": closing,
+        "opening_arr": 12 * opening,
+        "closing_arr": 12 * closing,
+        "opening_list": opening,
+        "closing_list": closing,
+        "items": 1,
+        "first_paid_month": "2026-01",
+    }
+
+
+BOOK = [
+    customer("ada", "enterprise", 1_000_000, 1_050_000),
+    customer("bob", "mid_market", 300_000, 200_000),
+    customer("cy", "smb", 100_000, 0),
+    customer("dee", "smb", 50_000, 0),
+    customer("eve", "smb", 0, 70_000),
+    customer("fay", "smb", 0, 30_000),
+    customer("gus", "smb", 10_000, 16_000),
+    customer("hal", "smb", 40_000, 40_000),
+]
+MOVED: dict[str, dict[str, Any]] = {
+    "ada": {"flow_expansion": 50_000, "expansion_seat": 30_000, "expansion_tier": 20_000, "expansion_gross": 60_000, "expansion_unadjusted": 50_000},
+    "bob": {"flow_contraction": -80_000, "flow_discount": -20_000, "contraction_seat": 80_000, "contraction_gross": 80_000},
+    "cy": {"flow_churn": -100_000, "movement": "churn"},
+    "dee": {"flow_churn": -50_000, "movement": "churn", "dormant": True},
+    "eve": {"flow_new": 70_000, "movement": "new"},
+    "fay": {"flow_reactivation": 30_000, "movement": "reactivation"},
+    "gus": {
+        "flow_expansion": 5_000,
+        "flow_price": 1_000,
+        "flow_interval": -500,
+        "flow_fx": 500,
+        "expansion_addon": 5_000,
+        "expansion_gross": 5_000,
+        "expansion_unadjusted": 6_000,
+    },
+}
+
+
+def customer_months(book: list[dict[str, Any]]) -> pd.DataFrame:
+    return mrr.CustomerMonths.validate(pd.DataFrame(book, columns=list(columns(mrr.CustomerMonths))))
+
+
+def movements(book: list[dict[str, Any]]) -> pd.DataFrame:
+    amounts = [f"flow_{name}" for name in FLOWS]
+    amounts += [f"{way}_{name}" for way in ("expansion", "contraction") for name in (*ORGANIC, "gross")] + ["expansion_unadjusted"]
+    rows = [
+        {**dict.fromkeys(amounts, 0), **row, "delta": row["closing"] - row["opening"], "movement": "continuing", "label": "flat", "dormant": False}
+        | MOVED[row["customer"]]
+        for row in book
+        if row["customer"] in MOVED
+    ]
+    frame = pd.DataFrame(rows, columns=list(columns(mrr.Movements))) if rows else empty(mrr.Movements)
+    return mrr.Movements.validate(frame)
+
+
+def sums(book: list[dict[str, Any]] = BOOK, months: tuple[str, ...] = (MONTH,)) -> pd.DataFrame:
+    policy = Policy()
+    return query(
+        "slice_sums",
+        {
+            "months": pd.DataFrame({"month": months}),
+            "customer_months": customer_months(book),
+            "movements": movements(book),
+            "policy": pd.DataFrame({"enterprise_acv": [policy.enterprise_acv], "mid_market_acv": [policy.mid_market_acv]}),
+        },
+    )
+
+
+def told(rows: pd.DataFrame, dimension: str = "total", value: str = "all", month: str = MONTH) -> dict[str, tuple[int, int | None, str | None]]:
+    """Metric -> numerator, denominator, ratio."""
+    rows = rows[(rows["dimension"] == dimension) & (rows["value"] == value) & (rows["month"] == month)]
+    return {
+        row.metric: (row.numerator, None if pd.isna(row.denominator) else int(row.denominator), None if pd.isna(row.ratio) else row.ratio)
+        for row in rows.itertuples()
+    }
+
+
+def test_the_book_ties() -> None:
+    reconciliation.customers_tie(customer_months(BOOK), movements(BOOK))
+    reconciliation.segments_sum(metrics.rollforward(sums()))
+
+
+def test_expansion() -> None:
+    assert told(metrics.expansion(sums())) == {
+        "expansion_rate": (55_000, 1_500_000, "0.0366666667"),
+        "expansion_gross_rate": (65_000, 1_500_000, "0.0433333333"),
+        "expansion_unadjusted_rate": (56_000, 1_500_000, "0.0373333333"),
+        "expander_rate": (2, 6, "0.3333333333"),
+    }
+
+
+def test_expansion_by_type() -> None:
+    rows = metrics.expansion_by_type(sums())
+    assert {value: told(rows, "type", value) for value in ORGANIC} == {
+        "seat": {
+            "expansion_rate": (30_000, 1_500_000, "0.0200000000"),
+            "expansion_mix": (30_000, 55_000, "0.5454545455"),
+            "contraction_rate": (80_000, 1_500_000, "0.0533333333"),
+        },
+        "tier": {
+            "expansion_rate": (20_000, 1_500_000, "0.0133333333"),
+            "expansion_mix": (20_000, 55_000, "0.3636363636"),
+            "contraction_rate": (0, 1_500_000, "0.0000000000"),
+        },
+        "addon": {
+            "expansion_rate": (5_000, 1_500_000, "0.0033333333"),
+            "expansion_mix": (5_000, 55_000, "0.0909090909"),
+            "contraction_rate": (0, 1_500_000, "0.0000000000"),
+        },
+        **{
+            nothing: {
+                "expansion_rate": (0, 1_500_000, "0.0000000000"),
+                "expansion_mix": (0, 55_000, "0.0000000000"),
+                "contraction_rate": (0, 1_500_000, "0.0000000000"),
+            }
+            for nothing in ("usage", "cross_sell")
+        },
+    }
+
+
+def test_expansion_by_segment() -> None:
+    rows = metrics.expansion_by_segment(sums())
+    rates = {value: told(rows, "segment", value)["expansion_rate"] for value in mrr.SEGMENTS}
+    assert rates == {
+        "enterprise": (50_000, 1_000_000, "0.0500000000"),
+        "mid_market": (0, 300_000, "0.0000000000"),
+        "smb": (5_000, 200_000, "0.0250000000"),
+    }
+    assert told(rows, "segment", "smb")["expander_rate"] == (1, 4, "0.2500000000")
+
+
+def test_retention() -> None:
+    assert told(metrics.retention(sums())) == {
+        "nrr": (1_305_500, 1_500_000, "0.8703333333"),  # ada 1,050,000 + bob 200,000 + gus 15,500 at opening rates + hal 40,000
+        "nrr_organic": (1_325_000, 1_500_000, "0.8833333333"),
+        "grr": (1_250_000, 1_500_000, "0.8333333333"),  # ada 1,000,000 + bob 200,000 + gus 10,000 + hal 40,000
+        "grr_organic": (1_270_000, 1_500_000, "0.8466666667"),
+        "net_mrr_churn": (175_000, 1_500_000, "0.1166666667"),
+        "contraction_rate": (80_000, 1_500_000, "0.0533333333"),
+        "churn_rate": (150_000, 1_500_000, "0.1000000000"),
+        "price_rate": (1_000, 1_500_000, "0.0006666667"),
+        "discount_rate": (-20_000, 1_500_000, "-0.0133333333"),
+        "interval_rate": (-500, 1_500_000, "-0.0003333333"),
+        "fx_rate": (500, 1_500_000, "0.0003333333"),
+        "logo_churn": (1, 6, "0.1666666667"),  # dee is dormant
+        "quick_ratio": (125_000, 230_000, "0.5434782609"),
+        "quick_ratio_with_reactivation": (155_000, 230_000, "0.6739130435"),
+        "net_new_mrr": (-105_000, None, None),
+        "net_new_mrr_with_reactivation": (-75_000, None, None),
+        "mrr_change": (-94_000, None, None),
+    }
+
+
+def test_rollforward_and_the_customer_who_became_smaller() -> None:
+    rows = metrics.rollforward(sums()).set_index("value")
+    total = rows.loc["all"]
+    assert [int(total[name]) for name in ("opening", *FLOWS, "closing")] == [
+        1_500_000, 70_000, 30_000, 55_000, -80_000, 1_000, -20_000, -500, 500, -150_000, 1_406_000,
+    ]  # fmt: skip
+    assert rows["transfer_in"].to_dict() == {"all": 0, "enterprise": 0, "mid_market": 0, "smb": 200_000}
+    assert rows["transfer_out"].to_dict() == {"all": 0, "enterprise": 0, "mid_market": 200_000, "smb": 0}
+
+
+def test_a_month_with_nobody_has_no_base_and_no_losses() -> None:
+    rows = metrics.retention(sums(months=(MONTH, QUIET)))
+    quiet = rows[rows["month"] == QUIET]
+    assert set(quiet["value"]) == {"all", *mrr.SEGMENTS}
+    assert (quiet["numerator"] == 0).all()
+    assert quiet["ratio"].isna().all()
+    quality = quiet[quiet["dimension"] == "total"].set_index("metric")["quality"]
+    assert quality["nrr"] == quality["logo_churn"] == "no_base"
+    assert quality["quick_ratio"] == quality["quick_ratio_with_reactivation"] == "no_losses"
+    mix = metrics.expansion_by_type(sums([], (QUIET,))).query("metric == 'expansion_mix'")
+    assert set(mix["quality"]) == {"no_base"}
+
+
+def test_one_customer() -> None:
+    rows = metrics.retention(sums([BOOK[7]]))
+    assert told(rows)["nrr"] == (40_000, 40_000, "1.0000000000")
+    assert told(rows)["quick_ratio"] == (0, 0, None)
+    assert set(rows.query("dimension == 'total' and metric == 'nrr'")["quality"]) == {"low_n"}
+
+
+@pytest.mark.parametrize(("members", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")])
+def test_quality_by_size(members: int, expanders: int, quality: str) -> None:
+    assert set(metrics.expansion(sums().assign(members=members, expanders=expanders))["quality"]) == {quality}
+
+
+@pytest.mark.parametrize(("arr", "segment"), [(9_999_999, "mid_market"), (10_000_000, "enterprise"), (2_499_999, "smb"), (2_500_000, "mid_market")])
+def test_a_segment_begins_at_its_bound(arr: int, segment: str) -> None:
+    """The next opening's segment is by closing ARR; everything else stays where it was."""
+    leaver = {**BOOK[7], "segment": "smb", "closing_arr": arr}
+    rows = metrics.rollforward(sums([leaver])).set_index("value")
+    assert rows.at[segment, "transfer_in"] == (40_000 if segment != "smb" else 0)
+
+
+@pytest.mark.parametrize("frame", [metrics.expansion, metrics.expansion_by_type, metrics.expansion_by_segment, metrics.retention])
+def test_rows_are_the_tables(frame: Any) -> None:
+    for months in ((MONTH,), (QUIET,), (MONTH, QUIET)):
+        tables.MetricValue.validate(frame(sums(months=months)).assign(**HASHES))
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "text"),
+    [
+        (1, 3, "0.3333333333"),
+        (2, 3, "0.6666666667"),
+        (-1, 3, "-0.3333333333"),
+        (5, 10**11, "0.0000000000"),  # a half rounds to even
+        (15, 10**11, "0.0000000002"),
+        (-5, 10**11, "0.0000000000"),
+        (0, 7, "0.0000000000"),
+        (7, 0, None),
+        (0, 0, None),
+        (10**17 + 1, 10**17, "1.0000000000"),
+        (123, 10, "12.3000000000"),
+    ],
+)
+def test_ratio_text(numerator: int, denominator: int, text: str | None) -> None:
+    assert metrics.ratio_text(numerator, denominator) == text
