@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform.assets import alerts, analytics, billing, metrics, mrr, stripe
+from expansion_platform.assets import alerts, analytics, billing, coverage, metrics, mrr, stripe
 from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform, as_of
@@ -55,6 +55,7 @@ def _definitions(
             billing.fx_rates,
             mrr.build(closed_months),
             metrics.build(closed_months),
+            coverage.build(closed_months),
             alerts.expansion_drop,
         ],
         jobs=[job],

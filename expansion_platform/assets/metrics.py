@@ -90,10 +90,10 @@ def _describe(lake: Lake, wanted: list[str]) -> dict[type[Table], dict[str, dict
     described: dict[type[Table], dict[str, dict[str, Any]]] = {}
     for model in (metrics.Expansion, metrics.Retention):
         rows = lake.read(model, wanted)
-        described[model] = _percents(rows[rows["dimension"] == "total"], "metric")
+        described[model] = percents(rows[rows["dimension"] == "total"], "metric")
     for model in (metrics.ExpansionByType, metrics.ExpansionBySegment):
         rows = lake.read(model, wanted)
-        described[model] = _percents(rows[rows["metric"] == "expansion_rate"], "value")
+        described[model] = percents(rows[rows["metric"] == "expansion_rate"], "value")
     totals = lake.read(metrics.Rollforward, wanted).query("dimension == 'total'").set_index("month")
     described[metrics.Rollforward] = {
         str(month): {"bridge": dg.MetadataValue.md(bridge_picture({name: int(row[name]) for name in ("opening", *FLOWS, "closing")}))}
@@ -102,8 +102,9 @@ def _describe(lake: Lake, wanted: list[str]) -> dict[type[Table], dict[str, dict
     return described
 
 
-def _percents(rows: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
-    percents: dict[str, dict[str, Any]] = {}
+def percents(rows: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
+    """Ratios in percent by month, under the text of column `name`, which the UI plots."""
+    plotted: dict[str, dict[str, Any]] = {}
     for row in rows[rows["ratio"].notna()].itertuples():
-        percents.setdefault(row.month, {})[f"{getattr(row, name)}_percent"] = float(round(Fraction(row.ratio) * 100, 3))
-    return percents
+        plotted.setdefault(row.month, {})[f"{getattr(row, name)}_percent"] = float(round(Fraction(row.ratio) * 100, 3))
+    return plotted

@@ -49,6 +49,12 @@ RETENTION: dict[str, tuple[Amount, Amount | None]] = {
 }
 """Metric -> numerator and denominator (None for an amount), for metrics/retention."""
 
+COVERAGE: dict[str, tuple[Amount, Amount]] = {
+    "inferred_mrr_share": (lambda s: s.inferred, lambda s: s.closing),
+    "low_confidence_mrr_share": (lambda s: s.low_confidence, lambda s: s.closing),
+}
+"""Metric -> numerator and denominator, for metrics/coverage."""
+
 
 def ratio_text(numerator: int, denominator: int) -> str | None:
     """Quotient as decimal text with 10 places, half-even; None when the denominator is zero (never 0, never infinity)."""
@@ -85,6 +91,11 @@ def expansion_by_type(sums: pd.DataFrame) -> pd.DataFrame:
 def retention(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/retention without hashes, for the total and each segment."""
     return _rows(sums, RETENTION)
+
+
+def coverage(sums: pd.DataFrame) -> pd.DataFrame:
+    """metrics/coverage without hashes: what closing MRR rests on, from the total's sums with those of `coverage.mrr_by_trust` in them."""
+    return _rows(_total(sums), COVERAGE)
 
 
 def rollforward(sums: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Identities that hold between tables (architecture section 4), each as a function that raises on the rows that break it.
 
-Here: causes against movements, customers against movements, segments against totals, history against Stripe's live subscriptions.
-Not here: invariants of one table (`schemas/`).
+Here: causes against movements, customers against movements, segments against totals, coverage against customers, history against Stripe's live
+subscriptions. Not here: invariants of one table (`schemas/`).
 """
 
 from __future__ import annotations
@@ -70,6 +70,19 @@ def segments_sum(rollforward: pd.DataFrame) -> None:
     broken += [f"{month} transfers" for month in transfers.index[transfers["transfer_in"] != transfers["transfer_out"]]]
     if broken:
         raise DataQualityError("segments do not sum to the total", broken)
+
+
+def coverage_ties(coverage: pd.DataFrame, customer_months: pd.DataFrame) -> None:
+    """The MRR that coverage is a share of is the closing MRR of all customers.
+
+    Raises:
+        DataQualityError: naming month and metric.
+    """
+    closing = customer_months.groupby("month")["closing"].sum()
+    expected = coverage["month"].map(closing).fillna(0).astype("int64")
+    broken = coverage[coverage["denominator"] != expected]
+    if len(broken):
+        raise DataQualityError("coverage is of another MRR than the customers' closing", (f"{row.month} {row.metric}" for row in broken.itertuples()))
 
 
 def history_matches_stripe(item_states: pd.DataFrame, subscriptions: pd.DataFrame, subscription_items: pd.DataFrame) -> int:

@@ -32,5 +32,6 @@ TABLES: dict[str, type[Table]] = {
         metrics.ExpansionBySegment,
         metrics.Retention,
         metrics.Rollforward,
+        metrics.Coverage,
     )
 }

@@ -64,6 +64,15 @@ class Retention(MetricValue):
         unique = ["month", "metric", "dimension", "value"]
 
 
+class Coverage(MetricValue):
+    """One row per month and metric: share of closing MRR whose catalog entry is inferred, and whose state is not dated by a fact."""
+
+    class Config(Table.Config):
+        name = "metrics/coverage"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
 class Rollforward(Monthly):
     """One row per month and slice: opening MRR, nine flows, transfers between segments at the next opening, closing MRR."""
 

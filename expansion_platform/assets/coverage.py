@@ -1,0 +1,87 @@
+"""Floor `metrics`: what the published figures rest on.
+
+Here: wiring of `domain/coverage.py`: item states at the closing instant in, shares of closing MRR out. Not here: the rates (`assets/metrics.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.metrics import percents, slice_sums
+from expansion_platform.domain import metrics as rules
+from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain.coverage import mrr_by_trust
+from expansion_platform.domain.mrr import included
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas import billing, metrics, mrr
+from expansion_platform.domain.valuation import value_states
+from expansion_platform.resources import Platform
+from expansion_platform.storage import engine
+
+KINDS = {"duckdb", "pandas", "pandera", "deltalake"}
+INPUTS = [billing.ItemStates, billing.FxRates, mrr.CustomerMonths, mrr.Movements]
+SAME_BASE = "The MRR the shares are of is the closing MRR of mrr/customer_months."
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The one table, by month."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(metrics.Coverage, deps=INPUTS, kinds=KINDS, skippable=True)],
+        check_specs=[checks.schema_spec(metrics.Coverage), checks.reconciled_spec(metrics.Coverage, SAME_BASE)],
+        name="coverage",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def coverage_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """How much of each month's closing MRR is inferred or not dated by a fact."""
+        catalog, lake = platform.catalog(), platform.lake
+        basis = fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, lake.state(billing.ItemStates))
+        customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
+
+        def same_base(frames: Frames) -> None:
+            reconciliation.coverage_ties(frames[metrics.Coverage], lake.read(mrr.CustomerMonths, sorted(frames[metrics.Coverage]["month"].unique())))
+
+        yield from build_months(
+            context,
+            platform,
+            models=[metrics.Coverage],
+            inputs=lambda month: fingerprint(basis, customers.get(month, "absent"), movements.get(month, "absent")),
+            prepare=lambda due: _prepare(platform, catalog, due),
+            reconciled=[Reconciled(metrics.Coverage, SAME_BASE, same_base)],
+            describe=lambda wanted: {metrics.Coverage: percents(lake.read(metrics.Coverage, wanted), "metric")},
+        )
+
+    return coverage_table
+
+
+def _prepare(platform: Platform, catalog: Catalog, due: list[str]) -> Callable[[str], Frames]:
+    sums = slice_sums(platform, due)
+    hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
+    valued = closing_states(platform, catalog, due)
+
+    def compute(month: str) -> Frames:
+        known = sums[sums["month"] == month].assign(**mrr_by_trust(valued(month), catalog))
+        return {metrics.Coverage: rules.coverage(known).assign(**hashes)}
+
+    return compute
+
+
+def closing_states(platform: Platform, catalog: Catalog, wanted: list[str]) -> Callable[[str], pd.DataFrame]:
+    """Month -> its item states at the closing instant with what they are worth then; DataQualityError when a rate is missing."""
+    timezone = platform.timezone
+    states = included(platform.lake.read(billing.ItemStates), catalog)
+    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in platform.lake.read(billing.FxRates).groupby("month")}
+    instants = pd.DataFrame({"instant": [months.closing(month, timezone) for month in wanted]})
+    at = dict(iter(engine.query("boundary_states", {"instants": instants, "item_states": states}).groupby("instant")))
+
+    def valued(month: str) -> pd.DataFrame:
+        held = at.get(months.closing(month, timezone), states.iloc[:0])
+        return value_states(held, rates.get(month, {}), catalog.policy, catalog.reporting_currency)
+
+    return valued

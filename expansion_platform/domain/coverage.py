@@ -1,0 +1,43 @@
+"""How much of the MRR rests on the catalog's word and on dated facts, and how much on inference (semantics 3.1).
+
+Here: sums of item MRR by what is known of the item. Not here: the shares made of them (`metrics.py`), inference itself (`policy.py`).
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from expansion_platform.domain.policy import Catalog
+
+
+def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog) -> dict[str, int]:
+    """Sums of one instant, in minor units of the reporting currency.
+
+    Args:
+        valued: item states with `mrr_minor`, as `valuation.value_states` returns them.
+        catalog: whose entries are looked up.
+
+    Returns:
+        `closing`: all MRR; `inferred`: of items the catalog is silent on; `low_confidence`: of states not dated by a fact.
+    """
+    mrr = valued["mrr_minor"]
+    return {
+        "closing": int(mrr.sum()),
+        "inferred": int(mrr[inferred(valued, catalog)].sum()),
+        "low_confidence": int(mrr[valued["confidence"] != "exact"].sum()),
+    }
+
+
+def mrr_by_product(valued: pd.DataFrame) -> dict[str, int]:
+    """MRR of each product, minor units; products that carry none are left out."""
+    totals = valued.groupby("product")["mrr_minor"].sum()
+    return {str(product): int(amount) for product, amount in totals.items() if amount}
+
+
+def inferred(items: pd.DataFrame, catalog: Catalog) -> pd.Series[bool]:
+    """Whether each row's entry is inferred, because the catalog says nothing of its price or product."""
+    silent = {
+        (price, product): catalog.entry(price, product, "licensed").inferred
+        for price, product in items[["price", "product"]].drop_duplicates().itertuples(index=False, name=None)
+    }
+    return pd.Series([silent[pair] for pair in zip(items["price"], items["product"], strict=True)], index=items.index, dtype=bool)
