@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-_MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
 
 def parse(month: str) -> tuple[int, int]:
     """`2026-03` -> (2026, 3). ValueError names anything else."""
-    match = _MONTH.match(month)
+    match = _MONTH.fullmatch(month)
     if match is None:
         raise ValueError(f"not a month: {month!r} (expected YYYY-MM)")
     return int(match[1]), int(match[2])

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pandas as pd
 
+from expansion_platform.domain import months
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas.mrr import FLOWS
 
@@ -42,13 +43,14 @@ def customers_tie(customer_months: pd.DataFrame, movements: pd.DataFrame) -> Non
 
 
 def months_chain(customer_months: pd.DataFrame) -> None:
-    """Opening of a month is the closing of the month before, customer by customer, wherever both months are given.
+    """Opening of a month is the closing of the month before, customer by customer, wherever both months are given (a run may leave one out).
 
     Raises:
         DataQualityError: naming customer/month.
     """
-    months = sorted(customer_months["month"].unique())
-    for before, month in pairwise(months):
+    for before, month in pairwise(sorted(customer_months["month"].unique())):
+        if months.shift(before, 1) != month:
+            continue
         left = customer_months.loc[(customer_months["month"] == before) & (customer_months["closing"] > 0), ["customer", "closing"]]
         right = customer_months.loc[(customer_months["month"] == month) & (customer_months["opening"] > 0), ["customer", "opening"]]
         rows = left.merge(right, on="customer", how="outer")
