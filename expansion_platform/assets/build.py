@@ -183,7 +183,7 @@ def _audit(
     problem: DataQualityError | None = None
     for model in models:
         try:
-            if not frames[model].empty or not failures:
+            if len(frames[model].columns) or not failures:
                 frames[model] = checks.validate(model, frames[model])
             error = next(iter(failures.values()), None)
         except DataQualityError as broken:
@@ -196,7 +196,7 @@ def _audit(
             )
     for rule in reconciled:
         broken_rule: DataQualityError | None = problem
-        if problem is None and all(not frame.empty or not failures for frame in frames.values()):
+        if problem is None and all(len(frame.columns) or not failures for frame in frames.values()):
             try:
                 rule.audit(frames)
             except DataQualityError as error:

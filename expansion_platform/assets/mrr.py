@@ -1,6 +1,7 @@
-"""Floor `mrr`: customer months, movements and causes, computed together month by month.
+"""Floor `mrr`: customer months, movements, causes and price migrations, computed together month by month.
 
-Here: wiring of `domain/movements.py`: states at both ends of a month in, three tables out. Not here: what counts and why something moved.
+Here: wiring of `domain/movements.py`, `domain/migrations.py` and `domain/flags.py`: states at both ends of a month in, four tables out.
+Not here: what counts and why something moved.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,29 +9,32 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow.dataset as ds
 
 from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.canonical import content_hash
+from expansion_platform.domain.flags import Month, flagged
+from expansion_platform.domain.migrations import price_migrations
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.mrr import first_paid_months, included
-from expansion_platform.domain.schemas import Table, billing, mrr
+from expansion_platform.domain.schemas import Table, billing, mrr, stripe
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
 
 KINDS = {"duckdb", "pandas", "pandera", "deltalake"}
-TABLES = [mrr.CustomerMonths, mrr.Movements, mrr.Causes]
+TABLES = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.PriceMigrations]
 CUSTOMERS_TIE = "Opening + flows = closing for every customer, and each opening is the closing of the month before."
 CAUSES_SUM = "The causes of every continuing customer sum to its movement."
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The three tables as one computation; any of them can be materialized alone."""
+    """The four tables as one computation; any of them can be materialized alone."""
 
     @dg.multi_asset(
-        specs=[asset_spec(model, deps=[billing.ItemStates, billing.FxRates], kinds=KINDS, skippable=True) for model in TABLES],
+        specs=[asset_spec(model, deps=[billing.ItemStates, billing.FxRates, stripe.Events], kinds=KINDS, skippable=True) for model in TABLES],
         check_specs=[
             *(checks.schema_spec(model) for model in TABLES),
             checks.reconciled_spec(mrr.CustomerMonths, CUSTOMERS_TIE),
@@ -45,7 +49,8 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         """MRR at both ends of each month, what moved and why."""
         catalog = platform.catalog()
         rates = platform.lake.read(billing.FxRates)
-        basis = fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, platform.lake.state(billing.ItemStates))
+        deletions = content_hash(_deletions(platform).astype(str).to_numpy().tolist())
+        basis = fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, platform.lake.state(billing.ItemStates), deletions)
         yield from build_months(
             context,
             platform,
@@ -70,25 +75,35 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     at = dict(iter(engine.query("boundary_states", {"instants": pd.DataFrame({"instant": instants}), "item_states": states}).groupby("instant")))
     nobody = states.iloc[:0]
     first_paid = first_paid_months(states, catalog=catalog, rates=rates, last=due[-1], timezone=timezone)
+    deletions = _deletions(platform)
     hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
 
     def compute(month: str) -> Frames:
-        classified = classify(
-            at.get(months.opening(month, timezone), nobody),
-            at.get(months.closing(month, timezone), nobody),
-            catalog=catalog,
-            rates_open=rates.get(months.shift(month, -1), {}),
-            rates_close=rates.get(month, {}),
-            ever_paid=first_paid.before(month).union(catalog.ever_paid),
-        )
+        start, end = months.opening(month, timezone), months.closing(month, timezone)
+        before, after = at.get(start, nobody), at.get(end, nobody)
+        rates_open, rates_close = rates.get(months.shift(month, -1), {}), rates.get(month, {})
+        ever_paid = first_paid.before(month).union(catalog.ever_paid)
+        classified = classify(before, after, catalog=catalog, rates_open=rates_open, rates_close=rates_close, ever_paid=ever_paid)
+        migrations = price_migrations(classified.causes, classified.movements, before, catalog=catalog, rates_open=rates_open)
+        deleted = deletions.loc[(deletions["created"] >= start) & (deletions["created"] < end), "customer"].map(catalog.customer)
+        facts = Month(month, timezone, states, before, after, rates_open, rates_close, set(deleted))
+        classified = flagged(classified, facts, migrations, catalog)
         customers = classified.customers
         return {
             mrr.CustomerMonths: customers.assign(month=month, first_paid_month=customers["customer"].map(first_paid.months), **hashes),
             mrr.Movements: classified.movements.assign(month=month, **hashes),
             mrr.Causes: classified.causes.assign(month=month, **hashes),
+            mrr.PriceMigrations: migrations.assign(month=month, **hashes),
         }
 
     return compute
+
+
+def _deletions(platform: Platform) -> pd.DataFrame:
+    """Customers deleted in Stripe and when, as far as its events still told when they were pulled."""
+    events = platform.lake.dataset(stripe.Events)
+    chosen = events.to_table(columns=["object_id", "created"], filter=ds.field("type") == "customer.deleted").to_pandas()
+    return chosen.rename(columns={"object_id": "customer"}).sort_values(["customer", "created"], ignore_index=True)
 
 
 def _customers_tie(frames: Frames) -> None:

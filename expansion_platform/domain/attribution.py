@@ -78,7 +78,7 @@ def cause_frame(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
     ends = {"from": (book.opening, opening), "to": (book.closing, closing)}
     for name, (side, at) in ends.items():
         columns[f"{name}_item"] = _take(side.item_ids, at).fillna("")
-    for column in ("price", "quantity"):
+    for column in ("price", "quantity", "discounts_json"):
         for name, (side, at) in ends.items():
             columns[f"{name}_{column}"] = _take(book.distinct[column], _terms_at(side, at))
     for name, (side, at) in ends.items():

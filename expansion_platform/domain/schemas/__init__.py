@@ -27,6 +27,7 @@ TABLES: dict[str, type[Table]] = {
         mrr.CustomerMonths,
         mrr.Movements,
         mrr.Causes,
+        mrr.PriceMigrations,
         metrics.Expansion,
         metrics.ExpansionByType,
         metrics.ExpansionBySegment,

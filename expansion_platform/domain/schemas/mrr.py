@@ -12,6 +12,9 @@ from expansion_platform.domain.schemas.base import MONTH_PATTERN, Table
 
 SEGMENTS = ["enterprise", "mid_market", "smb"]
 MOVEMENTS = ["new", "reactivation", "churn", "continuing"]
+REASONS = ["canceled", "deleted", "downgrade_to_free", "paused", "trialing", "unpaid"]
+RETURNS = ["recovered", "resubscribed", "resumed", "trial_converted", "upgrade_from_free"]
+DORMANT_REASONS = ["full_discount", "zero_quantity", "zero_usage"]
 LABELS = ["new", "reactivation", "churn", "expansion", "contraction", "repriced", "fx", "flat"]
 CAUSES = ["seat", "tier", "usage", "cross_sell", "addon", "price", "discount", "interval", "fx"]
 ORGANIC = CAUSES[:5]
@@ -51,13 +54,23 @@ class CustomerMonths(Monthly):
 
 
 class Movements(Monthly):
-    """One row per customer and month in which anything moved (a flow or a cause is not zero): nine flows that sum to the change."""
+    """One row per customer and month in which anything moved: nine flows that sum to the change, all zero where what moved cancels out."""
 
     customer: str = pa.Field(description="Stripe customer after aliases")
     movement: str = pa.Field(description="Membership (semantics 2.1)", isin=MOVEMENTS)
     label: str = pa.Field(description="The one label of the customer's month (semantics 2.5)", isin=LABELS)
     segment: str = pa.Field(description="Size at opening (closing for new and reactivated), by ACV", isin=SEGMENTS)
     dormant: bool = pa.Field(description="Churn or reactivation of a customer who held a chargeable item all along")
+    dormant_reason: str = pa.Field(description="Why nothing was paid for it", isin=DORMANT_REASONS, nullable=True)
+    reason: str = pa.Field(
+        description="Why the customer stopped paying or came back, by the item that pays most; null when dormant, or nothing says (semantics 7)",
+        isin=[*REASONS, *RETURNS],
+        nullable=True,
+    )
+    flags_json: str = pa.Field(
+        description="Sorted list of `brief_lapse`, `concentrated`, `inferred`, `intramonth_reversal`, `possible_price_migration`, "
+        "`price_migration`, `review`, `seat_surge` (semantics 3.5); no flag changes an amount"
+    )
     opening: int = pa.Field(description="MRR at the opening instant", ge=0)
     closing: int = pa.Field(description="MRR at the closing instant", ge=0)
     delta: int = pa.Field(description="closing - opening")
@@ -114,6 +127,8 @@ class Causes(Monthly):
     to_price: str = pa.Field(description="Its price at closing", nullable=True)
     from_quantity: str = pa.Field(description="Its quantity at opening", nullable=True)
     to_quantity: str = pa.Field(description="Its quantity at closing", nullable=True)
+    from_discounts_json: str = pa.Field(description="Its discounts at opening", nullable=True)
+    to_discounts_json: str = pa.Field(description="Its discounts at closing", nullable=True)
     from_mrr: int = pa.Field(description="Its MRR at opening", ge=0)
     to_mrr: int = pa.Field(description="Its MRR at closing, valued at opening exchange rates", ge=0)
     match_pass: str = pa.Field(
@@ -122,8 +137,36 @@ class Causes(Monthly):
     )
     corners_json: str = pa.Field(description="MRR of each hybrid state the amount was averaged over, by switched factors (semantics 3.4)")
     inferred: bool = pa.Field(description="The catalog was silent and its entry was inferred")
+    flags_json: str = pa.Field(
+        description="Sorted list of `downgrade`, `possible_price_migration`, `price_migration`, `upgrade`, `usage_tier_period_mismatch` "
+        "(semantics 3.5); no flag changes an amount"
+    )
 
     class Config(Table.Config):
         name = "mrr/causes"
         metadata = {"key": ["month", "customer", "group", "cause", "from_item", "to_item"], "partitioned_by": "month"}
         unique = ["month", "customer", "group", "cause", "from_item", "to_item"]
+
+
+class PriceMigrations(Monthly):
+    """One row per month and price pair customers were moved over, declared or detected; a detected pair changes no amount until it is declared."""
+
+    old_price: str = pa.Field(description="Price left")
+    new_price: str = pa.Field(description="Price taken")
+    basis: str = pa.Field(
+        description="`declared` in the catalog; `detected`: at least 5 customers and half of those on the old price took the new one at "
+        "unchanged quantity (semantics 3.3)",
+        isin=["declared", "detected"],
+    )
+    status: str = pa.Field(description="`to_confirm` until the pair stands under `migrations` in the catalog", isin=["declared", "to_confirm"])
+    customers_moved: int = pa.Field(description="Customers that moved, at unchanged quantity when detected", ge=1)
+    customers_on_old: int = pa.Field(description="Customers that held the old price at opening", ge=1)
+    share_text: str = pa.Field(description="customers_moved / customers_on_old, decimal text")
+    amount: int = pa.Field(description="MRR change of the moves by plan, price and interval")
+    amount_as_tier: int = pa.Field(description="Part of it counted as a change of plan, so in expansion or contraction")
+    share_of_expansion_text: str = pa.Field(description="amount_as_tier over the month's headline expansion; null when there is none", nullable=True)
+
+    class Config(Table.Config):
+        name = "mrr/price_migrations"
+        metadata = {"key": ["month", "old_price", "new_price"], "partitioned_by": "month"}
+        unique = ["month", "old_price", "new_price"]

@@ -1,0 +1,61 @@
+"""Some customers' item states, after aliases, at instants and over a month.
+
+Here: choosing rows of item states, and what a customer held over time. Not here: pricing (`valuation.py`) and what any of it means (`flags.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from expansion_platform.domain.policy import Catalog
+
+
+def owners(customers: pd.Series[str], catalog: Catalog) -> pd.Series[str]:
+    """Customers after aliases."""
+    return customers.map(catalog.aliases).fillna(customers) if catalog.aliases else customers
+
+
+def of_customers(states: pd.DataFrame, customers: Collection[str], catalog: Catalog) -> pd.DataFrame:
+    """The states of these customers (ids after aliases), with `customer` after aliases."""
+    merged = [alias for alias, owner in catalog.aliases.items() if owner in customers]
+    rows = states[states["customer"].isin({*customers, *merged})]
+    rows = rows.assign(customer=owners(rows["customer"], catalog))
+    return rows[rows["customer"].isin(set(customers))] if catalog.aliases else rows
+
+
+def covers(states: pd.DataFrame, instant: pd.Timestamp) -> npt.NDArray[np.bool_]:
+    """Which rows hold at a closing instant, exclusive: after every change before it (semantics 1.1)."""
+    return ((states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))).to_numpy(dtype=bool)
+
+
+def totals_at(states: pd.DataFrame, amounts: pd.Series, instants: Sequence[pd.Timestamp], customers: pd.Index[str]) -> pd.DataFrame:
+    """Each customer's sum of `amounts` (one a row of `states`) over what holds at each instant; NaN where it holds nothing then."""
+    sums = []
+    for instant in instants:
+        here = covers(states, instant)
+        sums.append(amounts[here].groupby(states.loc[here, "customer"]).sum().reindex(customers))
+    return pd.concat(sums, axis=1, keys=range(len(instants))).astype("float64")
+
+
+def levels(states: pd.DataFrame, amounts: pd.Series, opening: pd.Timestamp, closing: pd.Timestamp) -> pd.DataFrame:
+    """Each customer's sum of `amounts` over what holds: at the opening instant, its highest within the month, and at the closing instant.
+
+    Returns:
+        Columns first, highest, last by customer; a change exactly at the opening instant is one within the month (case 56).
+    """
+    moves = []
+    for column, sign in (("valid_from", 1), ("valid_to", -1)):
+        at = states[column]
+        happened = (at < closing).to_numpy(dtype=bool)
+        rows = {"customer": states["customer"], "at": at.where(at >= opening, opening - pd.Timedelta(microseconds=1)), "change": sign * amounts}
+        moves.append(pd.DataFrame(rows)[happened])
+    changes = pd.concat(moves).groupby(["customer", "at"], sort=True)["change"].sum()
+    level = changes.groupby(level="customer").cumsum().reset_index()
+    before = level[level["at"] < opening].set_index("customer")["change"]
+    by_customer = level.groupby("customer")["change"]
+    found = pd.DataFrame({"highest": by_customer.max(), "last": by_customer.last()})
+    return found.assign(first=before.reindex(found.index).fillna(0).astype("int64"))
