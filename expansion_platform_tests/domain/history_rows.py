@@ -51,8 +51,9 @@ class Account:
         plain = {"product": f"prod_{name}", "active": True, "type": "recurring", "billing_scheme": "per_unit", "metadata_json": "{}"}
         self._add("prices", plain | {"id": name, "interval": "month", "interval_count": 1, "usage_type": "licensed"} | fields)
 
-    def customer(self, held: dict[str, Any]) -> None:
-        self._add("customers", {"id": "cus", "deleted": False, "discount_json": canonical.dumps(shown(held)), "metadata_json": "{}"})
+    def customer(self, held: dict[str, Any] | None = None, *, deleted: bool = False) -> None:
+        discount_json = None if held is None else canonical.dumps(shown(held))
+        self._add("customers", {"id": "cus", "deleted": deleted, "discount_json": discount_json, "metadata_json": "{}"})
 
     def coupon(self, name: str, duration: str = "forever", percent: str | None = None, amount: int | None = None, **fields: Any) -> None:
         self._add("coupons", {"id": name, "duration": duration, "percent_off": percent, "amount_off": amount} | fields)
