@@ -26,7 +26,7 @@ from expansion_platform.domain import metrics, reconciliation
 from expansion_platform.domain.policy import Policy
 from expansion_platform.domain.schemas import metrics as tables
 from expansion_platform.domain.schemas import mrr
-from expansion_platform.domain.schemas.base import columns, empty
+from expansion_platform.domain.schemas.base import Table, columns, empty
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform.storage.engine import query
 
@@ -80,21 +80,28 @@ MOVED: dict[str, dict[str, Any]] = {
 }
 
 
+def table(model: type[Table], rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of a table; what they do not say is null, zero, or an empty list where it is text."""
+    silent = {name: None if column.nullable else {"int64": 0, "bool": False}.get(str(column.dtype), "[]") for name, column in columns(model).items()}
+    return model.validate(pd.DataFrame([silent | row for row in rows])[list(silent)]) if rows else empty(model)
+
+
 def customer_months(book: list[dict[str, Any]]) -> pd.DataFrame:
-    return mrr.CustomerMonths.validate(pd.DataFrame(book, columns=list(columns(mrr.CustomerMonths))))
+    return table(mrr.CustomerMonths, book)
 
 
 def movements(book: list[dict[str, Any]]) -> pd.DataFrame:
-    amounts = [f"flow_{name}" for name in FLOWS]
-    amounts += [f"{way}_{name}" for way in ("expansion", "contraction") for name in (*ORGANIC, "gross")] + ["expansion_unadjusted"]
-    rows = [
-        {**dict.fromkeys(amounts, 0), **row, "delta": row["closing"] - row["opening"], "movement": "continuing", "label": "flat", "dormant": False}
-        | MOVED[row["customer"]]
-        for row in book
-        if row["customer"] in MOVED
-    ]
-    frame = pd.DataFrame(rows, columns=list(columns(mrr.Movements))) if rows else empty(mrr.Movements)
-    return mrr.Movements.validate(frame)
+    ends = ("policy_hash", "catalog_hash", "month", "customer", "segment", "opening", "closing")
+    return table(
+        mrr.Movements,
+        [
+            {name: row[name] for name in ends}
+            | {"delta": row["closing"] - row["opening"], "movement": "continuing", "label": "flat"}
+            | MOVED[row["customer"]]
+            for row in book
+            if row["customer"] in MOVED
+        ],
+    )
 
 
 def sums(book: list[dict[str, Any]] = BOOK, months: tuple[str, ...] = (MONTH,)) -> pd.DataFrame:

@@ -1,0 +1,110 @@
+"""The first month a customer paid: at a closing instant, at that month's rate, after aliases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.mrr import FirstPaid, first_paid_months
+from expansion_platform.domain.policy import Catalog
+from expansion_platform_tests.domain.books import item, percent
+from expansion_platform_tests.domain.frames import states
+
+USD = {"usd": "1"}
+RATES = dict.fromkeys(["2026-01", "2026-02", "2026-03", "2026-04"], USD)
+LAST = "2026-04"
+
+
+def held(since: str, until: str | None = None, **more: Any) -> dict[str, Any]:
+    """One seat at 10.00 from `since` to `until`."""
+    values = {"name": f"si_{since}", "product": "pro", "unit": "1000", "quantity": "1", **more}
+    made = item(values.pop("name"), values.pop("product"), values.pop("unit"), values.pop("quantity"), **values)
+    return {**made, "valid_from": since, "valid_to": until}
+
+
+def first_paid(*rows: dict[str, Any], rates: Any = RATES, timezone: str = "UTC", last: str = LAST, **catalog: Any) -> FirstPaid:
+    instants = pd.DataFrame([{name: row[name] for name in ("valid_from", "valid_to")} for row in rows])
+    frame = states(list(rows)).assign(**{name: pd.to_datetime(instants[name], utc=True).astype("datetime64[us, UTC]") for name in instants})
+    return first_paid_months(frame, catalog=Catalog.from_dict(catalog), rates=rates, last=last, timezone=timezone)
+
+
+def months(*rows: dict[str, Any], **more: Any) -> dict[str, str]:
+    return first_paid(*rows, **more).months.to_dict()
+
+
+def test_the_month_whose_end_a_state_covers() -> None:
+    assert months(held("2026-02-10")) == {"c1": "2026-02"}
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        ("2026-02-28T23:59:59", None, {"c1": "2026-02"}),
+        ("2026-03-01T00:00:00", None, {"c1": "2026-03"}),  # a change at the instant belongs to the later month
+        ("2026-02-10", "2026-03-01T00:00:00", {"c1": "2026-02"}),
+        ("2026-02-10", "2026-02-28T23:59:59", {}),  # came and went within the month
+        ("2026-05-01", None, {}),  # after the last month
+        ("2025-11-15", None, {"c1": "2025-11"}),
+    ],
+)
+def test_boundaries(since: str, until: str | None, expected: dict[str, str]) -> None:
+    assert months(held(since, until)) == expected
+
+
+def test_the_time_zone_moves_the_boundary() -> None:
+    row = held("2026-02-28T23:30:00")
+    assert months(row, timezone="Europe/Berlin") == {"c1": "2026-03"}
+    assert months(row, timezone="America/New_York") == {"c1": "2026-02"}
+
+
+def test_states_that_charge_nothing_do_not_count() -> None:
+    trial = held("2026-01-10", "2026-02-10", status="trialing")
+    free = held("2026-01-10", "2026-02-10", name="si_free", discounts=[percent("100")])
+    paid = held("2026-02-10")
+    assert months(trial, paid) == {"c1": "2026-02"}
+    assert months(free, paid) == {"c1": "2026-02"}
+    assert months(trial) == {}
+
+
+def test_an_alias_paid_for_its_owner() -> None:
+    rows = [held("2026-01-10", "2026-02-10", customer="old"), held("2026-02-10", customer="new")]
+    assert months(*rows, aliases={"old": "new"}) == {"new": "2026-01"}
+    assert months(*rows) == {"old": "2026-01", "new": "2026-02"}
+
+
+def test_the_earliest_of_several_items() -> None:
+    assert months(held("2026-03-10", name="si_b"), held("2026-01-10", name="si_a"), held("2026-02-10", customer="c2")) == {
+        "c1": "2026-01",
+        "c2": "2026-02",
+    }
+
+
+def test_an_amount_that_rounds_to_nothing_at_one_rate_is_looked_at_again_at_the_next() -> None:
+    """One yen is 0.004 cents at first and 0.6 cents after it rose."""
+    rates = {month: {"usd": "1", "jpy": rate} for month, rate in (("2026-01", "0.00004"), ("2026-02", "0.00004"), ("2026-03", "0.006"))}
+    row = held("2026-01-10", currency="jpy", unit="1")
+    assert months(row, rates=rates, last="2026-03") == {"c1": "2026-03"}
+    assert months(row, rates=rates, last="2026-02") == {}
+    assert months({**row, "valid_to": "2026-02-20"}, rates=rates, last="2026-03") == {}
+
+
+def test_a_missing_rate_concerns_its_month_and_later_ones_only() -> None:
+    rates = {**RATES, "2026-02": {"usd": "1"}}
+    known = first_paid(held("2026-01-10", name="si_usd"), held("2026-02-10", name="si_eur", currency="eur", customer="c2"), rates=rates)
+    assert known.before("2026-01") == set()
+    with pytest.raises(DataQualityError, match="si_eur"):
+        known.before("2026-03")
+    assert known.months.to_dict()["c1"] == "2026-01"
+
+
+def test_paid_before_means_in_an_earlier_month() -> None:
+    known = first_paid(held("2026-02-10"))
+    assert (known.before("2026-02"), known.before("2026-03")) == (set(), {"c1"})
+
+
+def test_nothing_held_is_nobody() -> None:
+    assert first_paid(held("2026-02-10"), last="2026-01").months.empty
+    assert first_paid_months(states([]).assign(valid_from=[], valid_to=[]), catalog=Catalog.from_dict({}), rates={}, last=LAST).months.empty
