@@ -21,14 +21,11 @@ from expansion_platform_tests.domain.history_rows import Account, day, line, pro
 FEBRUARY, MARCH = "2026-02", "2026-03"
 
 
-def at(account, instant):
-    rows = account.states()
-    return rows[(rows["valid_from"] < instant) & (rows["valid_to"].isna() | (rows["valid_to"] >= instant))]
-
-
 def told(account, month, timezone="UTC"):
     """(movement, opening, closing, causes) of the account's customer, None where nothing moved."""
-    ends = [at(account, instant(month, timezone)) for instant in (months.opening, months.closing)]
+    states = account.states()
+    bounds = months.opening(month, timezone), months.closing(month, timezone)
+    ends = [states[(states["valid_from"] < at) & (states["valid_to"].isna() | (states["valid_to"] >= at))] for at in bounds]
     found = classify(*ends, catalog=Catalog.from_dict(catalog()), rates_open={}, rates_close={}, ever_paid=())
     causes = dict(zip(found.causes["cause"], found.causes["amount"], strict=True))
     rows = [(row.movement, row.opening, row.closing, causes) for row in found.movements.itertuples()]
@@ -151,7 +148,7 @@ def test_case_55_the_length_of_a_month_does_not_matter():
     account.item("si_d", "daily", "1")
     account.item("si_w", "weekly", "1")
     assert told(account, "2026-01") == ("new", 0, 2 * 30417, {})
-    assert [told(account, month) for month in months.between(FEBRUARY, "2028-03")] == [None] * 26
+    assert [told(account, month) for month in (FEBRUARY, MARCH, "2028-02", "2028-03")] == [None] * 4
 
 
 def test_case_56_a_change_exactly_at_the_boundary_is_of_the_later_month():

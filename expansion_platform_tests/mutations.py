@@ -1,0 +1,208 @@
+"""Does the suite notice a changed rule? Flips one rule at a time in a copy of the package and runs the quick tests of the rules on it.
+
+`python -m expansion_platform_tests.mutations [NAME ...]` (or `make mutants`) prints a table and ends with 1 if a change survives. A mutant is an
+exact text of a file that occurs there once; when the text is gone the check fails, and the mutant is to be written anew. The first line is the
+unchanged package: what it does not pass proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parent.parent
+DOMAIN = Path("expansion_platform/domain")
+# The worked cases first: they fail at once and say why, where a property would search for the smallest example.
+TESTS = ["domain/test_cases.py", "domain/test_examples.py", "domain/test_cases_history.py", "domain", "conformance"]
+SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One changed rule: in `file` of `domain/` the text `old`, which occurs once, becomes `new`."""
+
+    rule: str
+    file: str
+    old: str
+    new: str
+
+    def applied(self, root: Path) -> str:
+        """The file's text with the change. LookupError when its text is not there, or there twice."""
+        text = (root / DOMAIN / self.file).read_text(encoding="utf-8")
+        if text.count(self.old) != 1:
+            raise LookupError(f"{self.rule}: {self.file} has {text.count(self.old)} times, not once: {self.old}")
+        return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the tests said of a mutant: `exit_code` 1 is a failed test; others but 0 mean that they could not run."""
+
+    exit_code: int
+    killer: str
+    seconds: float
+
+    @property
+    def killed(self) -> bool:
+        """True when a test failed, not when the change broke the import."""
+        return self.exit_code == 1
+
+
+MUTANTS = {
+    # What counts
+    "past-due": Mutant("past_due does not count", "policy.py", '("active", "past_due"), desc', '("active",), desc'),
+    "drafts": Mutant("keep_as_draft does not count", "policy.py", '("keep_as_draft",), desc', "(), desc"),
+    "test-mode": Mutant("test mode counts", "valuation.py", "counting[code] = bool(livemode) and status", "counting[code] = status"),
+    "aliases": Mutant("aliases are ignored", "policy.py", "return {customer: _last_alias(customer, value) for customer in value}", "return {}"),
+    "excluded": Mutant("exclusion list is ignored", "mrr.py", "if not catalog.excluded_customers:", "if True:"),
+    # What an item is worth
+    "half-up": Mutant("half up, not to even", "money.py", "2 * rest == denominator and whole % 2 == 1", "2 * rest == denominator"),
+    "customer-rounding": Mutant(
+        "rounded at the customer",
+        "movements.py",
+        '"closing": by_customer(book, book.closing, at_close.mrr)',
+        '"closing": (by_customer(book, book.closing, at_close.arr) + 6) // 12',
+    ),
+    "arr": Mutant("ARR is 12 x rounded MRR", "valuation.py", "round_half_even(one.net, factor, 12)", "12 * round_half_even(one.net, factor)"),
+    "flat-at-zero": Mutant(
+        "no flat fee at zero (D-2)",
+        "pricing.py",
+        "units = _packages(scheme, quantity)\n",
+        "units = _packages(scheme, quantity)\n    if not units:\n        return scheme.minimum\n",
+    ),
+    "tier-border": Mutant("a tier ends before its border", "pricing.py", "units <= tier.up_to", "units < tier.up_to"),
+    "graduated": Mutant("volume tiers are graduated", "pricing.py", 'graduated=kind == "graduated")', "graduated=True)"),
+    "packages": Mutant("packages are always rounded up", "pricing.py", "if scheme.round_up else", "if True else"),
+    "minimum": Mutant("minimum commits are ignored", "pricing.py", "(units - tier.lower), scheme.minimum)", "(units - tier.lower), Fraction(0))"),
+    "week": Mutant("a year of 52 weeks", "policy.py", 'Field("84/365"', 'Field("12/52"'),
+    "metered-period": Mutant("usage spread over its billing period", "pricing.py", "Fraction(1) if metered else lengths", "lengths"),
+    "exponent": Mutant("ISK without decimals", "money.py", '(["bif",', '(["isk", "bif",'),
+    "once": Mutant("once coupons lower monthly plans", "discounts.py", "not metered and period >= policy.once_discount_min_months", "not metered"),
+    "repeating": Mutant("repeating coupons are ignored", "discounts.py", "or policy.repeating_discount_counts", "or False"),
+    "coupon-order": Mutant(
+        "coupons from last to first", "discounts.py", "for reduction in lowered_by", "for reduction in reversed(list(lowered_by))"
+    ),
+    # Who moved
+    "reactivation": Mutant("returning customers are new", "movements.py", "[CONTINUING, CHURN, REACTIVATION, NEW]", "[CONTINUING, CHURN, NEW, NEW]"),
+    "dormant": Mutant(
+        "dormant churn is ignored", "movements.py", '(totals["closing_chargeable"][shown] > 0)', '(totals["closing_chargeable"][shown] < 0)'
+    ),
+    "segment": Mutant("segment at closing", "movements.py", "np.isin(movement, [NEW, REACTIVATION]), totals", "(movement != CHURN), totals"),
+    "concessions": Mutant("concessions do not cap", "movements.py", "np.minimum(organic_sum, organic_sum + commercial_sum)", "organic_sum"),
+    "absorbed": Mutant("conceded amounts stay", "movements.py", "(organic_sum > 0) & (commercial_sum < 0), organic_sum", "False, organic_sum"),
+    "gross": Mutant(
+        "gross at the item",
+        "movements.py",
+        "cells, which = np.unique((customer * groups + group) * len(ORGANIC) + cause, return_inverse=True)",
+        "cells, which = (customer * groups + group) * len(ORGANIC) + cause, np.arange(len(cause))",
+    ),
+    # Which item became which
+    "rank": Mutant("paired by id", "matching.py", '["mrr", "item"], ascending=[False, True]', '["item", "mrr"], ascending=[True, False]'),
+    "swap": Mutant(
+        "one placed product prevents a swap", "matching.py", "~(placed[terms_a] & placed[terms_b])", "~(placed[terms_a] | placed[terms_b])"
+    ),
+    "passes": Mutant("prices do not pair first", "matching.py", '(("price", ["price"]), ("product", ["product"]), ("any", []))', '(("any", []),)'),
+    "held-group": Mutant(
+        "more of a held plan is cross-sell", "attribution.py", "same_group & metered, same_group,", "same_group & metered, same_group & False,"
+    ),
+    # Why
+    "sequential": Mutant("sequential, not Shapley", "causes.py", "for steps in _orders(players):", "for steps in _orders(players)[:1]:"),
+    "settlement": Mutant("settlement drops cents", "money.py", "settled[index] += sign", "settled[index] += 0"),
+    "settled-last": Mutant("ties go to the later cause", "money.py", "- settled[index]), index))", "- settled[index]), -index))"),
+    "price": Mutant(
+        "price rises are tiers", "causes.py", 'is_migration(a.price, b.price) else "price"', 'is_migration(a.price, b.price) else "tier"'
+    ),
+    "migrations": Mutant(
+        "migrations are ignored", "causes.py", "if a.price == b.price or catalog.is_migration(a.price, b.price):", "if a.price == b.price:"
+    ),
+    "ranks": Mutant("ranks are ignored", "causes.py", "return ranks[0] != ranks[1]", "return a.product != b.product"),
+    "units": Mutant("any units compare", "causes.py", "comparable = before.entry.unit == after.entry.unit", "comparable = True"),
+    "addon": Mutant("add-on quantities are seats", "causes.py", 'return "addon" if', 'return "seat" if'),
+    "interval": Mutant("plan and interval are not split", "causes.py", 'players.get(SCHEDULE) == "tier" and', 'players.get(SCHEDULE) == "none" and'),
+    "corners": Mutant(
+        "missing corners are zero",
+        "causes.py",
+        "if schedule is None:\n            continue",
+        "if schedule is None:\n            values[coalition] = 0\n            continue",
+    ),
+    "listed": Mutant("the largest list price wins", "policy.py", "key=lambda listed: listed.price, reverse=True", "key=lambda listed: listed.price"),
+    "discount-period": Mutant(
+        "discounts at the other end's period",
+        "causes.py",
+        "on(a, schedules[False, False]), on(b, schedules[True, True])",
+        "on(a, schedules[True, True]), on(b, schedules[False, False])",
+    ),
+    "unchanged-discount": Mutant("an unchanged discount keeps its period", "causes.py", "if not switched:", "if False:"),
+    "closing-rates": Mutant("added items at closing rates", "attribution.py", "mrr = book.at_open.mrr[terms]", "mrr = book.at_close.mrr[terms]"),
+    "fx-first": Mutant("hybrids at closing rates", "attribution.py", "book.at_open.mrr.tolist(), strict", "book.at_close.mrr.tolist(), strict"),
+    # When
+    "timezone": Mutant("months are UTC's", "months.py", "tzinfo=ZoneInfo(timezone)", "tzinfo=UTC"),
+    "trial": Mutant("trials are active", "history_status.py", 'subscription.trial_start, "trialing"', 'subscription.trial_start, "active"'),
+    "drafts-told": Mutant(
+        "draft bills are evidence", "history_records.py", 'staged.invoices["status"] != "draft"', 'staged.invoices["status"] != ""'
+    ),
+}
+
+
+def check(mutant: Mutant | None, folder: Path) -> Verdict:
+    """Runs the tests on a copy of the package in `folder`, changed by the mutant; None leaves it as it is."""
+    for name in ("expansion_platform", "expansion_platform_tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    if mutant is not None:
+        (folder / DOMAIN / mutant.file).write_text(mutant.applied(folder), encoding="utf-8")
+    wanted = [f"expansion_platform_tests/{name}" for name in TESTS]
+    options = ["-x", "-q", "-m", "not slow", "--noconftest", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *wanted],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    failed = re.search(r"^(?:FAILED|ERROR) expansion_platform_tests/(\S+)", done.stdout, re.MULTILINE)
+    return Verdict(done.returncode, failed[1] if failed else done.stdout.strip()[-200:], time.monotonic() - started)
+
+
+def main(names: list[str]) -> int:
+    """Checks the named mutants, or all, beside the unchanged package; prints a table and returns the exit code."""
+    for mutant in MUTANTS.values():
+        mutant.applied(ROOT)
+    chosen: dict[str, Mutant | None] = {"": None, **{name: MUTANTS[name] for name in names or MUTANTS}}
+
+    def checked(name: str) -> Verdict:
+        with tempfile.TemporaryDirectory() as folder:
+            return check(chosen[name], Path(folder))
+
+    console = Console()
+    table = Table("mutant", "rule", "result", "by", "seconds")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        verdicts = dict(zip(chosen, pool.map(checked, chosen), strict=True))
+    for name, mutant in chosen.items():
+        verdict = verdicts[name]
+        result = {0: "passes" if mutant is None else "SURVIVES", 1: "killed" if mutant else "FAILS"}.get(verdict.exit_code, "BROKEN")
+        table.add_row(name, mutant.rule if mutant else "unchanged", result, verdict.killer if verdict.exit_code else "", f"{verdict.seconds:.0f}")
+    console.print(table)
+    survivors = [name for name, mutant in chosen.items() if mutant is not None and not verdicts[name].killed]
+    console.print(
+        f"{len(chosen) - 1 - len(survivors)} of {len(chosen) - 1} changed rules noticed" + (f"; not: {', '.join(survivors)}" if survivors else "")
+    )
+    return int(bool(survivors) or verdicts[""].exit_code != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
