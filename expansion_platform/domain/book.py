@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from expansion_platform.domain.encoding import encode, number
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.policy import Catalog, Entry
-from expansion_platform.domain.valuation import TERMS, Bools, Terms, Valued, check_present, count_states, encode, read_terms, refuse, value_terms
+from expansion_platform.domain.valuation import TERMS, Bools, Terms, Valued, check_present, count_states, read_terms, refuse, value_terms
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,21 @@ def read_book(opening: pd.DataFrame, closing: pd.DataFrame, catalog: Catalog, ra
     """
     frames = [opening, closing]
     check_present(frames)
-    for frame in frames:
-        repeated = frame["item"].duplicated()
+    item, item_ids = number(frames, "item")
+    bounds = (slice(0, len(opening)), slice(len(opening), None))
+    for rows in bounds:
+        repeated = np.bincount(item[rows]) > 1
         if repeated.any():
-            raise DataQualityError("item occurs twice at one instant", sorted(set(frame.loc[repeated, "item"])))
+            raise DataQualityError("item occurs twice at one instant", sorted(item_ids[np.flatnonzero(repeated)]))
     codes, distinct = encode(frames, TERMS)
-    items = pd.concat([frame["item"] for frame in frames], ignore_index=True)
-    terms = read_terms(distinct, catalog.policy, codes, items)
+    terms = read_terms(distinct, catalog.policy, codes, pd.concat([frame["item"] for frame in frames], ignore_index=True))
     at_open, at_close = (value_terms(terms, rates, catalog.reporting_currency) for rates in (rates_open, rates_close))
-    customer, customers = pd.factorize(pd.concat([_after_aliases(frame["customer"], catalog) for frame in frames], ignore_index=True))
-    item, item_ids = pd.factorize(items)
+    customer, customers = number(frames, "customer")
+    if catalog.aliases:
+        merged, customers = pd.factorize(customers.map(catalog.customer))
+        customer = merged[customer]
     sides = []
-    for frame, valued, rows in zip(frames, (at_open, at_close), (slice(0, len(opening)), slice(len(opening), None)), strict=True):
+    for frame, valued, rows in zip(frames, (at_open, at_close), bounds, strict=True):
         refuse(valued.missing, codes[rows], frame["item"])
         counting = count_states(frame, codes[rows], terms, catalog.policy)
         sides.append(Side(frame["item"].reset_index(drop=True), customer[rows], item[rows], codes[rows], counting))
@@ -87,13 +91,6 @@ def by_customer(book: Book, side: Side, amounts: Ints) -> Ints:
     sums = np.zeros(len(book.customers), dtype=np.int64)
     np.add.at(sums, side.customer[side.counts], amounts[side.terms[side.counts]])
     return sums
-
-
-def _after_aliases(customers: pd.Series[str], catalog: Catalog) -> pd.Series[str]:
-    if not catalog.aliases:
-        return customers
-    merged = customers.isin(list(catalog.aliases))
-    return customers.mask(merged, customers.map(catalog.aliases))
 
 
 def _entries(distinct: pd.DataFrame, catalog: Catalog) -> list[Entry]:

@@ -1,6 +1,6 @@
 """What item states are worth a month: distinct terms are read and priced once, then mapped back to rows (semantics 1.3, 1.4).
 
-Here: dictionary encoding of states, their validation, whether they count, MRR, list MRR and ARR. Not here: movements between two instants.
+Here: validation of states, whether they count, MRR, list MRR and ARR. Not here: movements between two instants.
 A book of a million items holds few distinct combinations of price, quantity and discounts, so exact fractions cost little.
 """
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import discounts, pricing
+from expansion_platform.domain.encoding import encode
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.money import Ints, conversion, decimal, round_half_even
 from expansion_platform.domain.policy import Policy
@@ -92,27 +93,6 @@ def value_states(states: pd.DataFrame, rates: Mapping[str, str], policy: Policy,
         counts=counting,
         chargeable=counting & can_charge[codes],
     )
-
-
-def encode(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> tuple[Ints, pd.DataFrame]:
-    """Numbers the distinct combinations of `columns` over frames laid end to end.
-
-    Returns:
-        The code of each row, int64 in order of first appearance, and a frame with one row per code. Nulls are a value like any other.
-    """
-    code = np.zeros(sum(len(frame) for frame in frames), dtype=np.int64)
-    for column in columns:
-        values = pd.concat([frame[column] for frame in frames], ignore_index=True)
-        following, uniques = pd.factorize(values, use_na_sentinel=False)
-        code = pd.factorize(code * len(uniques) + following)[0]
-    first = np.zeros(code.max() + 1 if len(code) else 0, dtype=np.int64)
-    first[code[::-1]] = np.arange(len(code))[::-1]
-    parts, start = [], 0
-    for frame in frames:
-        here = first[(first >= start) & (first < start + len(frame))] - start
-        parts.append(frame[list(columns)].iloc[here])
-        start += len(frame)
-    return code, pd.concat(parts, ignore_index=True)
 
 
 def check_present(frames: Sequence[pd.DataFrame]) -> None:
