@@ -12,10 +12,13 @@ from typing import Annotated
 
 import pyarrow.csv
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.settings import setting_problems
 
 app = typer.Typer(
     help="How much existing customers grew, why, to the cent.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
@@ -91,9 +94,9 @@ def sql(statement: str, format: Annotated[Format, typer.Option("--format", help=
     elif format is Format.json:
         sys.stdout.write(json.dumps(rows.to_pylist(), default=str, ensure_ascii=False, indent=1) + "\n")
     else:
-        table = RichTable(*rows.column_names)
+        table = RichTable(*map(escape, rows.column_names))
         for row in rows.to_pylist():
-            table.add_row(*("" if value is None else str(value) for value in row.values()))
+            table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
         out.print(table)
 
 
@@ -113,7 +116,8 @@ def doctor() -> None:
     ok = True
     for finding in examine():
         ok &= finding.ok
-        out.print(f"[{'green' if finding.ok else 'red'}]{'ok  ' if finding.ok else 'FAIL'}[/] {finding.subject}: {finding.text}", highlight=False)
+        mark = "[green]ok  [/]" if finding.ok else "[red]FAIL[/]"
+        out.print(f"{mark} {escape(f'{finding.subject}: {finding.text}')}", highlight=False)
     sys.exit(0 if ok else 1)
 
 
@@ -121,8 +125,9 @@ def main() -> None:
     """Runs the command; an error meant for people is one red line, not a traceback."""
     try:
         app()
-    except ExpansionError as error:
-        err.print(f"[red]error:[/] {error}", highlight=False)
+    except (ExpansionError, ValidationError) as error:
+        text = "; ".join(setting_problems(error)) if isinstance(error, ValidationError) else str(error)
+        err.print(f"[red]error:[/] {escape(text)}", highlight=False)
         sys.exit(1)
 
 

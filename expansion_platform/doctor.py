@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import TABLES, billing
 from expansion_platform.resources import Platform
-from expansion_platform.settings import Settings
+from expansion_platform.settings import Settings, setting_problems
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
         platform = platform or Platform(Settings())
         settings = platform.settings
     except ValidationError as error:
-        for problem in error.errors():
-            yield Finding("settings", False, f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}")
+        for problem in setting_problems(error):
+            yield Finding("settings", False, problem)
         return
     clock = f"as of {platform.as_of:%Y-%m-%d %H:%M}"
     yield Finding("settings", True, f"{clock}, months in {settings.expansion_timezone}, reporting in {settings.expansion_currency}")

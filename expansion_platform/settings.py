@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -58,3 +58,8 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
         return self.expansion_ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
+
+
+def setting_problems(error: ValidationError) -> list[str]:
+    """Each wrong setting by the name people write, and what is wrong with it; never its value, which may be a key."""
+    return [f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors()]

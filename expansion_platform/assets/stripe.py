@@ -11,7 +11,7 @@ import dagster as dg
 
 from expansion_platform import checks
 from expansion_platform.assets.metadata import asset_spec, preview_metadata, table_metadata
-from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.errors import ConfigurationError, DataQualityError
 from expansion_platform.domain.schemas import TABLES
 from expansion_platform.domain.schemas.base import table_name
 from expansion_platform.resources import Platform
@@ -56,6 +56,8 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
     except DataQualityError as error:
         yield from (checks.failed(model, checks.SCHEMA_CHECK, error) for model in MODELS)
         raise dg.Failure(f"{error}; nothing was written", allow_retries=False) from error
+    except ConfigurationError as error:  # a key does not mend itself while a retry waits
+        raise dg.Failure(str(error), allow_retries=False) from error
     for model, (rows, gone) in frames.items():
         commit: Commit = platform.lake.upsert(model, rows, delete=gone, info={"run": context.run.run_id})
         yield checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(rows))
