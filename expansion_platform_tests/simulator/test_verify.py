@@ -1,7 +1,9 @@
-"""The pipeline against the truth under each policy preset, and that the comparison can tell the presets apart."""
+"""The pipeline against the truth, to the cent, under each policy preset, and that the comparison can tell the presets apart."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,34 @@ from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.simulator.verify import POLICIES, compare, under, verify
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.pipelines import MONTHS, NEWEST, Pipeline
+
+
+def differences(folder: Path, seed: int, customers: int, months: int) -> list[str]:
+    verdict = verify(seed, customers, months, folder, Console(quiet=True))
+    assert verdict.item_states > customers
+    assert verdict.customer_months > customers
+    assert verdict.causes > customers / 2
+    return verdict.differences
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_small_companies(tmp_path: Path, seed: int) -> None:
+    assert differences(tmp_path, seed, customers=60, months=12) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_companies(tmp_path: Path, seed: int) -> None:
+    assert differences(tmp_path, seed, customers=200, months=24) == []
+
+
+def test_the_command_says_what_it_compared(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "expansion_platform.simulator", "verify", "--seed", "5", "--customers", "10", "--months", "4", "--quiet"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "seed 5" in ran.stdout
+    assert " item states, " in ran.stdout
+    assert "; 0 differ; " in ran.stdout
 
 
 @pytest.mark.slow
