@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin/
 
-.PHONY: setup demo ui test test-fast lint format docs verify clean
+.PHONY: setup demo ui test test-fast lint format docs verify mutants clean
 
 setup: .venv/.locked  ## the environment, exactly as locked
 
@@ -38,6 +38,9 @@ docs: setup  ## the data dictionary, README's settings table and .env.example, f
 verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20, under both policy presets
 	@for seed in $$(seq 1 20); do for policy in house stripe_parity; do \
 	  $(RUN)python -m expansion_platform.simulator verify --seed $$seed --customers 200 --policy $$policy --quiet || exit 1; done; done
+
+mutants: setup  ## flips one rule at a time and shows that a test notices each (minutes)
+	@$(RUN)python -m expansion_platform_tests.mutations
 
 clean:  ## forgets the demo's data and Dagster's history
 	@rm -rf .expansion .dagster
