@@ -6,6 +6,7 @@ Here: wiring of `sources/analytics/`. Not here: what usage says about expansion.
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pandas as pd
@@ -35,11 +36,12 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def feature_usage(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Usage aggregated by PostHog itself; without PostHog settings the table is empty and says so."""
         mapping = account_map(platform)
+        host = urlsplit(platform.settings.posthog_host or "").hostname  # without the port: a loopback server's changes with every run
 
         def inputs(month: str) -> str:
             settled = platform.as_of >= months.closing(month, platform.timezone) + LATE
             asked = "settled" if settled else platform.as_of.isoformat()
-            return fingerprint(str(platform.settings.posthog_host), str(platform.settings.posthog_project_id), mapping.to_csv(index=False), asked)
+            return fingerprint(str(host), str(platform.settings.posthog_project_id), mapping.to_csv(index=False), asked)
 
         def prepare(due: list[str]) -> Callable[[str], Frames]:
             usage = empty(analytics.FeatureUsage).drop(columns="customer")
