@@ -28,16 +28,49 @@ LABELS = {
     "fx": "exchange rates only, which is never expansion",
     "flat": "no net movement: what was gained and lost cancels out",
 }
+NEVER = ["price", "discount", "interval", "fx"]
+NEVER_TOO = " (never expansion)"
 CAUSES = {
     "seat": "seats",
     "tier": "a change of plan",
     "usage": "metered usage",
     "cross_sell": "a product added or dropped",
     "addon": "an add-on",
-    "price": "the vendor's repricing (never expansion)",
-    "discount": "a discount given or ended (never expansion)",
-    "interval": "annual against monthly billing (never expansion)",
-    "fx": "exchange rates (never expansion)",
+    "price": f"the vendor's repricing{NEVER_TOO}",
+    "discount": f"a discount given or ended{NEVER_TOO}",
+    "interval": f"annual against monthly billing{NEVER_TOO}",
+    "fx": f"exchange rates{NEVER_TOO}",
+}
+REASONS = {
+    "canceled": "its subscription was canceled",
+    "deleted": "the customer was deleted in Stripe",
+    "downgrade_to_free": "it went down to a free plan",
+    "paused": "its subscription is paused",
+    "trialing": "its subscription was put on trial",
+    "unpaid": "its bills are not paid",
+    "recovered": "its bills are paid again",
+    "resubscribed": "it subscribed again",
+    "resumed": "its paused subscription was resumed",
+    "trial_converted": "its trial became paid",
+    "upgrade_from_free": "it went up from a free plan",
+    "full_discount": "its subscription lives on with everything discounted",
+    "zero_quantity": "its subscription lives on with nothing held that costs",
+    "zero_usage": "its subscription lives on with no billable usage",
+}
+FLAGS = {
+    "brief_lapse": "it had not paid for at most 7 days",
+    "concentrated": "a fifth of the month's expansion or more is this one customer",
+    "downgrade": "to a lower plan by rank",
+    "history_truncated": "history begins with this month, so it may be an old customer; `ever_paid` in the catalog names those",
+    "inferred": "the catalog says nothing of a product here, so what it is was inferred",
+    "intramonth_reversal": "MRR rose within the month and came back; only the two ends count, so that is no movement",
+    "possible_price_migration": "so many customers made this move at once that it may be the vendor's own repricing, which is never expansion; "
+    "see mrr.price_migrations, and declare the pair in the catalog if it is",
+    "price_migration": "a price migration declared in the catalog, never expansion",
+    "review": "a customer that paid is on trial now: worth a look",
+    "seat_surge": "the gain in seats is large against what it held and gained before, and may not recur",
+    "upgrade": "to a higher plan by rank",
+    "usage_tier_period_mismatch": "tiers are applied to one month's usage although the price bills a longer period, an approximation",
 }
 
 
@@ -99,17 +132,16 @@ def customer_month(
         yield "Nothing moved."
     else:
         moved = movements.iloc[0]
-        yield f"That is {LABELS[moved['label']]}{' (dormant: the subscription lived on)' if moved['dormant'] else ''}."
+        why = moved["dormant_reason"] if moved["dormant"] else moved["reason"]
+        yield f"That is {LABELS[moved['label']]}{'' if pd.isna(why) else f': {REASONS[why]}'}{' (dormant)' if moved['dormant'] else ''}."
         flows = [f"{name} {_signed(int(moved[f'flow_{name}']), currency)}" for name in FLOWS if moved[f"flow_{name}"]]
         yield f"Flows: {', '.join(flows) or 'none'}; they sum to {_signed(closing - opening, currency)}."
-        if int(moved["expansion_gross"]) != int(moved["flow_expansion"]) and moved["movement"] == "continuing":
-            yield (
-                f"Gross expansion was {money(int(moved['expansion_gross']), currency)}; the headline counts what the customer pays more "
-                "after its own losses and concessions."
-            )
+        yield from _not_expansion(moved, currency)
+        yield from (f"Note: {FLAGS[flag]}." for flag in json.loads(moved["flags_json"]))
     for cause in causes.itertuples():
         yield f"  {_signed(int(cause.amount), currency)}  {CAUSES[cause.cause]}: {_pair(cause, currency)}"
         yield f"      {_arithmetic(cause, currency)}"
+        yield from (f"      {FLAGS[flag]}" for flag in json.loads(cause.flags_json))
     yield "Item states behind it:"
     for state in states.itertuples():
         until = "now" if pd.isna(state.valid_to) else f"{state.valid_to:%Y-%m-%d %H:%M}"
@@ -118,15 +150,42 @@ def customer_month(
         yield f"      {state.confidence}, from {', '.join(json.loads(state.evidence_json)[:6])}"
 
 
+def _not_expansion(moved: Any, currency: str) -> Iterator[str]:
+    """What the customer pays more, or holds more, without its being expansion (semantics 2.2, 2.3)."""
+    if moved["movement"] != "continuing":
+        return
+    expansion, gross, lost = (int(moved[name]) for name in ("flow_expansion", "expansion_gross", "contraction_gross"))
+    if raised := [
+        f"{_signed(int(moved[f'flow_{name}']), currency)} is {CAUSES[name].removesuffix(NEVER_TOO)}" for name in NEVER if moved[f"flow_{name}"] > 0
+    ]:
+        yield f"Not expansion: {'; '.join(raised)}."
+    offset, conceded = min(gross, lost), max(0, gross - lost) - expansion
+    if offset:
+        yield f"Of {money(gross, currency)} gained, {money(offset, currency)} is set against its own losses of {money(lost, currency)}."
+    if conceded:
+        yield (
+            f"Of {money(gross, currency)} gained, {money(conceded, currency)} was bought with concessions made in the same month: "
+            "expansion is what the customer pays more."
+        )
+
+
 def _discounts(text: str) -> str:
-    found = [f"{held['value']}{' %' if held['type'] == 'percent' else ' off'} {held['duration']} ({held['coupon']})" for held in json.loads(text)]
-    return f"; {', '.join(found)}" if found else ""
+    return "".join(f", {_discount(held)}" for held in json.loads(text))
+
+
+def _discount(held: dict[str, Any]) -> str:
+    unit = "%" if held["type"] == "percent" else "minor units"
+    return f"{held['value']} {unit} off {held['duration']} ({held['coupon']})"
 
 
 def _pair(cause: Any, currency: str) -> str:
-    before = f"{cause.from_quantity} x {cause.from_price} = {money(int(cause.from_mrr), currency)}" if cause.from_item else "nothing"
-    after = f"{cause.to_quantity} x {cause.to_price} = {money(int(cause.to_mrr), currency)}" if cause.to_item else "nothing"
+    before = f"{_held(cause, 'from')} = {money(int(cause.from_mrr), currency)}" if cause.from_item else "nothing"
+    after = f"{_held(cause, 'to')} = {money(int(cause.to_mrr), currency)}" if cause.to_item else "nothing"
     return f"from {before} to {after}, in {cause.group}, matched by {cause.match_pass}"
+
+
+def _held(cause: Any, end: str) -> str:
+    return f"{getattr(cause, f'{end}_quantity')} x {getattr(cause, f'{end}_price')}{_discounts(getattr(cause, f'{end}_discounts_json'))}"
 
 
 def _arithmetic(cause: Any, currency: str) -> str:

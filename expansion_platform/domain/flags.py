@@ -80,6 +80,7 @@ def flagged(classified: Classified, month: Month, migrations: pd.DataFrame, cata
     of_movement: dict[str, Bools | pd.Series] = {
         "seat_surge": customer.isin(seat_surge(causes, month, catalog)),
         "concentrated": concentrated(movements),
+        "history_truncated": history_truncated(movements, month, catalog),
         "inferred": customer.isin(set(causes.loc[causes["inferred"], "customer"])),
         "brief_lapse": customer.isin(brief_lapse(movements, month, catalog)),
         "intramonth_reversal": customer.isin(reversed_),
@@ -135,6 +136,13 @@ def concentrated(movements: pd.DataFrame) -> Bools:
     """The customer is at least a fifth of the month's headline expansion (3.5)."""
     expansion = movements["flow_expansion"].to_numpy()
     return np.asarray((expansion > 0) & (expansion * CONCENTRATED >= expansion.sum()), dtype=bool)
+
+
+def history_truncated(movements: pd.DataFrame, month: Month, catalog: Catalog) -> Bools:
+    """New customers of the month history begins with, nothing being said of who paid before: they may have returned (case 57)."""
+    first = not month.states.empty and months.of(month.states["valid_from"].min(), month.timezone) == month.name
+    new = (movements["movement"] == "new").to_numpy(dtype=bool)
+    return new if first and not catalog.ever_paid else np.zeros(len(new), dtype=bool)
 
 
 def seat_surge(causes: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:
