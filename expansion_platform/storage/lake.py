@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,20 +80,36 @@ class Lake:
             return []
         return sorted({month for uri in self._open(model).file_uris() if (month := _month_of(uri))})
 
-    def dataset(self, model: type[Table]) -> pyarrow.dataset.Dataset:
-        """The newest version as an Arrow dataset for an engine to scan; empty with the right columns before the first commit."""
-        if not self.exists(model):
-            return pyarrow.dataset.dataset(arrow_schema(model).empty_table())
-        return self._open(model).to_pyarrow_dataset()
+    def dataset(self, model: type[Table], *, dictionaries: Collection[str] = ()) -> pyarrow.dataset.Dataset:
+        """The newest version as an Arrow dataset for an engine to scan; empty with the right columns before the first commit.
 
-    def arrow(self, model: type[Table], months: Sequence[str] | None = None) -> pa.Table:
-        """Rows (of some months) in key order, in the model's Arrow schema."""
-        where = None if months is None else pc.field("month").isin(list(months))
+        `dictionaries` are columns that come as the dictionaries their files hold, so that a text that repeats is in memory once.
+        """
+        if not self.exists(model):
+            return pyarrow.dataset.dataset(_with_dictionaries(arrow_schema(model), dictionaries).empty_table())
+        return self._open(model).to_pyarrow_dataset(parquet_read_options=pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries)))
+
+    def arrow(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pa.Table:
+        """Rows (of some months, or those an expression is true of) in key order, in the model's Arrow schema."""
+        if months is not None:
+            in_months = pc.field("month").isin(list(months))
+            where = in_months if where is None else in_months & where
         return _ordered(model, _conform(model, self.dataset(model).to_table(filter=where)))
 
-    def read(self, model: type[Table], months: Sequence[str] | None = None) -> pd.DataFrame:
+    def read(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pd.DataFrame:
         """`arrow` as a pandas frame."""
-        return self.arrow(model, months).to_pandas()
+        return self.arrow(model, months, where).to_pandas()
+
+    def read_coded(self, model: type[Table], coded: Collection[str], *, without: Collection[str] = ()) -> pd.DataFrame:
+        """All rows in key order, `coded` columns (texts that repeat and are never null) as categoricals.
+
+        For tables of millions of rows: 1.5M item states take 0.2 GB where texts take 0.4, and rules compare codes instead of texts.
+        """
+        schema = _with_dictionaries(arrow_schema(model), coded)
+        names = [name for name in schema.names if name not in without]
+        table = self.dataset(model, dictionaries=coded).to_table(columns=names)
+        fields = pa.schema([schema.field(name) for name in names])
+        return _ordered(model, table.cast(fields).unify_dictionaries()).to_pandas()
 
     def rows(self, model: type[Table], months: Sequence[str] | None = None) -> int:
         """Number of rows (of some months)."""
@@ -150,21 +166,23 @@ class Lake:
         *,
         delete: Iterable[str] = (),
         ignoring: Sequence[str] = ("observed_at",),
+        among: pyarrow.dataset.Expression | None = None,
         info: dict[str, Any] | None = None,
     ) -> Commit:
         """Merges rows by the model's one-column key and deletes the keys in `delete`, in one commit.
 
-        A row equal to the stored one in every column but `ignoring` is left alone, so `observed_at` keeps the first sight.
+        A row equal to the stored one in every column but `ignoring` is left alone, so `observed_at` keeps the first sight. `among` says which stored
+        rows may have one of the keys, so that a part of a large table is merged without reading it; rows that are new to it are appended.
         """
         (by,) = key(model)
         new = _ordered(model, _conform(model, frame))
-        old = self.arrow(model)
+        old = self.arrow(model, where=among)
         changed = _changed_rows(new, old, by, [name for name in new.column_names if name not in {by, *ignoring}])
         gone = sorted(set(delete) & set(old[by].to_pylist()) - set(new[by].to_pylist()))
         if self.exists(model) and not changed.num_rows and not gone:
             return Commit(table_name(model), False, 0, self.version(model))
-        if not self.exists(model):
-            write_deltalake(str(self.path(model)), changed, commit_properties=_info(info))
+        if not self.exists(model) or not (gone or pc.any(pc.is_in(changed[by], value_set=old[by])).as_py()):
+            write_deltalake(str(self.path(model)), changed, mode="append", commit_properties=_info(info))
             return Commit(table_name(model), True, changed.num_rows, self.version(model))
         (
             self._open(model)
@@ -208,6 +226,11 @@ def _conform(model: type[Table], rows: pd.DataFrame | pa.Table) -> pa.Table:
     if isinstance(rows, pd.DataFrame):
         return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)
     return rows.select(schema.names).cast(schema).replace_schema_metadata(None)
+
+
+def _with_dictionaries(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    kind = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([field.with_type(kind) if field.name in names else field for field in schema])
 
 
 def _ordered(model: type[Table], table: pa.Table) -> pa.Table:

@@ -6,7 +6,7 @@ Here: small transactional state. Not here: tables of rows (`lake.py`), or when a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,14 @@ class _Cursor(_Base):
     __tablename__ = "cursors"
     source: Mapped[str] = mapped_column(sa.String(100), primary_key=True)
     state: Mapped[str] = mapped_column(sa.Text)
+
+
+class _Window(_Base):
+    __tablename__ = "pull_windows"
+    source: Mapped[str] = mapped_column(sa.String(100), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(100), primary_key=True)
+    gte: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    lt: Mapped[int] = mapped_column(sa.BigInteger)
 
 
 class _Build(_Base):
@@ -98,6 +106,30 @@ class Ledger:
         with Session(self._engine) as session, session.begin():
             session.merge(_Cursor(source=source, state=json.dumps(dict(state), sort_keys=True)))
 
+    def complete_pull(self, source: str, under_way: str, state: Mapping[str, Any]) -> None:
+        """Moves the cursor of `source` and forgets the cursor and the windows of the pull that was `under_way`, all or nothing."""
+        with Session(self._engine) as session, session.begin():
+            session.merge(_Cursor(source=source, state=json.dumps(dict(state), sort_keys=True)))
+            _forget(session, under_way)
+
+    def begin_pull(self, under_way: str, state: Mapping[str, Any]) -> None:
+        """Notes that a pull is `under_way`, with nothing of it done."""
+        with Session(self._engine) as session, session.begin():
+            _forget(session, under_way)
+            session.add(_Cursor(source=under_way, state=json.dumps(dict(state), sort_keys=True)))
+
+    def add_windows(self, under_way: str, windows: Iterable[tuple[str, int, int]]) -> None:
+        """Notes windows (list, from, to) of a pull as done; call it only after their rows are committed."""
+        with Session(self._engine) as session, session.begin():
+            for name, gte, lt in windows:
+                session.merge(_Window(source=under_way, name=name, gte=gte, lt=lt))
+
+    def windows(self, under_way: str) -> list[tuple[str, int, int]]:
+        """The windows done of a pull."""
+        query = sa.select(_Window).where(_Window.source == under_way).order_by(_Window.name, _Window.gte)
+        with Session(self._engine) as session:
+            return [(row.name, row.gte, row.lt) for row in session.scalars(query)]
+
     def builds(self, table: str) -> dict[str, tuple[str, str]]:
         """Per month (`all` for an unpartitioned table): fingerprint of the inputs it was built from, and the stored state that build left."""
         with Session(self._engine) as session:
@@ -168,6 +200,11 @@ class Ledger:
         """Raises when the database cannot be reached."""
         with self._engine.connect() as connection:
             connection.execute(sa.text("select 1"))
+
+
+def _forget(session: Session, under_way: str) -> None:
+    session.execute(sa.delete(_Window).where(_Window.source == under_way))
+    session.execute(sa.delete(_Cursor).where(_Cursor.source == under_way))
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:

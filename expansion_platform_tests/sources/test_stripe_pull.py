@@ -250,7 +250,7 @@ def test_prorations_that_name_only_their_invoice_item_are_looked_up(server, sour
 
 def test_rows_are_the_same_however_they_are_gathered(source, monkeypatch):
     whole = applied(pull(source, PullState(), at(FIRST)))
-    monkeypatch.setattr("expansion_platform.sources.stripe.pull._FRAME_ROWS", 4)
+    monkeypatch.setattr("expansion_platform.sources.stripe.staging._FRAME_ROWS", 4)
     for name, frame in applied(pull(source, PullState(), at(FIRST))).items():
         pd.testing.assert_frame_equal(frame, whole[name])
 

@@ -8,18 +8,16 @@ The official SDK sends the requests (authentication, API version, encoding of pa
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import tenacity
-from pyrate_limiter import Limiter, limiter_factory
 
 from expansion_platform.domain.errors import ConfigurationError, ExpansionError
+from expansion_platform.sources.stripe.rate import ENDPOINT_CEILING, Pace
 
 if TYPE_CHECKING:
     import stripe
@@ -30,6 +28,8 @@ PAGE_SIZE = 100  # the most Stripe gives
 ATTEMPTS = 8  # waits of 0.5, 1, 2, 4, 8, 16 and 30 s: about a minute before giving up
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30
+CONNECTIONS = 16  # more than the threads of a pull
+LIVE_PER_SECOND, TEST_PER_SECOND = 12, 8  # half of what one endpoint allows, and a third of what a sandbox does: others use the account too
 
 
 @dataclass(frozen=True)
@@ -66,21 +66,29 @@ class StripeSource:
     Args:
         api_key: A restricted key with Read on the resources of `RESOURCES`.
         api_base: Another Stripe-compatible server; None for api.stripe.com.
-        requests_per_second: Ceiling for this process, whatever the number of sources: Stripe allows 25 a second on each endpoint and shares them
-            with the merchant's own production traffic.
+        requests_per_second: Ceiling for this process, whatever the number of sources and threads: Stripe allows 25 a second on each endpoint and
+            shares them with the merchant's own production traffic. None for 12, or 8 with a test key.
 
-    Close it, or use it as a context manager: it keeps connections open.
+    Any number of threads may use one source. Close it, or use it as a context manager: it keeps connections open.
     """
 
-    def __init__(self, api_key: str, api_base: str | None = None, requests_per_second: int = 12) -> None:
+    def __init__(self, api_key: str, api_base: str | None = None, requests_per_second: int | None = None) -> None:
         import stripe  # half a second, only where Stripe is really read
 
+        from expansion_platform.sources.stripe.transport import Connection
+
         self._key = api_key
-        self._http = stripe.RequestsClient()
+        self._http = Connection(CONNECTIONS)
         # No retries inside the SDK: it repeats 5xx but never a 429, and past the rate limiter.
         bases: Any = {} if api_base is None else {"api": api_base.rstrip("/")}
         self._client = stripe.StripeClient(api_key, base_addresses=bases, max_network_retries=0, http_client=self._http)
-        self._limiter = _limiter(api_base, requests_per_second)
+        self.pace = _pace(api_base, requests_per_second or (TEST_PER_SECOND if self.livemode is False else LIVE_PER_SECOND))
+
+    @property
+    def livemode(self) -> bool | None:
+        """Whether the key is for live or test data, by its prefix; None when it does not say."""
+        kind = re.match(r"[a-z]+_(live|test)_", self._key)
+        return None if kind is None else kind[1] == "live"
 
     def __enter__(self) -> StripeSource:
         """The source itself."""
@@ -107,6 +115,13 @@ class StripeSource:
             ConfigurationError: The key is wrong or lacks a permission.
             StripeRequestError: Stripe stayed unreachable through all attempts, or refused the request.
         """
+        for page, _ in self.pages(resource, created_gte, created_lt, **filters):
+            yield from page
+
+    def pages(
+        self, resource: str, created_gte: int | None = None, created_lt: int | None = None, **filters: Any
+    ) -> Iterator[tuple[list[Object], bool]]:
+        """`objects` a page of 100 at a time, each with whether more follow; the next is requested only when it is asked for."""
         known = RESOURCES[resource]
         created = {name: bound for name, bound in (("gte", created_gte), ("lt", created_lt)) if bound is not None}
         parameters = {
@@ -115,8 +130,8 @@ class StripeSource:
             **({"expand": [f"data.{path}" for path in known.expand]} if known.expand else {}),
             **filters,
         }
-        for found in self._pages(f"/v1/{known.path}", known, parameters):
-            yield self._completed(found, known)
+        for page, has_more in self._pages(f"/v1/{known.path}", known, parameters):
+            yield [self._completed(found, known) for found in page], has_more
 
     def object(self, resource: str, object_id: str) -> Object | None:
         """One object by its id, as in `objects`; None when Stripe does not know it (any more) or it is deleted."""
@@ -145,14 +160,14 @@ class StripeSource:
             return found
         expand = [f"data.{path}" for path in resource.embedded_expand]
         path, own = ("/v1/subscription_items", {"subscription": found["id"]}) if part == "items" else (f"/v1/invoices/{found['id']}/lines", {})
-        rest = list(self._pages(path, resource, {"expand": expand, **own}))
-        return {**found, part: {**found[part], "data": rest, "has_more": False}}
+        whole = [item for page, _ in self._pages(path, resource, {"expand": expand, **own}) for item in page]
+        return {**found, part: {**found[part], "data": whole, "has_more": False}}
 
-    def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[Object]:
+    def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[tuple[list[Object], bool]]:
         cursor: Object = {}
         while True:
             page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters, **cursor})
-            yield from page["data"]
+            yield page["data"], page["has_more"]
             if not page["has_more"]:
                 return
             cursor = {"starting_after": page["data"][-1]["id"]}
@@ -165,15 +180,26 @@ class StripeSource:
             retry=tenacity.retry_if_exception(_is_passing), wait=_wait, stop=tenacity.stop_after_attempt(attempts), reraise=True
         )
         try:
-            response = retrying(self._attempt, path, parameters)
+            return retrying(self._attempt, path, parameters)
         except stripe.StripeError as error:
             raise self._explained(error, path, resource) from error
-        return dict(json.loads(response.body, parse_float=Decimal))
 
-    def _attempt(self, path: str, parameters: Object) -> stripe.StripeResponse:
-        self._limiter.try_acquire("stripe")
-        response: stripe.StripeResponse = self._client.raw_request("get", path, **parameters)
-        return response
+    def _attempt(self, path: str, parameters: Object) -> Object:
+        import stripe
+
+        from expansion_platform.sources.stripe.transport import decoded
+
+        self.pace.wait(_endpoint(path))
+        try:
+            response = self._client.raw_request("get", path, **parameters)
+        except stripe.RateLimitError as error:
+            self.pace.limited(_asked(error))
+            raise
+        self.pace.answered()
+        try:
+            return decoded(response)
+        except ValueError as error:
+            raise stripe.APIConnectionError(f"an answer that is cut off or no JSON: {error}") from error
 
     def _explained(self, error: stripe.StripeError, path: str, resource: Resource) -> ExpansionError:
         """The package's error for one of Stripe's, never with the key in it beyond its last four characters."""
@@ -217,9 +243,15 @@ class _NotFoundError(StripeRequestError):
 
 
 @lru_cache
-def _limiter(api_base: str | None, requests_per_second: int) -> Limiter:
-    """One token bucket a process and server, shared by all sources."""
-    return limiter_factory.create_token_bucket_limiter(requests_per_second, buffer_ms=1)
+def _pace(api_base: str | None, requests_per_second: int) -> Pace:
+    """One pace a process and server, shared by all sources. Only Stripe's own server is known to limit each endpoint; others say so by a 429."""
+    return Pace(requests_per_second, ENDPOINT_CEILING if api_base is None else None)
+
+
+def _endpoint(path: str) -> str:
+    """What Stripe counts requests by: `/v1/invoices/in_1/lines` and `/v1/invoices/in_2/lines` are one endpoint."""
+    parts = path.split("/")[2:]
+    return "/".join([parts[0], *("" for _ in parts[1:2]), *parts[2:]])
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -231,9 +263,14 @@ def _is_passing(error: BaseException) -> bool:
     return isinstance(error, stripe.APIError) or (isinstance(error, stripe.StripeError) and error.http_status in (409, 429))
 
 
-def _wait(attempt: tenacity.RetryCallState) -> float:
-    """Seconds before the next attempt: as long as Stripe asks in Retry-After, else doubling; never more than `LONGEST_WAIT_SECONDS`."""
-    error = attempt.outcome.exception() if attempt.outcome else None
+def _asked(error: object) -> float | None:
+    """Seconds Stripe asks to wait, in Retry-After; never more than `LONGEST_WAIT_SECONDS`."""
     asked = (getattr(error, "headers", None) or {}).get("retry-after", "")
-    seconds = float(asked) if asked.isdigit() else FIRST_WAIT_SECONDS * 2 ** (attempt.attempt_number - 1)
+    return min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdigit() else None
+
+
+def _wait(attempt: tenacity.RetryCallState) -> float:
+    """Seconds before the next attempt: as long as Stripe asks, else doubling; never more than `LONGEST_WAIT_SECONDS`."""
+    asked = _asked(attempt.outcome.exception() if attempt.outcome else None)
+    seconds = FIRST_WAIT_SECONDS * 2 ** (attempt.attempt_number - 1) if asked is None else asked
     return min(seconds, LONGEST_WAIT_SECONDS)

@@ -140,6 +140,9 @@ def invoice(item: Object, observed_at: datetime) -> Row:
         "total": need(item, "total"),
         "finalized_at": instant(transitions.get("finalized_at")),
         "voided_at": instant(transitions.get("voided_at")),
+        "due_date": instant(item.get("due_date")),
+        "paid_at": instant(transitions.get("paid_at")),
+        "uncollectible_at": instant(transitions.get("marked_uncollectible_at")),
     }
 
 
@@ -160,6 +163,11 @@ def unresolved_items(item: Object) -> set[str]:
     return {found["invoice_item"] for found in details if found.get("proration") and not found.get("subscription_item")}
 
 
+def billed_item(item: Object) -> str | None:
+    """The subscription item an invoice item bills, None when it bills something else."""
+    return reference(((item.get("parent") or {}).get("subscription_details") or {}).get("subscription_item"))
+
+
 def invoice_item(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/invoice_items`."""
     parent = (item.get("parent") or {}).get("subscription_details") or {}
@@ -167,7 +175,7 @@ def invoice_item(item: Object, observed_at: datetime) -> Row:
         **_common(item, observed_at, created=need(item, "date")),
         "customer": reference(need(item, "customer")),
         "subscription": reference(parent.get("subscription")),
-        "subscription_item": reference(parent.get("subscription_item")),
+        "subscription_item": billed_item(item),
         **_priced(item),
         "amount": need(item, "amount"),
         "currency": need(item, "currency"),

@@ -1,0 +1,143 @@
+"""Objects as they are read, gathered as the rows of all `stripe/*` tables.
+
+Here: which tables an object goes to, and the changes the rows read so far amount to. Not here: columns (`rows.py`, `events.py`), what to read
+(`pull.py`, `full.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from expansion_platform.domain.schemas import stripe as tables
+from expansion_platform.domain.schemas.base import Table, table_name
+from expansion_platform.sources.stripe import rows
+from expansion_platform.sources.stripe.changes import TableChange
+from expansion_platform.sources.stripe.events import event
+from expansion_platform.sources.stripe.fields import Object, Row, frame
+
+ItemsOf = Callable[[set[str]], Mapping[str, str]]
+"""Invoice item ids to the subscription items they bill."""
+
+MODELS: tuple[type[Table], ...] = (
+    tables.Customers,
+    tables.Products,
+    tables.Prices,
+    tables.Coupons,
+    tables.Subscriptions,
+    tables.SubscriptionItems,
+    tables.Invoices,
+    tables.InvoiceLines,
+    tables.InvoiceItems,
+    tables.CreditNotes,
+    tables.Events,
+)
+_SIMPLE: dict[str, tuple[type[Table], Callable[[Object, datetime], Row]]] = {
+    "customers": (tables.Customers, rows.customer),
+    "products": (tables.Products, rows.product),
+    "prices": (tables.Prices, rows.price),
+    "coupons": (tables.Coupons, rows.coupon),
+    "invoiceitems": (tables.InvoiceItems, rows.invoice_item),
+    "credit_notes": (tables.CreditNotes, rows.credit_note),
+}
+_FRAME_ROWS = 20_000  # rows held as dicts before they become a frame, which takes a tenth of the memory
+
+
+class Staging:
+    """The rows of what was read; an object read twice counts once."""
+
+    def __init__(self, as_of: datetime, items_of: ItemsOf) -> None:
+        self._as_of = as_of
+        self._items_of = items_of
+        self._rows: dict[type[Table], _Rows] = {}
+        self._embedded_coupons: dict[str, Row] = {}
+        self.seen: dict[str, set[str]] = defaultdict(set)
+        self.deleted_invoices: set[str] = set()
+
+    def add(self, resource: str, item: Object) -> bool:
+        """Takes an object's rows; False when it was there already."""
+        if item["id"] in self.seen[resource]:
+            return False
+        self.seen[resource].add(item["id"])
+        for model, row in self._staged(resource, item):
+            self._of(model).add(row)
+        for coupon in rows.embedded_coupons(item):
+            self._embedded_coupons[coupon["id"]] = rows.coupon(coupon, self._as_of)
+        return True
+
+    def changes(self, whole: Collection[type[Table]] = (), windows: Sequence[tuple[int, int]] = ()) -> dict[str, TableChange]:
+        """The change of each table.
+
+        Args:
+            whole: Tables read completely, or completely in the windows.
+            windows: Ranges of `created` the objects were read in; none when they were looked up one by one.
+        """
+        absent = [row for key, row in self._embedded_coupons.items() if key not in self.seen["coupons"]]
+        # A subscription's items have their own `created`; a line has its invoice's, so a window read whole replaces its lines by that.
+        invoices = frozenset(self.deleted_invoices if windows else self.seen["invoices"] | self.deleted_invoices)
+        replaced: dict[type[Table], Mapping[str, frozenset[str]]] = {
+            tables.Invoices: {"id": invoices},
+            tables.InvoiceLines: {"invoice": invoices},
+            tables.SubscriptionItems: {"subscription": frozenset(self.seen["subscriptions"])},
+        }
+        result = {}
+        for model in MODELS:
+            read = self._of(model).frame()
+            result[table_name(model)] = TableChange(
+                rows=read,
+                replaces=replaced.get(model, {}),
+                whole=model in whole,
+                windows=() if model is tables.SubscriptionItems else tuple(windows),
+                if_absent=frame(tables.Coupons, absent) if model is tables.Coupons and absent else None,
+            )
+        return result
+
+    def _staged(self, resource: str, item: Object) -> Iterator[tuple[type[Table], Row]]:
+        if resource == "events":
+            yield tables.Events, event(item, self._as_of)
+            about: dict[str, Any] = item["data"]["object"]
+            if item["type"] == "customer.deleted":  # the last trace of it
+                self.seen["customers"].add(about["id"])
+                yield tables.Customers, rows.customer({**about, "deleted": True}, self._as_of)
+            elif item["type"] == "invoice.deleted":
+                self.deleted_invoices.add(about["id"])
+        elif resource == "invoices":
+            yield tables.Invoices, rows.invoice(item, self._as_of)
+            for row in rows.invoice_lines(item, self._as_of, self._items_of(rows.unresolved_items(item))):
+                yield tables.InvoiceLines, row
+        elif resource == "subscriptions":
+            yield tables.Subscriptions, rows.subscription(item, self._as_of)
+            for row in rows.subscription_items(item, self._as_of):
+                yield tables.SubscriptionItems, row
+        else:
+            model, staged = _SIMPLE[resource]
+            yield model, staged(item, self._as_of)
+
+    def _of(self, model: type[Table]) -> _Rows:
+        return self._rows.setdefault(model, _Rows(model))
+
+
+class _Rows:
+    """Rows of one table, turned into frames as they come."""
+
+    def __init__(self, model: type[Table]) -> None:
+        self._model = model
+        self._pending: list[Row] = []
+        self._frames: list[pd.DataFrame] = []
+
+    def add(self, row: Row) -> None:
+        self._pending.append(row)
+        if len(self._pending) >= _FRAME_ROWS:
+            self._flush()
+
+    def frame(self) -> pd.DataFrame:
+        self._flush()
+        return pd.concat(self._frames, ignore_index=True).sort_values("id", ignore_index=True)
+
+    def _flush(self) -> None:
+        self._frames.append(frame(self._model, self._pending))
+        self._pending = []
