@@ -1,6 +1,6 @@
 """Does the suite notice a changed rule? Flips one rule at a time in a copy of the package and runs the quick tests of the rules on it.
 
-`python -m expansion_platform_tests.mutations [NAME ...]` (or `make mutants`) prints a table and ends with 1 if a change survives. A mutant is an
+`python -m expansion_platform_tests.mutations [NAME ...]` (or `make mutants`) prints a line each and ends with 1 if a change survives. A mutant is an
 exact text of a file that occurs there once; when the text is gone the check fails, and the mutant is to be written anew. The first line is the
 unchanged package: what it does not pass proves nothing.
 """
@@ -17,9 +17,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
 DOMAIN = Path("expansion_platform/domain")
@@ -146,27 +143,41 @@ MUTANTS = {
     "unchanged-discount": Mutant("an unchanged discount keeps its period", "causes.py", "if not switched:", "if False:"),
     "closing-rates": Mutant("added items at closing rates", "attribution.py", "mrr = book.at_open.mrr[terms]", "mrr = book.at_close.mrr[terms]"),
     "fx-first": Mutant("hybrids at closing rates", "attribution.py", "book.at_open.mrr.tolist(), strict", "book.at_close.mrr.tolist(), strict"),
+    "currency": Mutant("a currency switch is a repricing", "causes.py", 'currency:\n        return "fx"', 'currency:\n        return "price"'),
+    "override": Mutant(
+        "products override prices",
+        "policy.py",
+        "self.products.get(product), self.products.get(price)",
+        "self.products.get(price), self.products.get(product)",
+    ),
+    "usage-family": Mutant("usage of a held plan is cross-sell", "attribution.py", '(kind == "usage") & same_family]', '(kind == "usage") & False]'),
     # When
+    "boundary": Mutant(
+        "a change at midnight is of the month before",
+        "states.py",
+        '(states["valid_from"] < instant) & (states["valid_to"].isna()',
+        '(states["valid_from"] <= instant) & (states["valid_to"].isna()',
+    ),
     "timezone": Mutant("months are UTC's", "months.py", "tzinfo=ZoneInfo(timezone)", "tzinfo=UTC"),
     "trial": Mutant("trials are active", "history_status.py", 'subscription.trial_start, "trialing"', 'subscription.trial_start, "active"'),
-    "drafts-told": Mutant(
-        "draft bills are evidence", "history_records.py", 'staged.invoices["status"] != "draft"', 'staged.invoices["status"] != ""'
+    "backdated": Mutant(
+        "backdating is ignored",
+        "history.py",
+        "begin, end = subscription.start_date, subscription.ended_at",
+        "begin, end = subscription.created, subscription.ended_at",
     ),
 }
 
 
-def check(mutant: Mutant | None, folder: Path) -> Verdict:
+def check(mutant: Mutant | None, folder: Path, package: Path = ROOT) -> Verdict:
     """Runs the tests on a copy of the package in `folder`, changed by the mutant; None leaves it as it is."""
-    for name in ("expansion_platform", "expansion_platform_tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    copied(package, folder)
     if mutant is not None:
         (folder / DOMAIN / mutant.file).write_text(mutant.applied(folder), encoding="utf-8")
-    wanted = [f"expansion_platform_tests/{name}" for name in TESTS]
     options = ["-x", "-q", "-m", "not slow", "--noconftest", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *wanted],
+        [sys.executable, "-m", "pytest", *options, *(f"expansion_platform_tests/{name}" for name in TESTS)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
@@ -175,33 +186,33 @@ def check(mutant: Mutant | None, folder: Path) -> Verdict:
         check=False,
     )
     failed = re.search(r"^(?:FAILED|ERROR) expansion_platform_tests/(\S+)", done.stdout, re.MULTILINE)
-    return Verdict(done.returncode, failed[1] if failed else done.stdout.strip()[-200:], time.monotonic() - started)
+    return Verdict(done.returncode, failed[1] if failed else "", time.monotonic() - started)
+
+
+def copied(package: Path, folder: Path) -> None:
+    """Copies what the tests need, without what they leave behind."""
+    for name in ("expansion_platform", "expansion_platform_tests"):
+        shutil.copytree(package / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
+    shutil.copy(package / "pyproject.toml", folder)
 
 
 def main(names: list[str]) -> int:
-    """Checks the named mutants, or all, beside the unchanged package; prints a table and returns the exit code."""
-    for mutant in MUTANTS.values():
-        mutant.applied(ROOT)
-    chosen: dict[str, Mutant | None] = {"": None, **{name: MUTANTS[name] for name in names or MUTANTS}}
-
-    def checked(name: str) -> Verdict:
-        with tempfile.TemporaryDirectory() as folder:
-            return check(chosen[name], Path(folder))
-
-    console = Console()
-    table = Table("mutant", "rule", "result", "by", "seconds")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        verdicts = dict(zip(chosen, pool.map(checked, chosen), strict=True))
-    for name, mutant in chosen.items():
-        verdict = verdicts[name]
-        result = {0: "passes" if mutant is None else "SURVIVES", 1: "killed" if mutant else "FAILS"}.get(verdict.exit_code, "BROKEN")
-        table.add_row(name, mutant.rule if mutant else "unchanged", result, verdict.killer if verdict.exit_code else "", f"{verdict.seconds:.0f}")
-    console.print(table)
-    survivors = [name for name, mutant in chosen.items() if mutant is not None and not verdicts[name].killed]
-    console.print(
-        f"{len(chosen) - 1 - len(survivors)} of {len(chosen) - 1} changed rules noticed" + (f"; not: {', '.join(survivors)}" if survivors else "")
-    )
-    return int(bool(survivors) or verdicts[""].exit_code != 0)
+    """Checks the named mutants, or all, beside the unchanged package; prints a line each and returns the exit code."""
+    chosen: dict[str, Mutant | None] = {"unchanged": None, **{name: MUTANTS[name] for name in names or MUTANTS}}
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
+        package = Path(scratch) / "package"
+        copied(ROOT, package)  # once, so that all mutants are of one state of the code whatever is edited meanwhile
+        for mutant in MUTANTS.values():
+            mutant.applied(package)
+        wrong = []
+        for name, verdict in zip(chosen, pool.map(lambda name: check(chosen[name], Path(scratch) / name, package), chosen), strict=True):
+            mutant = chosen[name]
+            result = {0: "passes" if mutant is None else "SURVIVES", 1: "FAILS" if mutant is None else "killed"}.get(verdict.exit_code, "BROKEN")
+            rule = "" if mutant is None else mutant.rule
+            print(f"{result:<9}{name:<20}{rule:<44}{verdict.seconds:>4.0f} s  {verdict.killer}", flush=True)
+            wrong += [] if result in ("passes", "killed") else [name]
+    print(f"{len(chosen) - 1} changed rules; " + (f"not noticed or not checked: {', '.join(wrong)}" if wrong else "each is noticed by a test"))
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from expansion_platform.domain import months
 from expansion_platform.domain.history import Staged
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.states import covers
 from expansion_platform_tests.domain.books import catalog
 from expansion_platform_tests.domain.history_rows import Account, day, line, proration
 
@@ -25,7 +26,7 @@ def told(account, month, timezone="UTC"):
     """(movement, opening, closing, causes) of the account's customer, None where nothing moved."""
     states = account.states()
     bounds = months.opening(month, timezone), months.closing(month, timezone)
-    ends = [states[(states["valid_from"] < at) & (states["valid_to"].isna() | (states["valid_to"] >= at))] for at in bounds]
+    ends = [states[covers(states, bound)] for bound in bounds]
     found = classify(*ends, catalog=Catalog.from_dict(catalog()), rates_open={}, rates_close={}, ever_paid=())
     causes = dict(zip(found.causes["cause"], found.causes["amount"], strict=True))
     rows = [(row.movement, row.opening, row.closing, causes) for row in found.movements.itertuples()]
