@@ -17,12 +17,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from expansion_platform import cli_catalog
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.settings import setting_problems
 
 app = typer.Typer(
     help="How much existing customers grew, why, to the cent.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )
+app.add_typer(cli_catalog.app, name="catalog")
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 

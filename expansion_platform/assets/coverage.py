@@ -7,23 +7,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents, slice_sums
 from expansion_platform.domain import metrics as rules
-from expansion_platform.domain import months, reconciliation
-from expansion_platform.domain.coverage import mrr_by_trust
+from expansion_platform.domain import reconciliation
+from expansion_platform.domain.coverage import closing_states, mrr_by_trust
 from expansion_platform.domain.mrr import included
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import billing, metrics, mrr
-from expansion_platform.domain.valuation import value_states
 from expansion_platform.resources import Platform
-from expansion_platform.storage import engine
 
-KINDS = {"duckdb", "pandas", "pandera", "deltalake"}
+KINDS = {"pandas", "pandera", "deltalake"}
 INPUTS = [billing.ItemStates, billing.FxRates, mrr.CustomerMonths, mrr.Movements]
 SAME_BASE = "The MRR the shares are of is the closing MRR of mrr/customer_months."
 
@@ -62,26 +59,13 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 def _prepare(platform: Platform, catalog: Catalog, due: list[str]) -> Callable[[str], Frames]:
     sums = slice_sums(platform, due)
+    states = included(platform.lake.read(billing.ItemStates), catalog)
+    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in platform.lake.read(billing.FxRates).groupby("month")}
     hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
-    valued = closing_states(platform, catalog, due)
 
     def compute(month: str) -> Frames:
-        known = sums[sums["month"] == month].assign(**mrr_by_trust(valued(month), catalog))
+        held = closing_states(states, month, platform.timezone, rates.get(month, {}), catalog)
+        known = sums[sums["month"] == month].assign(**mrr_by_trust(held, catalog))
         return {metrics.Coverage: rules.coverage(known).assign(**hashes)}
 
     return compute
-
-
-def closing_states(platform: Platform, catalog: Catalog, wanted: list[str]) -> Callable[[str], pd.DataFrame]:
-    """Month -> its item states at the closing instant with what they are worth then; DataQualityError when a rate is missing."""
-    timezone = platform.timezone
-    states = included(platform.lake.read(billing.ItemStates), catalog)
-    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in platform.lake.read(billing.FxRates).groupby("month")}
-    instants = pd.DataFrame({"instant": [months.closing(month, timezone) for month in wanted]})
-    at = dict(iter(engine.query("boundary_states", {"instants": instants, "item_states": states}).groupby("instant")))
-
-    def valued(month: str) -> pd.DataFrame:
-        held = at.get(months.closing(month, timezone), states.iloc[:0])
-        return value_states(held, rates.get(month, {}), catalog.policy, catalog.reporting_currency)
-
-    return valued

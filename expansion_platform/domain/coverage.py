@@ -5,9 +5,30 @@ Here: sums of item MRR by what is known of the item. Not here: the shares made o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
+from expansion_platform.domain import months
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.states import covers
+from expansion_platform.domain.valuation import value_states
+
+
+def closing_states(states: pd.DataFrame, month: str, timezone: str, rates: Mapping[str, str], catalog: Catalog) -> pd.DataFrame:
+    """The item states that hold at a month's closing instant, with what they are worth then.
+
+    Args:
+        states: billing/item_states without excluded customers.
+        month: whose closing instant.
+        timezone: reporting time zone.
+        rates: the closing instant's.
+        catalog: policy and reporting currency.
+
+    Raises:
+        DataQualityError: naming items without a rate or that cannot be priced.
+    """
+    return value_states(states[covers(states, months.closing(month, timezone))], rates, catalog.policy, catalog.reporting_currency)
 
 
 def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog) -> dict[str, int]:

@@ -247,11 +247,23 @@ class Catalog(_Model):
         """The list price of a product for a billing interval; the smallest price id on a tie."""
         return self._list_prices.get((product, currency, interval, interval_count))
 
+    def hint(self, identity: str) -> CatalogEntry | None:
+        """What Stripe's metadata says of a price or product, None when nothing.
+
+        Sellers use such names for other things too, so a kind or rank that cannot be one is silence, not an error.
+        """
+        said: dict[str, Any] = {name: text for name, text in self.metadata.get(identity, {}).items() if text}
+        if said.get("kind") not in KINDS:
+            said.pop("kind", None)
+        if not said.get("tier_rank", "0").lstrip("-").isdecimal():
+            said.pop("tier_rank")
+        return CatalogEntry.model_validate(said) if said else None
+
     def entry(self, price: str, product: str, usage_type: str) -> Entry:
         """Price over product over metadata over inference, field by field."""
         metered = usage_type == "metered"
         said: dict[str, Any] = {}
-        for source in (self._metadata_entry(product), self._metadata_entry(price), self.products.get(product), self.products.get(price)):
+        for source in (self.hint(product), self.hint(price), self.products.get(product), self.products.get(price)):
             said.update({} if source is None else source.model_dump(exclude_none=True))
         kind = said.get("kind", "usage" if metered else "base")
         meter = said.get("meter", product)
@@ -274,15 +286,6 @@ class Catalog(_Model):
     def _list_prices(self) -> dict[tuple[str, str, str, int], ListPrice]:
         ordered = sorted(self.list_prices, key=lambda listed: listed.price, reverse=True)
         return {(listed.product, listed.currency, listed.interval, listed.interval_count): listed for listed in ordered}
-
-    def _metadata_entry(self, identity: str) -> CatalogEntry | None:
-        """What metadata says. Sellers use such names for other things too, so a kind or rank that cannot be one is silence, not an error."""
-        said: dict[str, Any] = {name: text for name, text in self.metadata.get(identity, {}).items() if text}
-        if said.get("kind") not in KINDS:
-            said.pop("kind", None)
-        if not said.get("tier_rank", "0").lstrip("-").isdecimal():
-            said.pop("tier_rank")
-        return CatalogEntry.model_validate(said) if said else None
 
 
 def _known(values: tuple[str, ...], allowed: list[str], what: str) -> tuple[str, ...]:
