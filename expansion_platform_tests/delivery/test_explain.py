@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
+import pandas as pd
 import pytest
 
-from expansion_platform.delivery.explain import explained
+from expansion_platform.delivery import explain
+from expansion_platform.delivery.explain import customer_month, explained
 from expansion_platform.delivery.messages import money
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.domain.schemas.base import empty
+from expansion_platform.domain.schemas.mrr import DORMANT_REASONS, REASONS, RETURNS
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
@@ -66,3 +72,79 @@ def test_what_cannot_be_explained_says_why(pipeline: Pipeline, tmp_path) -> None
         text(pipeline, "cus_nobody", NEWEST)
     with pytest.raises(ExpansionError, match="nothing has been computed yet"):
         list(explained(Platform(Settings(_env_file=None, expansion_data_dir=str(tmp_path))), customer, NEWEST))
+
+
+MONTH = {"customer": "c1", "month": "2026-03", "segment": "smb", "items": 1}
+
+
+def words(movement: dict[str, Any], *causes: dict[str, Any]) -> str:
+    """The text of a movement given by its columns that are not empty."""
+    zeros = dict.fromkeys(empty(mrr.Movements).select_dtypes("int64").columns, 0)
+    row = zeros | {"movement": "continuing", "dormant": False, "dormant_reason": None, "reason": None, "flags_json": "[]"} | movement
+    told = customer_month(
+        "c1",
+        "2026-03",
+        months=pd.DataFrame([MONTH | {"opening": row["opening"], "closing": row["closing"]}]),
+        movements=pd.DataFrame([row]),
+        causes=pd.DataFrame(causes),
+        states=empty(billing.ItemStates),
+        currency="usd",
+    )
+    return "\n".join(told)
+
+
+def test_why_a_rise_is_not_expansion() -> None:
+    """E8: of 44.00 more, 22.00 are seats and 22.00 a price rise."""
+    text = words({"label": "expansion", "opening": 10000, "closing": 14400, "flow_expansion": 2200, "expansion_gross": 2200, "flow_price": 2200})
+    assert "Not expansion: +22.00 USD is the vendor's repricing." in text
+    assert "gained" not in text
+
+
+def test_what_a_gain_is_set_against() -> None:
+    """E11: 45.00 of seats bought with 25.00 of discount. E16: 99.00 of cross-sell beside 30.00 of seats lost."""
+    bought = words({"label": "expansion", "opening": 10000, "closing": 12000, "flow_expansion": 2000, "expansion_gross": 4500})
+    assert "Of 45.00 USD gained, 25.00 USD was bought with concessions" in bought
+    assert "losses" not in bought
+    beside = {"flow_expansion": 6900, "expansion_gross": 9900, "contraction_gross": 3000}
+    beside_text = words({"label": "expansion", "opening": 10000, "closing": 16900, **beside})
+    assert "Of 99.00 USD gained, 30.00 USD is set against its own losses of 30.00 USD." in beside_text
+    assert "concessions" not in beside_text
+
+
+def test_discounts_stand_on_each_side_and_flags_are_told() -> None:
+    off = '[{"coupon":"LOYAL","duration":"forever","type":"percent","value":"20"}]'
+    cause = {
+        "cause": "discount",
+        "group": "main",
+        "amount": -2000,
+        "match_pass": "item",
+        "corners_json": '{"":10000,"D":8000}',
+        "flags_json": '["possible_price_migration"]',
+        "from_discounts_json": "[]",
+        "to_discounts_json": off,
+        **{f"{end}_{name}": value for end in ("from", "to") for name, value in (("item", "i1"), ("price", "p"), ("quantity", "10"))},
+        "from_mrr": 10000,
+        "to_mrr": 8000,
+    }
+    text = words({"label": "repriced", "opening": 10000, "closing": 8000, "flow_discount": -2000, "flags_json": '["seat_surge"]'}, cause)
+    assert "from 10 x p = 100.00 USD to 10 x p, 20 % off forever (LOYAL) = 80.00 USD" in text
+    assert "see mrr.price_migrations" in text
+    assert "may not recur" in text
+
+
+@pytest.mark.parametrize("reason", [*REASONS, *RETURNS])
+def test_every_reason_has_words(reason: str) -> None:
+    label, flow, ends = ("churn", -5, (5, 0)) if reason in REASONS else ("reactivation", 5, (0, 5))
+    row = {"movement": label, "label": label, f"flow_{label}": flow, "opening": ends[0], "closing": ends[1]}
+    assert explain.REASONS[reason] in words(row | {"reason": reason})
+
+
+@pytest.mark.parametrize("reason", DORMANT_REASONS)
+def test_every_dormant_reason_has_words(reason: str) -> None:
+    row = {"movement": "churn", "label": "churn", "flow_churn": -5, "opening": 5, "dormant": True, "dormant_reason": reason}
+    assert f"{explain.REASONS[reason]} (dormant)" in words(row)
+
+
+def test_every_flag_has_words() -> None:
+    columns = [mrr.Movements.to_schema().columns["flags_json"], mrr.Causes.to_schema().columns["flags_json"]]
+    assert set(explain.FLAGS) == {flag for column in columns for flag in re.findall("`(.+?)`", column.description)}
