@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas import Table, table_name
@@ -175,14 +176,18 @@ class Lake:
         rows may have one of the keys, so that a part of a large table is merged without reading it; rows that are new to it are appended.
         """
         (by,) = key(model)
+        before = self._open(model) if self.exists(model) else self.path(model)
         new = _ordered(model, _conform(model, frame))
         old = self.arrow(model, where=among)
         changed = _changed_rows(new, old, by, [name for name in new.column_names if name not in {by, *ignoring}])
         gone = sorted(set(delete) & set(old[by].to_pylist()) - set(new[by].to_pylist()))
         if self.exists(model) and not changed.num_rows and not gone:
             return Commit(table_name(model), False, 0, self.version(model))
-        if not self.exists(model) or not (gone or pc.any(pc.is_in(changed[by], value_set=old[by])).as_py()):
-            write_deltalake(str(self.path(model)), changed, mode="append", commit_properties=_info(info))
+        if not gone and not pc.any(pc.is_in(changed[by], value_set=old[by])).as_py():
+            try:  # 0.1 s whatever the size of the table, where a merge of 20,000 rows into 200,000 takes 0.8 s
+                write_deltalake(before, changed, mode="append", commit_properties=_info(info, retries=0))
+            except CommitFailedError:  # another run wrote since `old` was read, perhaps the same rows
+                return self.upsert(model, frame, delete=delete, ignoring=ignoring, among=among, info=info)
             return Commit(table_name(model), True, changed.num_rows, self.version(model))
         (
             self._open(model)
@@ -262,5 +267,6 @@ def _in(column: str, values: Sequence[str]) -> str:
     return f"{column} in ({', '.join(repr(value) for value in values)})"
 
 
-def _info(info: dict[str, Any] | None) -> CommitProperties:
-    return CommitProperties(custom_metadata={name: value if isinstance(value, str) else json.dumps(value) for name, value in (info or {}).items()})
+def _info(info: dict[str, Any] | None, retries: int | None = None) -> CommitProperties:
+    metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (info or {}).items()}
+    return CommitProperties(custom_metadata=metadata, max_commit_retries=retries)

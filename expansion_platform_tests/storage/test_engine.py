@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from expansion_platform.domain.errors import ExpansionError
@@ -12,7 +11,7 @@ from expansion_platform.domain.schemas import TABLES
 from expansion_platform.domain.schemas.base import columns
 from expansion_platform.domain.schemas.billing import FxRates
 from expansion_platform.domain.schemas.mrr import CustomerMonths
-from expansion_platform.storage.engine import query, select
+from expansion_platform.storage.engine import select
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.storage.tables import customer_months, rates
 
@@ -73,20 +72,3 @@ def test_anything_but_one_select_of_the_tables_is_refused(lake: Lake, tmp_path: 
     assert not (tmp_path / "out.csv").exists()
     assert not (tmp_path / "other.db").exists()
     assert lake.version(FxRates) == 0
-
-
-def test_boundary_states_are_those_before_the_instant() -> None:
-    """A change exactly at the instant belongs to the later month (semantics 7, case 56)."""
-    at = [pd.Timestamp(day, tz="UTC") for day in ("2026-01-01", "2026-02-01", "2026-03-01")]
-    states = pd.DataFrame(
-        {
-            "customer": "c",
-            "subscription": "s",
-            "item": ["old", "new", "lasting"],
-            "valid_from": [at[0], at[1], at[1] - pd.Timedelta(seconds=1)],
-            "valid_to": [at[1], at[2], None],
-        }
-    )
-    rows = query("boundary_states", {"instants": pd.DataFrame({"instant": at}), "item_states": states})
-    found = {f"{instant:%m}": list(items) for instant, items in rows.groupby("instant")["item"]}
-    assert found == {"02": ["lasting", "old"], "03": ["lasting", "new"]}

@@ -42,6 +42,7 @@ def test_a_table_never_written_is_empty_with_its_columns(lake: Lake) -> None:
     assert lake.months(CustomerMonths) == []
     assert lake.rows(CustomerMonths) == 0
     CustomerMonths.validate(lake.read(CustomerMonths))
+    CustomerMonths.validate(lake.read_coded(CustomerMonths, ["segment"]))
 
 
 def test_rows_come_back_as_written_in_key_order(lake: Lake) -> None:
@@ -50,6 +51,14 @@ def test_rows_come_back_as_written_in_key_order(lake: Lake) -> None:
     assert (commit.changed, commit.rows, commit.version) == (True, 3, 0)
     expected = CustomerMonths.validate(written.sort_values("customer", ignore_index=True))
     pd.testing.assert_frame_equal(CustomerMonths.validate(lake.read(CustomerMonths)), expected)
+
+
+def test_repeated_texts_can_come_as_categoricals(filled: Lake) -> None:
+    """The two months are two files, each with its own dictionary."""
+    plain = filled.read(CustomerMonths)
+    coded = filled.read_coded(CustomerMonths, ["segment", "first_paid_month"], without=["items"])
+    assert [name for name, kind in coded.dtypes.items() if kind == "category"] == ["segment", "first_paid_month"]
+    pd.testing.assert_frame_equal(coded.astype(dict.fromkeys(["segment", "first_paid_month"], "str")), plain.drop(columns="items"))
 
 
 def test_months_are_replaced_and_others_stay(filled: Lake) -> None:
