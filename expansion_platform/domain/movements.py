@@ -91,8 +91,7 @@ def classify_wide(
     """
     book = read_book(opening, closing, catalog, rates_open, rates_close)
     totals = _totals(book)
-    paid_before = book.customers.isin({catalog.customer(customer) for customer in ever_paid})
-    movement = _movement(totals, paid_before)
+    movement = _movement(totals, _paid_before(book, totals, catalog, ever_paid))
     continuing = movement == CONTINUING
     kept = book.closing.counts & continuing[book.closing.customer]
     refuse(book.at_open.missing, book.closing.terms[kept], book.closing.item_ids[kept])
@@ -133,6 +132,16 @@ def _movement(totals: Mapping[str, Ints], paid_before: npt.NDArray[np.bool_]) ->
     """Membership by customer code: a customer pays when its MRR is above zero, nothing else counts (semantics 2.1, D-9)."""
     before, after = totals["opening"] > 0, totals["closing"] > 0
     return np.select([before & after, before, after & paid_before, after], [CONTINUING, CHURN, REACTIVATION, NEW], NONE)
+
+
+def _paid_before(book: Book, totals: Mapping[str, Ints], catalog: Catalog, ever_paid: Collection[str]) -> npt.NDArray[np.bool_]:
+    """By customer code: whether a customer that pays only at closing had paid earlier, under its own id or one merged into it."""
+    found = np.zeros(len(book.customers), dtype=bool)
+    appeared = np.flatnonzero((totals["opening"] == 0) & (totals["closing"] > 0))
+    paid = set(ever_paid)
+    paid |= {owner for alias, owner in catalog.aliases.items() if alias in paid}
+    found[appeared] = [customer in paid for customer in book.customers.take(appeared)]
+    return found
 
 
 def _segments(totals: Mapping[str, Ints], movement: Ints, catalog: Catalog) -> npt.NDArray[Any]:

@@ -13,9 +13,13 @@ import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import months
+from expansion_platform.domain.encoding import encode, number
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.money import conversion, round_half_even
 from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.valuation import value_states
+from expansion_platform.domain.valuation import TERMS, Terms, check_present, count_states, read_terms
+
+LACKING, NOTHING, PAYS = -1, 0, 1
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class FirstPaid:
         lacking = [item for name, items in sorted(self.missing.items()) if name <= month for item in items]
         if lacking:
             raise DataQualityError("no month-end exchange rate", lacking)
-        return set(self.months.index[self.months < month])
+        return set(self.months.index[self.months < month].tolist())
 
 
 def included(item_states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
@@ -69,28 +73,39 @@ def first_paid_months(
     ends = item_states["valid_to"].fillna(closings[-1] + pd.Timedelta(days=1))
     beyond = closings.searchsorted(ends, side="right")
     covers = first < beyond
-    states = item_states[covers].assign(_first=first[covers], _beyond=beyond[covers])
-    best: dict[str, int] = {}
+    states, at, until = item_states[covers], first[covers], beyond[covers]
+    check_present([states])
+    code, distinct = encode([states], TERMS)
+    terms = read_terms(distinct, catalog.policy, code, states["item"])
+    counting = count_states(states, code, terms, catalog.policy)
+    can_rise = np.array([one.scheme.chargeable and one.currency != catalog.reporting_currency for one in terms], dtype=bool)
+    customer, customers = number([states], "customer")
+    paid = np.full(len(customers), len(calendar))
     missing: dict[str, list[str]] = {}
-    while not states.empty:
-        leftover = []
-        for index in sorted(states["_first"].unique()):
-            month, group = calendar[index], states[states["_first"] == index]
-            known = {catalog.reporting_currency, *rates.get(month, {})}
-            lacking = ~group["currency"].isin(known)
-            if lacking.any():
-                rows = group[lacking].sort_values(["currency", "item"])
-                missing.setdefault(month, []).extend(f"{row.currency} {month} for {row.item}" for row in rows.itertuples())
-                group = group[~lacking]
-            valued = value_states(group, rates.get(month, {}), catalog.policy, catalog.reporting_currency)
-            paying = valued["mrr_minor"].to_numpy() > 0
-            for customer in valued["customer"][paying].unique():
-                owner = catalog.aliases.get(customer, customer)
-                best[owner] = min(best.get(owner, len(calendar)), int(index))
-            rounded_away = ~paying & valued["chargeable"].to_numpy() & (group["_first"].to_numpy() + 1 < group["_beyond"].to_numpy())
-            foreign = (group["currency"] != catalog.reporting_currency).to_numpy()
-            leftover.append(group[rounded_away & foreign])
-        states = pd.concat(leftover) if leftover else states.iloc[:0]
-        states = states.assign(_first=states["_first"] + 1)
-    names = np.array(calendar, dtype=object)
-    return FirstPaid(pd.Series({customer: names[index] for customer, index in sorted(best.items())}, dtype="str"), missing)
+    rows = np.arange(len(states))
+    while len(rows):
+        # Equal terms in one month are looked at once.
+        cells, which = np.unique(code[rows] * len(calendar) + at, return_inverse=True)
+        outcomes = [_pays(terms[cell // len(calendar)], rates.get(calendar[cell % len(calendar)], {}), catalog) for cell in cells.tolist()]
+        outcome = np.array(outcomes, dtype=np.int64)[which]
+        lacking = outcome == LACKING
+        for index in np.unique(at[lacking]).tolist():
+            which_rows = states.iloc[rows[lacking & (at == index)]]
+            pairs = sorted(zip(which_rows["currency"], which_rows["item"], strict=True))
+            missing.setdefault(calendar[index], []).extend(f"{currency} {calendar[index]} for {item}" for currency, item in pairs)
+        paying = (outcome == PAYS) & counting[rows]
+        np.minimum.at(paid, customer[rows[paying]], at[paying])
+        again = (outcome == NOTHING) & counting[rows] & can_rise[code[rows]] & (at + 1 < until)
+        rows, at, until = rows[again], at[again] + 1, until[again]
+    owners = customers.map(catalog.customer) if catalog.aliases else customers
+    earliest = pd.Series(paid, index=owners)[paid < len(calendar)].groupby(level=0).min()
+    return FirstPaid(pd.Series(np.array(calendar, dtype=object)[earliest.to_numpy()], index=earliest.index, dtype="str"), missing)
+
+
+def _pays(terms: Terms, rates: Mapping[str, str], catalog: Catalog) -> int:
+    """Whether terms are worth anything at one month's rates."""
+    try:
+        factor = conversion(terms.currency, catalog.reporting_currency, rates.get(terms.currency))
+    except (ValueError, TypeError):
+        return LACKING
+    return PAYS if round_half_even(terms.net, factor) > 0 else NOTHING
