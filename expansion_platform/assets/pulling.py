@@ -1,0 +1,191 @@
+"""A pull as a run does it: read, validate, commit, note what is done, move the cursor; all of it again after a crash without reading twice.
+
+Here: the order of those, which pull is due, and what is said meanwhile. Not here: reading Stripe (`sources/stripe/`), Dagster's assets (`stripe.py`).
+
+Everything is read in batches: a batch is committed table by table, then its windows are noted in the ledger, and at the very end the cursor moves. A
+run killed anywhere leaves tables that hold a part of the account and a ledger that says which; the next run reads the rest as of the instant
+the killed one began with, and then what changed since.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from expansion_platform import checks
+from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.schemas import TABLES, Table
+from expansion_platform.domain.schemas.base import empty, table_name
+from expansion_platform.resources import Platform
+from expansion_platform.sources.stripe.changes import PullState, TableChange
+from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.stripe.full import EVERYTHING, read_everything
+from expansion_platform.sources.stripe.meter import Meter
+from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, pull, why_everything
+from expansion_platform.sources.stripe.windows import Window
+
+MODELS = [model for name, model in TABLES.items() if name.startswith("stripe/")]
+CURSOR = "stripe"
+UNDER_WAY = "stripe, everything"
+RECONCILE_SECONDS = 7 * 86400  # an event Stripe never sent, or one this project does not know, costs a week at most
+SAY_EVERY_SECONDS = 5
+
+Say = Callable[[str], None]
+
+
+class Pulling:
+    """One pull of the platform's Stripe account into its lake.
+
+    Args:
+        platform: Source, lake, ledger, clock.
+        say: Takes lines of progress, by any thread.
+        info: Goes into the metadata of every commit.
+
+    After `run`, `rows` tells what was written to each table, and `told` why it read what it read.
+    """
+
+    def __init__(self, platform: Platform, say: Say, info: Mapping[str, Any]) -> None:
+        self._platform = platform
+        self._say = say
+        self._info = dict(info)
+        self._meter = Meter()
+        self._said_at = time.monotonic()
+        self._reasons: list[str] = []
+        self.rows: dict[type[Table], int] = defaultdict(int)
+
+    @property
+    def told(self) -> str:
+        """Why it read what it read."""
+        return "; ".join(self._reasons)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Objects read per resource."""
+        return self._meter.counts
+
+    def run(self) -> None:
+        """Pulls what is due.
+
+        Raises:
+            DataQualityError: An object that cannot be; what was committed before it stays and is not read again.
+            ConfigurationError: The tables are of another server, or of live data and the key is of test data or the reverse.
+            StripeRequestError: As in `StripeSource.objects`.
+        """
+        source, as_of = self._platform.stripe, self._platform.as_of
+        stored = self._platform.ledger.cursor(CURSOR) if all(self._platform.lake.exists(model) for model in MODELS) else None
+        check_same_account(self._platform, source)
+        state = PullState() if stored is None else PullState(stored["last_pull_at"], tuple(stored["recent_events"]))
+        reconciled_at = None if stored is None else stored.get("reconciled_at", stored["last_pull_at"])
+        reason = why_everything(state, as_of)
+        if reason is not None:
+            state = self._everything(source, as_of, reason)
+            reconciled_at = state.last_pull_at
+        if state.last_pull_at is not None and (reason is None or state.last_pull_at < int(as_of.timestamp())):
+            state = self._changes(source, state, as_of)
+        if reconciled_at is not None and int(as_of.timestamp()) - reconciled_at >= RECONCILE_SECONDS:
+            self._reasons.append("every subscription, as each week")
+            self._read(source, as_of, lists=["subscriptions"])
+            reconciled_at = int(as_of.timestamp())
+        self._platform.ledger.complete_pull(CURSOR, UNDER_WAY, self._cursor(state, reconciled_at))
+
+    def _everything(self, source: StripeSource, as_of: datetime, reason: str) -> PullState:
+        ledger = self._platform.ledger
+        begun = ledger.cursor(UNDER_WAY)
+        if begun is None or not self._can_go_on(begun, as_of):
+            begun = {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(self._platform)}
+            ledger.begin_pull(UNDER_WAY, begun)
+            self._commit_all({table_name(model): TableChange(empty(model)) for model in MODELS})
+        done = [Window(*window) for window in ledger.windows(UNDER_WAY)]
+        self._reasons.append(f"{reason}, going on where it was interrupted" if done else reason)
+        as_of = datetime.fromisoformat(begun["as_of"])
+        recent = self._read(source, as_of, done=done)
+        return PullState(int(as_of.timestamp()), tuple(sorted(recent)))
+
+    def _can_go_on(self, begun: Mapping[str, Any], as_of: datetime) -> bool:
+        """Whether what a killed run stored can still be brought up to date by events, and is there."""
+        age = (as_of - datetime.fromisoformat(begun["as_of"])).total_seconds()
+        here = all(self._platform.lake.exists(model) for model in MODELS)
+        return 0 <= age <= LONGEST_GAP_SECONDS and begun["server"] == server(self._platform) and here
+
+    def _read(self, source: StripeSource, as_of: datetime, lists: list[str] | None = None, done: list[Window] | None = None) -> set[str]:
+        """Reads whole lists and commits them batch by batch; returns the events of the overlap."""
+        recent: set[str] = set()
+
+        def said(_resource: str, _count: int) -> None:
+            self._now_and_then(self._meter)
+
+        for batch in read_everything(source, as_of, lists=lists or EVERYTHING, done=done or (), progress=said, meter=self._meter):
+            self._commit_all(batch.changes)
+            recent |= batch.recent_events
+            if lists is None:
+                self._platform.ledger.add_windows(UNDER_WAY, [(window.name, window.gte, window.lt) for window in batch.windows])
+        return recent
+
+    def _changes(self, source: StripeSource, state: PullState, as_of: datetime) -> PullState:
+        result = pull(source, state, as_of, progress=lambda resource, count: self._now_and_then(f"{count:,} {resource} so far"))
+        self._reasons.append(result.reason)
+        self._commit_all(result.changes)
+        for resource, count in result.counts.items():
+            self._meter.count(resource, count)
+        return result.state
+
+    def _commit_all(self, changes: Mapping[str, TableChange]) -> None:
+        """All tables of a batch are validated before the first is written."""
+        lake = self._platform.lake
+        applied = []
+        for model in MODELS:
+            change = changes[table_name(model)]
+            rows, gone = change.against(lake.read(model, where=change.concerns))
+            if len(rows) or gone or not lake.exists(model):
+                applied.append((model, checks.validate(model, rows), gone, change.concerns))
+        for model, rows, gone, concerns in applied:
+            self.rows[model] += lake.upsert(model, rows, delete=gone, among=concerns, info=self._info).rows
+
+    def _cursor(self, state: PullState, reconciled_at: int | None) -> dict[str, Any]:
+        return {
+            "last_pull_at": state.last_pull_at,
+            "recent_events": list(state.recent_events),
+            "reconciled_at": reconciled_at,
+            "server": server(self._platform),
+        }
+
+    def _now_and_then(self, line: object) -> None:
+        now = time.monotonic()
+        if now - self._said_at >= SAY_EVERY_SECONDS:
+            self._said_at = now
+            self._say(f"stripe: {line}")
+
+
+def server(platform: Platform) -> str:
+    """The host name the account is read from."""
+    return urlsplit(platform.settings.stripe_api_base or "https://api.stripe.com").hostname or ""
+
+
+def check_same_account(platform: Platform, source: StripeSource) -> None:
+    """ConfigurationError when the stored tables cannot be of the account the key reads."""
+    stored = platform.ledger.cursor(CURSOR) or platform.ledger.cursor(UNDER_WAY)
+    folder = platform.settings.data_dir
+    if stored is not None and stored.get("server", server(platform)) != server(platform):
+        raise ConfigurationError(
+            f"the tables in {folder} come from {stored['server']}, not from {server(platform)}: "
+            "set EXPANSION_DATA_DIR to a folder of its own, or run `make clean` if they are the demo's"
+        )
+    kept = stored_livemode(platform)
+    if kept is not None and source.livemode is not None and kept != source.livemode:
+        raise ConfigurationError(
+            f"the tables in {folder} hold {'live' if kept else 'test'} data, and the key is for {'live' if source.livemode else 'test'} data: "
+            "set EXPANSION_DATA_DIR to a folder of its own, or use the other key"
+        )
+
+
+def stored_livemode(platform: Platform) -> bool | None:
+    """Whether the stored objects are live data, None when none is stored."""
+    for model in MODELS:
+        first = platform.lake.head(model, 1)
+        if len(first):
+            return bool(first["livemode"].iloc[0])
+    return None
