@@ -85,7 +85,8 @@ def _subscription_rows(
     subscription: Subscription, marks: Mapping[str, list[ItemMark]], price_terms: Mapping[str, Price], coupon_terms: Mapping[str, Coupon]
 ) -> list[Row]:
     """Rows of all items of one subscription: cut at every change of any of them, since a shared amount off moves with its siblings."""
-    statuses, pauses = status_marks(subscription, subscription.events), pause_marks(subscription, subscription.events)
+    statuses = status_marks(subscription, subscription.events)
+    pauses = pause_marks(subscription, subscription.events, statuses)
     found, bounds = windows(subscription, subscription.events, coupon_terms)
     begin, end = subscription.start_date, subscription.ended_at
     every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *(mark for own in marks.values() for mark in own)]

@@ -78,7 +78,7 @@ def in_order(events: list[Event]) -> list[Event]:
         waiting = list(group)
         while waiting:
             state = ordered[-1].state if ordered else None
-            following = min(waiting, key=lambda event: (_precedence(event), not _follows(event, state), event.id))
+            following = min(waiting, key=lambda event: (_precedence(event), not _follows(event, state), _preceded(event, waiting), event.id))
             waiting.remove(following)
             ordered.append(following)
     return ordered
@@ -89,7 +89,12 @@ def _precedence(event: Event) -> int:
 
 
 def _follows(event: Event, state: dict[str, Any] | None) -> bool:
-    return state is not None and all(state.get(name) == value for name, value in event.previous.items())
+    """Whether the event found the subscription in `state`: what it does not list as changed was as it is after it."""
+    return state is not None and all(state.get(name) == value for name, value in {**event.state, **event.previous}.items())
+
+
+def _preceded(event: Event, waiting: list[Event]) -> bool:
+    return any(_follows(event, other.state) for other in waiting if other is not event)
 
 
 def _fold(lines: list[Line], told: list[Fact]) -> list[ItemMark]:

@@ -22,10 +22,16 @@ from expansion_platform.domain.history_reading import Grouped, rows
 from expansion_platform.domain.schemas.billing import STATUSES
 
 SECOND = 1_000_000
+DRAFT_LEFT = pd.Timedelta(days=3)
+"""Stripe finalizes a draft after an hour, at most three days; an older one was left."""
 NEVER_STARTED = ("incomplete", "incomplete_expired")
 _LINE_COLUMNS = [
     *("id", "invoice", "created", "observed_at", "subscription", "subscription_item", "price", "quantity", "amount"),
     *("period_start", "period_end", "proration", "credited_lines_json", "discount_amounts_json", "discounts_json"),
+]
+_BILL_COLUMNS = [
+    *("id", "subscription", "status", "billing_reason", "created", "observed_at"),
+    *("finalized_at", "due_date", "paid_at", "voided_at", "uncollectible_at"),
 ]
 _NOT_BILLED = {"credited_lines_json": None, "discount_amounts_json": "[]", "discounts_json": "[]"}
 _NOTHING: frozenset[str] = frozenset()
@@ -84,6 +90,21 @@ class Line(NamedTuple):
     reduced_by: frozenset[str]
 
 
+class Bill(NamedTuple):
+    """An invoice of the subscription as a whole: what became of it tells the subscription's status (`history_bills.py`)."""
+
+    id: str
+    status: str
+    reason: str | None
+    created: int
+    observed_at: int
+    finalized: int | None
+    due: int | None
+    paid: int | None
+    voided: int | None
+    uncollectible: int | None
+
+
 class Event(NamedTuple):
     """A subscription event: the state after it, and the changed fields before it."""
 
@@ -124,23 +145,28 @@ class Subscription:
     customer_discount: Discount | None
     items: list[Item]
     lines: list[Line]
+    bills: list[Bill]
     events: list[Event]
 
 
 def subscriptions(staged: Staged) -> Iterator[Subscription]:
     """Every subscription that started, in order of id, with its items, lines, pending prorations and events.
 
-    Draft invoices are not evidence. A void one is kept as weak evidence: the plan was held although the bill was taken back
-    (reference 2.5.1). Raises DataQualityError for unknown statuses, ended subscriptions without an end, and negative quantities.
+    A void invoice is kept as weak evidence: the plan was held although the bill was taken back (reference 2.5.1). Prorations of a draft say
+    what happened too, but its regular lines are no evidence until it has been left a draft for days.
+    Raises DataQualityError for unknown statuses, ended subscriptions without an end, and negative quantities.
     """
     _check_statuses(staged.subscriptions)
     customer_discounts = {
         row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }
-    void = dict(zip(staged.invoices["id"], staged.invoices["status"].eq("void"), strict=True))
-    final = staged.invoices.loc[staged.invoices["status"] != "draft", "id"]
+    void = dict(zip(staged.invoices["id"], staged.invoices["status"].isin(["void", "draft"]), strict=True))
+    drafts = staged.invoices.loc[staged.invoices["status"].eq("draft"), ["id", "created", "observed_at"]]
+    fresh = drafts.loc[drafts["created"] >= drafts["observed_at"].max() - DRAFT_LEFT, "id"]
+    evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
     items = Grouped(staged.subscription_items, "subscription")
-    lines = Grouped(staged.invoice_lines.loc[staged.invoice_lines["invoice"].isin(final), _LINE_COLUMNS], "subscription")
+    bills = Grouped(staged.invoices.loc[staged.invoices["subscription"].notna(), _BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
+    lines = Grouped(staged.invoice_lines.loc[evident, _LINE_COLUMNS], "subscription")
     pending = Grouped(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()], "subscription")
     events = Grouped(staged.events[staged.events["type"].str.startswith("customer.subscription.")], "object_id")
     for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
@@ -164,6 +190,7 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             customer_discounts.get(row["customer"]),
             [_item(each) for each in items.of(name)],
             billed + waiting,
+            [_bill(each) for each in bills.of(name)],
             [Event(each["id"], each["created"], each["type"], parse(each["state_json"]), parse(each["previous_json"])) for each in events.of(name)],
         )
 
@@ -178,6 +205,10 @@ def _check_statuses(frame: pd.DataFrame) -> None:
 def _item(row: dict[str, Any]) -> Item:
     state = State(row["price"], quantity(row["quantity"], row["id"]))
     return Item(row["id"], row["created"], row["observed_at"], state, discounts(row["discounts_json"], "line"))
+
+
+def _bill(row: dict[str, Any]) -> Bill:
+    return Bill(*(row[name] for name in _BILL_COLUMNS if name != "subscription"))
 
 
 def _tells_of_an_item(row: dict[str, Any]) -> bool:

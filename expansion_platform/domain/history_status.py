@@ -1,6 +1,7 @@
 """A subscription's status and collection pause over time (reference 2.5.13, semantics 1.3).
 
-Here: the timelines that lie over all items of a subscription. Not here: which statuses count (`policy.py`), items and discounts.
+Here: the timelines that lie over all items of a subscription. Not here: what bills tell of them (`history_bills.py`), which statuses count
+(`policy.py`), items and discounts.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_bills import DAY, bill_pauses, bill_statuses
 from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_records import Event, Subscription
 from expansion_platform.domain.schemas.billing import STATUSES
 
 
 def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[str]]:
-    """Statuses from the start: the trial, then active, changed by events, and what the subscription says today.
+    """Statuses from the start: the trial, then what bills tell, changed by events, and what the subscription says today.
 
     A live subscription still in its trial stays so: that the trial will end is a plan, not yet a fact. `canceled` is no mark: the
     subscription's end is its `ended_at`. Raises DataQualityError for a status no one knows.
@@ -24,7 +26,10 @@ def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[s
         marks = [mark for mark in marks if mark.at < subscription.trial_start]
         marks.append(Mark(subscription.trial_start, "trialing", "snapshot", "exact", _read(subscription)))
         if subscription.status != "trialing":
-            marks.append(Mark(subscription.trial_end, "active", "snapshot", "exact", _read(subscription)))
+            marks += _after_trial(subscription, subscription.trial_end)
+    for mark in bill_statuses(subscription, events):
+        if not _contradicted(mark.at, "status", mark.value, events):
+            _put(marks, mark)
     for event in events:
         status = event.state.get("status")
         if status is None or status == "canceled":
@@ -38,9 +43,22 @@ def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[s
     return _without_repeats(marks)
 
 
-def pause_marks(subscription: Subscription, events: list[Event]) -> list[Mark[str | None]]:
-    """`pause_collection.behavior` from the start (None: collecting): from events, and what the subscription says today."""
+def _after_trial(subscription: Subscription, end: int) -> list[Mark[str]]:
+    """Active from the bill made at the trial's end. With none the subscription paused for want of a payment method, until its next bill."""
+    following = min((bill.created for bill in subscription.bills if bill.created >= end), default=subscription.ended_at)
+    paused = subscription.status == "paused" if following is None else following > end + DAY
+    if not paused:
+        return [Mark(end, "active", "snapshot", "exact", _read(subscription))]
+    marks = [Mark(end, "paused", "snapshot", "exact", _read(subscription))]
+    return marks if following is None else [*marks, Mark(following, "active", "invoice_line", "exact")]
+
+
+def pause_marks(subscription: Subscription, events: list[Event], statuses: list[Mark[str]]) -> list[Mark[str | None]]:
+    """`pause_collection.behavior` from the start (None: collecting): from bills, events, and what the subscription says today."""
     marks: list[Mark[str | None]] = [Mark(subscription.start_date, None, "snapshot", "exact")]
+    for found in bill_pauses(subscription, statuses):
+        if not _contradicted(found.at, "pause_collection", found.value, events):
+            _put(marks, found)
     for event in events:
         if "pause_collection" in event.state:
             mark = Mark(event.at, _behavior(event.state["pause_collection"]), "event", "exact", [(event.at, event.at + 1, event.id)])
@@ -49,6 +67,12 @@ def pause_marks(subscription: Subscription, events: list[Event]) -> list[Mark[st
         at = max(subscription.observed_at, marks[-1].at)
         _put(marks, Mark(at, subscription.paused, "snapshot", "snapshot", _read(subscription)))
     return _without_repeats(marks)
+
+
+def _contradicted(at: int, field: str, value: str | None, events: list[Event]) -> bool:
+    """Whether events are known of the day after `at` and none of them tells what was inferred for it."""
+    told = [event.state[field] for event in events if at <= event.at <= at + DAY and field in event.state]
+    return bool(told) and value not in [_behavior(each) for each in told]
 
 
 def _behavior(value: Any) -> str | None:

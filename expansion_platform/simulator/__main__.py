@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from expansion_platform.simulator.company import BEHAVIOURS
 from expansion_platform.simulator.verify import POLICIES
 from expansion_platform.simulator.verify import verify as run_verify
 
@@ -32,12 +33,16 @@ def verify(
     customers: Annotated[int, typer.Option(help="Customers it has")] = 200,
     months: Annotated[int, typer.Option(help="Closed months of its life")] = 24,
     policy: Annotated[Preset, typer.Option(help="Policy preset to count under")] = Preset["house"],
+    behaviours: Annotated[str, typer.Option(help="Further behaviours, comma-separated, or `all`: " + ", ".join(sorted(BEHAVIOURS)))] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the result")] = False,
 ) -> None:
     """Runs the pipeline over HTTP and compares it with the truth, to the cent; exit 0 only when nothing differs."""
     console = Console(soft_wrap=True)
+    wanted = BEHAVIOURS if behaviours == "all" else frozenset(filter(None, behaviours.split(",")))
+    if unknown := wanted - BEHAVIOURS:
+        raise typer.BadParameter(f"unknown behaviours: {', '.join(sorted(unknown))}", param_hint="--behaviours")
     with tempfile.TemporaryDirectory() as folder:
-        verdict = run_verify(seed, customers, months, Path(folder), Console(quiet=quiet, soft_wrap=True), policy.value)
+        verdict = run_verify(seed, customers, months, Path(folder), Console(quiet=quiet, soft_wrap=True), policy.value, wanted)
     for difference in verdict.differences:
         console.print(difference, highlight=False, markup=False)
     console.print(

@@ -16,6 +16,7 @@ from expansion_platform.simulator.agenda import Agenda
 from expansion_platform.simulator.billing import Billing, Edit
 from expansion_platform.simulator.catalog import INSIGHTS, PLANS, SSO, STORAGE, Catalog, Coupon, Price, Product
 from expansion_platform.simulator.charges import bears
+from expansion_platform.simulator.hardship import Hardship
 from expansion_platform.simulator.subscription import Subscription
 
 HOUR, DAY = 3_600, 86_400
@@ -28,12 +29,13 @@ T = TypeVar("T")
 class Life:
     """One customer's life: an agenda of instants, the decisions taken at them, and the books they are written to."""
 
-    def __init__(self, rng: random.Random, catalog: Catalog) -> None:
+    def __init__(self, rng: random.Random, catalog: Catalog, hardship: Callable[[Agenda], Hardship] | None = None) -> None:
         self.rng = rng
         self.catalog = catalog
         self.segment = rng.choices(p.SEGMENTS, [segment.share for segment in p.SEGMENTS])[0]
         self.currency = self._one_of(p.CURRENCIES)
         self.agenda = Agenda()
+        self._hardship = hardship(self.agenda) if hardship else None
         self.billing: Billing
         self._coupons_at_renewal: dict[str, tuple[Coupon, bool]] = {}
 
@@ -41,6 +43,8 @@ class Life:
         """Sign up at `at`."""
         self.billing = billing
         billing.before_renewal = self._before_renewal
+        if self._hardship is not None:
+            self._hardship.begin(billing)
         self.agenda.put(at, self._sign_up)
         self.agenda.put(max(at, self.catalog.migrated_at) + 1, self._migrate)
 
@@ -78,7 +82,7 @@ class Life:
             self.billing.cancel_at_period_end(subscription, at)
 
     def _leave(self, subscription: Subscription, at: int) -> None:
-        if subscription.status != "active" or subscription.locked or subscription.cancel_at_period_end or not self._inside_period(subscription, at):
+        if not self._steady(subscription) or not self._inside_period(subscription, at):
             return
         plan, seats = subscription.items[0].price.product, subscription.items[0].quantity
         if self._happens(p.LEAVES_AT_PERIOD_END):
@@ -127,6 +131,8 @@ class Life:
         for chance, act in chances:
             if self._happens(chance):
                 self.agenda.put(at + self.rng.randint(HOUR, 29 * DAY), lambda now, act=act: act(subscription, now))  # type: ignore[misc]
+        if self._hardship is not None:
+            self._hardship.decide(subscription, at)
         self.agenda.put(at + MONTH, lambda now: self._decide(subscription, now))
 
     def _grow(self, subscription: Subscription, at: int) -> None:
@@ -282,8 +288,11 @@ class Life:
 
     def _can_change(self, subscription: Subscription, at: int) -> bool:
         """Not while a change waits unseen for its renewal, an end is set, a trial runs, or 100 % is off (a proration of nothing shows nothing)."""
-        steady = subscription.status == "active" and not subscription.locked and not subscription.cancel_at_period_end
-        return steady and self._inside_period(subscription, at) and not subscription.is_free(at)
+        return self._steady(subscription) and self._inside_period(subscription, at) and not subscription.is_free(at)
+
+    def _steady(self, subscription: Subscription) -> bool:
+        active = subscription.status == "active" and subscription.paused is None
+        return active and not subscription.locked and not subscription.cancel_at_period_end
 
     def _inside_period(self, subscription: Subscription, at: int) -> bool:
         """Away from the period's ends, so that every proration is worth something."""

@@ -14,13 +14,12 @@ from typing import Any
 from expansion_platform.simulator import charges, invoices, objects
 from expansion_platform.simulator.catalog import Coupon, Price
 from expansion_platform.simulator.charges import Discount, Item
+from expansion_platform.simulator.collection import Collection
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.subscription import Subscription, after
 from expansion_platform.simulator.truth import Change, SubscriptionLog
 
 JSON = dict[str, Any]
-PAYS_AFTER = 20 * 86_400
-"""Seconds until an invoice that was sent is paid; a charged one is paid at once."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Billing:
         self.credit_notes: list[JSON] = []
         self.discounts: list[Discount] = []
         self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
+        self.collection = Collection(self, recorder, schedule)
         self._ids = ids
         self._events = recorder
         self._schedule = schedule
@@ -91,7 +91,7 @@ class Billing:
 
     def discount(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None = None) -> None:
         """Redeem a coupon on the subscription, or on one of its items. A repeating one lasts its calendar months from `at`."""
-        with self._updating(subscription, at, requested=True):
+        with self.updating(subscription, at, requested=True):
             self._give(subscription, at, coupon, item)
 
     def _give(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None) -> None:
@@ -107,13 +107,13 @@ class Billing:
 
     def remove_discount(self, subscription: Subscription, at: int, given: Discount) -> None:
         """Take a discount off."""
-        with self._updating(subscription, at, requested=True):
+        with self.updating(subscription, at, requested=True):
             given.removed_at = at
         self._events.discount("customer.discount.deleted", given, subscription.customer, at, requested=True)
 
     def change(self, subscription: Subscription, at: int, edits: Sequence[Edit], proration: str) -> None:
         """Change items in the running period with Stripe's `proration_behavior`: create_prorations, always_invoice or none."""
-        with self._updating(subscription, at, requested=True):
+        with self.updating(subscription, at, requested=True):
             for edit in edits:
                 self._apply(subscription, at, edit, prorated=proration != "none")
             subscription.locked = proration == "none"
@@ -122,7 +122,7 @@ class Billing:
 
     def switch_interval(self, subscription: Subscription, at: int, prices: dict[str, Price]) -> None:
         """Move every item (id -> price) to another interval: credits, a new anchor at `at`, and the new periods billed at once."""
-        with self._updating(subscription, at, requested=True):
+        with self.updating(subscription, at, requested=True):
             for item in subscription.items:
                 self._prorate(subscription, item, at, credit=True)
                 item.price = prices[item.id]
@@ -143,9 +143,18 @@ class Billing:
             self._invoice(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
         self._end(subscription, at, requested=True)
 
+    def resume_after_trial(self, subscription: Subscription, at: int) -> None:
+        """A subscription whose trial ended without a payment method gets one: its first paid period begins now."""
+        with self.updating(subscription, at, requested=True):
+            before = subscription.period
+            self.collection.turn(subscription, at, "active")
+            subscription.anchor = at
+            self._roll(subscription, at)
+            self._invoice(subscription, at, "subscription_update", regular=True, invoice_period=before)
+
     def cancel_at_period_end(self, subscription: Subscription, at: int) -> None:
         """Ask for the end of the subscription with its running period."""
-        with self._updating(subscription, at, requested=True):
+        with self.updating(subscription, at, requested=True):
             subscription.cancel_at_period_end = True
             subscription.canceled_at = at
 
@@ -158,17 +167,21 @@ class Billing:
         self._events.emit("credit_note.created", at, lambda: note, requested=True)
 
     def _period_ends(self, subscription: Subscription, at: int) -> None:
-        if subscription.ended_at is not None or subscription.period[1] != at:
+        if subscription.ended_at is not None or subscription.period[1] != at or subscription.status == "paused":
             return
         if subscription.cancel_at_period_end:
             if subscription.pending:
                 self._invoice(subscription, at, "subscription_cycle", regular=False, invoice_period=subscription.period)
             self._end(subscription, at, requested=False)
             return
-        self.before_renewal(subscription, at)
-        with self._updating(subscription, at, requested=False):
+        if subscription.status in ("active", "trialing") and subscription.paused is None:
+            self.before_renewal(subscription, at)
+        if subscription.status == "trialing" and self.collection.pauses_at_trial_end(subscription, at):
+            return
+        with self.updating(subscription, at, requested=False):
             before = subscription.period
-            subscription.status = "active"
+            if subscription.status == "trialing":
+                subscription.status = "active"
             self._roll(subscription, at)
             self._invoice(subscription, at, "subscription_cycle", regular=True, invoice_period=before)
             subscription.locked = False
@@ -252,14 +265,9 @@ class Billing:
             proration_date=prorated_from,
         )
         self._use_once(subscription, at, lines)
-        self.customer["next_invoice_sequence"] = sequence + 1
-        self.customer["balance"] = document["ending_balance"]
         self.invoices.append(document)
         subscription.latest_invoice = identity
-        self._events.invoice("invoice.created", document, at, requested=False)
-        self._events.invoice("invoice.finalized", document, at, requested=False)
-        sent = subscription.collection_method == "send_invoice" and document["amount_due"] > 0
-        self._schedule(at + PAYS_AFTER if sent else at, lambda now: self._pay(document, now))
+        self.collection.collect(subscription, document, at)
 
     def _regular_lines(self, subscription: Subscription, at: int, invoice: str) -> list[JSON]:
         lines = []
@@ -288,12 +296,8 @@ class Billing:
             if discount.windows:
                 self._events.discount("customer.discount.deleted", discount, subscription.customer, at, requested=False)
 
-    def _pay(self, document: JSON, at: int) -> None:
-        invoices.pay(document, at)
-        self._events.invoice("invoice.paid", document, at, requested=False)
-
     @contextmanager
-    def _updating(self, subscription: Subscription, at: int, *, requested: bool) -> Iterator[None]:
+    def updating(self, subscription: Subscription, at: int, *, requested: bool) -> Iterator[None]:
         """Emit customer.subscription.updated with what the block changed."""
         before = self._events.snapshot(subscription, at)
         yield

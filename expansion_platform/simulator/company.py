@@ -18,15 +18,19 @@ import pandas as pd
 from expansion_platform.domain import months as calendar
 from expansion_platform.simulator import catalog_objects, objects, truth
 from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.agenda import Agenda
 from expansion_platform.simulator.behaviour import DAY, Life
 from expansion_platform.simulator.billing import Billing
 from expansion_platform.simulator.catalog import CURRENCIES, PRODUCTS, Catalog, build
 from expansion_platform.simulator.events import Recorder
+from expansion_platform.simulator.hardship import ENDINGS, Hardship
 from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
 
 LAST_MONTH = "2026-10"
 """The newest closed month of the default clock; the first month is counted back from it."""
 AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
+BEHAVIOURS = frozenset({*ENDINGS, "incomplete", "pause_after_trial", "pause_collection"})
+"""What a company can do beyond a plain one's life."""
 BASE_SHARE = 0.45
 """Customers who sign up in the first month; the others come evenly over the months after it."""
 MIGRATION_AFTER = 0.58
@@ -50,9 +54,10 @@ class Company:
     account_map: pd.DataFrame
 
 
-def simulate(seed: int, customers: int, months: int, as_of: datetime | None = None) -> Company:
+def simulate(seed: int, customers: int, months: int, as_of: datetime | None = None, behaviours: frozenset[str] = frozenset()) -> Company:
     """The company's `months` months up to 2026-10 and on to `as_of` (default 2026-11-03 06:00 UTC), a pure function of its arguments.
 
+    `behaviours` are further ones than a plain company's, named in `BEHAVIOURS`.
     The world up to an instant does not depend on `as_of`: reading at T1 and again at T2 shows one consistent account.
     """
     as_of = as_of or AS_OF
@@ -66,7 +71,8 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     for number in range(1, customers + 1):
         rng = random.Random(f"{seed}:{number}")
         signs_up = opening + int(_signup(rng, months) * DAY)
-        life = Life(rng, catalog)
+        hardship = partial(_hardship, f"{seed}:{number}:hardship", behaviours) if behaviours else None
+        life = Life(rng, catalog, hardship)
         created = signs_up - CREATED_BEFORE
         if created > now:
             continue
@@ -92,6 +98,10 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
         account_months=_account_months(told.states, accounts, calendar.between(first, newest)),
         account_map=pd.DataFrame({"account": list(mapped.values()), "customer": list(mapped)}, dtype="str"),
     )
+
+
+def _hardship(seed: str, behaviours: frozenset[str], agenda: Agenda) -> Hardship:
+    return Hardship(random.Random(seed), behaviours, agenda.put)
 
 
 def _signup(rng: random.Random, months: int) -> float:

@@ -15,6 +15,13 @@ from expansion_platform.simulator.subscription import Subscription
 
 JSON = dict[str, Any]
 ACCOUNT_API_VERSION = "2024-06-20"
+_STATUS_AFTER = {
+    "invoice.created": "draft",
+    "invoice.finalized": "open",
+    "invoice.paid": "paid",
+    "invoice.voided": "void",
+    "invoice.marked_uncollectible": "uncollectible",
+}
 
 
 class Recorder:
@@ -68,7 +75,7 @@ class Recorder:
 
     def invoice(self, kind: str, document: JSON, at: int, *, requested: bool) -> None:
         """An event about an invoice in the status the event leaves it in."""
-        status = {"invoice.created": "draft", "invoice.finalized": "open", "invoice.paid": "paid"}[kind]
+        status = _STATUS_AFTER[kind]
         self.emit(kind, at, lambda: _invoice(document, status), requested=requested)
 
 

@@ -195,6 +195,24 @@ def pay(document: JSON, at: int) -> None:
     document["status_transitions"] = {**document["status_transitions"], "paid_at": at}
 
 
+def leave_draft(document: JSON) -> None:
+    """The invoice is made and never finalized: it has no number, and moves no balance."""
+    document.update(status="draft", auto_advance=False, number=None, effective_at=None, ending_balance=None, webhooks_delivered_at=None)
+    document["status_transitions"] = {**document["status_transitions"], "finalized_at": None}
+
+
+def void(document: JSON, at: int) -> None:
+    """The invoice is taken back."""
+    document.update(status="void", auto_advance=False)
+    document["status_transitions"] = {**document["status_transitions"], "voided_at": at}
+
+
+def give_up(document: JSON, at: int) -> None:
+    """The invoice is marked uncollectible."""
+    document.update(status="uncollectible", auto_advance=False, attempted=True, attempt_count=4)
+    document["status_transitions"] = {**document["status_transitions"], "marked_uncollectible_at": at}
+
+
 def credit_note(identity: str, credited_line: str, document: JSON, amount: int, at: int, *, line_identity: str) -> JSON:
     """A refund of part of a paid invoice's line: it gives money back and changes no subscription."""
     position = {

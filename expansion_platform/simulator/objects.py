@@ -145,7 +145,7 @@ def subscription_base(value: Subscription) -> JSON:
         "metadata": {},
         "next_pending_invoice_item_invoice": None,
         "on_behalf_of": None,
-        "pause_collection": None,
+        "pause_collection": None if value.paused is None else {"behavior": value.paused, "resumes_at": None},
         "payment_settings": {"payment_method_options": None, "payment_method_types": None, "save_default_payment_method": "off"},
         "pending_invoice_item_interval": None,
         "pending_setup_intent": None,
@@ -156,7 +156,7 @@ def subscription_base(value: Subscription) -> JSON:
         "test_clock": None,
         "transfer_data": None,
         "trial_end": value.trial_end,
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_settings": {"end_behavior": {"missing_payment_method": "pause" if value.log.pauses_after_trial else "create_invoice"}},
         "trial_start": value.created if value.trial_end is not None else None,
     }
 

@@ -43,6 +43,7 @@ class Subscription:
     ended_at: int | None = None
     latest_invoice: str | None = None
     locked: bool = False
+    paused: str | None = None
 
     def given(self) -> list[Discount]:
         """Every discount ever given to it or to its present items: item-level ones first."""

@@ -7,14 +7,16 @@ Not here: anything read from Stripe objects.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from expansion_platform.domain import canonical
+from expansion_platform.simulator import turns
 from expansion_platform.simulator.catalog import Coupon, Price
 from expansion_platform.simulator.charges import Discount, allocate, reduced
+from expansion_platform.simulator.turns import Turn
 
 EVENTS_KEPT = 30 * 86_400
 """Seconds Stripe keeps an event."""
@@ -40,7 +42,10 @@ class Change:
 
 @dataclass
 class SubscriptionLog:
-    """Everything true of one subscription. `discounts` holds item-level ones in array order, then subscription-level ones."""
+    """Everything true of one subscription. `discounts` holds item-level ones in array order, then subscription-level ones.
+
+    `statuses` are those after the trial that are not simply active, and the returns to it; `pauses` the behaviours of paused collection.
+    """
 
     id: str
     customer: str
@@ -50,6 +55,10 @@ class SubscriptionLog:
     ended_at: int | None = None
     changes: list[Change] = field(default_factory=list)
     discounts: list[Discount] = field(default_factory=list)
+    statuses: list[Turn] = field(default_factory=list)
+    pauses: list[Turn] = field(default_factory=list)
+    pauses_after_trial: bool = False
+    never_started: bool = False
 
 
 @dataclass
@@ -64,7 +73,7 @@ class Truth:
 def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
     """The truth of all subscriptions at `as_of` (epoch seconds)."""
     exact, expected, moved = [], [], []
-    for log in logs:
+    for log in (each for each in logs if not each.never_started):
         exact += _states(log, log.changes, as_of)
         seen = []
         for change in log.changes:
@@ -72,7 +81,12 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
             seen.append(Change(at, change.item, change.price, change.quantity))
             if reason is not None:
                 moved.append((log.customer, log.id, change.item, _instant(change.at), _instant(at), reason))
-        expected += _states(log, seen, as_of)
+        shown = {"statuses": turns.expected_statuses(log.statuses, log.ended_at, as_of - EVENTS_KEPT, as_of)}
+        shown["pauses"] = turns.expected_pauses(log.pauses, log.ended_at, as_of - EVENTS_KEPT, as_of)
+        for name, found in shown.items():
+            lost = [turn for turn in getattr(log, name) if turn not in found and turn.at <= as_of]
+            moved += [(log.customer, log.id, "", _instant(turn.at), pd.NaT, f"no event left: {turn.value or 'resumed'}") for turn in lost]
+        expected += _states(replace(log, **shown), seen, as_of)
     undatable = pd.DataFrame(moved, columns=["customer", "subscription", "item", "changed_at", "expected_at", "reason"])
     return Truth(_frame(exact), _frame(expected), undatable)
 
@@ -92,7 +106,8 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
     for change in changes:
         by_item.setdefault(change.item, []).append(change)
     converts = log.trial_end if log.trial_end is not None and log.trial_end <= as_of else None
-    cuts = {change.at for change in changes} | {converts or log.start}
+    cuts = {change.at for change in changes} | {log.start, converts or log.start}
+    cuts |= {turn.at for turn in [*log.statuses, *log.pauses] if turn.at <= as_of}
     for discount in log.discounts:
         cuts |= {discount.start, *(instant for instant in (discount.end, discount.removed_at) if instant is not None)}
         cuts |= {bound for _, *window in discount.windows for bound in window}
@@ -103,8 +118,10 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
         held = {item: state for item, history in by_item.items() if (state := _state_at(history, start)) is not None}
         resolved = _discounts(log.discounts, held, start)
         trialing = log.trial_end is not None and (converts is None or start < converts)
+        status = "trialing" if trialing else turns.value_at(log.statuses, start, "active")
+        paused = turns.value_at(log.pauses, start, None)
         for item, (price, quantity) in held.items():
-            fields = (trialing, price.id, quantity, resolved[item])
+            fields = (status, paused, price.id, quantity, resolved[item])
             previous = last.get(item)
             if previous is not None and previous["valid_to"] == start and previous["fields"] == fields:
                 previous["valid_to"] = end
@@ -153,8 +170,8 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     records = []
     for row in rows:
         log, price = row["log"], row["price"]
-        trialing, _, quantity, discounts = row["fields"]
-        identity = (log.customer, log.id, row["item"], row["valid_from"], row["valid_to"], "trialing" if trialing else "active", None, True)
+        status, paused, _, quantity, discounts = row["fields"]
+        identity = (log.customer, log.id, row["item"], row["valid_from"], row["valid_to"], status, paused, True)
         terms = (log.currency, price.product.id, price.id, "licensed", price.interval, 1, canonical.dumps(price.scheme), str(quantity), discounts)
         records.append(identity + terms)
     frame = pd.DataFrame(records, columns=_COLUMNS)

@@ -25,7 +25,10 @@ from expansion_platform.simulator.reference import classify_month
 from expansion_platform.simulator.world import running
 from expansion_platform.storage.lake import Lake
 
-STATE = ["status", "currency", "product", "price", "usage_type", "interval", "interval_count", "scheme_json", "quantity", "discounts_json"]
+STATE = [
+    *("status", "collection_paused", "currency", "product", "price", "usage_type"),
+    *("interval", "interval_count", "scheme_json", "quantity", "discounts_json"),
+]
 INTERVAL = ["customer", "subscription", "item", "valid_from", "valid_to", *STATE]
 
 POLICIES: dict[str, dict[str, Any]] = {"house": {}, "stripe_parity": {"metered_counts": False, "repeating_discount_counts": False}}
@@ -44,9 +47,17 @@ class Verdict:
     differences: list[str] = field(default_factory=list)
 
 
-def verify(seed: int, customers: int, months: int, data_dir: Path, console: Console, policy: str = "house") -> Verdict:
-    """Simulates, runs the whole pipeline over HTTP into `data_dir` under a policy preset, and compares."""
-    company = simulate(seed, customers, months)
+def verify(
+    seed: int,
+    customers: int,
+    months: int,
+    data_dir: Path,
+    console: Console,
+    policy: str = "house",
+    behaviours: frozenset[str] = frozenset(),
+) -> Verdict:
+    """Simulates, with further behaviours if asked, runs the whole pipeline over HTTP into `data_dir` under a policy preset, and compares."""
+    company = simulate(seed, customers, months, behaviours=behaviours)
     written = under(company, {"preset": policy})
     with running(written, seed=seed, months=months, data_dir=data_dir) as world, dg.DagsterInstance.ephemeral() as instance:
         refresh(world.settings, None, None, console, instance)
@@ -93,6 +104,7 @@ def _book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
             "interval": row.interval,
             "interval_count": int(row.interval_count),
             "livemode": bool(row.livemode),
+            "collection_paused": None if pd.isna(row.collection_paused) else row.collection_paused,
             "quantity": row.quantity,
             "scheme": json.loads(row.scheme_json),
             "discounts": json.loads(row.discounts_json),
@@ -103,7 +115,8 @@ def _book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
 
 def _compare_states(truth: pd.DataFrame, rebuilt: pd.DataFrame, verdict: Verdict) -> Iterator[str]:
     def told(frame: pd.DataFrame) -> set[tuple[str, ...]]:
-        return {tuple(map(str, row)) for row in frame[INTERVAL].itertuples(index=False, name=None)}
+        shown = frame[INTERVAL].astype({"collection_paused": "object"}).fillna({"collection_paused": "-"})
+        return {tuple(map(str, row)) for row in shown.itertuples(index=False, name=None)}
 
     expected, found = told(truth), told(rebuilt)
     verdict.item_states = len(expected)

@@ -201,7 +201,7 @@ def test_backdated_subscription_begins_at_its_start_date(account: Account) -> No
 def test_no_bill_yet_begins_with_the_subscription(account: Account) -> None:
     account.subscription()
     account.item("si", "basic", "5")
-    account.invoice("in1", 0, line("si", "basic", "9", 0, 30), status="draft")
+    account.invoice("in1", 98, line("si", "basic", "9", 0, 30), status="draft")
     assert account.story() == [("si", 0, None, "basic", "5")]
 
 

@@ -11,11 +11,14 @@ import pytest
 from expansion_platform.domain.history import Staged, rebuild
 from expansion_platform.domain.schemas import stripe
 from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.company import AS_OF, simulate
+from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
 from expansion_platform.sources.stripe import events, rows
 from expansion_platform.sources.stripe.fields import frame
 
-COMPARED = ["customer", "subscription", "item", "valid_from", "valid_to", "status", "price", "quantity", "scheme_json", "discounts_json"]
+COMPARED = [
+    *("customer", "subscription", "item", "valid_from", "valid_to", "status", "collection_paused"),
+    *("price", "quantity", "scheme_json", "discounts_json"),
+]
 
 
 def staged(account: StripeAccount, observed_at: datetime) -> Staged:
@@ -44,16 +47,23 @@ def staged(account: StripeAccount, observed_at: datetime) -> Staged:
 
 
 def compared(states: pd.DataFrame) -> pd.DataFrame:
-    return states[COMPARED].sort_values(["customer", "subscription", "item", "valid_from"], ignore_index=True)
+    return states[COMPARED].fillna({"collection_paused": "-"}).sort_values(["customer", "subscription", "item", "valid_from"], ignore_index=True)
 
 
+@pytest.mark.parametrize("behaviours", [frozenset(), BEHAVIOURS], ids=["plain", "all"])
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_rebuilt_history_is_what_happened(seed: int) -> None:
-    company = simulate(seed, customers=100, months=24)
+def test_rebuilt_history_is_what_happened(seed: int, behaviours: frozenset[str]) -> None:
+    company = simulate(seed, customers=100, months=24, behaviours=behaviours)
     rebuilt = compared(rebuild(staged(company.account, AS_OF)))
     expected = compared(company.truth.expected_states)
     differences = rebuilt.merge(expected, how="outer", indicator=True).query("_merge != 'both'")
     assert differences.empty, f"{len(differences)} of {len(expected)} rows differ:\n{differences.head(20).to_string()}"
+
+
+def test_further_behaviours_occur() -> None:
+    states = simulate(1, customers=200, months=24, behaviours=BEHAVIOURS).truth.states
+    assert set(states["status"]) == {"active", "incomplete", "past_due", "paused", "trialing", "unpaid"}
+    assert set(states["collection_paused"].dropna()) == {"keep_as_draft", "mark_uncollectible", "void"}
 
 
 def later(before: Staged, now: Staged) -> Staged:

@@ -150,6 +150,9 @@ class Invoices(StripeObject):
     total: int = pa.Field(description="After discounts and tax, minor units")
     finalized_at: Instant = pa.Field(description="When it was finalized", nullable=True)
     voided_at: Instant = pa.Field(description="When it was voided", nullable=True)
+    due_date: Instant = pa.Field(description="When a bill that was sent is due, null where the customer is charged", nullable=True)
+    paid_at: Instant = pa.Field(description="When it was paid", nullable=True)
+    uncollectible_at: Instant = pa.Field(description="When it was given up as uncollectible", nullable=True)
 
     class Config(Table.Config):
         name = "stripe/invoices"
