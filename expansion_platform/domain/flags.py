@@ -20,7 +20,7 @@ from expansion_platform.domain.migrations import SCHEDULE_CAUSES
 from expansion_platform.domain.movements import Classified
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.reasons import reasons
-from expansion_platform.domain.states import levels, of_customers, owners, totals_at
+from expansion_platform.domain.states import among, levels, of_customers, owners, totals_at
 from expansion_platform.domain.valuation import Bools, value_states
 
 SURGE_SEATS = 5
@@ -65,9 +65,12 @@ def flagged(classified: Classified, month: Month, migrations: pd.DataFrame, cata
     Customers that rose and came back to where they were within the month get a row of mrr/movements, all zero, with `intramonth_reversal`
     (case 3). `migrations` are the month's rows of mrr/price_migrations.
     """
-    causes, movements = classified.causes, classified.movements
-    reversed_ = intramonth_reversal(classified.customers, month, catalog)
-    movements = _with_still(movements, classified.customers[classified.customers["customer"].isin(reversed_)])
+    causes, movements, customers = classified.causes, classified.movements, classified.customers
+    truncated = history_truncated(movements, month, catalog)
+    changed = _changed_within(month, customers, catalog)
+    month = _of_the_concerned(month, changed | _distinct(movements["customer"]), catalog)
+    reversed_ = intramonth_reversal(changed, month, catalog)
+    movements = _with_still(movements, customers[among(customers["customer"], reversed_)])
     of_cause = {
         **plan_direction(causes, month, catalog),
         **price_migration(causes, migrations),
@@ -78,14 +81,14 @@ def flagged(classified: Classified, month: Month, migrations: pd.DataFrame, cata
     )
     customer = movements["customer"]
     of_movement: dict[str, Bools | pd.Series] = {
-        "seat_surge": customer.isin(seat_surge(causes, month, catalog)),
+        "seat_surge": among(customer, seat_surge(causes, month, catalog)),
         "concentrated": concentrated(movements),
-        "history_truncated": history_truncated(movements, month, catalog),
-        "inferred": customer.isin(set(causes.loc[causes["inferred"], "customer"])),
-        "brief_lapse": customer.isin(brief_lapse(movements, month, catalog)),
-        "intramonth_reversal": customer.isin(reversed_),
+        "history_truncated": among(customer, truncated),
+        "inferred": among(customer, causes.loc[causes["inferred"], "customer"]),
+        "brief_lapse": among(customer, brief_lapse(movements, month, catalog)),
+        "intramonth_reversal": among(customer, reversed_),
         "review": (movements["movement"] == "churn") & (why["reason"] == "trialing"),
-        **{name: customer.isin(set(causes.loc[of_cause[name], "customer"])) for name in ("price_migration", "possible_price_migration")},
+        **{name: among(customer, causes.loc[of_cause[name], "customer"]) for name in ("price_migration", "possible_price_migration")},
     }
     return replace(
         classified,
@@ -125,10 +128,11 @@ def usage_tier_period_mismatch(causes: pd.DataFrame, month: Month, catalog: Cata
     found = np.zeros(len(causes), dtype=bool)
     for end, states in (("from", month.opening), ("to", month.closing)):
         metered = states[states["usage_type"] == "metered"]
-        held = _held(causes[f"{end}_item"], metered, ["interval", "interval_count", "scheme_json"])
-        kinds = held.dropna().drop_duplicates().itertuples(index=False, name=None)
+        terms = ["interval", "interval_count", "scheme_json"]
+        kinds = metered[terms].drop_duplicates().itertuples(index=False, name=None)
         wrong = {kind for kind in kinds if _tiers_on_a_long_period(kind, catalog)}
-        found |= np.array([kind in wrong for kind in held.itertuples(index=False, name=None)], dtype=bool)
+        items = metered["item"][[kind in wrong for kind in metered[terms].itertuples(index=False, name=None)]]
+        found |= among(causes[f"{end}_item"], items)
     return found
 
 
@@ -138,39 +142,35 @@ def concentrated(movements: pd.DataFrame) -> Bools:
     return np.asarray((expansion > 0) & (expansion * CONCENTRATED >= expansion.sum()), dtype=bool)
 
 
-def history_truncated(movements: pd.DataFrame, month: Month, catalog: Catalog) -> Bools:
+def history_truncated(movements: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:
     """New customers of the month history begins with, nothing being said of who paid before: they may have returned (case 57)."""
     first = not month.states.empty and months.of(month.states["valid_from"].min(), month.timezone) == month.name
-    new = (movements["movement"] == "new").to_numpy(dtype=bool)
-    return new if first and not catalog.ever_paid else np.zeros(len(new), dtype=bool)
+    return _distinct(movements.loc[movements["movement"] == "new", "customer"]) if first and not catalog.ever_paid else set()
 
 
 def seat_surge(causes: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:
     """Customers whose gain in licensed seats may not recur (3.5).
 
-    The gain is at least 5 and at least half of the seats held at opening, and at least three times the largest gain of a month in the twelve
-    months before, where it held seats at both ends of three of them.
+    The gain of the month's `seat` causes is at least 5 and at least half of the seats held at opening, and at least three times the largest gain
+    of a month in the twelve months before, where it held seats at both ends of three of them.
     """
-    seats = causes[causes["cause"] == "seat"].groupby("customer")["amount"].sum()
-    customers = pd.Index(seats.index[seats > 0])
-    if customers.empty:
-        return set()
-    states = of_customers(month.states, set(customers), catalog)
+    seat = causes[causes["cause"] == "seat"]
+    gained = (_number(seat["to_quantity"]) - _number(seat["from_quantity"])).groupby(seat["customer"]).sum()
+    paid = seat.groupby("customer")["amount"].sum()
+    gained = gained[(gained >= SURGE_SEATS) & (paid > 0)]
+    states = of_customers(month.states, set(gained.index), catalog)
     states = states[_licensed_seats(states, catalog)]
-    quantity = pd.to_numeric(states["quantity"]).astype("float64")  # seats, not money
-    ends = totals_at(states, quantity, [month.start, month.end], customers).fillna(0)
-    gain = ends[1] - ends[0]
-    large = (gain >= SURGE_SEATS) & (gain * SURGE_SHARE >= ends[0])
-    customers = customers[large]
-    before = [months.opening(months.shift(month.name, -back), month.timezone) for back in range(SURGE_MONTHS, -1, -1)]
-    gains = totals_at(states, quantity, before, customers).diff(axis=1)
-    usual = (gain[customers] >= SURGE_TIMES * gains.max(axis=1).fillna(0)) | (gains.notna().sum(axis=1) < SURGE_KNOWN)
-    return set(customers[usual])
+    instants = [months.opening(months.shift(month.name, -back), month.timezone) for back in range(SURGE_MONTHS, -1, -1)]
+    held = totals_at(states, _number(states["quantity"]), instants, gained.index)
+    before = held.diff(axis=1)
+    large = gained * SURGE_SHARE >= held[SURGE_MONTHS].fillna(0)
+    unusual = (gained >= SURGE_TIMES * before.max(axis=1).fillna(0)) | (before.notna().sum(axis=1) < SURGE_KNOWN)
+    return set(gained.index[large & unusual])
 
 
 def brief_lapse(movements: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:
     """Reactivated customers that had paid until at most 7 days before they paid again (3.5, case 16)."""
-    customers = set(movements.loc[movements["movement"] == "reactivation", "customer"])
+    customers = _distinct(movements.loc[movements["movement"] == "reactivation", "customer"])
     states = of_customers(month.states, customers, catalog)
     states = states[states["valid_from"] < month.end]
     paying = states[_amounts(states, catalog, {}) > 0].sort_values(["customer", "valid_from"])
@@ -180,23 +180,44 @@ def brief_lapse(movements: pd.DataFrame, month: Month, catalog: Catalog) -> set[
     return set(paying.loc[lapse & (paying["valid_from"] - before <= BRIEF), "customer"])
 
 
-def intramonth_reversal(customers: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:
-    """Customers that pay at closing what they paid at opening, and more in between (case 3); at one set of rates, so that only changes count."""
-    states = month.states
-    within = ((states["valid_from"] >= month.start) & (states["valid_from"] < month.end)) | (
-        (states["valid_to"] >= month.start) & (states["valid_to"] < month.end)
-    )
-    continuing = customers.loc[(customers["opening"] > 0) & (customers["closing"] > 0), "customer"]
-    changed = set(owners(states.loc[within, "customer"], catalog)) & set(continuing)
-    own = of_customers(states, changed, catalog)
+def intramonth_reversal(changed: set[str], month: Month, catalog: Catalog) -> set[str]:
+    """Of the continuing customers `changed` within the month, those that pay at closing what they paid at opening, and more in between (case 3).
+
+    Valued at one set of rates, so that only changes count.
+    """
+    own = of_customers(month.states, changed, catalog)
     own = own[(own["valid_from"] < month.end) & (own["valid_to"].isna() | (own["valid_to"] >= month.start))]
     found = levels(own, _amounts(own, catalog, month.rates_open), month.start, month.end)
     return set(found.index[(found["first"] == found["last"]) & (found["highest"] > found["first"])])
 
 
+def _changed_within(month: Month, customers: pd.DataFrame, catalog: Catalog) -> set[str]:
+    """Continuing customers any of whose states begins or ends within the month."""
+    states = month.states
+    within = [(states[bound] >= month.start) & (states[bound] < month.end) for bound in ("valid_from", "valid_to")]
+    changed = owners(states.loc[within[0] | within[1], "customer"], catalog)
+    return _distinct(changed[among(changed, customers.loc[(customers["opening"] > 0) & (customers["closing"] > 0), "customer"])])
+
+
+def _of_the_concerned(month: Month, customers: set[str], catalog: Catalog) -> Month:
+    """The month with these customers' states only, so that every rule costs what changed."""
+    states, opening, closing = (of_customers(rows, customers, catalog) for rows in (month.states, month.opening, month.closing))
+    return replace(month, states=states, opening=opening, closing=closing)
+
+
+def _distinct(texts: pd.Series[str]) -> set[str]:
+    """As plain strings at once; to walk over a pandas text column costs a microsecond an element."""
+    return set(texts.to_numpy(dtype=object))
+
+
+def _number(quantity: pd.Series[str]) -> pd.Series[float]:
+    """Seats as numbers to compare, never money; nothing is zero."""
+    return pd.to_numeric(quantity).astype("float64").fillna(0)
+
+
 def _held(items: pd.Series[str], states: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """`columns` of each item at an instant, null where it is not there."""
-    return states.loc[states["item"].isin(set(items)), ["item", *columns]].set_index("item").reindex(items).reset_index(drop=True)
+    return states.loc[among(states["item"], items), ["item", *columns]].set_index("item").reindex(items).reset_index(drop=True)
 
 
 def _licensed_seats(states: pd.DataFrame, catalog: Catalog) -> Bools:

@@ -60,7 +60,7 @@ def reasons(
             if customers.empty:
                 continue
             paying, other = (
-                value_states(of_customers(states, set(customers), catalog), rates, catalog.policy, catalog.reporting_currency)
+                value_states(of_customers(states, set(customers.to_numpy(dtype=object)), catalog), rates, catalog.policy, catalog.reporting_currency)
                 for states, rates in (ends[paying_end], ends[other_end])
             )
             if dormant:

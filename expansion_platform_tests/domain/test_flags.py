@@ -32,8 +32,8 @@ def told(before: Items, after: Items, *, history: pd.DataFrame | None = None, de
 
 
 def flags(result: Classified, customer: str = "c1") -> set[str]:
-    rows = result.movements.set_index("customer")
-    return set(json.loads(rows.at[customer, "flags_json"])) - {"concentrated"}
+    told_of = result.movements.set_index("customer")["flags_json"]
+    return set(json.loads(told_of.get(customer, "[]"))) - {"concentrated"}
 
 
 def cause_flags(result: Classified) -> dict[str, list[str]]:
@@ -54,7 +54,8 @@ def test_a_surge_is_five_seats_and_half_of_those_held(before: int, after: int, s
 
 
 @pytest.mark.parametrize(
-    ("gain_before", "since", "surge"), [(4, "2025-10-01", False), (3, "2025-10-01", True), (4, "2026-02-01", True), (4, "2024-10-01", True)]
+    ("gain_before", "since", "surge"),
+    [(4, "2025-11-01", False), (3, "2025-11-01", True), (4, "2025-12-01", True), (4, "2026-02-01", True), (4, "2024-10-01", True)],
 )
 def test_a_surge_is_measured_by_the_gains_of_the_year_before(gain_before: int, since: str, surge: bool) -> None:
     """Gains 10 seats. The largest gain before is a month after `since`; three months must be known, and only twelve are looked at."""
@@ -65,9 +66,18 @@ def test_a_surge_is_measured_by_the_gains_of_the_year_before(gain_before: int, s
     assert ("seat_surge" in flags(told([then], [now], history=history))) == surge
 
 
-def test_seats_of_add_ons_and_usage_are_no_surge() -> None:
-    add_on = item("i2", "sso", "100", "1")
-    assert flags(told([TEN, add_on], [TEN, add_on | {"quantity": "20"}])) == set()
+@pytest.mark.parametrize(
+    "beside",
+    [item("i2", "sso", "1", "100"), item("i2", "basic", "1000", "100", status="trialing"), item("i2", "api", "1", "100", usage_type="metered")],
+)
+def test_what_is_no_counting_seat_is_not_among_those_held(beside: dict[str, Any]) -> None:
+    seats = [TEN | {"quantity": quantity} for quantity in ("8", "13")]
+    assert flags(told([seats[0], beside], [seats[1], beside])) == {"seat_surge"}
+    assert flags(told([TEN, beside], [TEN, beside | {"quantity": "300"}])) == set()
+
+
+def test_seats_of_a_further_product_are_no_gain_in_seats() -> None:
+    assert flags(told([TEN], [TEN | {"quantity": "12"}, item("i2", "crm", "100", "10")])) == set()
 
 
 def test_concentrated_is_a_fifth_of_the_headline() -> None:
