@@ -80,22 +80,20 @@ def owner(row, made):
     return customer
 
 
-def entry(row, made):
-    return Catalog.from_dict(made).entry(row["price"], row["product"], row.get("usage_type", "licensed"))
+def entry(row, read):
+    return read.entry(row["price"], row["product"], row.get("usage_type", "licensed"))
 
 
 def simple(prev, curr, made):
     """The items of customers with at most one item a match group and side, no item of which moved to another group."""
     read = Catalog.from_dict(made)
-    group = {}
-    crowded = set()
+    group, taken, crowded = {}, set(), set()
     for number, side in enumerate((prev, curr)):
         for row in side:
-            found = read.entry(row["price"], row["product"], row.get("usage_type", "licensed")).group
-            here = owner(row, made)
-            if (number, here, found) in group or group.get(row["item"], found) != found:
-                crowded.add(here)
-            group |= {(number, here, found): True, row["item"]: found}
+            place = (number, owner(row, made), entry(row, read).group)
+            if place in taken or group.setdefault(row["item"], place[2]) != place[2]:
+                crowded.add(place[1])
+            taken.add(place)
     return tuple([row for row in side if owner(row, made) not in crowded] for side in (prev, curr))
 
 
@@ -115,8 +113,10 @@ def test_1_flows_sum_to_the_change_and_customers_to_totals(seed):
     result = classify_month(*book(seed))
     for row in result["customers"].values():
         assert sum(row["flows"].values()) == row["delta"] == row["closing"] - row["opening"]
-    groups = {name: [row for row in result["customers"].values() if row["segment"] == name] for name in SEGMENTS}
-    for sums, members in [(result["total"], result["customers"].values()), *((result["segments"][name], rows) for name, rows in groups.items())]:
+    everybody = list(result["customers"].values())
+    parts_of = [(result["total"], everybody)]
+    parts_of += [(result["segments"][name], [row for row in everybody if row["segment"] == name]) for name in SEGMENTS]
+    for sums, members in parts_of:
         assert {name: sums[name] for name in PLAIN} == {name: sum(row[name] for row in members) for name in PLAIN}
         for name, parts in (("flows", FLOWS), ("causes", CAUSES), *((name, ORGANIC) for name in BY_TYPE)):
             assert sums[name] == {part: sum(row[name][part] for row in members) for part in parts}
@@ -232,7 +232,7 @@ def test_12_only_quantities_changed(seed):
     mrr = [value_states(states(side), made["fx"]["prev"], read.policy, read.reporting_currency)["mrr_minor"].tolist() for side in (prev, curr)]
     expected = {}
     for row, before, after in zip(prev, *mrr, strict=True):
-        said = entry(row, made)
+        said = entry(row, read)
         cause = "usage" if row.get("usage_type") == "metered" else "addon" if said.kind == "addon" and said.unit != "seat" else "seat"
         expected.setdefault(owner(row, made), Counter())[cause] += after - before
     found = continuing(prev, curr, made)
