@@ -13,6 +13,8 @@ from expansion_platform.simulator.verify import POLICIES, compare, under, verify
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.pipelines import MONTHS, NEWEST, Pipeline
 
+pytestmark = pytest.mark.xdist_group("pipeline")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 5, 11])
@@ -29,14 +31,12 @@ def test_opening_flows_and_closing_tie_as_stripe_counts(tmp_path: Path, seed: in
     assert movements["policy_hash"].nunique() == 1
 
 
-@pytest.mark.xdist_group("pipeline")
 def test_figures_of_one_policy_are_not_those_of_another(pipeline: Pipeline) -> None:
     other = under(pipeline.world.company, POLICIES["stripe_parity"])
     differences = compare(other, pipeline.lake, MONTHS).differences
     assert any("opening" in difference for difference in differences)
 
 
-@pytest.mark.xdist_group("pipeline")
 @pytest.mark.parametrize("column", ["opening", "expansion", "closing"])
 def test_the_comparison_sees_one_cent_of_a_roll_forward(pipeline: Pipeline, tmp_path: Path, column: str) -> None:
     with pipeline.copied(tmp_path) as copied:
