@@ -12,6 +12,7 @@ from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents, slice_sums
+from expansion_platform.assets.touched import states_by_month
 from expansion_platform.domain import metrics as rules
 from expansion_platform.domain import reconciliation
 from expansion_platform.domain.coverage import closing_states, mrr_by_trust
@@ -38,8 +39,9 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def coverage_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """How much of each month's closing MRR is inferred or not dated by a fact."""
         catalog, lake = platform.catalog(), platform.lake
-        basis = fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, lake.state(billing.ItemStates))
+        states = states_by_month(platform, catalog, context.partition_keys)
         customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
+        hashes = (catalog.policy_hash, catalog.catalog_hash)
 
         def same_base(frames: Frames) -> None:
             reconciliation.coverage_ties(frames[metrics.Coverage], lake.read(mrr.CustomerMonths, sorted(frames[metrics.Coverage]["month"].unique())))
@@ -48,7 +50,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             context,
             platform,
             models=[metrics.Coverage],
-            inputs=lambda month: fingerprint(basis, customers.get(month, "absent"), movements.get(month, "absent")),
+            inputs=lambda month: fingerprint(*hashes, states[month], customers.get(month, "absent"), movements.get(month, "absent")),
             prepare=lambda due: _prepare(platform, catalog, due),
             reconciled=[Reconciled(metrics.Coverage, SAME_BASE, same_base)],
             describe=lambda wanted: {metrics.Coverage: percents(lake.read(metrics.Coverage, wanted), "metric")},

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.touched import REPEATED, states_by_month
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.flags import Month, flagged
@@ -26,11 +27,6 @@ from expansion_platform.resources import Platform
 
 KINDS = {"pandas", "pandera", "deltalake"}
 TABLES = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.PriceMigrations]
-# Texts of item states with few distinct values: read as categoricals, 1M customers take 0.2 GB and nothing compares texts.
-REPEATED = [
-    *("status", "currency", "product", "price", "usage_type", "interval", "scheme_json", "quantity", "discounts_json"),
-    *("source", "confidence"),
-]
 CUSTOMERS_TIE = "Opening + flows = closing for every customer, and each opening is the closing of the month before."
 CAUSES_SUM = "The causes of every continuing customer sum to its movement."
 
@@ -54,13 +50,20 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         """MRR at both ends of each month, what moved and why."""
         catalog = platform.catalog()
         rates = platform.lake.read(billing.FxRates)
-        deletions = content_hash(_deletions(platform).astype(str).to_numpy().tolist())
-        basis = fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, platform.lake.state(billing.ItemStates), deletions)
+        deletions = _deletions(platform)
+        states = states_by_month(platform, catalog, context.partition_keys)
+
+        def inputs(month: str) -> str:
+            start, end = months.opening(month, platform.timezone), months.closing(month, platform.timezone)
+            deleted = deletions[(deletions["created"] >= start) & (deletions["created"] < end)].astype(str).to_numpy().tolist()
+            known = rates.loc[rates["month"] <= month, ["month", "currency", "rate"]].to_numpy().tolist()
+            return fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, states[month], content_hash([deleted, known]))
+
         yield from build_months(
             context,
             platform,
             models=TABLES,
-            inputs=lambda month: fingerprint(basis, content_hash(rates.loc[rates["month"] <= month, ["month", "currency", "rate"]].values.tolist())),
+            inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
             reconciled=[
                 Reconciled(mrr.CustomerMonths, CUSTOMERS_TIE, _customers_tie),

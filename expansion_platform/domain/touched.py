@@ -1,0 +1,95 @@
+"""Which months a changed fact touches: a fingerprint of everything in the item states that a month's MRR, movements, flags and coverage depend on.
+
+Here: the fingerprints. Not here: what is built from them (`assets/mrr.py`), policy, catalog and rates, which are fingerprinted apart.
+
+A month depends on what is in force when it begins, on what begins and ends within it, on who paid before, and, for customers in whom something
+changes, on what they had before (`seat_surge`, `brief_lapse`). So a late fact about March touches March and the months after it in which that
+customer still has what changed or changes again, and no others. Cost: one pass over the states, whatever the number of months.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from expansion_platform.domain import months
+from expansion_platform.domain.mrr import FirstPaid
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.states import owners
+from expansion_platform.domain.valuation import STATE
+
+Hashes = npt.NDArray[np.uint64]
+_BEGINS, _ENDS, _PAYS = 1, 2, 3
+
+
+def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence[str], catalog: Catalog, timezone: str = "UTC") -> dict[str, str]:
+    """A text for each month that changes when something it depends on does.
+
+    Args:
+        states: billing/item_states of the customers that count; text columns may be categoricals.
+        first_paid: From these states, up to the last of the months or later.
+        calendar: Months, ascending and without a gap.
+        catalog: Gives aliases.
+        timezone: Reporting time zone.
+
+    Rows are hashed to 64 bits and added up, so their order does not matter; what is in force when a month begins is everything that has begun less
+    everything that has ended.
+    """
+    if not calendar:
+        return {}
+    terms = _hashed(states[[*STATE, "confidence"]])
+    owner = owners(states["customer"].astype("object"), catalog)
+    ended = states["valid_to"].notna().to_numpy()
+    paid = first_paid.months
+    payers, pays = paid.index.to_series().astype("object"), _hashed(pd.DataFrame({"customer": paid.index, "month": paid.to_numpy()}))
+    events = pd.concat(
+        [
+            _events(owner, states["valid_from"], terms, _BEGINS),
+            _events(owner[ended], states.loc[ended, "valid_to"], terms[ended], _ENDS),
+            _events(payers, pd.Series([months.closing(month, timezone) for month in paid], dtype="datetime64[us, UTC]") - _INSTANT, pays, _PAYS),
+        ],
+        ignore_index=True,
+    )
+    openings = pd.DatetimeIndex([months.opening(month, timezone) for month in calendar]).as_unit("us")
+    # Number of the month an event falls in: 0 before the first, len(calendar) in the last or after it.
+    events["month"] = openings.searchsorted(events["at"], side="right")
+    events = events[events["at"] < months.closing(calendar[-1], timezone)]
+    standing = _sums(events["month"], events["standing"].to_numpy(), len(calendar) + 1).cumsum()
+    events = events.sort_values(["owner", "month"], kind="stable")
+    past = events.groupby("owner", sort=False)["event"].cumsum()  # uint64, wraps around
+    last = ~events.duplicated(["owner", "month"], keep="last")
+    changed = _sums(events.loc[last, "month"], past[last].to_numpy(), len(calendar) + 1)
+    begins = "" if states.empty else months.of(states["valid_from"].min(), timezone)
+    return {
+        month: f"{standing[number]:016x} {changed[number + 1]:016x} {'begins' if month == begins else ''}".rstrip()
+        for number, month in enumerate(calendar)
+    }
+
+
+_INSTANT = pd.Timedelta(microseconds=1)
+
+
+def _events(owner: pd.Series[str], at: pd.Series[pd.Timestamp], terms: Hashes, kind: int) -> pd.DataFrame:
+    happened = pd.DataFrame({"terms": terms, "at": at.to_numpy(), "kind": kind})
+    return pd.DataFrame(
+        {
+            "owner": owner.to_numpy(),
+            "at": pd.DatetimeIndex(at).as_unit("us"),
+            "standing": np.uint64(0) - terms if kind == _ENDS else terms,
+            "event": _hashed(happened),
+        }
+    )
+
+
+def _hashed(rows: pd.DataFrame) -> Hashes:
+    return np.asarray(pd.util.hash_pandas_object(rows, index=False), dtype=np.uint64)
+
+
+def _sums(group: pd.Series[int], values: Hashes, size: int) -> Hashes:
+    """Sum of 64-bit values by group number, wrapping around."""
+    result = np.zeros(size, dtype=np.uint64)
+    np.add.at(result, group.to_numpy(), values)
+    return result

@@ -1,0 +1,67 @@
+"""A fact that becomes known late refreshes the closed months it touches and no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from expansion_platform import checks
+from expansion_platform.assets import mrr as assets
+from expansion_platform.automation import month_range
+from expansion_platform.definitions import build_defs
+from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.resources import Platform
+from expansion_platform_tests.pipelines import NEWEST, Pipeline
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+
+def compute(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Computes the mrr floor of all months; how many months were classified."""
+    calls: list[object] = []
+    real = assets.classify
+    with monkeypatch.context() as patched, Platform(pipeline.settings) as platform:
+        patched.setattr(assets, "classify", lambda *given, **named: calls.append(given) or real(*given, **named))
+        job = build_defs(platform).resolve_implicit_global_asset_job_def()
+        first = pipeline.lake.months(mrr.CustomerMonths)[0]
+        selection = [checks.asset_key(model) for model in assets.TABLES]
+        assert job.execute_in_process(instance=pipeline.instance, tags=month_range(first, NEWEST), asset_selection=selection).success
+    return len(calls)
+
+
+def files(pipeline: Pipeline) -> dict[str, dict[str, str]]:
+    return {model.Config.name: pipeline.lake.states(model) for model in assets.TABLES}
+
+
+def with_blip(states: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The history in which a customer, otherwise unchanged, held more for a week of May."""
+    lasting = states["valid_to"].isna() & (states["valid_from"] < "2026-03-01") & (states["usage_type"] == "licensed") & (states["status"] == "active")
+    alone = ~states["customer"].duplicated(keep=False)
+    before = states[lasting & alone].iloc[[0]]
+    start, end = (pd.Timestamp(day, tz="UTC").as_unit("us") for day in ("2026-05-10", "2026-05-17"))
+    blip = pd.concat([before.assign(valid_to=start), before.assign(valid_from=start, valid_to=end, quantity="77"), before.assign(valid_from=end)])
+    return pd.concat([states.drop(before.index), blip]), str(before["customer"].iloc[0])
+
+
+def test_a_late_fact_about_a_closed_month_rebuilds_that_month(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        before = files(copied)
+        states, customer = with_blip(copied.lake.read(billing.ItemStates))
+        copied.lake.replace(billing.ItemStates, states)
+        assert compute(copied, monkeypatch) == 1
+        after = files(copied)
+        changed = {(name, month) for name, of in after.items() for month in of if of[month] != before[name].get(month)}
+        assert changed == {("mrr/movements", "2026-05")}
+        (row,) = copied.lake.read(mrr.Movements, ["2026-05"]).query("customer == @customer").to_dict("records")
+        assert "intramonth_reversal" in row["flags_json"]
+        assert compute(copied, monkeypatch) == 0
+
+
+def test_what_is_only_known_better_rebuilds_nothing(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More evidence for the same states, as every renewal brings."""
+    with pipeline.copied(tmp_path) as copied:
+        states = copied.lake.read(billing.ItemStates)
+        copied.lake.replace(billing.ItemStates, states.assign(evidence_json='["in_1"]'))
+        assert compute(copied, monkeypatch) == 0
