@@ -119,6 +119,13 @@ def test_a_brief_lapse_is_seven_days(back: str, brief: bool) -> None:
     assert flags(told([], [again], history=history, ever_paid=["c1"])) == ({"brief_lapse"} if brief else set())
 
 
+def test_only_the_lapse_over_the_month_end_is_measured() -> None:
+    """Gone for months, then back for three days in March, and back again three days later."""
+    again = TEN | {"item": "i2", "subscription": "sub_2"}
+    history = steps((TEN, "2025-06-01", "2025-12-01"), (TEN, "2026-03-02", "2026-03-05"), (again, "2026-03-08", None))
+    assert flags(told([], [again], history=history, ever_paid=["c1"])) == set()
+
+
 def test_up_and_back_down_is_a_row_without_movement() -> None:
     """Case 3. The other customer went down and came back up, which is no gain to take back."""
     more, fewer = TEN | {"quantity": "30"}, item("i9", "basic", "1000", "5", customer="c2")
@@ -132,11 +139,11 @@ def test_up_and_back_down_is_a_row_without_movement() -> None:
     ]
 
 
-def test_a_gain_kept_in_part_is_no_reversal() -> None:
-    history = steps(
-        (TEN, "2025-06-01", "2026-03-02"), (TEN | {"quantity": "30"}, "2026-03-02", "2026-03-09"), (TEN | {"quantity": "11"}, "2026-03-09", None)
-    )
-    assert flags(told([TEN], [TEN | {"quantity": "11"}], history=history)) == set()
+@pytest.mark.parametrize("kept", ["11", "8"])
+def test_a_gain_kept_in_part_or_more_than_lost_is_no_reversal(kept: str) -> None:
+    end = TEN | {"quantity": kept}
+    history = steps((TEN, "2025-06-01", "2026-03-02"), (TEN | {"quantity": "30"}, "2026-03-02", "2026-03-09"), (end, "2026-03-09", None))
+    assert flags(told([TEN], [end], history=history)) == set()
 
 
 @pytest.mark.parametrize(
