@@ -6,9 +6,10 @@ A book of a million items holds few distinct combinations of price, quantity and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -108,9 +109,10 @@ def read_terms(distinct: pd.DataFrame, policy: Policy, codes: Ints, items: pd.Se
     """Parses distinct terms; DataQualityError names the items (one a row of `codes`) of those that make no sense."""
     terms: list[Terms] = []
     problems: dict[int, str] = {}
+    read = _reader(policy)
     for code, row in enumerate(zip(*(distinct[name].tolist() for name in TERMS), strict=True)):
         try:
-            terms.append(_terms(policy, *row))
+            terms.append(read(*row))
         except ValueError as error:
             problems[code] = str(error)
     refuse(problems, codes, items)
@@ -163,6 +165,12 @@ def count_states(states: pd.DataFrame, codes: Ints, terms: Sequence[Terms], poli
     refuse(problems, standing_codes, states["item"])
     metered = np.array([one.metered for one in terms], dtype=bool)
     return counting[standing_codes] & (policy.metered_counts | ~metered[codes])
+
+
+@lru_cache(maxsize=4)
+def _reader(policy: Policy) -> Callable[..., Terms]:
+    """`_terms` under a policy, remembered: a month's terms are mostly those of the month before, and each is read for its amount and its flags."""
+    return lru_cache(maxsize=1 << 16, typed=True)(partial(_terms, policy))
 
 
 def _terms(
