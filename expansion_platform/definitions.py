@@ -56,7 +56,7 @@ def _definitions(
             mrr.build(closed_months),
             metrics.build(closed_months),
             coverage.build(closed_months),
-            alerts.expansion_drop,
+            alerts.expansion_alerts,
         ],
         jobs=[job],
         schedules=[refresh_schedule(job, first_month, timezone)],

@@ -34,9 +34,18 @@ class Settings(BaseSettings):
     posthog_project_id: str | None = Field(None, description="PostHog project")
     posthog_api_key: SecretStr | None = Field(None, description="PostHog personal API key with scope query:read")
     expansion_account_map: Path | None = Field(None, description="CSV of analytics account to Stripe customer (account,customer)")
+    expansion_alerts: Path | None = Field(
+        None, description="Alerts file (YAML): targets per month, smallest shortfall told; empty for 2 % a month and 500.00"
+    )
     slack_webhook_url: SecretStr | None = Field(None, description="Incoming webhook to post alerts to")
-    slack_bot_token: SecretStr | None = Field(None, description="Bot token (chat:write) to post alerts with, instead of a webhook")
-    slack_channel: str | None = Field(None, description="Channel for the bot token")
+    slack_bot_token: SecretStr | None = Field(
+        None, description="Bot token (chat:write, channels:history) to post alerts with, in threads, instead of a webhook"
+    )
+    slack_channel: str | None = Field(
+        None,
+        description="Channel for the bot token: its id (C0...), with which a lost answer is found again and a recovery marked; a name only posts",
+    )
+    slack_data_channel: str | None = Field(None, description="Channel for messages about data that cannot be judged; empty for SLACK_CHANNEL")
     slack_api_base: str | None = Field(None, description="Another Slack-compatible server; empty for slack.com")
     dagster_webserver_url: str = Field("http://localhost:3000", description="Address of the Dagster UI, for links in alerts")
 

@@ -111,7 +111,7 @@ def test_events_a_pull_does_not_read_ask_for_nothing(tmp_path: Path) -> None:
         assert isinstance(looked(platform), dg.RunRequest)
 
 
-ALERTS = [Alert(f"key-{number}", "expansion_drop", "total", f"2026-0{number}", "warning", {"text": f"alert {number}"}) for number in (1, 2, 3)]
+ALERTS = [Alert(f"key-{number}", "rate_drop", "total", f"2026-0{number}", "warning", {"text": f"alert {number}"}) for number in (1, 2, 3)]
 
 
 @pytest.fixture

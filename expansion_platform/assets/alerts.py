@@ -1,73 +1,176 @@
 """Floor `alerts`: what people should be told, written to the ledger's outbox.
 
-Here: evaluating the newest closed month and putting an alert into the outbox once. Not here: the rule (`domain/detection.py`), the words
-(`delivery/messages.py`), the posting (`automation.py`).
+Here: judging the newest closed month and putting its notices into the outbox once. Not here: the rules (`domain/detection/`), the gate before them
+(`domain/gate.py`), the words (`delivery/alert_messages.py`), the posting (`automation.py`).
 """
 
-import hashlib
-from typing import Any
+from dataclasses import dataclass
+from fractions import Fraction
 
 import dagster as dg
+import pandas as pd
 
 from expansion_platform.assets.metadata import OWNERS
-from expansion_platform.assets.metrics import slice_sums
-from expansion_platform.delivery import messages
-from expansion_platform.domain import detection
-from expansion_platform.domain.schemas import metrics
+from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_quality
+from expansion_platform.domain import gate, months
+from expansion_platform.domain.detection import evaluation
+from expansion_platform.domain.detection.findings import Finding, fingerprint
+from expansion_platform.domain.detection.lifecycle import Notice, advance
+from expansion_platform.domain.detection.targets import AlertSettings
+from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage.ledger import Alert
 
-RULE = "expansion_drop"
+READ = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Expansion, metrics.Retention, metrics.Rollforward, metrics.Coverage]
+TOTAL_DROP = fingerprint("rate_drop", "total", "all")
 
 
 @dg.asset(
-    key=["alerts", RULE],
-    deps=[dg.AssetKey(["metrics", name]) for name in ("expansion", "expansion_by_type", "expansion_by_segment", "retention")],
+    key=["alerts", "expansion"],
+    deps=[dg.AssetKey(model.Config.name.split("/")) for model in READ],
     group_name="alerts",
     owners=OWNERS,
     kinds={"slack"},
 )
-def expansion_drop(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
-    """One alert per month whose expansion rate fell by a quarter or more against the mean of the six months before.
+def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    """Judges the newest closed month by every rule (semantics 5), once, and puts what is to be told into the ledger's outbox.
 
-    Only the newest closed month is judged, so a backfill of old months alerts nobody. The alert goes to the ledger's outbox once; the sensor
-    `deliver_alerts` posts it to Slack.
+    A backfill of old months and a restated month tell nobody. Data that does not hold is not judged: one data-quality message goes out instead, and
+    the next run judges the month. The sensor `deliver_alerts` posts to Slack.
     """
     month = platform.newest_closed_month
-    rates = platform.lake.read(metrics.Expansion)
-    drop = detection.expansion_drop(rates[rates["metric"] == "expansion_rate"], month)
-    metadata: dict[str, Any] = {"month": month, "alerts_pending": len(platform.ledger.alerts("pending"))}
-    if drop is None:
-        context.log.info(f"{month}: the expansion rate did not fall by a quarter")
-        return dg.MaterializeResult(metadata={**metadata, "fired": False})
-    alert = _alert(platform, drop)
-    added = platform.ledger.put_alert(alert)
-    context.log.info(f"{month}: {alert.message['text']} ({'new alert' if added else 'already in the outbox'})")
+    if month not in platform.lake.months(mrr.CustomerMonths):
+        context.log.info(f"{month} has not been computed: nothing to judge")
+        return dg.MaterializeResult(metadata={"month": month, "judged": False})
+    facts = _facts(platform, month)
+    passed = facts.checked(platform)
+    if passed.failed:
+        added = platform.ledger.put_alert(_data_alert(platform, month, passed.failed))
+        context.log.warning(f"{month} was not judged: {'; '.join(passed.failed)}")
+        return dg.MaterializeResult(metadata={"month": month, "judged": False, "problems": list(passed.failed), "new": added})
+    settings = AlertSettings.from_yaml(platform.settings.expansion_alerts)
+    findings = evaluation.evaluate(
+        month,
+        customer_months=facts.customer_months,
+        movements=facts.movements,
+        causes=facts.causes,
+        rates=facts.rates,
+        settings=settings,
+        exponent=platform.reporting_exponent,
+        seed=platform.catalog().policy_hash,
+    )
+    judged, notices = advance(findings, platform.ledger.alert_states())
+    alerts = _alerts(platform, facts, notices, settings.target("total", month), passed.warnings)
+    added = platform.ledger.record_judgement(judged, alerts)
+    for alert in alerts:
+        context.log.info(f"{month}: {alert.message['text']} ({alert.event})")
+    if not alerts:
+        context.log.info(f"{month}: nothing to tell ({'judged before' if not judged else f'{len(findings)} findings'})")
     return dg.MaterializeResult(
         metadata={
-            **metadata,
-            "fired": True,
+            "month": month,
+            "judged": bool(judged),
+            "fired": sum(finding.outcome == "fires" for finding in findings),
             "new": added,
-            "rate_percent": float(round(drop.rate * 100, 3)),
-            "baseline_percent": float(round(drop.baseline * 100, 3)),
-            "message": alert.message["text"],
             "alerts_pending": len(platform.ledger.alerts("pending")),
+            "findings": dg.MetadataValue.md(_table(findings)),
         }
     )
 
 
-def _alert(platform: Platform, drop: detection.Drop) -> Alert:
-    catalog = platform.catalog()
-    retention = platform.lake.read(metrics.Retention, [drop.month])
-    totals = retention[retention["dimension"] == "total"].set_index("metric")["ratio"]
-    message = messages.expansion_drop(
-        drop,
-        currency=platform.settings.expansion_currency,
-        sums=slice_sums(platform, [drop.month]),
-        baseline_sums=slice_sums(platform, list(drop.baseline_months)),
-        retention={"nrr": totals.get("nrr"), "grr": totals.get("grr")},
-        links={"Open in Dagster": f"{platform.settings.dagster_webserver_url}/assets/metrics/expansion?partition={drop.month}"},
-        hashes=f"policy {catalog.policy_hash}, catalog {catalog.catalog_hash}",
+@dataclass(frozen=True)
+class _Facts:
+    """The tables as the rules and messages need them."""
+
+    month: str
+    customer_months: pd.DataFrame
+    movements: pd.DataFrame
+    causes: pd.DataFrame
+    rates: dict[str, Fraction]
+    rollforward: pd.DataFrame
+    retention: dict[str, str | None]
+    coverage: pd.DataFrame
+
+    def checked(self, platform: Platform) -> gate.Gate:
+        """The data gate of the month."""
+        pulled = platform.ledger.cursor("stripe")
+        before = [months.shift(self.month, -1), self.month]
+        return gate.gate(
+            self.month,
+            read_until=None if pulled is None else pd.Timestamp(int(pulled["last_pull_at"]), unit="s", tz="UTC"),
+            timezone=platform.timezone,
+            customer_months=self.customer_months[self.customer_months["month"].isin(before)],
+            movements=self.movements[self.movements["month"] == self.month],
+            causes=self.causes[self.causes["month"] == self.month],
+            rollforward=self.rollforward,
+            coverage=self.coverage,
+            catalogued=bool(platform.catalog().products),
+        )
+
+
+def _facts(platform: Platform, month: str) -> _Facts:
+    lake, window = platform.lake, evaluation.window(month)
+    rates = lake.read(metrics.Expansion).query("metric == 'expansion_rate' and denominator > 0 and month <= @month")
+    retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")["ratio"]
+    return _Facts(
+        month=month,
+        customer_months=lake.read(mrr.CustomerMonths, window),
+        movements=lake.read(mrr.Movements, window),
+        causes=lake.read(mrr.Causes, window),
+        rates={
+            name: Fraction(int(over), int(under)) for name, over, under in zip(rates["month"], rates["numerator"], rates["denominator"], strict=True)
+        },
+        rollforward=lake.read(metrics.Rollforward, [month]),
+        retention={name: retention.get(name) for name in ("nrr", "grr")},
+        coverage=lake.read(metrics.Coverage, [month]),
     )
-    key = hashlib.sha256(f"{RULE}|total|{drop.month}".encode()).hexdigest()
-    return Alert(key, RULE, "total", drop.month, "warning", message)
+
+
+def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fraction | None, warnings: tuple[str, ...]) -> list[Alert]:
+    """The outbox's rows. What begins while the total's drop is being told is a reply to it, so that a month is one message in the channel."""
+    catalog, ledger = platform.catalog(), platform.ledger
+    total = facts.rollforward[facts.rollforward["dimension"] == "total"].iloc[0]
+    around = Surroundings(
+        currency=platform.settings.expansion_currency,
+        moved={name: int(total[name]) for name in mrr.FLOWS},
+        retention=facts.retention,
+        links=_links(platform, facts.month),
+        hashes=f"policy {catalog.policy_hash}, catalog {catalog.catalog_hash}",
+        target=target,
+        warnings=warnings,
+    )
+    told = {notice.finding.fingerprint: notice for notice in notices}
+    state = ledger.alert_states().get(TOTAL_DROP)
+    begun = told.get(TOTAL_DROP)
+    drop_entry = begun.state.entry if begun is not None else state.entry if state is not None and state.state == "firing" else None
+    alerts = []
+    for notice in notices:
+        finding, entry_key = notice.finding, notice.state.entry or notice.key
+        entry = None if notice.event == "entry" else ledger.alert(entry_key)
+        thread = drop_entry if entry is None and drop_entry != entry_key else None if entry is None else entry.thread or entry.key
+        message = alert_message(notice, around, None if entry is None else entry.message)
+        if "entry" in message:
+            message["entry"]["key"] = entry_key
+        alerts.append(
+            Alert(notice.key, finding.rule, finding.scope, finding.month, notice.state.severity, message, event=notice.event, thread=thread)
+        )
+    return alerts
+
+
+def _data_alert(platform: Platform, month: str, problems: tuple[str, ...]) -> Alert:
+    message = data_quality(month, problems, _links(platform, month))
+    return Alert(fingerprint("data_quality", month), "data_quality", "total", month, "warning", message)
+
+
+def _links(platform: Platform, month: str) -> dict[str, str]:
+    return {"Open in Dagster": f"{platform.settings.dagster_webserver_url}/assets/metrics/expansion?partition={month}"}
+
+
+def _table(findings: list[Finding]) -> str:
+    lines = ["| rule | scope | outcome | severity | measured | over at |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {one.rule} | {one.scope} | {one.outcome} | {one.severity if one.outcome == 'fires' else ''} | {float(one.measured):.4f} "
+        f"| {float(one.recovers_at):.4f} |"
+        for one in findings
+    ]
+    return "\n".join(lines)

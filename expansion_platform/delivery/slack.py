@@ -1,6 +1,6 @@
 """Posting alerts to Slack, by bot token or incoming webhook, and emptying the outbox.
 
-Here: the two ways to post, with bounded retries. Not here: what is posted (`messages.py`), which alerts exist (`storage/ledger.py`).
+Here: the two ways to post, with bounded retries. Not here: what is posted (`alert_messages.py`), which alerts exist (`storage/ledger.py`).
 An alert is marked sent only after Slack took it: at least once, never zero times.
 """
 
@@ -20,47 +20,97 @@ from expansion_platform.storage.ledger import Alert, Ledger
 TIMEOUT_SECONDS = 10
 RETRIES = 2  # of a 429 (waits as told) or a 5xx; a dropped connection is not retried here, since Slack may have taken the message
 BATCH = 20
+HISTORY_LIMIT = 200  # messages looked through for a key; a lost answer is a minute old when it is looked for
+CANNOT_SEARCH = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found"}  # posting again is better than not at all
+CANNOT_CHANGE = {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found", "missing_scope"}
 
 
 class Notifier(Protocol):
-    """Something that takes an alert and returns the channel's id of the posted message, or raises ExpansionError."""
+    """Something that takes messages and returns the channel's id of each, or raises ExpansionError."""
 
-    def post(self, alert: Alert) -> str | None:
-        """Posts one alert."""
+    def post(self, alert: Alert, thread: str | None = None) -> str | None:
+        """Posts one alert, as a reply where the channel has threads."""
+
+    def find(self, alert: Alert, thread: str | None = None) -> str | None:
+        """The message an alert was posted as; None when there is none, or the channel cannot be searched."""
+
+    def replace(self, posted_as: str, alert: Alert, message: dict[str, Any]) -> None:
+        """Changes a message posted for an alert, where the channel can."""
 
 
 class SlackBot:
-    """Posts with a bot token (chat:write); each message carries the alert's key as metadata."""
+    """Posts with a bot token (chat:write); each message carries the alert's key as metadata, by which it is found again (channels:history)."""
 
-    def __init__(self, token: str, channel: str, base_url: str | None = None) -> None:
+    def __init__(self, token: str, channel: str, base_url: str | None = None, data_channel: str | None = None) -> None:
         self._channel = channel
+        self._data_channel = data_channel or channel
         options: dict[str, Any] = {"base_url": base_url.rstrip("/") + "/"} if base_url else {}
         self._client = WebClient(token=token, timeout=TIMEOUT_SECONDS, retry_handlers=_handlers(), **options)
 
-    def post(self, alert: Alert) -> str | None:
-        """Posts one alert; returns Slack's `ts`."""
+    def post(self, alert: Alert, thread: str | None = None) -> str | None:
+        """Posts one alert; returns Slack's `ts`. What got worse shows in the channel too, beside its thread."""
+        answer = self._call(
+            self._client.chat_postMessage,
+            channel=self._channel_of(alert),
+            text=alert.message["text"],
+            blocks=alert.message.get("blocks"),
+            metadata={"event_type": "expansion_alert", "event_payload": {"key": alert.key}},
+            unfurl_links=False,
+            **({"thread_ts": thread, "reply_broadcast": alert.event == "worse"} if thread else {}),
+        )
+        return str(answer["ts"])
+
+    def find(self, alert: Alert, thread: str | None = None) -> str | None:
+        """The `ts` of the message that carries the alert's key, among the newest of the channel or its thread."""
+        among: dict[str, Any] = {"channel": self._channel_of(alert), "include_all_metadata": True, "limit": HISTORY_LIMIT}
         try:
-            answer = self._client.chat_postMessage(
-                channel=self._channel,
-                text=alert.message["text"],
-                blocks=alert.message.get("blocks"),
-                metadata={"event_type": "expansion_alert", "event_payload": {"key": alert.key}},
-                unfurl_links=False,
+            answer = (
+                self._call(self._client.conversations_replies, ts=thread, **among)
+                if thread
+                else self._call(self._client.conversations_history, **among)
             )
+        except _RefusedError as refused:
+            if refused.reason in CANNOT_SEARCH:
+                return None
+            raise
+        payloads = ((message, (message.get("metadata") or {}).get("event_payload") or {}) for message in answer["messages"])
+        return next((str(message["ts"]) for message, payload in payloads if payload.get("key") == alert.key), None)
+
+    def replace(self, posted_as: str, alert: Alert, message: dict[str, Any]) -> None:
+        """Changes a message. One that is gone or may not be changed is left: the reply in its thread has told."""
+        try:
+            self._call(self._client.chat_update, channel=self._channel_of(alert), ts=posted_as, text=message["text"], blocks=message.get("blocks"))
+        except _RefusedError as refused:
+            if refused.reason not in CANNOT_CHANGE:
+                raise
+
+    def _channel_of(self, alert: Alert) -> str:
+        return self._data_channel if alert.rule == "data_quality" else self._channel
+
+    def _call(self, method: Any, **arguments: Any) -> Any:
+        try:
+            return method(**arguments)
         except SlackApiError as error:
-            raise ExpansionError(f"Slack refused the alert: {error.response.get('error', error.response.status_code)}") from error
+            raise _RefusedError(str(error.response.get("error", error.response.status_code))) from error
         except (SlackClientError, OSError) as error:
             raise ExpansionError(f"Slack could not be reached: {error}") from error
-        return str(answer["ts"])
+
+
+class _RefusedError(ExpansionError):
+    """Slack answered that it did not."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"Slack refused the alert: {reason}")
 
 
 class SlackWebhook:
-    """Posts to an incoming webhook URL."""
+    """Posts to an incoming webhook URL: no threads, nothing is found again or changed."""
 
     def __init__(self, url: str) -> None:
         self._client = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=_handlers())
 
-    def post(self, alert: Alert) -> str | None:
+    def post(self, alert: Alert, thread: str | None = None) -> str | None:
         """Posts one alert. The webhook client never raises on a bad status, so the status is looked at."""
         try:
             answer = self._client.send(text=alert.message["text"], blocks=alert.message.get("blocks"))
@@ -69,6 +119,13 @@ class SlackWebhook:
         if answer.status_code != 200:
             raise ExpansionError(f"Slack refused the alert: {answer.status_code} {answer.body[:200]}")
         return None
+
+    def find(self, alert: Alert, thread: str | None = None) -> str | None:
+        """A webhook cannot look."""
+        return None
+
+    def replace(self, posted_as: str, alert: Alert, message: dict[str, Any]) -> None:
+        """A webhook cannot change anything."""
 
 
 def notifier(settings: Settings) -> Notifier | None:
@@ -80,7 +137,8 @@ def notifier(settings: Settings) -> Notifier | None:
     if settings.slack_bot_token is not None:
         if not settings.slack_channel:
             raise ConfigurationError("SLACK_BOT_TOKEN is set but SLACK_CHANNEL is not: name the channel to post to")
-        return SlackBot(settings.slack_bot_token.get_secret_value(), settings.slack_channel, settings.slack_api_base)
+        token = settings.slack_bot_token.get_secret_value()
+        return SlackBot(token, settings.slack_channel, settings.slack_api_base, settings.slack_data_channel)
     if settings.slack_webhook_url is not None:
         return SlackWebhook(settings.slack_webhook_url.get_secret_value())
     return None
@@ -89,19 +147,36 @@ def notifier(settings: Settings) -> Notifier | None:
 def deliver(ledger: Ledger, channel: Notifier, limit: int = BATCH) -> list[Alert]:
     """Posts pending alerts, oldest first, and marks each sent after the channel took it. Returns those sent.
 
+    An attempt is noted before it is made. One that left no word of how it ended may have been taken, so the message is looked for by its key
+    before it is posted again: once where the channel can be searched, at worst twice where it cannot, never zero times.
+
     Raises:
         ExpansionError: the first one the channel did not take; it and those after it stay pending.
     """
     sent = []
     for alert in ledger.alerts("pending", limit):
         try:
-            posted_as = channel.post(alert)
+            posted_as = _deliver(ledger, channel, alert)
         except ExpansionError as error:
             ledger.mark_failed(alert.key, str(error))
             raise
         ledger.mark_sent(alert.key, posted_as)
         sent.append(alert)
     return sent
+
+
+def _deliver(ledger: Ledger, channel: Notifier, alert: Alert) -> str | None:
+    began = None if alert.thread is None else ledger.alert(alert.thread)
+    thread = None if began is None else began.posted_as
+    ledger.mark_attempt(alert.key)
+    posted_as = channel.find(alert, thread) if alert.attempts else None
+    if posted_as is None:
+        posted_as = channel.post(alert, thread)
+    resolved = alert.message.get("entry")
+    told = None if resolved is None else ledger.alert(resolved["key"])
+    if resolved is not None and told is not None and told.posted_as is not None:
+        channel.replace(told.posted_as, told, resolved)
+    return posted_as
 
 
 def _handlers() -> list[Any]:

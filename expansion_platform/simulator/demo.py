@@ -93,10 +93,10 @@ def _remember(data_dir: Path, seed: int, customers: int, months: int) -> None:
 
 
 def _deliver(platform: Platform, world: World) -> list[str]:
-    """Posts what is pending to the Slack stand-in; the texts it took."""
+    """Posts what is pending to the Slack stand-in; the texts it took, replies marked as such."""
     if platform.notifier is not None:
         deliver(platform.ledger, platform.notifier)
-    return [message.text for message in world.slack.messages]
+    return [f"  in its thread: {message.text}" if message.thread else message.text for message in world.slack.messages]
 
 
 def _print_month(platform: Platform, month: str, console: Console) -> None:
@@ -145,9 +145,9 @@ def _print_alert(platform: Platform, delivered: list[str], console: Console) -> 
     elif sent:
         console.print("[bold]Alert delivered by an earlier run (an alert is sent once):[/]")
         for alert in sent:
-            console.print(f"  {alert.message['text']}", highlight=False, soft_wrap=True)
+            console.print(f"  {'  in its thread: ' if alert.thread else ''}{alert.message['text']}", highlight=False, soft_wrap=True)
     else:
-        console.print("No alert: the expansion rate did not fall by a quarter.")
+        console.print("No alert: nothing fell by more than noise.")
 
 
 def _example(platform: Platform) -> str:

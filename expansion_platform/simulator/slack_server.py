@@ -30,7 +30,7 @@ _WEBHOOK_PATH = "/services/T00000000/B00000000/simulated"
 
 @dataclass
 class Message:
-    """One posted message as a channel holds it; `via` is `bot` or `webhook`, `updates` counts its edits."""
+    """One posted message as a channel holds it; `via` is `bot` or `webhook`, `updates` counts its edits, `thread` is what it replies to."""
 
     ts: str
     channel: str
@@ -39,10 +39,13 @@ class Message:
     metadata: dict[str, Any] | None
     via: str
     updates: int = 0
+    thread: str | None = None
+    broadcast: bool = False
 
     def shown(self, *, with_metadata: bool = False) -> dict[str, Any]:
         """The message as the API shows it."""
         shown = {"type": "message", "ts": self.ts, "text": self.text, "blocks": self.blocks}
+        shown |= {"thread_ts": self.thread} if self.thread else {}
         return {**shown, "metadata": self.metadata} if with_metadata and self.metadata else shown
 
 
@@ -92,6 +95,8 @@ class SlackServer(LoopbackServer):
                 return self._update(arguments)
             case "conversations.history":
                 return self._history(arguments)
+            case "conversations.replies":
+                return self._replies(arguments)
         return _refused("unknown_method")
 
     def failure(self, status: int, message: str) -> Response:
@@ -127,9 +132,20 @@ class SlackServer(LoopbackServer):
         found = [
             message.shown(with_metadata=with_metadata)
             for message in reversed(self.messages)
-            if message.channel == arguments.get("channel") and (float(message.ts) > float(oldest) or (inclusive and message.ts == oldest))
+            if message.channel == arguments.get("channel")
+            and (message.thread is None or message.broadcast)
+            and (float(message.ts) > float(oldest) or (inclusive and message.ts == oldest))
         ]
         return Response({"ok": True, "messages": found[:limit], "has_more": len(found) > limit})
+
+    def _replies(self, arguments: dict[str, Any]) -> Response:
+        """A thread: its first message, then its replies, oldest first."""
+        thread, channel = arguments.get("ts"), arguments.get("channel")
+        found = [message for message in self.messages if message.channel == channel and thread in (message.ts, message.thread)]
+        if not found:
+            return _refused("thread_not_found")
+        with_metadata = _true(arguments.get("include_all_metadata"))
+        return Response({"ok": True, "messages": [message.shown(with_metadata=with_metadata) for message in found], "has_more": False})
 
     def _webhook(self, request: Request) -> Response:
         """A webhook answers in plain text, and with 4xx where the Web API says `ok: false`."""
@@ -155,6 +171,8 @@ class SlackServer(LoopbackServer):
             blocks=arguments.get("blocks") or [],
             metadata=arguments.get("metadata"),
             via=via,
+            thread=arguments.get("thread_ts"),
+            broadcast=_true(arguments.get("reply_broadcast")),
         )
         self.messages.append(message)
         return message

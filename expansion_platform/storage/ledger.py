@@ -1,19 +1,23 @@
-"""The operational ledger: pull cursors, what was built from what, and the alert outbox. SQLAlchemy over SQLite (WAL) or the user's database.
+"""The operational ledger: pull cursors, what was built from what, the states of alerts and their outbox.
 
-Here: small transactional state. Not here: tables of rows (`lake.py`), or when an alert is due (`domain/detection.py`).
+SQLAlchemy over SQLite (WAL) or the user's database.
+
+Here: small transactional state. Not here: tables of rows (`lake.py`), or when an alert is due (`domain/detection/`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from expansion_platform.domain.detection.lifecycle import State
 
 SQLITE_BUSY_SECONDS = 30  # a second run waits this long for the first one's short transactions
 
@@ -52,6 +56,8 @@ class _Alert(_Base):
     month: Mapped[str] = mapped_column(sa.String(7))
     severity: Mapped[str] = mapped_column(sa.String(20))
     message: Mapped[str] = mapped_column(sa.Text)
+    event: Mapped[str | None] = mapped_column(sa.String(20))
+    thread: Mapped[str | None] = mapped_column(sa.String(64))
     status: Mapped[str] = mapped_column(sa.String(20), default="pending", index=True)
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None] = mapped_column(sa.Text)
@@ -59,9 +65,28 @@ class _Alert(_Base):
     sent_at: Mapped[str | None] = mapped_column(sa.String(32))
 
 
+class _AlertState(_Base):
+    __tablename__ = "alert_states"
+    fingerprint: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    rule: Mapped[str] = mapped_column(sa.String(50))
+    scope: Mapped[str] = mapped_column(sa.String(100))
+    state: Mapped[str] = mapped_column(sa.String(20))
+    month: Mapped[str] = mapped_column(sa.String(7))
+    severity: Mapped[str] = mapped_column(sa.String(20))
+    since: Mapped[str | None] = mapped_column(sa.String(7))
+    recovers_at: Mapped[str | None] = mapped_column(sa.Text)
+    baseline: Mapped[str | None] = mapped_column(sa.Text)
+    clear_months: Mapped[int] = mapped_column(default=0)
+    entry: Mapped[str | None] = mapped_column(sa.String(64))
+
+
 @dataclass(frozen=True)
 class Alert:
-    """An alert in the outbox: `pending` until the channel took it, then `sent`. `message` holds {text, blocks}."""
+    """An alert in the outbox: `pending` until the channel took it, then `sent`.
+
+    `message` holds {text, blocks}; of a recovery also `entry`, what the message of the entry becomes. `thread` is the key of the alert whose
+    message it is a reply to. `posted_as` is the channel's id of the message.
+    """
 
     key: str
     rule: str
@@ -73,6 +98,8 @@ class Alert:
     attempts: int = 0
     last_error: str | None = None
     posted_as: str | None = None
+    event: str = "entry"
+    thread: str | None = None
 
 
 class Ledger:
@@ -86,6 +113,7 @@ class Ledger:
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _write_ahead)
         _Base.metadata.create_all(self._engine)
+        self._add_missing_columns()
 
     @property
     def _sqlite(self) -> bool:
@@ -145,56 +173,64 @@ class Ledger:
     def put_alert(self, alert: Alert) -> bool:
         """Adds an alert once per key; False when the key is already there (whatever became of it)."""
         with Session(self._engine) as session, session.begin():
-            if session.get(_Alert, alert.key) is not None:
-                return False
-            session.add(
-                _Alert(
-                    key=alert.key,
-                    rule=alert.rule,
-                    scope=alert.scope,
-                    month=alert.month,
-                    severity=alert.severity,
-                    message=json.dumps(alert.message, sort_keys=True),
-                )
-            )
-            return True
+            return _put(session, alert)
+
+    def alert(self, key: str) -> Alert | None:
+        """One alert of the outbox."""
+        with Session(self._engine) as session:
+            row = session.get(_Alert, key)
+            return None if row is None else _alert(row)
+
+    def alert_states(self) -> dict[str, State]:
+        """Where each fingerprint stands."""
+        with Session(self._engine) as session:
+            return {
+                row.fingerprint: State(**{field.name: getattr(row, field.name) for field in fields(State)})
+                for row in session.scalars(sa.select(_AlertState))
+            }
+
+    def record_judgement(self, states: Iterable[State], alerts: Iterable[Alert]) -> int:
+        """Notes the states after a month and what is to be told of it, all or nothing; returns how many alerts were new."""
+        with Session(self._engine) as session, session.begin():
+            for state in states:
+                session.merge(_AlertState(**asdict(state)))
+            return sum(_put(session, alert) for alert in alerts)
 
     def alerts(self, status: str | None = None, limit: int = 100) -> list[Alert]:
-        """Alerts (of one status), oldest month first."""
-        query = sa.select(_Alert).order_by(_Alert.month, _Alert.key).limit(limit)
+        """Alerts (of one status), oldest month first, a reply after what it replies to."""
+        query = sa.select(_Alert).order_by(_Alert.month, _Alert.thread.is_not(None), _Alert.key).limit(limit)
         if status is not None:
             query = query.where(_Alert.status == status)
         with Session(self._engine) as session:
-            return [
-                Alert(
-                    row.key,
-                    row.rule,
-                    row.scope,
-                    row.month,
-                    row.severity,
-                    json.loads(row.message),
-                    row.status,
-                    row.attempts,
-                    row.last_error,
-                    row.posted_as,
-                )
-                for row in session.scalars(query)
-            ]
+            return [_alert(row) for row in session.scalars(query)]
+
+    def mark_attempt(self, key: str) -> None:
+        """It is about to be posted: an attempt that leaves no word of how it ended may have been taken."""
+        with Session(self._engine) as session, session.begin():
+            session.get_one(_Alert, key).attempts += 1
 
     def mark_sent(self, key: str, posted_as: str | None) -> None:
         """The channel took it; call it only after its answer."""
         with Session(self._engine) as session, session.begin():
             row = session.get_one(_Alert, key)
             row.status, row.posted_as, row.last_error = "sent", posted_as, None
-            row.attempts += 1
             row.sent_at = datetime.now(UTC).isoformat(timespec="seconds")
 
     def mark_failed(self, key: str, error: str) -> None:
         """The channel did not take it: it stays pending with the reason."""
         with Session(self._engine) as session, session.begin():
-            row = session.get_one(_Alert, key)
-            row.attempts += 1
-            row.last_error = error
+            session.get_one(_Alert, key).last_error = error
+
+    def _add_missing_columns(self) -> None:
+        """Columns that a ledger made by an earlier version lacks; all of them may be null."""
+        inspector = sa.inspect(self._engine)
+        for table in _Base.metadata.sorted_tables:
+            known = {column["name"] for column in inspector.get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in known:
+                    kind = column.type.compile(self._engine.dialect)
+                    with self._engine.begin() as connection:
+                        connection.execute(sa.DDL(f'alter table {table.name} add column "{column.name}" {kind}'))
 
     def ping(self) -> None:
         """Raises when the database cannot be reached."""
@@ -205,6 +241,21 @@ class Ledger:
 def _forget(session: Session, under_way: str) -> None:
     session.execute(sa.delete(_Window).where(_Window.source == under_way))
     session.execute(sa.delete(_Cursor).where(_Cursor.source == under_way))
+
+
+def _put(session: Session, alert: Alert) -> bool:
+    if session.get(_Alert, alert.key) is not None:
+        return False
+    told = {name: getattr(alert, name) for name in ("key", "rule", "scope", "month", "severity", "event", "thread")}
+    session.add(_Alert(**told, message=json.dumps(alert.message, sort_keys=True)))
+    return True
+
+
+def _alert(row: _Alert) -> Alert:
+    told = {
+        name: getattr(row, name) for name in ("key", "rule", "scope", "month", "severity", "status", "attempts", "last_error", "posted_as", "thread")
+    }
+    return Alert(**told, event=row.event or "entry", message=json.loads(row.message))
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:

@@ -17,7 +17,7 @@ from expansion_platform.domain.schemas.base import columns
 from expansion_platform.domain.schemas.mrr import FLOWS, CustomerMonths
 from expansion_platform_tests.pipelines import Pipeline
 
-ALERT = "alerts/expansion_drop"
+ALERT = "alerts/expansion"
 
 
 @pytest.fixture(scope="module")

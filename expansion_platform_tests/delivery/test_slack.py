@@ -16,7 +16,7 @@ from expansion_platform.simulator.slack_server import SlackServer
 from expansion_platform.storage.ledger import Alert, Ledger
 
 BLOCKS = [{"type": "section", "text": {"type": "mrkdwn", "text": "*fell*"}}]
-ALERT = Alert("key-1", "expansion_drop", "total", "2026-10", "warning", {"text": "Expansion rate fell", "blocks": BLOCKS})
+ALERT = Alert("key-1", "rate_drop", "total", "2026-10", "warning", {"text": "Expansion rate fell", "blocks": BLOCKS})
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_an_error_tells_no_token(server: SlackServer) -> None:
 
 def test_a_customer_cannot_page_everybody(channel: Notifier, server: SlackServer) -> None:
     text = f"fell at {escape('<!channel> & <@U1>')}"
-    channel.post(Alert("key-2", "expansion_drop", "total", "2026-10", "warning", {"text": text}))
+    channel.post(Alert("key-2", "rate_drop", "total", "2026-10", "warning", {"text": text}))
     assert server.messages[0].text == "fell at &lt;!channel&gt; &amp; &lt;@U1&gt;"
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from expansion_platform.domain.detection.lifecycle import State
 from expansion_platform.storage.ledger import Alert, Ledger
 
-ALERT = Alert("key-1", "expansion_drop", "total", "2026-10", "warning", {"text": "fell", "blocks": []})
+ALERT = Alert("key-1", "rate_drop", "total", "2026-10", "warning", {"text": "fell", "blocks": []})
 
 
 @pytest.fixture
@@ -45,9 +47,11 @@ def test_an_alert_is_taken_once_per_key(ledger: Ledger) -> None:
 
 def test_a_failed_alert_stays_pending_with_its_reason_until_it_is_sent(ledger: Ledger) -> None:
     ledger.put_alert(ALERT)
-    ledger.mark_failed(ALERT.key, "is_archived")
-    ledger.mark_failed(ALERT.key, "timeout")
+    for error in ("is_archived", "timeout"):
+        ledger.mark_attempt(ALERT.key)
+        ledger.mark_failed(ALERT.key, error)
     assert ledger.alerts("pending") == [replace(ALERT, attempts=2, last_error="timeout")]
+    ledger.mark_attempt(ALERT.key)
     ledger.mark_sent(ALERT.key, "1700000000.000001")
     assert ledger.alerts("sent") == [replace(ALERT, status="sent", attempts=3, posted_as="1700000000.000001")]
 
@@ -57,6 +61,47 @@ def test_alerts_come_oldest_month_first_up_to_a_limit(ledger: Ledger) -> None:
         ledger.put_alert(replace(ALERT, key=key, month=month))
     assert [alert.key for alert in ledger.alerts("pending")] == ["b", "c", "a"]
     assert [alert.key for alert in ledger.alerts("pending", limit=2)] == ["b", "c"]
+
+
+def test_a_reply_comes_after_what_it_replies_to(ledger: Ledger) -> None:
+    ledger.put_alert(replace(ALERT, key="a", event="update", thread="b"))
+    ledger.put_alert(replace(ALERT, key="b"))
+    assert [alert.key for alert in ledger.alerts("pending")] == ["b", "a"]
+    assert ledger.alert("a") == replace(ALERT, key="a", event="update", thread="b")
+    assert ledger.alert("nobody") is None
+
+
+STATE = State("f1", "rate_drop", "total", "firing", "2026-10", "critical", "2026-10", "29/2000", "161/10000", 0, "key-1")
+
+
+def test_states_and_what_is_told_of_them_are_recorded_together(ledger: Ledger) -> None:
+    assert ledger.record_judgement([STATE], [ALERT]) == 1
+    assert ledger.alert_states() == {"f1": STATE}
+    later = replace(STATE, month="2026-11", clear_months=1)
+    assert ledger.record_judgement([later], [ALERT]) == 0  # told before
+    assert ledger.alert_states() == {"f1": later}
+    with pytest.raises(TypeError):
+        ledger.record_judgement([replace(later, month="2026-12")], [replace(ALERT, key="new", message={"text": object()})])
+    assert ledger.alert_states() == {"f1": later}
+    assert ledger.alerts() == [ALERT]
+
+
+def test_a_ledger_of_an_earlier_version_is_opened(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "create table alerts (key varchar(64) primary key, rule text, scope text, month text, severity text, message text, status text, "
+                "attempts integer, last_error text, posted_as text, sent_at text)"
+            )
+        )
+        connection.execute(
+            sa.text("insert into alerts values ('k', 'expansion_drop', 'total', '2026-09', 'warning', '{}', 'sent', 1, null, '1.1', null)")
+        )
+    ledger = Ledger(url)
+    assert ledger.alerts() == [Alert("k", "expansion_drop", "total", "2026-09", "warning", {}, "sent", 1, None, "1.1")]
+    assert ledger.put_alert(ALERT)
 
 
 def test_writers_wait_for_each_other(ledger: Ledger) -> None:

@@ -1,0 +1,242 @@
+"""The words and blocks of an alert over its life: entry, progress, worse, recovery (semantics 5.9).
+
+Here: pure functions from a notice to {text, blocks}. Not here: posting (`slack.py`), the finding itself (`domain/detection/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from expansion_platform.delivery.messages import HEADER_LIMIT, SECTION_LIMIT, escape, money, percent
+from expansion_platform.domain.detection.decomposition import GROWTH, OTHER
+from expansion_platform.domain.detection.findings import Drop, Finding
+from expansion_platform.domain.detection.lifecycle import Notice
+from expansion_platform.domain.schemas.mrr import ORGANIC
+
+FIELD_LIMIT = 2000
+SMALL_BASE = 200
+ALSO_MOVED = ["price", "discount", "contraction", "churn", "new", "reactivation"]
+NAMES = {
+    "rate_drop": "Expansion rate fell",
+    "below_target": "Expansion below target",
+    "mix_shift": "Expansion mix shifted",
+    "segment_deterioration": "Segment deteriorated",
+    "durability": "Seats bought were given back",
+    "post_expansion_churn": "Expanders leave more often",
+}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a message tells beside its finding.
+
+    `moved` holds the month's roll-forward flows in minor units; `retention` the ratio text of `nrr` and `grr`; `links` label -> URL.
+    """
+
+    currency: str
+    moved: Mapping[str, int]
+    retention: Mapping[str, str | None]
+    links: Mapping[str, str]
+    hashes: str
+    target: Fraction | None
+    warnings: Sequence[str] = ()
+
+
+def alert_message(notice: Notice, around: Surroundings, entry: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The message of a notice.
+
+    Args:
+        notice: event, finding and the state it led to.
+        around: what else is told.
+        entry: the message the entry was told with, for a recovery: it is marked as over.
+
+    Returns:
+        {text, blocks}, of a recovery with `entry`: what the entry's message becomes.
+    """
+    finding = notice.finding
+    if notice.event == "recovery":
+        return _recovery(notice, around, entry)
+    told = sentence(finding, around.currency)
+    if notice.event == "update":
+        limit = Fraction(notice.state.recovers_at or 0)
+        text = f"{finding.month}, since {notice.state.since}: {told} {_until(finding, limit)}"
+        return {"text": text, "blocks": [_section(text), *_fields(finding, around)]}
+    headline = title(finding)
+    text = told if notice.event == "entry" else f"Worse, now {finding.severity}: {told}"
+    blocks = [
+        {"type": "header", "text": {"type": "plain_text", "text": f"{finding.severity.capitalize()}: {headline}"[:HEADER_LIMIT]}},
+        _section(text),
+        *_fields(finding, around),
+        *_drivers(finding, around.currency),
+        _section(f"*What else moved*\n{', '.join(f'{name} {money(around.moved[name], around.currency)}' for name in ALSO_MOVED)}"),
+        {"type": "context", "elements": [_markdown(_context(finding, around))]},
+    ]
+    if around.links:
+        buttons = [{"type": "button", "text": {"type": "plain_text", "text": name}, "url": url} for name, url in around.links.items()]
+        blocks.append({"type": "actions", "elements": buttons})
+    return {"text": text, "blocks": blocks}
+
+
+def data_quality(month: str, problems: Sequence[str], links: Mapping[str, str]) -> dict[str, Any]:
+    """The one message about a month whose data cannot be judged (semantics 5.8)."""
+    text = f"{month} was not judged: its data does not hold. No alert about expansion is sent until it does."
+    listed = "\n".join(f"• {escape(problem)}" for problem in problems)
+    blocks = [
+        {"type": "header", "text": {"type": "plain_text", "text": f"Data quality: {month} was not judged"}},
+        _section(text),
+        _section(listed),
+    ]
+    if links:
+        buttons = [{"type": "button", "text": {"type": "plain_text", "text": name}, "url": url} for name, url in links.items()]
+        blocks.append({"type": "actions", "elements": buttons})
+    return {"text": text, "blocks": blocks}
+
+
+def title(finding: Finding) -> str:
+    """Rule, scope and month in a few words."""
+    where = "" if finding.dimension == "total" else f" ({finding.value})"
+    fallen = f" by {percent(-finding.drop.change, 1)}" if finding.rule == "rate_drop" and finding.drop else ""
+    return f"{NAMES[finding.rule]}{fallen}{where} in {finding.month}"
+
+
+def sentence(finding: Finding, currency: str) -> str:
+    """What was found, with its numbers."""
+    figures: Mapping[str, Any] = finding.figures
+    match finding.rule:
+        case "rate_drop":
+            return f"{title(finding)}: {_against(finding)} That is {money(finding.shortfall, currency)} of expansion MRR missing."
+        case "segment_deterioration":
+            net = f"organic net rate {percent(figures['net_rate'])} (was {percent(figures['net_before'])})"
+            return f"{title(finding)}: {_against(finding)} Its {net}. Missing: {money(finding.shortfall, currency)}."
+        case "below_target":
+            interval = f"at most {percent(figures['high'])} with 95 % confidence"
+            return f"{title(finding)}: {percent(figures['rate'])} of opening MRR, {interval}, against a target of {percent(figures['target'])}."
+        case "mix_shift":
+            name = figures["type"]
+            shares = f"{percent(figures[f'{name}_before'], 0)} to {percent(figures[f'{name}_now'], 0)}"
+            return f"{title(finding)}: {name} went from {shares} of expansion, three months against the six before."
+        case "durability":
+            bought = f"{money(figures['amount'], currency)} of seats bought in {figures['bought']}"
+            kept = f"{percent(figures['durable'], 0)} of the {bought} is still held"
+            return f"{title(finding)}: {kept} ({figures['events']} purchases); surges were {percent(figures['surges'], 0)} of that month's expansion."
+    rates = f"{percent(figures['churned'], 1)} against {percent(figures['churned_others'], 1)} of comparable customers"
+    return f"{title(finding)}: of those that expanded in {figures['then']}, {rates} left within six months. Observational: no cause is shown."
+
+
+def _against(finding: Finding) -> str:
+    drop = _drop(finding)
+    before = f"{percent(drop.baseline)} on average over the {len(drop.baseline_months)} months before."
+    return f"{percent(drop.rate)} of opening MRR against {before}"
+
+
+def _recovery(notice: Notice, around: Surroundings, entry: Mapping[str, Any] | None) -> dict[str, Any]:
+    finding, limit = notice.finding, Fraction(notice.state.recovers_at or 0)
+    text = f"Recovered in {finding.month}, after {notice.state.since}: {_measure(finding)}, {_bound(finding)} {_shown(finding, limit)}."
+    message: dict[str, Any] = {"text": text, "blocks": [_section(text), *_fields(finding, around)]}
+    if entry is not None:
+        mark = f"Resolved in {finding.month}."
+        message["entry"] = {"text": f"{mark} {entry['text']}", "blocks": [_section(f"*{mark}* {_measure(finding)}"), *entry.get("blocks", [])]}
+    return message
+
+
+def _until(finding: Finding, limit: Fraction) -> str:
+    return f"It is over {_bound(finding)} {_shown(finding, limit)}."
+
+
+def _bound(finding: Finding) -> str:
+    return "at or above" if finding.falling else "at or below"
+
+
+def _measure(finding: Finding) -> str:
+    what = {
+        "below_target": "the interval of the rate reaches",
+        "mix_shift": "divergence from the months before is",
+        "durability": "seats still held are",
+        "post_expansion_churn": "the lower end of the difference is",
+    }.get(finding.rule, "the rate is")
+    return f"{what} {_shown(finding, finding.measured)}"
+
+
+def _shown(finding: Finding, amount: Fraction) -> str:
+    return f"{round(amount * 1000) / 1000:.3f} bits" if finding.rule == "mix_shift" else percent(amount)
+
+
+def _fields(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
+    figures: Mapping[str, Any] = finding.figures
+    retention = " / ".join(_ratio(around.retention.get(name)) for name in ("nrr", "grr"))
+    shown: list[tuple[str, str]] = []
+    if finding.drop is not None:
+        drop = finding.drop
+        p = figures.get("p_adjusted", drop.p)
+        target = "" if around.target is None or finding.dimension != "total" else f", target {percent(around.target)}"
+        shown = [
+            ("Expansion rate", f"{percent(drop.rate)} (was {percent(drop.baseline)}, last three months {percent(drop.three_months)}){target}"),
+            ("Change", f"{percent(drop.rate - drop.baseline)[:-2]} points, {percent(drop.change, 1)}"),
+            ("Expansion / opening MRR", f"{money(drop.expansion, around.currency)} / {money(drop.opening, around.currency)}"),
+            ("Missing against the baseline", money(finding.shortfall, around.currency)),
+            ("Chance of this by noise", f"p = {_p(p)}, {drop.members} customers, {drop.expanders} expanded"),
+        ]
+        if "low" in figures:
+            shown.append(("90 % interval", f"{percent(figures['low'])} to {percent(figures['high'])}, approximate"))
+        if "robust_z" in figures:
+            shown.append(("Robust z", f"{figures['robust_z']} against the last 12 months"))
+    elif finding.rule == "mix_shift":
+        shown = [(name, f"{percent(figures[f'{name}_now'], 1)} (was {percent(figures[f'{name}_before'], 1)})") for name in ORGANIC]
+        shown.append(("Divergence", f"{_shown(finding, finding.measured)}, PSI {float(figures['psi']):.2f}, p = {_p(figures['p'])}"))
+    shown.append(("NRR / GRR", retention))
+    return [{"type": "section", "fields": [_markdown(f"*{name}*\n{value}", FIELD_LIMIT) for name, value in shown[:10]]}]
+
+
+def _drivers(finding: Finding, currency: str) -> list[dict[str, Any]]:
+    """Whose expansion is missing; each list sums to the shortfall."""
+    if finding.drop is None:
+        return []
+    parts = finding.drop.parts
+    lists = [("By customer", parts.customers), ("By type", parts.types)]
+    if finding.dimension == "total":
+        lists.append(("By segment", parts.segments))
+    told = []
+    for name, amounts in lists:
+        named = sorted((item for item in amounts.items() if item[0] not in (OTHER, GROWTH) and item[1]), key=lambda item: -item[1])
+        rest = [(label, amounts[key]) for key, label in ((OTHER, "everybody else"), (GROWTH, "opening MRR changed")) if amounts.get(key)]
+        lines = [f"• {escape(label)}: {money(amount, currency)}" for label, amount in (*named, *rest)]
+        heading = f"*{name}: missing against the baseline's monthly mean, {money(parts.shortfall, currency)} in all*"
+        told.append(_section("\n".join([heading, *lines])))
+    return told
+
+
+def _context(finding: Finding, around: Surroundings) -> str:
+    members = finding.drop.members if finding.drop is not None else finding.figures.get("members")
+    told = [f"First reported figures of {finding.month}. {escape(around.hashes)}."]
+    if isinstance(members, int) and members < SMALL_BASE:
+        told.append(f"Below {SMALL_BASE} customers only large drops can be told from noise.")
+    if finding.figures.get("note") == "seasonal":
+        told.append("Seasonal: the same month last year moved alike.")
+    told += [f"Note: {escape(warning)}." for warning in around.warnings]
+    told.append("The test tells noise from change; it knows no seasons and no common cause.")
+    return " ".join(told)
+
+
+def _drop(finding: Finding) -> Drop:
+    if finding.drop is None:
+        raise ValueError(f"{finding.rule} has no rate")
+    return finding.drop
+
+
+def _p(p: Fraction) -> str:
+    return f"{float(p):.4f}"
+
+
+def _ratio(text: str | None) -> str:
+    return "no base" if text is None or text != text else percent(Fraction(text))
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": _markdown(text)}
+
+
+def _markdown(text: str, limit: int = SECTION_LIMIT) -> dict[str, str]:
+    return {"type": "mrkdwn", "text": text if len(text) <= limit else text[: limit - 1] + "…"}

@@ -1,0 +1,63 @@
+"""Every rule over one month.
+
+Here: which rules are asked of which scopes. Not here: the rules (`rules.py`, `followups.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import pandas as pd
+
+from expansion_platform.domain import months
+from expansion_platform.domain.detection import followups, rules
+from expansion_platform.domain.detection.findings import Finding
+from expansion_platform.domain.detection.panel import TOTAL, panel
+from expansion_platform.domain.detection.targets import AlertSettings
+from expansion_platform.domain.schemas.mrr import SEGMENTS
+
+
+def window(month: str) -> list[str]:
+    """The months the tables are read for, oldest first."""
+    return months.between(months.shift(month, 1 - rules.HISTORY), month)
+
+
+def evaluate(
+    month: str,
+    *,
+    customer_months: pd.DataFrame,
+    movements: pd.DataFrame,
+    causes: pd.DataFrame,
+    rates: Mapping[str, Fraction],
+    settings: AlertSettings,
+    exponent: int,
+    seed: str,
+) -> list[Finding]:
+    """What every rule says of the newest closed month, those that are well included; rules that cannot be judged say nothing.
+
+    Args:
+        month: the newest closed month.
+        customer_months: mrr/customer_months of `window(month)`.
+        movements: mrr/movements of the same.
+        causes: mrr/causes of the same.
+        rates: the total's expansion rate of every month up to this one that has a base.
+        settings: targets and thresholds.
+        exponent: decimal places of the reporting currency.
+        seed: policy hash: the same data under the same policy gives the same p-values.
+    """
+    everyone = panel(customer_months, movements, window(month))
+    smallest = settings.smallest(exponent)
+    findings = [rules.rate_drop(everyone, month, seed, smallest, rates), rules.mix_shift(everyone, month, seed)]
+    for scope in (TOTAL, *(("segment", name) for name in SEGMENTS)):
+        name = scope[0] if scope == TOTAL else scope[1]
+        target, before = settings.target(name, month), settings.target(name, months.shift(month, -1))
+        if target is not None:
+            of_scope = everyone if scope == TOTAL else everyone.of_segment(name)
+            findings.append(rules.below_target(of_scope, month, scope, target, before, seed))
+    findings += rules.segment_deterioration(everyone, month, seed, smallest)
+    since = months.shift(month, -followups.DURABLE_AFTER)
+    findings.append(followups.durability(month, causes[causes["month"] >= since], movements[movements["month"] >= since], customer_months))
+    since = months.shift(month, -followups.CHURN_WITHIN)
+    findings.append(followups.post_expansion_churn(month, customer_months, movements[movements["month"] >= since]))
+    return [finding for finding in findings if finding is not None]

@@ -1,0 +1,255 @@
+"""The rules over rates and mixes: what fires when (semantics 5.3, 5.4).
+
+Here: `rate_drop`, `below_target`, `mix_shift`, `segment_deterioration`. Not here: the tests (`statistics.py`), rules that look at what became of
+earlier expansion (`followups.py`), states over time (`lifecycle.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from expansion_platform.domain import months
+from expansion_platform.domain.detection import statistics
+from expansion_platform.domain.detection.decomposition import decompose
+from expansion_platform.domain.detection.findings import Drop, Finding
+from expansion_platform.domain.detection.panel import TOTAL, Panel, Sums
+from expansion_platform.domain.detection.severity import severity, step
+from expansion_platform.domain.money import round_half_even
+from expansion_platform.domain.schemas.mrr import ORGANIC, SEGMENTS
+
+BASELINE_MONTHS = 6
+MINIMUM_BASELINE = 3
+DROP = Fraction(3, 4)
+RECOVERED = Fraction(9, 10)  # of the frozen baseline: well above where it fired, so that it does not flicker
+ALPHA = Fraction(5, 100)
+SHARE_OF_OPENING = Fraction(1, 1000)
+NET_FALL = Fraction(2, 100)
+NET_RECOVERED = Fraction(2, 1000)  # a tenth of the fall that fires, as for rates
+SEGMENT_MEMBERS = 30
+RECENT_MIX, EARLIER_MIX = 3, 6
+MIX_DIVERGENCE = 0.05
+MIX_EXPANDERS = 10
+MIX_INSTABILITY = 0.25
+HISTORY = RECENT_MIX + EARLIER_MIX
+"""Months a panel should hold for all of these, the newest closed one being the last."""
+
+
+def drop_of(panel: Panel, month: str, scope: tuple[str, str], seed: str) -> Drop | None:
+    """The month's rate against its baseline; None when the month or fewer than three of the six before it have a base (semantics 5.3).
+
+    Args:
+        panel: of the scope, with the month and the six before it.
+        month: the month judged.
+        scope: dimension and value.
+        seed: policy hash.
+    """
+    sums = panel.sums()
+    baseline = tuple(name for name in months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1)) if name in sums)
+    if month not in sums or len(baseline) < MINIMUM_BASELINE:
+        return None
+    now = sums[month]
+    mean = sum((sums[name].rate for name in baseline), Fraction(0)) / len(baseline)
+    columns = [panel.at(name) for name in (*baseline, month)]
+    rng = statistics.generator("rate", *scope, month, seed)
+    p_amount, p_count = statistics.month_labels(panel.expansion[:, columns], panel.opening[:, columns], len(baseline), rng)
+    return Drop(
+        rate=now.rate,
+        baseline=mean,
+        baseline_months=baseline,
+        three_months=sum((sums[name].rate for name in baseline[-3:]), Fraction(0)) / 3,
+        expansion=now.expansion,
+        opening=now.opening,
+        shortfall=round_half_even((mean - now.rate) * now.opening),
+        members=now.members,
+        expanders=now.expanders,
+        p_amount=p_amount,
+        p_count=p_count,
+        parts=decompose(panel, month, baseline),
+    )
+
+
+def large(drop: Drop, smallest: int) -> bool:
+    """Conditions (a) and (c) of `rate_drop`: a quarter below the baseline, and enough money to matter."""
+    matters = drop.shortfall >= smallest and drop.shortfall >= SHARE_OF_OPENING * drop.opening
+    return drop.baseline > 0 and drop.rate <= DROP * drop.baseline and matters
+
+
+def rate_drop(panel: Panel, month: str, seed: str, smallest: int, rates: Mapping[str, Fraction]) -> Finding | None:
+    """The total's expansion rate fell by a quarter or more, by more than noise, and by money that matters.
+
+    Args:
+        panel: of all customers.
+        month: the newest closed month.
+        seed: policy hash.
+        smallest: shortfall in minor units under which nobody is told.
+        rates: the total's rate of every month up to this one that has a base, for what is shown beside and decides nothing.
+    """
+    drop = drop_of(panel, month, TOTAL, seed)
+    if drop is None:
+        return None
+    column = panel.at(month)
+    here = panel.members[:, column]
+    rng = statistics.generator("interval", *TOTAL, month, seed)
+    low, high = statistics.rate_interval(panel.expansion[here, column], panel.opening[here, column], rng)
+    shown: dict[str, Fraction | int | str] = {"low": Fraction(low), "high": Fraction(high)}
+    z = statistics.robust_z(drop.rate, [rate for name, rate in rates.items() if months.shift(month, -12) <= name < month])
+    if z is not None:
+        shown["robust_z"] = f"{z:.1f}"
+    if _seasonal(rates, month, drop):
+        shown["note"] = "seasonal"
+    fires = large(drop, smallest) and drop.p < ALPHA
+    return Finding(
+        "rate_drop",
+        *TOTAL,
+        month,
+        outcome="fires" if fires else "clear",
+        severity=severity(drop, grr_fall(panel.sums(), month, drop.baseline_months)),
+        measured=drop.rate,
+        recovers_at=RECOVERED * drop.baseline,
+        shortfall=drop.shortfall,
+        drop=drop,
+        figures=shown,
+    )
+
+
+def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fraction, before: Fraction | None, seed: str) -> Finding | None:
+    """Below target in two closed months running, and by more than noise in the latest. A first month below is `pending`.
+
+    Args:
+        panel: of the scope.
+        month: the newest closed month.
+        scope: dimension and value.
+        target: rate to reach in the month.
+        before: rate to reach in the month before, None when there was none.
+        seed: policy hash.
+    """
+    sums, earlier = panel.sums(), months.shift(month, -1)
+    if month not in sums:
+        return None
+    column, now = panel.at(month), sums[month]
+    here = panel.members[:, column]
+    rng = statistics.generator("target", *scope, month, seed)
+    low, high = statistics.rate_interval(panel.expansion[here, column], panel.opening[here, column], rng)
+    twice = before is not None and earlier in sums and sums[earlier].rate < before
+    fires = now.rate < target and twice and high < target
+    missed = round_half_even((target - now.rate) * now.opening)
+    return Finding(
+        "below_target",
+        *scope,
+        month,
+        outcome="fires" if fires else "pending" if now.rate < target else "clear",
+        severity=step("warning", -(now.members < 100)) if fires else "info",
+        measured=Fraction(high),
+        recovers_at=target,
+        shortfall=missed,
+        figures={
+            "rate": now.rate,
+            "target": target,
+            "low": Fraction(low),
+            "high": Fraction(high),
+            "members": now.members,
+            "expanders": now.expanders,
+        },
+    )
+
+
+def mix_shift(panel: Panel, month: str, seed: str) -> Finding | None:
+    """What expansion is made of moved: three months pooled against the six before, by more than noise, with ten expanders on each side."""
+    names = [name for name in months.between(months.shift(month, 1 - RECENT_MIX - EARLIER_MIX), month) if name in panel.months]
+    if len(names) < RECENT_MIX + EARLIER_MIX:
+        return None
+    columns = [panel.at(name) for name in names]
+    types, opening = panel.types[:, columns], panel.opening[:, columns]
+    recent = np.arange(len(names)) >= EARLIER_MIX
+    expanded = types.sum(axis=2) > 0
+    if min(int(expanded[:, side].any(axis=1).sum()) for side in (recent, ~recent)) < MIX_EXPANDERS:
+        return None
+    measured, p = statistics.mix_labels(types, opening, recent, statistics.generator("mix", *TOTAL, month, seed))
+    now, before = types[:, recent].sum(axis=(0, 1)).tolist(), types[:, ~recent].sum(axis=(0, 1)).tolist()
+    moved = {name: Fraction(a, sum(now)) - Fraction(b, sum(before)) for name, a, b in zip(ORGANIC, now, before, strict=True)}
+    largest = max(ORGANIC, key=lambda name: abs(moved[name]))
+    instability = statistics.stability_index(before, now)
+    figures: dict[str, Fraction | int | str] = {"type": largest, "divergence": Fraction(measured), "psi": Fraction(instability), "p": p}
+    figures |= {f"{name}_now": Fraction(a, sum(now)) for name, a in zip(ORGANIC, now, strict=True)}
+    figures |= {f"{name}_before": Fraction(b, sum(before)) for name, b in zip(ORGANIC, before, strict=True)}
+    return Finding(
+        "mix_shift",
+        *TOTAL,
+        month,
+        outcome="fires" if measured >= MIX_DIVERGENCE and p < ALPHA else "clear",
+        severity=step("warning", instability > MIX_INSTABILITY),
+        measured=Fraction(measured),
+        recovers_at=RECOVERED * Fraction(MIX_DIVERGENCE),
+        falling=False,
+        figures=figures,
+    )
+
+
+def segment_deterioration(panel: Panel, month: str, seed: str, smallest: int) -> list[Finding]:
+    """Segments whose rate dropped, or whose organic net rate fell by two points, by more than noise after Holm's correction over all tests made.
+
+    Segments with fewer than thirty opening members are not judged. The net rate holds churn, which ends a membership, so its test exchanges
+    customer-months and not a customer's months (`statistics.customer_months`).
+    """
+    judged: list[tuple[str, Panel, Drop]] = []
+    for name in SEGMENTS:
+        of_segment = panel.of_segment(name)
+        drop = drop_of(of_segment, month, ("segment", name), seed)
+        if drop is not None and drop.members >= SEGMENT_MEMBERS:
+            judged.append((name, of_segment, drop))
+    nets = [_net_p(of_segment, month, drop, ("segment", name), seed) for name, of_segment, drop in judged]
+    adjusted = statistics.holm([drop.p for *_, drop in judged] + nets)
+    findings = []
+    for index, (name, of_segment, drop) in enumerate(judged):
+        sums = of_segment.sums()
+        net_before = sum((sums[earlier].net_rate for earlier in drop.baseline_months), Fraction(0)) / len(drop.baseline_months)
+        by_rate = large(drop, smallest) and adjusted[index] < ALPHA
+        by_net = net_before - sums[month].net_rate >= NET_FALL and adjusted[len(judged) + index] < ALPHA
+        finding = Finding(
+            "segment_deterioration",
+            "segment",
+            name,
+            month,
+            outcome="fires" if by_rate or by_net else "clear",
+            severity=severity(drop, grr_fall(sums, month, drop.baseline_months)),
+            measured=drop.rate,
+            recovers_at=RECOVERED * drop.baseline,
+            shortfall=drop.shortfall,
+            drop=drop,
+            figures={
+                "p_adjusted": adjusted[index],
+                "net_rate": sums[month].net_rate,
+                "net_before": net_before,
+                "p_net": adjusted[len(judged) + index],
+            },
+        )
+        if by_net and not by_rate:
+            missing = round_half_even((net_before - sums[month].net_rate) * drop.opening)
+            finding = replace(finding, measured=sums[month].net_rate, recovers_at=net_before - NET_RECOVERED, shortfall=missing)
+        findings.append(finding)
+    return findings
+
+
+def grr_fall(sums: dict[str, Sums], month: str, baseline: tuple[str, ...]) -> Fraction:
+    """How far gross retention lies under its mean over the baseline."""
+    return sum((sums[name].grr for name in baseline), Fraction(0)) / len(baseline) - sums[month].grr
+
+
+def _net_p(panel: Panel, month: str, drop: Drop, scope: tuple[str, str], seed: str) -> Fraction:
+    columns = [panel.at(name) for name in (*drop.baseline_months, month)]
+    rng = statistics.generator("net", *scope, month, seed)
+    return statistics.customer_months(panel.net[:, columns], panel.opening[:, columns], len(drop.baseline_months), rng)
+
+
+def _seasonal(rates: Mapping[str, Fraction], month: str, drop: Drop) -> bool:
+    """With two years of history: the same month last year lay as far (within a fifth) from its own baseline, to the same side (semantics 5.3)."""
+    last_year = months.shift(month, -12)
+    before = [rates[name] for name in months.between(months.shift(last_year, -BASELINE_MONTHS), months.shift(last_year, -1)) if name in rates]
+    if len(rates) < 24 or last_year not in rates or len(before) < MINIMUM_BASELINE or not any(before):
+        return False
+    then = rates[last_year] / (sum(before, Fraction(0)) / len(before)) - 1
+    return abs(then - drop.change) <= Fraction(1, 5) * abs(drop.change)
