@@ -58,9 +58,12 @@ COVERAGE: dict[str, tuple[Amount, Amount]] = {
 
 def ratio_text(numerator: int, denominator: int) -> str | None:
     """Quotient as decimal text with 10 places, half-even; None when the denominator is zero (never 0, never infinity)."""
-    if denominator == 0:
-        return None
-    scaled = round(Fraction(numerator * 10**RATIO_PLACES, denominator))
+    return None if denominator == 0 else decimal_text(Fraction(numerator, denominator))
+
+
+def decimal_text(value: Fraction) -> str:
+    """A rational as decimal text with 10 places, rounded half-even once."""
+    scaled = round(value * 10**RATIO_PLACES)
     digits = f"{abs(scaled):0{RATIO_PLACES + 1}d}"
     return f"{'-' if scaled < 0 else ''}{digits[:-RATIO_PLACES]}.{digits[-RATIO_PLACES:]}"
 

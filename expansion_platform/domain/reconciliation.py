@@ -1,7 +1,7 @@
 """Identities that hold between tables (architecture section 4), each as a function that raises on the rows that break it.
 
-Here: causes against movements, customers against movements, segments against totals, coverage against customers, history against Stripe's live
-subscriptions. Not here: invariants of one table (`schemas/`).
+Here: causes against movements, customers against movements, segments against totals (of months and of windows), coverage against customers,
+history against Stripe's live subscriptions. Not here: invariants of one table (`schemas/`).
 """
 
 from __future__ import annotations
@@ -72,6 +72,21 @@ def segments_sum(rollforward: pd.DataFrame) -> None:
     broken += [f"{month} transfers" for month in transfers.index[transfers["transfer_in"] != transfers["transfer_out"]]]
     if broken:
         raise DataQualityError("segments do not sum to the total", broken)
+
+
+def window_segments_sum(trailing: pd.DataFrame) -> None:
+    """Segments fixed at a window's start sum to the total, numerator by numerator and denominator by denominator.
+
+    Raises:
+        DataQualityError: naming month and metric.
+    """
+    columns = ["numerator", "denominator"]
+    given = trailing[trailing["numerator"].notna()]
+    total = given[given["dimension"] == "total"].set_index(["month", "metric"])[columns]
+    parts = given[given["dimension"] == "segment"].groupby(["month", "metric"])[columns].sum()
+    differs = (parts.reindex(total.index, fill_value=0) != total).any(axis=1)
+    if differs.any():
+        raise DataQualityError("segments of a window do not sum to the total", (f"{month} {metric}" for month, metric in total.index[differs]))
 
 
 def coverage_ties(coverage: pd.DataFrame, customer_months: pd.DataFrame) -> None:

@@ -34,5 +34,6 @@ TABLES: dict[str, type[Table]] = {
         metrics.Retention,
         metrics.Rollforward,
         metrics.Coverage,
+        metrics.Trailing,
     )
 }

@@ -73,6 +73,26 @@ class Coverage(MetricValue):
         unique = ["month", "metric", "dimension", "value"]
 
 
+class Trailing(MetricValue):
+    """One row per month, slice and metric over the months that end with it: T12M expansion in its three forms, T12M NRR and GRR, T3M quick ratio."""
+
+    window_months: int = pa.Field(description="Months the value is made of, counted back from `month`", ge=0, le=12)
+    numerator: pd.Int64Dtype = pa.Field(description="Minor units; null for compounded and mean rates, which have no sum above a line", nullable=True)
+    denominator: pd.Int64Dtype = pa.Field(description="Minor units; null for compounded and mean rates", nullable=True)
+    n_customers: int = pa.Field(description="Customers that paid at the opening of the first of these months", ge=0)
+    n_expanders: int = pa.Field(description="Customers with expansion in the window", ge=0)
+    quality: str = pa.Field(
+        description="`ok`; `low_n`: under 30 customers or 5 expanders; `provisional`: fewer months than the metric is meant for; "
+        "`too_short`: too few for any value; `no_base`, `no_losses`: denominator zero",
+        isin=[*QUALITIES, "provisional", "too_short"],
+    )
+
+    class Config(Table.Config):
+        name = "metrics/trailing"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
 class Rollforward(Monthly):
     """One row per month and slice: opening MRR, nine flows, transfers between segments at the next opening, closing MRR."""
 

@@ -1,0 +1,91 @@
+"""Floor `metrics`: figures over the twelve and three months that end with each month.
+
+Here: wiring of `domain/sql/window_sums.sql`, `domain/sql/window_cohort.sql` and `domain/trailing.py`. Not here: formulas, single months
+(`assets/metrics.py`). A month depends on the eleven before it, too: when one of them changed, it is computed again.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.metrics import percents
+from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain import trailing as rules
+from expansion_platform.domain.schemas import Table, metrics, mrr
+from expansion_platform.resources import Platform
+from expansion_platform.storage import engine
+from expansion_platform.storage.lake import Lake
+
+KINDS = {"duckdb", "pandera", "deltalake"}
+SEGMENTS_SUM = "Segments fixed at the window's start sum to the total in every numerator and denominator."
+# What the two queries read; a window of 100,000 customers is a million rows of them.
+CUSTOMER_COLUMNS = ["month", "customer", "segment", "opening", "closing"]
+FLOW_COLUMNS = ["month", "customer", *(f"flow_{name}" for name in ("new", "expansion", "contraction", "churn", "fx"))]
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The one table, by month."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(metrics.Trailing, deps=[mrr.CustomerMonths, mrr.Movements], kinds=KINDS, skippable=True)],
+        check_specs=[checks.schema_spec(metrics.Trailing), checks.reconciled_spec(metrics.Trailing, SEGMENTS_SUM)],
+        name="trailing",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def trailing_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """T12M and T3M figures of each month, for the total and segments fixed at the window's start."""
+        catalog, lake = platform.catalog(), platform.lake
+        customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
+
+        def inputs(month: str) -> str:
+            window = _window(month)
+            return fingerprint(
+                catalog.policy_hash,
+                catalog.catalog_hash,
+                *(customers.get(name, "absent") for name in window),
+                *(movements.get(name, "absent") for name in window),
+            )
+
+        yield from build_months(
+            context,
+            platform,
+            models=[metrics.Trailing],
+            inputs=inputs,
+            prepare=lambda due: _prepare(platform, due),
+            reconciled=[Reconciled(metrics.Trailing, SEGMENTS_SUM, lambda frames: reconciliation.window_segments_sum(frames[metrics.Trailing]))],
+            describe=lambda wanted: {metrics.Trailing: percents(lake.read(metrics.Trailing, wanted).query("dimension == 'total'"), "metric")},
+        )
+
+    return trailing_table
+
+
+def _window(month: str) -> list[str]:
+    return months.between(months.shift(month, 1 - rules.YEAR), month)
+
+
+def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
+    catalog = platform.catalog()
+    wanted = sorted({name for month in due for name in _window(month)})
+    customers = _columns(platform.lake, mrr.CustomerMonths, CUSTOMER_COLUMNS, wanted)
+    movements = _columns(platform.lake, mrr.Movements, FLOW_COLUMNS, wanted)
+
+    def compute(month: str) -> Frames:
+        windows = rules.windows(month)
+        tables = {"customer_months": customers, "movements": movements}
+        sums = engine.query("window_sums", {"windows": windows, "slices": rules.slices(), **tables})
+        cohort = engine.query("window_cohort", {"windows": windows[windows["length"] == rules.YEAR], **tables})
+        rows = rules.trailing(month, sums, cohort).assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)
+        return {metrics.Trailing: rows}
+
+    return compute
+
+
+def _columns(lake: Lake, model: type[Table], names: list[str], wanted: list[str]) -> pa.Table:
+    return lake.dataset(model).to_table(columns=names, filter=pc.field("month").isin(wanted))

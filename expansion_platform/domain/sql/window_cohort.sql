@@ -1,0 +1,40 @@
+-- What those who paid at a window's start pay at its end, for NRR and GRR over twelve months (semantics 4.2).
+-- inputs: windows (length, first, last), customer_months (month, customer, segment, opening, closing), movements (month, customer, flow_fx)
+-- grain:  segment at the window's start, and customer where an exchange rate moved it (customer is null for the sum of all others).
+-- rates:  closings and what exchange rates added to them, of the months in which they added anything: their quotients undo the rates.
+
+with moved as (
+    select
+        windows.first,
+        windows.last,
+        customers.*,
+        coalesce(movements.flow_fx, 0) as fx
+    from windows
+    join customer_months as customers on customers.month between windows.first and windows.last
+    left join movements on movements.month = customers.month and movements.customer = customers.customer
+),
+
+members as (
+    select
+        customer,
+        arg_min(segment, month) as segment,
+        arg_min(opening, month) as opening,
+        coalesce(sum(closing) filter (where month = last), 0) as closing,
+        list(closing order by month) filter (where fx <> 0) as closings,
+        list(fx order by month) filter (where fx <> 0) as fxs
+    from moved
+    group by customer
+    having bool_or(month = first and opening > 0)
+)
+
+select
+    segment,
+    case when closing > 0 and closings is not null then customer end as customer,
+    sum(opening)::bigint as opening,
+    sum(closing)::bigint as closing,
+    sum(least(opening, closing))::bigint as retained,
+    any_value(closings) filter (where closing > 0) as closings,
+    any_value(fxs) filter (where closing > 0) as fxs
+from members
+group by all
+order by all

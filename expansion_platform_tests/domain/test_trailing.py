@@ -1,0 +1,168 @@
+"""Windows worked out by hand.
+
+Two members of the window's start, each with a currency of its own, and one who came later, US cents:
+
+| month | ada (smb) | bob (smb, then mid_market) | cy (smb) |
+|---|---|---|---|
+| 2025-04 | 1,000 to 1,100: expansion 100 | 1,000 to 1,000 | |
+| 2025-05 | 1,100 | 1,000 to 2,200: expansion 1,000, fx 200 | new 500 |
+| 2025-06 to 2026-01 | 1,100 | 2,200 | 500 |
+| 2026-02 | 1,100 to 0: churn | 2,200 | 500 to 600: expansion 100 |
+| 2026-03 | | 2,200 to 1,980: contraction -220 | 600 |
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from expansion_platform.domain import months, reconciliation, trailing
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.schemas import metrics as tables
+from expansion_platform.storage.engine import query
+
+START, LAST = "2025-04", "2026-03"
+FLOWS = ("flow_new", "flow_expansion", "flow_contraction", "flow_churn", "flow_fx")
+MOVED = {
+    ("2025-04", "ada"): {"flow_expansion": 100},
+    ("2025-05", "bob"): {"flow_expansion": 1_000, "flow_fx": 200},
+    ("2025-05", "cy"): {"flow_new": 500},
+    ("2026-02", "ada"): {"flow_churn": -1_100},
+    ("2026-02", "cy"): {"flow_expansion": 100},
+    ("2026-03", "bob"): {"flow_contraction": -220},
+}
+OPENED = {"ada": (START, 1_000), "bob": (START, 1_000), "cy": ("2025-05", 0)}
+
+
+def book(first: str = START) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Customer months and movements of the table above, from `first` on."""
+    customers: list[dict[str, Any]] = []
+    for customer, (begin, level) in OPENED.items():
+        amount = level
+        for month in months.between(begin, LAST):
+            closing = amount + sum(MOVED.get((month, customer), {}).values())
+            segment = "mid_market" if customer == "bob" and month > "2025-05" else "smb"
+            if amount or closing:
+                customers.append({"month": month, "customer": customer, "segment": segment, "opening": amount, "closing": closing})
+            amount = closing
+    moved = [{"month": month, "customer": name, **dict.fromkeys(FLOWS, 0), **flows} for (month, name), flows in MOVED.items()]
+    frames = pd.DataFrame(customers), pd.DataFrame(moved)
+    return tuple(frame[frame["month"] >= first].reset_index(drop=True) for frame in frames)  # type: ignore[return-value]
+
+
+def rows(month: str = LAST, first: str = START) -> pd.DataFrame:
+    customers, movements = book(first)
+    windows = trailing.windows(month)
+    read = {"customer_months": customers, "movements": movements}
+    sums = query("window_sums", {"windows": windows, "slices": trailing.slices(), **read})
+    cohort = query("window_cohort", {"windows": windows[windows["length"] == trailing.YEAR], **read})
+    return tables.Trailing.validate(trailing.trailing(month, sums, cohort).assign(policy_hash="p", catalog_hash="c"))
+
+
+def told(frame: pd.DataFrame, value: str = "all") -> dict[str, tuple[Any, ...]]:
+    """Metric -> months, numerator, denominator, ratio, quality."""
+    names = ["window_months", "numerator", "denominator", "ratio", "quality"]
+    chosen = frame[frame["value"] == value].set_index("metric")[names].astype(object)
+    return {metric: tuple(None if pd.isna(cell) else cell for cell in row) for metric, row in zip(chosen.index, chosen.to_numpy(), strict=True)}
+
+
+def text(value: Fraction) -> str:
+    """Ten places; the expectation's own arithmetic, on numbers that need no rounding beyond half-even."""
+    return f"{round(value * 10**10) / 10**10:.10f}"
+
+
+def test_a_full_window() -> None:
+    assert told(rows()) == {
+        "expansion_rate_annualised": (1, None, None, "0.0000000000", "low_n"),
+        "expansion_rate_t3m_mean": (3, None, None, "0.0087719298", "low_n"),  # (0 + 100/3,800 + 0) / 3
+        "expansion_rate_t12m": (12, None, None, text(Fraction(21, 20) * Fraction(31, 21) * Fraction(39, 38) - 1), "low_n"),
+        "expansion_rate_t12m_simple": (12, 1_200, 2_000, "0.6000000000", "low_n"),
+        "expansion_rate_t12m_cohort": (12, 1_100, 2_000, "0.5500000000", "low_n"),  # without cy, who came later
+        "nrr_t12m": (12, 1_800, 2_000, "0.9000000000", "low_n"),  # bob's 1,980 at the first rates: 1,980 x 2,000 / 2,200
+        "grr_t12m": (12, 1_000, 2_000, "0.5000000000", "low_n"),  # bob no more than his 1,000, ada nothing
+        "quick_ratio_t3m": (3, 100, 1_320, "0.0757575758", "low_n"),
+        "expansion_share_of_new_t12m": (12, 1_200, 1_700, "0.7058823529", "low_n"),
+    }
+
+
+def test_a_customer_keeps_the_segment_of_the_windows_start() -> None:
+    frame = rows()
+    smb, middle = told(frame, "smb"), told(frame, "mid_market")
+    assert smb["nrr_t12m"] == (12, 1_800, 2_000, "0.9000000000", "low_n")  # bob grew into mid_market and still counts here
+    assert middle["nrr_t12m"] == (12, 0, 0, None, "no_base")
+    assert middle["expansion_rate_t12m"] == (0, None, None, None, "no_base")
+    assert middle["quick_ratio_t3m"] == (3, 0, 220, "0.0000000000", "low_n")  # three months ago he was in it
+    assert smb["quick_ratio_t3m"] == (3, 100, 1_100, "0.0909090909", "low_n")
+
+
+def test_a_window_that_began_before_the_tables() -> None:
+    seen = told(rows("2025-06"))
+    mean = (Fraction(100, 2_000) + Fraction(1_000, 2_100)) / 3
+    assert seen["expansion_rate_t12m"] == (3, None, None, text((1 + mean) ** 12 - 1), "provisional")
+    assert seen["expansion_rate_t12m_simple"] == seen["nrr_t12m"] == seen["grr_t12m"] == (3, None, None, None, "too_short")
+    assert seen["quick_ratio_t3m"] == (3, 1_600, 0, None, "no_losses")
+    assert seen["expansion_share_of_new_t12m"] == (3, 1_100, 1_600, "0.6875000000", "provisional")
+    two = told(rows("2025-05"))
+    assert two["expansion_rate_t12m"] == two["expansion_rate_t3m_mean"] == (2, None, None, None, "too_short")
+    one = told(rows("2025-04"))
+    assert one["expansion_rate_annualised"] == (1, None, None, text(Fraction(21, 20) ** 12 - 1), "low_n")
+
+
+def test_a_month_before_everything_has_no_base() -> None:
+    frame = rows("2025-03")
+    assert frame["ratio"].isna().all()
+    assert set(frame["quality"]) == {"no_base", "no_losses", "too_short"}
+    assert len(frame) == 4 * 9
+
+
+def test_the_seeds_example() -> None:
+    """1.4 % a month is 18.2 % a year."""
+    sums = pd.DataFrame(
+        [
+            {
+                "length": length,
+                "month": LAST,
+                "dimension": "total",
+                "value": "all",
+                "opening": 50_000,
+                "expansion": 700,
+                "new": 0,
+                "contraction": 0,
+                "churn": 0,
+                "member_expansion": 0,
+                "members": 40,
+                "expanders": 6,
+            }
+            for length in trailing.LENGTHS
+        ]
+    )
+    nobody = query("window_cohort", {"windows": trailing.windows(LAST), "customer_months": book()[0].head(0), "movements": book()[1].head(0)})
+    assert told(trailing.trailing(LAST, sums, nobody))["expansion_rate_annualised"] == (1, None, None, "0.1815591289", "ok")  # 1.014 ** 12 - 1
+
+
+@pytest.mark.parametrize(
+    ("closing", "closings", "added", "value"),
+    [
+        (110, [110], [10], 100),
+        (220, [110, 220], [10, 0], 200),
+        (0, [110], [10], 0),
+        (1, [3], [2], 0),
+        (5, [2], [1], 2),
+        (7, [2], [1], 4),
+        (9, [], [], 9),
+    ],
+)
+def test_exchange_rates_are_undone_and_rounded_once(closing: int, closings: list[int], added: list[int], value: int) -> None:
+    assert trailing.at_first_rates(closing, closings, added) == value
+
+
+@pytest.mark.parametrize("column", ["numerator", "denominator"])
+def test_segments_sum_to_the_total_and_the_check_sees_one_cent(column: str) -> None:
+    frame = rows()
+    reconciliation.window_segments_sum(frame)
+    frame.loc[(frame["value"] == "smb") & (frame["metric"] == "nrr_t12m"), column] += 1
+    with pytest.raises(DataQualityError, match="2026-03 nrr_t12m"):
+        reconciliation.window_segments_sum(frame)
