@@ -92,7 +92,7 @@ def bill_pauses(subscription: Subscription, statuses: list[Mark[str]]) -> list[M
     """Pauses that renewals' bills tell of: voided, given up or left as drafts at once, until the next bill that was not.
 
     Dated by the first such bill, confidence `renewal`: the pause began some time in the period before it. `statuses` are the
-    subscription's: drafts of an unpaid one are no pause.
+    subscription's: drafts made while a bill before them is owed are read as those of an unpaid subscription, not of a pause.
     """
     marks: list[Mark[str | None]] = []
     known = _known_until(subscription)

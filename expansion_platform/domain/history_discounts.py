@@ -6,7 +6,6 @@ subscription's amount off shared over its items. Not here: how discounts lower M
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -114,20 +113,18 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
             note(one, ITEM, item.id).live = True
     if subscription.customer_discount is not None:
         note(subscription.customer_discount, CUSTOMER, None).live = True
-    invoices: dict[str, set[str | None]] = defaultdict(set)
     for line in subscription.lines:
         for one in line.discounts:
-            if one.subscription not in (None, subscription.id):
+            # One given to a single bill never enters MRR (semantics 1.6).
+            if one.invoice is not None or one.subscription not in (None, subscription.id):
                 continue
-            invoices[one.id].add(line.invoice)
             level = ITEM if one.level == "line" else CUSTOMER if one.subscription is None else SUBSCRIPTION
             entry = note(one, level, line.item if level == ITEM else None)
             if not line.proration and not line.void:
                 entry.lines.append(line)
     for event in events:
         _note_event(seen, event)
-    # A discount of no subscription on a single bill was given to that bill alone, and never enters MRR (semantics 1.6).
-    return {key: one for key, one in seen.items() if one.level != CUSTOMER or one.live or len(invoices[key]) > 1}
+    return seen
 
 
 def _note_event(seen: dict[str, _Seen], event: Event) -> None:

@@ -60,7 +60,10 @@ class State(NamedTuple):
 
 
 class Discount(NamedTuple):
-    """One application of a coupon, as a list of discounts shows it; `position` is its place among those of its level there."""
+    """One application of a coupon, as a list of discounts shows it; `position` is its place among those of its level there.
+
+    `invoice` is set on one that was given to a single bill, which no item has.
+    """
 
     id: str
     coupon: str
@@ -69,6 +72,7 @@ class Discount(NamedTuple):
     subscription: str | None
     level: str
     position: int
+    invoice: str | None
 
 
 class Line(NamedTuple):
@@ -260,6 +264,7 @@ def _discount(entry: dict[str, Any], level: str, position: int) -> Discount:
         entry.get("subscription"),
         level,
         position,
+        entry.get("invoice"),
     )
 
 

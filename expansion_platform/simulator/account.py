@@ -18,18 +18,20 @@ class StripeAccount:
 
     `objects` maps each of `RESOURCES` to complete API objects, `created` ascending: references are ids, prices carry `tiers`, coupons `applies_to`,
     invoices all their lines and subscriptions all their items. `discounts` maps discount ids to discount objects, ended ones included
-    (`source.coupon` is an id): Stripe has no list of them, they are seen only by expansion.
+    (`source.coupon` is an id), and `deleted_coupons` coupon ids to coupons: Stripe has no list of them, they are seen only by expansion.
     """
 
     id: str
     livemode: bool = True
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {resource: [] for resource in RESOURCES})
     discounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deleted_coupons: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def by_id(self) -> dict[str, dict[str, Any]]:
-        """Every object that can be reached by its id, discounts and subscription items included; ids are unique in an account."""
+        """Every object that an id leads to, discounts and subscription items included; ids are unique in an account."""
         found = {item["id"]: item for resource in RESOURCES for item in self.objects.get(resource, [])}
         found.update(self.discounts)
+        found.update(self.deleted_coupons)
         for subscription in self.objects.get("subscriptions", []):
             found.update((item["id"], item) for item in subscription["items"]["data"])
         return found

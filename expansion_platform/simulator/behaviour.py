@@ -103,7 +103,7 @@ class Life:
             self.agenda.put(gone + self.rng.randint(40 * DAY, 200 * DAY), lambda now: self._return(now, plan, seats))
 
     def _return(self, at: int, plan: Product, seats: int) -> None:
-        if not self._active():
+        if not self._active() and not self.billing.deleted:
             self._subscribe(at, plan, max(1, round(seats * self.rng.uniform(0.8, 1.2))), trial=False)
 
     # A month's decisions

@@ -42,6 +42,8 @@ class Billing:
         self.credit_notes: list[JSON] = []
         self.discounts: list[Discount] = []
         self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
+        self.own_discounts: list[Discount] = []
+        self.deleted = False
         self.collection = Collection(self, recorder, schedule)
         self._ids = ids
         self._events = recorder
@@ -72,7 +74,7 @@ class Billing:
             anchor=trial_end or at,
             period=(at, end),
             collection_method="send_invoice" if sends_invoice else "charge_automatically",
-            log=SubscriptionLog(identity, self.customer["id"], price.currency, at, trial_end),
+            log=SubscriptionLog(identity, self.customer["id"], price.currency, at, trial_end, customers_discounts=self.own_discounts),
             items=[Item(self._ids.new("si_"), price, quantity, at) for price, quantity in wanted],
             status="trialing" if trial_end else "active",
             trial_end=trial_end,
@@ -104,6 +106,37 @@ class Billing:
         self._events.discount("customer.discount.created", given, subscription.customer, at, requested=True)
         if end is not None:
             self._schedule(end, lambda now: self._expires(subscription, given, now))
+
+    def discount_customer(self, at: int, coupon: Coupon) -> None:
+        """Redeem a lasting coupon on the customer: it reduces every subscription that has no discount of its own."""
+        given = Discount(self._ids.new("di_"), coupon, None, None, at, None)
+        self._change_own(at, given, objects.discount(given, self.customer["id"]))
+        self.own_discounts.append(given)
+        self.discounts.append(given)
+        self._events.discount("customer.discount.created", given, self.customer["id"], at, requested=True)
+
+    def remove_own_discount(self, at: int) -> None:
+        """Take the customer's discount off."""
+        self.own_discounts[-1].removed_at = at
+        self._change_own(at, self.own_discounts[-1], None)
+        self._events.discount("customer.discount.deleted", self.own_discounts[-1], self.customer["id"], at, requested=True)
+
+    def _change_own(self, at: int, given: Discount, shown: JSON | None) -> None:
+        before, self.customer["discount"] = self.customer["discount"], shown
+        self._events.emit("customer.updated", at, lambda: dict(self.customer), {"discount": before}, requested=True)
+
+    def delete_customer(self, at: int) -> None:
+        """Delete the customer: its subscriptions end at once and nothing is collected any more."""
+        for subscription in self.subscriptions:
+            if subscription.ended_at is None:
+                self.cancel(subscription, at)
+        self.deleted = True
+        self._events.emit("customer.deleted", at, lambda: dict(self.customer), requested=True)
+
+    def _in_force(self, subscription: Subscription, at: int) -> list[Discount]:
+        """Discounts on the whole subscription: its own, else the customer's."""
+        own = [each for each in subscription.discounts if each.listed(at)]
+        return own or [each for each in self.own_discounts if each.listed(at)]
 
     def remove_discount(self, subscription: Subscription, at: int, given: Discount) -> None:
         """Take a discount off."""
@@ -174,10 +207,10 @@ class Billing:
                 self._invoice(subscription, at, "subscription_cycle", regular=False, invoice_period=subscription.period)
             self._end(subscription, at, requested=False)
             return
-        if subscription.status in ("active", "trialing") and subscription.paused is None:
-            self.before_renewal(subscription, at)
         if subscription.status == "trialing" and self.collection.pauses_at_trial_end(subscription, at):
             return
+        if subscription.status in ("active", "trialing") and subscription.paused is None:
+            self.before_renewal(subscription, at)
         with self.updating(subscription, at, requested=False):
             before = subscription.period
             if subscription.status == "trialing":
@@ -220,7 +253,7 @@ class Billing:
 
     def _prorate(self, subscription: Subscription, item: Item, at: int, *, credit: bool) -> None:
         """A pending invoice item for the rest of the period: a credit of what charged the item last, or a debit in its new state."""
-        amount = charges.prorated(item, at, subscription.period, subscription.discounts)
+        amount = charges.prorated(item, at, subscription.period, self._in_force(subscription, at))
         identity, credited = self._ids.new("ii_"), None
         if credit:
             charged_by, line = item.charged_by
@@ -261,7 +294,7 @@ class Billing:
             reason=reason,
             collection_method=subscription.collection_method,
             lines=lines,
-            discounts=[each.id for each in subscription.discounts if each.listed(at)],
+            discounts=[each.id for each in self._in_force(subscription, at)],
             proration_date=prorated_from,
         )
         self._use_once(subscription, at, lines)
@@ -272,7 +305,7 @@ class Billing:
     def _regular_lines(self, subscription: Subscription, at: int, invoice: str) -> list[JSON]:
         lines = []
         trial = subscription.status == "trialing"
-        taken = {} if trial else charges.line_discounts(subscription.items, at, subscription.discounts)
+        taken = {} if trial else charges.line_discounts(subscription.items, at, self._in_force(subscription, at))
         for item in subscription.items:
             amount = 0 if trial else charges.half_even(item.price.gross(item.quantity))
             identity = self._ids.new("il_")
@@ -300,5 +333,6 @@ class Billing:
     def updating(self, subscription: Subscription, at: int, *, requested: bool) -> Iterator[None]:
         """Emit customer.subscription.updated with what the block changed."""
         before = self._events.snapshot(subscription, at)
+        subscription.log.updates.append(at)
         yield
         self._events.updated(subscription, before, at, requested=requested)

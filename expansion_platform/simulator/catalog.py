@@ -115,6 +115,8 @@ class Coupon:
         return not self.products or product.id in self.products
 
 
+RETIRED = Coupon("RETIRED15", "forever", percent="15")
+"""A coupon somebody deleted in Stripe: it stays in force where it was redeemed, and is in no list of coupons."""
 _PLAN_IDS = tuple(product.id for product in PLANS)
 
 

@@ -15,7 +15,7 @@ from expansion_platform.simulator.catalog import Coupon, Price
 
 @dataclass
 class Discount:
-    """One redemption of a coupon, on a subscription or on one of its items.
+    """One redemption of a coupon, on a customer (`subscription` None), on a subscription or on one of its items.
 
     `end` is what Stripe records (repeating coupons only); `removed_at` is when somebody took it off. `windows` are a `once` coupon's
     uses: (item, start, end) of each regular line it reduced, after which Stripe no longer lists it.
@@ -23,7 +23,7 @@ class Discount:
 
     id: str
     coupon: Coupon
-    subscription: str
+    subscription: str | None
     item: str | None
     start: int
     end: int | None

@@ -140,6 +140,8 @@ class Collection:
             self._schedule(at + failure.afterwards, lambda now: self._settle(subscription, document, now, follows))
 
     def _pay(self, subscription: Subscription, document: JSON, at: int) -> None:
+        if self._billing.deleted:
+            return
         invoices.pay(document, at)
         self._events.invoice("invoice.paid", document, at, requested=False)
         self._activate(subscription, document, at)

@@ -21,7 +21,7 @@ from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.agenda import Agenda
 from expansion_platform.simulator.behaviour import DAY, Life
 from expansion_platform.simulator.billing import Billing
-from expansion_platform.simulator.catalog import CURRENCIES, PRODUCTS, Catalog, build
+from expansion_platform.simulator.catalog import CURRENCIES, PRODUCTS, RETIRED, Catalog, build
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.hardship import ENDINGS, Hardship
 from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
@@ -29,7 +29,7 @@ from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
 LAST_MONTH = "2026-10"
 """The newest closed month of the default clock; the first month is counted back from it."""
 AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
-BEHAVIOURS = frozenset({*ENDINGS, "incomplete", "pause_after_trial", "pause_collection"})
+BEHAVIOURS = frozenset({*ENDINGS, "incomplete", "pause_after_trial", "pause_collection", "customer_discount", "deleted_coupon", "deleted_customer"})
 """What a company can do beyond a plain one's life."""
 BASE_SHARE = 0.45
 """Customers who sign up in the first month; the others come evenly over the months after it."""
@@ -131,13 +131,14 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
     held["coupons"] = [catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()]
     for life in lives:
         books = life.billing
-        held["customers"].append(books.customer)
+        held["customers"] += [] if books.deleted else [books.customer]
         held["subscriptions"] += [objects.subscription(each, now) for each in books.subscriptions]
         held["invoices"] += books.invoices
         held["invoiceitems"] += books.invoice_items
         held["credit_notes"] += books.credit_notes
         account.discounts.update((each.id, objects.discount(each, books.customer["id"])) for each in books.discounts)
-    redeemed = {entry["id"]: entry for entry in held["coupons"]}
+    account.deleted_coupons = {RETIRED.id: catalog_objects.coupon(RETIRED, catalog.created)}
+    redeemed = {entry["id"]: entry for entry in held["coupons"]} | account.deleted_coupons
     for entry in account.discounts.values():
         redeemed[entry["source"]["coupon"]]["times_redeemed"] += 1
     for resource, entries in held.items():

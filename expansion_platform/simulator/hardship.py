@@ -1,4 +1,4 @@
-"""Customers whose payments fail, and those somebody spares for a while: behaviours that are switched on by name.
+"""Customers whose payments fail, those somebody spares for a while, and what else is rare: behaviours that are switched on by name.
 
 Here: who, how often and how it ends; decisions come from a generator of its own, so that a company without them stays as it is. Not here: what
 Stripe makes of it (`collection.py`).
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from expansion_platform.simulator.billing import Billing
+from expansion_platform.simulator.catalog import RETIRED, coupons
 from expansion_platform.simulator.collection import Failure
 from expansion_platform.simulator.subscription import Subscription
 
@@ -20,6 +21,13 @@ RETRIES = 21 * DAY
 FAILS = 0.06
 """Of all bills."""
 FIRST_FAILS = 0.08
+CUSTOMER_DISCOUNT = 0.02
+"""Of renewals."""
+TAKEN_OFF = 0.10
+DELETED_COUPON = 0.01
+DELETED = 0.005
+"""Of customers a month."""
+PARTNER = coupons()["PARTNER12"]
 NO_CARD = 0.30
 """Of trials that end."""
 PAUSE = 0.012
@@ -43,18 +51,44 @@ class Hardship:
         self._billing = billing
         billing.collection.failure = self._failure
         billing.collection.lacks_card = self._lacks_card
+        plain = billing.before_renewal
+        billing.before_renewal = lambda subscription, at: (plain(subscription, at), self._before_renewal(subscription, at))[0]
 
     def decide(self, subscription: Subscription, at: int) -> None:
         """Draw whether collection is paused within the next 30 days."""
         if "pause_collection" in self._behaviours and self._rng.random() < PAUSE:
             self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._pause(subscription, now))
 
+        if "deleted_customer" in self._behaviours and self._rng.random() < DELETED:
+            self._schedule(at + self._rng.randint(HOUR, 29 * DAY), self._delete)
+
+    def _delete(self, at: int) -> None:
+        subscriptions = self._billing.subscriptions
+        # A customer's discount that no bill showed, hidden by a subscription's own, would be gone without a trace.
+        hidden = self._billing.own_discounts and any(each.given() for each in subscriptions)
+        if not self._billing.deleted and not hidden and all(each.status != "incomplete" for each in subscriptions):
+            self._billing.delete_customer(at)
+
+    def _before_renewal(self, subscription: Subscription, at: int) -> None:
+        """In the renewal's own second: coupons for the customer, or one that will be deleted; and the customer's taken off again."""
+        held = [each for each in self._billing.own_discounts if each.listed(at)]
+        if held and held[0].start <= subscription.period[0]:
+            others = [each for each in self._billing.subscriptions if each is not subscription and (each.ended_at or at) > held[0].start]
+            if not others and not subscription.given() and self._rng.random() < TAKEN_OFF:
+                self._billing.remove_own_discount(at)
+        elif not self._billing.own_discounts and "customer_discount" in self._behaviours and self._rng.random() < CUSTOMER_DISCOUNT:
+            deletes = "deleted_coupon" in self._behaviours and self._rng.random() < 0.5
+            self._billing.discount_customer(at, RETIRED if deletes else PARTNER)
+        elif not held and "deleted_coupon" in self._behaviours and not subscription.coupons(at) and self._rng.random() < DELETED_COUPON:
+            self._billing.discount(subscription, at, RETIRED)
+
     def _failure(self, subscription: Subscription, document: dict[str, Any]) -> Failure | None:
         first = document["billing_reason"] == "subscription_create"
         if first and subscription.collection_method == "charge_automatically":
             fails = "incomplete" in self._behaviours and self._rng.random() < FIRST_FAILS
             return Failure("paid" if self._rng.random() < 0.6 else "void", self._rng.randint(2 * HOUR, 22 * HOUR)) if fails else None
-        possible = [each for each in self._endings if each != "void" or not subscription.given()]
+        discounted = bool(subscription.given() or self._billing.own_discounts)
+        possible = [each for each in self._endings if each != "void" or not discounted]
         if document["billing_reason"] != "subscription_cycle" or subscription.cancel_at_period_end or not possible or self._rng.random() >= FAILS:
             return None
         ending = self._rng.choice(possible)
@@ -78,6 +112,8 @@ class Hardship:
 
     def _pause(self, subscription: Subscription, at: int) -> None:
         steady = subscription.status == "active" and subscription.paused is None and subscription.ended_at is None
+        newest = next(each for each in reversed(self._billing.invoices) if each["id"] == subscription.latest_invoice)
+        steady &= newest["status"] == "paid"  # a draft after a bill still owed cannot be told from one of an unpaid subscription
         inside = subscription.period[0] + HOUR < at < subscription.period[1] - 6 * HOUR
         if steady and inside and not subscription.locked and not subscription.cancel_at_period_end:
             self._billing.collection.pause(subscription, at, self._rng.choice(("void", "mark_uncollectible", "keep_as_draft")))

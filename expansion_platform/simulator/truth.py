@@ -44,7 +44,8 @@ class Change:
 class SubscriptionLog:
     """Everything true of one subscription. `discounts` holds item-level ones in array order, then subscription-level ones.
 
-    `statuses` are those after the trial that are not simply active, and the returns to it; `pauses` the behaviours of paused collection.
+    `customers_discounts` are the customer's, in force where the subscription has none. `statuses` are those after the trial that are not simply
+    active, and the returns to it; `pauses` the behaviours of paused collection; `updates` when an event told of the subscription.
     """
 
     id: str
@@ -57,6 +58,8 @@ class SubscriptionLog:
     discounts: list[Discount] = field(default_factory=list)
     statuses: list[Turn] = field(default_factory=list)
     pauses: list[Turn] = field(default_factory=list)
+    updates: list[int] = field(default_factory=list)
+    customers_discounts: list[Discount] = field(default_factory=list)
     pauses_after_trial: bool = False
     never_started: bool = False
 
@@ -73,7 +76,8 @@ class Truth:
 def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
     """The truth of all subscriptions at `as_of` (epoch seconds)."""
     exact, expected, moved = [], [], []
-    for log in (each for each in logs if not each.never_started):
+    started = (each for each in logs if not each.never_started and turns.value_at(each.statuses, as_of, None) != "incomplete")
+    for log in started:
         exact += _states(log, log.changes, as_of)
         seen = []
         for change in log.changes:
@@ -81,8 +85,9 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
             seen.append(Change(at, change.item, change.price, change.quantity))
             if reason is not None:
                 moved.append((log.customer, log.id, change.item, _instant(change.at), _instant(at), reason))
-        shown = {"statuses": turns.expected_statuses(log.statuses, log.ended_at, as_of - EVENTS_KEPT, as_of)}
-        shown["pauses"] = turns.expected_pauses(log.pauses, log.ended_at, as_of - EVENTS_KEPT, as_of)
+        told = [at for at in log.updates if as_of - EVENTS_KEPT <= at <= as_of]
+        shown = {"statuses": turns.expected_statuses(log.statuses, log.ended_at, told, as_of)}
+        shown["pauses"] = turns.expected_pauses(log.pauses, log.ended_at, told, as_of)
         for name, found in shown.items():
             lost = [turn for turn in getattr(log, name) if turn not in found and turn.at <= as_of]
             moved += [(log.customer, log.id, "", _instant(turn.at), pd.NaT, f"no event left: {turn.value or 'resumed'}") for turn in lost]
@@ -108,7 +113,7 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
     converts = log.trial_end if log.trial_end is not None and log.trial_end <= as_of else None
     cuts = {change.at for change in changes} | {log.start, converts or log.start}
     cuts |= {turn.at for turn in [*log.statuses, *log.pauses] if turn.at <= as_of}
-    for discount in log.discounts:
+    for discount in [*log.discounts, *log.customers_discounts]:
         cuts |= {discount.start, *(instant for instant in (discount.end, discount.removed_at) if instant is not None)}
         cuts |= {bound for _, *window in discount.windows for bound in window}
     inside = sorted(cut for cut in cuts if log.start <= cut and (log.ended_at is None or cut < log.ended_at))
@@ -116,7 +121,8 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
     last: dict[str, dict[str, Any]] = {}
     for start, end in zip(inside, [*inside[1:], log.ended_at], strict=True):
         held = {item: state for item, history in by_item.items() if (state := _state_at(history, start)) is not None}
-        resolved = _discounts(log.discounts, held, start)
+        shared = any(each.item is None and any(_applies(each, item, state[0], start) for item, state in held.items()) for each in log.discounts)
+        resolved = _discounts([*log.discounts, *([] if shared else log.customers_discounts)], held, start)
         trialing = log.trial_end is not None and (converts is None or start < converts)
         status = "trialing" if trialing else turns.value_at(log.statuses, start, "active")
         paused = turns.value_at(log.pauses, start, None)

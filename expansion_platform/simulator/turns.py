@@ -27,30 +27,31 @@ def value_at(turns: Sequence[Turn], at: int, default: str | None) -> str | None:
     return next((turn.value for turn in reversed(turns) if turn.at <= at), default)
 
 
-def expected_statuses(turns: Sequence[Turn], ended_at: int | None, since: int, as_of: int) -> list[Turn]:
+def expected_statuses(turns: Sequence[Turn], ended_at: int | None, told: Sequence[int], as_of: int) -> list[Turn]:
     """Statuses as records show them: bills date `past_due` and the return, but of `unpaid` they only show that it was.
 
-    `unpaid` is then expected from the bill it is for: shown by drafts, by the event that ends it, or by the subscription as it is now.
+    `unpaid` is then expected from the bill it is for: shown by drafts, by events (`told` are their instants) or by the subscription as it is now.
     """
     found: list[Turn] = []
     for place, turn in enumerate(turns):
         end = next((later.at for later in turns[place + 1 :] if later.at <= as_of), ended_at)
         if turn.at > as_of:
             break
-        if turn.value != "unpaid" or turn.at >= since:
+        if turn.value != "unpaid" or turn.at in told:
             found.append(turn)
-        elif any(at <= as_of for at in turn.records) or end is None or (end >= since and end != ended_at):
+        elif end is None or any(turn.at < at <= end for at in [*turn.records, *told]):
             bill = turn.at if turn.bill is None else turn.bill
             found = [*(each for each in found if each.at < bill), replace(turn, at=bill)]
     return found
 
 
-def expected_pauses(turns: Sequence[Turn], ended_at: int | None, since: int, as_of: int) -> list[Turn]:
-    """Pauses as records show them: from the first bill they kept from being collected, to the next one collected."""
+def expected_pauses(turns: Sequence[Turn], ended_at: int | None, told: Sequence[int], as_of: int) -> list[Turn]:
+    """Pauses as records show them: from the first bill they kept from being collected, to the next one collected, or the first event."""
     found: list[Turn] = []
     known = [turn for turn in turns if turn.at <= as_of]
-    for turn in known:
-        shown = [turn.at] if turn.at >= since else [record for record in turn.records if record <= as_of]
+    for place, turn in enumerate(known):
+        end = known[place + 1].at - 1 if turn is not known[-1] else as_of
+        shown = sorted(at for at in [*turn.records, *told] if turn.at <= at <= end)
         if not shown and turn is known[-1] and ended_at is None:
             shown = [as_of]
         if shown and turn.value != value_at(found, as_of, None):

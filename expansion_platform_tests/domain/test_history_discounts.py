@@ -160,7 +160,7 @@ def test_customer_level_counts_only_where_the_subscription_has_none(account: Acc
 def test_discount_given_to_one_bill_is_no_discount_of_the_item(account: Account) -> None:
     account.subscription()
     account.item("si", "basic", "5")
-    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(discount("di", "ten", 0, subscription=None),))
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(discount("di", "ten", 0, subscription=None) | {"invoice": "in1"},))
     assert account.discounts() == [("si", 0, None, [])]
 
 

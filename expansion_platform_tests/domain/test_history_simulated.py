@@ -28,6 +28,8 @@ def staged(account: StripeAccount, observed_at: datetime) -> Staged:
     def expanded(item: dict) -> dict:
         return {**item, "discounts": [account.discounts[name] for name in item["discounts"]]}
 
+    coupons = [*held["coupons"], *account.deleted_coupons.values()]
+
     def embedded(item: dict, field: str) -> dict:
         return {**expanded(item), field: {**item[field], "data": [expanded(each) for each in item[field]["data"]]}}
 
@@ -36,7 +38,7 @@ def staged(account: StripeAccount, observed_at: datetime) -> Staged:
     return Staged(
         customers=frame(stripe.Customers, (rows.customer(item, observed_at) for item in held["customers"])),
         prices=frame(stripe.Prices, (rows.price(item, observed_at) for item in held["prices"])),
-        coupons=frame(stripe.Coupons, (rows.coupon(item, observed_at) for item in held["coupons"])),
+        coupons=frame(stripe.Coupons, (rows.coupon(item, observed_at) for item in coupons)),
         subscriptions=frame(stripe.Subscriptions, (rows.subscription(item, observed_at) for item in subscriptions)),
         subscription_items=frame(stripe.SubscriptionItems, (row for item in subscriptions for row in rows.subscription_items(item, observed_at))),
         invoices=frame(stripe.Invoices, (rows.invoice(item, observed_at) for item in invoices)),
@@ -61,9 +63,14 @@ def test_rebuilt_history_is_what_happened(seed: int, behaviours: frozenset[str])
 
 
 def test_further_behaviours_occur() -> None:
-    states = simulate(1, customers=200, months=24, behaviours=BEHAVIOURS).truth.states
+    company = simulate(1, customers=200, months=24, behaviours=BEHAVIOURS)
+    states, held = company.truth.states, company.account.objects
     assert set(states["status"]) == {"active", "incomplete", "past_due", "paused", "trialing", "unpaid"}
     assert set(states["collection_paused"].dropna()) == {"keep_as_draft", "mark_uncollectible", "void"}
+    assert any(each["subscription"] is None and each["end"] is None for each in company.account.discounts.values())
+    assert "RETIRED15" not in {each["id"] for each in held["coupons"]}
+    assert states["discounts_json"].str.contains("RETIRED15").any()
+    assert {each["customer"] for each in held["subscriptions"]} - {each["id"] for each in held["customers"]}
 
 
 def later(before: Staged, now: Staged) -> Staged:

@@ -181,7 +181,7 @@ class InvoiceLines(StripeObject):
     discount_amounts_json: str = pa.Field(description="Discounts applied: [{discount, amount}] in minor units")
     discounts_json: str = pa.Field(
         description="Discounts of this line, line-level then invoice-level, in order: "
-        "[{id, coupon, start, end, subscription, subscription_item, level}] with level `line` or `invoice`, epoch seconds"
+        "[{id, coupon, start, end, subscription, subscription_item, invoice, level}] with level `line` or `invoice`, epoch seconds"
     )
 
     class Config(Table.Config):

@@ -44,7 +44,7 @@ class Resource:
 
 
 RESOURCES: dict[str, Resource] = {
-    "customers": Resource("customers", "Customers"),
+    "customers": Resource("customers", "Customers", ("discount.source.coupon",)),
     "products": Resource("products", "Products"),
     "prices": Resource("prices", "Prices", ("tiers",)),
     "coupons": Resource("coupons", "Coupons", ("applies_to",)),

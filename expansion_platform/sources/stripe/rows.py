@@ -198,8 +198,8 @@ def credit_note(item: Object, observed_at: datetime) -> Row:
 
 
 def embedded_coupons(item: Object) -> list[Object]:
-    """Coupon objects carried by the discounts of a subscription or an invoice: the only trace of a coupon deleted in Stripe."""
-    held = [entry for entry in item.get("discounts") or [] if isinstance(entry, Mapping)]
+    """Coupon objects carried by the discounts of a customer, a subscription or an invoice: the only trace of a coupon deleted in Stripe."""
+    held = [entry for entry in [*(item.get("discounts") or []), item.get("discount")] if isinstance(entry, Mapping)]
     coupons = [(entry.get("source") or {}).get("coupon") for entry in held]
     return [found for found in coupons if isinstance(found, Mapping) and "duration" in found]
 
@@ -292,4 +292,10 @@ def _invoice_line(line: Object, owner: Object, observed_at: datetime, subscripti
 
 def _line_discount(held: Any, owner: Object, level: str) -> Row:
     found = discount(held, owner)
-    return {**found, "subscription": held.get("subscription"), "subscription_item": held.get("subscription_item"), "level": level}
+    return {
+        **found,
+        "subscription": held.get("subscription"),
+        "subscription_item": held.get("subscription_item"),
+        "invoice": held.get("invoice"),
+        "level": level,
+    }
