@@ -6,7 +6,7 @@ matching and attribution, which it calls, and every rate made of the result.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,9 +138,9 @@ def _paid_before(book: Book, totals: Mapping[str, Ints], catalog: Catalog, ever_
     """By customer code: whether a customer that pays only at closing had paid earlier, under its own id or one merged into it."""
     found = np.zeros(len(book.customers), dtype=bool)
     appeared = np.flatnonzero((totals["opening"] == 0) & (totals["closing"] > 0))
-    paid = set(ever_paid)
-    paid |= {owner for alias, owner in catalog.aliases.items() if alias in paid}
-    found[appeared] = [customer in paid for customer in book.customers.take(appeared)]
+    paid = ever_paid if isinstance(ever_paid, Set) else set(ever_paid)
+    merged = {owner for alias, owner in catalog.aliases.items() if alias in paid}
+    found[appeared] = [customer in paid or customer in merged for customer in book.customers.take(appeared)]
     return found
 
 
