@@ -247,3 +247,10 @@ def test_gross_is_taken_per_match_group_and_cause():
     after = [item("i1", "basic", "1000", "14"), item("i2", "crm", "2000", "4")]
     row = run(before, after).movements.iloc[0]
     assert (row["expansion_gross"], row["contraction_gross"], row["flow_expansion"], row["expansion_seat"]) == (4000, 2000, 2000, 2000)
+
+
+def test_a_customer_is_the_sum_of_its_rounded_items():
+    """Two yearly lines of 100.00 are 8.33 a month each, 16.66 together, not 16.67 (semantics 1.4)."""
+    lines = [item(name, product, "10000", "1", interval="year") for name, product in (("i1", "basic"), ("i2", "crm"))]
+    assert run([], lines).customers["closing"].tolist() == [1666]
+    assert run(lines, []).customers["opening"].tolist() == [1666]
