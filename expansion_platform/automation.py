@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform.assets.pulling import CURSOR
+from expansion_platform.account import CURSOR
 from expansion_platform.delivery.slack import deliver
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import pandas as pd
 from pydantic import ValidationError
 
+from expansion_platform.account import check_key_kind, check_same_account
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import TABLES, billing
+from expansion_platform.domain.schemas import TABLES, billing, metrics
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings, setting_problems
+from expansion_platform.sources.stripe.client import StripeSource
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,21 @@ def _stripe(platform: Platform) -> Iterator[Finding]:
     try:
         for resource, missing in platform.stripe.probe().items():
             yield Finding(f"Stripe {resource}", missing is None, "readable" if missing is None else f"give the key Read on {missing}")
+        source = platform.stripe
     except ExpansionError as error:
         yield Finding("Stripe", False, str(error))
+        return
+    yield from _guarded("Stripe key", lambda: check_key_kind(source))
+    yield from _guarded("Stripe tables", lambda: check_same_account(platform, source))
+    yield from _guarded("Stripe events", lambda: _events(source))
+
+
+def _events(source: StripeSource) -> str:
+    """Events come in the version that was the account's default when they happened; objects always in the SDK's."""
+    newest = source.newest("events")
+    if newest is None:
+        return "none in the last 30 days"
+    return f"in API version {newest.get('api_version') or 'unknown'}, the account's own, which is fine: every version is read"
 
 
 def _ledger(platform: Platform) -> str:
@@ -71,8 +87,17 @@ def _history(platform: Platform) -> str:
     unsure = states[states["confidence"] != "exact"]
     return (
         f"since {first:%Y-%m} (EXPANSION_FIRST_MONTH={first:%Y-%m} begins the tables there); "
-        f"{len(unsure)} of {len(states)} item states are dated by a renewal or by today's subscription"
+        f"{len(unsure)} of {len(states)} item states are dated by a renewal or by today's subscription{_low_confidence(platform)}"
     )
+
+
+def _low_confidence(platform: Platform) -> str:
+    computed = platform.lake.months(metrics.Coverage)
+    if not computed:
+        return ""
+    shares = platform.lake.read(metrics.Coverage, [computed[-1]]).set_index("metric")["ratio"]
+    share = shares["low_confidence_mrr_share"]
+    return "" if pd.isna(share) else f", {float(share):.1%} of the MRR of {computed[-1]}"
 
 
 def _guarded(subject: str, look: Callable[[], str]) -> Iterator[Finding]:

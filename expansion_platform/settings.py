@@ -19,7 +19,9 @@ class Settings(BaseSettings):
 
     stripe_api_key: SecretStr | None = Field(None, description="Restricted read-only key of the Stripe account (rk_live_...)")
     stripe_api_base: str | None = Field(None, description="Another Stripe-compatible server; empty for api.stripe.com")
-    stripe_requests_per_second: int = Field(12, ge=1, le=100, description="Ceiling of requests to Stripe per second")
+    stripe_requests_per_second: int | None = Field(
+        None, ge=1, le=100, description="Ceiling of requests to Stripe per second; empty for 12, or 8 with a test key"
+    )
     expansion_data_dir: str = Field(".expansion", description="Folder of the tables and the default ledger")
     expansion_ledger_url: str | None = Field(None, description="SQLAlchemy URL of the ledger; default SQLite in the data folder")
     expansion_timezone: str = Field("UTC", description="IANA time zone in which months begin and end")

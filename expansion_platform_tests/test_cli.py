@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,6 +101,10 @@ class TestOnAComputedCompany:
         assert ran.code == 0, ran.out
         assert "FAIL" not in ran.out
         assert "Stripe credit_notes: readable" in ran.out
+        assert "Stripe key: live data" in ran.out
+        assert "Stripe tables: live data of 127.0.0.1" in ran.out
+        assert "Stripe events: in API version 20" in ran.out
+        assert re.search(rf"item states are dated by a renewal or by today's subscription, \d+\.\d% of the MRR of {NEWEST}", ran.out)
         assert "rk_live_simulated" not in ran.out
 
     def test_refresh_of_one_month(self, expansion: Command, pipeline: Pipeline, tmp_path: Path) -> None:
@@ -142,6 +147,19 @@ def test_doctor_names_a_missing_permission(expansion: Command, pipeline: Pipelin
     assert ran.code == 1
     (failed,) = [line for line in ran.out.splitlines() if line.startswith("FAIL")]
     assert "Stripe credit_notes: give the key Read on 'Credit notes'" in failed
+
+
+@pytest.mark.xdist_group("pipeline")
+def test_doctor_tells_a_test_key_from_live_data(expansion: Command, pipeline: Pipeline, tmp_path: Path) -> None:
+    live = {"STRIPE_API_KEY": "rk_test_simulated", "STRIPE_API_BASE": pipeline.world.stripe.url}
+    ran = expansion("doctor", **{**pipeline.world.environment, **live})
+    assert ran.code == 1
+    failed = [line for line in ran.out.splitlines() if line.startswith("FAIL")]
+    assert [line.split(":")[0] for line in failed] == ["FAIL Stripe key", "FAIL Stripe tables"]
+    assert "hold live data, and STRIPE_API_KEY is a test key" in failed[1]
+    with pipeline.copied(tmp_path) as copied:
+        refused = expansion("refresh", **{**pipeline.world.environment, **live, "EXPANSION_DATA_DIR": str(copied.settings.data_dir)})
+    assert "hold live data, and STRIPE_API_KEY is a test key" in refused.err
 
 
 @pytest.mark.parametrize(

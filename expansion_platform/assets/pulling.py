@@ -14,10 +14,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from expansion_platform import checks
-from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.account import CURSOR, UNDER_WAY, check_same_account, server
 from expansion_platform.domain.schemas import TABLES, Table
 from expansion_platform.domain.schemas.base import empty, table_name
 from expansion_platform.resources import Platform
@@ -29,8 +28,6 @@ from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, pull, wh
 from expansion_platform.sources.stripe.windows import Window
 
 MODELS = [model for name, model in TABLES.items() if name.startswith("stripe/")]
-CURSOR = "stripe"
-UNDER_WAY = "stripe, everything"
 RECONCILE_SECONDS = 7 * 86400  # an event Stripe never sent, or one this project does not know, costs a week at most
 SAY_EVERY_SECONDS = 5
 
@@ -158,34 +155,3 @@ class Pulling:
         if now - self._said_at >= SAY_EVERY_SECONDS:
             self._said_at = now
             self._say(f"stripe: {line}")
-
-
-def server(platform: Platform) -> str:
-    """The host name the account is read from."""
-    return urlsplit(platform.settings.stripe_api_base or "https://api.stripe.com").hostname or ""
-
-
-def check_same_account(platform: Platform, source: StripeSource) -> None:
-    """ConfigurationError when the stored tables cannot be of the account the key reads."""
-    stored = platform.ledger.cursor(CURSOR) or platform.ledger.cursor(UNDER_WAY)
-    folder = platform.settings.data_dir
-    if stored is not None and stored.get("server", server(platform)) != server(platform):
-        raise ConfigurationError(
-            f"the tables in {folder} come from {stored['server']}, not from {server(platform)}: "
-            "set EXPANSION_DATA_DIR to a folder of its own, or run `make clean` if they are the demo's"
-        )
-    kept = stored_livemode(platform)
-    if kept is not None and source.livemode is not None and kept != source.livemode:
-        raise ConfigurationError(
-            f"the tables in {folder} hold {'live' if kept else 'test'} data, and the key is for {'live' if source.livemode else 'test'} data: "
-            "set EXPANSION_DATA_DIR to a folder of its own, or use the other key"
-        )
-
-
-def stored_livemode(platform: Platform) -> bool | None:
-    """Whether the stored objects are live data, None when none is stored."""
-    for model in MODELS:
-        first = platform.lake.head(model, 1)
-        if len(first):
-            return bool(first["livemode"].iloc[0])
-    return None

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.ceiling import Ceiling
 from expansion_platform.simulator.http import LoopbackServer, Request, Response
 from expansion_platform.simulator.stripe_lists import (
     PAGING,
@@ -45,12 +46,14 @@ class _Index:
 class StripeServer(LoopbackServer):
     """Serves an account read-only to any bearer key that begins with `sk_` or `rk_` and does not contain `invalid`.
 
-    `missing_permissions` names resources (`credit_notes`) which a restricted key (`rk_`) may not read.
+    `missing_permissions` names resources (`credit_notes`) which a restricted key (`rk_`) may not read; beyond `pages_per_second` requests on one
+    endpoint it answers 429 (Stripe: 25), without `Retry-After`.
     Setting `account` replaces what is served, between two requests.
     """
 
-    def __init__(self, account: StripeAccount, missing_permissions: Iterable[str] = ()) -> None:
+    def __init__(self, account: StripeAccount, missing_permissions: Iterable[str] = (), pages_per_second: float | None = None) -> None:
         super().__init__()
+        self._ceiling = None if pages_per_second is None else Ceiling(pages_per_second)
         self._index = _Index(account)
         self.missing_permissions = frozenset(missing_permissions)
         self._request_numbers = itertools.count(1)
@@ -66,6 +69,8 @@ class StripeServer(LoopbackServer):
 
     def answer(self, request: Request) -> Response:
         """Answer one API request."""
+        if self._ceiling is not None and self._ceiling.refuses(request.path.split("/")[2]):
+            return self.failure(429, "too many requests")
         headers = self._headers()
         if "stripe-version" in request.headers:
             headers["Stripe-Version"] = request.headers["stripe-version"]

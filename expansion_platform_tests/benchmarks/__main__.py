@@ -7,9 +7,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from expansion_platform_tests.benchmarks import month
+from expansion_platform_tests.benchmarks import month, pull
 
-BENCHMARKS = {"month": (month, 1_000_000)}
+BENCHMARKS = {"month": (month, 1_000_000), "pull": (pull, None)}
 
 
 def main() -> None:

@@ -85,7 +85,10 @@ class PullResult:
 
 def merged(changes: Sequence[TableChange]) -> TableChange:
     """Changes of one table as one, for windows read apart; of two rows with one id the later given is kept."""
-    rows = pd.concat([change.rows for change in changes], ignore_index=True).drop_duplicates("id", keep="last").sort_values("id", ignore_index=True)
+    if len(changes) == 1:
+        return changes[0]
+    some = [change.rows for change in changes if len(change.rows)]
+    rows = pd.concat(some, ignore_index=True).drop_duplicates("id", keep="last").sort_values("id", ignore_index=True) if some else changes[0].rows
     absent = [change.if_absent for change in changes if change.if_absent is not None]
     columns = {column for change in changes for column in change.replaces}
     return TableChange(

@@ -142,13 +142,19 @@ class StripeSource:
             return None
         return None if found.get("deleted") else self._completed(found, known)
 
+    def newest(self, resource: str) -> Object | None:
+        """The newest object of a list, nothing expanded; None when there is none."""
+        known = RESOURCES[resource]
+        found = self._get(f"/v1/{known.path}", known, {"limit": 1}, attempts=2)["data"]
+        return found[0] if found else None
+
     def probe(self) -> dict[str, str | None]:
         """Tries each resource once: resource to the permission the key lacks for it, or None. ConfigurationError for a refused key."""
-        return {name: self._missing(resource) for name, resource in RESOURCES.items()}
+        return {name: self._missing(name) for name in RESOURCES}
 
-    def _missing(self, resource: Resource) -> str | None:
+    def _missing(self, resource: str) -> str | None:
         try:
-            self._get(f"/v1/{resource.path}", resource, {"limit": 1}, attempts=2)
+            self.newest(resource)
         except PermissionMissingError as error:
             return error.permission
         return None

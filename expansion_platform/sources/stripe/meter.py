@@ -3,7 +3,7 @@
 Here: the counting and the estimate. Not here: where it is shown (`assets/pulling.py`).
 
 Stripe does not tell how much there is. What is left is estimated from the time of `created` that is not read yet, at the density of what was read.
-Accounts grow, and older months hold less, so the estimate is an upper bound that falls as the early years turn out to be empty.
+Accounts grow, and older months hold less, so the estimate is an upper bound, high at first: it falls as the early years turn out to be empty.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Meter:
         self._began = clock()
         self._lock = Lock()
         self._open: dict[str, int] = defaultdict(int)  # seconds of `created` not read yet, by list
-        self._covered: dict[str, int] = defaultdict(int)  # and read
+        self._covered: dict[str, int] = defaultdict(int)  # and read, where there were any
         self._found: dict[str, int] = defaultdict(int)  # objects in those
         self.counts: dict[str, int] = defaultdict(int)
 
@@ -44,7 +44,7 @@ class Meter:
         """A window, or the part of one that was read, held that many objects."""
         with self._lock:
             self._open[window.name] -= window.seconds
-            self._covered[window.name] += window.seconds
+            self._covered[window.name] += window.seconds if objects else 0
             self._found[window.name] += objects
 
     @property

@@ -1,0 +1,67 @@
+"""Is the account the key reads the one whose tables are stored?
+
+Here: what identifies the account, and the refusal to mix two. Not here: pulling (`assets/pulling.py`), what `expansion doctor` prints (`doctor.py`).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.schemas import TABLES
+from expansion_platform.resources import Platform
+from expansion_platform.sources.stripe.client import StripeSource
+
+CURSOR = "stripe"
+"""The ledger's cursor of the account: where the last pull ended, and which server it read."""
+UNDER_WAY = "stripe, everything"
+"""The cursor of a pull of everything that has not ended yet."""
+
+
+def server(platform: Platform) -> str:
+    """The host name the account is read from."""
+    return urlsplit(platform.settings.stripe_api_base or "https://api.stripe.com").hostname or ""
+
+
+def check_same_account(platform: Platform, source: StripeSource) -> str:
+    """What the stored tables are. ConfigurationError when they cannot be of the account the key reads."""
+    stored = platform.ledger.cursor(CURSOR) or platform.ledger.cursor(UNDER_WAY)
+    folder = platform.settings.data_dir
+    if stored is not None and stored.get("server", server(platform)) != server(platform):
+        raise ConfigurationError(
+            f"the tables in {folder} come from {stored['server']}, not from {server(platform)}: "
+            "set EXPANSION_DATA_DIR to a folder of its own, or run `make clean` if they are the demo's"
+        )
+    kept = stored_livemode(platform)
+    if kept is not None and source.livemode is not None and kept != source.livemode:
+        raise ConfigurationError(
+            f"the tables in {folder} hold {_kind(kept)} data, and STRIPE_API_KEY is a {_kind(source.livemode)} key: "
+            "set EXPANSION_DATA_DIR to a folder of its own, or use the other key"
+        )
+    return "nothing pulled yet" if kept is None else f"{_kind(kept)} data of {server(platform)}"
+
+
+def check_key_kind(source: StripeSource) -> str:
+    """What the key reads, by its newest customer. ConfigurationError when its prefix says otherwise."""
+    newest = source.newest("customers")
+    if newest is None:
+        return "no customers yet"
+    found = bool(newest["livemode"])
+    if source.livemode is not None and source.livemode != found:
+        raise ConfigurationError(
+            f"STRIPE_API_KEY is a {_kind(source.livemode)} key, and its customers are {_kind(found)} data: see STRIPE_API_BASE and the key"
+        )
+    return f"{_kind(found)} data" + ("" if found else ": none of it counts as MRR")
+
+
+def stored_livemode(platform: Platform) -> bool | None:
+    """Whether the stored objects are live data, None when none is stored."""
+    for name, model in TABLES.items():
+        first = platform.lake.head(model, 1) if name.startswith("stripe/") else ()
+        if len(first):
+            return bool(first["livemode"].iloc[0])
+    return None
+
+
+def _kind(livemode: bool) -> str:
+    return "live" if livemode else "test"

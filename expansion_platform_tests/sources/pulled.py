@@ -1,0 +1,59 @@
+"""One pull of an account into a folder, as a run does it without Dagster: for tests that kill it, repeat it, or do it in pieces.
+
+Here: the pull, also as a process (`python -m expansion_platform_tests.sources.pulled FOLDER URL AS_OF`), and the tables' content. Not here: tests.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from expansion_platform.assets.pulling import MODELS, Pulling
+from expansion_platform.domain.schemas.base import table_name
+from expansion_platform.resources import Platform
+from expansion_platform.settings import Settings
+from expansion_platform.sources.stripe import full, windows
+from expansion_platform.storage.lake import Lake
+
+# Small, so that a small account takes many windows and many commits.
+PAGES, BATCH_OBJECTS = 1, 400
+
+
+def settings(folder: Path, url: str, as_of: str) -> Settings:
+    return Settings(
+        _env_file=None,
+        stripe_api_key="rk_live_simulated",
+        stripe_api_base=url,
+        stripe_requests_per_second=100,
+        expansion_data_dir=str(folder),
+        expansion_as_of=as_of,
+    )
+
+
+def pull(folder: Path, url: str, as_of: str) -> Pulling:
+    """Pulls in this process."""
+    with Platform(settings(folder, url, as_of)) as platform:
+        pulling = Pulling(platform, lambda line: None, {})
+        pulling.run()
+    return pulling
+
+
+def start(folder: Path, url: str, as_of: str) -> subprocess.Popen[str]:
+    """Pulls in another process, which prints a line when it begins to read."""
+    command = [sys.executable, "-m", "expansion_platform_tests.sources.pulled", str(folder), url, as_of]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Content hash of each table."""
+    lake = Lake(folder / "lake")
+    return {table_name(model): lake.content_hash(model) for model in MODELS}
+
+
+if __name__ == "__main__":
+    windows.PAGES, full.BATCH_OBJECTS = PAGES, BATCH_OBJECTS
+    import stripe  # noqa: F401 - half a second that no kill should land in
+
+    print("begins", flush=True)
+    pull(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

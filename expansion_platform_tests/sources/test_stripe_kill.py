@@ -1,0 +1,112 @@
+"""A pull killed at random moments and then run once more gives the tables an undisturbed pull gives.
+
+`python -m expansion_platform_tests.sources.test_stripe_kill 50` kills as often as it is told.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from expansion_platform.account import CURSOR, UNDER_WAY
+from expansion_platform.simulator.company import AS_OF, simulate
+from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.sources.stripe import full, windows
+from expansion_platform.storage.ledger import Ledger
+from expansion_platform_tests.sources import pulled
+
+KILLS = 10
+NOW = AS_OF.isoformat()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StripeServer]:
+    with StripeServer(simulate(5, 120, 18).account) as running:
+        yield running
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "PAGES", pulled.PAGES)
+    monkeypatch.setattr(full, "BATCH_OBJECTS", pulled.BATCH_OBJECTS)
+
+
+def ledger(folder: Path) -> Ledger:
+    return Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+
+
+def kill_at_random(folder: Path, url: str, kills: int, seed: int, say: Callable[[str], None] = lambda line: None) -> None:
+    """Kills a pull after random times, again and again into a fresh folder, and compares what one more run makes of it."""
+    chance = random.Random(seed)  # noqa: S311 - a seeded generator is the point
+    with pulled.start(folder / "undisturbed", url, NOW) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        began = time.monotonic()
+    longest = time.monotonic() - began
+    expected = pulled.contents(folder / "undisturbed")
+    for number in range(kills):
+        here = folder / f"killed {number}"
+        with pulled.start(here, url, NOW) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(chance.uniform(0, longest))
+            process.kill()
+        done = len(ledger(here).windows(UNDER_WAY)) if (here / "ledger.sqlite").exists() else 0
+        pulled.pull(here, url, NOW)
+        assert pulled.contents(here) == expected, f"kill {number}, {done} windows done"
+        assert ledger(here).cursor(CURSOR) is not None
+        assert ledger(here).windows(UNDER_WAY) == []
+        shutil.rmtree(here)
+        say(f"kill {number}: {done} windows were done; the tables are the same")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_pieces")
+def test_killed_at_random_moments(server: StripeServer, tmp_path: Path) -> None:
+    kill_at_random(tmp_path, server.url, KILLS, seed=11)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_an_interrupted_pull_goes_on_where_it_stopped(server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        batches = full.read_everything
+
+        def three(*given: object, **named: object) -> Iterator[full.Batch]:
+            yield from (batch for _, batch in zip(range(3), batches(*given, **named), strict=False))
+            raise KeyboardInterrupt
+
+        patched.setattr("expansion_platform.assets.pulling.read_everything", three)
+        with pytest.raises(KeyboardInterrupt):
+            pulled.pull(tmp_path, server.url, NOW)
+    done = ledger(tmp_path).windows(UNDER_WAY)
+    assert done
+    assert ledger(tmp_path).cursor(CURSOR) is None
+    server.requests.clear()
+    later = (datetime.fromisoformat(NOW) + timedelta(hours=3)).isoformat()
+    went_on = pulled.pull(tmp_path, server.url, later)
+    assert went_on.told.startswith("first pull, going on where it was interrupted; changes since ")
+    again = [request for request in server.requests if "created" in request.params and request.path == "/v1/customers"]
+    assert not any(int(request.params["created"]["gte"]) == gte for request in again for name, gte, _ in done if name == "customers")
+    pulled.pull(tmp_path / "undisturbed", server.url, NOW)
+    assert pulled.contents(tmp_path) == pulled.contents(tmp_path / "undisturbed")
+
+
+def test_an_interruption_older_than_stripes_events_is_begun_anew(server: StripeServer, tmp_path: Path) -> None:
+    books = ledger(tmp_path)
+    books.begin_pull(UNDER_WAY, {"as_of": (datetime.fromisoformat(NOW) - timedelta(days=30)).isoformat(), "server": "127.0.0.1"})
+    books.add_windows(UNDER_WAY, [("customers", 0, 2**31)])
+    assert pulled.pull(tmp_path, server.url, NOW).told == "first pull"
+
+
+if __name__ == "__main__":
+    windows.PAGES, full.BATCH_OBJECTS = pulled.PAGES, pulled.BATCH_OBJECTS
+    with StripeServer(simulate(5, 120, 18).account) as running, tempfile.TemporaryDirectory() as place:
+        kill_at_random(Path(place), running.url, int(sys.argv[1]) if len(sys.argv) > 1 else 50, seed=12, say=print)
