@@ -70,6 +70,12 @@ def test_settle_is_exact_close_sign_keeping_and_antisymmetric(parts):
     assert settle([-part for part in parts]) == [-whole for whole in settled]
 
 
+def test_settle_gives_ties_to_the_earlier():
+    assert settle([Fraction(3, 2), Fraction(3, 2)]) == [2, 1]
+    assert settle([Fraction(-3, 2), Fraction(-3, 2)]) == [-2, -1]
+    assert settle([Fraction(1, 2), Fraction(-5, 2)]) == [0, -2]
+
+
 def test_settle_refuses_parts_of_a_cent():
     with pytest.raises(ValueError, match="not to a whole number"):
         settle([Fraction(1, 2)])
