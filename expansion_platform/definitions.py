@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform.assets import alerts, analytics, billing, coverage, metrics, mrr, stripe, trailing
+from expansion_platform.assets import alerts, analytics, benchmarks, billing, coverage, dimensions, metrics, mrr, stripe, trailing
 from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform, as_of
@@ -57,6 +57,8 @@ def _definitions(
             metrics.build(closed_months),
             coverage.build(closed_months),
             trailing.build(closed_months),
+            dimensions.build(closed_months),
+            benchmarks.build(closed_months),
             alerts.expansion_alerts,
         ],
         jobs=[job],

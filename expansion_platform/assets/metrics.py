@@ -27,6 +27,7 @@ RULES = {
     metrics.ExpansionByType: rules.expansion_by_type,
     metrics.ExpansionBySegment: rules.expansion_by_segment,
     metrics.Retention: rules.retention,
+    metrics.Expanders: rules.expanders,
     metrics.Rollforward: rules.rollforward,
 }
 SEGMENTS_SUM = "Segments sum to the total in every column; transfers between segments cancel."

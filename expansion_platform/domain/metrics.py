@@ -6,7 +6,7 @@ Here: which sums each metric divides, the ratio's text and its quality. Not here
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 import pandas as pd
@@ -19,6 +19,7 @@ LOW_EXPANDERS = 5
 
 Sums = pd.Series
 Amount = Callable[[Sums], int]
+Metrics = Mapping[str, tuple[Amount, Amount]] | Mapping[str, tuple[Amount, Amount | None]]
 
 EXPANSION: dict[str, tuple[Amount, Amount]] = {
     "expansion_rate": (lambda s: s.expansion, lambda s: s.opening),
@@ -49,6 +50,19 @@ RETENTION: dict[str, tuple[Amount, Amount | None]] = {
 }
 """Metric -> numerator and denominator (None for an amount), for metrics/retention."""
 
+EXPANDERS: dict[str, tuple[Amount, Amount | None]] = {
+    "expanders": (lambda s: s.expanders, None),
+    "avg_expansion": (lambda s: s.expansion, lambda s: s.expanders),
+    "median_expansion": (lambda s: s.middle_two, lambda s: 2 if s.expanders else 0),
+    "top_10_share": (lambda s: s.top_ten, lambda s: s.expansion),
+    "expansion_share_of_new": (lambda s: s.expansion, lambda s: s.expansion + s.new),
+    "expansion_share_of_new_with_reactivation": (lambda s: s.expansion, lambda s: s.expansion + s.new + s.reactivation),
+    "expansion_share_of_growth": (lambda s: s.expansion, lambda s: max(0, s.closing - s.opening)),
+    "arpa": (lambda s: s.closing, lambda s: s.payers),
+    "arr": (lambda s: s.arr, None),
+}
+"""Metric -> numerator and denominator (None for an amount or a count), for metrics/expanders. MRR that did not grow has no share: no base."""
+
 COVERAGE: dict[str, tuple[Amount, Amount]] = {
     "inferred_mrr_share": (lambda s: s.inferred, lambda s: s.closing),
     "low_confidence_mrr_share": (lambda s: s.low_confidence, lambda s: s.closing),
@@ -70,12 +84,12 @@ def decimal_text(value: Fraction) -> str:
 
 def expansion(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/expansion without hashes: the total's rates."""
-    return _rows(_total(sums), EXPANSION)
+    return metric_rows(_total(sums), EXPANSION)
 
 
 def expansion_by_segment(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/expansion_by_segment without hashes: each segment over its own opening MRR."""
-    return _rows(sums[sums["dimension"] == "segment"], EXPANSION)
+    return metric_rows(sums[sums["dimension"] == "segment"], EXPANSION)
 
 
 def expansion_by_type(sums: pd.DataFrame) -> pd.DataFrame:
@@ -87,18 +101,23 @@ def expansion_by_type(sums: pd.DataFrame) -> pd.DataFrame:
             "expansion_mix": (lambda s, k=kind: s[f"expansion_{k}"], lambda s: s.expansion),  # type: ignore[misc]
             "contraction_rate": (lambda s, k=kind: s[f"contraction_{k}"], lambda s: s.opening),  # type: ignore[misc]
         }
-        frames.append(_rows(_total(sums), metrics).assign(dimension="type", value=kind))
+        frames.append(metric_rows(_total(sums), metrics).assign(dimension="type", value=kind))
     return pd.concat(frames, ignore_index=True)
 
 
 def retention(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/retention without hashes, for the total and each segment."""
-    return _rows(sums, RETENTION)
+    return metric_rows(sums, RETENTION)
+
+
+def expanders(sums: pd.DataFrame) -> pd.DataFrame:
+    """metrics/expanders without hashes, for the total and each segment."""
+    return metric_rows(sums, EXPANDERS)
 
 
 def coverage(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/coverage without hashes: what closing MRR rests on, from the total's sums with those of `coverage.mrr_by_trust` in them."""
-    return _rows(_total(sums), COVERAGE)
+    return metric_rows(_total(sums), COVERAGE)
 
 
 def rollforward(sums: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +130,8 @@ def _total(sums: pd.DataFrame) -> pd.DataFrame:
     return sums[sums["dimension"] == "total"]
 
 
-def _rows(sums: pd.DataFrame, metrics: dict[str, tuple[Amount, Amount]] | dict[str, tuple[Amount, Amount | None]]) -> pd.DataFrame:
+def metric_rows(sums: pd.DataFrame, metrics: Metrics) -> pd.DataFrame:
+    """One row per row of sums and metric: its numerator, denominator, quotient and quality."""
     records = []
     for _, row in sums.iterrows():
         for metric, (numerator_of, denominator_of) in metrics.items():

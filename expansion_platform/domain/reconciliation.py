@@ -1,7 +1,7 @@
 """Identities that hold between tables (architecture section 4), each as a function that raises on the rows that break it.
 
-Here: causes against movements, customers against movements, segments against totals (of months and of windows), coverage against customers,
-history against Stripe's live subscriptions. Not here: invariants of one table (`schemas/`).
+Here: causes against movements, customers against movements, segments and dimensions against totals (of months and of windows), coverage
+against customers, history against Stripe's live subscriptions. Not here: invariants of one table (`schemas/`).
 """
 
 from __future__ import annotations
@@ -89,6 +89,19 @@ def window_segments_sum(trailing: pd.DataFrame) -> None:
         raise DataQualityError("segments of a window do not sum to the total", (f"{month} {metric}" for month, metric in total.index[differs]))
 
 
+def dimensions_sum(rollforward: pd.DataFrame) -> None:
+    """Every dimension sums to the total in every column.
+
+    Raises:
+        DataQualityError: naming month and dimension.
+    """
+    sums = rollforward.groupby(["month", "dimension"])[["opening", *FLOWS, "closing"]].sum()
+    total = sums.xs("total", level="dimension")
+    differs = (sums != total.reindex(sums.index.get_level_values("month")).to_numpy()).any(axis=1)
+    if differs.any():
+        raise DataQualityError("a dimension does not sum to the total", (f"{month} {dimension}" for month, dimension in sums.index[differs]))
+
+
 def coverage_ties(coverage: pd.DataFrame, customer_months: pd.DataFrame) -> None:
     """The MRR that coverage is a share of is the closing MRR of all customers.
 
@@ -112,9 +125,11 @@ def history_matches_stripe(item_states: pd.DataFrame, subscriptions: pd.DataFram
     shown = subscription_items[subscription_items["subscription"].isin(live)].rename(columns={"id": "item"})
     rebuilt = item_states[item_states["valid_to"].isna()]
     rows = shown[["item", "price", "quantity"]].merge(
-        rebuilt[["item", "price", "quantity"]], on="item", how="outer", suffixes=("", "_rebuilt"), indicator=True
+        rebuilt[["item", "price", "quantity", "usage_type"]], on="item", how="outer", suffixes=("", "_rebuilt"), indicator=True
     )
-    differs = (rows["_merge"] != "both") | (rows["price"] != rows["price_rebuilt"]) | (rows["quantity"] != rows["quantity_rebuilt"])
+    licensed = rows["usage_type"] != "metered"  # a metered item has no quantity in Stripe
+    differs = (rows["_merge"] != "both") | (rows["price"] != rows["price_rebuilt"])
+    differs |= licensed & (rows["quantity"] != rows["quantity_rebuilt"])
     if differs.any():
         raise DataQualityError("the rebuilt history does not end in Stripe's current items", rows.loc[differs, "item"])
     return len(rows)

@@ -202,6 +202,40 @@ def test_retention() -> None:
     }
 
 
+def test_expanders() -> None:
+    assert told(metrics.expanders(sums())) == {
+        "expanders": (2, None, None),  # ada and gus
+        "avg_expansion": (55_000, 2, "27500.0000000000"),
+        "median_expansion": (55_000, 2, "27500.0000000000"),  # both are in the middle
+        "top_10_share": (55_000, 55_000, "1.0000000000"),
+        "expansion_share_of_new": (55_000, 125_000, "0.4400000000"),
+        "expansion_share_of_new_with_reactivation": (55_000, 155_000, "0.3548387097"),
+        "expansion_share_of_growth": (55_000, 0, None),  # MRR fell
+        "arpa": (1_406_000, 6, "234333.3333333333"),
+        "arr": (16_872_000, None, None),
+    }
+    smb = told(metrics.expanders(sums()), "segment", "smb")
+    assert smb["median_expansion"] == (10_000, 2, "5000.0000000000")  # gus alone is in the middle twice
+    assert smb["expansion_share_of_growth"] == (5_000, 0, None)  # 200,000 to 156,000
+    assert told(metrics.expanders(sums()), "segment", "mid_market")["top_10_share"] == (0, 0, None)
+
+
+def test_a_few_large_expanders_are_seen_beside_many_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve that grew by 1 to 12: the ten largest are 75 of 78, the middle two 6 and 7."""
+    grown = {f"c{number:02d}": number for number in range(1, 13)}
+    monkeypatch.setattr(
+        "expansion_platform_tests.domain.test_metrics.MOVED",
+        {
+            name: {"flow_expansion": up, "expansion_seat": up, "expansion_gross": up, "expansion_unadjusted": up, "label": "expansion"}
+            for name, up in grown.items()
+        },
+    )
+    rows = told(metrics.expanders(sums([customer(name, "smb", 100, 100 + up) for name, up in grown.items()])))
+    assert rows["top_10_share"] == (75, 78, "0.9615384615")
+    assert rows["median_expansion"] == (13, 2, "6.5000000000")
+    assert rows["expansion_share_of_growth"] == (78, 78, "1.0000000000")
+
+
 def test_rollforward_and_the_customer_who_became_smaller() -> None:
     rows = metrics.rollforward(sums()).set_index("value")
     total = rows.loc["all"]
@@ -245,7 +279,7 @@ def test_a_segment_begins_at_its_bound(arr: int, segment: str) -> None:
     assert rows.at[segment, "transfer_in"] == (40_000 if segment != "smb" else 0)
 
 
-@pytest.mark.parametrize("frame", [metrics.expansion, metrics.expansion_by_type, metrics.expansion_by_segment, metrics.retention])
+@pytest.mark.parametrize("frame", [metrics.expansion, metrics.expansion_by_type, metrics.expansion_by_segment, metrics.retention, metrics.expanders])
 def test_rows_are_the_tables(frame: Any) -> None:
     for months in ((MONTH,), (QUIET,), (MONTH, QUIET)):
         tables.MetricValue.validate(frame(sums(months=months)).assign(**HASHES))

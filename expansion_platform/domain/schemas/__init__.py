@@ -32,8 +32,12 @@ TABLES: dict[str, type[Table]] = {
         metrics.ExpansionByType,
         metrics.ExpansionBySegment,
         metrics.Retention,
+        metrics.Expanders,
         metrics.Rollforward,
         metrics.Coverage,
         metrics.Trailing,
+        metrics.ExpansionByDimension,
+        metrics.RollforwardByDimension,
+        metrics.Benchmarks,
     )
 }

@@ -9,8 +9,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from expansion_platform.domain.schemas.base import Table
-from expansion_platform.domain.schemas.mrr import Monthly
+from expansion_platform.domain.schemas.mrr import FLOWS, Monthly
 
+DIMENSIONS = ["cohort", "currency", "plan", "pricing_model", "tenure"]
 QUALITIES = ["ok", "low_n", "no_base", "no_losses"]
 
 
@@ -64,6 +65,15 @@ class Retention(MetricValue):
         unique = ["month", "metric", "dimension", "value"]
 
 
+class Expanders(MetricValue):
+    """One row per month, slice and metric: who expands, by how much, whether few carry it, expansion's share of new MRR and of growth, ARPA, ARR."""
+
+    class Config(Table.Config):
+        name = "metrics/expanders"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
 class Coverage(MetricValue):
     """One row per month and metric: share of closing MRR whose catalog entry is inferred, and whose state is not dated by a fact."""
 
@@ -91,6 +101,74 @@ class Trailing(MetricValue):
         name = "metrics/trailing"
         metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
         unique = ["month", "metric", "dimension", "value"]
+
+
+class ExpansionByDimension(MetricValue):
+    """One row per month, dimension, value and rate: expansion and what goes with it by pricing model, plan, currency, cohort and tenure."""
+
+    dimension: str = pa.Field(description="What it is sliced by; `total` beside the five", isin=["total", *DIMENSIONS])
+    value: str = pa.Field(description="The slice at opening (closing for new and returned customers); `all` for the total, `unknown`")
+
+    class Config(Table.Config):
+        name = "metrics/expansion_by_dimension"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
+class RollforwardByDimension(Monthly):
+    """One row per month, dimension and value: opening MRR, nine flows, closing MRR of the customers who have it for the month."""
+
+    dimension: str = pa.Field(description="What it is sliced by; `total` beside the five", isin=["total", *DIMENSIONS])
+    value: str = pa.Field(description="The slice at opening (closing for new and returned customers); `all` for the total, `unknown`")
+    opening: int = pa.Field(description="MRR at the opening instant", ge=0)
+    new: int = pa.Field(description="From customers that never paid before", ge=0)
+    reactivation: int = pa.Field(description="From customers that returned", ge=0)
+    expansion: int = pa.Field(description="Headline expansion", ge=0)
+    contraction: int = pa.Field(description="Organic losses of continuing customers", le=0)
+    price: int = pa.Field(description="Vendor repricing")
+    discount: int = pa.Field(description="Discounts given and ended")
+    interval: int = pa.Field(description="Annual against monthly")
+    fx: int = pa.Field(description="Exchange rates")
+    churn: int = pa.Field(description="From customers that stopped paying", le=0)
+    closing: int = pa.Field(description="MRR at the closing instant, by the slice of this month", ge=0)
+
+    @pa.dataframe_check(description="opening + flows = closing")
+    def ties(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return frame[["opening", *FLOWS]].sum(axis=1) == frame["closing"]
+
+    class Config(Table.Config):
+        name = "metrics/rollforward_by_dimension"
+        metadata = {"key": ["month", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "dimension", "value"]
+
+
+class Benchmarks(Monthly):
+    """One row per month and benchmark: where a figure stands, and what is missing to the next band. Bands are claims, not measured facts."""
+
+    benchmark: str = pa.Field(description="Name of the benchmark (semantics 4.6)")
+    source: str = pa.Field(description="Who says so")
+    metric: str = pa.Field(description="The figure compared, of metrics/trailing or metrics/expanders")
+    dimension: str = pa.Field(description="`total` or `segment`")
+    value: str = pa.Field(description="The slice; `all` for the total")
+    ratio: str = pa.Field(description="The figure as published; null without one", nullable=True)
+    band: str = pa.Field(description="Band the figure is in; null without a figure", nullable=True)
+    lower_edge: str = pa.Field(description="Where the band begins, decimal text; null in the lowest", nullable=True)
+    next_band: str = pa.Field(description="Band above; null in the highest", nullable=True)
+    gap: str = pa.Field(description="Points of the ratio to the next band, decimal text with 10 places", nullable=True)
+    gap_mrr: pd.Int64Dtype = pa.Field(description="The gap times opening MRR, minor units; null where the ratio is not of MRR", nullable=True, ge=0)
+    indicative: bool = pa.Field(description="The figure's quality is `low_n` or `provisional`")
+    check_data: bool = pa.Field(description="Above 40 % a year, or twice the upper edge: price rises and migrations are the usual cause")
+    quality: str = pa.Field(description="Quality of the figure")
+
+    @pa.dataframe_check(description="a figure has a band; a band has a lower edge or one above")
+    def stands(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        edges = frame["lower_edge"].notna() | frame["next_band"].notna()
+        return (frame["ratio"].notna() == frame["band"].notna()) & (frame["band"].notna() == edges)
+
+    class Config(Table.Config):
+        name = "metrics/benchmarks"
+        metadata = {"key": ["month", "benchmark", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "benchmark", "dimension", "value"]
 
 
 class Rollforward(Monthly):

@@ -20,6 +20,7 @@ moved as (
         customers.next_segment,
         customers.opening,
         customers.closing,
+        customers.closing_arr,
         coalesce(movements.dormant, false) as dormant,
         coalesce(flow_new, 0) as new,
         coalesce(flow_reactivation, 0) as reactivation,
@@ -97,6 +98,11 @@ sums as (
         sum(contraction_addon) as contraction_addon,
         -- what each opening member still pays at opening exchange rates, no more than it paid (churned: nothing)
         sum(case when opening > 0 and closing > 0 then least(opening, closing - fx) else 0 end) as retained,
+        sum(closing_arr) as arr,
+        list_sum(list_slice(list(expansion order by expansion desc), 1, 10)) as top_ten,
+        -- the two in the middle, which are one and the same for an odd number: their half is the median
+        quantile_disc(expansion, 0.5) filter (where expansion > 0) - quantile_disc(-expansion, 0.5) filter (where expansion > 0) as middle_two,
+        count(*) filter (where closing > 0) as payers,
         count(*) filter (where opening > 0) as members,
         count(*) filter (where expansion > 0) as expanders,
         count(*) filter (where churn < 0 and not dormant) as churned_logos,

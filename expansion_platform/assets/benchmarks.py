@@ -1,0 +1,67 @@
+"""Floor `metrics`: published figures beside what is said to be usual.
+
+Here: wiring of `domain/benchmarks.py`. Not here: bands and their sources.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, build_months, fingerprint
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.domain import benchmarks as rules
+from expansion_platform.domain.schemas import metrics
+from expansion_platform.resources import Platform
+
+KINDS = {"pandas", "pandera", "deltalake"}
+INPUTS = [metrics.Trailing, metrics.Expanders, metrics.Rollforward]
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The one table, by month."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(metrics.Benchmarks, deps=INPUTS, kinds=KINDS, skippable=True)],
+        check_specs=[checks.schema_spec(metrics.Benchmarks)],
+        name="benchmarks",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def benchmark_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """Where each month's figures stand."""
+        catalog = platform.catalog()
+        states = [platform.lake.states(model) for model in INPUTS]
+        yield from build_months(
+            context,
+            platform,
+            models=[metrics.Benchmarks],
+            inputs=lambda month: fingerprint(catalog.policy_hash, catalog.catalog_hash, *(known.get(month, "absent") for known in states)),
+            prepare=lambda due: _prepare(platform, due),
+            describe=lambda wanted: _describe(platform.lake.read(metrics.Benchmarks, wanted)),
+        )
+
+    return benchmark_table
+
+
+def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
+    catalog = platform.catalog()
+    figures = pd.concat([platform.lake.read(model, due) for model in (metrics.Trailing, metrics.Expanders)])
+    flows = platform.lake.read(metrics.Rollforward, due)
+
+    def compute(month: str) -> Frames:
+        openings = flows[flows["month"] == month].set_index(["dimension", "value"])["opening"].to_dict()
+        rows = rules.benchmarks(figures[figures["month"] == month], openings)
+        return {metrics.Benchmarks: rows.assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)}
+
+    return compute
+
+
+def _describe(rows: pd.DataFrame) -> dict[Any, dict[str, dict[str, Any]]]:
+    """The band of each of the total's benchmarks, as text."""
+    told: dict[str, dict[str, Any]] = {}
+    for row in rows[(rows["dimension"] == "total") & rows["band"].notna()].itertuples():
+        told.setdefault(str(row.month), {})[str(row.benchmark)] = f"{row.band}{' (indicative)' if row.indicative else ''}"
+    return {metrics.Benchmarks: told}

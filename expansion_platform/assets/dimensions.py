@@ -1,0 +1,89 @@
+"""Floor `metrics`: expansion and the roll-forward by pricing model, plan, currency, cohort and tenure.
+
+Here: wiring of `domain/dimensions.py` and `domain/sql/dimension_sums.sql`: item states at both ends of a month in, two tables out. Not here:
+segments (`assets/metrics.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.domain import dimensions as rules
+from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain.coverage import closing_states
+from expansion_platform.domain.mrr import included
+from expansion_platform.domain.schemas import billing, metrics, mrr
+from expansion_platform.resources import Platform
+from expansion_platform.storage import engine
+
+KINDS = {"duckdb", "pandera", "deltalake"}
+INPUTS = [billing.ItemStates, billing.FxRates, mrr.CustomerMonths, mrr.Movements]
+TABLES = [metrics.ExpansionByDimension, metrics.RollforwardByDimension]
+DIMENSIONS_SUM = "Every dimension sums to the total in every column."
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The two tables as one computation over the same sums; either can be materialized alone."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(model, deps=INPUTS, kinds=KINDS, skippable=True) for model in TABLES],
+        check_specs=[*(checks.schema_spec(model) for model in TABLES), checks.reconciled_spec(metrics.RollforwardByDimension, DIMENSIONS_SUM)],
+        name="dimensions",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
+    )
+    def dimension_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """Who expands: rates and flows of each month by what customers buy, pay in, and for how long."""
+        catalog, lake = platform.catalog(), platform.lake
+        basis = fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, lake.state(billing.ItemStates))
+        customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
+        yield from build_months(
+            context,
+            platform,
+            models=TABLES,
+            inputs=lambda month: fingerprint(basis, customers.get(month, "absent"), movements.get(month, "absent")),
+            prepare=lambda due: _prepare(platform),
+            reconciled=[
+                Reconciled(
+                    metrics.RollforwardByDimension,
+                    DIMENSIONS_SUM,
+                    lambda frames: reconciliation.dimensions_sum(frames[metrics.RollforwardByDimension]),
+                )
+            ],
+        )
+
+    return dimension_tables
+
+
+def _prepare(platform: Platform) -> Callable[[str], Frames]:
+    catalog, lake, timezone = platform.catalog(), platform.lake, platform.timezone
+    states = included(lake.read(billing.ItemStates), catalog)
+    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in lake.read(billing.FxRates).groupby("month")}
+    closed: dict[str, pd.DataFrame] = {}
+
+    def profiles(month: str) -> pd.DataFrame:
+        """At the month's closing instant; kept, because it is the next month's opening."""
+        if month not in closed:
+            closed[month] = rules.profiles(closing_states(states, month, timezone, rates.get(month, {}), catalog), catalog)
+        return closed[month]
+
+    def compute(month: str) -> Frames:
+        before = months.shift(month, -1)
+        customer_months = lake.read(mrr.CustomerMonths, [month])
+        customers = rules.customers_of(month, customer_months, profiles(before), profiles(month), timezone)
+        closed.pop(before)
+        movements = lake.arrow(mrr.Movements, [month])
+        sums = engine.query("dimension_sums", {"customer_months": customer_months, "movements": movements, "customers": customers})
+        hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
+        return {
+            metrics.ExpansionByDimension: rules.expansion_by_dimension(sums).assign(**hashes),
+            metrics.RollforwardByDimension: rules.rollforward_by_dimension(sums).assign(**hashes),
+        }
+
+    return compute

@@ -1,0 +1,123 @@
+"""Published figures beside what is said to be usual (semantics 4.6).
+
+Here: the bands, where each comes from, and where a figure stands in them. Not here: the figures (`trailing.py`, `metrics.py`), targets of one's own
+(`detection/targets.py`).
+
+The bands are claims of the playbooks they come from, not measured facts, and they contradict one another: 2 to 3 % a month is best in class in
+one and below healthy (3 to 5 %) in the other, and 2 % compounded is 27 % a year. Both are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import pandas as pd
+
+from expansion_platform.domain.metrics import decimal_text
+
+BENCHMARKING = "003 expansion benchmarks"
+PLAYBOOK = "001 expansion playbook"
+QUICK_RATIO = "004 quick ratio"
+INDICATIVE = ("low_n", "provisional")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Bands of one metric, lowest first; each edge is the lower end of the band after it and belongs to it, unless `above` it only."""
+
+    name: str
+    source: str
+    metric: str
+    bands: tuple[str, ...]
+    edges: tuple[str, ...]
+    suspicious: str
+    """Above this the data are to be checked: price rises and migrations counted as expansion are the usual cause."""
+    dimension: str = "total"
+    value: str = "all"
+    of_opening: bool = True
+    """The metric is a part of opening MRR, so that a gap is an amount."""
+    above: bool = False
+
+    def band(self, ratio: Fraction) -> int:
+        """Index of the band a value is in."""
+        return sum(ratio > Fraction(edge) if self.above else ratio >= Fraction(edge) for edge in self.edges)
+
+
+RANGE = ("below", "within", "above")
+BENCHMARKS = [
+    Benchmark(
+        "overall_annual",
+        BENCHMARKING,
+        "expansion_rate_t12m",
+        ("needs_improvement", "acceptable", "good", "excellent", "best_in_class"),
+        ("0.05", "0.10", "0.15", "0.25"),
+        "0.40",
+    ),
+    Benchmark("overall_monthly", BENCHMARKING, "expansion_rate_t3m_mean", ("below", "best_in_class"), ("0.02",), "0.06"),
+    Benchmark("healthy_monthly", PLAYBOOK, "expansion_rate_t3m_mean", ("below", "healthy", "above"), ("0.03", "0.05"), "0.10"),
+    Benchmark("segment", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.20", "0.35"), "0.70", "segment", "enterprise"),
+    Benchmark("segment", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.15", "0.25"), "0.50", "segment", "mid_market"),
+    Benchmark("segment", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.10", "0.20"), "0.40", "segment", "smb"),
+    Benchmark(
+        "share_of_new",
+        BENCHMARKING,
+        "expansion_share_of_new_t12m",
+        ("developing", "median", "above_median", "top_quartile"),
+        ("0.15", "0.20", "0.30"),
+        "0.80",
+        of_opening=False,
+    ),
+    Benchmark("share_of_growth", BENCHMARKING, "expansion_share_of_growth", RANGE, ("0.20", "0.30"), "0.60", of_opening=False),
+    Benchmark("retention", BENCHMARKING, "nrr_t12m", ("below", "expanding", "highest_group"), ("1.00", "1.20"), "2.40", above=True),
+    Benchmark("quick_ratio", QUICK_RATIO, "quick_ratio_t3m", ("below", "healthy"), ("4",), "8", of_opening=False),
+]
+
+
+def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) -> pd.DataFrame:
+    """metrics/benchmarks of one month without hashes.
+
+    Args:
+        figures: month, metric, dimension, value, ratio and quality of metrics/trailing and metrics/expanders.
+        opening: opening MRR by dimension and value, minor units.
+
+    Returns:
+        One row per benchmark. A figure is compared as it is published, with ten places; one without a value has no band.
+    """
+    known = {(row["metric"], row["dimension"], row["value"]): row for row in figures.to_dict("records")}
+    records = []
+    for benchmark in BENCHMARKS:
+        figure = known[benchmark.metric, benchmark.dimension, benchmark.value]
+        standing = _standing(benchmark, figure["ratio"], opening[benchmark.dimension, benchmark.value])
+        records.append(
+            {
+                "month": figure["month"],
+                "benchmark": benchmark.name,
+                "source": benchmark.source,
+                "metric": benchmark.metric,
+                "dimension": benchmark.dimension,
+                "value": benchmark.value,
+                **standing,
+                "indicative": figure["quality"] in INDICATIVE,
+                "quality": figure["quality"],
+            }
+        )
+    return pd.DataFrame.from_records(records).astype({"gap_mrr": "Int64"})
+
+
+def _standing(benchmark: Benchmark, text: str | None, opening: int) -> dict[str, object]:
+    """The band, its lower edge, and what is missing to the next: in points of the ratio, and in MRR where the ratio is a part of opening MRR."""
+    nothing = dict.fromkeys(("ratio", "band", "lower_edge", "next_band", "gap", "gap_mrr"))
+    if text is None or pd.isna(text):
+        return {**nothing, "check_data": False}
+    ratio = Fraction(text)
+    index = benchmark.band(ratio)
+    told: dict[str, object] = {**nothing, "ratio": text, "band": benchmark.bands[index], "check_data": ratio > Fraction(benchmark.suspicious)}
+    if index:
+        told["lower_edge"] = benchmark.edges[index - 1]
+    if index < len(benchmark.edges):
+        gap = Fraction(benchmark.edges[index]) - ratio
+        told |= {"next_band": benchmark.bands[index + 1], "gap": decimal_text(gap)}
+        told["gap_mrr"] = round(gap * opening) if benchmark.of_opening else None
+    return told

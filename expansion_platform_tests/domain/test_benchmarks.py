@@ -1,0 +1,91 @@
+"""Where figures stand: every edge belongs to the band above it, NRR's to the one below, and no figure has no band."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from expansion_platform.domain.benchmarks import BENCHMARKS, benchmarks
+from expansion_platform.domain.schemas import metrics as tables
+
+MONTH = "2026-03"
+OPENING = {("total", "all"): 1_000_000, ("segment", "enterprise"): 600_000, ("segment", "mid_market"): 300_000, ("segment", "smb"): 100_001}
+
+
+def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:
+    """Benchmarks of one month in which a figure is 0 unless `metric` or `metric__segment` says otherwise."""
+    figures = []
+    for benchmark in BENCHMARKS:
+        name = benchmark.metric if benchmark.dimension == "total" else f"{benchmark.metric}__{benchmark.value}"
+        ratio = ratios.get(name, "0.0000000000")
+        cells = {"month": MONTH, "metric": benchmark.metric, "dimension": benchmark.dimension, "value": benchmark.value}
+        figures.append({**cells, "ratio": ratio or None, "quality": quality})
+    told = benchmarks(pd.DataFrame(figures).drop_duplicates(), OPENING)
+    return tables.Benchmarks.validate(told.assign(policy_hash="p", catalog_hash="c"))
+
+
+def standing(name: str, value: str = "all", **given: str) -> dict[str, Any]:
+    frame = rows(**given)
+    row = frame[(frame["benchmark"] == name) & (frame["value"] == value)].iloc[0]
+    return {column: None if pd.isna(row[column]) else row[column] for column in ("band", "lower_edge", "next_band", "gap", "gap_mrr", "check_data")}
+
+
+def test_what_is_missing_is_told_in_points_and_in_mrr() -> None:
+    assert standing("overall_annual", expansion_rate_t12m="0.1234567890") == {
+        "band": "good",
+        "lower_edge": "0.10",
+        "next_band": "excellent",
+        "gap": "0.0265432110",
+        "gap_mrr": 26_543,  # of 1,000,000
+        "check_data": False,
+    }
+    assert standing("segment", "smb", expansion_rate_t12m__smb="0.0500000000")["gap_mrr"] == 5_000  # 5,000.05
+    assert standing("quick_ratio", quick_ratio_t3m="2.5000000000")["gap"] == "1.5000000000"
+    assert standing("quick_ratio", quick_ratio_t3m="2.5000000000")["gap_mrr"] is None  # not a part of opening MRR
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "ratio", "band"),
+    [
+        ("overall_annual", "expansion_rate_t12m", "0.0499999999", "needs_improvement"),
+        ("overall_annual", "expansion_rate_t12m", "0.0500000000", "acceptable"),
+        ("overall_annual", "expansion_rate_t12m", "0.1500000000", "excellent"),
+        ("overall_annual", "expansion_rate_t12m", "0.2500000000", "best_in_class"),
+        ("overall_monthly", "expansion_rate_t3m_mean", "0.0200000000", "best_in_class"),
+        ("healthy_monthly", "expansion_rate_t3m_mean", "0.0200000000", "below"),  # the sources contradict one another
+        ("healthy_monthly", "expansion_rate_t3m_mean", "0.0499999999", "healthy"),
+        ("share_of_new", "expansion_share_of_new_t12m", "0.2999999999", "above_median"),
+        ("share_of_growth", "expansion_share_of_growth", "0.3000000000", "above"),
+        ("retention", "nrr_t12m", "1.0000000000", "below"),
+        ("retention", "nrr_t12m", "1.0000000001", "expanding"),
+        ("retention", "nrr_t12m", "1.2000000000", "expanding"),
+        ("retention", "nrr_t12m", "1.2000000001", "highest_group"),
+        ("quick_ratio", "quick_ratio_t3m", "4.0000000000", "healthy"),
+    ],
+)
+def test_bands(name: str, metric: str, ratio: str, band: str) -> None:
+    assert standing(name, **{metric: ratio})["band"] == band
+
+
+@pytest.mark.parametrize(("value", "edge"), [("enterprise", "0.20"), ("mid_market", "0.15"), ("smb", "0.10")])
+def test_each_segment_has_its_own_range(value: str, edge: str) -> None:
+    told = standing("segment", value, **{f"expansion_rate_t12m__{value}": f"{edge}00000000"})
+    assert (told["band"], told["lower_edge"], told["next_band"]) == ("within", edge, "above")
+
+
+@pytest.mark.parametrize(("ratio", "suspicious"), [("0.4000000000", False), ("0.4000000001", True)])
+def test_a_figure_too_good_is_to_be_checked(ratio: str, suspicious: bool) -> None:
+    told = standing("overall_annual", expansion_rate_t12m=ratio)
+    assert told == {"band": "best_in_class", "lower_edge": "0.25", "next_band": None, "gap": None, "gap_mrr": None, "check_data": suspicious}
+
+
+def test_no_figure_no_band() -> None:
+    told = standing("retention", nrr_t12m="")
+    assert told == {"band": None, "lower_edge": None, "next_band": None, "gap": None, "gap_mrr": None, "check_data": False}
+
+
+@pytest.mark.parametrize(("quality", "indicative"), [("ok", False), ("low_n", True), ("provisional", True)])
+def test_a_figure_of_few_is_indicative(quality: str, indicative: bool) -> None:
+    assert set(rows(quality)["indicative"]) == {indicative}
