@@ -155,6 +155,13 @@ def test_an_unchanged_amount_off_follows_the_interval():
     assert causes(run([before], [after])) == {("main", "interval", "i1", "i1", "item"): 1900 - 800}
 
 
+def test_an_unchanged_amount_off_follows_the_interval_in_every_hybrid():
+    """12.00 a bill: 88.00; 12 seats 108.00; yearly 83.33 - 1.00; both 99.00. Means 18.335 and -7.335, settled toward zero."""
+    off = [amount("1200")]
+    before, after = item("i1", "basic", "1000", "10", discounts=off), item("i1", "basic", "10000", "12", interval="year", discounts=off)
+    assert causes(run([before], [after])) == {("main", "seat", "i1", "i1", "item"): 1833, ("main", "interval", "i1", "i1", "item"): -733}
+
+
 def test_a_changed_amount_off_keeps_its_own_period():
     before = item("i1", "basic", "2000", "1", discounts=[amount("500")])
     after = item("i1", "basic", "24000", "1", interval="year", discounts=[amount("1200")])
