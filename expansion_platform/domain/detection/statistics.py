@@ -147,13 +147,13 @@ def landed(customer: Ints, own: Ints, landing: Ints, weights: Ints, rng: np.rand
     step = max(1, _CELLS // max(1, len(first)))
     for start in range(0, draws, step):
         part = sums[start : start + step]
-        left = np.broadcast_to(landing[first].astype(np.float32), (len(part), len(first))).copy()
+        left = np.repeat(landing[first].astype(np.float32)[:, None], len(part), axis=1)
         for number, at in enumerate(ranks):
-            places = left if number == 0 else left[:, group[at]]
-            lands = rng.random(places.shape, dtype=np.float32) * (own[at] - number).astype(np.float32) < places
+            places = left if number == 0 else left[group[at]]
+            lands = rng.random(places.shape, dtype=np.float32) * (own[at] - number).astype(np.float32)[:, None] < places
             if number + 1 < len(ranks):
-                left[:, group[at]] = places - lands
-            part += lands.astype(np.float64) @ addends[at]
+                left[group[at]] = places - lands
+            part += lands.T.astype(np.float64) @ addends[at]
     return sums
 
 

@@ -1,0 +1,148 @@
+"""States over months: once in, told of each month, out with a margin, and never twice for one month."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from expansion_platform.domain import months
+from expansion_platform.domain.detection.findings import Finding, Outcome
+from expansion_platform.domain.detection.lifecycle import State, advance, step
+
+FIRST = "2026-01"
+
+
+def finding(
+    month: str, rate: int, outcome: Outcome, *, rule: str = "rate_drop", scope: tuple[str, str] = ("total", "all"), **more: object
+) -> Finding:
+    """A finding with a rate in hundredths of a percent; its own baseline would be over at 1.80 %."""
+    return Finding(
+        rule,
+        *scope,
+        month,
+        outcome=outcome,
+        severity=str(more.get("severity", "warning")),
+        measured=Fraction(rate, 10_000),
+        recovers_at=Fraction(int(str(more.get("over", 180))), 10_000),
+        shortfall=int(str(more.get("shortfall", 100))),
+    )
+
+
+def told(*findings: Finding) -> list[str | None]:
+    """The event of each month, one finding a month."""
+    states: dict[str, State] = {}
+    events = []
+    for one in findings:
+        judged, notices = advance([one], states)
+        states |= {state.fingerprint: state for state in judged}
+        events.append(notices[0].event if notices else None)
+    return events
+
+
+def test_it_enters_once_tells_each_month_and_ends_with_a_margin() -> None:
+    """Fired under 1.50 %; 1.70 % is above that and still under 1.80 %, so it lingers."""
+    calendar = months.between(FIRST, "2026-06")
+    rates: list[tuple[int, Outcome]] = [(200, "clear"), (100, "fires"), (140, "fires"), (170, "clear"), (180, "clear"), (170, "clear")]
+    assert told(*(finding(month, *rate) for month, rate in zip(calendar, rates, strict=True))) == [
+        None,
+        "entry",
+        "update",
+        "update",
+        "recovery",
+        None,
+    ]
+
+
+def test_the_limit_is_frozen_at_entry() -> None:
+    """Bad months pull the rolling baseline down to the rate; that is no recovery."""
+    assert told(finding("2026-01", 100, "fires"), finding("2026-02", 100, "clear", over=90)) == ["entry", "update"]
+
+
+def test_it_may_enter_again_after_it_ended() -> None:
+    assert told(finding("2026-01", 100, "fires"), finding("2026-02", 190, "clear"), finding("2026-03", 90, "fires")) == ["entry", "recovery", "entry"]
+
+
+def test_what_gets_worse_is_told_at_once_and_stays_so() -> None:
+    events = told(
+        finding("2026-01", 100, "fires"),
+        finding("2026-02", 50, "fires", severity="critical"),
+        finding("2026-03", 50, "fires", severity="critical"),
+        finding("2026-04", 120, "fires"),
+        finding("2026-05", 50, "fires", severity="critical"),
+    )
+    assert events == ["entry", "worse", "update", "update", "update"]
+
+
+def test_what_lingers_is_not_graded() -> None:
+    assert told(finding("2026-01", 100, "fires"), finding("2026-02", 170, "clear", severity="critical")) == ["entry", "update"]
+
+
+def test_a_month_is_judged_once() -> None:
+    first = finding("2026-02", 200, "clear")
+    judged, _ = advance([first], {})
+    states = {state.fingerprint: state for state in judged}
+    for restated in (finding("2026-02", 50, "fires"), finding("2026-01", 50, "fires")):
+        assert advance([restated], states) == ([], [])
+
+
+def test_a_month_that_is_not_judged_changes_nothing() -> None:
+    judged, _ = advance([finding("2026-01", 100, "fires")], {})
+    states = {state.fingerprint: state for state in judged}
+    assert advance([], states) == ([], [])
+    _, notices = advance([finding("2026-03", 190, "clear")], states)
+    assert [notice.event for notice in notices] == ["recovery"]
+
+
+def test_a_missed_target_is_over_after_two_good_months_running() -> None:
+    calendar = months.between(FIRST, "2026-07")
+    rates: list[tuple[int, Outcome]] = [
+        (100, "pending"), (100, "fires"), (190, "clear"), (170, "pending"), (190, "clear"), (190, "clear"), (100, "pending"),
+    ]  # fmt: skip
+    findings = [finding(month, *rate, rule="below_target") for month, rate in zip(calendar, rates, strict=True)]
+    assert told(*findings) == [None, "entry", "update", "update", "update", "recovery", None]
+
+
+def test_rising_is_bad_where_high_is() -> None:
+    first = replace(finding("2026-01", 500, "fires", rule="mix_shift"), falling=False)
+    events = told(
+        first, replace(first, month="2026-02", measured=Fraction(181, 10_000)), replace(first, month="2026-03", measured=Fraction(180, 10_000))
+    )
+    assert events == ["entry", "update", "recovery"]
+
+
+SMB = ("segment", "smb")
+
+
+def entered(*findings: Finding) -> list[tuple[str, str]]:
+    _, notices = advance(list(findings), {})
+    return [(notice.finding.rule, notice.event) for notice in notices]
+
+
+def test_the_totals_drop_tells_of_small_segments_and_of_the_target() -> None:
+    total = finding(FIRST, 100, "fires", shortfall=1000)
+    segment = finding(FIRST, 100, "fires", rule="segment_deterioration", scope=SMB, shortfall=299)
+    target = finding(FIRST, 100, "fires", rule="below_target")
+    assert entered(total, segment, target) == [("rate_drop", "entry")]
+    assert entered(total, replace(segment, shortfall=300)) == [("rate_drop", "entry"), ("segment_deterioration", "entry")]
+    calm = replace(total, outcome="clear", measured=Fraction(2, 100))
+    assert entered(calm, segment, target) == [("segment_deterioration", "entry"), ("below_target", "entry")]
+
+
+def test_what_was_silent_enters_once_the_total_has_recovered() -> None:
+    states: dict[str, State] = {}
+    events = []
+    for month, rate in zip(months.between(FIRST, "2026-03"), (100, 170, 190), strict=True):
+        total = finding(month, rate, "fires" if rate == 100 else "clear", shortfall=1000)
+        judged, notices = advance([total, finding(month, 100, "fires", rule="below_target")], states)
+        states |= {state.fingerprint: state for state in judged}
+        events.append([(notice.finding.rule, notice.event) for notice in notices])
+    assert events == [[("rate_drop", "entry")], [("rate_drop", "update")], [("rate_drop", "recovery"), ("below_target", "entry")]]
+
+
+def test_the_entry_is_remembered_through_to_the_recovery() -> None:
+    _, (entry,) = advance([finding("2026-01", 100, "fires")], {})
+    state, event = step(entry.state, finding("2026-02", 190, "clear"))
+    assert (event, state.state, state.entry, state.since) == ("recovery", "ok", entry.key, "2026-01")
+    again, event = step(state, finding("2026-03", 90, "fires"))
+    assert event == "entry"
+    assert again.entry != entry.key

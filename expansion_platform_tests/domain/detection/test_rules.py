@@ -1,0 +1,238 @@
+"""When each rule fires, by books small enough to see why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from expansion_platform.domain import months
+from expansion_platform.domain.detection import followups, rules
+from expansion_platform.domain.detection.panel import TOTAL, panel
+from expansion_platform.domain.schemas.mrr import ORGANIC
+from expansion_platform_tests.domain.detection.books import MONTH, MONTHS, frames, steady
+
+SEED = "policy"
+TARGET = Fraction(2, 100)
+
+
+def test_a_real_fall_fires_and_a_repeat_says_the_same() -> None:
+    """200 customers, half of whom expand a month, then a tenth: 2.5 % against 0.5 %."""
+    found = rules.rate_drop(steady(200, 0.1), MONTH, SEED, 10_000, {})
+    assert found is not None
+    assert found.drop is not None
+    assert (found.outcome, found.severity, found.scope) == ("fires", "critical", "total")
+    assert found.drop.p == Fraction(2, 2001)
+    assert found.drop.baseline_months == tuple(MONTHS[2:8])
+    assert found.recovers_at == Fraction(9, 10) * found.drop.baseline
+    assert found == rules.rate_drop(steady(200, 0.1), MONTH, SEED, 10_000, {})
+
+
+def test_noise_and_rises_do_not_fire() -> None:
+    for newest in (0.5, 0.9):
+        found = rules.rate_drop(steady(200, newest), MONTH, SEED, 0, {})
+        assert found is not None
+        assert found.outcome == "clear"
+
+
+def test_a_fall_a_few_customers_make_does_not_fire() -> None:
+    """Ten customers, one of whom expanded each month and nobody in the newest: gone by 100 %, and nothing to conclude."""
+    names = [f"cus_{number}" for number in range(10)]
+    opening = {(name, month): 10_000 for name in names for month in MONTHS}
+    flows = {(names[index], month): {"expansion": 9_000} for index, month in enumerate(MONTHS[:-1])}
+    found = rules.rate_drop(panel(*frames(opening, flows), MONTHS), MONTH, SEED, 0, {})
+    assert found is not None
+    assert found.drop is not None
+    assert found.drop.change == -1
+    assert (found.outcome, found.drop.p > Fraction(1, 20)) == ("clear", True)
+
+
+def test_a_fall_too_small_in_money_does_not_fire() -> None:
+    book = steady(200, 0.1)
+    drop = rules.drop_of(book, MONTH, TOTAL, SEED)
+    assert drop is not None
+    for smallest, outcome in ((drop.shortfall, "fires"), (drop.shortfall + 1, "clear")):
+        found = rules.rate_drop(book, MONTH, SEED, smallest, {})
+        assert found is not None
+        assert found.outcome == outcome
+
+
+def test_a_fall_under_a_thousandth_of_the_base_is_not_large() -> None:
+    drop = rules.drop_of(steady(200, 0.1), MONTH, TOTAL, SEED)
+    assert drop is not None
+    assert rules.large(replace(drop, shortfall=drop.opening // 1000), 0)
+    assert not rules.large(replace(drop, shortfall=drop.opening // 1000 - 1), 0)
+
+
+def test_exactly_a_quarter_less_is_large_and_a_little_less_is_not() -> None:
+    drop = rules.drop_of(steady(200, 0.1), MONTH, TOTAL, SEED)
+    assert drop is not None
+    assert rules.large(replace(drop, rate=Fraction(3, 4) * drop.baseline), 0)
+    assert not rules.large(replace(drop, rate=Fraction(3, 4) * drop.baseline + Fraction(1, 10**12)), 0)
+    assert not rules.large(replace(drop, rate=Fraction(0), baseline=Fraction(0)), 0)
+
+
+@pytest.mark.parametrize(("first", "judged"), [(0, True), (5, True), (6, False), (8, False)])
+def test_fewer_than_three_months_before_are_no_baseline(first: int, judged: bool) -> None:
+    opening = {("cus_1", month): 10_000 for month in MONTHS[first:]}
+    assert (rules.drop_of(panel(*frames(opening, {}), MONTHS), MONTH, TOTAL, SEED) is not None) == judged
+
+
+def test_the_baseline_is_the_mean_of_rates_not_the_rate_of_sums() -> None:
+    """Rates of 10 % over 10.00, and of 1 % twice over 1,000.00: 4 % on average."""
+    opening = {("cus_1", MONTHS[-4]): 1_000, ("cus_1", MONTHS[-3]): 100_000, ("cus_1", MONTHS[-2]): 100_000, ("cus_1", MONTH): 1_000}
+    flows = {("cus_1", MONTHS[-4]): {"expansion": 100}, ("cus_1", MONTHS[-3]): {"expansion": 1_000}, ("cus_1", MONTHS[-2]): {"expansion": 1_000}}
+    drop = rules.drop_of(panel(*frames(opening, flows), MONTHS), MONTH, TOTAL, SEED)
+    assert drop is not None
+    assert (drop.baseline, drop.rate, drop.shortfall) == (Fraction(4, 100), 0, 40)
+
+
+def test_a_season_is_noted_and_still_fires() -> None:
+    rates = {month: Fraction(2, 100) for month in months.between(months.shift(MONTH, -30), MONTH)}
+    book = steady(200, 0.1)
+    drop = rules.drop_of(book, MONTH, TOTAL, SEED)
+    assert drop is not None
+    for last_year, note in ((Fraction(2, 100) * (1 + drop.change), "seasonal"), (Fraction(2, 100), None)):
+        found = rules.rate_drop(book, MONTH, SEED, 0, {**rates, months.shift(MONTH, -12): last_year})
+        assert found is not None
+        assert (found.figures.get("note"), found.outcome) == (note, "fires")
+
+
+def test_below_target_needs_two_months_and_an_interval_below_it() -> None:
+    book = steady(400, 0.1, rate=0.2)  # 0.5 %, after 1 %
+    outcomes = [
+        getattr(rules.below_target(book, MONTH, TOTAL, target, before, SEED), "outcome", None)
+        for target, before in ((TARGET, TARGET), (TARGET, Fraction(1, 1000)), (TARGET, None), (Fraction(1, 1000), TARGET))
+    ]
+    assert outcomes == ["fires", "pending", "pending", "clear"]
+    near = rules.below_target(steady(40, 0.3, rate=0.2), MONTH, TOTAL, TARGET, TARGET, SEED)  # 40 customers: the interval reaches the target
+    assert near is not None
+    assert near.outcome == "pending"
+    assert near.figures["rate"] < TARGET < near.figures["high"]  # type: ignore[operator]
+
+
+def test_a_mix_that_moved_from_seats_to_usage_is_named() -> None:
+    names = [f"cus_{number:03d}" for number in range(60)]
+    rng = np.random.default_rng(5)
+    opening = {(name, month): 10_000 for name in names for month in MONTHS}
+    flows = {key: {"expansion_usage" if key[1] >= MONTHS[6] else "expansion_seat": 500} for key in opening if rng.random() < 0.3}
+    found = rules.mix_shift(panel(*frames(opening, flows), MONTHS), MONTH, SEED)
+    assert found is not None
+    assert (found.outcome, found.severity, found.figures["usage_now"]) == ("fires", "critical", 1)  # the stability index is far above 0.25
+    assert found.figures["type"] in ("seat", "usage")
+    assert sum(found.figures[f"{name}_before"] for name in ORGANIC) == 1  # type: ignore[misc]
+    few = {key: value for key, value in flows.items() if key[0] < "cus_009"}
+    assert rules.mix_shift(panel(*frames(opening, few), MONTHS), MONTH, SEED) is None  # fewer than ten expanders
+
+
+ARRAYS = ["opening", "expansion", "net", "retained", "types", "segment"]
+
+
+def segmented(smb: float, members: int = 60) -> list[tuple[str, str, str]]:
+    one, other = steady(members, smb, segment="smb"), steady(60, 0.5, seed=2, segment="enterprise")
+    both = replace(
+        one,
+        customers=tuple(f"a{name}" for name in one.customers) + tuple(f"b{name}" for name in other.customers),
+        **{
+            name: np.concatenate([getattr(one, name), getattr(other, name)])
+            for name in ("opening", "expansion", "net", "retained", "types", "segment")
+        },
+    )
+    return [(found.value, found.outcome, found.scope) for found in rules.segment_deterioration(both, MONTH, SEED, 0)]
+
+
+def test_the_segment_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
+    assert segmented(0.0) == [("enterprise", "clear", "segment:enterprise"), ("smb", "fires", "segment:smb")]
+    assert segmented(0.0, members=29) == [("enterprise", "clear", "segment:enterprise")]
+
+
+def test_a_segment_that_loses_customers_fires_on_its_net_rate() -> None:
+    """Its expansion is unchanged; a tenth of its customers leaves in the newest month, one in fifty did before."""
+    names = [f"cus_{number:03d}" for number in range(200)]
+    opening = {(name, month): 10_000 for name in names for month in MONTHS}
+    flows: dict[tuple[str, str], dict[str, int]] = {(names[index], month): {"churn": -10_000} for index, month in enumerate(MONTHS[:-1])}
+    flows |= {(name, MONTH): {"churn": -10_000} for name in names[20:40]}
+    opening = {(name, month): paid for (name, month), paid in opening.items() if not (names.index(name) < 8 and month > MONTHS[names.index(name)])}
+    (found,) = rules.segment_deterioration(panel(*frames(opening, flows), MONTHS), MONTH, SEED, 0)
+    assert found.outcome == "fires"
+    assert found.measured == found.figures["net_rate"] == Fraction(-20, 192)
+    assert found.severity == "critical"  # it misses over 1 % of the base, and gross retention fell too
+
+
+def test_severity_by_the_ladder() -> None:
+    drop = rules.drop_of(steady(200, 0.1), MONTH, TOTAL, SEED)
+    assert drop is not None
+    mild = replace(drop, rate=Fraction(7, 10) * drop.baseline, shortfall=drop.opening // 200)
+    cases = [
+        (mild, Fraction(0), "warning"),
+        (replace(mild, shortfall=drop.opening // 100), Fraction(0), "critical"),
+        (replace(mild, rate=drop.baseline / 2), Fraction(0), "critical"),
+        (replace(mild, rate=drop.baseline / 2, p_amount=Fraction(1, 100), p_count=Fraction(1, 100)), Fraction(0), "warning"),  # p = 0.02
+        (mild, Fraction(2, 100), "critical"),
+        (replace(mild, members=99), Fraction(0), "info"),
+        (replace(mild, members=99), Fraction(2, 100), "warning"),
+    ]
+    assert [rules.severity(found, grr_fall) for found, grr_fall, _ in cases] == [level for *_, level in cases]
+
+
+def seats(kept: list[int], surge: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Purchases of ten seats each for 100.00 three months ago, of which so many are still held; the first `surge` were flagged."""
+    bought, later = months.shift(MONTH, -3), months.shift(MONTH, -2)
+    rows = []
+    for number, held in enumerate(kept):
+        rows.append((bought, f"cus_{number}", "main", "seat", 10_000, "si", "si", "5", "15"))
+        if held < 10:
+            rows.append((later, f"cus_{number}", "main", "seat", -1_000 * (10 - held), "si", "si", "15", str(5 + held)))
+    causes = pd.DataFrame(rows, columns=["month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"])
+    flags = ['["seat_surge"]' if number < surge else "[]" for number in range(len(kept))]
+    moved = pd.DataFrame(
+        {"month": bought, "customer": [f"cus_{number}" for number in range(len(kept))], "flow_expansion": 10_000, "flags_json": flags}
+    )
+    paying = pd.DataFrame({"month": MONTH, "customer": [f"cus_{number}" for number in range(len(kept))], "opening": 1, "closing": 1})
+    return causes, moved, paying
+
+
+@pytest.mark.parametrize(
+    ("kept", "surge", "durable", "outcome"),
+    [
+        ([0, 0, 0, 5, 5], 2, Fraction(1, 5), "fires"),
+        ([0, 0, 0, 5, 5], 1, Fraction(1, 5), "clear"),  # surges were a fifth
+        ([10, 10, 10, 0, 0], 5, Fraction(3, 5), "clear"),
+        ([10, 10, 10, 10, 10], 5, Fraction(1), "clear"),
+    ],
+)
+def test_seats_given_back(kept: list[int], surge: int, durable: Fraction, outcome: str) -> None:
+    found = followups.durability(MONTH, *seats(kept, surge))
+    assert found is not None
+    assert (found.measured, found.outcome) == (durable, outcome)
+
+
+def test_seats_of_a_customer_that_left_are_given_back_and_four_purchases_are_too_few() -> None:
+    causes, moved, paying = seats([10] * 5, 5)
+    found = followups.durability(MONTH, causes, moved, paying[paying["customer"] != "cus_0"])
+    assert found is not None
+    assert found.measured == Fraction(4, 5)
+    assert followups.durability(MONTH, *seats([0] * 4, 4)) is None
+
+
+def left(expanders: int, others: int) -> followups.Finding | None:
+    """100 expanders and 300 others six months ago, of whom so many have left."""
+    then = months.shift(MONTH, -6)
+    names = [f"x{number:03d}" for number in range(100)] + [f"y{number:03d}" for number in range(300)]
+    held = pd.DataFrame({"month": then, "customer": names, "opening": 1, "closing": 1, "segment": "smb", "first_paid_month": "2024-01"})
+    gone = [*names[:expanders], *names[100 : 100 + others]]
+    moved = pd.concat(
+        [
+            pd.DataFrame({"month": then, "customer": names[:100], "flow_expansion": 5, "movement": "continuing"}),
+            pd.DataFrame({"month": MONTH, "customer": gone, "flow_expansion": 0, "movement": "churn"}),
+        ]
+    )
+    return followups.post_expansion_churn(MONTH, held, moved)
+
+
+def test_expanders_that_leave_more_often() -> None:
+    outcomes = [getattr(left(*gone), "outcome", None) for gone in ((20, 15), (5, 15), (0, 0), (8, 15))]
+    assert outcomes == ["fires", "clear", "clear", "clear"]

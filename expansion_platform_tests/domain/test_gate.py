@@ -1,0 +1,82 @@
+"""Broken or late data is not judged: every reason, one at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from expansion_platform.domain.gate import gate
+from expansion_platform.domain.schemas.mrr import FLOWS
+
+MONTH = "2026-10"
+
+
+def months(before: int = 100, now: int = 100) -> pd.DataFrame:
+    """Two customers over two months; only the second of them moves, by 100.00 in the newest."""
+    rows = [("2026-09", "a", 500, 500, before), ("2026-09", "b", 500, 500, 0), (MONTH, "a", 500, 500, now), (MONTH, "b", 500, 600, 0)]
+    return pd.DataFrame(rows, columns=["month", "customer", "opening", "closing", "items"])
+
+
+def movements() -> pd.DataFrame:
+    return pd.DataFrame(
+        [{"month": MONTH, "customer": "b", "movement": "continuing", "delta": 100, **{f"flow_{name}": 0 for name in FLOWS}, "flow_expansion": 100}]
+    )
+
+
+def rollforward(segment: int = 100) -> pd.DataFrame:
+    row = {"month": MONTH, "opening": 1000, **dict.fromkeys(FLOWS, 0), "closing": 1100, "transfer_in": 0, "transfer_out": 0}
+    return pd.DataFrame(
+        [{**row, "dimension": "total", "value": "all", "expansion": 100}, {**row, "dimension": "segment", "value": "smb", "expansion": segment}]
+    )
+
+
+def judged(**changed: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    given: dict[str, Any] = {
+        "read_until": pd.Timestamp("2026-11-02", tz="UTC"),
+        "timezone": "UTC",
+        "customer_months": months(),
+        "movements": movements(),
+        "causes": pd.DataFrame({"month": [MONTH], "customer": ["b"], "amount": [100]}),
+        "rollforward": rollforward(),
+        "coverage": pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [19], "denominator": [1000]}),
+        "catalogued": True,
+    }
+    found = gate(MONTH, **{**given, **changed})
+    return found.failed, found.warnings
+
+
+def test_sound_data_passes_and_one_customer_is_a_warning() -> None:
+    assert judged() == ((), ("b alone is 100 % of all that moved",))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"read_until": pd.Timestamp("2026-10-31T23:59:59Z")}, "before 2026-10 closed"),
+        ({"read_until": None}, "no time"),
+        ({"causes": pd.DataFrame({"month": [MONTH], "customer": ["b"], "amount": [99]})}, "causes do not sum"),
+        ({"movements": movements().assign(flow_expansion=99)}, "opening \\+ flows is not closing"),
+        ({"customer_months": months().replace({"opening": {500: 501}})}, "opening"),
+        ({"rollforward": rollforward(segment=99)}, "segments do not sum"),
+        ({"customer_months": months(now=121)}, "went from 100 to 121"),
+        ({"customer_months": months(now=79)}, "went from 100 to 79"),
+        ({"coverage": pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [20], "denominator": [1000]})}, "2 % of MRR"),
+    ],
+)
+def test_each_reason_not_to_judge(changed: dict[str, Any], said: str) -> None:
+    (failed, _) = judged(**changed)
+    assert len(failed) >= 1
+    assert pd.Series(failed).str.contains(said).any()
+
+
+def test_a_fifth_more_items_and_a_few_items_are_no_reason() -> None:
+    assert judged(customer_months=months(now=120))[0] == ()
+    assert judged(customer_months=months(before=29, now=60))[0] == ()
+
+
+def test_without_a_catalog_inference_is_a_warning() -> None:
+    failed, warnings = judged(catalogued=False, coverage=pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [1], "denominator": [1]}))
+    assert failed == ()
+    assert "no catalog" in warnings[0]
