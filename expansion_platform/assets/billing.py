@@ -52,8 +52,8 @@ def item_states(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pl
         context,
         platform,
         billing.ItemStates,
-        inputs=fingerprint(*(lake.state(model) for model in STAGED.values())),
-        compute=lambda: rebuild(staged),
+        inputs=fingerprint(platform.timezone, *(lake.state(model) for model in STAGED.values())),
+        compute=lambda: rebuild(staged, platform.timezone),
         reconciled=[Reconciled(billing.ItemStates, MATCHES_STRIPE, matches)],
     )
 

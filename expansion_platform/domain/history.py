@@ -1,8 +1,8 @@
 """Rebuilding the history of every subscription item from what Stripe still tells (reference 2.5, semantics 1.2): `billing/item_states`.
 
 Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here, each in its own
-`history_*.py`: reading the frames (reading, records, terms, tiers), what each fact says of an item (facts), statuses and pauses (status),
-discounts (discounts).
+`history_*.py`: reading the frames (reading, records, terms, tiers), what each fact says of an item (facts), statuses and pauses (status, bills),
+discounts (discounts), usage of metered items (usage).
 
 Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the last 30 days exactly, today's
 subscription of now. They are folded into timelines ("from here on it is this"); a row is a stretch in which nothing changed.
@@ -19,12 +19,14 @@ import pandas as pd
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_bills import known_until
 from expansion_platform.domain.history_discounts import Window, resolve, windows
 from expansion_platform.domain.history_facts import ItemMark, Mark, in_order, item_marks
-from expansion_platform.domain.history_records import Staged, State, Subscription, subscriptions
+from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions
 from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
 from expansion_platform.domain.history_tiers import whole_lines
+from expansion_platform.domain.history_usage import is_usage, months_of, used
 from expansion_platform.domain.schemas.base import arrow_schema, key
 from expansion_platform.domain.schemas.billing import ItemStates
 
@@ -41,7 +43,7 @@ class Piece(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A piece of one item with its bounds and how it is known."""
+    """A piece of one item with its bounds and how it is known; a metered item's pieces end with the month, and `used` is the month's usage."""
 
     item: str
     start: int
@@ -50,35 +52,64 @@ class Row(NamedTuple):
     source: str
     confidence: str
     evidence: set[str]
+    used: str | None = None
 
 
 Record = tuple[Any, ...]
 """A finished row, its values in the order of billing/item_states' columns: plain text and ints, which the garbage collector leaves alone."""
 
 
-def rebuild(staged: Staged) -> pd.DataFrame:
+def rebuild(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     """billing/item_states: one row per subscription item and interval in which nothing about it changed, sorted by its key.
 
-    Pure: the same tables give the same rows. Subscriptions that never started have none. Raises DataQualityError naming the objects for
-    input that cannot be read: unknown statuses, prices missing or metered, currencies that disagree, negative quantities, unknown coupons.
+    Pure: the same tables give the same rows. Subscriptions that never started have none. States of metered items are cut where months begin in
+    `timezone`, and their quantity is the month's usage (semantics 1.5). Raises DataQualityError naming the objects for input that cannot be
+    read: unknown statuses, missing prices, currencies that disagree, negative quantities, unknown coupons.
     """
     price_terms, coupon_terms = prices(staged.prices), coupons(staged.coupons)
     problems: dict[str, set[str]] = {}
     records: list[Record] = []
     for subscription in subscriptions(staged):
         subscription.events = in_order(subscription.events)
-        subscription.lines = whole_lines(subscription.lines, price_terms)
+        subscription.lines, usage = _apart(whole_lines(subscription.lines, price_terms), price_terms)
         marks = item_marks(subscription, subscription.events)
         found = _unpriceable(subscription, marks, price_terms)
         for problem, name in found:
             problems.setdefault(problem, set()).add(name)
         if not found:
             rows = _subscription_rows(subscription, marks, price_terms, coupon_terms)
+            rows = _with_usage(rows, usage, subscription, price_terms, timezone)
             records += [_record(row, subscription, price_terms[row.piece.state.price]) for row in rows]
     if problems:
         problem = min(problems)
         raise DataQualityError(problem, sorted(problems[problem]))
     return _frame(records)
+
+
+def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Line], list[Line]]:
+    """Lines that say what was held, in which metered items have no quantity, and those that say what was used."""
+    metered = {line.id for line in lines if line.state.price in price_terms and price_terms[line.state.price].usage_type == "metered"}
+    held = [line._replace(state=State(line.state.price, ""), metered=True) if line.id in metered else line for line in lines]
+    return held, [line for line in lines if line.id in metered and is_usage(line)]
+
+
+def _with_usage(rows: list[Row], usage: list[Line], subscription: Subscription, price_terms: Mapping[str, Price], timezone: str) -> list[Row]:
+    """The rows with those of metered items cut by month, up to the month of the newest fact, whose row stays open."""
+    done = []
+    lines = by_item(usage)
+    ends = {row.item: row.end for row in rows}
+    for row in rows:
+        if price_terms[row.piece.state.price].usage_type != "metered":
+            done.append(row)
+            continue
+        for month in months_of(row.start, row.end or max(row.start, known_until(subscription)) + 1, timezone):
+            found = used(lines.get(row.item, []), month, ends[row.item])
+            start, end = max(row.start, month.start), month.end if row.end is None else min(row.end, month.end)
+            confidence = "renewal" if found.billed else "snapshot"
+            done.append(row._replace(start=start, end=end, confidence=confidence, evidence=row.evidence | found.lines, used=found.quantity))
+        if row.end is None:
+            done[-1] = done[-1]._replace(end=None)
+    return done
 
 
 def _subscription_rows(
@@ -137,11 +168,9 @@ def _unpriceable(subscription: Subscription, marks: Mapping[str, list[ItemMark]]
         price = price_terms.get(state.price)
         if price is None:
             found.append(("prices of subscription items missing from stripe/prices", state.price))
-        elif price.usage_type != "licensed":
-            found.append(("metered prices are not supported yet", price.id))
         elif price.currency != subscription.currency:
             found.append(("subscriptions whose currency is not their price's", subscription.id))
-        elif not state.quantity:
+        elif not state.quantity and price.usage_type == "licensed":
             found.append(("licensed subscription items without a quantity", item))
     return found
 
@@ -149,7 +178,7 @@ def _unpriceable(subscription: Subscription, marks: Mapping[str, list[ItemMark]]
 def _record(row: Row, subscription: Subscription, price: Price) -> Record:
     when = (subscription.customer, subscription.id, row.item, row.start, row.end)
     what = (row.piece.status, row.piece.paused, subscription.livemode, price.currency, price.product, price.id, price.usage_type)
-    terms = (price.interval, price.interval_count, price.scheme_json, row.piece.state.quantity, row.piece.discounts)
+    terms = (price.interval, price.interval_count, price.scheme_json, row.used or row.piece.state.quantity, row.piece.discounts)
     return (*when, *what, *terms, row.source, row.confidence, canonical.dumps(sorted(row.evidence)))
 
 

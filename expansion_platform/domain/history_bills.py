@@ -30,7 +30,7 @@ def bill_statuses(subscription: Subscription, events: list[Event]) -> list[Mark[
     `unpaid` has no date in a bill: it is dated by the bill it is for, confidence `renewal`, unless an event dates it.
     """
     marks: list[Mark[str]] = []
-    known = _known_until(subscription)
+    known = known_until(subscription)
     final = [bill for bill in subscription.bills if bill.finalized is not None and _pause(bill) is None]
     for place, bill in enumerate(final):
         replaced = next((newer.finalized for newer in final[place + 1 :]), None)
@@ -51,7 +51,7 @@ def _add(marks: list[Mark[str]], mark: Mark[str]) -> None:
         marks.append(mark)
 
 
-def _known_until(subscription: Subscription) -> int:
+def known_until(subscription: Subscription) -> int:
     """The newest instant anything of the subscription was read at: a row that stays as it is keeps the instant it was first read."""
     return max([subscription.observed_at, *(item.observed_at for item in subscription.items), *(bill.observed_at for bill in subscription.bills)])
 
@@ -81,7 +81,7 @@ def _failing(subscription: Subscription, events: list[Event], bill: Bill, failed
 
 def _shows_unpaid(subscription: Subscription, events: list[Event]) -> Iterator[int]:
     """Instants at which something tells that the subscription was unpaid by then."""
-    known = _known_until(subscription)
+    known = known_until(subscription)
     yield from (bill.created for bill in subscription.bills if _left(bill, known))
     yield from (event.at for event in events if event.previous.get("status", event.state.get("status")) == "unpaid")
     if subscription.status == "unpaid":
@@ -95,7 +95,7 @@ def bill_pauses(subscription: Subscription, statuses: list[Mark[str]]) -> list[M
     subscription's: drafts made while a bill before them is owed are read as those of an unpaid subscription, not of a pause.
     """
     marks: list[Mark[str | None]] = []
-    known = _known_until(subscription)
+    known = known_until(subscription)
     for bill in subscription.bills:
         if bill.reason != "subscription_cycle" or (bill.status == "draft" and not _left(bill, known)):
             continue

@@ -89,7 +89,7 @@ def resolve(at: int, held: Mapping[str, State], found: list[Window], prices: Map
             if coupon.type == "percent":
                 values = dict.fromkeys(on, coupon.value)
             else:
-                bases = {item: _after_item_level(prices[held[item].price], held[item].quantity, own[item]) for item in on}
+                bases = {item: _after_item_level(prices[held[item].price], held[item].quantity or "0", own[item]) for item in on}
                 values = {item: str(share) for item, share in allocate_amount_off(int(coupon.value), bases).items()}
             for item in on:
                 lists[item].append(_entry(coupon, values[item]))
@@ -171,7 +171,7 @@ def _once(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[
 
 def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[Window], list[Mark[None]]]:
     """A `repeating` or `forever` coupon is in force from its start until its end or its removal, whichever is first."""
-    known = [at for at in (one.start, *(line.start for line in one.lines), one.first_event if one.start is None else None) if at is not None]
+    known = [at for at in (one.start, *(_listed_at(line) for line in one.lines), one.first_event if one.start is None else None) if at is not None]
     if not known:
         return [], []
     start = min(known)
@@ -188,21 +188,26 @@ def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[li
     return ([Window(one.id, coupon, one.level, one.item, one.position, start, end)] if end is None or start < end else []), marks
 
 
+def _listed_at(line: Line) -> int:
+    """From when on a line shows a discount in force: a bill of usage is for the time before it, with the discounts of its own day."""
+    return line.created if line.metered else line.start
+
+
 def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] | None:
     """When a discount that is listed no more was taken off: by an event, else the renewal without it, else when it was found gone."""
     if one.gone_at is not None:
         at, event = one.gone_at
         return Mark(at, None, "event", "exact", [(at, at + 1, event)])
-    last = max((line.start for line in one.lines), default=start - 1)
+    last = max((_listed_at(line) for line in one.lines), default=start - 1)
     listing = {line.id for line in one.lines}
     without = [
         line
         for line in subscription.lines
-        if not line.proration and not line.void and line.start > last and line.id not in listing and one.item in (None, line.item)
+        if not line.proration and not line.void and _listed_at(line) > last and line.id not in listing and one.item in (None, line.item)
     ]
     if without:
-        first = min(without, key=lambda line: (line.start, line.id))
-        return Mark(first.start, None, "invoice_line", "renewal", [(first.start, first.end, first.id)])
+        first = min(without, key=lambda line: (_listed_at(line), line.id))
+        return Mark(_listed_at(first), None, "invoice_line", "renewal", [(first.start, first.end, first.id)])
     if subscription.ended_at is not None:
         return None
     # The list it is missing from is the item's own or the subscription's: each was read when its own row says.

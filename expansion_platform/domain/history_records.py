@@ -76,7 +76,10 @@ class Discount(NamedTuple):
 
 
 class Line(NamedTuple):
-    """An invoice line, or a pending invoice item, of a subscription item: a state over a service period."""
+    """An invoice line, or a pending invoice item, of a subscription item: a state over a service period.
+
+    `void` lines are weak evidence: the bill was taken back, or is a draft.
+    """
 
     id: str
     invoice: str | None
@@ -92,6 +95,8 @@ class Line(NamedTuple):
     void: bool
     discounts: tuple[Discount, ...]
     reduced_by: frozenset[str]
+    draft: bool = False
+    metered: bool = False
 
 
 class Bill(NamedTuple):
@@ -164,7 +169,7 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     customer_discounts = {
         row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }
-    void = dict(zip(staged.invoices["id"], staged.invoices["status"].isin(["void", "draft"]), strict=True))
+    status = dict(zip(staged.invoices["id"], staged.invoices["status"], strict=True))
     drafts = staged.invoices.loc[staged.invoices["status"].eq("draft"), ["id", "created", "observed_at"]]
     fresh = drafts.loc[drafts["created"] >= drafts["observed_at"].max() - DRAFT_LEFT, "id"]
     evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
@@ -175,8 +180,8 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     events = Grouped(staged.events[staged.events["type"].str.startswith("customer.subscription.")], "object_id")
     for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
         name = row["id"]
-        billed = [_line(each, each["invoice"], void=void[each["invoice"]]) for each in lines.of(name) if _tells_of_an_item(each)]
-        waiting = [_line(each | _NOT_BILLED, None, void=False) for each in pending.of(name) if _tells_of_an_item(each)]
+        billed = [_line(each, each["invoice"], status[each["invoice"]]) for each in lines.of(name) if _tells_of_an_item(each)]
+        waiting = [_line(each | _NOT_BILLED, None, "") for each in pending.of(name) if _tells_of_an_item(each)]
         yield Subscription(
             name,
             row["customer"],
@@ -220,7 +225,7 @@ def _tells_of_an_item(row: dict[str, Any]) -> bool:
     return row["subscription_item"] is not None and row["price"] is not None and bool(row["period_start"] < row["period_end"])
 
 
-def _line(row: dict[str, Any], invoice: str | None, *, void: bool) -> Line:
+def _line(row: dict[str, Any], invoice: str | None, status: str) -> Line:
     taken = row["discount_amounts_json"]
     return Line(
         row["id"],
@@ -234,9 +239,10 @@ def _line(row: dict[str, Any], invoice: str | None, *, void: bool) -> Line:
         row["period_end"],
         row["proration"],
         row["amount"] < 0 or row["credited_lines_json"] not in (None, "[]"),
-        void,
+        status in ("void", "draft"),
         discounts(row["discounts_json"], ""),
         _NOTHING if taken == "[]" else frozenset(entry["discount"] for entry in json.loads(taken) if int(entry["amount"]) > 0),
+        status == "draft",
     )
 
 

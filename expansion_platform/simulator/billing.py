@@ -18,6 +18,7 @@ from expansion_platform.simulator.collection import Collection
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.subscription import Subscription, after
 from expansion_platform.simulator.truth import Change, SubscriptionLog
+from expansion_platform.simulator.used import Bill, Use
 
 JSON = dict[str, Any]
 
@@ -42,6 +43,7 @@ class Billing:
         self.credit_notes: list[JSON] = []
         self.discounts: list[Discount] = []
         self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
+        self.usage: Callable[[Subscription, int, int], int] = lambda subscription, start, end: 0
         self.own_discounts: list[Discount] = []
         self.deleted = False
         self.collection = Collection(self, recorder, schedule)
@@ -78,6 +80,7 @@ class Billing:
             items=[Item(self._ids.new("si_"), price, quantity, at) for price, quantity in wanted],
             status="trialing" if trial_end else "active",
             trial_end=trial_end,
+            used_since=at,
         )
         subscription.log.changes += [Change(at, item.id, item.price, item.quantity) for item in subscription.items]
         self.subscriptions.append(subscription)
@@ -185,6 +188,13 @@ class Billing:
             self._roll(subscription, at)
             self._invoice(subscription, at, "subscription_update", regular=True, invoice_period=before)
 
+    def finish(self, subscription: Subscription, at: int) -> None:
+        """End a metered subscription at once and bill what was used."""
+        with self.updating(subscription, at, requested=True):
+            subscription.canceled_at = at
+            self._invoice(subscription, at, "subscription_update", regular=True, invoice_period=subscription.period)
+        self._end(subscription, at, requested=True)
+
     def cancel_at_period_end(self, subscription: Subscription, at: int) -> None:
         """Ask for the end of the subscription with its running period."""
         with self.updating(subscription, at, requested=True):
@@ -273,7 +283,8 @@ class Billing:
     def _invoice(self, subscription: Subscription, at: int, reason: str, *, regular: bool, invoice_period: tuple[int, int]) -> None:
         """Bill the running period's regular lines (if asked) and everything pending, and collect."""
         identity = self._ids.new("in_")
-        lines = self._regular_lines(subscription, at, identity) if regular else []
+        bill = Bill(at)
+        lines = self._regular_lines(subscription, at, identity, bill) if regular else []
         lines_of = {entry["id"]: self._ids.new("il_") for entry in subscription.pending}
         for entry in subscription.pending:
             lines.append(invoices.proration_line(lines_of[entry["id"]], identity, entry, lines_of))
@@ -298,24 +309,28 @@ class Billing:
             proration_date=prorated_from,
         )
         self._use_once(subscription, at, lines)
+        bill.document = document
         self.invoices.append(document)
         subscription.latest_invoice = identity
         self.collection.collect(subscription, document, at)
 
-    def _regular_lines(self, subscription: Subscription, at: int, invoice: str) -> list[JSON]:
+    def _regular_lines(self, subscription: Subscription, at: int, invoice: str, bill: Bill) -> list[JSON]:
         lines = []
         trial = subscription.status == "trialing"
+        for item in (each for each in subscription.items if each.price.usage_type == "metered"):
+            item.quantity = self.usage(subscription, subscription.used_since, at) if at > subscription.created else 0
         taken = {} if trial else charges.line_discounts(subscription.items, at, self._in_force(subscription, at))
         for item in subscription.items:
             amount = 0 if trial else charges.half_even(item.price.gross(item.quantity))
             identity = self._ids.new("il_")
             item.charged_by = (invoice, identity)
             own = [each.id for each in item.discounts if each.listed(at)]
-            lines.append(
-                invoices.regular_line(
-                    identity, invoice, subscription.id, item, amount, subscription.period, discounts=own, taken=taken.get(item.id, [])
-                )
-            )
+            arrears = item.price.usage_type == "metered" and at > subscription.created
+            period = (subscription.used_since, at) if arrears else subscription.period
+            if arrears:
+                subscription.log.usage.append(Use(item.id, *period, item.quantity, bill))
+            lines.append(invoices.regular_line(identity, invoice, subscription.id, item, amount, period, discounts=own, taken=taken.get(item.id, [])))
+        subscription.used_since = at
         return lines
 
     def _use_once(self, subscription: Subscription, at: int, lines: list[JSON]) -> None:

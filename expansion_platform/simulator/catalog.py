@@ -36,6 +36,8 @@ ENTERPRISE = Product("prod_WorkspaceEnterprise", "enterprise", "Workspace Enterp
 INSIGHTS = Product("prod_Insights", "insights", "Insights", "insights", 1, "base", "seat")
 STORAGE = Product("prod_Storage", "storage", "Extra storage", "storage", 1, "addon", "flat")
 SSO = Product("prod_SingleSignOn", "sso", "Single sign-on", "sso", 1, "addon", "flat", hints=True)
+API = Product("prod_Api", "api", "API calls", "api", 1, "usage", "usage:api")
+"""Sold by use, and only by a company that has the behaviour `metered`."""
 PRODUCTS = (BASIC, PRO, ENTERPRISE, INSIGHTS, STORAGE, SSO)
 PLANS = (BASIC, PRO, ENTERPRISE)
 
@@ -62,13 +64,14 @@ _MONTHLY_USD: dict[str, dict[str, Any]] = {
     "storage": {"type": "per_unit", "unit": "500", "divide_by": 100, "round": "up"},
     "sso": {"type": "per_unit", "unit": "9000"},
 }
+_API_USD = {"type": "graduated", "tiers": [{"up_to": 1000, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}]}
 MIGRATED_USD = "3300"
 """Pro's new monthly price, in US cents a seat: +10 %."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """One recurring licensed price. `scheme` is the 8.1 form; `retired_at` is when the migration closed it to new buyers."""
+    """One recurring price. `scheme` is the 8.1 form; `retired_at` is when the migration closed it to new buyers."""
 
     id: str
     product: Product
@@ -77,6 +80,7 @@ class Price:
     scheme: dict[str, Any]
     created: int
     retired_at: int | None = None
+    usage_type: str = "licensed"
 
     def gross(self, quantity: int) -> Fraction:
         """Amount of one billing period in minor units, before discounts, not rounded."""
@@ -147,6 +151,7 @@ class Catalog:
     coupons: dict[str, Coupon]
     created: int
     migrated_at: int
+    products: tuple[Product, ...] = PRODUCTS
 
     def price(self, product: Product, currency: str, interval: str, at: int) -> Price:
         """The price a buyer gets at `at`."""
@@ -169,7 +174,7 @@ class Catalog:
             "reporting_currency": "usd",
             "products": {
                 product.id: {"family": product.family, "tier_rank": product.tier_rank, "kind": product.kind, "unit": product.unit}
-                for product in PRODUCTS
+                for product in self.products
             },
             "list_prices": [
                 {
@@ -187,7 +192,7 @@ class Catalog:
         }
 
 
-def build(created: int, migrated_at: int) -> Catalog:
+def build(created: int, migrated_at: int, *, metered: bool = False) -> Catalog:
     """The catalogue of a company that opened its price list at `created` and repriced Pro at `migrated_at` (epoch seconds)."""
     prices = []
     for product in PRODUCTS:
@@ -200,7 +205,11 @@ def build(created: int, migrated_at: int) -> Catalog:
                 if migrated:
                     new = _scheme({"type": "per_unit", "unit": MIGRATED_USD}, currency, interval)
                     prices.append(Price(f"{name}_2", product, currency, interval, new, migrated_at))
-    return Catalog({price.id: price for price in prices}, coupons(), created, migrated_at)
+    if metered:
+        for currency in CURRENCIES:
+            scheme = _scheme(_API_USD, currency, "month")
+            prices.append(Price(f"price_api_{currency}", API, currency, "month", scheme, created, usage_type="metered"))
+    return Catalog({price.id: price for price in prices}, coupons(), created, migrated_at, (*PRODUCTS, API) if metered else PRODUCTS)
 
 
 def _local(cents: int, currency: str) -> int:

@@ -55,7 +55,7 @@ def price(value: Price, as_of: int, *, tiers: bool = False) -> JSON:
         "metadata": {},
         "nickname": None,
         "product": value.product.id,
-        "recurring": {"interval": value.interval, "interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"},
+        "recurring": {"interval": value.interval, "interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": value.usage_type},
         "tax_behavior": "unspecified",
         "tiers_mode": value.scheme["type"] if tiered else None,
         "transform_quantity": _transform(value),
@@ -87,7 +87,7 @@ def plan(value: Price, as_of: int) -> JSON:
         "tiers_mode": value.scheme["type"] if tiered else None,
         "transform_usage": _transform(value),
         "trial_period_days": None,
-        "usage_type": "licensed",
+        "usage_type": value.usage_type,
         **_amount("amount", value.scheme.get("unit")),
     }
 

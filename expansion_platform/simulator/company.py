@@ -29,7 +29,9 @@ from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
 LAST_MONTH = "2026-10"
 """The newest closed month of the default clock; the first month is counted back from it."""
 AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
-BEHAVIOURS = frozenset({*ENDINGS, "incomplete", "pause_after_trial", "pause_collection", "customer_discount", "deleted_coupon", "deleted_customer"})
+BEHAVIOURS = frozenset(
+    {*ENDINGS, "incomplete", "pause_after_trial", "pause_collection", "customer_discount", "deleted_coupon", "deleted_customer", "metered"}
+)
 """What a company can do beyond a plain one's life."""
 BASE_SHARE = 0.45
 """Customers who sign up in the first month; the others come evenly over the months after it."""
@@ -64,14 +66,18 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     now = int(as_of.timestamp())
     first = calendar.shift(LAST_MONTH, 1 - months)
     opening = int(calendar.opening(first).timestamp())
-    catalog = build(opening - 30 * DAY, int(calendar.opening(calendar.shift(first, int(months * MIGRATION_AFTER))).timestamp()) + 9 * DAY)
+    catalog = build(
+        opening - 30 * DAY,
+        int(calendar.opening(calendar.shift(first, int(months * MIGRATION_AFTER))).timestamp()) + 9 * DAY,
+        metered="metered" in behaviours,
+    )
     account = StripeAccount(id=f"acct_Simulated{seed}")
     account.objects["events"] += _catalog_events(catalog, Recorder(objects.Ids(f"{seed}:account"), now - EVENTS_KEPT), now)
     lives: list[tuple[int, Life]] = []
     for number in range(1, customers + 1):
         rng = random.Random(f"{seed}:{number}")
         signs_up = opening + int(_signup(rng, months) * DAY)
-        hardship = partial(_hardship, f"{seed}:{number}:hardship", behaviours) if behaviours else None
+        hardship = partial(_hardship, f"{seed}:{number}:hardship", behaviours, catalog) if behaviours else None
         life = Life(rng, catalog, hardship)
         created = signs_up - CREATED_BEFORE
         if created > now:
@@ -100,8 +106,8 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     )
 
 
-def _hardship(seed: str, behaviours: frozenset[str], agenda: Agenda) -> Hardship:
-    return Hardship(random.Random(seed), behaviours, agenda.put)
+def _hardship(seed: str, behaviours: frozenset[str], catalog: Catalog, agenda: Agenda) -> Hardship:
+    return Hardship(random.Random(seed), behaviours, catalog, agenda.put)
 
 
 def _signup(rng: random.Random, months: int) -> float:
@@ -126,7 +132,7 @@ def _catalog_events(catalog: Catalog, recorder: Recorder, now: int) -> list[dict
 
 def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int) -> None:
     held = account.objects
-    held["products"] = [catalog_objects.product(product, catalog.created) for product in PRODUCTS]
+    held["products"] = [catalog_objects.product(product, catalog.created) for product in catalog.products]
     held["prices"] = [catalog_objects.price(price, now, tiers=True) for price in catalog.prices.values() if price.created <= now]
     held["coupons"] = [catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()]
     for life in lives:

@@ -91,7 +91,7 @@ def _subscription(value: Subscription, at: int) -> JSON:
         "discounts": [each.id for each in listed],
         "items": {**objects.listing(items, f"/v1/subscription_items?subscription={value.id}"), "total_count": len(items)},
         "plan": only["plan"] if only else None,
-        "quantity": only["quantity"] if only else None,
+        "quantity": only.get("quantity") if only else None,
     }
 
 

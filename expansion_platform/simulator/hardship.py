@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from expansion_platform.simulator.billing import Billing
-from expansion_platform.simulator.catalog import RETIRED, coupons
+from expansion_platform.simulator.catalog import API, RETIRED, Catalog, coupons
 from expansion_platform.simulator.collection import Failure
 from expansion_platform.simulator.subscription import Subscription
 
 HOUR, DAY = 3_600, 86_400
+MONTH = 30 * DAY
 RETRIES = 21 * DAY
 """Stripe's retries of a failed payment end after three weeks."""
 FAILS = 0.06
@@ -27,6 +28,10 @@ TAKEN_OFF = 0.10
 DELETED_COUPON = 0.01
 DELETED = 0.005
 """Of customers a month."""
+BUYS_API = 0.03
+"""Of subscriptions a month."""
+NO_USE = 0.05
+"""Of billing periods."""
 PARTNER = coupons()["PARTNER12"]
 NO_CARD = 0.30
 """Of trials that end."""
@@ -40,8 +45,11 @@ ENDINGS = {"past_due": "paid", "dunning_cancel": "canceled", "unpaid": "unpaid",
 class Hardship:
     """One customer's troubles, among the `behaviours` asked for."""
 
-    def __init__(self, rng: random.Random, behaviours: frozenset[str], schedule: Callable[[int, Callable[[int], None]], None]) -> None:
+    def __init__(
+        self, rng: random.Random, behaviours: frozenset[str], catalog: Catalog, schedule: Callable[[int, Callable[[int], None]], None]
+    ) -> None:
         self._rng = rng
+        self._catalog = catalog
         self._behaviours = behaviours
         self._schedule = schedule
         self._endings = [ending for name, ending in ENDINGS.items() if name in behaviours]
@@ -51,6 +59,7 @@ class Hardship:
         self._billing = billing
         billing.collection.failure = self._failure
         billing.collection.lacks_card = self._lacks_card
+        billing.usage = self._usage
         plain = billing.before_renewal
         billing.before_renewal = lambda subscription, at: (plain(subscription, at), self._before_renewal(subscription, at))[0]
 
@@ -59,8 +68,27 @@ class Hardship:
         if "pause_collection" in self._behaviours and self._rng.random() < PAUSE:
             self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._pause(subscription, now))
 
+        if "metered" in self._behaviours and self._rng.random() < BUYS_API:
+            currency = subscription.log.currency
+            self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._buy_api(currency, now))
         if "deleted_customer" in self._behaviours and self._rng.random() < DELETED:
             self._schedule(at + self._rng.randint(HOUR, 29 * DAY), self._delete)
+
+    def _buy_api(self, currency: str, at: int) -> None:
+        """A subscription of its own, billed by use, for the rest of the customer's life or some months of it."""
+        if self._billing.deleted or any(each.log.usage for each in self._billing.subscriptions):
+            return
+        subscription = self._billing.create(at, [(self._catalog.price(API, currency, "month", at), 0)])
+        if self._rng.random() < LEAVES:
+            self._schedule(at + self._rng.randint(5 * DAY, 400 * DAY), lambda now: self._finish(subscription, now))
+
+    def _finish(self, subscription: Subscription, at: int) -> None:
+        if subscription.ended_at is None and subscription.status == "active" and at > subscription.used_since + HOUR:
+            self._billing.finish(subscription, at)
+
+    def _usage(self, subscription: Subscription, start: int, end: int) -> int:
+        """Calls in a period: about 3,000 a month, now and then none."""
+        return 0 if self._rng.random() < NO_USE else int(self._rng.uniform(0.3, 1.7) * 3_000 * (end - start) / MONTH)
 
     def _delete(self, at: int) -> None:
         subscriptions = self._billing.subscriptions
@@ -87,8 +115,8 @@ class Hardship:
         if first and subscription.collection_method == "charge_automatically":
             fails = "incomplete" in self._behaviours and self._rng.random() < FIRST_FAILS
             return Failure("paid" if self._rng.random() < 0.6 else "void", self._rng.randint(2 * HOUR, 22 * HOUR)) if fails else None
-        discounted = bool(subscription.given() or self._billing.own_discounts)
-        possible = [each for each in self._endings if each != "void" or not discounted]
+        shown = subscription.given() or self._billing.own_discounts or subscription.log.usage
+        possible = [each for each in self._endings if each != "void" or not shown]
         if document["billing_reason"] != "subscription_cycle" or subscription.cancel_at_period_end or not possible or self._rng.random() >= FAILS:
             return None
         ending = self._rng.choice(possible)

@@ -174,7 +174,7 @@ def subscription_item(value: Item, subscription: str, period: tuple[int, int], a
         "metadata": {},
         "plan": catalog_objects.plan(value.price, as_of),
         "price": catalog_objects.price(value.price, as_of),
-        "quantity": value.quantity,
+        **({"quantity": value.quantity} if value.price.usage_type == "licensed" else {}),
         "subscription": subscription,
         "tax_rates": [],
     }

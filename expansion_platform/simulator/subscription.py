@@ -44,6 +44,8 @@ class Subscription:
     latest_invoice: str | None = None
     locked: bool = False
     paused: str | None = None
+    used_since: int = 0
+    """From when on usage is not billed yet."""
 
     def given(self) -> list[Discount]:
         """Every discount ever given to it or to its present items: item-level ones first."""

@@ -17,6 +17,7 @@ from expansion_platform.simulator import turns
 from expansion_platform.simulator.catalog import Coupon, Price
 from expansion_platform.simulator.charges import Discount, allocate, reduced
 from expansion_platform.simulator.turns import Turn
+from expansion_platform.simulator.used import Use, by_month
 
 EVENTS_KEPT = 30 * 86_400
 """Seconds Stripe keeps an event."""
@@ -59,6 +60,7 @@ class SubscriptionLog:
     statuses: list[Turn] = field(default_factory=list)
     pauses: list[Turn] = field(default_factory=list)
     updates: list[int] = field(default_factory=list)
+    usage: list[Use] = field(default_factory=list)
     customers_discounts: list[Discount] = field(default_factory=list)
     pauses_after_trial: bool = False
     never_started: bool = False
@@ -134,7 +136,11 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
                 continue
             last[item] = {"log": log, "item": item, "price": price, "valid_from": start, "valid_to": end, "fields": fields}
             rows.append(last[item])
-    return rows
+    metered = {row["item"]: [] for row in rows if row["price"].usage_type == "metered"}
+    for row in rows:
+        metered.get(row["item"], []).append(row)
+    licensed = [row for row in rows if row["item"] not in metered]
+    return licensed + [cut for item, own in metered.items() for cut in by_month(own, [use for use in log.usage if use.item == item], as_of)]
 
 
 def _state_at(history: list[Change], at: int) -> tuple[Price, int] | None:
@@ -178,7 +184,9 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
         log, price = row["log"], row["price"]
         status, paused, _, quantity, discounts = row["fields"]
         identity = (log.customer, log.id, row["item"], row["valid_from"], row["valid_to"], status, paused, True)
-        terms = (log.currency, price.product.id, price.id, "licensed", price.interval, 1, canonical.dumps(price.scheme), str(quantity), discounts)
+        scheme = canonical.dumps(price.scheme)
+        held = row.get("used", str(quantity))
+        terms = (log.currency, price.product.id, price.id, price.usage_type, price.interval, 1, scheme, held, discounts)
         records.append(identity + terms)
     frame = pd.DataFrame(records, columns=_COLUMNS)
     for column in ("valid_from", "valid_to"):

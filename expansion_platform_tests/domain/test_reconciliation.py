@@ -136,6 +136,7 @@ STATES = pd.DataFrame(
         "item": ["si_1", "si_1", "si_2", "si_old"],
         "price": ["p1", "p1", "p2", "p1"],
         "quantity": ["2", "3", "1", "9"],
+        "usage_type": "licensed",
         "valid_to": [pd.Timestamp("2026-02-01", tz="UTC"), None, None, pd.Timestamp("2026-02-01", tz="UTC")],
     }
 )
@@ -143,6 +144,11 @@ STATES = pd.DataFrame(
 
 def test_history_that_ends_in_stripes_items_passes() -> None:
     assert reconciliation.history_matches_stripe(STATES, SUBSCRIPTIONS, ITEMS) == 2
+
+
+def test_a_metered_items_usage_is_nothing_stripe_shows_of_the_item() -> None:
+    states, items = STATES.assign(usage_type="metered"), ITEMS.assign(quantity=None)
+    assert reconciliation.history_matches_stripe(states, SUBSCRIPTIONS, items) == 2
 
 
 @pytest.mark.parametrize(

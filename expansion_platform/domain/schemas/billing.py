@@ -17,7 +17,7 @@ CONFIDENCES = ["exact", "renewal", "snapshot"]
 
 
 class ItemStates(Table):
-    """One row per subscription item and interval in which nothing about it changed; intervals of an item never overlap."""
+    """One row per subscription item and interval in which nothing about it changed, cut by month where metered; they never overlap."""
 
     customer: str = pa.Field(description="Stripe customer")
     subscription: str = pa.Field(description="Stripe subscription")
@@ -34,12 +34,12 @@ class ItemStates(Table):
     interval: str = pa.Field(description="Billing interval", isin=INTERVALS)
     interval_count: int = pa.Field(description="Intervals in a billing period", ge=1)
     scheme_json: str = pa.Field(description="How a quantity becomes an amount (semantics 1.2), decimal strings in minor units")
-    quantity: str = pa.Field(description="Units held, decimal text", str_matches=DECIMAL_PATTERN)
+    quantity: str = pa.Field(description="Units held, or for a metered item the calendar month's usage, decimal text", str_matches=DECIMAL_PATTERN)
     discounts_json: str = pa.Field(description="Discounts in force in the order they apply: [{type, value, duration, coupon}]")
     source: str = pa.Field(description="Kind of fact that begins the state", isin=SOURCES)
     confidence: str = pa.Field(
         description="`exact`: dated by a fact; `renewal`: changed without proration, dated by the renewal that shows it; "
-        "`snapshot`: known only from today's subscription, dated by when it was first seen",
+        "`snapshot`: known only from today's subscription, dated by when it was first seen. Usage is `renewal` once billed, else `snapshot`",
         isin=CONFIDENCES,
     )
     evidence_json: str = pa.Field(description="Ids of the Stripe objects the state was read from, sorted")
