@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform.assets import alerts, analytics, benchmarks, billing, coverage, dimensions, metrics, mrr, stripe, trailing
+from expansion_platform.assets import alerts, analytics, benchmarks, billing, coverage, dimensions, durability, metrics, mrr, stripe, trailing
 from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform, as_of
@@ -59,6 +59,7 @@ def _definitions(
             trailing.build(closed_months),
             dimensions.build(closed_months),
             benchmarks.build(closed_months),
+            durability.build(closed_months),
             alerts.expansion_alerts,
         ],
         jobs=[job],

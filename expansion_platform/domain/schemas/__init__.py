@@ -39,5 +39,6 @@ TABLES: dict[str, type[Table]] = {
         metrics.ExpansionByDimension,
         metrics.RollforwardByDimension,
         metrics.Benchmarks,
+        metrics.Durability,
     )
 }

@@ -1,0 +1,79 @@
+-- What three months left of an expansion, and how much of the newest is no seat surge (semantics 4.5).
+-- inputs: spans (month, expanded_month), slices (dimension, value), customer_months (month, customer, segment, opening),
+--         movements (month, customer, segment, movement, flow_expansion, flags_json), causes (month, customer, cause, amount),
+--         organic (cause)
+-- grain:  month, expanded_month, dimension, value; an expanded_month equal to month is the newest expansion, of which nothing is lost yet.
+
+with expanded as (
+    select
+        spans.month,
+        spans.expanded_month,
+        movements.customer,
+        movements.segment,
+        movements.flow_expansion as expansion,
+        contains(movements.flags_json, '"seat_surge"') as surge
+    from spans
+    join movements on movements.month = spans.expanded_month
+    where movements.flow_expansion > 0
+),
+
+changed as (
+    select spans.month, spans.expanded_month, causes.customer, sum(causes.amount) as organic
+    from spans
+    join causes on causes.month > spans.expanded_month and causes.month <= spans.month
+    semi join organic on organic.cause = causes.cause
+    group by all
+),
+
+departed as (
+    select distinct spans.month, spans.expanded_month, movements.customer
+    from spans
+    join movements on movements.month > spans.expanded_month and movements.month <= spans.month
+    where movements.movement = 'churn'
+),
+
+kept as (
+    select
+        expanded.*,
+        case
+            when departed.customer is not null then 0
+            else least(expansion, greatest(0, expansion + coalesce(changed.organic, 0)))
+        end as durable
+    from expanded
+    left join changed using (month, expanded_month, customer)
+    left join departed using (month, expanded_month, customer)
+),
+
+opened as (
+    select spans.month, spans.expanded_month, slices.dimension, slices.value,
+        sum(opening) as opening, count(*) filter (where opening > 0) as members
+    from spans
+    join customer_months on customer_months.month = spans.expanded_month
+    join slices on slices.dimension = 'total' or slices.value = customer_months.segment
+    group by all
+),
+
+grown as (
+    select month, expanded_month, slices.dimension, slices.value,
+        sum(expansion) as expansion, sum(durable) as durable, sum(expansion) filter (where not surge) as core, count(*) as expanders
+    from kept
+    join slices on slices.dimension = 'total' or slices.value = kept.segment
+    group by all
+)
+
+select
+    spans.month,
+    spans.expanded_month,
+    slices.dimension,
+    slices.value,
+    coalesce(opening, 0)::bigint as opening,
+    coalesce(members, 0)::bigint as members,
+    coalesce(expansion, 0)::bigint as expansion,
+    coalesce(durable, 0)::bigint as durable,
+    coalesce(core, 0)::bigint as core,
+    coalesce(expanders, 0)::bigint as expanders
+from spans
+cross join slices
+left join opened using (month, expanded_month, dimension, value)
+left join grown using (month, expanded_month, dimension, value)
+order by all
