@@ -139,15 +139,14 @@ def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fr
         target=target,
         warnings=warnings,
     )
-    told = {notice.finding.fingerprint: notice for notice in notices}
-    state = ledger.alert_states().get(TOTAL_DROP)
-    begun = told.get(TOTAL_DROP)
-    drop_entry = begun.state.entry if begun is not None else state.entry if state is not None and state.state == "firing" else None
+    drop = next((notice for notice in notices if notice.finding.fingerprint == TOTAL_DROP and notice.event != "recovery"), None)
+    drop_entry = None if drop is None else drop.state.entry
     alerts = []
     for notice in notices:
         finding, entry_key = notice.finding, notice.state.entry or notice.key
         entry = None if notice.event == "entry" else ledger.alert(entry_key)
-        thread = drop_entry if entry is None and drop_entry != entry_key else None if entry is None else entry.thread or entry.key
+        begins_under = None if drop_entry == entry_key else drop_entry
+        thread = begins_under if entry is None else entry.thread or entry.key
         message = alert_message(notice, around, None if entry is None else entry.message)
         if "entry" in message:
             message["entry"]["key"] = entry_key
