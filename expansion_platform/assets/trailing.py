@@ -1,6 +1,6 @@
 """Floor `metrics`: figures over the twelve and three months that end with each month.
 
-Here: wiring of `domain/sql/window_sums.sql`, `domain/sql/window_cohort.sql` and `domain/trailing.py`. Not here: formulas, single months
+Here: wiring of `domain/sql/window_book.sql`, `window_sums.sql`, `window_cohort.sql` and `domain/trailing.py`. Not here: formulas, single months
 (`assets/metrics.py`). A month depends on the eleven before it, too: when one of them changed, it is computed again.
 """
 
@@ -24,7 +24,7 @@ from expansion_platform.storage.lake import Lake
 
 KINDS = {"duckdb", "pandera", "deltalake"}
 SEGMENTS_SUM = "Segments fixed at the window's start sum to the total in every numerator and denominator."
-# What the two queries read; a window of 100,000 customers is a million rows of them.
+# What the queries read; a window of 100,000 customers is a million rows of them.
 CUSTOMER_COLUMNS = ["month", "customer", "segment", "opening", "closing"]
 FLOW_COLUMNS = ["month", "customer", *(f"flow_{name}" for name in ("new", "expansion", "contraction", "churn", "fx"))]
 
@@ -75,12 +75,13 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     wanted = sorted({name for month in due for name in _window(month)})
     customers = _columns(platform.lake, mrr.CustomerMonths, CUSTOMER_COLUMNS, wanted)
     movements = _columns(platform.lake, mrr.Movements, FLOW_COLUMNS, wanted)
+    book = pa.Table.from_pandas(engine.query("window_book", {"customer_months": customers, "movements": movements}), preserve_index=False)
 
     def compute(month: str) -> Frames:
         windows = rules.windows(month)
-        tables = {"customer_months": customers, "movements": movements}
-        sums = engine.query("window_sums", {"windows": windows, "slices": rules.slices(), **tables})
-        cohort = engine.query("window_cohort", {"windows": windows[windows["length"] == rules.YEAR], **tables})
+        read = book.filter(pc.field("month").isin(_window(month)))
+        sums = engine.query("window_sums", {"windows": windows, "slices": rules.slices(), "book": read})
+        cohort = engine.query("window_cohort", {"windows": windows[windows["length"] == rules.YEAR], "book": read})
         rows = rules.trailing(month, sums, cohort).assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)
         return {metrics.Trailing: rows}
 

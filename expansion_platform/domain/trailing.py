@@ -1,6 +1,6 @@
 """Metrics over the months that end with a month (semantics 4.1, 4.2): twelve months, three, and one month taken twelve times.
 
-Here: windows, compounding, constant exchange rates, and how complete a window is. Not here: the sums (`sql/window_sums.sql`,
+Here: windows, compounding, constant exchange rates, and how complete a window is. Not here: the sums (`sql/window_book.sql`, `sql/window_sums.sql`,
 `sql/window_cohort.sql`), single months (`metrics.py`).
 
 Every customer keeps the slice it has at the window's start, or in its first month when it came later. A rate is exact until its text: T12M

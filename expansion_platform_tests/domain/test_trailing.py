@@ -56,7 +56,7 @@ def book(first: str = START) -> tuple[pd.DataFrame, pd.DataFrame]:
 def rows(month: str = LAST, first: str = START) -> pd.DataFrame:
     customers, movements = book(first)
     windows = trailing.windows(month)
-    read = {"customer_months": customers, "movements": movements}
+    read = {"book": query("window_book", {"customer_months": customers, "movements": movements})}
     sums = query("window_sums", {"windows": windows, "slices": trailing.slices(), **read})
     cohort = query("window_cohort", {"windows": windows[windows["length"] == trailing.YEAR], **read})
     return tables.Trailing.validate(trailing.trailing(month, sums, cohort).assign(policy_hash="p", catalog_hash="c"))
@@ -139,7 +139,8 @@ def test_the_seeds_example() -> None:
             for length in trailing.LENGTHS
         ]
     )
-    nobody = query("window_cohort", {"windows": trailing.windows(LAST), "customer_months": book()[0].head(0), "movements": book()[1].head(0)})
+    empty = query("window_book", dict(zip(("customer_months", "movements"), (frame.head(0) for frame in book()), strict=True)))
+    nobody = query("window_cohort", {"windows": trailing.windows(LAST), "book": empty})
     assert told(trailing.trailing(LAST, sums, nobody))["expansion_rate_annualised"] == (1, None, None, "0.1815591289", "ok")  # 1.014 ** 12 - 1
 
 

@@ -1,17 +1,12 @@
 -- What those who paid at a window's start pay at its end, for NRR and GRR over twelve months (semantics 4.2).
--- inputs: windows (length, first, last), customer_months (month, customer, segment, opening, closing), movements (month, customer, flow_fx)
+-- inputs: windows (length, first, last), book (sql/window_book.sql)
 -- grain:  segment at the window's start, and customer where an exchange rate moved it (customer is null for the sum of all others).
 -- rates:  closings and what exchange rates added to them, of the months in which they added anything: their quotients undo the rates.
 
 with moved as (
-    select
-        windows.first,
-        windows.last,
-        customers.*,
-        coalesce(movements.flow_fx, 0) as fx
+    select windows.first, windows.last, book.*
     from windows
-    join customer_months as customers on customers.month between windows.first and windows.last
-    left join movements on movements.month = customers.month and movements.customer = customers.customer
+    join book on book.month between windows.first and windows.last
 ),
 
 members as (

@@ -1,24 +1,12 @@
 -- What trailing metrics are made of: the sums of each month of windows that end with the same month (semantics 4.1, 4.2).
--- inputs: windows (length, first, last), slices (dimension, value), customer_months (month, customer, segment, opening),
---         movements (month, customer, flow_new, flow_expansion, flow_contraction, flow_churn)
+-- inputs: windows (length, first, last), slices (dimension, value), book (sql/window_book.sql)
 -- grain:  length, month, dimension, value; months in which nobody paid are left out.
 -- A customer keeps one segment for the whole window: that of its first month in it, so that nobody changes slice inside a sum.
 
 with moved as (
-    select
-        windows.length,
-        windows.first,
-        customers.month,
-        customers.customer,
-        customers.segment,
-        customers.opening,
-        coalesce(movements.flow_new, 0) as new,
-        coalesce(movements.flow_expansion, 0) as expansion,
-        coalesce(movements.flow_contraction, 0) as contraction,
-        coalesce(movements.flow_churn, 0) as churn
+    select windows.length, windows.first, book.*
     from windows
-    join customer_months as customers on customers.month between windows.first and windows.last
-    left join movements on movements.month = customers.month and movements.customer = customers.customer
+    join book on book.month between windows.first and windows.last
 ),
 
 fixed as (
