@@ -33,7 +33,7 @@ TOTAL_DROP = fingerprint("rate_drop", "total", "all")
     kinds={"slack"},
 )
 def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
-    """Judges the newest closed month by every rule (semantics 5), once, and puts what is to be told into the ledger's outbox.
+    """One judgement of the newest closed month by every rule (semantics 5); what is to be told of it goes into the ledger's outbox.
 
     A backfill of old months and a restated month tell nobody. Data that does not hold is not judged: one data-quality message goes out instead, and
     the next run judges the month. The sensor `deliver_alerts` posts to Slack.
