@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
@@ -88,7 +88,8 @@ class Lake:
         """
         if not self.exists(model):
             return pyarrow.dataset.dataset(_with_dictionaries(arrow_schema(model), dictionaries).empty_table())
-        return self._open(model).to_pyarrow_dataset(parquet_read_options=pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries)))
+        options = pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries))
+        return _without_log_statistics(self._open(model).to_pyarrow_dataset(parquet_read_options=options))
 
     def arrow(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pa.Table:
         """Rows (of some months, or those an expression is true of) in key order, in the model's Arrow schema."""
@@ -192,7 +193,12 @@ class Lake:
         (
             self._open(model)
             .merge(
-                _with_deletions(changed, gone, by), predicate=f"t.{by} = s.{by}", source_alias="s", target_alias="t", commit_properties=_info(info)
+                _with_deletions(changed, gone, by),
+                predicate=f"t.{by} = s.{by}",
+                source_alias="s",
+                target_alias="t",
+                writer_properties=_text_columns_unmeasured(changed.schema),
+                commit_properties=_info(info),
             )
             .when_matched_delete(predicate="s._delete")
             .when_matched_update({name: f"s.{name}" for name in changed.column_names}, predicate="not s._delete")
@@ -215,6 +221,22 @@ class Lake:
     def _files(self, table: DeltaTable, months: Iterable[str] | None) -> list[str]:
         wanted = None if months is None else set(months)
         return [uri for uri in table.file_uris() if wanted is None or _month_of(uri) in wanted]
+
+
+def _without_log_statistics(found: pyarrow.dataset.FileSystemDataset) -> pyarrow.dataset.FileSystemDataset:
+    """The dataset with months only: the log reads a column without statistics (`_text_columns_unmeasured`) as all null, and a filter skips the file.
+
+    Row groups are still skipped by Parquet's own statistics of numbers and instants.
+    """
+    fragments = [
+        found.format.make_fragment(
+            fragment.path,
+            filesystem=found.filesystem,
+            partition_expression=pc.field("month") == month if (month := _month_of(f"/{fragment.path}")) else None,
+        )
+        for fragment in found.get_fragments()
+    ]
+    return pyarrow.dataset.FileSystemDataset(fragments, found.schema, found.format, found.filesystem)
 
 
 def _identity(names: list[str]) -> str:
@@ -261,6 +283,12 @@ def _with_deletions(changed: pa.Table, gone: list[str], by: str) -> pa.Table:
     removed = pa.table({name: gone if name == by else pa.nulls(len(gone), changed.schema.field(name).type) for name in changed.column_names})
     rows = pa.concat_tables([changed.cast(nullable), removed.cast(nullable)])
     return rows.append_column("_delete", pa.array([False] * changed.num_rows + [True] * len(gone)))
+
+
+def _text_columns_unmeasured(schema: pa.Schema) -> WriterProperties:
+    """A merge writes texts as `string_view`; against statistics of that type Arrow fails on any filter by a text, from SQL too."""
+    unmeasured = ColumnProperties(statistics_enabled="NONE")
+    return WriterProperties(column_properties={field.name: unmeasured for field in schema if field.type == pa.string()})
 
 
 def _in(column: str, values: Sequence[str]) -> str:

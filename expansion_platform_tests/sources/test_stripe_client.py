@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.simulator.http import DROPPED
+from expansion_platform.simulator.http import DROPPED, Response
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.sources.stripe import client
 from expansion_platform.sources.stripe.client import RESOURCES, StripeRequestError, StripeSource
@@ -83,6 +84,40 @@ def test_retry_after_is_honoured(server, source):
     began = time.monotonic()
     assert len(list(source.objects("products"))) == 1
     assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}])
+def test_a_limit_lowers_the_pace_of_all_threads(server, source, headers):
+    before = source.pace.rate
+    server.fail_next(429, headers=headers)
+    list(source.objects("products"))
+    assert source.pace.rate < before == source.pace.ceiling
+
+
+def test_a_server_with_a_lower_ceiling_is_read_at_its_ceiling():
+    account = stripe_objects.account()
+    account.objects["customers"] = [stripe_objects.customer(number) for number in range(1, 251)]
+    with StripeServer(account, pages_per_second=8) as limited, StripeSource("rk_live_x", limited.url, 60) as eager:
+        began = time.monotonic()
+        for _ in range(10):
+            assert len(list(eager.objects("customers"))) == 250
+        refused = len(limited.requests) - 30
+        assert eager.pace.rate < 60
+    assert refused
+    assert time.monotonic() - began >= (30 - 8) / 8
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(server, source, monkeypatch):
+    whole = server.answer
+    cut = iter([True])
+    monkeypatch.setattr(server, "answer", lambda request: Response(json.dumps(whole(request).body)[:-9]) if next(cut, False) else whole(request))
+    assert len(list(source.objects("customers"))) == 250
+
+
+@pytest.mark.parametrize(("key", "livemode", "rate"), [("rk_live_x", True, 12), ("sk_test_x", False, 8), ("x", None, 12)])
+def test_a_test_key_is_asked_less_of(key, livemode, rate):
+    with StripeSource(key) as source:
+        assert (source.livemode, source.pace.ceiling) == (livemode, rate)
 
 
 def test_a_failure_that_stays_is_an_error_with_its_request_id(server, source):

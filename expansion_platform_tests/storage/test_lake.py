@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.dataset as ds
 import pytest
 
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas.billing import FxRates
 from expansion_platform.domain.schemas.mrr import CustomerMonths
 from expansion_platform.domain.schemas.stripe import Customers
+from expansion_platform.storage.engine import select
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.storage.tables import customer_months, customers, rates
 
@@ -51,6 +53,40 @@ def test_rows_come_back_as_written_in_key_order(lake: Lake) -> None:
     assert (commit.changed, commit.rows, commit.version) == (True, 3, 0)
     expected = CustomerMonths.validate(written.sort_values("customer", ignore_index=True))
     pd.testing.assert_frame_equal(CustomerMonths.validate(lake.read(CustomerMonths)), expected)
+
+
+def test_a_merged_table_can_be_filtered_by_text(lake: Lake) -> None:
+    """Delta's own statistics of a merged file are of a text type that Arrow does not compare."""
+    lake.upsert(Customers, customers("cus_1", "cus_2", "cus_3"))
+    lake.upsert(Customers, customers("cus_2").assign(deleted=True))
+    assert lake.dataset(Customers).to_table(filter=ds.field("id") == "cus_2").num_rows == 1
+    assert lake.read(Customers, where=ds.field("id").isin(["cus_1", "cus_3"]))["id"].tolist() == ["cus_1", "cus_3"]
+    assert select(lake, "select deleted from stripe.customers where id = 'cus_2'").to_pylist() == [{"deleted": True}]
+
+
+def test_a_part_can_be_merged_without_the_rest(lake: Lake) -> None:
+    lake.upsert(Customers, customers("cus_1", "cus_2"))
+    files = lake.dataset(Customers).files
+    among = ds.field("id").isin(["cus_3", "cus_4"])
+    assert lake.upsert(Customers, customers("cus_3", "cus_4"), among=among).rows == 2
+    assert set(files) < set(lake.dataset(Customers).files)  # appended, nothing rewritten
+    assert lake.upsert(Customers, customers("cus_3"), delete=["cus_4"], among=among).rows == 1
+    assert lake.read(Customers)["id"].tolist() == ["cus_1", "cus_2", "cus_3"]
+
+
+def test_rows_another_run_wrote_meanwhile_are_not_written_twice(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.upsert(Customers, customers("cus_1"))
+    other, read = Lake(lake.root), Lake.arrow
+
+    def meanwhile(self: Lake, *given: object, **named: object) -> object:
+        monkeypatch.setattr(Lake, "arrow", read)
+        found = read(self, *given, **named)
+        other.upsert(Customers, customers("cus_2"))
+        return found
+
+    monkeypatch.setattr(Lake, "arrow", meanwhile)
+    lake.upsert(Customers, customers("cus_2", "cus_3"))
+    assert lake.read(Customers)["id"].tolist() == ["cus_1", "cus_2", "cus_3"]
 
 
 def test_repeated_texts_can_come_as_categoricals(filled: Lake) -> None:
