@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from expansion_platform.domain import reconciliation
-from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain.schemas import metrics
 from expansion_platform.simulator.verify import POLICIES, compare, under, verify
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.pipelines import MONTHS, NEWEST, Pipeline
+from expansion_platform_tests.simulator.ties import assert_ties
 
 
 def differences(folder: Path, seed: int, customers: int, months: int) -> list[str]:
@@ -33,6 +33,17 @@ def test_small_companies(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(1, 21))
 def test_companies(tmp_path: Path, seed: int) -> None:
     assert differences(tmp_path, seed, customers=200, months=24) == []
+    assert_ties(Lake(tmp_path / "lake"), 24)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_companies_as_stripe_counts(tmp_path: Path, seed: int) -> None:
+    verdict = verify(seed, 40, 12, tmp_path, Console(quiet=True), "stripe_parity")
+    assert verdict.differences == []
+    assert verdict.customer_months > 200
+    assert verdict.sums == 12 * 4
+    assert_ties(Lake(tmp_path / "lake"), 12)
 
 
 def test_the_command_says_what_it_compared(tmp_path: Path) -> None:
@@ -42,21 +53,6 @@ def test_the_command_says_what_it_compared(tmp_path: Path) -> None:
     assert "seed 5" in ran.stdout
     assert " item states, " in ran.stdout
     assert "; 0 differ; " in ran.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 5, 11])
-def test_opening_flows_and_closing_tie_as_stripe_counts(tmp_path: Path, seed: int) -> None:
-    verdict = verify(seed, 80, 12, tmp_path, Console(quiet=True), "stripe_parity")
-    assert verdict.differences == []
-    assert verdict.customer_months > 500
-    assert verdict.sums == 12 * 4
-    lake = Lake(tmp_path / "lake")
-    customers, movements = lake.read(mrr.CustomerMonths), lake.read(mrr.Movements)
-    reconciliation.customers_tie(customers, movements)
-    reconciliation.months_chain(customers)
-    reconciliation.segments_sum(lake.read(metrics.Rollforward))
-    assert movements["policy_hash"].nunique() == 1
 
 
 @pytest.mark.xdist_group("pipeline")
