@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from expansion_platform.domain.history_facts import Mark
-from expansion_platform.domain.history_records import DRAFT_LEFT, SECOND, Bill, Event, Subscription
+from expansion_platform.domain.history_reading import SECOND
+from expansion_platform.domain.history_records import DRAFT_LEFT, Bill, Event, Subscription
 
 MICROSECOND = pd.Timedelta(microseconds=1)
 HOUR, DAY = 3_600 * SECOND, 86_400 * SECOND

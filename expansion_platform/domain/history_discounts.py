@@ -16,7 +16,9 @@ from expansion_platform.domain import canonical
 from expansion_platform.domain.discounts import allocate_amount_off
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.history_facts import Mark
-from expansion_platform.domain.history_records import SECOND, Discount, Event, Line, State, Subscription
+from expansion_platform.domain.history_listed import Discount
+from expansion_platform.domain.history_reading import SECOND
+from expansion_platform.domain.history_records import Event, Line, State, Subscription
 from expansion_platform.domain.history_terms import Coupon, Price
 from expansion_platform.domain.pricing import gross, parse_scheme
 
@@ -113,6 +115,8 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
             note(one, ITEM, item.id).live = True
     if subscription.customer_discount is not None:
         note(subscription.customer_discount, CUSTOMER, None).live = True
+    for one in subscription.customers_discounts:
+        note(one, CUSTOMER, None)
     for line in subscription.lines:
         for one in line.discounts:
             # One given to a single bill never enters MRR (semantics 1.6).
@@ -188,6 +192,11 @@ def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[li
     return ([Window(one.id, coupon, one.level, one.item, one.position, start, end)] if end is None or start < end else []), marks
 
 
+def _hides_customers(line: Line) -> bool:
+    """Whether the bill lists a discount of the whole subscription, beside which it lists none of the customer's."""
+    return any(one.level == "invoice" and one.subscription is not None for one in line.discounts)
+
+
 def _listed_at(line: Line) -> int:
     """From when on a line shows a discount in force: a bill of usage is for the time before it, with the discounts of its own day."""
     return line.created if line.metered else line.start
@@ -203,7 +212,9 @@ def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] |
     without = [
         line
         for line in subscription.lines
-        if not line.proration and not line.void and _listed_at(line) > last and line.id not in listing and one.item in (None, line.item)
+        if not (line.proration or line.void or line.id in listing or (one.level == CUSTOMER and _hides_customers(line)))
+        and _listed_at(line) > last
+        and one.item in (None, line.item)
     ]
     if without:
         first = min(without, key=lambda line: (_listed_at(line), line.id))

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+SECOND = 1_000_000
+"""Microseconds."""
+
 
 class Grouped:
     """Rows of a frame by the value of one column, to be asked for in ascending order: only a block of them is Python objects at a time."""

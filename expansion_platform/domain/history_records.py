@@ -18,10 +18,10 @@ import pandas as pd
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_listed import Discount, customers_discounts, discounts
 from expansion_platform.domain.history_reading import Grouped, rows
 from expansion_platform.domain.schemas.billing import STATUSES
 
-SECOND = 1_000_000
 DRAFT_LEFT = pd.Timedelta(days=3)
 """Stripe finalizes a draft after an hour, at most three days; an older one was left."""
 NEVER_STARTED = ("incomplete", "incomplete_expired")
@@ -57,22 +57,6 @@ class State(NamedTuple):
 
     price: str
     quantity: str
-
-
-class Discount(NamedTuple):
-    """One application of a coupon, as a list of discounts shows it; `position` is its place among those of its level there.
-
-    `invoice` is set on one that was given to a single bill, which no item has.
-    """
-
-    id: str
-    coupon: str
-    start: int | None
-    end: int | None
-    subscription: str | None
-    level: str
-    position: int
-    invoice: str | None
 
 
 class Line(NamedTuple):
@@ -152,6 +136,7 @@ class Subscription:
     paused: str | None
     discounts: tuple[Discount, ...]
     customer_discount: Discount | None
+    customers_discounts: list[Discount]
     items: list[Item]
     lines: list[Line]
     bills: list[Bill]
@@ -169,6 +154,7 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     customer_discounts = {
         row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }
+    billed_to = customers_discounts(staged.invoice_lines)
     status = dict(zip(staged.invoices["id"], staged.invoices["status"], strict=True))
     drafts = staged.invoices.loc[staged.invoices["status"].eq("draft"), ["id", "created", "observed_at"]]
     fresh = drafts.loc[drafts["created"] >= drafts["observed_at"].max() - DRAFT_LEFT, "id"]
@@ -197,6 +183,7 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             row["pause_collection"],
             discounts(row["discounts_json"], "subscription"),
             customer_discounts.get(row["customer"]),
+            billed_to.get(row["customer"], []),
             [_item(each) for each in items.of(name)],
             billed + waiting,
             [_bill(each) for each in bills.of(name)],
@@ -243,34 +230,6 @@ def _line(row: dict[str, Any], invoice: str | None, status: str) -> Line:
         discounts(row["discounts_json"], ""),
         _NOTHING if taken == "[]" else frozenset(entry["discount"] for entry in json.loads(taken) if int(entry["amount"]) > 0),
         status == "draft",
-    )
-
-
-def discounts(text: str, level: str) -> tuple[Discount, ...]:
-    """A discounts list as records, instants from its epoch seconds; `level` is for lists that do not tell it themselves."""
-    return () if text == "[]" else _discounts(text, level)
-
-
-@lru_cache(maxsize=1 << 16)
-def _discounts(text: str, level: str) -> tuple[Discount, ...]:
-    found: list[Discount] = []
-    for entry in json.loads(text):
-        own = str(entry.get("level") or level)
-        found.append(_discount(entry, own, sum(other.level == own for other in found)))
-    return tuple(found)
-
-
-def _discount(entry: dict[str, Any], level: str, position: int) -> Discount:
-    start, end = entry["start"], entry["end"]
-    return Discount(
-        str(entry["id"]),
-        str(entry["coupon"]),
-        None if start is None else int(start) * SECOND,
-        None if end is None else int(end) * SECOND,
-        entry.get("subscription"),
-        level,
-        position,
-        entry.get("invoice"),
     )
 
 

@@ -16,7 +16,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.history_records import SECOND, Line
+from expansion_platform.domain.history_reading import SECOND
+from expansion_platform.domain.history_records import Line
 from expansion_platform.domain.money import round_half_even
 
 DECIMALS = 12

@@ -250,7 +250,6 @@ def test_input_that_cannot_be_read_names_its_objects(account: Account) -> None:
 @pytest.mark.parametrize(
     ("price", "quantity", "status", "message"),
     [
-        ("api", None, "active", "metered prices are not supported yet: api"),
         ("euro", "1", "active", "currency is not their price's: sub"),
         ("odd", "1", "active", "unknown interval or billing scheme: odd"),
         ("basic", "-1", "active", "negative quantity: si"),
@@ -259,8 +258,6 @@ def test_input_that_cannot_be_read_names_its_objects(account: Account) -> None:
     ],
 )
 def test_refusals(account: Account, price: str, quantity: str | None, status: str, message: str) -> None:
-    if price == "api":
-        account.price("api", unit_amount_decimal="1", usage_type="metered")
     if price == "euro":
         account.price("euro", unit_amount_decimal="1", currency="eur")
     if price == "odd":

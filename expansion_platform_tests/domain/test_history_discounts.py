@@ -187,3 +187,13 @@ def test_order_is_the_lists_whatever_other_discounts_a_line_shows(account: Accou
     account.invoice("in1", 0, line("si", "pro", "1", 0, 30, discounts=(own,)), discounts=(shared,))
     account.invoice("in2", 30, line("si", "pro", "1", 30, 60), discounts=(shared,))
     assert account.discounts()[-1] == ("si", 40, None, [("pro_only", "30"), ("ten", "10")])
+
+
+def test_customers_discount_is_known_from_any_of_its_bills(account: Account) -> None:
+    """An annual subscription, not billed since, beside a monthly one; the customer has been deleted."""
+    given = discount("di_cus", "ten", 20, subscription=None)
+    account.subscription(status="canceled", ended_at=day(70))
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 365))
+    account.subscription(id="sub_monthly", status="canceled", ended_at=day(70))
+    account.invoice("in2", 30, line("si_monthly", "extra", "1", 30, 61, subscription="sub_monthly"), discounts=(given,))
+    assert [row for row in account.discounts() if row[0] == "si"] == [("si", 0, 20, []), ("si", 20, 70, [("ten", "10")])]
