@@ -1,7 +1,7 @@
 """The published figures of semantics 4, from the sums of each month and slice.
 
 Here: which sums each metric divides, the ratio's text and its quality. Not here: the sums (`sql/slice_sums.sql`), segments and flows
-(`movements.py`), alerts (`detection.py`).
+(`movements.py`), alerts (`detection/`).
 """
 
 from __future__ import annotations
