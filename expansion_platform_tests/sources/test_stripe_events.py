@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from expansion_platform.domain.schemas import stripe as tables
 from expansion_platform.sources.stripe.events import EVENT_TYPES, event
 from expansion_platform.sources.stripe.fields import frame
@@ -78,6 +80,44 @@ def test_discounts_of_each_version():
     expanded = {"id": "di_1", "source": {"type": "coupon", "coupon": "SAVE10"}, "start": 100, "end": 900}
     assert told(subscription(item(), discounts=[expanded]))[0]["discounts"] == embedded
     assert told(subscription(item(), discounts=["di_1"]))[0]["discounts"] == [{"id": "di_1", "coupon": None, "start": None, "end": None}]
+
+
+OLD_PERIOD, PERIOD = {"current_period_start": 1, "current_period_end": 2}, {"current_period_start": 2, "current_period_end": 3}
+DISCOUNT = {"id": "di_1", "object": "discount", "start": 100, "end": 900}
+SHAPES = {
+    # Periods, plan, quantity and one discount on the subscription, told at the top too.
+    "2022-11-15": (
+        subscription(plan_item(8), **PERIOD, plan={"id": "price_a"}, quantity=8, discount=OLD_COUPON),
+        {**OLD_PERIOD, "quantity": 5, "items": {"data": [{**plan_item(5)}]}},
+    ),
+    "2024-06-20": (
+        subscription({**item(8), **plan_item(8)}, **PERIOD, discount=OLD_COUPON, discounts=["di_1"]),
+        {**OLD_PERIOD, "items": {"data": [{**item(5), **plan_item(5)}]}},
+    ),
+    "2025-03-31.basil": (
+        subscription(item(8, **PERIOD), discounts=[{**DISCOUNT, "coupon": {"id": "SAVE10"}}]),
+        {"items": {"data": [item(5, **OLD_PERIOD)]}},
+    ),
+    "2025-09-30.clover": (
+        subscription(item(8, **PERIOD), billing_mode={"type": "flexible"}, discounts=[{**DISCOUNT, "source": {"coupon": "SAVE10"}}]),
+        {"items": {"data": [item(5, **OLD_PERIOD)]}},
+    ),
+    "2026-10-28.endive": (
+        subscription(
+            item(8, billed_until=None, current_trial=None, **PERIOD), status_details={}, billing_schedules=[],
+            discounts=[{**DISCOUNT, "source": {"type": "coupon", "coupon": {"id": "SAVE10"}}}],
+        ),
+        {"items": {"data": [item(5, billed_until=None, current_trial=None, **OLD_PERIOD)]}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", SHAPES)
+def test_one_change_reads_the_same_in_every_version(version: str):
+    after, before = told(*SHAPES[version])
+    assert after["items"] == [normal("8")]
+    assert after["discounts"] == [{"id": "di_1", "coupon": "SAVE10", "start": 100, "end": 900}]
+    assert before == {"items": [normal("5")]}
 
 
 def test_a_discount_given_and_taken_away():
