@@ -10,6 +10,7 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform import checks
+from expansion_platform.account import UNDER_WAY
 from expansion_platform.assets.build import Reconciled, build_table, fingerprint
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import months, reconciliation
@@ -43,6 +44,8 @@ MATCHES_STRIPE = "The rebuilt current state of every item equals Stripe's curren
 def item_states(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
     """Rebuilds every item's history from invoices, pending items, events and today's subscriptions."""
     lake = platform.lake
+    if platform.ledger.cursor(UNDER_WAY) is not None:
+        raise dg.Failure("a pull of the whole account was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
     staged = Staged(**{name: lake.read(model) for name, model in STAGED.items()})
 
     def matches(frames: Any) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from expansion_platform import checks
+from expansion_platform.account import UNDER_WAY
 from expansion_platform.assets import mrr as assets
 from expansion_platform.automation import month_range
 from expansion_platform.definitions import build_defs
@@ -66,3 +67,14 @@ def test_what_is_only_known_better_rebuilds_nothing(pipeline: Pipeline, tmp_path
         states = copied.lake.read(billing.ItemStates)
         copied.lake.replace(billing.ItemStates, states.assign(evidence_json='["in_1"]'))
         assert compute(copied, monkeypatch) == 0
+
+
+def test_half_an_account_is_not_computed(pipeline: Pipeline, tmp_path: Path) -> None:
+    """A pull that was killed has committed a part; history made of it would look like customers that never were."""
+    with pipeline.copied(tmp_path) as copied, Platform(copied.settings) as platform:
+        copied.ledger.begin_pull(UNDER_WAY, {})
+        job = build_defs(platform).resolve_implicit_global_asset_job_def()
+        selection = [checks.asset_key(billing.ItemStates)]
+        result = job.execute_in_process(instance=copied.instance, asset_selection=selection, raise_on_error=False)
+        (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        assert "it goes on where it stopped" in failure.user_failure_data.description
