@@ -37,8 +37,14 @@ FLOWS = [f"flow_{name}" for name in ("new", "reactivation", "expansion", "contra
 
 def item(customer: str, item: str, product: str, mrr: int, listed: int | None = None, **changed: Any) -> dict[str, Any]:
     return {
-        "customer": customer, "item": item, "product": product, "price": f"price_{product}", "usage_type": "licensed", "currency": "usd",
-        "mrr_minor": mrr, "list_mrr_minor": mrr if listed is None else listed,
+        "customer": customer,
+        "item": item,
+        "product": product,
+        "price": f"price_{product}",
+        "usage_type": "licensed",
+        "currency": "usd",
+        "mrr_minor": mrr,
+        "list_mrr_minor": mrr if listed is None else listed,
         **changed,
     }
 
