@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.schemas import stripe as tables
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.company import simulate
 from expansion_platform.simulator.stripe_server import StripeServer
-from expansion_platform.sources.stripe.changes import PullResult, PullState
+from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
 from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.pull import pull
+from expansion_platform.sources.stripe.staging import Staging
 from expansion_platform_tests.simulator import stripe_objects as made
 from expansion_platform_tests.simulator.stripe_objects import DAY, START
 
@@ -258,3 +260,18 @@ def test_rows_are_the_same_however_they_are_gathered(source, monkeypatch):
 def test_an_instant_without_a_time_zone_is_refused(source):
     with pytest.raises(ValueError, match="without a time zone"):
         pull(source, PullState(), datetime(2026, 1, 1))
+
+
+def test_a_window_of_one_list_says_nothing_of_another():
+    """Invoices stored from an earlier batch stay when a later one holds windows of customers of the same time, and of other invoices."""
+    stored, other, customers = (Staging(at(FIRST), lambda wanted: {}) for _ in range(3))
+    for staging, number in ((stored, 1), (other, 2)):
+        staging.add("invoices", {**made.invoice(number, number, 1), "lines": {"data": []}, "discounts": []})
+    customers.add("customers", made.customer(1))
+    table, whole = "stripe/invoices", [tables.Invoices, tables.InvoiceLines]
+    created = int(stored.changes()[table].rows["created"].iloc[0].timestamp())
+    elsewhere, around = (created + 10 * DAY, created + 20 * DAY), (created - DAY, created + DAY)
+    batch = [other.changes(whole=whole, windows=[elsewhere])[table], customers.changes(windows=[around])[table]]
+    rows, gone = merged(batch).against(stored.changes()[table].rows)
+    assert (rows["id"].tolist(), gone) == (["in_0002"], set())
+    assert merged([*batch, customers.changes(whole=whole, windows=[around])[table]]).against(stored.changes()[table].rows)[1] == {"in_0001"}

@@ -75,7 +75,8 @@ class Staging:
 
         Args:
             whole: Tables read completely, or completely in the windows.
-            windows: Ranges of `created` the objects were read in; none when they were looked up one by one.
+            windows: Ranges of `created` the objects were read in; none when they were looked up one by one. They say nothing of other tables: a
+                window of customers beside one of invoices must not pass for invoices that are gone.
         """
         absent = [row for key, row in self._embedded_coupons.items() if key not in self.seen["coupons"]]
         # A subscription's items have their own `created`; a line has its invoice's, so a window read whole replaces its lines by that.
@@ -92,7 +93,7 @@ class Staging:
                 rows=read,
                 replaces=replaced.get(model, {}),
                 whole=model in whole,
-                windows=() if model is tables.SubscriptionItems else tuple(windows),
+                windows=tuple(windows) if model is not tables.SubscriptionItems and (len(read) or model in whole) else (),
                 if_absent=frame(tables.Coupons, absent) if model is tables.Coupons and absent else None,
             )
         return result
