@@ -5,6 +5,7 @@ Here: the instance, the range, the printed progress and result. Not here: the jo
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,14 @@ def instance() -> dg.DagsterInstance:
 
 
 def refresh(
-    settings: Settings, first: str | None, last: str | None, console: Console, dagster_instance: dg.DagsterInstance | None = None
+    settings: Settings,
+    first: str | None,
+    last: str | None,
+    console: Console,
+    dagster_instance: dg.DagsterInstance | None = None,
+    only: Sequence[str] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Runs the monthly refresh over a range of months in this process.
+    """Runs the monthly refresh over a range of months in this process; `only` names the assets (`floor/table`) to run, None for all.
 
     Raises:
         ExpansionError: the range is not one of closed months, or a step failed (each failure with its reason).
@@ -45,6 +51,7 @@ def refresh(
             run_config={"loggers": {"console": {}}},
             tags={**month_range(first, last), "trigger": "command line"},
             raise_on_error=False,
+            asset_selection=None if only is None else [dg.AssetKey(name.split("/")) for name in only],
         )
     if not result.success:
         raise ExpansionError("; ".join(_reasons(result)) or "the run failed")

@@ -35,7 +35,7 @@ def test_companies(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 21))
+@pytest.mark.parametrize("seed", range(1, 6))  # `make verify` runs twenty under both presets
 def test_companies_as_stripe_counts(tmp_path: Path, seed: int) -> None:
     verdict = verify(seed, 40, 12, tmp_path, Console(quiet=True), "stripe_parity")
     assert verdict.differences == []

@@ -26,7 +26,7 @@ def _clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(names)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A folder in which `expansion demo` was run, as a user would in a clone."""
     folder = tmp_path_factory.mktemp("project")
@@ -37,7 +37,7 @@ def project(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ui(project):
     """Address of the Dagster UI on that folder, as `expansion ui` starts it."""
     with socket.socket() as free:
@@ -60,9 +60,9 @@ def ui(project):
         log.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(ui):
-    """A page of the system's Chromium."""
+    """A page of the system's Chromium. Of the module only: Playwright keeps an event loop running in this process until it is closed."""
     browser_path = next((path for path in BROWSERS if Path(path).exists()), None)
     if browser_path is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
