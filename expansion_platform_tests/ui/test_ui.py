@@ -17,7 +17,7 @@ def test_lineage_shows_every_floor(page, ui):
     for floor in ("stripe", "analytics", "billing", "mrr", "metrics", "alerts"):
         page.get_by_text(floor, exact=True).first.wait_for()
     page.keyboard.press("Alt+e")
-    for asset in ("item_states", "customer_months", "movements", "rollforward", "expanders"):
+    for asset in ("item_states", "customer_months", "movements", "rollforward"):
         page.get_by_text(asset, exact=True).first.wait_for()
 
 
