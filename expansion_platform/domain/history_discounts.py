@@ -32,14 +32,13 @@ class Window(NamedTuple):
     coupon: Coupon
     level: str
     item: str | None
-    position: int
     start: int
     end: int | None
 
 
 @dataclass
 class _Seen:
-    """Everything known of one discount: where it hangs, where it stands in its list, and which lines listed it."""
+    """Everything known of one discount: where it hangs, and which lines listed it."""
 
     id: str
     level: str
@@ -47,7 +46,6 @@ class _Seen:
     coupon: str
     start: int | None = None
     end: int | None = None
-    position: int = 0
     live: bool = False
     lines: list[Line] = field(default_factory=list)
     first_event: int | None = None
@@ -71,8 +69,8 @@ def windows(subscription: Subscription, events: list[Event], coupons: Mapping[st
         own, bounds = _once(one, coupon, subscription) if coupon.duration == "once" else _lasting(one, coupon, subscription)
         found += own
         marks += bounds
-    rank = {ITEM: 0, SUBSCRIPTION: 1, CUSTOMER: 2}
-    return sorted(found, key=lambda window: (rank[window.level], window.position, window.start, window.discount, window.item or "")), marks
+    place = _places(found, _lists(subscription, events)) if len({window.discount for window in found}) > 1 else {}
+    return sorted(found, key=lambda window: (place.get(window.discount, 0), window.start, window.item or "")), marks
 
 
 def resolve(at: int, held: Mapping[str, State], found: list[Window], prices: Mapping[str, Price]) -> dict[str, str]:
@@ -105,7 +103,6 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
     def note(one: Discount, level: str, item: str | None) -> _Seen:
         entry = seen.setdefault(one.id, _Seen(one.id, level, item, one.coupon))
         entry.start, entry.end = one.start if one.start is not None else entry.start, one.end if one.end is not None else entry.end
-        entry.position = max(entry.position, one.position)
         return entry
 
     for one in subscription.discounts:
@@ -134,17 +131,43 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
 def _note_event(seen: dict[str, _Seen], event: Event) -> None:
     """Discounts an event lists or no longer lists. One it names by id alone is dated only if its coupon is known from elsewhere."""
     for owner, after, before in _event_lists(event):
-        for position, entry in enumerate(after):
+        for entry in after:
             if entry["id"] not in seen and entry["coupon"] is not None:
                 level = SUBSCRIPTION if owner is None else ITEM
                 start, end = (None if value is None else int(value) * SECOND for value in (entry["start"], entry["end"]))
-                seen[entry["id"]] = _Seen(entry["id"], level, owner, entry["coupon"], start, end, position)
+                seen[entry["id"]] = _Seen(entry["id"], level, owner, entry["coupon"], start, end)
             if entry["id"] in seen and seen[entry["id"]].first_event is None:
                 seen[entry["id"]].first_event = event.at
         listed = {entry["id"] for entry in after}
         for entry in before:
             if entry["id"] in seen and entry["id"] not in listed:
                 seen[entry["id"]].gone_at = (event.at, event.id)
+
+
+def _lists(subscription: Subscription, events: list[Event]) -> set[tuple[str, ...]]:
+    """Ids of the discounts of each level, as every list of them ever seen ordered them."""
+    shown = [subscription.discounts, *(item.discounts for item in subscription.items), *(line.discounts for line in subscription.lines)]
+    levels = {(level, listed) for listed in shown if len(listed) > 1 for level in {one.level for one in listed}}
+    found = {tuple(one.id for one in listed if one.level == level) for level, listed in levels}
+    return found | {tuple(entry["id"] for entry in after) for event in events for _, after, _ in _event_lists(event)}
+
+
+def _places(found: list[Window], lists: set[tuple[str, ...]]) -> dict[str, int]:
+    """Place of each discount among all: by level, then as lists that show both order them, then by start.
+
+    Its place in one list says nothing beside another list's: an earlier discount that ended moves the later ones up.
+    """
+    rank = {ITEM: 0, SUBSCRIPTION: 1, CUSTOMER: 2}
+    waiting = list(dict.fromkeys(w.discount for w in sorted(found, key=lambda w: (rank[w.level], w.start, w.discount))))
+    levels = {window.discount: window.level for window in found}
+    first = {(a, b) for listed in lists for at, a in enumerate(listed) for b in listed[at + 1 :] if levels.get(a) == levels.get(b)}
+    place: dict[str, int] = {}
+    while waiting:
+        # Lists that contradict each other (the account reordered them) leave the order of starts.
+        following = next((one for one in waiting if not any((other, one) in first for other in waiting)), waiting[0])
+        waiting.remove(following)
+        place[following] = len(place)
+    return place
 
 
 def _event_lists(event: Event) -> list[tuple[str | None, list[dict[str, Any]], list[dict[str, Any]]]]:
@@ -168,7 +191,7 @@ def _once(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[
             other.start for other in subscription.lines if other.item == line.item and not other.proration and line.start < other.start < line.end
         )
         end = min(later, default=line.end)
-        found.append(Window(one.id, coupon, one.level, line.item, one.position, line.start, end))
+        found.append(Window(one.id, coupon, one.level, line.item, line.start, end))
         marks += [Mark(at, None, "invoice_line", "exact", [(line.start, line.end, line.id)]) for at in (line.start, end)]
     return found, marks
 
@@ -189,7 +212,7 @@ def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[li
         marks.append(removed)
     elif end is not None:
         marks.append(Mark(end, None, source, "exact", evidence))
-    return ([Window(one.id, coupon, one.level, one.item, one.position, start, end)] if end is None or start < end else []), marks
+    return ([Window(one.id, coupon, one.level, one.item, start, end)] if end is None or start < end else []), marks
 
 
 def _hides_customers(line: Line) -> bool:

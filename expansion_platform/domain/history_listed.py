@@ -16,7 +16,7 @@ from expansion_platform.domain.history_reading import SECOND, rows
 
 
 class Discount(NamedTuple):
-    """One application of a coupon, as a list of discounts shows it; `position` is its place among those of its level there.
+    """One application of a coupon, as a list of discounts shows it.
 
     `invoice` is set on one that was given to a single bill, which no item has.
     """
@@ -27,7 +27,6 @@ class Discount(NamedTuple):
     end: int | None
     subscription: str | None
     level: str
-    position: int
     invoice: str | None
 
 
@@ -38,14 +37,10 @@ def discounts(text: str, level: str) -> tuple[Discount, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def _discounts(text: str, level: str) -> tuple[Discount, ...]:
-    found: list[Discount] = []
-    for entry in json.loads(text):
-        own = str(entry.get("level") or level)
-        found.append(_discount(entry, own, sum(other.level == own for other in found)))
-    return tuple(found)
+    return tuple(_discount(entry, str(entry.get("level") or level)) for entry in json.loads(text))
 
 
-def _discount(entry: dict[str, Any], level: str, position: int) -> Discount:
+def _discount(entry: dict[str, Any], level: str) -> Discount:
     start, end = entry["start"], entry["end"]
     return Discount(
         str(entry["id"]),
@@ -54,7 +49,6 @@ def _discount(entry: dict[str, Any], level: str, position: int) -> Discount:
         None if end is None else int(end) * SECOND,
         entry.get("subscription"),
         level,
-        position,
         entry.get("invoice"),
     )
 

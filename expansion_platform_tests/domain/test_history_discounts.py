@@ -189,6 +189,17 @@ def test_order_is_the_lists_whatever_other_discounts_a_line_shows(account: Accou
     assert account.discounts()[-1] == ("si", 40, None, [("pro_only", "30"), ("ten", "10")])
 
 
+def test_order_outlives_an_earlier_discount(account: Account) -> None:
+    """`ten` stood second while `three_months` was in force; `pro_only` came after and was only ever seen alone, in first place."""
+    earlier, lasting, late = discount("di_a", "three_months", 0, end=40), discount("di_b", "ten", 5), discount("di_c", "pro_only", 45)
+    account.subscription(discounts=(shown(late),))
+    account.item("si", "pro", "5")
+    account.invoice("in1", 0, line("si", "pro", "5", 0, 30), discounts=(earlier,))
+    account.invoice("in2", 30, line("si", "pro", "5", 30, 60), discounts=(earlier, lasting))
+    account.invoice("in3", 60, line("si", "pro", "5", 60, 90), discounts=(late,))
+    assert account.discounts()[-2:] == [("si", 45, 60, [("ten", "10"), ("pro_only", "30")]), ("si", 60, None, [("pro_only", "30")])]
+
+
 def test_customers_discount_is_known_from_any_of_its_bills(account: Account) -> None:
     """An annual subscription, not billed since, beside a monthly one; the customer has been deleted."""
     given = discount("di_cus", "ten", 20, subscription=None)
