@@ -51,7 +51,7 @@ def _definitions(
         assets=[
             stripe.stripe_tables,
             analytics.build(closed_months),
-            billing.item_states,
+            billing.history,
             billing.fx_rates,
             mrr.build(closed_months),
             metrics.build(closed_months),

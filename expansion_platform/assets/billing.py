@@ -1,8 +1,9 @@
-"""Floor `billing`: item history and exchange rates.
+"""Floor `billing`: item history, what of it cannot be read, and exchange rates.
 
 Here: wiring of `domain/history.py` and `sources/fx.py`. Not here: how history is read from invoices.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from expansion_platform import checks
 from expansion_platform.account import UNDER_WAY
-from expansion_platform.assets.build import Reconciled, build_table, fingerprint
+from expansion_platform.assets.build import Frames, Reconciled, build_tables, fingerprint
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.canonical import content_hash
@@ -31,34 +32,46 @@ STAGED = {
     "invoice_items": stripe.InvoiceItems,
     "events": stripe.Events,
 }
+READABLE_CHECK = "readable"
+READABLE = "Every stretch of every subscription can be read; a month that one touches which cannot stops, nothing in it is guessed or left out."
 COMPLETE_CHECK = "complete"
 COMPLETE = "Every currency charged has a rate at every month end; a month without one stops, it is not guessed."
 MATCHES_STRIPE = "The rebuilt current state of every item equals Stripe's current subscriptions (price and quantity)."
 
 
 @dg.multi_asset(
-    specs=[asset_spec(billing.ItemStates, deps=STAGED.values(), kinds={"pandas", "pandera", "deltalake"})],
-    check_specs=[checks.schema_spec(billing.ItemStates), checks.reconciled_spec(billing.ItemStates, MATCHES_STRIPE)],
-    name="billing_item_states",
+    specs=[asset_spec(model, deps=STAGED.values(), kinds={"pandas", "pandera", "deltalake"}) for model in (billing.ItemStates, billing.Quarantine)],
+    check_specs=[
+        checks.schema_spec(billing.ItemStates),
+        checks.schema_spec(billing.Quarantine),
+        checks.reconciled_spec(billing.ItemStates, MATCHES_STRIPE),
+        dg.AssetCheckSpec(READABLE_CHECK, asset=checks.asset_key(billing.Quarantine), description=READABLE),
+    ],
+    name="billing_history",
 )
-def item_states(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-    """Rebuilds every item's history from invoices, pending items, events and today's subscriptions."""
+def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+    """Rebuilds every item's history from invoices, pending items, events and today's subscriptions; what cannot be read is set apart."""
     lake = platform.lake
     if platform.ledger.cursor(UNDER_WAY) is not None:
         raise dg.Failure("a pull of the whole account was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
     staged = Staged(**{name: lake.read(model) for name, model in STAGED.items()})
 
-    def matches(frames: Any) -> None:
-        reconciliation.history_matches_stripe(frames[billing.ItemStates], staged.subscriptions, staged.subscription_items)
+    def compute() -> Frames:
+        found = rebuild(staged, platform.timezone)
+        return {billing.ItemStates: found.states, billing.Quarantine: found.quarantine}
 
-    yield from build_table(
+    def matches(frames: Frames) -> None:
+        reconciliation.history_matches_stripe(frames[billing.ItemStates], frames[billing.Quarantine], staged.subscriptions, staged.subscription_items)
+
+    yield from build_tables(
         context,
         platform,
-        billing.ItemStates,
+        models=[billing.Quarantine, billing.ItemStates],  # killed in between, a month stops too early instead of missing what is wrong
         inputs=fingerprint(platform.timezone, *(lake.state(model) for model in STAGED.values())),
-        compute=lambda: rebuild(staged, platform.timezone),
+        compute=compute,
         reconciled=[Reconciled(billing.ItemStates, MATCHES_STRIPE, matches)],
     )
+    yield _readability(lake.read(billing.Quarantine))
 
 
 @dg.multi_asset(
@@ -75,8 +88,27 @@ def fx_rates(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platf
     wanted = [] if states.empty else months.between(first_rate_month(states, platform.timezone), platform.newest_closed_month)
     reporting = platform.settings.expansion_currency
     found, missing = fx.available(wanted, set(states["currency"]) | {reporting}, reporting, platform.settings.expansion_fx_rates)
-    yield from build_table(context, platform, billing.FxRates, inputs=fingerprint(content_hash(found.to_numpy().tolist())), compute=lambda: found)
+    yield from build_tables(
+        context,
+        platform,
+        models=[billing.FxRates],
+        inputs=fingerprint(content_hash(found.to_numpy().tolist())),
+        compute=lambda: {billing.FxRates: found},
+    )
     yield _completeness([f"{currency} {month}" for month, currency in missing])
+
+
+def _readability(quarantine: pd.DataFrame) -> dg.AssetCheckResult:
+    """A stretch that cannot be read is a warning here and an error in the months it touches, so that the other months still come out."""
+    told = [f"{row.subscription}: {row.problem} ({', '.join(json.loads(row.objects_json))})" for row in quarantine.itertuples()]
+    return dg.AssetCheckResult(
+        asset_key=checks.asset_key(billing.Quarantine),
+        check_name=READABLE_CHECK,
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(told[:5]) or None,
+        metadata={"unreadable": len(told), "which": dg.MetadataValue.json(told[: checks.SHOWN_ROWS])},
+    )
 
 
 def _completeness(missing: list[str]) -> dg.AssetCheckResult:

@@ -1,6 +1,6 @@
 """The one shape of every computed table: is it current, compute, audit, commit, record, describe.
 
-Here: `build_months` for monthly tables and `build_table` for whole ones. Not here: any table's rule (`domain/`) or wiring (its floor).
+Here: `build_months` for monthly tables and `build_tables` for whole ones. Not here: any table's rule (`domain/`) or wiring (its floor).
 
 A table is current when the rules, the catalog and the stored state of its inputs are those it was last built from and nobody touched its
 files since; then nothing is computed. A month that fails is named, shown as a failed check and not written; the other months of the run are.
@@ -26,6 +26,7 @@ from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Commit
 
 WHOLE = "all"
+CURRENT = "current: nothing was written since the last check"
 Frames = Mapping[type[Table], pd.DataFrame]
 Audit = Callable[[Frames], None]
 """Raises DataQualityError when frames that are about to be published contradict each other."""
@@ -98,10 +99,10 @@ def build_months(
         context.log.info(f"{', '.join(table_name(model) for model in selected)}: {_span(months)} current, nothing to do")
         problems = None
         for model in selected:
-            yield checks.passed(model, checks.SCHEMA_CHECK, "current: nothing was written since the last check")
+            yield checks.passed(model, checks.SCHEMA_CHECK, CURRENT)
         for rule in reconciled:
             if rule.model in selected:
-                yield checks.passed(rule.model, checks.RECONCILED_CHECK, "current: nothing was written since the last check")
+                yield checks.passed(rule.model, checks.RECONCILED_CHECK, CURRENT)
     done = [month for month in months if month not in failures] if problems is None else []
     yield from _report(context, platform, selected, done, commits, describe, whole=not failures and problems is None)
     if problems is not None:
@@ -111,44 +112,35 @@ def build_months(
         raise dg.Failure(f"{text}. Nothing was written for {_span(sorted(failures))}; earlier figures stay", allow_retries=False)
 
 
-def build_table(
+def build_tables(
     context: dg.AssetExecutionContext,
     platform: Platform,
-    model: type[Table],
     *,
+    models: Sequence[type[Table]],
     inputs: str,
-    compute: Callable[[], pd.DataFrame],
+    compute: Callable[[], Frames],
     reconciled: Sequence[Reconciled] = (),
 ) -> Iterator[Any]:
-    """Builds one unpartitioned table; same contract as `build_months`."""
-    name = table_name(model)
-    recorded = platform.ledger.builds(name).get(WHOLE)
-    commit: Commit | None = None
-    if recorded == (inputs, platform.lake.state(model)):
-        context.log.info(f"{name}: current, nothing to do")
-        yield checks.passed(model, checks.SCHEMA_CHECK, "current: nothing was written since the last check")
-        for rule in reconciled:
-            yield checks.passed(rule.model, checks.RECONCILED_CHECK, "current: nothing was written since the last check")
+    """Builds unpartitioned tables that are computed together; same contract as `build_months`."""
+    names = ", ".join(table_name(model) for model in models)
+    commits: dict[type[Table], Commit] = {}
+    if all(platform.ledger.builds(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model)) for model in models):
+        context.log.info(f"{names}: current, nothing to do")
+        yield from (checks.passed(model, checks.SCHEMA_CHECK, CURRENT) for model in models)
+        yield from (checks.passed(rule.model, checks.RECONCILED_CHECK, CURRENT) for rule in reconciled)
     else:
-        context.log.info(f"computing {name}")
-        try:
-            frame = checks.validate(model, compute())
-        except DataQualityError as error:
-            yield checks.failed(model, checks.SCHEMA_CHECK, error)
-            raise dg.Failure(f"{error}; nothing was written", allow_retries=False) from error
-        yield checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(frame))
-        for rule in reconciled:
-            try:
-                rule.audit({model: frame})
-            except DataQualityError as error:
-                yield checks.failed(rule.model, checks.RECONCILED_CHECK, error)
-                raise dg.Failure(f"{error}; nothing was written", allow_retries=False) from error
-            yield checks.passed(rule.model, checks.RECONCILED_CHECK, rule.rule)
-        commit = platform.lake.replace(model, frame, info={"run": context.run.run_id})
-        platform.ledger.record_builds(name, {WHOLE: (inputs, platform.lake.state(model))})
-        context.log.info(f"{name}: {commit.rows} rows{'' if commit.changed else ', unchanged'}")
-    metadata = {**table_metadata(platform.lake, model, commit), **preview_metadata(platform.lake, model)}
-    yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
+        context.log.info(f"computing {names}")
+        frames: dict[type[Table], pd.DataFrame] = dict(compute())
+        problem = yield from _audit(models, models, frames, reconciled, {})
+        if problem is not None:
+            raise dg.Failure(f"{problem}; nothing was written", allow_retries=False) from problem
+        for model in models:
+            commits[model] = platform.lake.replace(model, frames[model], info={"run": context.run.run_id})
+            platform.ledger.record_builds(table_name(model), {WHOLE: (inputs, platform.lake.state(model))})
+            context.log.info(f"{table_name(model)}: {commits[model].rows} rows{'' if commits[model].changed else ', unchanged'}")
+    for model in models:
+        metadata = {**table_metadata(platform.lake, model, commits.get(model)), **preview_metadata(platform.lake, model)}
+        yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
 
 
 def _stale_months(platform: Platform, model: type[Table], wanted: Mapping[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.flags import Month, flagged
 from expansion_platform.domain.migrations import price_migrations
 from expansion_platform.domain.movements import classify
-from expansion_platform.domain.mrr import first_paid_months, included
+from expansion_platform.domain.mrr import first_paid_months, included, refuse_unknown_past, refuse_unreadable, touching
 from expansion_platform.domain.schemas import Table, billing, mrr, stripe
 from expansion_platform.domain.states import covers
 from expansion_platform.resources import Platform
@@ -35,7 +35,10 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The four tables as one computation; any of them can be materialized alone."""
 
     @dg.multi_asset(
-        specs=[asset_spec(model, deps=[billing.ItemStates, billing.FxRates, stripe.Events], kinds=KINDS, skippable=True) for model in TABLES],
+        specs=[
+            asset_spec(model, deps=[billing.ItemStates, billing.Quarantine, billing.FxRates, stripe.Events], kinds=KINDS, skippable=True)
+            for model in TABLES
+        ],
         check_specs=[
             *(checks.schema_spec(model) for model in TABLES),
             checks.reconciled_spec(mrr.CustomerMonths, CUSTOMERS_TIE),
@@ -52,12 +55,14 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         rates = platform.lake.read(billing.FxRates)
         deletions = _deletions(platform)
         states = states_by_month(platform, catalog, context.partition_keys)
+        quarantine = included(platform.lake.read(billing.Quarantine), catalog)
 
         def inputs(month: str) -> str:
             start, end = months.opening(month, platform.timezone), months.closing(month, platform.timezone)
             deleted = deletions[(deletions["created"] >= start) & (deletions["created"] < end)].astype(str).to_numpy().tolist()
             known = rates.loc[rates["month"] <= month, ["month", "currency", "rate"]].to_numpy().tolist()
-            return fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, states[month], content_hash([deleted, known]))
+            unread = [list(map(str, row)) for row in touching(quarantine, [start, end]).itertuples(index=False)]
+            return fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, states[month], content_hash([deleted, known, unread]))
 
         yield from build_months(
             context,
@@ -81,14 +86,18 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in platform.lake.read(billing.FxRates).groupby("month")}
     first_paid = first_paid_months(states, catalog=catalog, rates=rates, last=due[-1], timezone=timezone)
     deletions = _deletions(platform)
+    quarantine = included(platform.lake.read(billing.Quarantine), catalog)
     hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
 
     def compute(month: str) -> Frames:
         start, end = months.opening(month, timezone), months.closing(month, timezone)
+        refuse_unreadable(quarantine, start, end)
         before, after = states[covers(states, start)], states[covers(states, end)]
         rates_open, rates_close = rates.get(months.shift(month, -1), {}), rates.get(month, {})
         ever_paid = first_paid.before(month).union(catalog.ever_paid)
         classified = classify(before, after, catalog=catalog, rates_open=rates_open, rates_close=rates_close, ever_paid=ever_paid)
+        new = classified.movements.loc[classified.movements["movement"] == "new", "customer"]
+        refuse_unknown_past(quarantine, set(new), start, catalog)
         migrations = price_migrations(classified.causes, classified.movements, before, catalog=catalog, rates_open=rates_open)
         deleted = deletions.loc[(deletions["created"] >= start) & (deletions["created"] < end), "customer"].map(catalog.customer)
         facts = Month(month, timezone, states, before, after, rates_open, rates_close, set(deleted))

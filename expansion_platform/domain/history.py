@@ -1,8 +1,10 @@
-"""Rebuilding the history of every subscription item from what Stripe still tells (reference 2.5, semantics 1.2): `billing/item_states`.
+"""Rebuilding the history of every subscription item from what Stripe still tells (reference 2.5, semantics 1.2).
+
+Tables: `billing/item_states`, and `billing/quarantine` for what of it cannot be read.
 
 Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here, each in its own
 `history_*.py`: reading the frames (reading, records, terms, tiers), what each fact says of an item (facts), statuses and pauses (status, bills),
-discounts (discounts), usage of metered items (usage).
+discounts (discounts), usage of metered items (usage), what is wrong with what cannot be read (quarantine).
 
 Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the last 30 days exactly, today's
 subscription of now. They are folded into timelines ("from here on it is this"); a row is a stretch in which nothing changed.
@@ -18,19 +20,19 @@ from typing import Any, NamedTuple, cast
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.history_bills import known_until
-from expansion_platform.domain.history_discounts import Window, resolve, windows
+from expansion_platform.domain.history_discounts import in_force, resolve, windows
 from expansion_platform.domain.history_facts import ItemMark, Mark, in_order, item_marks
-from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions
+from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problems_at, record
+from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions, unreadable
 from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.history_usage import is_usage, months_of, used
-from expansion_platform.domain.schemas.base import arrow_schema, key
-from expansion_platform.domain.schemas.billing import ItemStates
+from expansion_platform.domain.schemas.base import Table, arrow_schema, key
+from expansion_platform.domain.schemas.billing import ItemStates, Quarantine
 
-__all__ = ["Staged", "rebuild"]
+__all__ = ["History", "Staged", "rebuild"]
 
 
 class Piece(NamedTuple):
@@ -59,36 +61,42 @@ Record = tuple[Any, ...]
 """A finished row, its values in the order of billing/item_states' columns: plain text and ints, which the garbage collector leaves alone."""
 
 
-def rebuild(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
-    """billing/item_states: one row per subscription item and interval in which nothing about it changed, sorted by its key.
+class History(NamedTuple):
+    """billing/item_states and billing/quarantine, each sorted by its key; together they cover every subscription's life once."""
+
+    states: pd.DataFrame
+    quarantine: pd.DataFrame
+
+
+def rebuild(staged: Staged, timezone: str = "UTC") -> History:
+    """One row per subscription item and interval in which nothing about it changed, and one per stretch that cannot be read.
 
     Pure: the same tables give the same rows. Subscriptions that never started have none. States of metered items are cut where months begin in
-    `timezone`, and their quantity is the month's usage (semantics 1.5). Raises DataQualityError naming the objects for input that cannot be
-    read: unknown statuses, missing prices, currencies that disagree, negative quantities, unknown coupons.
+    `timezone`, and their quantity is the month's usage (semantics 1.5). Unknown statuses, missing prices, currencies that disagree, negative
+    quantities and unknown coupons put the stretch they hold for in quarantine, never more and never less.
     """
-    price_terms, coupon_terms = prices(staged.prices), coupons(staged.coupons)
-    problems: dict[str, set[str]] = {}
+    readable, problems = prices(staged.prices)
+    terms, coupon_terms = Terms(readable, problems), coupons(staged.coupons)
+    stretches: list[Stretch] = []
     records: list[Record] = []
     for subscription in subscriptions(staged):
         subscription.events = in_order(subscription.events)
-        subscription.lines, usage = _apart(whole_lines(subscription.lines, price_terms), price_terms)
+        subscription.lines, usage = _apart(whole_lines(subscription.lines, readable), readable)
         marks = item_marks(subscription, subscription.events)
-        found = _unpriceable(subscription, marks, price_terms)
-        for problem, name in found:
-            problems.setdefault(problem, set()).add(name)
-        if not found:
-            rows = _subscription_rows(subscription, marks, price_terms, coupon_terms)
-            rows = _with_usage(rows, usage, subscription, price_terms, timezone)
-            records += [_record(row, subscription, price_terms[row.piece.state.price]) for row in rows]
-    if problems:
-        problem = min(problems)
-        raise DataQualityError(problem, sorted(problems[problem]))
-    return _frame(records)
+        rows, unread = _subscription_rows(subscription, marks, terms, coupon_terms)
+        rows = _with_usage(rows, usage, subscription, readable, timezone)
+        records += [_record(row, subscription, readable[row.piece.state.price]) for row in rows]
+        stretches += unread
+    return History(_frame(ItemStates, records), _frame(Quarantine, [record(one) for one in stretches]))
 
 
 def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Line], list[Line]]:
     """Lines that say what was held, in which metered items have no quantity, and those that say what was used."""
-    metered = {line.id for line in lines if line.state.price in price_terms and price_terms[line.state.price].usage_type == "metered"}
+    metered = {
+        line.id
+        for line in lines
+        if line.state.price in price_terms and price_terms[line.state.price].usage_type == "metered" and not unreadable(line.state.quantity)
+    }
     held = [line._replace(state=State(line.state.price, ""), metered=True) if line.id in metered else line for line in lines]
     return held, [line for line in lines if line.id in metered and is_usage(line)]
 
@@ -113,9 +121,12 @@ def _with_usage(rows: list[Row], usage: list[Line], subscription: Subscription, 
 
 
 def _subscription_rows(
-    subscription: Subscription, marks: Mapping[str, list[ItemMark]], price_terms: Mapping[str, Price], coupon_terms: Mapping[str, Coupon]
-) -> list[Row]:
-    """Rows of all items of one subscription: cut at every change of any of them, since a shared amount off moves with its siblings."""
+    subscription: Subscription, marks: Mapping[str, list[ItemMark]], terms: Terms, coupon_terms: Mapping[str, Coupon]
+) -> tuple[list[Row], list[Stretch]]:
+    """Rows of all items of one subscription: cut at every change of any of them, since a shared amount off moves with its siblings.
+
+    Second, the stretches that cannot be read, which have no rows.
+    """
     statuses = status_marks(subscription, subscription.events)
     pauses = pause_marks(subscription, subscription.events, statuses)
     found, bounds = windows(subscription, subscription.events, coupon_terms)
@@ -124,11 +135,16 @@ def _subscription_rows(
     cuts: list[Any] = sorted(at for at in {max(begin, mark.at) for mark in every} if end is None or at < end)
     rows: dict[str, Row] = {}
     done: list[Row] = []
+    unread: list[Stretch] = []
     for at, until in pairwise([*cuts, end]):
         holding = {item: mark for item, own in marks.items() if (mark := _at(own, at)) is not None and mark.value is not None}
-        held = {item: mark.value for item, mark in holding.items() if mark.value is not None}
-        shown = _resolved(at, held, found, price_terms)
         status, pause = cast(Mark[str], _at(statuses, at)), cast(Mark[str | None], _at(pauses, at))
+        now = in_force(found, at) if found else found
+        if problems := list(problems_at(subscription, status.value, holding, now, terms)):
+            unread += [Stretch(subscription.customer, subscription.id, at, until, problem, objects) for problem, objects in problems[:1]]
+            continue
+        held = {item: mark.value for item, mark in holding.items() if mark.value is not None}
+        shown: Mapping[str, str] = resolve(held, now, terms.prices) if now else dict.fromkeys(held, "[]")
         for item, mark in holding.items():
             piece = Piece(status.value, pause.value, held[item], shown[item])
             evidence = {name for start, to, name in mark.evidence if (until is None or start < until) and to > at}
@@ -141,11 +157,7 @@ def _subscription_rows(
             by = _beginning(at, begin, mark, [status, pause, *bounds], every)
             evidence |= {name for start, to, name in by.evidence if start <= at < to}
             rows[item] = Row(item, at, until, piece, by.source, by.confidence, evidence or {subscription.id})
-    return done + list(rows.values())
-
-
-def _resolved(at: int, held: Mapping[str, State], found: list[Window], price_terms: Mapping[str, Price]) -> Mapping[str, str]:
-    return resolve(at, held, found, price_terms) if found else dict.fromkeys(held, "[]")
+    return done + list(rows.values()), joined(unread)
 
 
 def _beginning(at: int, begin: int, own: ItemMark, shared: list[Mark[Any]], every: list[Mark[Any]]) -> Mark[Any]:
@@ -161,20 +173,6 @@ def _at(marks: list[Any], at: int) -> Any:
     return marks[place - 1] if place else None
 
 
-def _unpriceable(subscription: Subscription, marks: Mapping[str, list[ItemMark]], price_terms: Mapping[str, Price]) -> list[tuple[str, str]]:
-    """(problem, object) for every state that cannot be priced; they are raised together, so that one error names all objects."""
-    found = []
-    for item, state in ((item, mark.value) for item, own in marks.items() for mark in own if mark.value is not None):
-        price = price_terms.get(state.price)
-        if price is None:
-            found.append(("prices of subscription items missing from stripe/prices", state.price))
-        elif price.currency != subscription.currency:
-            found.append(("subscriptions whose currency is not their price's", subscription.id))
-        elif not state.quantity and price.usage_type == "licensed":
-            found.append(("licensed subscription items without a quantity", item))
-    return found
-
-
 def _record(row: Row, subscription: Subscription, price: Price) -> Record:
     when = (subscription.customer, subscription.id, row.item, row.start, row.end)
     what = (row.piece.status, row.piece.paused, subscription.livemode, price.currency, price.product, price.id, price.usage_type)
@@ -182,12 +180,12 @@ def _record(row: Row, subscription: Subscription, price: Price) -> Record:
     return (*when, *what, *terms, row.source, row.confidence, canonical.dumps(sorted(row.evidence)))
 
 
-def _frame(records: list[Record]) -> pd.DataFrame:
-    frame = pd.DataFrame(records, columns=arrow_schema(ItemStates).names, dtype="object")
+def _frame(model: type[Table], records: list[Record]) -> pd.DataFrame:
+    frame = pd.DataFrame(records, columns=arrow_schema(model).names, dtype="object")
     for bound in ("valid_from", "valid_to"):
         frame[bound] = _instants(frame[bound])
-    checked = cast(pd.DataFrame, ItemStates.validate(frame))
-    return checked.sort_values(key(ItemStates), ignore_index=True)
+    checked = cast(pd.DataFrame, model.validate(frame))
+    return checked.sort_values(key(model), ignore_index=True)
 
 
 def _instants(values: pd.Series) -> pd.Series:

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.discounts import allocate_amount_off
-from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_listed import Discount
 from expansion_platform.domain.history_reading import SECOND
 from expansion_platform.domain.history_records import Event, Line, State, Subscription
-from expansion_platform.domain.history_terms import Coupon, Price
+from expansion_platform.domain.history_terms import Coupon, Price, unreadable_coupon
 from expansion_platform.domain.pricing import gross, parse_scheme
 
 ITEM, SUBSCRIPTION, CUSTOMER = "item", "subscription", "customer"
@@ -55,15 +54,13 @@ class _Seen:
 def windows(subscription: Subscription, events: list[Event], coupons: Mapping[str, Coupon]) -> tuple[list[Window], list[Mark[None]]]:
     """Windows of all discounts the subscription ever had, in the order they apply, and marks that say how their bounds are known.
 
-    A coupon missing from stripe/coupons raises DataQualityError. An `amount_off` of another currency applies to nothing.
+    A coupon missing from stripe/coupons is one that cannot be read. An `amount_off` of another currency applies to nothing.
     """
     seen = _collect(subscription, events)
-    if missing := sorted({one.coupon for one in seen.values()} - coupons.keys()):
-        raise DataQualityError("coupons missing from stripe/coupons", missing)
     found: list[Window] = []
     marks: list[Mark[None]] = []
     for one in seen.values():
-        coupon = coupons[one.coupon]
+        coupon = coupons.get(one.coupon) or unreadable_coupon(one.coupon)
         if coupon.type == "amount" and coupon.currency != subscription.currency:
             continue
         own, bounds = _once(one, coupon, subscription) if coupon.duration == "once" else _lasting(one, coupon, subscription)
@@ -73,26 +70,29 @@ def windows(subscription: Subscription, events: list[Event], coupons: Mapping[st
     return sorted(found, key=lambda window: (place.get(window.discount, 0), window.start, window.item or "")), marks
 
 
-def resolve(at: int, held: Mapping[str, State], found: list[Window], prices: Mapping[str, Price]) -> dict[str, str]:
-    """`discounts_json` of every item held at `at`: item-level first, then the subscription's, or the customer's when it has none."""
+def in_force(found: list[Window], at: int) -> list[Window]:
+    """The windows in force at `at`."""
+    return [window for window in found if window.start <= at and (window.end is None or at < window.end)]
+
+
+def resolve(held: Mapping[str, State], now: list[Window], prices: Mapping[str, Price]) -> dict[str, str]:
+    """`discounts_json` of every item held: item-level first, then the subscription's, or the customer's when it has none."""
     lists: dict[str, list[dict[str, Any]]] = {item: [] for item in held}
-    now = [window for window in found if window.start <= at and (window.end is None or at < window.end)]
-    if now:
-        for window in now:
-            if window.level == ITEM and window.item is not None and window.item in held and _covers(window.coupon, prices[held[window.item].price]):
-                lists[window.item].append(_entry(window.coupon, window.coupon.value))
-        own = {item: list(entries) for item, entries in lists.items()}
-        level = SUBSCRIPTION if any(window.level == SUBSCRIPTION for window in now) else CUSTOMER
-        for each in _grouped([window for window in now if window.level == level]):
-            coupon = each[0].coupon
-            on = [item for item in held if any(window.item in (None, item) for window in each) and _covers(coupon, prices[held[item].price])]
-            if coupon.type == "percent":
-                values = dict.fromkeys(on, coupon.value)
-            else:
-                bases = {item: _after_item_level(prices[held[item].price], held[item].quantity or "0", own[item]) for item in on}
-                values = {item: str(share) for item, share in allocate_amount_off(int(coupon.value), bases).items()}
-            for item in on:
-                lists[item].append(_entry(coupon, values[item]))
+    for window in now:
+        if window.level == ITEM and window.item is not None and window.item in held and _covers(window.coupon, prices[held[window.item].price]):
+            lists[window.item].append(_entry(window.coupon, window.coupon.value))
+    own = {item: list(entries) for item, entries in lists.items()}
+    level = SUBSCRIPTION if any(window.level == SUBSCRIPTION for window in now) else CUSTOMER
+    for each in _grouped([window for window in now if window.level == level]):
+        coupon = each[0].coupon
+        on = [item for item in held if any(window.item in (None, item) for window in each) and _covers(coupon, prices[held[item].price])]
+        if coupon.type == "percent":
+            values = dict.fromkeys(on, coupon.value)
+        else:
+            bases = {item: _after_item_level(prices[held[item].price], held[item].quantity or "0", own[item]) for item in on}
+            values = {item: str(share) for item, share in allocate_amount_off(int(coupon.value), bases).items()}
+        for item in on:
+            lists[item].append(_entry(coupon, values[item]))
     return {item: canonical.dumps(entries) if entries else "[]" for item, entries in lists.items()}
 
 

@@ -242,4 +242,4 @@ def _event_facts(events: list[Event]) -> dict[str, list[Fact]]:
 
 
 def _event_items(fields: dict[str, Any]) -> dict[str, State]:
-    return {entry["id"]: State(entry["price"], quantity(entry["quantity"], entry["id"])) for entry in fields.get("items") or ()}
+    return {entry["id"]: State(entry["price"], quantity(entry["quantity"])) for entry in fields.get("items") or ()}

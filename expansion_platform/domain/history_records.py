@@ -17,10 +17,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.history_listed import Discount, customers_discounts, discounts
 from expansion_platform.domain.history_reading import Grouped, rows
-from expansion_platform.domain.schemas.billing import STATUSES
 
 DRAFT_LEFT = pd.Timedelta(days=3)
 """Stripe finalizes a draft after an hour, at most three days; an older one was left."""
@@ -53,7 +51,7 @@ class Staged:
 
 
 class State(NamedTuple):
-    """What an item is at an instant: its price and its quantity (decimal text)."""
+    """What an item is at an instant: its price and its quantity (decimal text; empty: none told; `unreadable`: none that can be)."""
 
     price: str
     quantity: str
@@ -148,9 +146,8 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
 
     A void invoice is kept as weak evidence: the plan was held although the bill was taken back (reference 2.5.1). Prorations of a draft say
     what happened too, but its regular lines are no evidence until it has been left a draft for days.
-    Raises DataQualityError for unknown statuses, ended subscriptions without an end, and negative quantities.
+    What cannot be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in quarantine.
     """
-    _check_statuses(staged.subscriptions)
     customer_discounts = {
         row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }
@@ -191,15 +188,8 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
         )
 
 
-def _check_statuses(frame: pd.DataFrame) -> None:
-    if unknown := sorted(frame.loc[~frame["status"].isin(STATUSES), "id"]):
-        raise DataQualityError("subscriptions with an unknown status", unknown)
-    if endless := sorted(frame.loc[frame["status"].eq("canceled") & frame["ended_at"].isna(), "id"]):
-        raise DataQualityError("canceled subscriptions without ended_at", endless)
-
-
 def _item(row: dict[str, Any]) -> Item:
-    state = State(row["price"], quantity(row["quantity"], row["id"]))
+    state = State(row["price"], quantity(row["quantity"]))
     return Item(row["id"], row["created"], row["observed_at"], state, discounts(row["discounts_json"], "line"))
 
 
@@ -220,7 +210,7 @@ def _line(row: dict[str, Any], invoice: str | None, status: str) -> Line:
         row["created"],
         row["observed_at"],
         row["subscription_item"],
-        State(row["price"], quantity(row["quantity"], row["id"])),
+        State(row["price"], quantity(row["quantity"])),
         row["amount"],
         row["period_start"],
         row["period_end"],
@@ -233,14 +223,18 @@ def _line(row: dict[str, Any], invoice: str | None, status: str) -> Line:
     )
 
 
-def quantity(text: str | int | None, owner: str) -> str:
-    """Decimal text of a quantity; none at all reads as empty, which only a metered price may have. Negative: DataQualityError."""
-    if text is None:
-        return ""
-    plain = _plain(text)
-    if plain.startswith("-"):
-        raise DataQualityError("a negative quantity", [owner])
-    return plain
+def quantity(text: str | int | None) -> str:
+    """Decimal text of a quantity; none at all reads as empty, which only a metered price may have."""
+    return "" if text is None else _plain(text)
+
+
+NO_QUANTITY = "?"
+"""Of lines that together assert no quantity."""
+
+
+def unreadable(text: str) -> bool:
+    """Whether a quantity is none: negative, or asserted by lines that contradict each other."""
+    return text.startswith(("-", NO_QUANTITY))
 
 
 _plain = lru_cache(maxsize=1 << 16)(canonical.decimal_text)

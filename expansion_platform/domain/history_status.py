@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.history_bills import DAY, bill_pauses, bill_statuses
 from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_records import Event, Subscription
-from expansion_platform.domain.schemas.billing import STATUSES
 
 
 def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[str]]:
     """Statuses from the start: the trial, then what bills tell, changed by events, and what the subscription says today.
 
     A live subscription still in its trial stays so: that the trial will end is a plan, not yet a fact. `canceled` is no mark: the
-    subscription's end is its `ended_at`. Raises DataQualityError for a status no one knows.
+    subscription's end is its `ended_at`. A status no one knows is a mark like any other: what it holds for is put in quarantine.
     """
     marks = [Mark(subscription.start_date, "active", "snapshot", "exact", _read(subscription))]
     if subscription.trial_start is not None and subscription.trial_end is not None and subscription.trial_end > subscription.trial_start:
@@ -34,8 +32,6 @@ def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[s
         status = event.state.get("status")
         if status is None or status == "canceled":
             continue
-        if status not in STATUSES:
-            raise DataQualityError("subscriptions with an unknown status", [subscription.id])
         _put(marks, Mark(event.at, status, "event", "exact", [(event.at, event.at + 1, event.id)]))
     if subscription.ended_at is None and marks[-1].value != subscription.status:
         at = max(subscription.observed_at, marks[-1].at)

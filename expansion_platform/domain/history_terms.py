@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.history_reading import rows
 from expansion_platform.domain.history_records import parse
+from expansion_platform.domain.pricing import parse_scheme
 from expansion_platform.domain.schemas.billing import INTERVALS
 
 
@@ -36,24 +36,32 @@ class Coupon(NamedTuple):
     """The terms of a coupon; `value` is percent or minor units as decimal text."""
 
     id: str
-    type: str
+    type: str | None
     value: str
     duration: str
     currency: str | None
     products: frozenset[str] | None
 
 
-def prices(frame: pd.DataFrame) -> dict[str, Price]:
-    """stripe/prices by id; one-time prices are left out, since no subscription item has one."""
+def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
+    """stripe/prices by id, and what is wrong with those that cannot be read; one-time prices are left out: no subscription item has one."""
     found: dict[str, Price] = {}
-    unknown = []
+    problems: dict[str, str] = {}
     for row in rows(frame):
         if row["type"] != "recurring":
             continue
         if row["interval"] not in INTERVALS or row["billing_scheme"] not in ("per_unit", "tiered"):
-            unknown.append(row["id"])
+            problems[row["id"]] = "a price with an unknown interval or billing scheme"
+            continue
+        if row["tiers_json" if row["billing_scheme"] == "tiered" else "unit_amount_decimal"] is None:
+            problems[row["id"]] = "a price without an amount"
             continue
         scheme = _scheme(row)
+        try:
+            parse_scheme(canonical.dumps(scheme))
+        except ValueError as error:
+            problems[row["id"]] = f"a price that cannot be read ({error})"
+            continue
         found[row["id"]] = Price(
             row["id"],
             row["product"],
@@ -64,19 +72,18 @@ def prices(frame: pd.DataFrame) -> dict[str, Price]:
             scheme,
             canonical.dumps(scheme),
         )
-    if unknown:
-        raise DataQualityError("prices with an unknown interval or billing scheme", sorted(unknown))
-    return found
+    return found, problems
 
 
 def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
-    """stripe/coupons by id."""
+    """stripe/coupons by id; one without a discount or with an unknown duration has type None: nobody can say what it takes off."""
     found = {}
     for row in rows(frame):
         percent = row["percent_off"]
         value = row["amount_off"] if percent is None else percent
         if value is None or row["duration"] not in ("once", "repeating", "forever"):
-            raise DataQualityError("coupons without a discount or with an unknown duration", [row["id"]])
+            found[row["id"]] = unreadable_coupon(row["id"])
+            continue
         products = None if row["applies_to_json"] is None else frozenset(parse(row["applies_to_json"]))
         found[row["id"]] = Coupon(
             row["id"],
@@ -87,6 +94,11 @@ def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
             products,
         )
     return found
+
+
+def unreadable_coupon(name: str) -> Coupon:
+    """A coupon nobody can say the terms of: what it is in force for is put in quarantine."""
+    return Coupon(name, None, "0", "forever", None, None)
 
 
 def _scheme(row: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.history_records import Line, State
+from expansion_platform.domain.history_records import NO_QUANTITY, Line, State, unreadable
 from expansion_platform.domain.history_terms import Price
 from expansion_platform.domain.money import round_half_even
 from expansion_platform.domain.pricing import AboveLastTierError, gross, parse_scheme
@@ -23,7 +22,7 @@ def whole_lines(lines: list[Line], price_terms: Mapping[str, Price]) -> list[Lin
 
     The quantity is the one that costs what the lines cost together: a flat fee's line may carry a quantity of its own, of 0 or 1. Lines of
     nothing (a trial's) say their units.
-    Raises DataQualityError naming the lines when no such quantity exists, for it must not be guessed.
+    When no such quantity exists it is not guessed: the joined line has none.
     """
     groups: dict[tuple[object, ...], list[Line]] = {}
     for line in lines:
@@ -38,13 +37,15 @@ def _joined(lines: list[Line], price: Price | None) -> Line:
     first = min(lines, key=lambda line: line.id)
     if price is None or (price.scheme["type"] == "per_unit" and len({line.state for line in lines}) == 1):
         return first
+    if any(unreadable(line.state.quantity) for line in lines):
+        return next(line for line in lines if unreadable(line.state.quantity))
     units = sum((Decimal(line.state.quantity or "0") for line in lines), Decimal(0))
     amount = sum(line.amount for line in lines)
     for fees in range(len(lines)):
         if units >= fees and amount in (0, _cost(price, units - fees)):
             state = State(price.id, canonical.decimal_text(units - fees))
             return first._replace(state=state, amount=amount, reduced_by=frozenset[str]().union(*(line.reduced_by for line in lines)))
-    raise DataQualityError("lines of one item and period that no quantity of its price costs", sorted(line.id for line in lines))
+    return first._replace(state=State(price.id, NO_QUANTITY))
 
 
 def _cost(price: Price, quantity: Decimal) -> int | None:

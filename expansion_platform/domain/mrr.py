@@ -1,12 +1,13 @@
 """Who paid first when: the part of a customer's month that needs its whole past (semantics 2.1 "paid before", 4.1 cohort).
 
-Here: whose history counts at all, and the first month of MRR per customer, found once per state and not once per month. Not here: a month's
-movements (`movements.py`).
+Here: whose history counts at all, what of it must be readable for a month, and the first month of MRR per customer, found once per state and
+not once per month. Not here: a month's movements (`movements.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from expansion_platform.domain.encoding import encode, number
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.money import conversion, round_half_even
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.states import among, covers, owners
 from expansion_platform.domain.valuation import TERMS, Terms, check_present, count_states, read_terms
 
 LACKING, NOTHING, PAYS = -1, 0, 1
@@ -47,6 +49,35 @@ def included(item_states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
         return item_states
     excluded = {customer for customer in item_states["customer"].unique() if catalog.excludes(customer)}
     return item_states[~item_states["customer"].isin(excluded)]
+
+
+def touching(quarantine: pd.DataFrame, instants: Sequence[pd.Timestamp]) -> pd.DataFrame:
+    """Rows of billing/quarantine that cover one of the instants."""
+    return quarantine[np.logical_or.reduce([covers(quarantine, instant) for instant in instants])]
+
+
+def refuse_unreadable(quarantine: pd.DataFrame, opening: pd.Timestamp, closing: pd.Timestamp) -> None:
+    """Raises DataQualityError naming the objects when the month's opening or closing lies within a stretch that cannot be read."""
+    _refuse(touching(quarantine, [opening, closing]))
+
+
+def refuse_unknown_past(quarantine: pd.DataFrame, new: Collection[str], opening: pd.Timestamp, catalog: Catalog) -> None:
+    """Raises DataQualityError when a customer is new only as far as can be read: it may have paid in an earlier stretch that cannot be.
+
+    Args:
+        quarantine: billing/quarantine.
+        new: customers, after aliases, that the month calls new.
+        opening: the month's.
+        catalog: gives aliases.
+    """
+    earlier = quarantine[(quarantine["valid_from"] < opening).to_numpy(dtype=bool)]
+    _refuse(earlier[among(owners(earlier["customer"], catalog), new)])
+
+
+def _refuse(stretches: pd.DataFrame) -> None:
+    if len(stretches):
+        objects = [name for text in stretches["objects_json"] for name in json.loads(text)]
+        raise DataQualityError("; ".join(sorted(set(stretches["problem"]))), dict.fromkeys(objects))
 
 
 def first_paid_months(

@@ -115,13 +115,16 @@ def coverage_ties(coverage: pd.DataFrame, customer_months: pd.DataFrame) -> None
         raise DataQualityError("coverage is of another MRR than the customers' closing", (f"{row.month} {row.metric}" for row in broken.itertuples()))
 
 
-def history_matches_stripe(item_states: pd.DataFrame, subscriptions: pd.DataFrame, subscription_items: pd.DataFrame) -> int:
+def history_matches_stripe(item_states: pd.DataFrame, quarantine: pd.DataFrame, subscriptions: pd.DataFrame, subscription_items: pd.DataFrame) -> int:
     """The rebuilt current state of every item equals what Stripe shows now (price and quantity); returns how many were compared.
+
+    Items of subscriptions whose present is in quarantine are left out: it says what is wrong with them.
 
     Raises:
         DataQualityError: naming the items that differ, are missing or should not be there.
     """
-    live = subscriptions.loc[subscriptions["status"].isin(COUNTED_STATUSES), "id"]
+    unread = quarantine.loc[quarantine["valid_to"].isna(), "subscription"]
+    live = subscriptions.loc[subscriptions["status"].isin(COUNTED_STATUSES) & ~subscriptions["id"].isin(unread), "id"]
     shown = subscription_items[subscription_items["subscription"].isin(live)].rename(columns={"id": "item"})
     rebuilt = item_states[item_states["valid_to"].isna()]
     rows = shown[["item", "price", "quantity"]].merge(

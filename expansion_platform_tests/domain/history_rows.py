@@ -92,7 +92,10 @@ class Account:
         return Staged(**frames)
 
     def states(self) -> pd.DataFrame:
-        return rebuild(self.staged())
+        """The item states of an account in which everything can be read."""
+        found = rebuild(self.staged())
+        assert found.quarantine.empty
+        return found.states
 
     def story(self) -> list[tuple[Any, ...]]:
         """(item, from day, to day, price, quantity) of each row."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from expansion_platform.domain.errors import DataQualityError
 from expansion_platform_tests.domain.history_rows import NOW, Account, day, discount, line, proration, shown
 
 
@@ -162,13 +161,6 @@ def test_discount_given_to_one_bill_is_no_discount_of_the_item(account: Account)
     account.item("si", "basic", "5")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(discount("di", "ten", 0, subscription=None) | {"invoice": "in1"},))
     assert account.discounts() == [("si", 0, None, [])]
-
-
-def test_unknown_coupon_is_refused(account: Account) -> None:
-    account.subscription(discounts=(shown(discount("di", "nowhere", 0)),))
-    account.item("si", "basic", "5")
-    with pytest.raises(DataQualityError, match="missing from stripe/coupons: nowhere"):
-        account.states()
 
 
 def test_item_level_discount_ends_when_its_item_was_read_without_it(account: Account) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from expansion_platform.domain.errors import DataQualityError
 from expansion_platform_tests.domain.history_rows import Account, day, days, line
 
 
@@ -52,13 +51,6 @@ def test_status_no_event_dates_begins_when_it_was_seen(account: Account) -> None
     account.subscription(status="unpaid", observed_at=day(50))
     assert statuses(account) == [(0, 50, "active"), (50, None, "unpaid")]
     assert account.states()["confidence"].tolist() == ["exact", "snapshot"]
-
-
-def test_unknown_status_in_an_event_is_refused(account: Account) -> None:
-    account.subscription()
-    account.event("evt_1", 30, {"status": "frozen"}, {"status": "active"})
-    with pytest.raises(DataQualityError, match="unknown status: sub"):
-        account.states()
 
 
 def test_pause_of_collection_from_events_and_from_today(account: Account) -> None:

@@ -28,7 +28,7 @@ def bill(account: Account, name: str, start: float, end: float, *quantities: str
 
 
 def told(account: Account, timezone: str = "UTC") -> list[tuple[Any, ...]]:
-    states = rebuild(account.staged(), timezone)
+    states = rebuild(account.staged(), timezone).states
     return [(days(row.valid_from), days(row.valid_to), row.quantity, row.confidence) for row in states.itertuples(index=False)]
 
 

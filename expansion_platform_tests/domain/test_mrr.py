@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.mrr import FirstPaid, first_paid_months
+from expansion_platform.domain.mrr import FirstPaid, first_paid_months, refuse_unknown_past, refuse_unreadable
 from expansion_platform.domain.policy import Catalog
 from expansion_platform_tests.domain.books import item, percent
 from expansion_platform_tests.domain.frames import states
@@ -16,6 +17,37 @@ from expansion_platform_tests.domain.frames import states
 USD = {"usd": "1"}
 RATES = dict.fromkeys(["2026-01", "2026-02", "2026-03", "2026-04"], USD)
 LAST = "2026-04"
+
+
+def stretch(since: str, until: str | None, customer: str = "c1") -> pd.DataFrame:
+    row = {"customer": customer, "subscription": "sub_1", "valid_from": since, "valid_to": until, "problem": "a fault", "objects_json": '["si_1"]'}
+    frame = pd.DataFrame([row])
+    return frame.assign(**{name: pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]") for name in ("valid_from", "valid_to")})
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "stops"),
+    [
+        ("2026-02-10", None, pytest.raises(DataQualityError, match="a fault: si_1")),
+        ("2026-01-10", "2026-02-10", pytest.raises(DataQualityError, match="a fault: si_1")),
+        ("2026-02-10", "2026-02-20", nullcontext()),  # neither end of the month lies in it
+        ("2026-03-01", None, nullcontext()),  # the closing instant is exclusive: what begins there is the next month's
+        ("2026-01-01", "2026-01-31", nullcontext()),
+    ],
+)
+def test_a_month_that_begins_or_ends_in_what_cannot_be_read_stops(since: str, until: str | None, stops: AbstractContextManager[Any]) -> None:
+    opening, closing = pd.Timestamp("2026-02-01", tz="UTC"), pd.Timestamp("2026-03-01", tz="UTC")
+    with stops:
+        refuse_unreadable(stretch(since, until), opening, closing)
+
+
+def test_nobody_is_new_whose_past_cannot_be_read() -> None:
+    opening, catalog = pd.Timestamp("2026-03-01", tz="UTC"), Catalog.from_dict({"aliases": {"c0": "c1"}})
+    past = stretch("2026-01-10", "2026-01-20", "c0")
+    refuse_unknown_past(past, {"c2"}, opening, catalog)
+    refuse_unknown_past(stretch("2026-03-10", None, "c0"), {"c1"}, opening, catalog)
+    with pytest.raises(DataQualityError, match="a fault: si_1"):
+        refuse_unknown_past(past, {"c1"}, opening, catalog)
 
 
 def held(since: str, until: str | None = None, **more: Any) -> dict[str, Any]:

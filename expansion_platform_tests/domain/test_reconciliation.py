@@ -7,6 +7,8 @@ import pytest
 
 from expansion_platform.domain import metrics, reconciliation
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.schemas import billing
+from expansion_platform.domain.schemas.base import empty
 from expansion_platform_tests.domain.test_metrics import BOOK, customer_months, movements, sums
 
 
@@ -122,6 +124,7 @@ def test_transfers_that_do_not_cancel_are_named() -> None:
         reconciliation.segments_sum(rollforward)
 
 
+READABLE = empty(billing.Quarantine)
 SUBSCRIPTIONS = pd.DataFrame({"id": ["sub_1", "sub_2", "sub_old"], "status": ["active", "past_due", "canceled"]})
 ITEMS = pd.DataFrame(
     {
@@ -143,12 +146,20 @@ STATES = pd.DataFrame(
 
 
 def test_history_that_ends_in_stripes_items_passes() -> None:
-    assert reconciliation.history_matches_stripe(STATES, SUBSCRIPTIONS, ITEMS) == 2
+    assert reconciliation.history_matches_stripe(STATES, READABLE, SUBSCRIPTIONS, ITEMS) == 2
+
+
+def test_items_whose_present_cannot_be_read_are_not_compared() -> None:
+    unread = pd.DataFrame({"subscription": ["sub_1", "sub_2"], "valid_to": [None, pd.Timestamp("2026-02-01", tz="UTC")]})
+    states = STATES.assign(
+        valid_to=STATES["valid_to"].fillna(pd.Timestamp("2026-03-01", tz="UTC")).where(STATES["item"] == "si_1", STATES["valid_to"])
+    )
+    assert reconciliation.history_matches_stripe(states, unread, SUBSCRIPTIONS, ITEMS) == 1
 
 
 def test_a_metered_items_usage_is_nothing_stripe_shows_of_the_item() -> None:
     states, items = STATES.assign(usage_type="metered"), ITEMS.assign(quantity=None)
-    assert reconciliation.history_matches_stripe(states, SUBSCRIPTIONS, items) == 2
+    assert reconciliation.history_matches_stripe(states, READABLE, SUBSCRIPTIONS, items) == 2
 
 
 @pytest.mark.parametrize(
@@ -163,4 +174,4 @@ def test_a_metered_items_usage_is_nothing_stripe_shows_of_the_item() -> None:
 )
 def test_history_that_does_not_is_refused(states: pd.DataFrame, items: pd.DataFrame, named: str) -> None:
     with pytest.raises(DataQualityError, match=named):
-        reconciliation.history_matches_stripe(states, SUBSCRIPTIONS, items)
+        reconciliation.history_matches_stripe(states, READABLE, SUBSCRIPTIONS, items)

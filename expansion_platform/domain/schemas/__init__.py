@@ -23,6 +23,7 @@ TABLES: dict[str, type[Table]] = {
         stripe.Events,
         analytics.FeatureUsage,
         billing.ItemStates,
+        billing.Quarantine,
         billing.FxRates,
         mrr.CustomerMonths,
         mrr.Movements,

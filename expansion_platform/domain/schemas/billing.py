@@ -1,6 +1,7 @@
 """Floor `billing`: the full history of every subscription item, and the exchange rates it is valued at.
 
-Here: `item_states` (semantics 1.2) and `fx_rates` (semantics 7, case 21). Not here: MRR, which values these states at month ends.
+Here: `item_states` (semantics 1.2), what of it cannot be read (`quarantine`) and `fx_rates` (semantics 7, case 21). Not here: MRR, which
+values these states at month ends.
 """
 
 from __future__ import annotations
@@ -52,6 +53,26 @@ class ItemStates(Table):
         name = "billing/item_states"
         metadata = {"key": ["customer", "subscription", "item", "valid_from"]}
         unique = ["item", "valid_from"]
+
+
+class Quarantine(Table):
+    """One row per subscription and stretch of time that cannot be read; `billing/item_states` has no state there.
+
+    A month that begins or ends within one is not computed: the error names these objects. Mended in Stripe, or its customer put on the
+    catalog's `excluded_customers`, it goes away with the next refresh.
+    """
+
+    customer: str = pa.Field(description="Stripe customer")
+    subscription: str = pa.Field(description="Stripe subscription")
+    valid_from: Instant = pa.Field(description="First instant that cannot be read")
+    valid_to: Instant = pa.Field(description="First instant after it that can, null while there is none", nullable=True)
+    problem: str = pa.Field(description="What is wrong, in words")
+    objects_json: str = pa.Field(description="Ids of the Stripe objects that say so, sorted")
+
+    class Config(Table.Config):
+        name = "billing/quarantine"
+        metadata = {"key": ["subscription", "valid_from"]}
+        unique = ["subscription", "valid_from"]
 
 
 class FxRates(Table):

@@ -1,0 +1,86 @@
+"""Stretches of a subscription that cannot be read: `billing/quarantine`.
+
+Here: what makes a stretch unreadable, with the objects to look at. Not here: the timelines a stretch is cut from (`history.py`), and what
+becomes of a month that one touches (`mrr.py`).
+
+A value that cannot be read travels through the timelines like any other, so that it holds from the fact that tells it to the next one that
+can be read. One item's makes its siblings unreadable too: a shared amount off cannot be split without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from expansion_platform.domain import canonical
+from expansion_platform.domain.history_discounts import Window
+from expansion_platform.domain.history_facts import ItemMark
+from expansion_platform.domain.history_records import State, Subscription, unreadable
+from expansion_platform.domain.history_terms import Price
+from expansion_platform.domain.schemas.billing import STATUSES
+
+
+class Terms(NamedTuple):
+    """Prices by id, and what is wrong with those that cannot be read."""
+
+    prices: Mapping[str, Price]
+    problems: Mapping[str, str]
+
+
+class Stretch(NamedTuple):
+    """A subscription from `start` to `end` (None: it lasts), what is wrong with it, and the objects that say so."""
+
+    customer: str
+    subscription: str
+    start: int
+    end: int | None
+    problem: str
+    objects: frozenset[str]
+
+
+def problems_at(
+    subscription: Subscription, status: str, holding: Mapping[str, ItemMark], now: list[Window], terms: Terms
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """(problem, objects) of everything that cannot be read about a subscription over one stretch; nothing is the rule."""
+    # `canceled` is told by `ended_at`; as a status of its own it is a subscription that ended no one knows when.
+    if status == "canceled":
+        yield "a canceled subscription without ended_at", frozenset({subscription.id})
+    elif status not in STATUSES:
+        yield "a subscription with an unknown status", frozenset({subscription.id})
+    for item, mark in holding.items():
+        if mark.value is not None and (problem := _of_state(mark.value, subscription, terms)) is not None:
+            yield problem, frozenset({item, *(name for _, _, name in mark.evidence), *_price_behind(problem, mark.value, terms)})
+    for window in now:
+        if window.coupon.type is None:
+            yield "a coupon that is missing or cannot be read", frozenset({subscription.id, window.coupon.id})
+
+
+def _of_state(state: State, subscription: Subscription, terms: Terms) -> str | None:
+    price = terms.prices.get(state.price)
+    if price is None:
+        return terms.problems.get(state.price, "a price that is missing")
+    if price.currency != subscription.currency:
+        return "an item in another currency than its subscription"
+    if unreadable(state.quantity):
+        return "a negative quantity" if state.quantity.startswith("-") else "lines of one item and period that no quantity of its price costs"
+    return "a licensed item without a quantity" if not state.quantity and price.usage_type == "licensed" else None
+
+
+def _price_behind(problem: str, state: State, terms: Terms) -> set[str]:
+    return {state.price} if state.price not in terms.prices or "currency" in problem else set()
+
+
+def joined(stretches: list[Stretch]) -> list[Stretch]:
+    """Stretches of one subscription in order, those that follow on another with the same problem as one."""
+    done: list[Stretch] = []
+    for one in stretches:
+        if done and (done[-1].end, done[-1].problem) == (one.start, one.problem):
+            done[-1] = done[-1]._replace(end=one.end, objects=done[-1].objects | one.objects)
+        else:
+            done.append(one)
+    return done
+
+
+def record(one: Stretch) -> tuple[object, ...]:
+    """Its values in the order of the table's columns."""
+    return one.customer, one.subscription, one.start, one.end, one.problem, canonical.dumps(sorted(one.objects))
