@@ -5,6 +5,7 @@ Here: the data dictionary from the Pandera models; README's settings table and `
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ def generated(root: Path) -> dict[Path, str]:
 
 
 def _table(model: type[Table]) -> Iterator[str]:
-    yield (model.__doc__ or "").strip()
+    yield inspect.cleandoc(model.__doc__ or "")
     yield ""
     month = partitioned_by(model)
     yield f"Key: {', '.join(f'`{name}`' for name in key(model))}. {'One partition a month.' if month else 'Not partitioned.'}"

@@ -177,7 +177,7 @@ def _audit(
         try:
             if len(frames[model].columns) or not failures:
                 frames[model] = checks.validate(model, frames[model])
-            error = next(iter(failures.values()), None)
+            error = next((DataQualityError(f"{month}: {failure.problem}", failure.objects) for month, failure in failures.items()), None)
         except DataQualityError as broken:
             error = problem = broken
         if model in selected:

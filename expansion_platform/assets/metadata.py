@@ -7,6 +7,7 @@ Markdown under 1,000 characters shows inline in the UI, longer markdown behind a
 from __future__ import annotations
 
 import base64
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -44,7 +45,7 @@ def asset_spec(model: type[Table], *, deps: Iterable[type[Table]], kinds: set[st
     return dg.AssetSpec(
         table_name(model).split("/"),
         deps=[dg.AssetKey(table_name(other).split("/")) for other in deps],
-        description=(model.__doc__ or "").strip(),
+        description=inspect.cleandoc(model.__doc__ or ""),
         group_name=floor,
         owners=OWNERS,
         kinds=kinds,

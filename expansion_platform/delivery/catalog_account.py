@@ -54,7 +54,7 @@ def read_account(platform: Platform, catalog: Catalog) -> Account:
     products, listed = lake.read(stripe.Products), lake.read(stripe.Prices)
     if listed.empty:
         raise ExpansionError("no prices in the lake yet: `expansion refresh` pulls the account, and needs no catalog")
-    every = prices(listed)
+    every, _ = prices(listed)
     active = frozenset(listed.loc[listed["active"], "id"])
     computed = lake.months(mrr.CustomerMonths)
     month = computed[-1] if computed else platform.newest_closed_month
