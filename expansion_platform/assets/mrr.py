@@ -94,7 +94,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
         refuse_unreadable(quarantine, start, end)
         before, after = states[covers(states, start)], states[covers(states, end)]
         rates_open, rates_close = rates.get(months.shift(month, -1), {}), rates.get(month, {})
-        ever_paid = first_paid.before(month).union(catalog.ever_paid)
+        ever_paid = first_paid.before(month).append(pd.Index(catalog.ever_paid, dtype="str"))
         classified = classify(before, after, catalog=catalog, rates_open=rates_open, rates_close=rates_close, ever_paid=ever_paid)
         new = classified.movements.loc[classified.movements["movement"] == "new", "customer"]
         refuse_unknown_past(quarantine, set(new), start, catalog)

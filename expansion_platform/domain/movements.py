@@ -6,7 +6,7 @@ matching and attribution, which it calls, and every rate made of the result.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from expansion_platform.domain.matching import Pairs, match
 from expansion_platform.domain.money import Ints, split_rows
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC, SEGMENTS
+from expansion_platform.domain.states import among
 from expansion_platform.domain.valuation import refuse
 
 COMMERCIAL = ["price", "discount", "interval"]
@@ -138,9 +139,12 @@ def _paid_before(book: Book, totals: Mapping[str, Ints], catalog: Catalog, ever_
     """By customer code: whether a customer that pays only at closing had paid earlier, under its own id or one merged into it."""
     found = np.zeros(len(book.customers), dtype=bool)
     appeared = np.flatnonzero((totals["opening"] == 0) & (totals["closing"] > 0))
-    paid = ever_paid if isinstance(ever_paid, Set) else set(ever_paid)
-    merged = {owner for alias, owner in catalog.aliases.items() if alias in paid}
-    found[appeared] = [customer in paid or customer in merged for customer in book.customers.take(appeared)]
+    asked = book.customers.take(appeared)
+    # The few that appeared are looked up among all that paid, not the other way round: hashing a million texts takes longer than reading them.
+    paid = pd.Series(ever_paid if isinstance(ever_paid, pd.Index) else list(ever_paid), dtype="str")
+    known = set(paid[among(paid, {*asked, *catalog.aliases})])
+    merged = {owner for alias, owner in catalog.aliases.items() if alias in known}
+    found[appeared] = [customer in known or customer in merged for customer in asked]
     return found
 
 
