@@ -15,14 +15,13 @@ from expansion_platform.simulator import propensities as p
 from expansion_platform.simulator.agenda import Agenda
 from expansion_platform.simulator.billing import Billing, Edit
 from expansion_platform.simulator.catalog import INSIGHTS, PLANS, SSO, STORAGE, Catalog, Coupon, Price, Product
-from expansion_platform.simulator.charges import bears
+from expansion_platform.simulator.couponing import Couponing
 from expansion_platform.simulator.hardship import Hardship
+from expansion_platform.simulator.possible import can_change, inside_period, steady
 from expansion_platform.simulator.subscription import Subscription
 
 HOUR, DAY = 3_600, 86_400
 MONTH = 30 * DAY
-COUPON_LEAD = 5 * DAY
-"""A coupon in mid-life comes at most this long before a renewal, whose invoice then shows it."""
 T = TypeVar("T")
 
 
@@ -37,12 +36,13 @@ class Life:
         self.agenda = Agenda()
         self._hardship = hardship(self.agenda) if hardship else None
         self.billing: Billing
-        self._coupons_at_renewal: dict[str, tuple[Coupon, bool]] = {}
+        self._couponing: Couponing
 
     def begin(self, billing: Billing, at: int) -> None:
         """Sign up at `at`."""
         self.billing = billing
-        billing.before_renewal = self._before_renewal
+        self._couponing = Couponing(self.rng, self.catalog, self.currency, billing, self.agenda.put)
+        billing.before_renewal = self._couponing.before_renewal
         if self._hardship is not None:
             self._hardship.begin(billing)
         self.agenda.put(at, self._sign_up)
@@ -61,7 +61,7 @@ class Life:
         if self._happens(p.SSO_AT_START):
             wanted.append((self._price(SSO, interval, at), 1))
         days = self.rng.choice((14, 30)) if trial else 0
-        coupons = self._opening_coupons(wanted, trial=trial) if self._happens(p.COUPON) else []
+        coupons = self._couponing.opening(wanted, trial=trial) if self._happens(p.COUPON) else []
         sends = seats >= p.SENT_FROM_SEATS and self._happens(p.SENDS_INVOICE)
         subscription = self.billing.create(at, wanted, coupons, trial_days=days, sends_invoice=sends)
         if trial and self._happens(p.TRIAL_LOST):
@@ -82,7 +82,7 @@ class Life:
             self.billing.cancel_at_period_end(subscription, at)
 
     def _leave(self, subscription: Subscription, at: int) -> None:
-        if not self._steady(subscription) or not self._inside_period(subscription, at):
+        if not steady(subscription) or not inside_period(subscription, at):
             return
         plan, seats = subscription.items[0].price.product, subscription.items[0].quantity
         if self._happens(p.LEAVES_AT_PERIOD_END):
@@ -124,7 +124,7 @@ class Life:
             (p.DOWNGRADE, self._downgrade),
             (p.DROP_ADDON, self._drop_addon),
             (p.SWITCH_INTERVAL, self._switch_interval),
-            (p.NEW_COUPON, self._plan_coupon),
+            (p.NEW_COUPON, self._couponing.plan),
             (p.REFUND, self._refund),
             (self.segment.leave, self._leave),
         ]
@@ -200,10 +200,9 @@ class Life:
 
     def _switch_interval(self, subscription: Subscription, at: int) -> None:
         other = "year" if subscription.interval == "month" else "month"
-        prices = {item.id: self._price(item.price.product, other, at) for item in subscription.items}
-        held = [(prices[item.id], item.quantity) for item in subscription.items]
-        if self._can_change(subscription, at) and not subscription.used_once(at) and bears(held, subscription.coupons(at), 4):
-            self.billing.switch_interval(subscription, at, prices)
+        edits = [Edit(item, self._price(item.price.product, other, at), item.quantity) for item in subscription.items]
+        if can_change(subscription, at, edits) and not subscription.used_once(at):
+            self.billing.restart(subscription, at, edits)
 
     def _refund(self, subscription: Subscription, at: int) -> None:
         paid = [each for each in self.billing.invoices if each["status"] == "paid" and each["amount_paid"] > 0]
@@ -220,83 +219,14 @@ class Life:
         if waiting:
             self.agenda.put(at + DAY, self._migrate)
 
-    # Coupons
-
-    def _opening_coupons(self, wanted: list[tuple[Price, int]], *, trial: bool) -> list[tuple[Coupon, int | None]]:
-        """One coupon, sometimes two, that a new subscription starts with; none that a trial would use up."""
-        annual = wanted[0][0].interval == "year"
-        names = ["LAUNCH20", "PARTNER12", "NONPROFIT", *self._amounts("OFF25", "LOYAL40", "PLAN30")]
-        if not trial:
-            names += [*(["ANNUAL15"] if annual else ["WELCOME50", "FREE2"]), *self._amounts("CREDIT99")]
-        first = self.catalog.coupons[self.rng.choice(names)]
-        if not bears(wanted, [first], 10):
-            return []
-        on_item = self._happens(p.ON_ITEM) and not first.products and first.id != "FREE2"
-        chosen: list[tuple[Coupon, int | None]] = [(first, 0 if on_item else None)]
-        second = self.catalog.coupons[self._amounts("LOYAL40")[0]]
-        if first.id in ("LAUNCH20", "PARTNER12", "NONPROFIT") and self._happens(p.SECOND_COUPON) and bears(wanted, [second], 20):
-            chosen.append((second, None))
-        return chosen
-
-    def _plan_coupon(self, subscription: Subscription, at: int) -> None:
-        """A coupon in mid-life: on the subscription some days before its next renewal, or (the only way for `once`, or on an item) at it."""
-        names = ["LAUNCH20", "PARTNER12", *self._amounts("OFF25", "LOYAL40")]
-        at_renewal = self._happens(0.6)
-        if at_renewal:
-            names += ["ANNUAL15" if subscription.interval == "year" else "WELCOME50", *self._amounts("CREDIT99")]
-        coupon, on_item = self.catalog.coupons[self.rng.choice(names)], self._happens(p.ON_ITEM)
-        if at_renewal:
-            self._coupons_at_renewal[subscription.id] = (coupon, on_item)
-            return
-        before = max(at + HOUR, subscription.period[1] - self.rng.randint(1, COUPON_LEAD // HOUR) * HOUR)
-        self.agenda.put(before, lambda now: self._redeem_before_renewal(subscription, now, coupon))
-
-    def _redeem_before_renewal(self, subscription: Subscription, at: int, coupon: Coupon) -> None:
-        if self._can_change(subscription, at) and at >= subscription.period[1] - COUPON_LEAD:
-            self._redeem(subscription, at, coupon)
-
-    def _before_renewal(self, subscription: Subscription, at: int) -> None:
-        """What is done in the renewal's own second, before it is billed: discounts taken off (once an invoice has shown them) or given."""
-        for discount in subscription.given():
-            shown = discount.coupon.duration == "forever" and discount.listed(at) and discount.start <= subscription.period[0]
-            if shown and self._happens(p.REMOVE_FOREVER):
-                self.billing.remove_discount(subscription, at, discount)
-        if subscription.id in self._coupons_at_renewal:
-            coupon, on_item = self._coupons_at_renewal.pop(subscription.id)
-            self._redeem(subscription, at, coupon, on_item=on_item)
-
-    def _redeem(self, subscription: Subscription, at: int, coupon: Coupon, *, on_item: bool = False) -> None:
-        held = [(item.price, item.quantity) for item in subscription.items]
-        listed = subscription.coupons(at)
-        if len(listed) < 2 and coupon not in listed and not subscription.is_free(at) and bears(held, [*listed, coupon], 10):
-            self.billing.discount(subscription, at, coupon, subscription.items[0] if on_item else None)
-
-    def _amounts(self, *names: str) -> list[str]:
-        return [f"{name}{self.currency.upper()}" for name in names]
-
-    # What is possible
+    # How it is done
 
     def _change(self, subscription: Subscription, at: int, edits: list[Edit], proration: str) -> bool:
         """Make the change if the subscription can be changed now; whether it was made."""
-        touched = {edit.item.id for edit in edits if edit.item is not None}
-        held = [(item.price, item.quantity) for item in subscription.items if item.id not in touched]
-        held += [(edit.price, edit.quantity) for edit in edits if edit.price is not None]
-        if not self._can_change(subscription, at) or not bears(held, subscription.coupons(at), 4):
+        if not can_change(subscription, at, edits):
             return False
         self.billing.change(subscription, at, edits, proration)
         return True
-
-    def _can_change(self, subscription: Subscription, at: int) -> bool:
-        """Not while a change waits unseen for its renewal, an end is set, a trial runs, or 100 % is off (a proration of nothing shows nothing)."""
-        return self._steady(subscription) and self._inside_period(subscription, at) and not subscription.is_free(at)
-
-    def _steady(self, subscription: Subscription) -> bool:
-        active = subscription.status == "active" and subscription.paused is None
-        return active and not subscription.locked and not subscription.cancel_at_period_end
-
-    def _inside_period(self, subscription: Subscription, at: int) -> bool:
-        """Away from the period's ends, so that every proration is worth something."""
-        return subscription.period[0] + HOUR < at < subscription.period[1] - 6 * HOUR
 
     def _expands(self, at: int) -> bool:
         return _month(at) != p.SLUMP_MONTH or self._happens(p.SLUMP)

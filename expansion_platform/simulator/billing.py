@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from expansion_platform.simulator import charges, invoices, objects
+from expansion_platform.simulator import invoices, objects
 from expansion_platform.simulator.catalog import Coupon, Price
 from expansion_platform.simulator.charges import Discount, Item
 from expansion_platform.simulator.collection import Collection
 from expansion_platform.simulator.events import Recorder
+from expansion_platform.simulator.invoicing import Invoicing
 from expansion_platform.simulator.subscription import Subscription, after
 from expansion_platform.simulator.truth import Change, SubscriptionLog
-from expansion_platform.simulator.used import Bill, Use
 
 JSON = dict[str, Any]
 
@@ -38,15 +38,15 @@ class Billing:
     def __init__(self, customer: JSON, ids: objects.Ids, recorder: Recorder, schedule: Callable[[int, Callable[[int], None]], None]) -> None:
         self.customer = customer
         self.subscriptions: list[Subscription] = []
-        self.invoices: list[JSON] = []
-        self.invoice_items: list[JSON] = []
         self.credit_notes: list[JSON] = []
         self.discounts: list[Discount] = []
         self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
-        self.usage: Callable[[Subscription, int, int], int] = lambda subscription, start, end: 0
         self.own_discounts: list[Discount] = []
         self.deleted = False
         self.collection = Collection(self, recorder, schedule)
+        self.invoicing = Invoicing(customer, ids, recorder, self._in_force, self.collection.collect)
+        self.invoices = self.invoicing.invoices
+        self.invoice_items = self.invoicing.invoice_items
         self._ids = ids
         self._events = recorder
         self._schedule = schedule
@@ -89,7 +89,7 @@ class Billing:
             self._events.emit("customer.updated", at, lambda: dict(self.customer), {"currency": None}, requested=False)
         for coupon, index in coupons:
             self._give(subscription, at, coupon, None if index is None else subscription.items[index])
-        self._invoice(subscription, at, "subscription_create", regular=True, invoice_period=(at, at))
+        self.invoicing.bill(subscription, at, "subscription_create", regular=True, invoice_period=(at, at))
         self._events.subscription("customer.subscription.created", subscription, at, requested=True)
         self._schedule(end, lambda now: self._period_ends(subscription, now))
         return subscription
@@ -151,32 +151,36 @@ class Billing:
         """Change items in the running period with Stripe's `proration_behavior`: create_prorations, always_invoice or none."""
         with self.updating(subscription, at, requested=True):
             for edit in edits:
-                self._apply(subscription, at, edit, prorated=proration != "none")
+                if edit.item is not None and proration != "none":
+                    self.invoicing.credit(subscription, edit.item, at)
+                item = self._apply(subscription, at, edit, renewal=subscription.period[1] if proration == "none" else None)
+                if edit.price is not None and proration != "none":
+                    self.invoicing.debit(subscription, item, at)
             subscription.locked = proration == "none"
             if proration == "always_invoice":
-                self._invoice(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
+                self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
 
-    def switch_interval(self, subscription: Subscription, at: int, prices: dict[str, Price]) -> None:
-        """Move every item (id -> price) to another interval: credits, a new anchor at `at`, and the new periods billed at once."""
+    def restart(self, subscription: Subscription, at: int, edits: Sequence[Edit], *, credited: bool = True) -> None:
+        """Begin the billing cycle anew (`billing_cycle_anchor=now`): credits for the unused time if asked, the edits, the new periods billed."""
         with self.updating(subscription, at, requested=True):
-            for item in subscription.items:
-                self._prorate(subscription, item, at, credit=True)
-                item.price = prices[item.id]
-                subscription.log.changes.append(Change(at, item.id, item.price, item.quantity))
+            for item in subscription.items if credited else ():
+                self.invoicing.credit(subscription, item, at)
+            for edit in edits:
+                self._apply(subscription, at, edit)
             before = subscription.period
             subscription.interval = subscription.items[0].price.interval
             subscription.anchor = at
             self._roll(subscription, at)
-            self._invoice(subscription, at, "subscription_update", regular=True, invoice_period=before)
+            self.invoicing.bill(subscription, at, "subscription_update", regular=True, invoice_period=before)
 
     def cancel(self, subscription: Subscription, at: int, *, prorate: bool = False, invoice_now: bool = False) -> None:
         """End the subscription at once, crediting the unused time if asked; credits stay pending unless invoiced now."""
         if prorate:
             for item in subscription.items:
-                self._prorate(subscription, item, at, credit=True)
+                self.invoicing.credit(subscription, item, at)
         subscription.canceled_at = at
         if invoice_now and subscription.pending:
-            self._invoice(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
+            self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
         self._end(subscription, at, requested=True)
 
     def resume_after_trial(self, subscription: Subscription, at: int) -> None:
@@ -186,13 +190,13 @@ class Billing:
             self.collection.turn(subscription, at, "active")
             subscription.anchor = at
             self._roll(subscription, at)
-            self._invoice(subscription, at, "subscription_update", regular=True, invoice_period=before)
+            self.invoicing.bill(subscription, at, "subscription_update", regular=True, invoice_period=before)
 
     def finish(self, subscription: Subscription, at: int) -> None:
         """End a metered subscription at once and bill what was used."""
         with self.updating(subscription, at, requested=True):
             subscription.canceled_at = at
-            self._invoice(subscription, at, "subscription_update", regular=True, invoice_period=subscription.period)
+            self.invoicing.bill(subscription, at, "subscription_update", regular=True, invoice_period=subscription.period)
         self._end(subscription, at, requested=True)
 
     def cancel_at_period_end(self, subscription: Subscription, at: int) -> None:
@@ -214,7 +218,7 @@ class Billing:
             return
         if subscription.cancel_at_period_end:
             if subscription.pending:
-                self._invoice(subscription, at, "subscription_cycle", regular=False, invoice_period=subscription.period)
+                self.invoicing.bill(subscription, at, "subscription_cycle", regular=False, invoice_period=subscription.period)
             self._end(subscription, at, requested=False)
             return
         if subscription.status == "trialing" and self.collection.pauses_at_trial_end(subscription, at):
@@ -226,7 +230,7 @@ class Billing:
             if subscription.status == "trialing":
                 subscription.status = "active"
             self._roll(subscription, at)
-            self._invoice(subscription, at, "subscription_cycle", regular=True, invoice_period=before)
+            self.invoicing.bill(subscription, at, "subscription_cycle", regular=True, invoice_period=before)
             subscription.locked = False
 
     def _roll(self, subscription: Subscription, at: int) -> None:
@@ -246,10 +250,9 @@ class Billing:
         if subscription.ended_at is None and given.removed_at is None:
             self._events.discount("customer.discount.deleted", given, subscription.customer, at, requested=False)
 
-    def _apply(self, subscription: Subscription, at: int, edit: Edit, *, prorated: bool) -> None:
+    def _apply(self, subscription: Subscription, at: int, edit: Edit, *, renewal: int | None = None) -> Item:
+        """Make an edit. `renewal` is when its first bill comes, where nothing before that shows it."""
         item = edit.item
-        if item is not None and prorated:
-            self._prorate(subscription, item, at, credit=True)
         if item is None:
             item = Item(self._ids.new("si_"), edit.price, edit.quantity, at)  # type: ignore[arg-type]
             subscription.items.append(item)
@@ -257,92 +260,8 @@ class Billing:
             subscription.items.remove(item)
         else:
             item.price, item.quantity = edit.price, edit.quantity
-        subscription.log.changes.append(Change(at, item.id, edit.price, edit.quantity, None if prorated else subscription.period[1]))
-        if edit.price is not None and prorated:
-            self._prorate(subscription, item, at, credit=False)
-
-    def _prorate(self, subscription: Subscription, item: Item, at: int, *, credit: bool) -> None:
-        """A pending invoice item for the rest of the period: a credit of what charged the item last, or a debit in its new state."""
-        amount = charges.prorated(item, at, subscription.period, self._in_force(subscription, at))
-        identity, credited = self._ids.new("ii_"), None
-        if credit:
-            charged_by, line = item.charged_by
-            credited = {
-                "invoice_item": None if charged_by else line,
-                "invoice_line_item_details": {"invoice": charged_by, "invoice_line_items": [line]} if charged_by else None,
-                "type": "invoice_line_items" if charged_by else "invoice_item",
-            }
-        else:
-            item.charged_by = ("", identity)
-        period = (at, subscription.period[1])
-        entry = objects.invoice_item(identity, subscription.customer, subscription.id, item, -amount if credit else amount, period, credited)
-        subscription.pending.append(entry)
-        self.invoice_items.append(entry)
-        self._events.emit("invoiceitem.created", at, lambda: dict(entry), requested=True)
-
-    def _invoice(self, subscription: Subscription, at: int, reason: str, *, regular: bool, invoice_period: tuple[int, int]) -> None:
-        """Bill the running period's regular lines (if asked) and everything pending, and collect."""
-        identity = self._ids.new("in_")
-        bill = Bill(at)
-        lines = self._regular_lines(subscription, at, identity, bill) if regular else []
-        lines_of = {entry["id"]: self._ids.new("il_") for entry in subscription.pending}
-        for entry in subscription.pending:
-            lines.append(invoices.proration_line(lines_of[entry["id"]], identity, entry, lines_of))
-            entry["invoice"] = identity
-        for item in subscription.items:
-            if item.charged_by[1] in lines_of:
-                item.charged_by = (identity, lines_of[item.charged_by[1]])
-        prorated_from = subscription.pending[-1]["period"]["start"] if subscription.pending else None
-        subscription.pending = []
-        sequence = self.customer["next_invoice_sequence"]
-        document = invoices.invoice(
-            identity,
-            f"{self.customer['invoice_prefix']}-{sequence:04d}",
-            self.customer,
-            subscription.id,
-            at,
-            period=invoice_period,
-            reason=reason,
-            collection_method=subscription.collection_method,
-            lines=lines,
-            discounts=[each.id for each in self._in_force(subscription, at)],
-            proration_date=prorated_from,
-        )
-        self._use_once(subscription, at, lines)
-        bill.document = document
-        self.invoices.append(document)
-        subscription.latest_invoice = identity
-        self.collection.collect(subscription, document, at)
-
-    def _regular_lines(self, subscription: Subscription, at: int, invoice: str, bill: Bill) -> list[JSON]:
-        lines = []
-        trial = subscription.status == "trialing"
-        for item in (each for each in subscription.items if each.price.usage_type == "metered"):
-            item.quantity = self.usage(subscription, subscription.used_since, at) if at > subscription.created else 0
-        taken = {} if trial else charges.line_discounts(subscription.items, at, self._in_force(subscription, at))
-        for item in subscription.items:
-            amount = 0 if trial else charges.half_even(item.price.gross(item.quantity))
-            identity = self._ids.new("il_")
-            item.charged_by = (invoice, identity)
-            own = [each.id for each in item.discounts if each.listed(at)]
-            arrears = item.price.usage_type == "metered" and at > subscription.created
-            period = (subscription.used_since, at) if arrears else subscription.period
-            if arrears:
-                subscription.log.usage.append(Use(item.id, *period, item.quantity, bill))
-            lines.append(invoices.regular_line(identity, invoice, subscription.id, item, amount, period, discounts=own, taken=taken.get(item.id, [])))
-        subscription.used_since = at
-        return lines
-
-    def _use_once(self, subscription: Subscription, at: int, lines: list[JSON]) -> None:
-        """A `once` coupon is used up by the first invoice with a line it reduces."""
-        for discount in (each for each in subscription.given() if each.coupon.duration == "once" and each.listed(at)):
-            discount.windows = [
-                (line["parent"]["subscription_item_details"]["subscription_item"], line["period"]["start"], line["period"]["end"])
-                for line in lines
-                if any(entry["discount"] == discount.id and entry["amount"] > 0 for entry in line["discount_amounts"])
-            ]
-            if discount.windows:
-                self._events.discount("customer.discount.deleted", discount, subscription.customer, at, requested=False)
+        subscription.log.changes.append(Change(at, item.id, edit.price, edit.quantity, renewal))
+        return item
 
     @contextmanager
     def updating(self, subscription: Subscription, at: int, *, requested: bool) -> Iterator[None]:

@@ -36,16 +36,28 @@ class Discount:
         return self.start <= at and all(at < instant for instant in until) and not self.windows
 
 
+@dataclass(frozen=True)
+class Charge:
+    """An invoice line, or a pending invoice item (`invoice` empty), that charged an item from `start` on: `amount` is net of discounts."""
+
+    invoice: str
+    line: str
+    price: Price
+    quantity: int
+    amount: int
+    start: int
+
+
 @dataclass
 class Item:
-    """A subscription item as it is now. `charged_by` is the invoice line or pending invoice item that charged it last."""
+    """A subscription item as it is now. `charges` are what charged it for the rest of the running period."""
 
     id: str
     price: Price
     quantity: int
     created: int
     discounts: list[Discount] = field(default_factory=list)
-    charged_by: tuple[str, str] = ("", "")
+    charges: list[Charge] = field(default_factory=list)
 
 
 def half_even(value: Fraction) -> int:

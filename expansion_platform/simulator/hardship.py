@@ -59,7 +59,7 @@ class Hardship:
         self._billing = billing
         billing.collection.failure = self._failure
         billing.collection.lacks_card = self._lacks_card
-        billing.usage = self._usage
+        billing.invoicing.usage = self._usage
         plain = billing.before_renewal
         billing.before_renewal = lambda subscription, at: (plain(subscription, at), self._before_renewal(subscription, at))[0]
 

@@ -38,6 +38,7 @@ class Subscription:
     pending: list[dict[str, Any]] = field(default_factory=list)
     status: str = "active"
     trial_end: int | None = None
+    flexible: bool = False
     cancel_at_period_end: bool = False
     canceled_at: int | None = None
     ended_at: int | None = None
