@@ -1,4 +1,4 @@
-"""What runs by itself: the monthly refresh, the watch on Stripe's events, the delivery of alerts.
+"""What runs by itself: the monthly refresh, the watch on Stripe's events, the watch on runs, the delivery of alerts.
 
 Here: jobs, schedules, sensors. Not here: what they run.
 """
@@ -9,16 +9,16 @@ from typing import Any
 import dagster as dg
 
 from expansion_platform.account import CURSOR
+from expansion_platform.delivery.failures import judge
 from expansion_platform.delivery.slack import deliver
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform
+from expansion_platform.run_outcomes import RANGE_END, RANGE_START, new_outcomes
 from expansion_platform.sources.stripe.events import EVENT_TYPES
 
 REFRESH_JOB = "monthly_refresh"
 TRAILING_MONTHS = 3  # closed months a refresh looks at again, since late invoices and backdated changes restate them
 REFRESH_CRON = "0 6 2 * *"  # 06:00 on the 2nd: the newest month has closed a day ago
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
 
 
 def month_range(first: str, last: str) -> dict[str, str]:
@@ -82,6 +82,25 @@ def stripe_changes_sensor(job: Any, first_month: str) -> dg.SensorDefinition:
         return dg.RunRequest(run_key=newest["id"], tags=tags)
 
     return stripe_changes
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Every minute: reads the runs that finished; a failed step or check becomes one alert, and its end another.",
+)
+def watch_runs(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
+    """Puts failures into the outbox. The cursor moves only after the ledger took them, so that a tick that dies is read again."""
+    ledger = platform.ledger
+    found, cursor = new_outcomes(context.instance, context.cursor)
+    states = ledger.alert_states()
+    open_entries = {state.entry for state in states.values() if state.state == "firing" and state.entry}
+    entries = {alert.key: alert for alert in map(ledger.alert, open_entries) if alert is not None}
+    judged, alerts = judge(found, states, entries, platform.settings.dagster_webserver_url)
+    added = ledger.record_judgement(judged, alerts)
+    if cursor is not None:
+        context.update_cursor(cursor)
+    return dg.SkipReason(f"{len({outcome.run for outcome in found})} runs finished, {added} new alerts")
 
 
 @dg.sensor(

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from expansion_platform.assets import alerts, analytics, benchmarks, billing, coverage, dimensions, durability, metrics, mrr, stripe, trailing
-from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor
+from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor, watch_runs
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform, as_of
 from expansion_platform.settings import Settings
@@ -64,7 +64,7 @@ def _definitions(
         ],
         jobs=[job],
         schedules=[refresh_schedule(job, first_month, timezone)],
-        sensors=[stripe_changes_sensor(job, first_month), deliver_alerts],
+        sensors=[stripe_changes_sensor(job, first_month), watch_runs, deliver_alerts],
         resources={"platform": platform},
         executor=dg.in_process_executor,
         loggers=loggers,

@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from rich.console import Console
@@ -17,6 +16,7 @@ from expansion_platform.automation import REFRESH_JOB, month_range
 from expansion_platform.definitions import build_defs, partitions
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.resources import Platform
+from expansion_platform.run_outcomes import told
 from expansion_platform.settings import Settings
 
 
@@ -62,15 +62,8 @@ def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
     reasons = []
     for event in result.all_events:
         if event.is_step_failure:
-            reasons.append(f"{event.step_key}: {_told(event.step_failure_data).strip()}")
+            reasons.append(f"{event.step_key}: {told(event.step_failure_data).strip()}")
     return reasons
-
-
-def _told(failure: Any) -> str:
-    """The words meant for people: the Failure's own, else the exception under Dagster's wrapping."""
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return str(failure.user_failure_data.description)
-    return str(failure.error.cause.message if failure.error and failure.error.cause else failure.error_display_string)
 
 
 def _printed(console: Console) -> dg.LoggerDefinition:

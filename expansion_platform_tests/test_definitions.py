@@ -24,12 +24,13 @@ def test_it_loads_without_warnings_in_an_empty_environment(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_holds_the_job_the_schedule_and_both_sensors() -> None:
+def test_it_holds_the_job_the_schedule_and_the_sensors() -> None:
     defs = build_defs()
     assert defs.resolve_job_def("monthly_refresh")
     assert defs.resolve_schedule_def("monthly_refresh_schedule").job_name == "monthly_refresh"
     assert defs.resolve_sensor_def("stripe_changes").job_name == "monthly_refresh"
-    assert defs.resolve_sensor_def("deliver_alerts")
+    for name in ("watch_runs", "deliver_alerts"):
+        assert defs.resolve_sensor_def(name).default_status == dg.DefaultSensorStatus.RUNNING
 
 
 def test_the_job_runs_everything() -> None:

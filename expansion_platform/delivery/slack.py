@@ -22,6 +22,7 @@ RETRIES = 2  # of a 429 (waits as told) or a 5xx; a dropped connection is not re
 BATCH = 20
 HISTORY_LIMIT = 200  # messages looked through for a key; a lost answer is a minute old when it is looked for
 CANNOT_SEARCH = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found"}  # posting again is better than not at all
+DATA_RULES = {"data_quality", "run_failure", "check_failure"}  # told where people look after data
 CANNOT_CHANGE = {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found", "missing_scope"}
 
 
@@ -85,7 +86,7 @@ class SlackBot:
                 raise
 
     def _channel_of(self, alert: Alert) -> str:
-        return self._data_channel if alert.rule == "data_quality" else self._channel
+        return self._data_channel if alert.rule in DATA_RULES else self._channel
 
     def _call(self, method: Any, **arguments: Any) -> Any:
         try:
