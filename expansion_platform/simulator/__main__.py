@@ -34,6 +34,7 @@ def verify(
     months: Annotated[int, typer.Option(help="Closed months of its life")] = 24,
     policy: Annotated[Preset, typer.Option(help="Policy preset to count under")] = Preset["house"],
     behaviours: Annotated[str, typer.Option(help="Further behaviours, comma-separated, or `all`: " + ", ".join(sorted(BEHAVIOURS)))] = "",
+    faults: Annotated[bool, typer.Option("--faults", help="Stripe fails by a plan of the seed, and the account changes while it is read")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the result")] = False,
 ) -> None:
     """Runs the pipeline over HTTP and compares it with the truth, to the cent; exit 0 only when nothing differs."""
@@ -42,7 +43,8 @@ def verify(
     if unknown := wanted - BEHAVIOURS:
         raise typer.BadParameter(f"unknown behaviours: {', '.join(sorted(unknown))}", param_hint="--behaviours")
     with tempfile.TemporaryDirectory() as folder:
-        verdict = run_verify(seed, customers, months, Path(folder), Console(quiet=quiet, soft_wrap=True), policy.value, wanted)
+        told, plan = Console(quiet=quiet, soft_wrap=True), seed if faults else None
+        verdict = run_verify(seed, customers, months, Path(folder), told, policy.value, wanted, plan)
     for difference in verdict.differences:
         console.print(difference, highlight=False, markup=False)
     console.print(
@@ -51,6 +53,8 @@ def verify(
         f"{len(verdict.differences)} differ; {verdict.undatable} changes Stripe's records cannot date are expected where they show",
         highlight=False,
     )
+    if faults:
+        console.print(f"faults met: {', '.join(f'{count} x {name}' for name, count in verdict.faults.items())}", highlight=False)
     sys.exit(1 if verdict.differences else 0)
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import re
 import socket
+import struct
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +40,19 @@ class Request:
         return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
+class Delivery(Enum):
+    """How an answer arrives."""
+
+    WHOLE = auto()
+    NONE = auto()  # the connection is closed instead
+    CUT = auto()  # half of the body, as if it were all
+    RESET = auto()  # the connection is reset in the middle of the body
+    DRIPPED = auto()  # whole, but slowly and in small pieces
+
+
+DRIPS, DRIP_SECONDS = 20, 0.01
+
+
 @dataclass(frozen=True)
 class Response:
     """One answer: a JSON value, or text as it is."""
@@ -44,6 +60,7 @@ class Response:
     body: Any
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    delivery: Delivery = Delivery.WHOLE
 
     def encoded(self) -> tuple[bytes, str]:
         """The body's bytes and content type."""
@@ -114,8 +131,8 @@ class LoopbackServer:
             self._http.server_close()
             self._http = None
 
-    def _respond(self, request: Request) -> Response | None:
-        """The answer or the planned failure; None drops the connection."""
+    def _respond(self, request: Request) -> Response:
+        """The answer or the planned failure."""
         with self._lock:
             self.requests.append(request)
             failure = next((planned for planned in self._failures if request.path.startswith(planned.path_prefix)), None)
@@ -128,7 +145,7 @@ class LoopbackServer:
         if failure.after:
             self._answered(request)
         if failure.status == DROPPED:
-            return None
+            return Response(None, delivery=Delivery.NONE)
         planned = self.failure(failure.status, "planned failure")
         return Response(planned.body, failure.status, {**planned.headers, **failure.headers})
 
@@ -188,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             body=self.rfile.read(length),
         )
         response = self.server.service._respond(request)
-        if response is None:
+        if response.delivery is Delivery.NONE:
             self.close_connection = True
             return
         try:
@@ -196,11 +213,27 @@ class _Handler(BaseHTTPRequestHandler):
         except (TypeError, ValueError) as error:
             response = self.server.service.failure(500, f"the stand-in answered with something that is not JSON: {error}")
             body, content_type = response.encoded()
+        sent = body[: len(body) // 2] if response.delivery in (Delivery.CUT, Delivery.RESET) else body
+        announced = body if response.delivery is Delivery.RESET else sent
         self.send_response(response.status)
-        for name, value in {"Content-Type": content_type, "Content-Length": str(len(body)), **response.headers}.items():
+        for name, value in {"Content-Type": content_type, "Content-Length": str(len(announced)), **response.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if response.delivery is Delivery.DRIPPED:
+            self._drip(sent)
+        else:
+            self.wfile.write(sent)
+        if response.delivery is Delivery.RESET:
+            self.wfile.flush()
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it now resets it
+            self.close_connection = True
+
+    def _drip(self, body: bytes) -> None:
+        size = len(body) // DRIPS + 1
+        for start in range(0, len(body), size):
+            self.wfile.write(body[start : start + size])
+            self.wfile.flush()
+            time.sleep(DRIP_SECONDS)
 
     do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - the base class names them
 

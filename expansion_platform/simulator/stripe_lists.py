@@ -17,6 +17,8 @@ Object = dict[str, Any]
 Filter = Callable[[Object, Any], bool]
 
 MAX_EVENT_TYPES = 20
+ON_TEST_CLOCKS = ("customer", "subscription")
+"""Kinds whose objects on a test clock are listed only for that clock, which is not served, or for their customer."""
 PAGING = frozenset({"limit", "starting_after", "ending_before", "expand"})
 
 
@@ -206,6 +208,8 @@ class Table(Run):
                 candidates = self.groups[name].get(params[name], [])
             else:
                 tests.append((self.resource.filters[name], params[name]))
+        if self.kind in ON_TEST_CLOCKS and "customer" not in params:
+            tests.append((lambda item, _: item.get("test_clock") is None, None))
         if self.kind == "subscription" and "status" not in params:
             tests.append((lambda item, _: item["status"] != "canceled", None))
         inside = cut(candidates, *self._created_bounds(params.get("created")))

@@ -9,12 +9,14 @@ Here: routes, keys and permissions. Not here: filters and pages (`stripe_lists.p
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.ceiling import Ceiling
-from expansion_platform.simulator.http import LoopbackServer, Request, Response
+from expansion_platform.simulator.faults import Faults
+from expansion_platform.simulator.http import Delivery, LoopbackServer, Request, Response
 from expansion_platform.simulator.stripe_lists import (
     PAGING,
     RESOURCES,
@@ -47,14 +49,22 @@ class StripeServer(LoopbackServer):
     """Serves an account read-only to any bearer key that begins with `sk_` or `rk_` and does not contain `invalid`.
 
     `missing_permissions` names resources (`credit_notes`) which a restricted key (`rk_`) may not read; beyond `pages_per_second` requests on one
-    endpoint it answers 429 (Stripe: 25), without `Retry-After`.
-    Setting `account` replaces what is served, between two requests.
+    endpoint it answers 429 (Stripe: 25), without `Retry-After`; `faults` go between it and the client.
+    Setting `account` replaces what is served, between two requests; `moving` does so while lists are read.
     """
 
-    def __init__(self, account: StripeAccount, missing_permissions: Iterable[str] = (), pages_per_second: float | None = None) -> None:
+    def __init__(
+        self,
+        account: StripeAccount,
+        missing_permissions: Iterable[str] = (),
+        pages_per_second: float | None = None,
+        faults: Faults | None = None,
+    ) -> None:
         super().__init__()
         self._ceiling = None if pages_per_second is None else Ceiling(pages_per_second)
+        self.faults = faults
         self._index = _Index(account)
+        self._coming: deque[_Index] = deque()
         self.missing_permissions = frozenset(missing_permissions)
         self._request_numbers = itertools.count(1)
 
@@ -67,8 +77,20 @@ class StripeServer(LoopbackServer):
     def account(self, account: StripeAccount) -> None:
         self._index = _Index(account)
 
+    def moving(self, accounts: Iterable[StripeAccount]) -> None:
+        """Serve the first account, and the next one after each page of invoices that arrived: objects change, come and go while lists are read."""
+        self._index, *coming = map(_Index, accounts)
+        self._coming = deque(coming)
+
     def answer(self, request: Request) -> Response:
         """Answer one API request."""
+        response = self._answer(request) if self.faults is None else self.faults.between(request, self._answer, self.failure)
+        arrives = response.status == 200 and response.delivery in (Delivery.WHOLE, Delivery.DRIPPED)
+        if arrives and self._coming and request.path == "/v1/invoices":
+            self._index = self._coming.popleft()
+        return response
+
+    def _answer(self, request: Request) -> Response:
         if self._ceiling is not None and self._ceiling.refuses(request.path.split("/")[2]):
             return self.failure(429, "too many requests")
         headers = self._headers()

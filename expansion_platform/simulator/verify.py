@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from expansion_platform.domain import months as calendar
 from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform.run import refresh
-from expansion_platform.simulator.company import LAST_MONTH, Company, simulate
+from expansion_platform.simulator.company import AS_OF, LAST_MONTH, Company, simulate
+from expansion_platform.simulator.faults import moments
 from expansion_platform.simulator.reference import classify_month
+from expansion_platform.simulator.truth import EVENTS_KEPT
 from expansion_platform.simulator.world import running
 from expansion_platform.storage.lake import Lake
 
@@ -45,16 +48,20 @@ COMPUTED = [
 ]
 """What is compared and what it is made from; the other metrics add 10 s to a company of 200 and have worked examples of their own."""
 
+CHANGING_HOURS = (36, 24, 12)
+"""Before the end: the instants an account under faults goes through while it is first read."""
+
 
 @dataclass
 class Verdict:
-    """What was compared and what differed; `undatable` changes are expected where Stripe's records can show them."""
+    """What was compared and what differed; `undatable` changes are expected where Stripe's records can show them, `faults` what was met."""
 
     item_states: int = 0
     customer_months: int = 0
     causes: int = 0
     sums: int = 0
     undatable: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
 
 
@@ -66,18 +73,38 @@ def verify(
     console: Console,
     policy: str = "house",
     behaviours: frozenset[str] = frozenset(),
+    faults: int | None = None,
 ) -> Verdict:
-    """Simulates, with further behaviours if asked, runs the whole pipeline over HTTP into `data_dir` under a policy preset, and compares."""
+    """Simulates, with further behaviours if asked, runs the whole pipeline over HTTP into `data_dir` under a policy preset, and compares.
+
+    With `faults`, the seed of a plan, a first run reads the account while it changes, and a second one what changed.
+    """
     company = simulate(seed, customers, months, behaviours=behaviours)
     written = under(company, {"preset": policy})
-    with running(written, seed=seed, months=months, data_dir=data_dir) as world, dg.DagsterInstance.ephemeral() as instance:
+    with running(written, seed=seed, months=months, data_dir=data_dir, faults=faults) as world, dg.DagsterInstance.ephemeral() as instance:
+        if faults is not None:
+            instants = [AS_OF - timedelta(hours=hours) for hours in CHANGING_HOURS]
+            earlier = {at: simulate(seed, customers, months, at, behaviours).account for at in instants}
+            accounts = {int(at.timestamp()): account for at, account in {**earlier, AS_OF: company.account}.items()}
+            world.stripe.moving(moments(accounts, faults, int(AS_OF.timestamp()) - EVENTS_KEPT))
+            changing = world.settings.model_copy(update={"expansion_as_of": instants[0].isoformat()})
+            refresh(changing, None, None, console, instance, only=COMPUTED)
+            company = first_seen(company, instants[0])
         refresh(world.settings, None, None, console, instance, only=COMPUTED)
-    return compare(under(company, POLICIES[policy]), Lake(data_dir / "lake"), months)
+        met = {} if world.stripe.faults is None else dict(sorted(world.stripe.faults.met.items()))
+    return replace(compare(under(company, POLICIES[policy]), Lake(data_dir / "lake"), months), faults=met)
 
 
 def under(company: Company, policy: dict[str, Any]) -> Company:
     """The same company counted under another policy."""
     return replace(company, catalog={**company.catalog, "policy": policy})
+
+
+def first_seen(company: Company, at: datetime) -> Company:
+    """The same truth when a pull at an earlier instant came first: what nothing but today's subscription shows is dated by the first to see it."""
+    states = company.truth.expected_states
+    bounds = {name: states[name].mask(states[name] == AS_OF, at) for name in ("valid_from", "valid_to")}
+    return replace(company, truth=replace(company.truth, expected_states=states.assign(**bounds)))
 
 
 def compare(company: Company, lake: Lake, months: int) -> Verdict:

@@ -15,6 +15,7 @@ import yaml
 from expansion_platform.domain import months as calendar
 from expansion_platform.settings import Settings
 from expansion_platform.simulator.company import AS_OF, LAST_MONTH, Company
+from expansion_platform.simulator.faults import Faults, besides
 from expansion_platform.simulator.posthog_server import PostHogServer
 from expansion_platform.simulator.slack_server import SlackServer
 from expansion_platform.simulator.stripe_server import StripeServer
@@ -40,15 +41,21 @@ class World:
 
 
 @contextmanager
-def running(company: Company, *, seed: int, months: int, data_dir: Path, as_of: str = AS_OF.isoformat()) -> Iterator[World]:
-    """Starts the servers and writes the catalog, the exchange rates and the account map into `data_dir/company`."""
+def running(
+    company: Company, *, seed: int, months: int, data_dir: Path, as_of: str = AS_OF.isoformat(), faults: int | None = None
+) -> Iterator[World]:
+    """Starts the servers and writes the catalog, the exchange rates and the account map into `data_dir/company`.
+
+    `faults` is the seed of a plan under which the Stripe account is served, None for none.
+    """
     folder = data_dir / "company"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "catalog.yaml").write_text(yaml.safe_dump(company.catalog, sort_keys=True))
     company.fx_rates.to_csv(folder / "fx_rates.csv", index=False)
     company.account_map.to_csv(folder / "account_map.csv", index=False)
     with ExitStack() as stack:
-        stripe = stack.enter_context(StripeServer(company.account))
+        account = company.account if faults is None else besides(company.account, faults)
+        stripe = stack.enter_context(StripeServer(account, faults=None if faults is None else Faults(faults)))
         posthog = stack.enter_context(PostHogServer(usage_events(seed, company.account_months)))
         slack = stack.enter_context(SlackServer())
         environment = {
@@ -60,6 +67,7 @@ def running(company: Company, *, seed: int, months: int, data_dir: Path, as_of: 
             "EXPANSION_FX_RATES": str(folder / "fx_rates.csv"),
             "EXPANSION_ACCOUNT_MAP": str(folder / "account_map.csv"),
             "EXPANSION_FIRST_MONTH": calendar.shift(LAST_MONTH, 1 - months),
+            "EXPANSION_CLOSE_LAG_DAYS": "2",  # its newest month ended two days before AS_OF
             "EXPANSION_AS_OF": as_of,
             "POSTHOG_HOST": posthog.url,
             "POSTHOG_PROJECT_ID": "1",

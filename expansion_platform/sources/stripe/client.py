@@ -111,6 +111,8 @@ class StripeSource:
             created_lt: Latest `created`, exclusive.
             **filters: Further parameters of the list, such as `status`, `pending`, `types`.
 
+        An object may come twice when others are deleted while the list is read.
+
         Raises:
             ConfigurationError: The key is wrong or lacks a permission.
             StripeRequestError: Stripe stayed unreachable through all attempts, or refused the request.
@@ -131,7 +133,7 @@ class StripeSource:
             **filters,
         }
         for page, has_more in self._pages(f"/v1/{known.path}", known, parameters):
-            yield [self._completed(found, known) for found in page], has_more
+            yield [whole for found in page if (whole := self._completed(found, known)) is not None], has_more
 
     def object(self, resource: str, object_id: str) -> Object | None:
         """One object by its id, as in `objects`; None when Stripe does not know it (any more) or it is deleted."""
@@ -159,24 +161,38 @@ class StripeSource:
             return error.permission
         return None
 
-    def _completed(self, found: Object, resource: Resource) -> Object:
-        """The object with its embedded list whole: Stripe embeds the first 10 lines of an invoice, and limits a subscription's items likewise."""
+    def _completed(self, found: Object, resource: Resource) -> Object | None:
+        """The object with its embedded list whole: Stripe embeds the first 10 lines of an invoice, and limits a subscription's items likewise.
+
+        None when the object was deleted after it was listed, as a draft invoice may be.
+        """
         part = resource.embedded
         if part is None or not found[part].get("has_more"):
             return found
         expand = [f"data.{path}" for path in resource.embedded_expand]
         path, own = ("/v1/subscription_items", {"subscription": found["id"]}) if part == "items" else (f"/v1/invoices/{found['id']}/lines", {})
-        whole = [item for page, _ in self._pages(path, resource, {"expand": expand, **own}) for item in page]
-        return {**found, part: {**found[part], "data": whole, "has_more": False}}
+        try:
+            whole = {item["id"]: item for page, _ in self._pages(path, resource, {"expand": expand, **own}) for item in page}
+        except _NotFoundError:
+            return None
+        return {**found, part: {**found[part], "data": list(whole.values()), "has_more": False}}
 
     def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[tuple[list[Object], bool]]:
-        cursor: Object = {}
+        page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters})
         while True:
-            page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters, **cursor})
             yield page["data"], page["has_more"]
             if not page["has_more"]:
                 return
-            cursor = {"starting_after": page["data"][-1]["id"]}
+            page = self._after(page["data"], path, resource, parameters)
+
+    def _after(self, listed: list[Object], path: str, resource: Resource, parameters: Object) -> Object:
+        """The page behind a page: behind the last of its objects that is still there, since one may be deleted meanwhile; behind none, the first."""
+        for item in reversed(listed):
+            try:
+                return self._get(path, resource, {"limit": PAGE_SIZE, **parameters, "starting_after": item["id"]})
+            except _CursorGoneError:
+                continue
+        return self._get(path, resource, {"limit": PAGE_SIZE, **parameters})
 
     def _get(self, path: str, resource: Resource, parameters: Object, attempts: int = ATTEMPTS) -> Object:
         """One request through the rate limiter, repeated while it makes sense."""
@@ -227,6 +243,8 @@ class StripeSource:
             )
         if error.http_status == 404:
             return _NotFoundError(f"Stripe has no {path} ({request})")
+        if error.http_status == 400 and error.code == "resource_missing" and getattr(error, "param", None) == "starting_after":
+            return _CursorGoneError(f"the object {path} was to go on from is gone ({request})")
         if error.http_status is None:
             return StripeRequestError(
                 f"Stripe could not be reached for {path}: {type(error.__cause__).__name__}. Check the network and STRIPE_API_BASE."
@@ -246,6 +264,10 @@ class PermissionMissingError(ConfigurationError):
 
 class _NotFoundError(StripeRequestError):
     """No such object."""
+
+
+class _CursorGoneError(StripeRequestError):
+    """The object a list was to go on from does not exist any more."""
 
 
 @lru_cache

@@ -49,6 +49,8 @@ def read_window(window: Window, pages: Iterable[tuple[list[Object], bool]]) -> I
             yield listed
             yield window
             return
+        if not listed:  # all of the page were deleted before they could be read whole
+            continue
         oldest = listed[-1]["created"]
         pending = [item for item in listed if item["created"] == oldest]
         yield listed[: len(listed) - len(pending)]
