@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from operator import attrgetter
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +19,8 @@ RATIO_PLACES = 10
 LOW_MEMBERS = 30  # semantics 4: fewer opening members than this, or fewer expanders than LOW_EXPANDERS, is `low_n`
 LOW_EXPANDERS = 5
 
-Sums = pd.Series
+Sums = Any
+"""A row of `sql/slice_sums.sql` or one of its kind, its columns as attributes."""
 Amount = Callable[[Sums], int]
 Metrics = Mapping[str, tuple[Amount, Amount]] | Mapping[str, tuple[Amount, Amount | None]]
 
@@ -97,9 +100,9 @@ def expansion_by_type(sums: pd.DataFrame) -> pd.DataFrame:
     frames = []
     for kind in ORGANIC:
         metrics: dict[str, tuple[Amount, Amount | None]] = {
-            "expansion_rate": (lambda s, k=kind: s[f"expansion_{k}"], lambda s: s.opening),  # type: ignore[misc]
-            "expansion_mix": (lambda s, k=kind: s[f"expansion_{k}"], lambda s: s.expansion),  # type: ignore[misc]
-            "contraction_rate": (lambda s, k=kind: s[f"contraction_{k}"], lambda s: s.opening),  # type: ignore[misc]
+            "expansion_rate": (attrgetter(f"expansion_{kind}"), attrgetter("opening")),
+            "expansion_mix": (attrgetter(f"expansion_{kind}"), attrgetter("expansion")),
+            "contraction_rate": (attrgetter(f"contraction_{kind}"), attrgetter("opening")),
         }
         frames.append(metric_rows(_total(sums), metrics).assign(dimension="type", value=kind))
     return pd.concat(frames, ignore_index=True)
@@ -133,22 +136,23 @@ def _total(sums: pd.DataFrame) -> pd.DataFrame:
 def metric_rows(sums: pd.DataFrame, metrics: Metrics) -> pd.DataFrame:
     """One row per row of sums and metric: its numerator, denominator, quotient and quality."""
     records = []
-    for _, row in sums.iterrows():
+    row: Sums
+    for row in sums.itertuples(index=False):
         for metric, (numerator_of, denominator_of) in metrics.items():
             numerator = int(numerator_of(row))
             denominator = None if denominator_of is None else int(denominator_of(row))
             records.append(
                 {
-                    "month": row["month"],
+                    "month": row.month,
                     "metric": metric,
-                    "dimension": row["dimension"],
-                    "value": row["value"],
+                    "dimension": row.dimension,
+                    "value": row.value,
                     "numerator": numerator,
                     "denominator": denominator,
                     "ratio": None if denominator is None else ratio_text(numerator, denominator),
-                    "n_customers": int(row["members"]),
-                    "n_expanders": int(row["expanders"]),
-                    "quality": _quality(metric, denominator, int(row["members"]), int(row["expanders"])),
+                    "n_customers": int(row.members),
+                    "n_expanders": int(row.expanders),
+                    "quality": _quality(metric, denominator, int(row.members), int(row.expanders)),
                 }
             )
     return pd.DataFrame.from_records(records).astype({"denominator": "Int64"})

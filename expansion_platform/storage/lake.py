@@ -46,6 +46,7 @@ class Lake:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        self._datasets: dict[tuple[str, frozenset[str]], tuple[tuple[str, int], pyarrow.dataset.Dataset]] = {}
 
     def path(self, model: type[Table]) -> Path:
         """Folder of the table."""
@@ -88,8 +89,14 @@ class Lake:
         """
         if not self.exists(model):
             return pyarrow.dataset.dataset(_with_dictionaries(arrow_schema(model), dictionaries).empty_table())
-        options = pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries))
-        return _without_log_statistics(self._open(model).to_pyarrow_dataset(parquet_read_options=options))
+        table, asked = self._open(model), (table_name(model), frozenset(dictionaries))
+        committed = (str(table.metadata().id), table.version())
+        known = self._datasets.get(asked)
+        if known is None or known[0] != committed:  # listing the files of 36 months takes 0.1 s, and a range run reads each month of a table
+            options = pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries))
+            known = committed, _without_log_statistics(table.to_pyarrow_dataset(parquet_read_options=options))
+            self._datasets[asked] = known
+        return known[1]
 
     def arrow(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pa.Table:
         """Rows (of some months, or those an expression is true of) in key order, in the model's Arrow schema."""
@@ -130,9 +137,11 @@ class Lake:
 
     def content_hash(self, model: type[Table], months: Sequence[str] | None = None) -> str:
         """SHA-256 over the rows as text in key order: equal content, equal hash, whatever the files look like."""
-        buffer = io.BytesIO()
-        pyarrow.csv.write_csv(self.arrow(model, months), buffer)
-        return hashlib.sha256(buffer.getvalue()).hexdigest()
+        return _content_hash(self.arrow(model, months))
+
+    def frame_hash(self, model: type[Table], frame: pd.DataFrame) -> str:
+        """`content_hash` of rows that are not stored yet."""
+        return _content_hash(_ordered(model, _conform(model, frame)))
 
     def replace(self, model: type[Table], frame: pd.DataFrame, *, months: Sequence[str] | None = None, info: dict[str, Any] | None = None) -> Commit:
         """Replaces the whole table, or exactly `months` of a monthly table, in one commit; no commit when the rows are the same.
@@ -258,6 +267,12 @@ def _conform(model: type[Table], rows: pd.DataFrame | pa.Table) -> pa.Table:
 def _with_dictionaries(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
     kind = pa.dictionary(pa.int32(), pa.string())
     return pa.schema([field.with_type(kind) if field.name in names else field for field in schema])
+
+
+def _content_hash(table: pa.Table) -> str:
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(table, buffer)
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
 def _ordered(model: type[Table], table: pa.Table) -> pa.Table:

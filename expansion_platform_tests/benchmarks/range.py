@@ -1,0 +1,136 @@
+"""Three years of a book in one range run: movements, every metric of every month, and the rules of detection on the newest month.
+
+Here: the stages and their table. Not here: the book (`book.py`). The floor reads the two tables the metrics are made of and sums their money by
+month and segment, as any metric must.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import yaml
+from rich.console import Console
+
+from expansion_platform.assets.alerts import _facts
+from expansion_platform.domain import months
+from expansion_platform.domain.detection import evaluation
+from expansion_platform.domain.detection.targets import AlertSettings
+from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr, stripe
+from expansion_platform.domain.schemas.base import empty
+from expansion_platform.resources import Platform
+from expansion_platform.run import refresh
+from expansion_platform.settings import Settings
+from expansion_platform.storage.lake import Lake
+from expansion_platform_tests.benchmarks import book
+from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process, show
+
+LAST = "2026-05"
+MONTHS = 36
+CALENDAR = months.between(months.shift(LAST, 1 - MONTHS), LAST)
+
+
+def run(customers: int, folder: Path) -> None:
+    """Makes the book, runs each floor over all months in a fresh process, prints the table."""
+    in_fresh_process("range", "make", folder, customers)
+    stages = ("mrr", "floor", "metrics", "again", "detect")
+    moved, floor, told, again, judged = (in_fresh_process("range", name, folder, customers) for name in stages)
+    rows = [
+        ("mrr: customer months, movements, causes, migrations", moved),
+        ("floor of the metrics: read both tables, sum by month and segment", floor),
+        (f"metrics: {told['tables']} tables", told),
+        ("both again, nothing having changed", again),
+        ("detection: every rule on the newest month", judged),
+    ]
+    notes = [
+        f"{moved['rows']:,} customer months; {told['rows']:,} rows of metrics; {told['cpu'] / floor['cpu']:.0f} times the floor (CPU).",
+        f"{judged['findings']} findings, among them the permutation tests of the total and of each segment.",
+    ]
+    show(f"{MONTHS} months of {customers:,} customers in one range run", rows, notes)
+
+
+def stage(name: str, folder: Path, customers: int) -> dict[str, Any]:
+    """One stage, in this process."""
+    return {"make": _make, "mrr": _mrr, "floor": _floor, "metrics": _metrics, "again": _again, "detect": _detect}[name](folder, customers)
+
+
+def _settings(folder: Path) -> Settings:
+    path = folder / "catalog.yaml"
+    return Settings(
+        _env_file=None, expansion_data_dir=str(folder), expansion_catalog=path, expansion_first_month=CALENDAR[0],
+        expansion_as_of="2026-06-05T06:00:00+00:00",
+    )  # fmt: skip
+
+
+def _make(folder: Path, customers: int) -> dict[str, Any]:
+    lake = Lake(folder / "lake")
+    states = book.item_states(customers, CALENDAR)
+    lake.replace(billing.ItemStates, states.astype({name: "str" for name, kind in states.dtypes.items() if kind == "category"}))
+    lake.replace(billing.FxRates, book.rates(months.between("2018-12", LAST)))
+    for model in (billing.Quarantine, stripe.Events):
+        lake.replace(model, empty(model))
+    catalog = {name: value for name, value in book.catalog().items() if name != "reporting_currency"}
+    (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog))
+    return {"items": len(states)}
+
+
+def _computed(folder: Path, floor: str) -> list[str]:
+    return [name for name in TABLES if name.startswith(f"{floor}/")]
+
+
+def _refresh(folder: Path, *floors: str) -> dict[str, Any]:
+    wanted = [name for floor in floors for name in _computed(folder, floor)]
+    settings = _settings(folder)
+    with dg.DagsterInstance.ephemeral() as instance:
+        meter = Meter()
+        refresh(settings, CALENDAR[0], LAST, Console(quiet=True), instance, only=wanted)
+        return meter.lap(tables=len(wanted))
+
+
+def _mrr(folder: Path, customers: int) -> dict[str, Any]:
+    return {**_refresh(folder, "mrr"), "rows": Lake(folder / "lake").rows(mrr.CustomerMonths)}
+
+
+def _metrics(folder: Path, customers: int) -> dict[str, Any]:
+    lake = Lake(folder / "lake")
+    measured = _refresh(folder, "metrics")
+    return {**measured, "rows": sum(lake.rows(TABLES[name]) for name in _computed(folder, "metrics"))}
+
+
+def _again(folder: Path, customers: int) -> dict[str, Any]:
+    version = Lake(folder / "lake").version(metrics.Expansion)
+    measured = _refresh(folder, "mrr", "metrics")
+    assert Lake(folder / "lake").version(metrics.Expansion) == version
+    return measured
+
+
+def _floor(folder: Path, customers: int) -> dict[str, Any]:
+    lake = Lake(folder / "lake")
+    meter = Meter()
+    customer_months, movements = lake.arrow(mrr.CustomerMonths, CALENDAR), lake.arrow(mrr.Movements, CALENDAR)
+    with duckdb.connect() as engine:
+        engine.register("customer_months", customer_months)
+        engine.register("movements", movements)
+        sums = engine.execute("select month, segment, sum(opening), sum(closing), count(*) from customer_months group by all").fetchall()
+        flows = ", ".join(f"sum(flow_{name})" for name in mrr.FLOWS)
+        sums += engine.execute(f"select month, segment, {flows} from movements group by all").fetchall()
+    return meter.lap(rows=len(sums))
+
+
+def _detect(folder: Path, customers: int) -> dict[str, Any]:
+    with Platform(_settings(folder)) as platform:
+        facts = _facts(platform, LAST)
+        meter = Meter()
+        findings = evaluation.evaluate(
+            LAST,
+            customer_months=facts.customer_months,
+            movements=facts.movements,
+            causes=facts.causes,
+            rates=facts.rates,
+            settings=AlertSettings.from_yaml(None),
+            exponent=platform.reporting_exponent,
+            seed="benchmark",
+        )
+        return meter.lap(findings=len(findings))
