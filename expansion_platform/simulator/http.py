@@ -6,6 +6,7 @@ Here: accepting and answering requests, a log of them, and planned failures. Not
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import struct
@@ -225,8 +226,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(sent)
         if response.delivery is Delivery.RESET:
             self.wfile.flush()
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it now resets it
             self.close_connection = True
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it resets it
+            os.close(self.connection.detach())  # at once: the base class would end the stream in good order first
 
     def _drip(self, body: bytes) -> None:
         size = len(body) // DRIPS + 1
