@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.schemas import TABLES
-from expansion_platform.resources import Platform
+from expansion_platform.resources import PULLED, Platform
 from expansion_platform.sources.stripe.client import StripeSource
 
-CURSOR = "stripe"
+CURSOR = PULLED
 """The ledger's cursor of the account: where the last pull ended, and which server it read."""
 UNDER_WAY = "stripe, everything"
 """The cursor of a pull of everything that has not ended yet."""

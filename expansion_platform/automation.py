@@ -18,7 +18,7 @@ from expansion_platform.sources.stripe.events import EVENT_TYPES
 
 REFRESH_JOB = "monthly_refresh"
 TRAILING_MONTHS = 3  # closed months a refresh looks at again, since late invoices and backdated changes restate them
-REFRESH_CRON = "0 6 2 * *"  # 06:00 on the 2nd: the newest month has closed a day ago
+REFRESH_DAY = 2  # at 06:00: the newest month has ended a day ago; it is refreshed again when it closes
 
 
 def month_range(first: str, last: str) -> dict[str, str]:
@@ -40,19 +40,21 @@ def refresh_job() -> Any:
     )
 
 
-def refresh_schedule(job: Any, first_month: str, timezone: str) -> dg.ScheduleDefinition:
-    """The monthly refresh. Months come from the scheduled time, so a late tick asks for the same months."""
+def refresh_schedule(job: Any, first_month: str, timezone: str, close_lag_days: int) -> dg.ScheduleDefinition:
+    """The monthly refresh, and the one at the close. Months come from the scheduled time, so a late tick asks for the same months."""
+    days = sorted({REFRESH_DAY, max(REFRESH_DAY, 1 + close_lag_days)})
 
     @dg.schedule(
         job=job,
         cron_schedule=REFRESH_CRON,
         execution_timezone=timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="On the 2nd of each month: the last three closed months as one run, so that late facts restate them.",
+        description="On the 2nd of each month, and on the day the month closes: the last three months as one run, so that late facts restate them.",
     )
     def monthly_refresh_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        newest = months.newest_closed(context.scheduled_execution_time, timezone)
-        return dg.RunRequest(run_key=newest, tags={**trailing(newest, first_month), "month": newest, "trigger": "schedule"})
+        at = context.scheduled_execution_time
+        newest = months.newest_closed(at, timezone)
+        return dg.RunRequest(run_key=f"{newest} {at:%Y-%m-%d}", tags={**trailing(newest, first_month), "month": newest, "trigger": "schedule"})
 
     return monthly_refresh_schedule
 

@@ -11,7 +11,22 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform.assets import alerts, analytics, benchmarks, billing, coverage, dimensions, durability, metrics, mrr, stripe, trailing
+from expansion_platform.assets import (
+    alerts,
+    analytics,
+    benchmarks,
+    billing,
+    coverage,
+    diagnosis,
+    dimensions,
+    durability,
+    first_reported,
+    metrics,
+    mrr,
+    restatements,
+    stripe,
+    trailing,
+)
 from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor, watch_runs
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform, as_of
@@ -36,14 +51,15 @@ def build_defs(platform: Platform | None = None, loggers: Mapping[str, dg.Logger
     with warnings.catch_warnings():
         # The parameter is marked beta although BackfillPolicy itself is not; single-run backfills are what makes a range of months one run.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
-        return _definitions(closed_months, job, first_month, shown.expansion_timezone, platform or Platform(), loggers)
+        schedule = refresh_schedule(job, first_month, shown.expansion_timezone, shown.expansion_close_lag_days)
+        return _definitions(closed_months, job, schedule, first_month, platform or Platform(), loggers)
 
 
 def _definitions(
     closed_months: dg.PartitionsDefinition,
     job: Any,
+    schedule: dg.ScheduleDefinition,
     first_month: str,
-    timezone: str,
     platform: Platform,
     loggers: Mapping[str, dg.LoggerDefinition] | None,
 ) -> dg.Definitions:
@@ -54,16 +70,19 @@ def _definitions(
             billing.history,
             billing.fx_rates,
             mrr.build(closed_months),
+            first_reported.build(closed_months),
             metrics.build(closed_months),
             coverage.build(closed_months),
             trailing.build(closed_months),
             dimensions.build(closed_months),
             benchmarks.build(closed_months),
             durability.build(closed_months),
+            diagnosis.build(closed_months),
+            restatements.build(closed_months),
             alerts.expansion_alerts,
         ],
         jobs=[job],
-        schedules=[refresh_schedule(job, first_month, timezone)],
+        schedules=[schedule],
         sensors=[stripe_changes_sensor(job, first_month), watch_runs, deliver_alerts],
         resources={"platform": platform},
         executor=dg.in_process_executor,

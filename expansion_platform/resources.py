@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Self
 
+import pandas as pd
+
 from expansion_platform.delivery.slack import Notifier, notifier
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import ConfigurationError
@@ -27,6 +29,9 @@ from expansion_platform.storage.ledger import Ledger
 
 class Platform:
     """The platform as configured. Everything is built on first use, so a missing key fails the step that needs it and no other."""
+PULLED = "stripe"
+"""The ledger's cursor of the account: where the last pull ended."""
+
 
     def __init__(self, settings: Settings | Callable[[], Settings] = Settings) -> None:
         self._settings = settings
@@ -66,6 +71,20 @@ class Platform:
     @property
     def reporting_exponent(self) -> int:
         """Decimal places of the reporting currency."""
+    @property
+    def read_until(self) -> pd.Timestamp | None:
+        """When Stripe was last read to the end: everything known is known as of then. None before the first pull."""
+        pulled = self.ledger.cursor(PULLED)
+        return None if pulled is None else pd.Timestamp(int(pulled["last_pull_at"]), unit="s", tz="UTC").as_unit("us")
+
+    def closes(self, month: str) -> pd.Timestamp:
+        """When a month's figures are first reported: EXPANSION_CLOSE_LAG_DAYS after its end."""
+        return months.closes(month, self.timezone, self.settings.expansion_close_lag_days)
+
+    def is_closed(self, month: str) -> bool:
+        """Whether Stripe has been read past that instant; until then the month is provisional."""
+        return self.read_until is not None and self.read_until >= self.closes(month)
+
         return exponent(self.settings.expansion_currency)
 
     @cached_property

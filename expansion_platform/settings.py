@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         None, description="Alerts file (YAML): targets per month, smallest shortfall told; empty for 2 % a month and 500.00"
     )
     slack_webhook_url: SecretStr | None = Field(None, description="Incoming webhook to post alerts to")
+    expansion_close_lag_days: int = Field(
+        5, ge=0, le=25, description="Days after a month's end at which it closes: its figures are then kept as first reported, and alerts are decided"
+    )
     slack_bot_token: SecretStr | None = Field(
         None, description="Bot token (chat:write, channels:history) to post alerts with, in threads, instead of a webhook"
     )

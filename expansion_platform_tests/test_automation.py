@@ -29,7 +29,7 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 
 
 def scheduled(at: datetime, timezone: str = "UTC", first_month: str = FIRST_MONTH) -> dg.RunRequest:
-    schedule = refresh_schedule(refresh_job(), first_month, timezone)
+    schedule = refresh_schedule(refresh_job(), first_month, timezone, 5)
     (request,) = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=at)).run_requests
     return request
 
@@ -37,7 +37,8 @@ def scheduled(at: datetime, timezone: str = "UTC", first_month: str = FIRST_MONT
 def test_the_schedule_asks_for_the_three_months_closed_at_its_time() -> None:
     request = scheduled(datetime(2026, 3, 2, 6, tzinfo=UTC))
     assert (request.tags[START], request.tags[END]) == ("2025-12", "2026-02")
-    assert request.run_key == "2026-02"
+    assert request.run_key == "2026-02 2026-03-02"
+    assert scheduled(datetime(2026, 3, 6, 6, tzinfo=UTC)).run_key == "2026-02 2026-03-06"  # as the month closes
 
 
 def test_a_late_tick_asks_for_the_months_of_its_scheduled_time() -> None:
@@ -55,9 +56,10 @@ def test_the_range_never_begins_before_the_first_month() -> None:
     assert (request.tags[START], request.tags[END]) == ("2026-01", "2026-02")
 
 
-def test_the_schedule_runs_by_itself_on_the_second_of_a_month_there() -> None:
-    schedule = refresh_schedule(refresh_job(), FIRST_MONTH, "Europe/Berlin")
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 6 2 * *", "Europe/Berlin")
+@pytest.mark.parametrize(("lag", "days"), [(0, "2"), (1, "2"), (2, "2,3"), (5, "2,6")])
+def test_the_schedule_runs_by_itself_on_the_second_of_a_month_there_and_when_it_closes(lag: int, days: str) -> None:
+    schedule = refresh_schedule(refresh_job(), FIRST_MONTH, "Europe/Berlin", lag)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == (f"0 6 {days} * *", "Europe/Berlin")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 

@@ -5,11 +5,13 @@ Here: judging the newest closed month and putting its notices into the outbox on
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from fractions import Fraction
 
 import dagster as dg
 import pandas as pd
 
+from expansion_platform.assets.first_reported import versions
 from expansion_platform.assets.metadata import OWNERS
 from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_quality
 from expansion_platform.domain import gate, months
@@ -21,7 +23,10 @@ from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage.ledger import Alert
 
-READ = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Expansion, metrics.Retention, metrics.Rollforward, metrics.Coverage]
+READ = [
+    *(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
+    *(metrics.Expansion, metrics.Retention, metrics.Rollforward, metrics.Coverage, metrics.Restatements),
+]
 TOTAL_DROP = fingerprint("rate_drop", "total", "all")
 
 
@@ -35,10 +40,11 @@ TOTAL_DROP = fingerprint("rate_drop", "total", "all")
 def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
     """One judgement of the newest closed month by every rule (semantics 5); what is to be told of it goes into the ledger's outbox.
 
-    A backfill of old months and a restated month tell nobody. Data that does not hold is not judged: one data-quality message goes out instead, and
-    the next run judges the month. The sensor `deliver_alerts` posts to Slack.
+    A month that has ended waits until it closes, for the days late facts take to arrive. A backfill of old months and a restated month tell nobody.
+    Data that does not hold is not judged: one data-quality message goes out instead, and the next run judges the month. The sensor `deliver_alerts`
+    posts to Slack.
     """
-    month = platform.newest_closed_month
+    month = months.newest_closed(platform.as_of - timedelta(days=platform.settings.expansion_close_lag_days), platform.timezone)
     if month not in platform.lake.months(mrr.CustomerMonths):
         context.log.info(f"{month} has not been computed: nothing to judge")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
@@ -58,6 +64,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         settings=settings,
         exponent=platform.reporting_exponent,
         seed=platform.catalog().policy_hash,
+        reported=facts.reported,
     )
     judged, notices = advance(findings, platform.ledger.alert_states())
     alerts = _alerts(platform, facts, notices, settings.target("total", month), passed.warnings)
@@ -90,40 +97,52 @@ class _Facts:
     rollforward: pd.DataFrame
     retention: dict[str, str | None]
     coverage: pd.DataFrame
+    reported: pd.DataFrame
+    restatements: pd.DataFrame
 
     def checked(self, platform: Platform) -> gate.Gate:
         """The data gate of the month."""
-        pulled = platform.ledger.cursor("stripe")
         before = [months.shift(self.month, -1), self.month]
         return gate.gate(
             self.month,
-            read_until=None if pulled is None else pd.Timestamp(int(pulled["last_pull_at"]), unit="s", tz="UTC"),
-            timezone=platform.timezone,
+            read_until=platform.read_until,
+            closes=platform.closes(self.month),
             customer_months=self.customer_months[self.customer_months["month"].isin(before)],
             movements=self.movements[self.movements["month"] == self.month],
             causes=self.causes[self.causes["month"] == self.month],
             rollforward=self.rollforward,
             coverage=self.coverage,
+            restatements=self.restatements,
             catalogued=bool(platform.catalog().products),
         )
 
 
 def _facts(platform: Platform, month: str) -> _Facts:
     lake, window = platform.lake, evaluation.window(month)
-    rates = lake.read(metrics.Expansion).query("metric == 'expansion_rate' and denominator > 0 and month <= @month")
+    published = lake.read(metrics.Expansion).query("metric == 'expansion_rate' and denominator > 0 and month <= @month")
+    rates = {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in published.itertuples()}
+    reported = _comparable(platform, lake.read(mrr.FirstReported, [name for name in rates if name < month]))
+    sums = reported.groupby("month")[["flow_expansion", "opening"]].sum().query("opening > 0")
+    rates |= {row.Index: Fraction(int(row.flow_expansion), int(row.opening)) for row in sums.itertuples()}
     retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")["ratio"]
     return _Facts(
         month=month,
         customer_months=lake.read(mrr.CustomerMonths, window),
         movements=lake.read(mrr.Movements, window),
         causes=lake.read(mrr.Causes, window),
-        rates={
-            name: Fraction(int(over), int(under)) for name, over, under in zip(rates["month"], rates["numerator"], rates["denominator"], strict=True)
-        },
+        rates=rates,
         rollforward=lake.read(metrics.Rollforward, [month]),
         retention={name: retention.get(name) for name in ("nrr", "grr")},
         coverage=lake.read(metrics.Coverage, [month]),
+        reported=reported[reported["month"].isin(window)],
+        restatements=lake.read(metrics.Restatements, gate.restatement_window(month)),
     )
+
+
+def _comparable(platform: Platform, reported: pd.DataFrame) -> pd.DataFrame:
+    """What was first reported by the policy, catalog, rules and time zone of now; anything else would be compared with another kind of figure."""
+    now = versions(platform.catalog(), platform.timezone)
+    return reported[(reported[list(now)] == pd.Series(now)).all(axis=1)]
 
 
 def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fraction | None, warnings: tuple[str, ...]) -> list[Alert]:

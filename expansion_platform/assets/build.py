@@ -22,10 +22,12 @@ from expansion_platform import checks, domain
 from expansion_platform.assets.metadata import preview_metadata, table_metadata
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import Table, table_name
+from expansion_platform.domain.schemas.base import columns
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Commit
 
 WHOLE = "all"
+QUALITY = "quality"
 CURRENT = "current: nothing was written since the last check"
 Frames = Mapping[type[Table], pd.DataFrame]
 Audit = Callable[[Frames], None]
@@ -75,13 +77,15 @@ def build_months(
         platform: lake, ledger, catalog.
         models: the tables computed together; only the selected ones are written.
         inputs: month -> fingerprint of everything its rows depend on.
-        prepare: months -> a function computing one month's frames; it may raise DataQualityError for that month.
+        prepare: months -> a function computing one month's frames; it may raise DataQualityError for that month. The quality of a month's figures
+            is `provisional` until it closes (semantics 4), which is seen to here.
         reconciled: identities between the frames, checked over all months computed.
         describe: months -> extra metadata per table and month.
     """
     months = sorted(context.partition_keys)
     selected = [model for model in models if checks.asset_key(model) in context.selected_asset_keys]
-    wanted = {month: inputs(month) for month in months}
+    open_months = {month for month in months if any(QUALITY in columns(model) for model in models) and not platform.is_closed(month)}
+    wanted = {month: fingerprint(inputs(month), "provisional") if month in open_months else inputs(month) for month in months}
     stale = {model: _stale_months(platform, model, wanted) for model in selected}
     due = sorted(set().union(*stale.values()))
     failures: dict[str, DataQualityError] = {}
@@ -90,6 +94,7 @@ def build_months(
     if due:
         context.log.info(f"computing {', '.join(table_name(model) for model in selected)}: {_span(due)}")
         frames, failures = _compute(models, due, prepare)
+        frames = {model: _provisional(frame, open_months) for model, frame in frames.items()}
         problems = yield from _audit(selected, models, frames, reconciled, failures)
         if problems is None:
             good = [month for month in due if month not in failures]
@@ -162,6 +167,14 @@ def _compute(
         except DataQualityError as error:
             failures[month] = error
     return {model: pd.concat(frames, ignore_index=True) if frames else pd.DataFrame() for model, frames in parts.items()}, failures
+
+
+def _provisional(frame: pd.DataFrame, open_months: set[str]) -> pd.DataFrame:
+    """The frame with figures of open months marked as such."""
+    if not open_months or QUALITY not in frame.columns:
+        return frame
+    graded = frame["month"].isin(open_months) & frame[QUALITY].isin(["ok", "low_n"])
+    return frame.assign(**{QUALITY: frame[QUALITY].mask(graded, "provisional")})
 
 
 def _audit(

@@ -18,6 +18,12 @@ from expansion_platform.domain.errors import DataQualityError
 INFERRED = Fraction(2, 100)
 ITEMS_CHANGED = Fraction(20, 100)
 ONE_CUSTOMER = Fraction(50, 100)
+RESTATED = Fraction(5, 1000)
+RESTATED_MONTHS = 3
+LATE_FACTS = ["backdated", "late_event", "fx_revision"]
+"""Restatements that say the data was not whole. Your own decisions (catalog, policy, merges) and the code's change both sides of a comparison."""
+LATE_USAGE = ["late_usage"]
+"""Where usage is known only by the bill every month is restated by it, and the first-reported baseline lacks as much: a note, not a stop."""
 FEWEST_ITEMS = 30
 """A count of items under this changes by a fifth through a handful of customers: no sign of broken data."""
 
@@ -34,12 +40,13 @@ def gate(
     month: str,
     *,
     read_until: pd.Timestamp | None,
-    timezone: str,
+    closes: pd.Timestamp,
     customer_months: pd.DataFrame,
     movements: pd.DataFrame,
     causes: pd.DataFrame,
     rollforward: pd.DataFrame,
     coverage: pd.DataFrame,
+    restatements: pd.DataFrame,
     catalogued: bool,
 ) -> Gate:
     """Judges the data behind a month.
@@ -47,18 +54,18 @@ def gate(
     Args:
         month: the newest closed month.
         read_until: when Stripe was last read completely.
-        timezone: reporting time zone.
+        closes: when the month closes.
         customer_months: mrr/customer_months of the month and the one before.
         movements: mrr/movements of the month.
         causes: mrr/causes of the month.
         rollforward: metrics/rollforward of the month.
         coverage: metrics/coverage of the month.
+        restatements: metrics/restatements of the three months before (`restatement_window`).
         catalogued: the catalog names products. Without one everything is inferred, which is a warning; with one, 2 % is a gap in it.
     """
-    closing = months.closing(month, timezone)
     failed = []
-    if read_until is None or read_until < closing:
-        failed.append(f"Stripe was last read at {read_until or 'no time'}, before {month} closed at {closing}")
+    if read_until is None or read_until < closes:
+        failed.append(f"Stripe was last read at {read_until or 'no time'}, before {month} closed at {closes}")
     here = customer_months[customer_months["month"] == month]
     identities: list[Callable[[], None]] = [
         lambda: reconciliation.causes_explain_movements(movements, causes),
@@ -71,8 +78,15 @@ def gate(
     inferred = _share(coverage, "inferred_mrr_share")
     if catalogued and inferred >= INFERRED:
         failed.append(f"{_percent(inferred)} of MRR is in products the catalog does not name; 2 % is the most")
+    opening = int(rollforward.loc[rollforward["dimension"] == "total", "opening"].sum())
+    failed += _restated(restatements, opening, LATE_FACTS)
     warnings = [] if catalogued else ["there is no catalog, so what products are was inferred"]
-    return Gate(tuple(failed), (*warnings, *_one_customer(movements)))
+    return Gate(tuple(failed), (*warnings, *_restated(restatements, opening, LATE_USAGE), *_one_customer(movements)))
+
+
+def restatement_window(month: str) -> list[str]:
+    """The months whose restatements tell whether the baseline still holds."""
+    return months.between(months.shift(month, -RESTATED_MONTHS), months.shift(month, -1))
 
 
 def _items_changed(month: str, customer_months: pd.DataFrame) -> Iterator[str]:
@@ -80,6 +94,15 @@ def _items_changed(month: str, customer_months: pd.DataFrame) -> Iterator[str]:
     before, now = (int(items.get(name, 0)) for name in (months.shift(month, -1), month))
     if before >= FEWEST_ITEMS and abs(now - before) > ITEMS_CHANGED * before:
         yield f"counting items went from {before} to {now} within a month"
+
+
+def _restated(restatements: pd.DataFrame, opening: int, reasons: list[str]) -> Iterator[str]:
+    """Months before in which customers' closing MRR was restated for these reasons by too much, gains and losses added up."""
+    closing = restatements[(restatements["metric"] == "closing") & restatements["reason"].isin(reasons)]
+    for name, moved in closing["difference"].abs().groupby(closing["month"]).sum().items():
+        if int(moved) >= RESTATED * opening:
+            told = f"{float(Fraction(int(moved), max(1, opening)) * 100):.1f} % of opening MRR"
+            yield f"{name} was restated by {told} since it closed ({', '.join(reasons)}); 0.5 % is the most"
 
 
 def _one_customer(movements: pd.DataFrame) -> Iterator[str]:

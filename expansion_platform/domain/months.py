@@ -52,6 +52,11 @@ def closing(month: str, timezone: str = "UTC") -> pd.Timestamp:
     return opening(shift(month, 1), timezone)
 
 
+def closes(month: str, timezone: str = "UTC", lag_days: int = 0) -> pd.Timestamp:
+    """When the month's figures are first reported: its end and the days that late usage and webhooks are waited for (semantics 1.8)."""
+    return closing(month, timezone) + pd.Timedelta(days=lag_days)
+
+
 def of(instant: datetime, timezone: str = "UTC") -> str:
     """The month an instant falls in. The instant must carry a time zone."""
     if instant.tzinfo is None:

@@ -1,7 +1,8 @@
 """Identities that hold between tables (architecture section 4), each as a function that raises on the rows that break it.
 
 Here: causes against movements, customers against movements, segments and dimensions against totals (of months and of windows), coverage
-against customers, history against Stripe's live subscriptions. Not here: invariants of one table (`schemas/`).
+against customers, restatements against what was first reported, history against Stripe's live subscriptions. Not here: invariants of one
+table (`schemas/`).
 """
 
 from __future__ import annotations
@@ -113,6 +114,28 @@ def coverage_ties(coverage: pd.DataFrame, customer_months: pd.DataFrame) -> None
     broken = coverage[coverage["denominator"] != expected]
     if len(broken):
         raise DataQualityError("coverage is of another MRR than the customers' closing", (f"{row.month} {row.metric}" for row in broken.itertuples()))
+
+
+def restatements_tie(restatements: pd.DataFrame, reported: pd.DataFrame, rollforward: pd.DataFrame) -> None:
+    """What is restated sums, month by month and figure by figure, to the published roll-forward less what was first reported.
+
+    Args:
+        restatements: metrics/restatements.
+        reported: mrr/first_reported of the same months.
+        rollforward: metrics/rollforward of the same months.
+
+    Raises:
+        DataQualityError: naming month/figure.
+    """
+    published = rollforward[rollforward["dimension"] == "total"].set_index("month")[["opening", *FLOWS, "closing"]]
+    first = reported.rename(columns={f"flow_{name}": name for name in FLOWS}).groupby("month")[list(published.columns)].sum()
+    expected = published.sub(first.reindex(published.index, fill_value=0))
+    told = restatements.pivot_table(index="month", columns="metric", values="difference", aggfunc="sum", fill_value=0)
+    differs = expected != told.reindex(index=published.index, columns=published.columns, fill_value=0)
+    broken = [f"{month}/{figure}" for month, row in differs.iterrows() for figure, bad in row.items() if bad]
+    broken += [f"{month}/roll-forward" for month in sorted(set(restatements["month"]) - set(published.index))]
+    if broken:
+        raise DataQualityError("restatements do not sum to restated less first reported", broken)
 
 
 def history_matches_stripe(item_states: pd.DataFrame, quarantine: pd.DataFrame, subscriptions: pd.DataFrame, subscription_items: pd.DataFrame) -> int:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("pipeline")
 def test_every_table_is_filled_and_valid(pipeline: Pipeline) -> None:
     for name, model in TABLES.items():
         rows = pipeline.lake.read(model)
-        assert bool(len(rows)) is (name != "billing/quarantine"), name
+        assert bool(len(rows)) is (name not in ("billing/quarantine", "metrics/restatements")), name
         model.validate(rows, lazy=True)
 
 

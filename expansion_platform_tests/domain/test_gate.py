@@ -32,15 +32,22 @@ def rollforward(segment: int = 100) -> pd.DataFrame:
     )
 
 
+def restated(amount: int, reason: str) -> pd.DataFrame:
+    """The closing MRR of two customers in 2026-08, restated by `amount` up and by 3 down; opening MRR of the month judged is 10.00."""
+    rows = [("2026-08", "closing", amount, reason), ("2026-08", "closing", -3, reason), ("2026-08", "new", 900, reason)]
+    return pd.DataFrame(rows, columns=["month", "metric", "difference", "reason"])
+
+
 def judged(**changed: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     given: dict[str, Any] = {
         "read_until": pd.Timestamp("2026-11-02", tz="UTC"),
-        "timezone": "UTC",
+        "closes": pd.Timestamp("2026-11-02", tz="UTC"),
         "customer_months": months(),
         "movements": movements(),
         "causes": pd.DataFrame({"month": [MONTH], "customer": ["b"], "amount": [100]}),
         "rollforward": rollforward(),
         "coverage": pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [19], "denominator": [1000]}),
+        "restatements": restated(1, "late_event"),
         "catalogued": True,
     }
     found = gate(MONTH, **{**given, **changed})
@@ -54,7 +61,9 @@ def test_sound_data_passes_and_one_customer_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"read_until": pd.Timestamp("2026-10-31T23:59:59Z")}, "before 2026-10 closed"),
+        ({"read_until": pd.Timestamp("2026-11-01T23:59:59Z")}, "before 2026-10 closed"),
+        ({"restatements": restated(2, "late_event")}, "2026-08 was restated by 0.5 %"),
+        ({"restatements": restated(2, "fx_revision")}, "2026-08 was restated by 0.5 %"),
         ({"read_until": None}, "no time"),
         ({"causes": pd.DataFrame({"month": [MONTH], "customer": ["b"], "amount": [99]})}, "causes do not sum"),
         ({"movements": movements().assign(flow_expansion=99)}, "opening \\+ flows is not closing"),
@@ -80,3 +89,10 @@ def test_without_a_catalog_inference_is_a_warning() -> None:
     failed, warnings = judged(catalogued=False, coverage=pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [1], "denominator": [1]}))
     assert failed == ()
     assert "no catalog" in warnings[0]
+
+
+def test_late_usage_is_a_warning_and_your_own_decisions_are_nothing() -> None:
+    failed, warnings = judged(restatements=restated(2, "late_usage"))
+    assert (failed, len(warnings)) == ((), 2)
+    assert "late_usage" in warnings[0]
+    assert judged(restatements=restated(500, "catalog_change")) == judged()

@@ -13,7 +13,7 @@ import pandas as pd
 from expansion_platform.domain import months
 from expansion_platform.domain.detection import followups, rules
 from expansion_platform.domain.detection.findings import Finding
-from expansion_platform.domain.detection.panel import TOTAL, panel
+from expansion_platform.domain.detection.panel import TOTAL, Panel, panel
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.schemas.mrr import SEGMENTS
 
@@ -33,6 +33,7 @@ def evaluate(
     settings: AlertSettings,
     exponent: int,
     seed: str,
+    reported: pd.DataFrame | None = None,
 ) -> list[Finding]:
     """What every rule says of the newest closed month, those that are well included; rules that cannot be judged say nothing.
 
@@ -45,8 +46,11 @@ def evaluate(
         settings: targets and thresholds.
         exponent: decimal places of the reporting currency.
         seed: policy hash: the same data under the same policy gives the same p-values.
+        reported: mrr/first_reported of earlier months, in place of what they say now; None for none. What a month says as it closes is compared
+            with what other months said as they closed, since all of them lack what is known late. Rules that follow customers from month to
+            month read one state of knowledge instead.
     """
-    everyone = panel(customer_months, movements, window(month))
+    everyone = _panel(month, customer_months, movements, reported)
     smallest = settings.smallest(exponent)
     findings = [rules.rate_drop(everyone, month, seed, smallest, rates), rules.mix_shift(everyone, month, seed)]
     for scope in (TOTAL, *(("segment", name) for name in SEGMENTS)):
@@ -61,3 +65,15 @@ def evaluate(
     since = months.shift(month, -followups.CHURN_WITHIN)
     findings.append(followups.post_expansion_churn(month, customer_months, movements[movements["month"] >= since]))
     return [finding for finding in findings if finding is not None]
+
+
+def _panel(month: str, customer_months: pd.DataFrame, movements: pd.DataFrame, reported: pd.DataFrame | None) -> Panel:
+    if reported is None or reported.empty:
+        return panel(customer_months, movements, window(month))
+    paid = reported[(reported["opening"] > 0) | (reported["closing"] > 0)]
+    frames = []
+    for now in (customer_months, movements):
+        columns = [name for name in now.columns if name in paid.columns]
+        frames.append(pd.concat([now.loc[~now["month"].isin(set(reported["month"])), columns], paid[columns]]))
+    as_reported, moved = frames
+    return panel(as_reported, moved, window(month))

@@ -29,6 +29,7 @@ TABLES: dict[str, type[Table]] = {
         mrr.Movements,
         mrr.Causes,
         mrr.PriceMigrations,
+        mrr.FirstReported,
         metrics.Expansion,
         metrics.ExpansionByType,
         metrics.ExpansionBySegment,
@@ -41,5 +42,7 @@ TABLES: dict[str, type[Table]] = {
         metrics.RollforwardByDimension,
         metrics.Benchmarks,
         metrics.Durability,
+        reading.Diagnosis,
+        metrics.Restatements,
     )
 }

@@ -8,11 +8,13 @@ from __future__ import annotations
 import pandas as pd
 import pandera.pandas as pa
 
-from expansion_platform.domain.schemas.base import MONTH_PATTERN, Table
+from expansion_platform.domain.schemas.base import MONTH_PATTERN, Instant, Table
 from expansion_platform.domain.schemas.mrr import FLOWS, Monthly
 
 DIMENSIONS = ["cohort", "currency", "plan", "pricing_model", "tenure"]
-QUALITIES = ["ok", "low_n", "no_base", "no_losses"]
+QUALITIES = ["ok", "low_n", "no_base", "no_losses", "provisional"]
+RESTATED_BECAUSE = ["merge", "backdated", "late_event", "late_usage", "fx_revision", "catalog_change", "policy_change", "code_change"]
+"""Reasons of a restatement (semantics 1.8), what is surest of one customer first."""
 
 
 class MetricValue(Monthly):
@@ -26,7 +28,11 @@ class MetricValue(Monthly):
     ratio: str = pa.Field(description="numerator / denominator as decimal text with 10 places, half-even; null without a base", nullable=True)
     n_customers: int = pa.Field(description="Customers that paid at opening", ge=0)
     n_expanders: int = pa.Field(description="Customers with expansion", ge=0)
-    quality: str = pa.Field(description="`ok`; `low_n`: under 30 customers or 5 expanders; `no_base`, `no_losses`: denominator zero", isin=QUALITIES)
+    quality: str = pa.Field(
+        description="`ok`; `low_n`: under 30 customers or 5 expanders; `provisional`: the month has not closed; "
+        "`no_base`, `no_losses`: denominator zero",
+        isin=QUALITIES,
+    )
 
 
 class Expansion(MetricValue):
@@ -92,9 +98,9 @@ class Trailing(MetricValue):
     n_customers: int = pa.Field(description="Customers that paid at the opening of the first of these months", ge=0)
     n_expanders: int = pa.Field(description="Customers with expansion in the window", ge=0)
     quality: str = pa.Field(
-        description="`ok`; `low_n`: under 30 customers or 5 expanders; `provisional`: fewer months than the metric is meant for; "
+        description="`ok`; `low_n`: under 30 customers or 5 expanders; `provisional`: not closed, or fewer months than it is meant for; "
         "`too_short`: too few for any value; `no_base`, `no_losses`: denominator zero",
-        isin=[*QUALITIES, "provisional", "too_short"],
+        isin=[*QUALITIES, "too_short"],
     )
 
     class Config(Table.Config):
@@ -182,6 +188,36 @@ class Benchmarks(Monthly):
         name = "metrics/benchmarks"
         metadata = {"key": ["month", "benchmark", "dimension", "value"], "partitioned_by": "month"}
         unique = ["month", "benchmark", "dimension", "value"]
+
+
+class Restatements(Monthly):
+    """One row per closed month, customer and figure that is no longer as first reported, and why.
+
+    Rows sum, month by month and figure by figure, to the published roll-forward less what was first reported.
+    """
+
+    customer: str = pa.Field(description="Stripe customer, under its id of then or of now")
+    metric: str = pa.Field(description="`opening`, one of the nine flows, or `closing`", isin=["opening", *FLOWS, "closing"])
+    first_reported: int = pa.Field(description="Minor units, when the month closed")
+    restated: int = pa.Field(description="Minor units, by everything known now under the present policy, catalog and rules")
+    difference: int = pa.Field(description="restated - first_reported; never zero", ne=0)
+    reason: str = pa.Field(
+        description="`merge`: customers were merged; `backdated`: a subscription made after the close; `late_event`: another fact not known then; "
+        "`late_usage`: metered usage not billed then; `fx_revision`: an exchange rate; `catalog_change`, `policy_change` (the time zone, too), "
+        "`code_change`. Of several the first of these, the surest of one customer",
+        isin=RESTATED_BECAUSE,
+    )
+    also_json: str = pa.Field(description="Sorted list of the other reasons that hold beside it: no amount is split between changes made together")
+    reported_at: Instant = pa.Field(description="When Stripe had last been read as the month closed")
+
+    @pa.dataframe_check(description="difference = restated - first_reported")
+    def differs(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return frame["restated"] - frame["first_reported"] == frame["difference"]
+
+    class Config(Table.Config):
+        name = "metrics/restatements"
+        metadata = {"key": ["month", "customer", "metric"], "partitioned_by": "month"}
+        unique = ["month", "customer", "metric"]
 
 
 class Rollforward(Monthly):

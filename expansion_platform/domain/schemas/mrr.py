@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from expansion_platform.domain.schemas.base import MONTH_PATTERN, Table
+from expansion_platform.domain.schemas.base import MONTH_PATTERN, Instant, Table
 
 SEGMENTS = ["enterprise", "mid_market", "smb"]
 MOVEMENTS = ["new", "reactivation", "churn", "continuing"]
@@ -110,6 +110,54 @@ class Movements(Monthly):
 
     class Config(Table.Config):
         name = "mrr/movements"
+        metadata = {"key": ["month", "customer"], "partitioned_by": "month"}
+        unique = ["month", "customer"]
+
+
+class FirstReported(Monthly):
+    """One row per customer and month as it was when the month closed (semantics 1.8): written once, never again; the other tables are restated.
+
+    Of every customer that held anything at either end, paying or not, with what its figures were made of, so that a later difference has a reason.
+    """
+
+    customer: str = pa.Field(description="Stripe customer after the aliases of then")
+    reported_at: Instant = pa.Field(description="When Stripe had last been read as the month closed")
+    segment: str = pa.Field(
+        description="Size at opening (closing for new and reactivated); null when it paid at neither end", isin=SEGMENTS, nullable=True
+    )
+    first_paid_month: str = pa.Field(description="Month of its first MRR; null when it paid at neither end", str_matches=MONTH_PATTERN, nullable=True)
+    opening: int = pa.Field(description="MRR at the opening instant", ge=0)
+    closing: int = pa.Field(description="MRR at the closing instant", ge=0)
+    flow_new: int = pa.Field(description="MRR of a customer that never paid before", ge=0)
+    flow_reactivation: int = pa.Field(description="MRR of a customer that paid before and returned", ge=0)
+    flow_expansion: int = pa.Field(description="Headline expansion", ge=0)
+    flow_contraction: int = pa.Field(description="Organic loss of a continuing customer", le=0)
+    flow_price: int = pa.Field(description="Vendor repricing")
+    flow_discount: int = pa.Field(description="Discounts given and ended")
+    flow_interval: int = pa.Field(description="Annual against monthly")
+    flow_fx: int = pa.Field(description="Exchange rates")
+    flow_churn: int = pa.Field(description="MRR of a customer that stopped paying", le=0)
+    expansion_seat: int = pa.Field(description="Part of the headline from seats", ge=0)
+    expansion_tier: int = pa.Field(description="Part of the headline from higher plans", ge=0)
+    expansion_usage: int = pa.Field(description="Part of the headline from metered usage", ge=0)
+    expansion_cross_sell: int = pa.Field(description="Part of the headline from further products", ge=0)
+    expansion_addon: int = pa.Field(description="Part of the headline from add-ons", ge=0)
+    states_hash: str = pa.Field(description="Hash of what it held at both ends, metered quantities left out")
+    usage_hash: str = pa.Field(description="Hash of its metered quantities at both ends")
+    rates_json: str = pa.Field(description="Exchange rates of its currencies: {currency: [opening, closing]}")
+    timezone: str = pa.Field(description="Reporting time zone of then")
+    rules_hash: str = pa.Field(description="Content hash of the package's rules behind the row")
+
+    @pa.dataframe_check(description="opening + flows = closing")
+    def flows_close(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return frame["opening"] + frame[[f"flow_{name}" for name in FLOWS]].sum(axis=1) == frame["closing"]
+
+    @pa.dataframe_check(description="types sum to expansion")
+    def types_sum(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return frame[[f"expansion_{name}" for name in ORGANIC]].sum(axis=1) == frame["flow_expansion"]
+
+    class Config(Table.Config):
+        name = "mrr/first_reported"
         metadata = {"key": ["month", "customer"], "partitioned_by": "month"}
         unique = ["month", "customer"]
 

@@ -1,0 +1,119 @@
+"""Floor `mrr`: what each month reported when it closed, written once.
+
+Here: wiring of `domain/restatements.py` at the close. Not here: what became of it since (`assets/restatements.py`).
+
+The ledger's record of this table's build is the record of the close: when, and the hash of the rows. A closed month is current for good; rows that
+are not those any more stop the month instead of being written again, since nothing else could say what was reported.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, build_months, rules_hash
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.touched import REPEATED
+from expansion_platform.domain import months
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.restatements import Ends, first_reported
+from expansion_platform.domain.schemas import billing, mrr, table_name
+from expansion_platform.domain.schemas.base import empty
+from expansion_platform.resources import Platform
+
+KINDS = {"pandas", "pandera", "deltalake"}
+OPEN = "open"
+"""Record of a month that has not closed."""
+HASH_DIGITS = 16
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The one table, by month."""
+
+    @dg.multi_asset(
+        specs=[
+            asset_spec(mrr.FirstReported, deps=[mrr.CustomerMonths, mrr.Movements, billing.ItemStates, billing.FxRates], kinds=KINDS, skippable=True)
+        ],
+        check_specs=[checks.schema_spec(mrr.FirstReported)],
+        name="first_reported",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def first_reported_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """Keeps the figures of every month of the run that has closed and was not kept before."""
+        lake = platform.lake
+        recorded, stored = closes(platform), lake.states(mrr.FirstReported)
+        closing = [month for month in context.partition_keys if month not in recorded and month not in stored and _can_close(platform, month)]
+        reported = _reported(platform, closing)
+        # Killed between the table's commit and the ledger's, a month is taken as it was committed.
+        committed = {month: lake.read(mrr.FirstReported, [month]) for month in context.partition_keys if month in stored and month not in recorded}
+
+        def inputs(month: str) -> str:
+            if month in recorded:
+                return recorded[month]
+            rows = reported.get(month, committed.get(month))
+            if rows is None:
+                return OPEN
+            at = platform.read_until if rows.empty else rows["reported_at"].iloc[0]
+            return f"{at.isoformat()} {lake.frame_hash(mrr.FirstReported, rows)[:HASH_DIGITS]}"
+
+        def compute(month: str) -> Frames:
+            if month in recorded:
+                return {mrr.FirstReported: _as_recorded(platform, month, recorded[month])}
+            return {mrr.FirstReported: reported.get(month, committed.get(month, empty(mrr.FirstReported)))}
+
+        yield from build_months(context, platform, models=[mrr.FirstReported], inputs=inputs, prepare=lambda _due: compute)
+
+    return first_reported_table
+
+
+def closes(platform: Platform) -> dict[str, str]:
+    """Closed month -> when it closed, and the hash of what it reported."""
+    builds = platform.ledger.builds(table_name(mrr.FirstReported))
+    return {month: record for month, (record, _) in builds.items() if record != OPEN}
+
+
+def ends(month: str, timezone: str, rates: pd.DataFrame) -> Ends:
+    """A month's instants and rates, from billing/fx_rates."""
+    before, after = (rates[rates["month"] == name] for name in (months.shift(month, -1), month))
+    known = (dict(zip(rows["currency"], rows["rate"], strict=True)) for rows in (before, after))
+    return Ends(months.opening(month, timezone), months.closing(month, timezone), *known)
+
+
+def versions(catalog: Catalog, timezone: str) -> dict[str, str]:
+    """What, beside facts, figures are made by."""
+    return {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash, "rules_hash": rules_hash(), "timezone": timezone}
+
+
+def _can_close(platform: Platform, month: str) -> bool:
+    """Its figures have been computed, and Stripe was read long enough after its end."""
+    computed = all(month in platform.ledger.builds(table_name(model)) for model in (mrr.CustomerMonths, mrr.Movements))
+    return computed and platform.is_closed(month)
+
+
+def _reported(platform: Platform, closing: list[str]) -> dict[str, pd.DataFrame]:
+    if not closing:
+        return {}
+    lake, catalog = platform.lake, platform.catalog()
+    states, rates = lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), lake.read(billing.FxRates)
+    made_by = {"reported_at": platform.read_until, **versions(catalog, platform.timezone)}
+    return {
+        month: first_reported(
+            lake.read(mrr.CustomerMonths, [month]), lake.read(mrr.Movements, [month]), states, ends(month, platform.timezone, rates), catalog
+        ).assign(month=month, **made_by)
+        for month in closing
+    }
+
+
+def _as_recorded(platform: Platform, month: str, record: str) -> pd.DataFrame:
+    """The rows of a closed month whose files are other ones than the ledger knows, as long as they say the same."""
+    rows = platform.lake.read(mrr.FirstReported, [month])
+    at, told = record.split(" ")
+    if platform.lake.frame_hash(mrr.FirstReported, rows)[:HASH_DIGITS] != told:
+        raise DataQualityError(
+            f"what was first reported at {at} is not in the table any more: restore it from a backup", [f"mrr/first_reported {month}"]
+        )
+    return rows

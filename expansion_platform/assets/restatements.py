@@ -1,0 +1,110 @@
+"""Floor `metrics`: what closed months say now and did not say when they closed.
+
+Here: wiring of `domain/restatements.py` over the months that have closed. Not here: what was first reported (`assets/first_reported.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.first_reported import closes, ends, versions
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.touched import REPEATED, states_by_month
+from expansion_platform.domain import months, reconciliation, restatements
+from expansion_platform.domain.canonical import content_hash
+from expansion_platform.domain.schemas import Table, billing, metrics, mrr, stripe
+from expansion_platform.domain.schemas.base import empty
+from expansion_platform.resources import Platform
+
+KINDS = {"pandas", "pandera", "deltalake"}
+READ = [mrr.FirstReported, mrr.CustomerMonths, mrr.Movements, metrics.Rollforward]
+ROWS_SUM = "Restatements sum, month by month and figure by figure, to the published roll-forward less what was first reported."
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The one table, by month."""
+
+    @dg.multi_asset(
+        specs=[
+            asset_spec(metrics.Restatements, deps=[*READ, billing.ItemStates, billing.FxRates, stripe.Subscriptions], kinds=KINDS, skippable=True)
+        ],
+        check_specs=[checks.schema_spec(metrics.Restatements), checks.reconciled_spec(metrics.Restatements, ROWS_SUM)],
+        name="restatements",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def restatements_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """Every figure of a closed month that is no longer as first reported, with its reason."""
+        lake, catalog = platform.lake, platform.catalog()
+        closed, rates = closes(platform), lake.read(billing.FxRates)
+        stored = [lake.states(model) for model in READ]
+        states = states_by_month(platform, catalog, context.partition_keys)
+        due: set[str] = set()
+
+        def inputs(month: str) -> str:
+            known = rates.loc[rates["month"].isin([months.shift(month, -1), month]), ["month", "currency", "rate"]].to_numpy().tolist()
+            return fingerprint(
+                closed.get(month, "open"),
+                *(of.get(month, "absent") for of in stored),
+                states[month],
+                content_hash([known, versions(catalog, platform.timezone)]),
+            )
+
+        def rows_sum(frames: Frames) -> None:
+            compared = sorted(due & closed.keys())
+            reconciliation.restatements_tie(
+                frames[metrics.Restatements], lake.read(mrr.FirstReported, compared), lake.read(metrics.Rollforward, compared)
+            )
+
+        def prepare(wanted: list[str]) -> Callable[[str], Frames]:
+            due.update(wanted)
+            return _prepare(platform, wanted, closed)
+
+        yield from build_months(
+            context,
+            platform,
+            models=[metrics.Restatements],
+            inputs=inputs,
+            prepare=prepare,
+            reconciled=[Reconciled(metrics.Restatements, ROWS_SUM, rows_sum)],
+            describe=lambda wanted: _describe(platform, wanted),
+        )
+
+    return restatements_table
+
+
+def _prepare(platform: Platform, due: list[str], closed: dict[str, str]) -> Callable[[str], Frames]:
+    lake, catalog = platform.lake, platform.catalog()
+    states, rates = lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), lake.read(billing.FxRates)
+    subscriptions = lake.read(stripe.Subscriptions)[["id", "created"]]
+    made_by = versions(catalog, platform.timezone)
+    hashes = {name: made_by[name] for name in ("policy_hash", "catalog_hash")}
+
+    def compute(month: str) -> Frames:
+        if month not in closed:
+            return {metrics.Restatements: empty(metrics.Restatements)}
+        reported_at = pd.Timestamp(closed[month].split(" ")[0])
+        rows = restatements.restatements(
+            lake.read(mrr.FirstReported, [month]),
+            lake.read(mrr.CustomerMonths, [month]),
+            lake.read(mrr.Movements, [month]),
+            states=states,
+            new_subscriptions=subscriptions.loc[subscriptions["created"] > reported_at, "id"],
+            ends=ends(month, platform.timezone, rates),
+            catalog=catalog,
+            versions=made_by,
+        )
+        return {metrics.Restatements: rows.assign(month=month, reported_at=reported_at.as_unit("us"), **hashes)}
+
+    return compute
+
+
+def _describe(platform: Platform, wanted: list[str]) -> dict[type[Table], dict[str, dict[str, Any]]]:
+    """By how much closing MRR was restated, in whole currency units, which the UI plots over the months."""
+    units = 10**platform.reporting_exponent
+    rows = platform.lake.read(metrics.Restatements, wanted).query("metric == 'closing'").groupby("month")["difference"].sum()
+    return {metrics.Restatements: {month: {"closing_restated": round(int(rows.get(month, 0)) / units, 2)} for month in wanted}}
