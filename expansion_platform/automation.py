@@ -46,7 +46,7 @@ def refresh_schedule(job: Any, first_month: str, timezone: str, close_lag_days: 
 
     @dg.schedule(
         job=job,
-        cron_schedule=REFRESH_CRON,
+        cron_schedule=f"0 6 {','.join(map(str, days))} * *",
         execution_timezone=timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="On the 2nd of each month, and on the day the month closes: the last three months as one run, so that late facts restate them.",
