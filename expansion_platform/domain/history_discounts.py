@@ -221,8 +221,8 @@ def _hides_customers(line: Line) -> bool:
 
 
 def _listed_at(line: Line) -> int:
-    """From when on a line shows a discount in force: a bill of usage is for the time before it, with the discounts of its own day."""
-    return line.created if line.metered else line.start
+    """From when on a line shows a discount in force: a bill of time gone by (usage, a backdated start) lists the discounts of its own day."""
+    return line.created if line.end <= line.created else line.start
 
 
 def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] | None:

@@ -36,7 +36,11 @@ ItemMark = Mark[State | None]
 
 
 class Fact(NamedTuple):
-    """One statement: from `at` on the item is `state` (None: it is not there); `old` is what it was just before, where the fact tells."""
+    """One statement: from `at` on the item is `state` (None: it is not there); `old` is what it was just before, where the fact tells.
+
+    Of a credit, `old` is what was debited and `reverses` are the lines that did: in flexible billing one change gives a credit for each earlier
+    debit, of a state that a change without proration may have replaced since.
+    """
 
     at: int
     order: tuple[bool, int, str]
@@ -45,6 +49,7 @@ class Fact(NamedTuple):
     old: State | None
     until: int
     id: str
+    reverses: frozenset[str] = frozenset()
 
 
 def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, list[ItemMark]]:
@@ -113,7 +118,7 @@ def _fold(lines: list[Line], told: list[Fact]) -> list[ItemMark]:
             marks.append(Mark(at, winner.state, _SOURCES[winner.kind], _confidence(winner, speaking, before)))
         for fact in speaking:
             if fact.kind == CREDIT:
-                ended = [mark for mark in marks[-2:] if mark.value == fact.old]
+                ended = [mark for mark in marks[-2:] if mark.value == fact.old] or [mark for mark in marks[-2:] if mark.at < at][-1:]
                 if ended:
                     ended[0].evidence.append((at - 1, at, fact.id))
             if fact.state == winner.state and (fact.state is not None or fact.kind == CHANGED):
@@ -126,7 +131,7 @@ def _line_fact(line: Line) -> Fact:
     if not line.proration:
         return Fact(line.start, order, REGULAR, line.state, None, line.end, line.id)
     if line.credits:
-        return Fact(line.start, order, CREDIT, None, line.state, line.end, line.id)
+        return Fact(line.start, order, CREDIT, None, line.state, line.end, line.id, line.reverses)
     # A proration of nothing (free plan, 100 % off) has no sign to tell debit from credit: `_settle_zero` decides by what was there.
     return Fact(line.start, order, DEBIT, line.state, line.state if line.amount == 0 else None, line.end, line.id)
 
@@ -151,8 +156,9 @@ def _strongest(facts: list[Fact]) -> Fact:
         return of[CHANGED][-1]
     credited = {fact.old for fact in of[CREDIT]}
     debits = [fact for fact in of[DEBIT] if fact.state not in credited] or of[DEBIT]
+    named = frozenset[str]().union(*(fact.reverses for fact in of[CREDIT]))
     reversed_lines = {(fact.old, fact.until) for fact in of[CREDIT]}
-    regular = [fact for fact in of[REGULAR] if (fact.state, fact.until) not in reversed_lines]
+    regular = [fact for fact in of[REGULAR] if fact.id not in named and (fact.state, fact.until) not in reversed_lines]
     return (debits or regular or of[CREDIT] or of[CONFIRMED])[-1]
 
 

@@ -60,7 +60,7 @@ class State(NamedTuple):
 class Line(NamedTuple):
     """An invoice line, or a pending invoice item, of a subscription item: a state over a service period.
 
-    `void` lines are weak evidence: the bill was taken back, or is a draft.
+    `void` lines are weak evidence: the bill was taken back, or is a draft. `reverses` are the lines a credit gives back a share of.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Line(NamedTuple):
     reduced_by: frozenset[str]
     draft: bool = False
     metered: bool = False
+    reverses: frozenset[str] = frozenset()
 
 
 class Bill(NamedTuple):
@@ -220,6 +221,7 @@ def _line(row: dict[str, Any], invoice: str | None, status: str) -> Line:
         discounts(row["discounts_json"], ""),
         _NOTHING if taken == "[]" else frozenset(entry["discount"] for entry in json.loads(taken) if int(entry["amount"]) > 0),
         status == "draft",
+        reverses=_NOTHING if row["credited_lines_json"] is None else frozenset(parse(row["credited_lines_json"])),
     )
 
 

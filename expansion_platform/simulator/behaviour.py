@@ -7,16 +7,15 @@ Decisions come from the customer's own generator in the order of its clock, so t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from expansion_platform.simulator import propensities as p
 from expansion_platform.simulator.agenda import Agenda
 from expansion_platform.simulator.billing import Billing, Edit
 from expansion_platform.simulator.catalog import INSIGHTS, PLANS, SSO, STORAGE, Catalog, Coupon, Price, Product
 from expansion_platform.simulator.couponing import Couponing
-from expansion_platform.simulator.hardship import Hardship
 from expansion_platform.simulator.possible import can_change, inside_period, steady
 from expansion_platform.simulator.subscription import Subscription
 
@@ -25,16 +24,26 @@ MONTH = 30 * DAY
 T = TypeVar("T")
 
 
+class Extra(Protocol):
+    """What a customer does beyond a plain life: it takes part in its books, and in each month's decisions about a subscription."""
+
+    def begin(self, billing: Billing) -> None:
+        """Take part."""
+
+    def decide(self, subscription: Subscription, at: int) -> None:
+        """Draw what happens within the next 30 days."""
+
+
 class Life:
     """One customer's life: an agenda of instants, the decisions taken at them, and the books they are written to."""
 
-    def __init__(self, rng: random.Random, catalog: Catalog, hardship: Callable[[Agenda], Hardship] | None = None) -> None:
+    def __init__(self, rng: random.Random, catalog: Catalog, extras: Callable[[Agenda], Sequence[Extra]] = lambda agenda: ()) -> None:
         self.rng = rng
         self.catalog = catalog
         self.segment = rng.choices(p.SEGMENTS, [segment.share for segment in p.SEGMENTS])[0]
         self.currency = self._one_of(p.CURRENCIES)
         self.agenda = Agenda()
-        self._hardship = hardship(self.agenda) if hardship else None
+        self._extras = extras(self.agenda)
         self.billing: Billing
         self._couponing: Couponing
 
@@ -43,8 +52,8 @@ class Life:
         self.billing = billing
         self._couponing = Couponing(self.rng, self.catalog, self.currency, billing, self.agenda.put)
         billing.before_renewal = self._couponing.before_renewal
-        if self._hardship is not None:
-            self._hardship.begin(billing)
+        for extra in self._extras:
+            extra.begin(billing)
         self.agenda.put(at, self._sign_up)
         self.agenda.put(max(at, self.catalog.migrated_at) + 1, self._migrate)
 
@@ -131,8 +140,8 @@ class Life:
         for chance, act in chances:
             if self._happens(chance):
                 self.agenda.put(at + self.rng.randint(HOUR, 29 * DAY), lambda now, act=act: act(subscription, now))  # type: ignore[misc]
-        if self._hardship is not None:
-            self._hardship.decide(subscription, at)
+        for extra in self._extras:
+            extra.decide(subscription, at)
         self.agenda.put(at + MONTH, lambda now: self._decide(subscription, now))
 
     def _grow(self, subscription: Subscription, at: int) -> None:

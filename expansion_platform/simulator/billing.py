@@ -1,4 +1,4 @@
-"""Stripe's billing conduct for one customer: periods, renewals, prorations, trials, discounts, cancellations (classic billing mode).
+"""Stripe's billing conduct for one customer: periods, renewals, prorations, trials, discounts, cancellations (in both billing modes).
 
 Here: what Stripe does when asked, the documents it leaves behind, and the true log of it. Not here: who asks and why (`behaviour.py`).
 Every method takes the instant it happens at; `schedule` hands back what Stripe will do by itself later.
@@ -32,6 +32,15 @@ class Edit:
     quantity: int
 
 
+@dataclass(frozen=True)
+class Terms:
+    """How a subscription begins: in flexible billing or not, how many seconds ago it is said to have begun, and whether those are billed."""
+
+    flexible: bool = False
+    backdated: int = 0
+    back_billed: bool = True
+
+
 class Billing:
     """One customer's books: subscriptions, invoices, pending items, credit notes, discounts, events and logs."""
 
@@ -41,6 +50,7 @@ class Billing:
         self.credit_notes: list[JSON] = []
         self.discounts: list[Discount] = []
         self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
+        self.terms: Callable[[int], Terms] = lambda at: Terms()
         self.own_discounts: list[Discount] = []
         self.deleted = False
         self.collection = Collection(self, recorder, schedule)
@@ -65,8 +75,9 @@ class Billing:
 
         `coupons` are redeemed with it, each on the subscription (None) or on the item of that index.
         """
-        identity, price = self._ids.new("sub_"), wanted[0][0]
+        identity, price, terms = self._ids.new("sub_"), wanted[0][0], self.terms(at)
         trial_end = at + trial_days * 86_400 if trial_days else None
+        start = at - terms.backdated if trial_end is None and price.usage_type == "licensed" else at
         end = trial_end if trial_end is not None else after(at, price.interval, 1)
         subscription = Subscription(
             id=identity,
@@ -76,20 +87,23 @@ class Billing:
             anchor=trial_end or at,
             period=(at, end),
             collection_method="send_invoice" if sends_invoice else "charge_automatically",
-            log=SubscriptionLog(identity, self.customer["id"], price.currency, at, trial_end, customers_discounts=self.own_discounts),
+            log=SubscriptionLog(identity, self.customer["id"], price.currency, start, trial_end, customers_discounts=self.own_discounts),
             items=[Item(self._ids.new("si_"), price, quantity, at) for price, quantity in wanted],
             status="trialing" if trial_end else "active",
             trial_end=trial_end,
+            flexible=terms.flexible,
             used_since=at,
         )
-        subscription.log.changes += [Change(at, item.id, item.price, item.quantity) for item in subscription.items]
+        subscription.log.changes += [Change(start, item.id, item.price, item.quantity) for item in subscription.items]
         self.subscriptions.append(subscription)
         if self.customer["currency"] is None:
             self.customer["currency"] = price.currency
             self._events.emit("customer.updated", at, lambda: dict(self.customer), {"currency": None}, requested=False)
         for coupon, index in coupons:
             self._give(subscription, at, coupon, None if index is None else subscription.items[index])
-        self.invoicing.bill(subscription, at, "subscription_create", regular=True, invoice_period=(at, at))
+        if trial_end is None or not terms.flexible:  # flexible billing makes no bill of nothing for a trial
+            back = start if terms.back_billed and start < at else None
+            self.invoicing.bill(subscription, at, "subscription_create", regular=True, invoice_period=(at, at), back=back)
         self._events.subscription("customer.subscription.created", subscription, at, requested=True)
         self._schedule(end, lambda now: self._period_ends(subscription, now))
         return subscription
@@ -156,7 +170,7 @@ class Billing:
                 item = self._apply(subscription, at, edit, renewal=subscription.period[1] if proration == "none" else None)
                 if edit.price is not None and proration != "none":
                     self.invoicing.debit(subscription, item, at)
-            subscription.locked = proration == "none"
+            subscription.locked = proration == "none" and not subscription.flexible
             if proration == "always_invoice":
                 self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
 
@@ -167,6 +181,7 @@ class Billing:
                 self.invoicing.credit(subscription, item, at)
             for edit in edits:
                 self._apply(subscription, at, edit)
+            subscription.log.billed(at)
             before = subscription.period
             subscription.interval = subscription.items[0].price.interval
             subscription.anchor = at

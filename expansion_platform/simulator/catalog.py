@@ -65,6 +65,8 @@ _MONTHLY_USD: dict[str, dict[str, Any]] = {
     "sso": {"type": "per_unit", "unit": "9000"},
 }
 _API_USD = {"type": "graduated", "tiers": [{"up_to": 1000, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}]}
+PRICED_BEFORE = 30 * 86_400
+"""Seconds from the price list to the first month's opening."""
 MIGRATED_USD = "3300"
 """Pro's new monthly price, in US cents a seat: +10 %."""
 
@@ -152,6 +154,11 @@ class Catalog:
     created: int
     migrated_at: int
     products: tuple[Product, ...] = PRODUCTS
+
+    @property
+    def opened(self) -> int:
+        """When the company's first month began: its prices are older."""
+        return self.created + PRICED_BEFORE
 
     def price(self, product: Product, currency: str, interval: str, at: int) -> Price:
         """The price a buyer gets at `at`."""

@@ -92,6 +92,19 @@ def bears(held: Sequence[tuple[Price, int]], coupons: Sequence[Coupon], times: i
     return True
 
 
+def by_tier(price: Price, quantity: int) -> list[tuple[int, int]]:
+    """A graduated price's lines as (units, amount): one for each tier reached, and one for its flat fee, which has no units."""
+    parts, below = [], 0
+    for tier in price.scheme["tiers"]:
+        units = (quantity if tier["up_to"] is None else min(quantity, tier["up_to"])) - below
+        parts.append((units, half_even(Fraction(tier["unit"]) * units)))
+        parts += [(0, half_even(Fraction(tier["flat"])))] if tier["flat"] != "0" else []
+        if tier["up_to"] is None or quantity <= tier["up_to"]:
+            break
+        below = tier["up_to"]
+    return parts
+
+
 def line_discounts(items: Sequence[Item], at: int, subscription_level: Sequence[Discount]) -> dict[str, list[tuple[str, int]]]:
     """What each discount takes off each item's regular line: item -> [(discount, amount)], item-level first, each on the remainder."""
     left = {item.id: half_even(item.price.gross(item.quantity)) for item in items}

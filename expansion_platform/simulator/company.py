@@ -19,9 +19,10 @@ from expansion_platform.domain import months as calendar
 from expansion_platform.simulator import catalog_objects, objects, truth
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.agenda import Agenda
-from expansion_platform.simulator.behaviour import DAY, Life
+from expansion_platform.simulator.arrangements import NAMES, Arrangements
+from expansion_platform.simulator.behaviour import DAY, Extra, Life
 from expansion_platform.simulator.billing import Billing
-from expansion_platform.simulator.catalog import CURRENCIES, PRODUCTS, RETIRED, Catalog, build
+from expansion_platform.simulator.catalog import CURRENCIES, PRICED_BEFORE, PRODUCTS, RETIRED, Catalog, build
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.hardship import ENDINGS, Hardship
 from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
@@ -30,7 +31,7 @@ LAST_MONTH = "2026-10"
 """The newest closed month of the default clock; the first month is counted back from it."""
 AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
 BEHAVIOURS = frozenset(
-    {*ENDINGS, "incomplete", "pause_after_trial", "pause_collection", "customer_discount", "deleted_coupon", "deleted_customer", "metered"}
+    {*NAMES, *ENDINGS, "incomplete", "pause_after_trial", "pause_collection", "customer_discount", "deleted_coupon", "deleted_customer", "metered"}
 )
 """What a company can do beyond a plain one's life."""
 BASE_SHARE = 0.45
@@ -67,7 +68,7 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     first = calendar.shift(LAST_MONTH, 1 - months)
     opening = int(calendar.opening(first).timestamp())
     catalog = build(
-        opening - 30 * DAY,
+        opening - PRICED_BEFORE,
         int(calendar.opening(calendar.shift(first, int(months * MIGRATION_AFTER))).timestamp()) + 9 * DAY,
         metered="metered" in behaviours,
     )
@@ -77,8 +78,7 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     for number in range(1, customers + 1):
         rng = random.Random(f"{seed}:{number}")
         signs_up = opening + int(_signup(rng, months) * DAY)
-        hardship = partial(_hardship, f"{seed}:{number}:hardship", behaviours, catalog) if behaviours else None
-        life = Life(rng, catalog, hardship)
+        life = Life(rng, catalog, partial(_extras, f"{seed}:{number}", behaviours, catalog))
         created = signs_up - CREATED_BEFORE
         if created > now:
             continue
@@ -106,8 +106,10 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     )
 
 
-def _hardship(seed: str, behaviours: frozenset[str], catalog: Catalog, agenda: Agenda) -> Hardship:
-    return Hardship(random.Random(seed), behaviours, catalog, agenda.put)
+def _extras(seed: str, behaviours: frozenset[str], catalog: Catalog, agenda: Agenda) -> list[Extra]:
+    """What a customer does and suffers beyond a plain life; each decides by a generator of its own."""
+    hardship = Hardship(random.Random(f"{seed}:hardship"), behaviours, catalog, agenda.put)
+    return [hardship, Arrangements(random.Random(f"{seed}:arrangements"), behaviours, catalog, agenda.put)] if behaviours else []
 
 
 def _signup(rng: random.Random, months: int) -> float:

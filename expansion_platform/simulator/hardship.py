@@ -140,8 +140,9 @@ class Hardship:
 
     def _pause(self, subscription: Subscription, at: int) -> None:
         steady = subscription.status == "active" and subscription.paused is None and subscription.ended_at is None
-        newest = next(each for each in reversed(self._billing.invoices) if each["id"] == subscription.latest_invoice)
-        steady &= newest["status"] == "paid"  # a draft after a bill still owed cannot be told from one of an unpaid subscription
+        newest = next((each for each in reversed(self._billing.invoices) if each["id"] == subscription.latest_invoice), None)
+        # A draft after a bill still owed cannot be told from one of an unpaid subscription.
+        steady &= newest is not None and newest["status"] == "paid"
         inside = subscription.period[0] + HOUR < at < subscription.period[1] - 6 * HOUR
         if steady and inside and not subscription.locked and not subscription.cancel_at_period_end:
             self._billing.collection.pause(subscription, at, self._rng.choice(("void", "mark_uncollectible", "keep_as_draft")))

@@ -14,7 +14,7 @@ from typing import Any
 from expansion_platform.simulator import charges, invoices, objects
 from expansion_platform.simulator.charges import Charge, Discount, Item
 from expansion_platform.simulator.events import Recorder
-from expansion_platform.simulator.subscription import Subscription
+from expansion_platform.simulator.subscription import Subscription, after
 from expansion_platform.simulator.used import Bill, Use
 
 JSON = dict[str, Any]
@@ -45,32 +45,35 @@ class Invoicing:
         if not subscription.flexible:
             amount = charges.prorated(item, at, subscription.period, self._in_force(subscription, at))
             if item.charges:
-                self._pend(subscription, item, -amount, (at, subscription.period[1]), _credited(item.charges))
+                self._pend(subscription, item, -amount, (at, subscription.period[1]), _credited(item.charges), at)
             return
         for charge in item.charges:
             share = Fraction(subscription.period[1] - at, subscription.period[1] - charge.start)
             if (amount := charges.half_even(charge.amount * share)) > 0:
                 as_debited = replace(item, price=charge.price, quantity=charge.quantity)
-                self._pend(subscription, as_debited, -amount, (at, subscription.period[1]), _credited([charge]))
+                self._pend(subscription, as_debited, -amount, (at, subscription.period[1]), _credited([charge]), at)
 
     def debit(self, subscription: Subscription, item: Item, at: int) -> None:
         """Charge the rest of the period for an item in its new state."""
         amount = charges.prorated(item, at, subscription.period, self._in_force(subscription, at))
-        identity = self._pend(subscription, item, amount, (at, subscription.period[1]), None)
+        identity = self._pend(subscription, item, amount, (at, subscription.period[1]), None, at)
         item.charges = [Charge("", identity, item.price, item.quantity, amount, at)]
 
-    def _pend(self, subscription: Subscription, item: Item, amount: int, period: tuple[int, int], credited: JSON | None) -> str:
-        entry = objects.invoice_item(self._ids.new("ii_"), subscription.customer, subscription.id, item, amount, period, credited)
+    def _pend(self, subscription: Subscription, item: Item, amount: int, period: tuple[int, int], credited: JSON | None, at: int) -> str:
+        entry = objects.invoice_item(self._ids.new("ii_"), subscription.customer, subscription.id, item, amount, period, credited, at=at)
         subscription.pending.append(entry)
         self.invoice_items.append(entry)
-        self._events.emit("invoiceitem.created", period[0], lambda: dict(entry), requested=True)
+        self._events.emit("invoiceitem.created", at, lambda: dict(entry), requested=True)
         return str(entry["id"])
 
-    def bill(self, subscription: Subscription, at: int, reason: str, *, regular: bool, invoice_period: tuple[int, int]) -> None:
-        """Bill the running period's regular lines (if asked) and everything pending, and collect."""
+    def bill(
+        self, subscription: Subscription, at: int, reason: str, *, regular: bool, invoice_period: tuple[int, int], back: int | None = None
+    ) -> None:
+        """Bill the running period's regular lines (if asked), the time from `back` on if any, and everything pending, and collect."""
         identity = self._ids.new("in_")
         bill = Bill(at)
-        lines = self._regular_lines(subscription, at, identity, bill) if regular else []
+        lines = self._back_lines(subscription, back, at, identity) if back is not None else []
+        lines += self._regular_lines(subscription, at, identity, bill) if regular else []
         lines_of = {entry["id"]: self._ids.new("il_") for entry in subscription.pending}
         for entry in subscription.pending:
             lines.append(invoices.proration_line(lines_of[entry["id"]], identity, entry, lines_of))
@@ -99,6 +102,22 @@ class Invoicing:
         subscription.latest_invoice = identity
         self._collect(subscription, document, at)
 
+    def _back_lines(self, subscription: Subscription, back: int, at: int, invoice: str) -> list[JSON]:
+        """The time from a backdated start on: a line for each period gone by in flexible billing, in classic billing one proration."""
+        spans = []
+        while not spans or spans[-1][1] < at:
+            start, whole = after(back, subscription.interval, len(spans)), after(back, subscription.interval, len(spans) + 1)
+            spans.append((start, min(at, whole), Fraction(min(at, whole) - start, whole - start)))
+        lines = []
+        for item in subscription.items:
+            gross = item.price.gross(item.quantity)
+            if not subscription.flexible:
+                self._pend(subscription, item, charges.half_even(gross * sum(share for _, _, share in spans)), (back, at), None, at)
+            for start, end, share in spans if subscription.flexible else ():
+                amount, identity = charges.half_even(gross * share), self._ids.new("il_")
+                lines.append(invoices.regular_line(identity, invoice, subscription.id, item, amount, (start, end), discounts=[], taken=[]))
+        return lines
+
     def _regular_lines(self, subscription: Subscription, at: int, invoice: str, bill: Bill) -> list[JSON]:
         lines = []
         trial = subscription.status == "trialing"
@@ -106,16 +125,21 @@ class Invoicing:
             item.quantity = self.usage(subscription, subscription.used_since, at) if at > subscription.created else 0
         taken = {} if trial else charges.line_discounts(subscription.items, at, self._in_force(subscription, at))
         for item in subscription.items:
-            amount = 0 if trial else charges.half_even(item.price.gross(item.quantity))
-            identity = self._ids.new("il_")
             off = taken.get(item.id, [])
-            item.charges = [Charge(invoice, identity, item.price, item.quantity, amount - sum(each for _, each in off), subscription.period[0])]
             own = [each.id for each in item.discounts if each.listed(at)]
+            parts = [(item.quantity, 0 if trial else charges.half_even(item.price.gross(item.quantity)))]
+            if subscription.flexible and item.price.scheme["type"] == "graduated" and not (trial or off or own):
+                parts = charges.by_tier(item.price, item.quantity)
             arrears = item.price.usage_type == "metered" and at > subscription.created
             period = (subscription.used_since, at) if arrears else subscription.period
             if arrears:
                 subscription.log.usage.append(Use(item.id, *period, item.quantity, bill))
-            lines.append(invoices.regular_line(identity, invoice, subscription.id, item, amount, period, discounts=own, taken=off))
+            item.charges = []
+            for quantity, amount in parts:
+                identity, charged = self._ids.new("il_"), replace(item, quantity=quantity)
+                net = amount - sum(each for _, each in off)
+                item.charges.append(Charge(invoice, identity, item.price, quantity, net, subscription.period[0]))
+                lines.append(invoices.regular_line(identity, invoice, subscription.id, charged, amount, period, discounts=own, taken=off))
         subscription.used_since = at
         return lines
 

@@ -102,7 +102,7 @@ def subscription(value: Subscription, as_of: int) -> JSON:
     items = [subscription_item(item, value.id, value.period, at, as_of) for item in value.items]
     return {
         **subscription_base(value),
-        "billing_mode": {"flexible": None, "type": "classic", "updated_at": None},
+        "billing_mode": _billing_mode(value),
         "billing_schedules": [],
         "customer_account": None,
         "discounts": [each.id for each in value.discounts if each.listed(at)],
@@ -111,6 +111,12 @@ def subscription(value: Subscription, as_of: int) -> JSON:
         "presentment_details": None,
         "status_details": None,
     }
+
+
+def _billing_mode(value: Subscription) -> JSON:
+    if value.flexible:
+        return {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": value.created}
+    return {"flexible": None, "type": "classic", "updated_at": None}
 
 
 def subscription_base(value: Subscription) -> JSON:
@@ -151,7 +157,7 @@ def subscription_base(value: Subscription) -> JSON:
         "pending_setup_intent": None,
         "pending_update": None,
         "schedule": None,
-        "start_date": value.created,
+        "start_date": value.log.start,
         "status": value.status,
         "test_clock": None,
         "transfer_data": None,
@@ -180,8 +186,10 @@ def subscription_item(value: Item, subscription: str, period: tuple[int, int], a
     }
 
 
-def invoice_item(identity: str, customer: str, subscription: str, item: Item, amount: int, period: tuple[int, int], credited: JSON | None) -> JSON:
-    """A pending proration of `item` over `period`. A credit has a negative amount and names what it credits."""
+def invoice_item(
+    identity: str, customer: str, subscription: str, item: Item, amount: int, period: tuple[int, int], credited: JSON | None, *, at: int
+) -> JSON:
+    """A pending proration of `item` over `period`, made at `at`. A credit has a negative amount and names what it credits."""
     return {
         "id": identity,
         "object": "invoiceitem",
@@ -189,7 +197,7 @@ def invoice_item(identity: str, customer: str, subscription: str, item: Item, am
         "currency": item.price.currency,
         "customer": customer,
         "customer_account": None,
-        "date": period[0],
+        "date": at,
         "description": f"{'Unused' if credited else 'Remaining'} time on {item.price.product.name}",
         "discountable": False,
         "discounts": [],

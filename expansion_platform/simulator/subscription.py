@@ -20,7 +20,7 @@ _MONTHS = {"month": 1, "year": 12}
 
 @dataclass
 class Subscription:
-    """All items share its interval, as classic billing wants. `period` is the running one, `pending` what the next invoice will bill.
+    """All items share its interval. `period` is the running one, `pending` what the next invoice will bill; `flexible` is its billing mode.
 
     `locked` while a change without proration waits for the renewal that will show it: until then nothing else happens to it.
     """

@@ -7,6 +7,7 @@ Not here: anything read from Stripe objects.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from expansion_platform.simulator.used import Use, by_month
 
 EVENTS_KEPT = 30 * 86_400
 """Seconds Stripe keeps an event."""
+OVERTAKEN = "no proration and no event left: changed again before the next renewal"
 _COLUMNS = [
     *("customer", "subscription", "item", "valid_from", "valid_to", "status", "collection_paused", "livemode", "currency", "product", "price"),
     *("usage_type", "interval", "interval_count", "scheme_json", "quantity", "discounts_json"),
@@ -65,6 +67,12 @@ class SubscriptionLog:
     pauses_after_trial: bool = False
     never_started: bool = False
 
+    def billed(self, at: int) -> None:
+        """A bill of whole periods before the renewal shows changes without proration already."""
+        for change in self.changes:
+            if change.renewal is not None and change.renewal > at:
+                change.renewal = at
+
 
 @dataclass
 class Truth:
@@ -81,13 +89,9 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
     started = (each for each in logs if not each.never_started and turns.value_at(each.statuses, as_of, None) != "incomplete")
     for log in started:
         exact += _states(log, log.changes, as_of)
-        seen = []
-        for change in log.changes:
-            at, reason = expected_at(change, as_of)
-            seen.append(Change(at, change.item, change.price, change.quantity))
-            if reason is not None:
-                moved.append((log.customer, log.id, change.item, _instant(change.at), _instant(at), reason))
         told = [at for at in log.updates if as_of - EVENTS_KEPT <= at <= as_of]
+        seen, undated = _expected(log, told, as_of)
+        moved += undated
         shown = {"statuses": turns.expected_statuses(log.statuses, log.ended_at, told, as_of)}
         shown["pauses"] = turns.expected_pauses(log.pauses, log.ended_at, told, as_of)
         for name, found in shown.items():
@@ -98,10 +102,32 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
     return Truth(_frame(exact), _frame(expected), undatable)
 
 
-def expected_at(change: Change, as_of: int) -> tuple[int, str | None]:
-    """When Stripe's records let a change be dated, and why not at its own instant (None when they do)."""
-    if change.renewal is None or change.at >= as_of - EVENTS_KEPT:
+def _expected(log: SubscriptionLog, told: Sequence[int], as_of: int) -> tuple[list[Change], list[tuple[Any, ...]]]:
+    """The changes as Stripe's records can show them, in order, and the rows of `undatable`.
+
+    One whose item was changed again before the bill that would have shown it leaves no trace.
+    """
+    shown: list[Change] = []
+    moved = []
+    for place, change in enumerate(log.changes):
+        at, reason = expected_at(change, told, as_of)
+        later = [expected_at(each, told, as_of)[0] for each in log.changes[place + 1 :] if each.item == change.item]
+        overtaken = any(other <= at for other in later)
+        if not overtaken:
+            shown.append(replace(change, at=at))
+        if reason is not None:
+            seen_at = pd.NaT if overtaken else _instant(at)
+            moved.append((log.customer, log.id, change.item, _instant(change.at), seen_at, OVERTAKEN if overtaken else reason))
+    return sorted(shown, key=lambda each: each.at), moved
+
+
+def expected_at(change: Change, told: Sequence[int], as_of: int) -> tuple[int, str | None]:
+    """When Stripe's records let a change be dated, and why not at its own instant (None when they do). `told` are the events left."""
+    event = next((at for at in told if at >= change.at), None)
+    if change.renewal is None or event == change.at:
         return change.at, None
+    if event is not None and event < change.renewal:
+        return event, "no proration and no event left: shown by the next event"
     if change.renewal <= as_of:
         return change.renewal, "no proration and no event left: shown by the next renewal"
     return as_of, "no proration and no event left: shown only by the subscription as it is now"

@@ -49,9 +49,10 @@ def test_a_trial_is_trialing_until_it_converts() -> None:
 
 def test_without_proration_a_change_is_expected_where_records_show_it() -> None:
     old = Change(NOW - EVENTS_KEPT - DAY, "si_1", BASIC_PRICE, 7, renewal=NOW - 5 * DAY)
-    assert truth.expected_at(old, NOW)[0] == NOW - 5 * DAY
+    assert truth.expected_at(old, [], NOW)[0] == NOW - 5 * DAY
+    assert truth.expected_at(old, [NOW - 9 * DAY], NOW)[0] == NOW - 9 * DAY
     unseen = Change(NOW - EVENTS_KEPT - DAY, "si_1", BASIC_PRICE, 7, renewal=NOW + DAY)
-    assert truth.expected_at(unseen, NOW)[0] == NOW
+    assert truth.expected_at(unseen, [], NOW)[0] == NOW
     told = truth.read([log(Change(0, "si_1", BASIC_PRICE, 5), old)], NOW)
     assert days(told.states) == [("si_1", 0, 369), ("si_1", 369, None)]
     assert days(told.expected_states) == [("si_1", 0, 395), ("si_1", 395, None)]
@@ -62,9 +63,18 @@ def test_without_proration_a_change_is_expected_where_records_show_it() -> None:
     ]
 
 
+def test_a_change_overtaken_before_its_renewal_leaves_no_trace() -> None:
+    unseen = Change(NOW - EVENTS_KEPT - 9 * DAY, "si_1", BASIC_PRICE, 7, renewal=NOW - 5 * DAY)
+    prorated = Change(NOW - EVENTS_KEPT - DAY, "si_1", BASIC_PRICE, 9)
+    told = truth.read([log(Change(0, "si_1", BASIC_PRICE, 5), unseen, prorated)], NOW)
+    assert list(told.states["quantity"]) == ["5", "7", "9"]
+    assert list(told.expected_states["quantity"]) == ["5", "9"]
+    assert told.undatable["reason"].to_list() == [truth.OVERTAKEN]
+
+
 def test_an_event_still_kept_dates_a_change_exactly() -> None:
     recent = Change(NOW - EVENTS_KEPT, "si_1", BASIC_PRICE, 7, renewal=NOW + DAY)
-    assert truth.expected_at(recent, NOW) == (recent.at, None)
+    assert truth.expected_at(recent, [recent.at], NOW) == (recent.at, None)
 
 
 def test_an_amount_off_the_subscription_is_split_again_when_an_item_changes() -> None:

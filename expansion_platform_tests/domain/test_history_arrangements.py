@@ -1,0 +1,90 @@
+"""Billing beyond the plain: cycles begun anew, backdated starts, flexible billing (reference 2.5, steps 5, 12, 13)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from expansion_platform_tests.domain.history_rows import Account, day, discount, line, proration
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+def credit(item: str, price: str, quantity: str, start: float, end: float, *lines: str) -> dict[str, object]:
+    return proration(item, price, quantity, start, end, -100) | {"credited_lines_json": json.dumps(lines)}
+
+
+def test_upgrade_in_mid_year_with_a_new_cycle(account: Account) -> None:
+    account.price("plus", unit_amount_decimal="90000", interval="year")
+    account.price("team", unit_amount_decimal="50000", interval="year")
+    account.subscription()
+    account.item("si", "plus", "5")
+    account.invoice("in1", 0, line("si", "team", "5", 0, 365))
+    account.invoice("in2", 90, credit("si", "team", "5", 90, 365, "in1_0"), line("si", "plus", "5", 90, 455))
+    assert account.story() == [("si", 0, 90, "team", "5"), ("si", 90, None, "plus", "5")]
+    assert account.states()["confidence"].tolist() == ["exact", "exact"]
+
+
+def test_new_cycle_without_credit_dates_its_change(account: Account) -> None:
+    account.subscription()
+    account.item("si", "basic", "8")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    account.invoice("in2", 12, line("si", "basic", "8", 12, 42))
+    assert account.story() == [("si", 0, 12, "basic", "5"), ("si", 12, None, "basic", "8")]
+
+
+def test_backdated_subscription_begins_with_its_start_date_billed_or_not(account: Account) -> None:
+    account.subscription(0, created=day(40))
+    account.item("si", "basic", "5", created=40)
+    account.invoice("in1", 40, line("si", "basic", "5", 40, 70))
+    unbilled = account.story()
+    account.invoice("in0", 40, line("si", "basic", "5", 0, 30), line("si", "basic", "5", 30, 40))
+    assert unbilled == account.story() == [("si", 0, None, "basic", "5")]
+
+
+def test_bill_of_time_gone_by_lists_the_discounts_of_its_own_day(account: Account) -> None:
+    given = discount("di", "ten", 40)
+    account.coupon("ten", percent="10")
+    account.subscription(0, created=day(40), discounts=({name: given[name] for name in ("id", "coupon", "start", "end")},))
+    account.item("si", "basic", "5", created=40)
+    lines = line("si", "basic", "5", 0, 30), line("si", "basic", "5", 30, 40), line("si", "basic", "5", 40, 70, off={"di": 500})
+    account.invoice("in1", 40, *lines, discounts=(given,))
+    assert account.discounts() == [("si", 0, 40, []), ("si", 40, None, [("ten", "10")])]
+
+
+def test_one_change_credits_every_line_that_debited(account: Account) -> None:
+    """A graduated price billed a line a tier: three credits, none of them of the quantity held, and one debit."""
+    tiers = [{"up_to": 10, "unit": "0", "flat": "9900"}, {"up_to": None, "unit": "800", "flat": "0"}]
+    account.price("seats", billing_scheme="tiered", tiers_mode="graduated", unit_amount_decimal=None, tiers_json=json.dumps(tiers))
+    account.subscription()
+    account.item("si", "seats", "10")
+    bill = [line("si", "seats", "10", 0, 30, 0), line("si", "seats", "0", 0, 30, 9900), line("si", "seats", "15", 0, 30, 12000)]
+    account.invoice("in1", 0, *bill)
+    credits = credit("si", "seats", "0", 12, 30, "in1_1"), credit("si", "seats", "15", 12, 30, "in1_2")
+    account.invoice("in2", 30, line("si", "seats", "10", 30, 60, 9900), *credits, proration("si", "seats", "10", 12, 30, 5940))
+    assert account.story() == [("si", 0, 12, "seats", "25"), ("si", 12, None, "seats", "10")]
+    assert json.loads(account.states()["evidence_json"][0]) == ["in1_0", "in2_1", "in2_2"]
+
+
+def test_credit_of_what_was_debited_hides_a_change_without_proration(account: Account) -> None:
+    """5, then 8 without proration, then 9: flexible billing credits the 5 it charged, and no record tells of the 8."""
+    account.subscription()
+    account.item("si", "basic", "9")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    change = credit("si", "basic", "5", 20, 30, "in1_0"), proration("si", "basic", "9", 20, 30, 3000)
+    account.invoice("in2", 30, line("si", "basic", "9", 30, 60), *change)
+    assert account.story() == [("si", 0, 20, "basic", "5"), ("si", 20, None, "basic", "9")]
+
+
+def test_lines_credited_whole_in_the_second_they_begin_assert_nothing(account: Account) -> None:
+    """Renewed and changed in one second: the renewal's lines are credited by name, whatever part of it each one was."""
+    account.subscription()
+    account.item("si", "pro", "4")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
+    account.invoice("in3", 30, credit("si", "basic", "2", 30, 60, "in2_0"), line("si", "pro", "4", 30, 60))
+    assert account.story() == [("si", 0, 30, "basic", "5"), ("si", 30, None, "pro", "4")]

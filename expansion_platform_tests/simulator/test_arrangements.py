@@ -1,0 +1,67 @@
+"""What is arranged with some customers, as a company with every behaviour holds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from expansion_platform.simulator import shapes
+from expansion_platform.simulator.company import BEHAVIOURS, Company, simulate
+from expansion_platform_tests.simulator.test_billing_documents import CLASSES
+
+
+@pytest.fixture(scope="module")
+def company() -> Company:
+    return simulate(2, customers=150, months=24, behaviours=BEHAVIOURS)
+
+
+def lines(company: Company) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """(invoice, line, what the line is about)."""
+    for invoice in company.account.objects["invoices"]:
+        for line in invoice["lines"]["data"]:
+            yield invoice, line, line["parent"]["subscription_item_details"]
+
+
+@pytest.mark.parametrize("resource", CLASSES)
+def test_objects_have_stripes_shape(company: Company, resource: str) -> None:
+    held = company.account.objects[resource]
+    for item in held[:: max(1, len(held) // 150)]:
+        shapes.check_shape(item, CLASSES[resource])
+
+
+def test_cycles_begin_anew_with_and_without_credit(company: Company) -> None:
+    """A bill for an update with whole periods, whose interval is that of the period it cut short."""
+    credited = Counter()
+    for invoice in company.account.objects["invoices"]:
+        whole = {line["period"]["start"] for line in invoice["lines"]["data"] if not line["parent"]["subscription_item_details"]["proration"]}
+        if invoice["billing_reason"] == "subscription_update" and invoice["created"] in whole:
+            credited[any(line["amount"] < 0 for line in invoice["lines"]["data"])] += 1
+    assert credited[True] > 10
+    assert credited[False] > 3
+
+
+def test_backdated_starts_are_billed_in_either_mode_or_not_at_all(company: Company) -> None:
+    backdated = {each["id"]: each for each in company.account.objects["subscriptions"] if each["start_date"] < each["created"]}
+    gone_by = Counter()
+    for invoice, line, about in lines(company):
+        if about["subscription"] in backdated and line["period"]["end"] <= invoice["created"] and invoice["billing_reason"] == "subscription_create":
+            gone_by[about["subscription"]] += 1
+            assert about["proration"] == (backdated[about["subscription"]]["billing_mode"]["type"] == "classic")
+            assert line["amount"] > 0
+    assert 0 < len(gone_by) < len(backdated)
+    assert max(gone_by.values()) > 1
+
+
+def test_one_change_in_flexible_billing_credits_several_lines(company: Company) -> None:
+    charged = {line["id"]: line for _, line, _ in lines(company)}
+    credits = Counter()
+    for _, line, about in lines(company):
+        named = (about["proration_details"]["credited_items"] or {}).get("invoice_line_items", ())
+        for debit in (charged[name] for name in named):
+            if about["proration"] and line["amount"] < 0:
+                assert debit["period"]["end"] == line["period"]["end"]
+                credits[about["subscription_item"], line["period"]["start"]] += 1
+    assert max(credits.values()) > 1
