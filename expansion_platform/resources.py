@@ -26,12 +26,12 @@ from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Ledger
 
-
-class Platform:
-    """The platform as configured. Everything is built on first use, so a missing key fails the step that needs it and no other."""
 PULLED = "stripe"
 """The ledger's cursor of the account: where the last pull ended."""
 
+
+class Platform:
+    """The platform as configured. Everything is built on first use, so a missing key fails the step that needs it and no other."""
 
     def __init__(self, settings: Settings | Callable[[], Settings] = Settings) -> None:
         self._settings = settings

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     expansion_first_month: str | None = Field(
         None, pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First month of the tables, YYYY-MM; empty for 2022-01; history before it still counts"
     )
+    expansion_close_lag_days: int = Field(
+        5, ge=0, le=25, description="Days after a month's end at which it closes: its figures are then kept as first reported, and alerts are decided"
+    )
     expansion_as_of: str | None = Field(None, description="Run as if it were this instant (ISO 8601); empty for now")
     posthog_host: str | None = Field(None, description="PostHog address, such as https://us.posthog.com; empty for no product analytics")
     posthog_project_id: str | None = Field(None, description="PostHog project")
@@ -40,9 +43,6 @@ class Settings(BaseSettings):
         None, description="Alerts file (YAML): targets per month, smallest shortfall told; empty for 2 % a month and 500.00"
     )
     slack_webhook_url: SecretStr | None = Field(None, description="Incoming webhook to post alerts to")
-    expansion_close_lag_days: int = Field(
-        5, ge=0, le=25, description="Days after a month's end at which it closes: its figures are then kept as first reported, and alerts are decided"
-    )
     slack_bot_token: SecretStr | None = Field(
         None, description="Bot token (chat:write, channels:history) to post alerts with, in threads, instead of a webhook"
     )
