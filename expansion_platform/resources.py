@@ -69,9 +69,6 @@ class Platform:
         return months.newest_closed(self.as_of, self.timezone)
 
     @property
-    def reporting_exponent(self) -> int:
-        """Decimal places of the reporting currency."""
-    @property
     def read_until(self) -> pd.Timestamp | None:
         """When Stripe was last read to the end: everything known is known as of then. None before the first pull."""
         pulled = self.ledger.cursor(PULLED)
@@ -85,6 +82,9 @@ class Platform:
         """Whether Stripe has been read past that instant; until then the month is provisional."""
         return self.read_until is not None and self.read_until >= self.closes(month)
 
+    @property
+    def reporting_exponent(self) -> int:
+        """Decimal places of the reporting currency."""
         return exponent(self.settings.expansion_currency)
 
     @cached_property
