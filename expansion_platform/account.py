@@ -19,21 +19,23 @@ UNDER_WAY = "stripe, everything"
 
 
 def server(platform: Platform) -> str:
-    """The host name the account is read from."""
+    """What identifies where the account is read from: the API's host name, or the warehouse and its mapping."""
+    if platform.from_warehouse:
+        return platform.warehouse.server
     return urlsplit(platform.settings.stripe_api_base or "https://api.stripe.com").hostname or ""
 
 
-def check_same_account(platform: Platform, source: StripeSource) -> str:
-    """What the stored tables are. ConfigurationError when they cannot be of the account the key reads."""
+def check_same_account(platform: Platform, source: StripeSource | None) -> str:
+    """What the stored tables are. ConfigurationError when they cannot be of what is read now: the account of a key, or (None) a warehouse."""
     stored = platform.ledger.cursor(CURSOR) or platform.ledger.cursor(UNDER_WAY)
     folder = platform.settings.data_dir
     if stored is not None and stored.get("server", server(platform)) != server(platform):
         raise ConfigurationError(
             f"the tables in {folder} come from {stored['server']}, not from {server(platform)}: "
-            "set EXPANSION_DATA_DIR to a folder of its own, or run `make clean` if they are the demo's"
+            "the two are never mixed. Set EXPANSION_DATA_DIR to a folder of its own, or run `make clean` if they are the demo's"
         )
     kept = stored_livemode(platform)
-    if kept is not None and source.livemode is not None and kept != source.livemode:
+    if kept is not None and source is not None and source.livemode is not None and kept != source.livemode:
         raise ConfigurationError(
             f"the tables in {folder} hold {_kind(kept)} data, and STRIPE_API_KEY is a {_kind(source.livemode)} key: "
             "set EXPANSION_DATA_DIR to a folder of its own, or use the other key"

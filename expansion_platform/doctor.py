@@ -48,7 +48,20 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _guarded("alerts", lambda: "no channel: they wait in the ledger" if platform.notifier is None else "Slack is configured")
 
 
+def _warehouse(platform: Platform) -> Iterator[Finding]:
+    try:
+        for table, problem in platform.warehouse.probe().items():
+            yield Finding(f"warehouse {table}", problem is None, problem or "readable")
+    except ExpansionError as error:
+        yield Finding("warehouse", False, str(error))
+        return
+    yield from _guarded("Stripe tables", lambda: check_same_account(platform, None))
+
+
 def _stripe(platform: Platform) -> Iterator[Finding]:
+    if platform.from_warehouse:
+        yield from _warehouse(platform)
+        return
     try:
         for resource, missing in platform.stripe.probe().items():
             yield Finding(f"Stripe {resource}", missing is None, "readable" if missing is None else f"give the key Read on {missing}")

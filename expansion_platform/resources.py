@@ -23,6 +23,9 @@ from expansion_platform.domain.schemas.stripe import Prices, Products
 from expansion_platform.settings import Settings
 from expansion_platform.sources.analytics.posthog import PostHog
 from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.warehouse.mapping import BUILT_IN, mapping
+from expansion_platform.sources.warehouse.source import WarehouseSource
+from expansion_platform.sources.warehouse.tables import Warehouse
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Ledger
 
@@ -44,7 +47,7 @@ class Platform:
 
     def close(self) -> None:
         """Closes the connections this run opened."""
-        for name in ("stripe", "posthog"):
+        for name in ("stripe", "warehouse", "posthog"):
             if (source := self.__dict__.pop(name, None)) is not None:
                 source.close()
 
@@ -127,6 +130,28 @@ class Platform:
                 "STRIPE_API_KEY is not set: create a restricted read-only key in Stripe and put it into .env (README, Connect your account)"
             )
         return StripeSource(key.get_secret_value(), self.settings.stripe_api_base, self.settings.stripe_requests_per_second)
+
+    @property
+    def from_warehouse(self) -> bool:
+        """Whether Stripe's objects come from a warehouse instead of the API."""
+        return self.settings.expansion_stripe_from == "warehouse"
+
+    @cached_property
+    def warehouse(self) -> WarehouseSource:
+        """The warehouse that has Stripe's data.
+
+        Raises:
+            ConfigurationError: its URL or its mapping is not set, or makes no sense.
+        """
+        settings = self.settings
+        if settings.expansion_warehouse_url is None or settings.expansion_warehouse_mapping is None:
+            raise ConfigurationError(
+                "reading from a warehouse needs EXPANSION_WAREHOUSE_URL and EXPANSION_WAREHOUSE_MAPPING "
+                f"({', '.join(BUILT_IN)}, or a file; docs/warehouse.md)"
+            )
+        name = settings.expansion_warehouse_mapping
+        tables = Warehouse(settings.expansion_warehouse_url.get_secret_value(), mapping(name), name, settings.expansion_warehouse_schema)
+        return WarehouseSource(tables, name)
 
     @cached_property
     def posthog(self) -> PostHog | None:

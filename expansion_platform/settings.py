@@ -6,6 +6,7 @@ Here: names, defaults and what each is for (README's table and `.env.example` ar
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -22,6 +23,14 @@ class Settings(BaseSettings):
     stripe_requests_per_second: int | None = Field(
         None, ge=1, le=100, description="Ceiling of requests to Stripe per second; empty for 12, or 8 with a test key"
     )
+    expansion_stripe_from: Literal["api", "warehouse"] = Field(
+        "api", description="Where Stripe's data is read: `api`, or `warehouse` that has it already"
+    )
+    expansion_warehouse_url: SecretStr | None = Field(None, description="SQLAlchemy URL of that warehouse, such as postgresql+psycopg://...")
+    expansion_warehouse_mapping: str | None = Field(
+        None, description="What is where in it: `fivetran`, `airbyte`, `stripe_data_pipeline`, or a mapping file of your own (YAML)"
+    )
+    expansion_warehouse_schema: str | None = Field(None, description="Schema of its Stripe tables; empty for the connection's own")
     expansion_data_dir: str = Field(".expansion", description="Folder of the tables and the default ledger")
     expansion_ledger_url: str | None = Field(None, description="SQLAlchemy URL of the ledger; default SQLite in the data folder")
     expansion_timezone: str = Field("UTC", description="IANA time zone in which months begin and end")

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from expansion_platform import checks
 from expansion_platform.account import CURSOR, UNDER_WAY, check_same_account, server
-from expansion_platform.domain.schemas import TABLES, Table
+from expansion_platform.assets.committing import MODELS, commit_changes
+from expansion_platform.domain.schemas import Table
 from expansion_platform.domain.schemas.base import empty, table_name
 from expansion_platform.resources import Platform
 from expansion_platform.sources.stripe.changes import PullState, TableChange
@@ -27,7 +27,6 @@ from expansion_platform.sources.stripe.meter import Meter
 from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, pull, why_everything
 from expansion_platform.sources.stripe.windows import Window
 
-MODELS = [model for name, model in TABLES.items() if name.startswith("stripe/")]
 RECONCILE_SECONDS = 7 * 86400  # an event Stripe never sent, or one this project does not know, costs a week at most
 SAY_EVERY_SECONDS = 5
 
@@ -131,16 +130,8 @@ class Pulling:
         return result.state
 
     def _commit_all(self, changes: Mapping[str, TableChange]) -> None:
-        """All tables of a batch are validated before the first is written."""
-        lake = self._platform.lake
-        applied = []
-        for model in MODELS:
-            change = changes[table_name(model)]
-            rows, gone = change.against(lake.read(model, where=change.concerns))
-            if len(rows) or gone or not lake.exists(model):
-                applied.append((model, checks.validate(model, rows), gone, change.concerns))
-        for model, rows, gone, concerns in applied:
-            self.rows[model] += lake.upsert(model, rows, delete=gone, among=concerns, info=self._info).rows
+        for model, rows in commit_changes(self._platform.lake, changes, self._info).items():
+            self.rows[model] += rows
 
     def _cursor(self, state: PullState, reconciled_at: int | None) -> dict[str, Any]:
         return {

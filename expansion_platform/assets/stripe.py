@@ -1,6 +1,7 @@
 """Floor `stripe`: Stripe's objects as received.
 
-Here: the asset, its checks and metadata. Not here: how a pull is run (`pulling.py`), requests or columns (`sources/stripe/`).
+Here: the asset, its checks and metadata. Not here: how a pull (`pulling.py`) or an import from a warehouse (`importing.py`) is run, requests or
+columns (`sources/`).
 """
 
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from typing import Any
 import dagster as dg
 
 from expansion_platform import checks
+from expansion_platform.assets.committing import MODELS
+from expansion_platform.assets.importing import Importing
 from expansion_platform.assets.metadata import asset_spec, preview_metadata, table_metadata
-from expansion_platform.assets.pulling import MODELS, Pulling
+from expansion_platform.assets.pulling import Pulling
 from expansion_platform.domain.errors import ConfigurationError, DataQualityError
 from expansion_platform.domain.schemas.base import table_name
 from expansion_platform.resources import Platform
@@ -24,11 +27,11 @@ from expansion_platform.storage.lake import Commit
     retry_policy=dg.RetryPolicy(max_retries=1, delay=10),
 )
 def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-    """One pull of the Stripe account: everything the first time, later only what may have changed.
+    """One pull of the Stripe account, or import from a warehouse that has it: everything the first time, later only what may have changed.
 
     Rows are committed as they come and what was read is noted, so a run killed anywhere is taken up where it stopped, and nothing is written twice.
     """
-    pulling = Pulling(platform, context.log.info, {"run": context.run.run_id})
+    pulling = (Importing if platform.from_warehouse else Pulling)(platform, context.log.info, {"run": context.run.run_id})
     try:
         pulling.run()
     except DataQualityError as error:
