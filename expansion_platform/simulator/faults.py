@@ -25,6 +25,7 @@ from expansion_platform.simulator.http import Delivery, Request, Response
 MOST_IN_A_ROW = 3  # a request fails at most so often before it is answered; clients give up at some point
 SHARE = 0.3  # of requests meet a fault outside of bursts
 BURST_EVERY, BURST = 50, 10  # of so many requests so many in a row are limited
+RETRY_AFTER = "1"  # seconds
 CLOCKED_CUSTOMERS, TWIN_SHARE = 3, 0.1
 DRAFTS, DRAFT_LINES = 6, 12  # a list shows ten lines of an invoice
 _ID = re.compile(r'"((?:cus|sub|si|in|il|ii|di|cn|evt)_[A-Za-z0-9]+)"')
@@ -66,7 +67,7 @@ class Faults:
         fault = self._next(request)
         if fault in (Fault.LIMITED, Fault.LIMITED_FOR):
             limited = failure(429, "planned")
-            return replace(limited, headers={**limited.headers, "Retry-After": "1"}) if fault is Fault.LIMITED_FOR else limited
+            return replace(limited, headers={**limited.headers, "Retry-After": RETRY_AFTER}) if fault is Fault.LIMITED_FOR else limited
         if fault is Fault.FAILED:
             return failure(500, "planned")
         if fault is Fault.DROPPED:

@@ -114,6 +114,35 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(server, source, monkeypatc
     assert len(list(source.objects("customers"))) == 250
 
 
+@pytest.mark.parametrize("gone", [1, 3, 100])
+def test_objects_deleted_while_a_list_is_read(server, source, gone):
+    """A list goes on from the last object that is still there; when a whole page is gone it begins anew."""
+    pages = source.pages("customers")
+    assert len(next(pages)[0]) == 100
+    customers = server.account.objects["customers"]
+    server.account.objects["customers"] = [*customers[:150], *customers[150 + gone :]]
+    server.account = server.account
+    assert [item["id"] for page, _ in pages for item in page] == [f"cus_{number:03d}" for number in range(150, 0, -1)]
+
+
+def test_an_object_deleted_before_its_lines_are_read(server, source):
+    invoices = server.account.objects["invoices"]
+    listed = source.pages("invoices")
+    whole = server.answer
+
+    def deleting(request):
+        answered = whole(request)
+        if request.path == "/v1/invoices":
+            server.account.objects["invoices"] = [item for item in invoices if item["id"] != "in_0007"]
+            server.account = server.account
+        return answered
+
+    server.answer = deleting
+    found = {item["id"] for page, _ in listed for item in page}
+    assert "/v1/invoices/in_0007/lines" in {request.path for request in server.requests}
+    assert found == {item["id"] for item in invoices} - {"in_0007"}
+
+
 @pytest.mark.parametrize(("key", "livemode", "rate"), [("rk_live_x", True, 12), ("sk_test_x", False, 8), ("x", None, 12)])
 def test_a_test_key_is_asked_less_of(key, livemode, rate):
     with StripeSource(key) as source:

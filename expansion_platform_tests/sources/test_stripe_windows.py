@@ -85,6 +85,18 @@ def test_a_second_with_more_objects_than_a_window_may_hold(monkeypatch):
     assert len(ids) == 61
 
 
+def test_an_object_shown_out_of_order_is_read_and_an_empty_page_passed_over():
+    window = Window("x", 0, 10)
+    pages = [
+        ([], True),
+        ([{"id": "b", "created": 5}, {"id": "a", "created": 9}, {"id": "c", "created": 5}], True),
+        ([{"id": "d", "created": 4}], False),
+    ]
+    *listed, covered = read_window(window, pages)
+    assert [item["id"] for page in listed for item in page] == ["a", "b", "c", "d"]
+    assert covered == window
+
+
 def test_halves_and_the_time_left():
     window = Window("x", 0, 101)
     assert halves(window) == [Window("x", 51, 101), Window("x", 0, 51)]

@@ -111,8 +111,6 @@ class StripeSource:
             created_lt: Latest `created`, exclusive.
             **filters: Further parameters of the list, such as `status`, `pending`, `types`.
 
-        An object may come twice when others are deleted while the list is read.
-
         Raises:
             ConfigurationError: The key is wrong or lacks a permission.
             StripeRequestError: Stripe stayed unreachable through all attempts, or refused the request.
@@ -172,10 +170,10 @@ class StripeSource:
         expand = [f"data.{path}" for path in resource.embedded_expand]
         path, own = ("/v1/subscription_items", {"subscription": found["id"]}) if part == "items" else (f"/v1/invoices/{found['id']}/lines", {})
         try:
-            whole = {item["id"]: item for page, _ in self._pages(path, resource, {"expand": expand, **own}) for item in page}
+            whole = [item for page, _ in self._pages(path, resource, {"expand": expand, **own}) for item in page]
         except _NotFoundError:
             return None
-        return {**found, part: {**found[part], "data": list(whole.values()), "has_more": False}}
+        return {**found, part: {**found[part], "data": whole, "has_more": False}}
 
     def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[tuple[list[Object], bool]]:
         page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters})

@@ -39,12 +39,12 @@ def read_window(window: Window, pages: Iterable[tuple[list[Object], bool]]) -> I
 
     Args:
         window: What to read.
-        pages: Its pages, newest first, each with whether more follow.
+        pages: Its pages, newest first, each with whether more follow. Within a page the order does not matter, and objects may come again.
     """
     most = PAGES if window.seconds <= MONTH_SECONDS else 1
     pending: list[Object] = []  # those of the second in which the window may have to be cut
     for number, (page, has_more) in enumerate(pages, start=1):
-        listed = [*pending, *page]
+        listed = sorted([*pending, *page], key=lambda item: -item["created"])
         if not has_more:
             yield listed
             yield window

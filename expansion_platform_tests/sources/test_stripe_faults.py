@@ -1,0 +1,79 @@
+"""A pull of a failing, changing Stripe stores what a pull of a quiet one does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from expansion_platform.domain.schemas.stripe import Events
+from expansion_platform.simulator import faults
+from expansion_platform.simulator.company import AS_OF, simulate
+from expansion_platform.simulator.faults import Fault, Faults, besides, moments
+from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.simulator.truth import EVENTS_KEPT
+from expansion_platform.sources.stripe import client, rate, windows
+from expansion_platform.storage.lake import Lake
+from expansion_platform_tests.sources import pulled
+
+NOW = AS_OF.isoformat()
+
+
+def account_at(instant: datetime):
+    return simulate(5, customers=60, months=10, as_of=instant).account
+
+
+@pytest.fixture(autouse=True)
+def _many_quick_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(rate, "SLOWER", 0.95)
+    monkeypatch.setattr(faults, "RETRY_AFTER", "0")
+    monkeypatch.setattr(client, "PAGE_SIZE", 20)
+    monkeypatch.setattr(windows, "PAGES", 3)
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("quiet")
+    with StripeServer(account_at(AS_OF)) as server:
+        pulled.pull(folder, server.url, NOW)
+    yield folder
+
+
+def events(folder: Path) -> pd.DataFrame:
+    """Events of the last 30 days but for those Stripe made twice and those of drafts that are gone."""
+    found = Lake(folder / "lake").read(Events)
+    kept = (found["created"] >= AS_OF - timedelta(seconds=EVENTS_KEPT)) & ~found["id"].str.contains("Twin|Draft")
+    return found[kept].drop(columns="observed_at").reset_index(drop=True)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_failing_stripe(quiet: Path, tmp_path: Path, seed: int) -> None:
+    plan = Faults(seed)
+    with StripeServer(besides(account_at(AS_OF), seed), faults=plan) as server:
+        pulled.pull(tmp_path, server.url, NOW)
+    found, expected = pulled.contents(tmp_path), pulled.contents(quiet)
+    assert {**found, "stripe/events": ""} == {**expected, "stripe/events": ""}
+    pd.testing.assert_frame_equal(events(tmp_path), events(quiet))
+    assert len(Lake(tmp_path / "lake").read(Events)) > len(events(quiet))
+    assert set(plan.met) == {fault.value for fault in Fault}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_account_that_changes_while_it_is_read(quiet: Path, tmp_path: Path, seed: int) -> None:
+    """The second pull sets right what the first one read halfway."""
+    instants = [AS_OF - timedelta(days=days) for days in (12, 9, 6, 3, 0)]
+    accounts = {int(at.timestamp()): account_at(at) for at in instants}
+    with StripeServer(accounts[int(AS_OF.timestamp())], faults=Faults(seed)) as server:
+        server.moving(moments(accounts, seed, int(AS_OF.timestamp()) - EVENTS_KEPT))
+        pulled.pull(tmp_path, server.url, instants[0].isoformat())
+        drafts = pulled.rows(tmp_path)["stripe/invoice_lines"].count("il_Draft")
+        asked = [request.path for request in server.requests if request.path.endswith("/lines") and "in_Draft" in request.path]
+        pulled.pull(tmp_path, server.url, NOW)
+    assert asked
+    assert drafts == 0  # their lines could not be read any more
+    assert pulled.rows(tmp_path) == pulled.rows(quiet)
+    pd.testing.assert_frame_equal(events(tmp_path), events(quiet))
