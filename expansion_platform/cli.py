@@ -75,12 +75,35 @@ def refresh(
 
 
 @app.command()
+def restate(
+    first: Annotated[str, typer.Option("--from", metavar="MONTH", help="First month")],
+    last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
+) -> None:
+    """Computes months again from what was pulled, after a change of catalog or policy, and tells what moved and why. Alerts nobody."""
+    from expansion_platform.run import restate as run_restate
+    from expansion_platform.settings import Settings
+
+    for line in run_restate(Settings(), first, last, out):
+        out.print(line, highlight=False, markup=False)
+
+
+@app.command()
 def explain(customer: Annotated[str, typer.Argument(help="Stripe customer id")], month: Month) -> None:
     """Tells a customer's month in plain words, with the objects behind it."""
     from expansion_platform.delivery.explain import explained
     from expansion_platform.resources import Platform
 
     for line in explained(Platform(), customer, month):
+        out.print(line, highlight=False, markup=False)
+
+
+@app.command()
+def month(month: Month) -> None:
+    """Tells a month in plain words: what its figures say, each sentence with its numbers."""
+    from expansion_platform.delivery.month import told
+    from expansion_platform.resources import Platform
+
+    for line in told(Platform(), month):
         out.print(line, highlight=False, markup=False)
 
 

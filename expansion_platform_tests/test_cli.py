@@ -9,12 +9,14 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from expansion_platform import cli
-from expansion_platform.domain.schemas import mrr
+from expansion_platform.delivery.messages import money, percent
+from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.settings import Settings
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
@@ -95,6 +97,15 @@ class TestOnAComputedCompany:
         assert ran.out.startswith(f"{customer} in {NEWEST}: ")
         assert expansion("explain", customer, "2031-01", **pipeline.world.environment).code == 1
         assert "no customer" in expansion("explain", "cus_nobody", NEWEST, **pipeline.world.environment).err
+
+    def test_month(self, expansion: Command, pipeline: Pipeline) -> None:
+        ran = expansion("month", NEWEST, **pipeline.world.environment)
+        assert ran.code == 0
+        rate = pipeline.lake.read(metrics.Expansion, [NEWEST]).query("metric == 'expansion_rate'").iloc[0]
+        first, told = ran.out.splitlines()[:2]
+        assert first == NEWEST
+        assert told.startswith(f"- Expansion was {percent(Fraction(rate['ratio']))} of opening MRR: {money(int(rate['numerator']), 'usd')} from ")
+        assert expansion("month", "2031-01", **pipeline.world.environment).code == 1
 
     def test_doctor_finds_nothing_wrong(self, expansion: Command, pipeline: Pipeline) -> None:
         ran = expansion("doctor", **pipeline.world.environment)
@@ -188,5 +199,5 @@ def test_before_anything_is_computed(expansion: Command) -> None:
 def test_help_needs_nothing(expansion: Command) -> None:
     ran = expansion("--help")
     assert ran.code == 0
-    for command in ("demo", "refresh", "explain", "sql", "doctor", "ui"):
+    for command in ("demo", "refresh", "explain", "month", "sql", "doctor", "ui"):
         assert command in ran.out

@@ -31,6 +31,7 @@ def test_money(minor: int, currency: str, text: str) -> None:
         (Fraction(1, 3), 2, "33.33 %"),
         (Fraction(0), 2, "0.00 %"),
         (Fraction(-1, 4), 1, "-25.0 %"),
+        (Fraction(1, 2), 0, "50 %"),
         (Fraction(1, 20_000), 2, "0.00 %"),  # half to even: 0.005 % down,
         (Fraction(3, 20_000), 2, "0.02 %"),  # 0.015 % up
     ],

@@ -4,7 +4,7 @@ Here: grain, columns, units, descriptions, invariants: the single source for che
 Not here: how a table is computed.
 """
 
-from expansion_platform.domain.schemas import analytics, billing, metrics, mrr, stripe
+from expansion_platform.domain.schemas import analytics, billing, metrics, mrr, reading, stripe
 from expansion_platform.domain.schemas.base import Table, table_name
 
 TABLES: dict[str, type[Table]] = {
