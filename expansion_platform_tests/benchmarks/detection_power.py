@@ -28,8 +28,9 @@ EXPANDING, CHURNING = 0.06, 0.02
 MONTH = "2026-10"
 MONTHS = months.between(months.shift(MONTH, 1 - rules.HISTORY), MONTH)
 MEDIAN_MRR, SIGMA = 50_000, 1.2
-SHARE_MEDIAN, SHARE_SIGMA = 0.10, 1.2
-"""What an expander adds over what it pays: one in eleven adds more than half. Tails as heavy as those behind semantics 5.2's table."""
+SHARE_MEDIAN, SHARE_SIGMA = 0.10, 0.9
+"""What an expander adds over what it pays. Semantics 5.2 gives no tail: at 0.9 the plain threshold fires as often as in its table (52, 42 and 29 % at
+60, 200 and 800 customers; there 48, 45 and 29), at 1.2 it would be 35 % at 800."""
 TYPE_SHARES = [0.6, 0.2, 0.0, 0.1, 0.1]
 SEGMENT_ACV = [10_000_000, 2_500_000]  # at a median of 500.00 a month few are enterprise, as in a real base
 DOCUMENT = Path(__file__).parents[2] / "docs" / "detection-power.md"
