@@ -102,7 +102,7 @@ def test_metadata_of_a_run(pipeline: Pipeline) -> None:
         assert metadata["dagster/row_count"].value == pipeline.lake.rows(model, None if month is None else [month])
         assert "preview" in metadata
         assert "dagster/uri" in metadata
-    assert seen == {"preview", "bridge"}
+    assert seen == {"preview", "bridge", "diagnosis"}
 
 
 @pytest.mark.xdist_group("pipeline")
