@@ -5,7 +5,7 @@ Here: the instance, the range, the printed progress and result. Not here: the jo
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,10 +14,15 @@ from rich.console import Console
 
 from expansion_platform.automation import REFRESH_JOB, month_range
 from expansion_platform.definitions import build_defs, partitions
+from expansion_platform.delivery.restated import restated
+from expansion_platform.domain import months as calendar
 from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.schemas import TABLES, metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.run_outcomes import told
 from expansion_platform.settings import Settings
+
+RESTATED_FLOORS = ("billing", "mrr", "metrics")
 
 
 def instance() -> dg.DagsterInstance:
@@ -56,6 +61,22 @@ def refresh(
     if not result.success:
         raise ExpansionError("; ".join(_reasons(result)) or "the run failed")
     return result
+
+
+def restate(settings: Settings, first: str, last: str | None, console: Console, dagster_instance: dg.DagsterInstance | None = None) -> Iterator[str]:
+    """Computes months again from what is stored, without a pull and without judging them, and tells what moved and why.
+
+    Raises:
+        ExpansionError: as `refresh`; also before the first refresh.
+    """
+    with Platform(settings) as platform:
+        lake, currency = platform.lake, platform.settings.expansion_currency
+        if not lake.exists(metrics.Restatements):
+            raise ExpansionError("nothing has been computed yet: run `expansion refresh` first")
+        wanted = calendar.between(first, last or platform.newest_closed_month)
+        before = lake.read(metrics.Restatements, wanted)
+        refresh(settings, first, last, console, dagster_instance, only=[name for name in TABLES if name.split("/")[0] in RESTATED_FLOORS])
+        yield from restated(before, lake.read(metrics.Restatements, wanted), lake.read(mrr.FirstReported, wanted), currency)
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:

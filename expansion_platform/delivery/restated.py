@@ -1,0 +1,69 @@
+"""What closed months say now and did not say when they closed, in words: `expansion restate`.
+
+Here: the words. Not here: which figures differ and why (`domain/restatements.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from expansion_platform.delivery.messages import money
+
+REASONS = {
+    "merge": "customers were merged",
+    "backdated": "a subscription that was made after the month closed",
+    "late_event": "a fact that was not known as the month closed",
+    "late_usage": "usage that was not billed as the month closed",
+    "fx_revision": "another exchange rate",
+    "catalog_change": "the catalog was changed",
+    "policy_change": "the counting policy or the time zone was changed",
+    "code_change": "the rules of this package were changed",
+}
+NAMED = 3
+"""Customers named in a line; the table has all of them."""
+
+
+def restated(before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, currency: str) -> Iterator[str]:
+    """Lines that tell what a run moved, and what of each closed month is not as first reported.
+
+    Args:
+        before: metrics/restatements of the months before the run.
+        after: the same after it.
+        reported: mrr/first_reported of the months.
+        currency: reporting currency.
+    """
+    yield _moved(before, after)
+    closing = reported.groupby("month")["closing"].sum()
+    for month in sorted(closing.index):
+        rows = after[after["month"] == month]
+        if rows.empty:
+            continue
+        first, difference = int(closing[month]), int(rows.loc[rows["metric"] == "closing", "difference"].sum())
+        yield (
+            f"{month}: MRR {money(first, currency)} first reported {reported.loc[reported['month'] == month, 'reported_at'].iloc[0]:%Y-%m-%d}, "
+            f"{money(first + difference, currency)} now ({_signed(difference, currency)})"
+        )
+        for (metric, reason), part in rows.groupby(["metric", "reason"], sort=False):
+            yield f"  {_signed(int(part['difference'].sum()), currency)} {metric}: {REASONS[reason]} ({_customers(part, currency)})"
+
+
+def _moved(before: pd.DataFrame, after: pd.DataFrame) -> str:
+    told = [set(rows[["month", "customer", "metric", "restated"]].itertuples(index=False, name=None)) for rows in (before, after)]
+    figures = {row[:3] for row in told[0] ^ told[1]}
+    if not figures:
+        return "This run moved no figure of a month that had closed."
+    calendar, customers = sorted({month for month, *_ in figures}), len({customer for _, customer, _ in figures})
+    where = calendar[0] if len(calendar) == 1 else f"{calendar[0]} to {calendar[-1]}"
+    return f"This run moved {len(figures)} figures of {customers} customer{'' if customers == 1 else 's'} in {where}."
+
+
+def _customers(rows: pd.DataFrame, currency: str) -> str:
+    largest = rows.assign(size=rows["difference"].abs()).sort_values(["size", "customer"], ascending=[False, True], kind="stable")
+    named = [f"{row.customer} {_signed(int(row.difference), currency)}" for row in largest.head(NAMED).itertuples()]
+    return ", ".join(named) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+
+
+def _signed(minor: int, currency: str) -> str:
+    return ("+" if minor > 0 else "") + money(minor, currency)
