@@ -65,7 +65,9 @@ class Discounts:
             return self._known.get(each) or _discount({"id": each}, f"unknown coupon of {each}")
         coupon = (each.get("source") or {}).get("coupon") or each.get("coupon")
         found = _discount({**each, "start": moment(each.get("start")), "end": moment(each.get("end"))}, coupon)
-        return self._known.setdefault(found["id"], found)
+        known = self._known.get(found["id"], found)
+        self._known[found["id"]] = {name: value if value is not None else known.get(name) for name, value in found.items()}
+        return self._known[found["id"]]
 
 
 @dataclass

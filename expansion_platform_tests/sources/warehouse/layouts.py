@@ -57,8 +57,9 @@ def fivetran(account: StripeAccount) -> Tables:
                 **_pick(each, "id", "livemode", "duration", "duration_in_months", "percent_off", "amount_off", "currency"),
                 "created": stamp(each["created"]),
                 "applies_to_products": None if each["applies_to"] is None else json.dumps(each["applies_to"]["products"]),
+                "is_deleted": each["id"] in account.deleted_coupons,
             }
-            for each in held["coupons"]
+            for each in [*held["coupons"], *account.deleted_coupons.values()]
         ],
         "subscription_history": [
             {
