@@ -4,7 +4,7 @@ Tables: `billing/item_states`, and `billing/quarantine` for what of it cannot be
 
 Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here, each in its own
 `history_*.py`: reading the frames (reading, records, terms, tiers), what each fact says of an item (facts), statuses and pauses (status, bills),
-discounts (discounts), usage of metered items (usage), what is wrong with what cannot be read (quarantine).
+discounts (discounts), trials of single items (trials), usage of metered items (usage), what is wrong with what cannot be read (quarantine).
 
 Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the last 30 days exactly, today's
 subscription of now. They are folded into timelines ("from here on it is this"); a row is a stretch in which nothing changed.
@@ -28,6 +28,7 @@ from expansion_platform.domain.history_records import Line, Staged, State, Subsc
 from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
 from expansion_platform.domain.history_tiers import whole_lines
+from expansion_platform.domain.history_trials import item_trials, status_of, trial_marks
 from expansion_platform.domain.history_usage import is_usage, months_of, used
 from expansion_platform.domain.schemas.base import Table, arrow_schema, key
 from expansion_platform.domain.schemas.billing import ItemStates, Quarantine
@@ -130,8 +131,9 @@ def _subscription_rows(
     statuses = status_marks(subscription, subscription.events)
     pauses = pause_marks(subscription, subscription.events, statuses)
     found, bounds = windows(subscription, subscription.events, coupon_terms)
+    trials = item_trials(subscription, terms.prices)
     begin, end = subscription.start_date, subscription.ended_at
-    every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *(mark for own in marks.values() for mark in own)]
+    every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *trial_marks(trials), *(mark for own in marks.values() for mark in own)]
     cuts: list[Any] = sorted(at for at in {max(begin, mark.at) for mark in every} if end is None or at < end)
     rows: dict[str, Row] = {}
     done: list[Row] = []
@@ -144,9 +146,12 @@ def _subscription_rows(
             unread += [Stretch(subscription.customer, subscription.id, at, until, problem, objects) for problem, objects in problems[:1]]
             continue
         held = {item: mark.value for item, mark in holding.items() if mark.value is not None}
-        shown: Mapping[str, str] = resolve(held, now, terms.prices) if now else dict.fromkeys(held, "[]")
+        own_status = {item: status_of(status.value, trials.get(item, []), at) for item in held}
+        # What is taken off is taken off those that are charged: nothing is of an item on trial beside others that pay.
+        charged = {item: state for item, state in held.items() if own_status[item] == status.value}
+        shown: Mapping[str, str] = resolve(charged, now, terms.prices) if now else {}
         for item, mark in holding.items():
-            piece = Piece(status.value, pause.value, held[item], shown[item])
+            piece = Piece(own_status[item], pause.value, held[item], shown.get(item, "[]"))
             evidence = {name for start, to, name in mark.evidence if (until is None or start < until) and to > at}
             last = rows.get(item)
             if last is not None and last.end == at and last.piece == piece:

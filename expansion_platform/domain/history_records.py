@@ -108,13 +108,15 @@ class Event(NamedTuple):
 
 
 class Item(NamedTuple):
-    """An item now on the subscription."""
+    """An item now on the subscription; `trial_start` and `trial_end` of a trial of its own."""
 
     id: str
     created: int
     observed_at: int
     state: State
     discounts: tuple[Discount, ...]
+    trial_start: int | None
+    trial_end: int | None
 
 
 @dataclass
@@ -191,7 +193,8 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
 
 def _item(row: dict[str, Any]) -> Item:
     state = State(row["price"], quantity(row["quantity"]))
-    return Item(row["id"], row["created"], row["observed_at"], state, discounts(row["discounts_json"], "line"))
+    listed = discounts(row["discounts_json"], "line")
+    return Item(row["id"], row["created"], row["observed_at"], state, listed, row["trial_start"], row["trial_end"])
 
 
 def _bill(row: dict[str, Any]) -> Bill:

@@ -42,13 +42,14 @@ def _joined(lines: list[Line], price: Price | None) -> Line:
     units = sum((Decimal(line.state.quantity or "0") for line in lines), Decimal(0))
     amount = sum(line.amount for line in lines)
     for fees in range(len(lines)):
-        if units >= fees and amount in (0, _cost(price, units - fees)):
+        if units >= fees and amount in (0, cost(price, units - fees)):
             state = State(price.id, canonical.decimal_text(units - fees))
             return first._replace(state=state, amount=amount, reduced_by=frozenset[str]().union(*(line.reduced_by for line in lines)))
     return first._replace(state=State(price.id, NO_QUANTITY))
 
 
-def _cost(price: Price, quantity: Decimal) -> int | None:
+def cost(price: Price, quantity: Decimal) -> int | None:
+    """What a quantity costs for one period, in minor units rounded half-even; None where it lies above the last tier."""
     try:
         return round_half_even(gross(parse_scheme(price.scheme_json), Fraction(quantity)))
     except AboveLastTierError:

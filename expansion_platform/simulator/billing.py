@@ -6,17 +6,17 @@ Every method takes the instant it happens at; `schedule` hands back what Stripe 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from expansion_platform.simulator import invoices, objects
 from expansion_platform.simulator.catalog import Coupon, Price
-from expansion_platform.simulator.charges import Discount, Item
+from expansion_platform.simulator.charges import Item
 from expansion_platform.simulator.collection import Collection
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.invoicing import Invoicing
+from expansion_platform.simulator.redemption import Redemption
 from expansion_platform.simulator.subscription import Subscription, after
 from expansion_platform.simulator.truth import Change, SubscriptionLog
 
@@ -48,13 +48,12 @@ class Billing:
         self.customer = customer
         self.subscriptions: list[Subscription] = []
         self.credit_notes: list[JSON] = []
-        self.discounts: list[Discount] = []
         self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
         self.terms: Callable[[int], Terms] = lambda at: Terms()
-        self.own_discounts: list[Discount] = []
         self.deleted = False
+        self.redemption = Redemption(customer, ids, recorder, schedule)
         self.collection = Collection(self, recorder, schedule)
-        self.invoicing = Invoicing(customer, ids, recorder, self._in_force, self.collection.collect)
+        self.invoicing = Invoicing(customer, ids, recorder, self.redemption.in_force, self.collection.collect)
         self.invoices = self.invoicing.invoices
         self.invoice_items = self.invoicing.invoice_items
         self._ids = ids
@@ -87,7 +86,7 @@ class Billing:
             anchor=trial_end or at,
             period=(at, end),
             collection_method="send_invoice" if sends_invoice else "charge_automatically",
-            log=SubscriptionLog(identity, self.customer["id"], price.currency, start, trial_end, customers_discounts=self.own_discounts),
+            log=SubscriptionLog(identity, self.customer["id"], price.currency, start, trial_end, customers_discounts=self.redemption.own),
             items=[Item(self._ids.new("si_"), price, quantity, at) for price, quantity in wanted],
             status="trialing" if trial_end else "active",
             trial_end=trial_end,
@@ -100,47 +99,13 @@ class Billing:
             self.customer["currency"] = price.currency
             self._events.emit("customer.updated", at, lambda: dict(self.customer), {"currency": None}, requested=False)
         for coupon, index in coupons:
-            self._give(subscription, at, coupon, None if index is None else subscription.items[index])
+            self.redemption.give(subscription, at, coupon, None if index is None else subscription.items[index])
         if trial_end is None or not terms.flexible:  # flexible billing makes no bill of nothing for a trial
             back = start if terms.back_billed and start < at else None
             self.invoicing.bill(subscription, at, "subscription_create", regular=True, invoice_period=(at, at), back=back)
         self._events.subscription("customer.subscription.created", subscription, at, requested=True)
         self._schedule(end, lambda now: self._period_ends(subscription, now))
         return subscription
-
-    def discount(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None = None) -> None:
-        """Redeem a coupon on the subscription, or on one of its items. A repeating one lasts its calendar months from `at`."""
-        with self.updating(subscription, at, requested=True):
-            self._give(subscription, at, coupon, item)
-
-    def _give(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None) -> None:
-        end = after(at, "month", coupon.months) if coupon.months is not None else None
-        given = Discount(self._ids.new("di_"), coupon, subscription.id, item.id if item else None, at, end)
-        (item.discounts if item else subscription.discounts).append(given)
-        self.discounts.append(given)
-        log = subscription.log.discounts
-        log.insert(sum(each.item is not None for each in log) if item else len(log), given)
-        self._events.discount("customer.discount.created", given, subscription.customer, at, requested=True)
-        if end is not None:
-            self._schedule(end, lambda now: self._expires(subscription, given, now))
-
-    def discount_customer(self, at: int, coupon: Coupon) -> None:
-        """Redeem a lasting coupon on the customer: it reduces every subscription that has no discount of its own."""
-        given = Discount(self._ids.new("di_"), coupon, None, None, at, None)
-        self._change_own(at, given, objects.discount(given, self.customer["id"]))
-        self.own_discounts.append(given)
-        self.discounts.append(given)
-        self._events.discount("customer.discount.created", given, self.customer["id"], at, requested=True)
-
-    def remove_own_discount(self, at: int) -> None:
-        """Take the customer's discount off."""
-        self.own_discounts[-1].removed_at = at
-        self._change_own(at, self.own_discounts[-1], None)
-        self._events.discount("customer.discount.deleted", self.own_discounts[-1], self.customer["id"], at, requested=True)
-
-    def _change_own(self, at: int, given: Discount, shown: JSON | None) -> None:
-        before, self.customer["discount"] = self.customer["discount"], shown
-        self._events.emit("customer.updated", at, lambda: dict(self.customer), {"discount": before}, requested=True)
 
     def delete_customer(self, at: int) -> None:
         """Delete the customer: its subscriptions end at once and nothing is collected any more."""
@@ -150,20 +115,9 @@ class Billing:
         self.deleted = True
         self._events.emit("customer.deleted", at, lambda: dict(self.customer), requested=True)
 
-    def _in_force(self, subscription: Subscription, at: int) -> list[Discount]:
-        """Discounts on the whole subscription: its own, else the customer's."""
-        own = [each for each in subscription.discounts if each.listed(at)]
-        return own or [each for each in self.own_discounts if each.listed(at)]
-
-    def remove_discount(self, subscription: Subscription, at: int, given: Discount) -> None:
-        """Take a discount off."""
-        with self.updating(subscription, at, requested=True):
-            given.removed_at = at
-        self._events.discount("customer.discount.deleted", given, subscription.customer, at, requested=True)
-
     def change(self, subscription: Subscription, at: int, edits: Sequence[Edit], proration: str) -> None:
         """Change items in the running period with Stripe's `proration_behavior`: create_prorations, always_invoice or none."""
-        with self.updating(subscription, at, requested=True):
+        with self._events.updating(subscription, at, requested=True):
             for edit in edits:
                 if edit.item is not None and proration != "none":
                     self.invoicing.credit(subscription, edit.item, at)
@@ -176,7 +130,7 @@ class Billing:
 
     def restart(self, subscription: Subscription, at: int, edits: Sequence[Edit], *, credited: bool = True) -> None:
         """Begin the billing cycle anew (`billing_cycle_anchor=now`): credits for the unused time if asked, the edits, the new periods billed."""
-        with self.updating(subscription, at, requested=True):
+        with self._events.updating(subscription, at, requested=True):
             for item in subscription.items if credited else ():
                 self.invoicing.credit(subscription, item, at)
             for edit in edits:
@@ -187,6 +141,20 @@ class Billing:
             subscription.anchor = at
             self._roll(subscription, at)
             self.invoicing.bill(subscription, at, "subscription_update", regular=True, invoice_period=before)
+
+    def begin_trial(self, subscription: Subscription, at: int, price: Price, quantity: int) -> None:
+        """Add an item that costs nothing until the running period ends. Its bill of nothing is made at once, and nothing else until then."""
+        with self._events.updating(subscription, at, requested=True):
+            item = self._apply(subscription, at, Edit(None, price, quantity))
+            item.trial = (self._ids.new("to_"), at, subscription.period[1])
+            subscription.log.item_trials.append((item.id, at, subscription.period[1]))
+            subscription.locked = True
+            self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period, tried=item)
+
+    def drop(self, subscription: Subscription, at: int, item: Item) -> None:
+        """Take an item off in the second a period of it ends, so that nothing is credited."""
+        with self._events.updating(subscription, at, requested=True):
+            self._apply(subscription, at, Edit(item, None, 0))
 
     def cancel(self, subscription: Subscription, at: int, *, prorate: bool = False, invoice_now: bool = False) -> None:
         """End the subscription at once, crediting the unused time if asked; credits stay pending unless invoiced now."""
@@ -200,7 +168,7 @@ class Billing:
 
     def resume_after_trial(self, subscription: Subscription, at: int) -> None:
         """A subscription whose trial ended without a payment method gets one: its first paid period begins now."""
-        with self.updating(subscription, at, requested=True):
+        with self._events.updating(subscription, at, requested=True):
             before = subscription.period
             self.collection.turn(subscription, at, "active")
             subscription.anchor = at
@@ -209,14 +177,14 @@ class Billing:
 
     def finish(self, subscription: Subscription, at: int) -> None:
         """End a metered subscription at once and bill what was used."""
-        with self.updating(subscription, at, requested=True):
+        with self._events.updating(subscription, at, requested=True):
             subscription.canceled_at = at
             self.invoicing.bill(subscription, at, "subscription_update", regular=True, invoice_period=subscription.period)
         self._end(subscription, at, requested=True)
 
     def cancel_at_period_end(self, subscription: Subscription, at: int) -> None:
         """Ask for the end of the subscription with its running period."""
-        with self.updating(subscription, at, requested=True):
+        with self._events.updating(subscription, at, requested=True):
             subscription.cancel_at_period_end = True
             subscription.canceled_at = at
 
@@ -240,7 +208,7 @@ class Billing:
             return
         if subscription.status in ("active", "trialing") and subscription.paused is None:
             self.before_renewal(subscription, at)
-        with self.updating(subscription, at, requested=False):
+        with self._events.updating(subscription, at, requested=False):
             before = subscription.period
             if subscription.status == "trialing":
                 subscription.status = "active"
@@ -261,10 +229,6 @@ class Billing:
         subscription.ended_at = subscription.log.ended_at = at
         self._events.subscription("customer.subscription.deleted", subscription, at, requested=requested)
 
-    def _expires(self, subscription: Subscription, given: Discount, at: int) -> None:
-        if subscription.ended_at is None and given.removed_at is None:
-            self._events.discount("customer.discount.deleted", given, subscription.customer, at, requested=False)
-
     def _apply(self, subscription: Subscription, at: int, edit: Edit, *, renewal: int | None = None) -> Item:
         """Make an edit. `renewal` is when its first bill comes, where nothing before that shows it."""
         item = edit.item
@@ -277,11 +241,3 @@ class Billing:
             item.price, item.quantity = edit.price, edit.quantity
         subscription.log.changes.append(Change(at, item.id, edit.price, edit.quantity, renewal))
         return item
-
-    @contextmanager
-    def updating(self, subscription: Subscription, at: int, *, requested: bool) -> Iterator[None]:
-        """Emit customer.subscription.updated with what the block changed."""
-        before = self._events.snapshot(subscription, at)
-        subscription.log.updates.append(at)
-        yield
-        self._events.updated(subscription, before, at, requested=requested)

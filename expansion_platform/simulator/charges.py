@@ -50,7 +50,10 @@ class Charge:
 
 @dataclass
 class Item:
-    """A subscription item as it is now. `charges` are what charged it for the rest of the running period."""
+    """A subscription item as it is now. `charges` are what charged it for the rest of the running period.
+
+    `trial` is (trial offer, start, end) of a trial of its own.
+    """
 
     id: str
     price: Price
@@ -58,6 +61,7 @@ class Item:
     created: int
     discounts: list[Discount] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    trial: tuple[str, int, int] | None = None
 
 
 def half_even(value: Fraction) -> int:

@@ -85,7 +85,7 @@ class Collection:
 
     def pause(self, subscription: Subscription, at: int, behavior: str | None) -> None:
         """Pause collection, or resume it (None)."""
-        with self._billing.updating(subscription, at, requested=True):
+        with self._events.updating(subscription, at, requested=True):
             subscription.paused = behavior
             subscription.log.pauses.append(Turn(at, behavior))
 
@@ -94,7 +94,7 @@ class Collection:
         if not self.lacks_card(subscription, at):
             return False
         subscription.log.pauses_after_trial = True
-        with self._billing.updating(subscription, at, requested=False):
+        with self._events.updating(subscription, at, requested=False):
             self.turn(subscription, at, "paused")
         self._events.subscription("customer.subscription.paused", subscription, at, requested=False)
         return True
@@ -109,7 +109,7 @@ class Collection:
 
     def _expire(self, subscription: Subscription, document: JSON, at: int) -> None:
         if subscription.ended_at is None:
-            with self._billing.updating(subscription, at, requested=False):
+            with self._events.updating(subscription, at, requested=False):
                 subscription.status, subscription.ended_at = "incomplete_expired", at
             self._void(document, at)
 
@@ -117,7 +117,7 @@ class Collection:
         if subscription.ended_at is not None or self._newest[subscription.id] != document["id"]:
             return
         if subscription.status == "active":
-            with self._billing.updating(subscription, at, requested=False):
+            with self._events.updating(subscription, at, requested=False):
                 self.turn(subscription, at, "past_due")
         self._schedule(at + failure.after, lambda now: self._settle(subscription, document, now, failure))
 
@@ -134,7 +134,7 @@ class Collection:
         elif failure.ending == "canceled":
             self._billing.cancel(subscription, at)
         elif subscription.status == "past_due" and self._newest[subscription.id] == document["id"]:
-            with self._billing.updating(subscription, at, requested=False):
+            with self._events.updating(subscription, at, requested=False):
                 self.turn(subscription, at, "unpaid", document["due_date"] or document["created"])
             follows = Failure("canceled" if failure.leaves else "paid", 0)
             self._schedule(at + failure.afterwards, lambda now: self._settle(subscription, document, now, follows))
@@ -150,7 +150,7 @@ class Collection:
         """The newest bill is settled: so is the subscription."""
         owing = subscription.status in ("incomplete", "past_due", "unpaid") and subscription.ended_at is None
         if owing and self._newest[subscription.id] == document["id"]:
-            with self._billing.updating(subscription, at, requested=False):
+            with self._events.updating(subscription, at, requested=False):
                 self.turn(subscription, at, "active")
 
     def _void(self, document: JSON, at: int) -> None:

@@ -144,7 +144,7 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
         held["invoices"] += books.invoices
         held["invoiceitems"] += books.invoice_items
         held["credit_notes"] += books.credit_notes
-        account.discounts.update((each.id, objects.discount(each, books.customer["id"])) for each in books.discounts)
+        account.discounts.update((each.id, objects.discount(each, books.customer["id"])) for each in books.redemption.every)
     if any(entry["source"]["coupon"] == RETIRED.id for entry in account.discounts.values()):
         account.deleted_coupons = {RETIRED.id: catalog_objects.coupon(RETIRED, catalog.created)}
     redeemed = {entry["id"]: entry for entry in held["coupons"]} | account.deleted_coupons

@@ -67,7 +67,7 @@ class Couponing:
         for discount in subscription.given():
             shown = discount.coupon.duration == "forever" and discount.listed(at) and discount.start <= subscription.period[0]
             if shown and self._happens(p.REMOVE_FOREVER):
-                self._billing.remove_discount(subscription, at, discount)
+                self._billing.redemption.remove(subscription, at, discount)
         if subscription.id in self._at_renewal:
             coupon, on_item = self._at_renewal.pop(subscription.id)
             self._redeem(subscription, at, coupon, on_item=on_item)
@@ -80,7 +80,7 @@ class Couponing:
         held = [(item.price, item.quantity) for item in subscription.items]
         listed = subscription.coupons(at)
         if len(listed) < 2 and coupon not in listed and not subscription.is_free(at) and bears(held, [*listed, coupon], 10):
-            self._billing.discount(subscription, at, coupon, subscription.items[0] if on_item else None)
+            self._billing.redemption.redeem(subscription, at, coupon, subscription.items[0] if on_item else None)
 
     def _amounts(self, *names: str) -> list[str]:
         return [f"{name}{self._currency.upper()}" for name in names]

@@ -6,7 +6,8 @@ the recorder of events. Not here: what happened (`billing.py`), the current form
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from expansion_platform.simulator import catalog_objects, objects
@@ -59,12 +60,12 @@ class Recorder:
         """An event about a subscription as it now is."""
         self.emit(kind, at, lambda: _subscription(value, at), requested=requested)
 
-    def snapshot(self, value: Subscription, at: int) -> JSON | None:
-        """The subscription before a change, for `updated`; None when the event would not be kept."""
-        return None if at < self._since else _subscription(value, at)
-
-    def updated(self, value: Subscription, before: JSON | None, at: int, *, requested: bool) -> None:
-        """customer.subscription.updated, with the attributes that differ as they were before."""
+    @contextmanager
+    def updating(self, value: Subscription, at: int, *, requested: bool) -> Iterator[None]:
+        """Emit customer.subscription.updated after the block, with the attributes it changed as they were before."""
+        before = None if at < self._since else _subscription(value, at)
+        value.log.updates.append(at)
+        yield
         after = _subscription(value, at) if before is not None else {}
         previous = {key: old for key, old in (before or {}).items() if after[key] != old}
         self.emit("customer.subscription.updated", at, lambda: after, previous, requested=requested)
@@ -98,6 +99,7 @@ def _subscription(value: Subscription, at: int) -> JSON:
 def _item(value: Item, subscription: Subscription, at: int) -> JSON:
     rendered = objects.subscription_item(value, subscription.id, subscription.period, at, at)
     del rendered["current_period_end"], rendered["current_period_start"]
+    rendered.pop("current_trial", None)
     return rendered
 
 

@@ -93,29 +93,29 @@ class Hardship:
     def _delete(self, at: int) -> None:
         subscriptions = self._billing.subscriptions
         # A customer's discount that no bill showed, hidden by a subscription's own, would be gone without a trace.
-        hidden = self._billing.own_discounts and any(each.given() for each in subscriptions)
+        hidden = self._billing.redemption.own and any(each.given() for each in subscriptions)
         if not self._billing.deleted and not hidden and all(each.status != "incomplete" for each in subscriptions):
             self._billing.delete_customer(at)
 
     def _before_renewal(self, subscription: Subscription, at: int) -> None:
         """In the renewal's own second: coupons for the customer, or one that will be deleted; and the customer's taken off again."""
-        held = [each for each in self._billing.own_discounts if each.listed(at)]
+        held = [each for each in self._billing.redemption.own if each.listed(at)]
         if held and held[0].start <= subscription.period[0]:
             others = [each for each in self._billing.subscriptions if each is not subscription and (each.ended_at or at) > held[0].start]
             if not others and not subscription.given() and self._rng.random() < TAKEN_OFF:
-                self._billing.remove_own_discount(at)
-        elif not self._billing.own_discounts and "customer_discount" in self._behaviours and self._rng.random() < CUSTOMER_DISCOUNT:
+                self._billing.redemption.remove_own(at)
+        elif not self._billing.redemption.own and "customer_discount" in self._behaviours and self._rng.random() < CUSTOMER_DISCOUNT:
             deletes = "deleted_coupon" in self._behaviours and self._rng.random() < 0.5
-            self._billing.discount_customer(at, RETIRED if deletes else PARTNER)
+            self._billing.redemption.redeem_own(at, RETIRED if deletes else PARTNER)
         elif not held and "deleted_coupon" in self._behaviours and not subscription.coupons(at) and self._rng.random() < DELETED_COUPON:
-            self._billing.discount(subscription, at, RETIRED)
+            self._billing.redemption.redeem(subscription, at, RETIRED)
 
     def _failure(self, subscription: Subscription, document: dict[str, Any]) -> Failure | None:
         first = document["billing_reason"] == "subscription_create"
         if first and subscription.collection_method == "charge_automatically":
             fails = "incomplete" in self._behaviours and self._rng.random() < FIRST_FAILS
             return Failure("paid" if self._rng.random() < 0.6 else "void", self._rng.randint(2 * HOUR, 22 * HOUR)) if fails else None
-        shown = subscription.given() or self._billing.own_discounts or subscription.log.usage
+        shown = subscription.given() or self._billing.redemption.own or subscription.log.usage
         possible = [each for each in self._endings if each != "void" or not shown]
         if document["billing_reason"] != "subscription_cycle" or subscription.cancel_at_period_end or not possible or self._rng.random() >= FAILS:
             return None

@@ -67,12 +67,27 @@ class Invoicing:
         return str(entry["id"])
 
     def bill(
-        self, subscription: Subscription, at: int, reason: str, *, regular: bool, invoice_period: tuple[int, int], back: int | None = None
+        self,
+        subscription: Subscription,
+        at: int,
+        reason: str,
+        *,
+        regular: bool,
+        invoice_period: tuple[int, int],
+        back: int | None = None,
+        tried: Item | None = None,
     ) -> None:
-        """Bill the running period's regular lines (if asked), the time from `back` on if any, and everything pending, and collect."""
+        """Bill the running period's regular lines (if asked) and everything pending, and collect.
+
+        Lines come first for the time from `back` on, and for the trial of an item.
+        """
         identity = self._ids.new("in_")
         bill = Bill(at)
         lines = self._back_lines(subscription, back, at, identity) if back is not None else []
+        if tried is not None and tried.trial is not None:
+            _, *trial = tried.trial
+            line = self._ids.new("il_")
+            lines.append(invoices.regular_line(line, identity, subscription.id, tried, 0, (trial[0], trial[1]), discounts=[], taken=[]))
         lines += self._regular_lines(subscription, at, identity, bill) if regular else []
         lines_of = {entry["id"]: self._ids.new("il_") for entry in subscription.pending}
         for entry in subscription.pending:

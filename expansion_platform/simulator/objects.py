@@ -176,6 +176,7 @@ def subscription_item(value: Item, subscription: str, period: tuple[int, int], a
         "created": value.created,
         "current_period_end": period[1],
         "current_period_start": period[0],
+        **_trial(value, at),
         "discounts": [each.id for each in value.discounts if each.listed(at)],
         "metadata": {},
         "plan": catalog_objects.plan(value.price, as_of),
@@ -184,6 +185,12 @@ def subscription_item(value: Item, subscription: str, period: tuple[int, int], a
         "subscription": subscription,
         "tax_rates": [],
     }
+
+
+def _trial(value: Item, at: int) -> JSON:
+    if value.trial is None or at >= value.trial[2]:
+        return {}
+    return {"current_trial": dict(zip(("trial_offer", "start_date", "end_date"), value.trial, strict=True))}
 
 
 def invoice_item(

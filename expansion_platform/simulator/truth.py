@@ -48,7 +48,8 @@ class SubscriptionLog:
     """Everything true of one subscription. `discounts` holds item-level ones in array order, then subscription-level ones.
 
     `customers_discounts` are the customer's, in force where the subscription has none. `statuses` are those after the trial that are not simply
-    active, and the returns to it; `pauses` the behaviours of paused collection; `updates` when an event told of the subscription.
+    active, and the returns to it; `pauses` the behaviours of paused collection; `updates` when an event told of the subscription; `item_trials` are
+    (item, start, end) of items held for nothing beside others that are paid.
     """
 
     id: str
@@ -64,6 +65,7 @@ class SubscriptionLog:
     updates: list[int] = field(default_factory=list)
     usage: list[Use] = field(default_factory=list)
     customers_discounts: list[Discount] = field(default_factory=list)
+    item_trials: list[tuple[str, int, int]] = field(default_factory=list)
     pauses_after_trial: bool = False
     never_started: bool = False
 
@@ -140,6 +142,7 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
         by_item.setdefault(change.item, []).append(change)
     converts = log.trial_end if log.trial_end is not None and log.trial_end <= as_of else None
     cuts = {change.at for change in changes} | {log.start, converts or log.start}
+    cuts |= {bound for _, *window in log.item_trials for bound in window if bound <= as_of}
     cuts |= {turn.at for turn in [*log.statuses, *log.pauses] if turn.at <= as_of}
     for discount in [*log.discounts, *log.customers_discounts]:
         cuts |= {discount.start, *(instant for instant in (discount.end, discount.removed_at) if instant is not None)}
@@ -150,12 +153,15 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
     for start, end in zip(inside, [*inside[1:], log.ended_at], strict=True):
         held = {item: state for item, history in by_item.items() if (state := _state_at(history, start)) is not None}
         shared = any(each.item is None and any(_applies(each, item, state[0], start) for item, state in held.items()) for each in log.discounts)
-        resolved = _discounts([*log.discounts, *([] if shared else log.customers_discounts)], held, start)
+        tried = {item for item, since, until in log.item_trials if since <= start and (start < until or until > as_of)}
+        charged = {item: state for item, state in held.items() if item not in tried}
+        resolved = _discounts([*log.discounts, *([] if shared else log.customers_discounts)], charged, start)
         trialing = log.trial_end is not None and (converts is None or start < converts)
         status = "trialing" if trialing else turns.value_at(log.statuses, start, "active")
         paused = turns.value_at(log.pauses, start, None)
         for item, (price, quantity) in held.items():
-            fields = (status, paused, price.id, quantity, resolved[item])
+            own = "trialing" if item in tried and status in ("active", "past_due") else status
+            fields = (own, paused, price.id, quantity, resolved.get(item, "[]"))
             previous = last.get(item)
             if previous is not None and previous["valid_to"] == start and previous["fields"] == fields:
                 previous["valid_to"] = end

@@ -1,4 +1,4 @@
-"""Billing beyond the plain: cycles begun anew, backdated starts, flexible billing (reference 2.5, steps 5, 12, 13)."""
+"""Billing beyond the plain: cycles begun anew, backdated starts, flexible billing, trials of one item (reference 2.5, steps 5, 9, 12, 13)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from expansion_platform_tests.domain.history_rows import Account, day, discount, line, proration
+from expansion_platform_tests.domain.history_rows import Account, day, days, discount, line, proration
 
 
 @pytest.fixture
@@ -88,3 +88,60 @@ def test_lines_credited_whole_in_the_second_they_begin_assert_nothing(account: A
     account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
     account.invoice("in3", 30, credit("si", "basic", "2", 30, 60, "in2_0"), line("si", "pro", "4", 30, 60))
     assert account.story() == [("si", 0, 30, "basic", "5"), ("si", 30, None, "pro", "4")]
+
+
+def statuses(account: Account) -> list[tuple[object, ...]]:
+    return [(row.item, days(row.valid_from), days(row.valid_to), row.status) for row in account.states().itertuples(index=False)]
+
+
+def test_item_billed_at_nothing_beside_others_is_on_trial(account: Account) -> None:
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.item("sj", "extra", "2", created=10)
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30, 5000))
+    account.invoice("in2", 10, line("sj", "extra", "2", 10, 30, 0))
+    account.invoice("in3", 30, line("si", "basic", "5", 30, 60, 5000), line("sj", "extra", "2", 30, 60, 1000))
+    assert statuses(account) == [("si", 0, None, "active"), ("sj", 10, 30, "trialing"), ("sj", 30, None, "active")]
+
+
+def test_item_tells_of_its_own_trial_that_no_bill_shows(account: Account) -> None:
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.item("sj", "extra", "2", created=90, trial_start=day(90), trial_end=day(120))
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 365, 5000))
+    assert statuses(account) == [("si", 0, None, "active"), ("sj", 90, None, "trialing")]
+
+
+def test_introductory_price_is_a_price(account: Account) -> None:
+    account.subscription()
+    account.item("si", "extra", "2", trial_start=day(0), trial_end=day(120))
+    account.invoice("in1", 0, line("si", "extra", "2", 0, 30, 1000))
+    assert statuses(account) == [("si", 0, None, "active")]
+
+
+def test_free_price_is_no_trial_and_neither_is_nothing_used(account: Account) -> None:
+    account.price("free", unit_amount_decimal="0")
+    account.price("use", unit_amount_decimal="4", usage_type="metered")
+    account.subscription()
+    account.item("si", "free", "5")
+    account.item("sj", "use", None)
+    account.invoice("in1", 0, line("si", "free", "5", 0, 30, 0), line("sj", "use", "0", 0, 30, 0))
+    assert {row[3] for row in statuses(account)} == {"active"}
+
+
+def test_nothing_is_taken_off_an_item_on_trial(account: Account) -> None:
+    account.coupon("off", amount=300, currency="usd")
+    given = discount("di", "off", 0)
+    account.subscription(discounts=({name: given[name] for name in ("id", "coupon", "start", "end")},))
+    account.item("si", "basic", "2")
+    account.item("sj", "extra", "2", created=10)
+    account.invoice("in1", 0, line("si", "basic", "2", 0, 30, 2000, off={"di": 300}), discounts=(given,))
+    account.invoice("in2", 10, line("sj", "extra", "2", 10, 30, 0), discounts=(given,))
+    both = line("si", "basic", "2", 30, 60, 2000, off={"di": 200}), line("sj", "extra", "2", 30, 60, 1000, off={"di": 100})
+    account.invoice("in3", 30, *both, discounts=(given,))
+    assert account.discounts() == [
+        ("si", 0, 30, [("off", "300")]),
+        ("si", 30, None, [("off", "200")]),
+        ("sj", 10, 30, []),
+        ("sj", 30, None, [("off", "100")]),
+    ]

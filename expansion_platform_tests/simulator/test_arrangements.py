@@ -10,7 +10,7 @@ import pytest
 
 from expansion_platform.simulator import shapes
 from expansion_platform.simulator.company import BEHAVIOURS, Company, simulate
-from expansion_platform_tests.simulator.test_billing_documents import CLASSES
+from expansion_platform_tests.simulator.test_billing_documents import CLASSES, NOW
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +65,17 @@ def test_one_change_in_flexible_billing_credits_several_lines(company: Company) 
                 assert debit["period"]["end"] == line["period"]["end"]
                 credits[about["subscription_item"], line["period"]["start"]] += 1
     assert max(credits.values()) > 1
+
+
+def test_an_item_is_tried_beside_others_that_pay(company: Company) -> None:
+    """Its bill of nothing comes at once, and it tells of its trial while that lasts."""
+    free = [(line, about) for _, line, about in lines(company) if line["amount"] == 0 and not about["proration"]]
+    states = company.truth.states
+    beside = states[(states["status"] == "trialing") & states["item"].isin({about["subscription_item"] for _, about in free})]
+    paying = states[states["status"] == "active"]
+    tried = beside[beside["subscription"].isin(paying["subscription"]) & beside["product"].isin({"prod_Storage", "prod_SingleSignOn"})]
+    kept = tried["item"].isin(paying["item"])
+    assert kept.sum() > 10
+    assert (~kept).sum() > 10
+    held = (item for each in company.account.objects["subscriptions"] for item in each["items"]["data"])
+    assert any("current_trial" in item and item["current_trial"]["end_date"] > NOW for item in held)

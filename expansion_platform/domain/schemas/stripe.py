@@ -128,6 +128,8 @@ class SubscriptionItems(StripeObject):
     quantity: str = _decimal("Units; null for metered items", nullable=True)
     current_period_start: Instant = pa.Field(description="Start of the running billing period")
     current_period_end: Instant = pa.Field(description="End of the running billing period")
+    trial_start: Instant = pa.Field(description="Start of the item's own trial, null when it has none now", nullable=True)
+    trial_end: Instant = pa.Field(description="End of the item's own trial", nullable=True)
     discounts_json: str = pa.Field(description="Item-level discounts in order: [{id, coupon, start, end}]")
 
     class Config(Table.Config):

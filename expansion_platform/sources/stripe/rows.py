@@ -118,6 +118,8 @@ def subscription_items(item: Object, observed_at: datetime) -> list[Row]:
             "quantity": decimal_text(held, "quantity"),
             "current_period_start": instant(need(held, "current_period_start")),
             "current_period_end": instant(need(held, "current_period_end")),
+            "trial_start": instant((held.get("current_trial") or {}).get("start_date")),
+            "trial_end": instant((held.get("current_trial") or {}).get("end_date")),
             "discounts_json": canonical.dumps([discount(entry, held) for entry in held.get("discounts") or []]),
         }
         for held in embedded(item, "items")
