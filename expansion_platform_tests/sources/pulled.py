@@ -11,7 +11,6 @@ from pathlib import Path
 
 from expansion_platform.assets.pulling import MODELS, Pulling
 from expansion_platform.domain.schemas.base import table_name
-from expansion_platform.domain.schemas.stripe import Events
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform.sources.stripe import full, windows
@@ -52,11 +51,11 @@ def contents(folder: Path) -> dict[str, str]:
     return {table_name(model): lake.content_hash(model) for model in MODELS}
 
 
-def rows(folder: Path) -> dict[str, str]:
-    """Content of each table but for when it was seen, which must differ; without events, which are what Stripe still had at the time."""
+def rows(folder: Path, but: str = "^$") -> dict[str, str]:
+    """Content of each table but for when it was seen, which may differ, and rows whose id has a pattern in it."""
     lake = Lake(folder / "lake")
-    frames = {table_name(model): lake.read(model).drop(columns="observed_at") for model in MODELS if model is not Events}
-    return {name: frame.to_csv(index=False) for name, frame in frames.items()}
+    frames = {table_name(model): lake.read(model).drop(columns="observed_at") for model in MODELS}
+    return {name: frame[~frame["id"].str.contains(but)].to_csv(index=False) for name, frame in frames.items()}
 
 
 if __name__ == "__main__":

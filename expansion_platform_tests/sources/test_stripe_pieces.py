@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from expansion_platform.account import CURSOR
+from expansion_platform.assets.billing import last_read, stage
 from expansion_platform.assets.pulling import MODELS
-from expansion_platform.domain.schemas.base import table_name
-from expansion_platform.domain.schemas.stripe import Events, Subscriptions
-from expansion_platform.simulator.company import simulate
+from expansion_platform.domain.history import rebuild
+from expansion_platform.domain.schemas.stripe import Subscriptions
+from expansion_platform.resources import Platform
+from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.company import BEHAVIOURS, simulate
 from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.simulator.truth import EVENTS_KEPT
 from expansion_platform.sources.stripe import client, full, windows
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Ledger
@@ -23,8 +32,12 @@ END = datetime(2026, 10, 18, 6, tzinfo=UTC)
 NOW = END.isoformat()
 
 
-def account_at(instant: datetime):
-    return simulate(11, customers=40, months=8, as_of=instant).account
+@cache
+def account_at(instant: datetime, behaviours: frozenset[str] = frozenset()) -> StripeAccount:
+    """The company's account. Events a pull at the end cannot see any more are left out: whoever pulled earlier would know more, rightly."""
+    account = simulate(11, customers=40, months=8, as_of=instant, behaviours=behaviours).account
+    account.objects["events"] = [item for item in account.objects["events"] if item["created"] >= END.timestamp() - EVENTS_KEPT]
+    return account
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +53,14 @@ def in_one_go(server: StripeServer, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-def rows(folder: Path) -> dict[str, str]:
-    """Content of each table but for when it was seen; events are what Stripe still had at the time."""
-    lake = Lake(folder / "lake")
-    frames = {table_name(model): lake.read(model).drop(columns="observed_at") for model in MODELS if model is not Events}
-    return {name: frame.to_csv(index=False) for name, frame in frames.items()}
+def ledger(folder: Path) -> Ledger:
+    return Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+
+
+def states(folder: Path, as_of: str = NOW) -> pd.DataFrame:
+    """`billing/item_states` of the tables as they are."""
+    with Platform(pulled.settings(folder, "", as_of)) as platform:
+        return rebuild(stage(platform, last_read(platform)), "UTC").states
 
 
 @pytest.mark.parametrize(("page", "pages", "batch", "threads"), [(100, 50, 20_000, 1), (7, 1, 30, 10), (13, 2, 1, 3), (100, 1, 500, 10)])
@@ -60,27 +76,65 @@ def test_pages_windows_batches_and_threads(server, in_one_go, tmp_path, monkeypa
 def test_everything_again_writes_nothing(server, tmp_path):
     pulled.pull(tmp_path, server.url, NOW)
     before = {model: Lake(tmp_path / "lake").version(model) for model in MODELS}
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    ledger.set_cursor(CURSOR, {**(ledger.cursor(CURSOR) or {}), "last_pull_at": 0})
+    books = ledger(tmp_path)
+    books.set_cursor(CURSOR, {**(books.cursor(CURSOR) or {}), "last_pull_at": 0})
     again = pulled.pull(tmp_path, server.url, NOW)
     assert "days since the last pull" in again.told
     assert not any(again.rows.values())
     assert {model: Lake(tmp_path / "lake").version(model) for model in MODELS} == before
 
 
-@pytest.mark.parametrize("steps", [[27], [20, 13, 6], [19, 18, 18, 17, 3, 2]])
-def test_followed_by_events(server, in_one_go, tmp_path, steps):
-    """Pulled days before the end, then as often as the steps say; pulling again at once changes nothing."""
-    for days in [*steps, 0]:
-        instant = END - timedelta(days=days)
-        with StripeServer(account_at(instant)) as earlier:
-            pulled.pull(tmp_path, earlier.url, instant.isoformat())
-    assert rows(tmp_path) == rows(in_one_go)
+@pytest.fixture(scope="module")
+def hard_in_one_go(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], pd.DataFrame]:
+    """Tables and history of a company with every behaviour, pulled once at the end."""
+    folder = tmp_path_factory.mktemp("hard")
+    with StripeServer(account_at(END, BEHAVIOURS)) as running:
+        pulled.pull(folder, running.url, NOW)
+    return pulled.rows(folder), states(folder)
+
+
+def first_seen(history: pd.DataFrame, instants: list[datetime]) -> set[str]:
+    """Subscriptions with a change that no fact dates: it is dated by the pull that first saw it."""
+    dated = history["valid_from"].isin(instants) | history["valid_to"].isin(instants)
+    return set(history.loc[dated, "subscription"])
+
+
+def in_pieces(folder: Path, steps: list[tuple[int, int]], in_one_go: tuple[dict[str, str], pd.DataFrame]) -> None:
+    """Pulls at each step (quarters of a day before the end) and at the end, and compares with one pull at the end.
+
+    Before each pull but the first, the cursor is moved back by the hours of a step, so that much is read again; all of these follow events.
+    What may differ: `observed_at`, and a change no fact dates, which the first pull to see it dates.
+    """
+    instants = [END - timedelta(hours=6 * quarters) for quarters, _ in sorted(steps, reverse=True)]
+    for instant, hours in zip([*instants, END], [0, *(hours for _, hours in steps)], strict=True):
+        if (cursor := ledger(folder).cursor(CURSOR)) is not None:
+            ledger(folder).set_cursor(CURSOR, {**cursor, "last_pull_at": cursor["last_pull_at"] - 3600 * hours, "recent_events": []})
+        with StripeServer(account_at(instant, BEHAVIOURS)) as earlier:
+            pulled.pull(folder, earlier.url, instant.isoformat())
+    tables, expected = in_one_go
+    found = states(folder)
+    assert pulled.rows(folder) == tables
+    undated = first_seen(found, [*instants, END]) | first_seen(expected, [END])
+    assert len(undated) <= 2
+    left = [history[~history["subscription"].isin(undated)].reset_index(drop=True) for history in (found, expected)]
+    pd.testing.assert_frame_equal(*left)
+
+
+@pytest.mark.parametrize("steps", [[(27 * 4, 0)], [(80, 0), (52, 500), (24, 24), (24, 0), (23, 700)]])
+def test_in_pieces_with_replays(steps, hard_in_one_go, tmp_path):
+    in_pieces(tmp_path, steps, hard_in_one_go)
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(steps=st.lists(st.tuples(st.integers(0, 29 * 4), st.integers(0, 200)), min_size=1, max_size=5))
+def test_in_any_pieces(steps, hard_in_one_go, tmp_path_factory):
+    in_pieces(tmp_path_factory.mktemp("pieces"), steps, hard_in_one_go)
 
 
 def test_each_week_every_subscription_is_read(server, tmp_path):
     """A change no event told of is found within a week."""
-    account = account_at(END)
+    account = copy.deepcopy(account_at(END))
     with StripeServer(account) as changing:
         pulled.pull(tmp_path, changing.url, NOW)
         silent = next(item for item in account.objects["subscriptions"] if item["status"] == "active")
