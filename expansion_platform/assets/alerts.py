@@ -27,6 +27,8 @@ READ = [
     *(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
     *(metrics.Expansion, metrics.Retention, metrics.Rollforward, metrics.Coverage, metrics.Restatements),
 ]
+JUDGED = "alerts/expansion"
+"""The ledger's name for months that were judged: whatever is restated of one, it is neither judged nor gated again."""
 TOTAL_DROP = fingerprint("rate_drop", "total", "all")
 
 
@@ -47,6 +49,9 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     month = months.newest_closed(platform.as_of - timedelta(days=platform.settings.expansion_close_lag_days), platform.timezone)
     if month not in platform.lake.months(mrr.CustomerMonths):
         context.log.info(f"{month} has not been computed: nothing to judge")
+        return dg.MaterializeResult(metadata={"month": month, "judged": False})
+    if month in platform.ledger.builds(JUDGED):
+        context.log.info(f"{month}: nothing to tell (judged before)")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
     facts = _facts(platform, month)
     passed = facts.checked(platform)
@@ -69,6 +74,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     judged, notices = advance(findings, platform.ledger.alert_states())
     alerts = _alerts(platform, facts, notices, settings.target("total", month), passed.warnings)
     added = platform.ledger.record_judgement(judged, alerts)
+    platform.ledger.record_builds(JUDGED, {month: (platform.catalog().policy_hash, "judged")})
     for alert in alerts:
         context.log.info(f"{month}: {alert.message['text']} ({alert.event})")
     if not alerts:

@@ -36,6 +36,15 @@ def test_a_month_is_judged_once(pipeline: Pipeline, tmp_path: Path) -> None:
         assert (copy.ledger.alert_states(), copy.ledger.alerts()) == (states, alerts)
 
 
+def test_a_month_that_was_judged_is_not_gated_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    """A large restatement of the months before would fail the gate, as data that is not read to the end does."""
+    with pipeline.copied(tmp_path) as copy:
+        alerts = copy.ledger.alerts()
+        copy.ledger.set_cursor("stripe", {"last_pull_at": 1_790_000_000})
+        assert judge(copy) == {"month": NEWEST, "judged": False}
+        assert copy.ledger.alerts() == alerts
+
+
 def test_data_that_was_not_read_to_the_end_is_told_once_and_judged_when_it_is(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.copied(tmp_path) as copy:
         forget(copy)

@@ -50,7 +50,7 @@ def evaluate(
             with what other months said as they closed, since all of them lack what is known late. Rules that follow customers from month to
             month read one state of knowledge instead.
     """
-    everyone = _panel(month, customer_months, movements, reported)
+    everyone = as_reported(month, customer_months, movements, reported)
     smallest = settings.smallest(exponent)
     findings = [rules.rate_drop(everyone, month, seed, smallest, rates), rules.mix_shift(everyone, month, seed)]
     for scope in (TOTAL, *(("segment", name) for name in SEGMENTS)):
@@ -67,7 +67,8 @@ def evaluate(
     return [finding for finding in findings if finding is not None]
 
 
-def _panel(month: str, customer_months: pd.DataFrame, movements: pd.DataFrame, reported: pd.DataFrame | None) -> Panel:
+def as_reported(month: str, customer_months: pd.DataFrame, movements: pd.DataFrame, reported: pd.DataFrame | None) -> Panel:
+    """The panel of `window(month)`, its earlier months as first reported where that is given; arguments as of `evaluate`."""
     if reported is None or reported.empty:
         return panel(customer_months, movements, window(month))
     paid = reported[(reported["opening"] > 0) | (reported["closing"] > 0)]
@@ -75,5 +76,5 @@ def _panel(month: str, customer_months: pd.DataFrame, movements: pd.DataFrame, r
     for now in (customer_months, movements):
         columns = [name for name in now.columns if name in paid.columns]
         frames.append(pd.concat([now.loc[~now["month"].isin(set(reported["month"])), columns], paid[columns]]))
-    as_reported, moved = frames
-    return panel(as_reported, moved, window(month))
+    held, moved = frames
+    return panel(held, moved, window(month))

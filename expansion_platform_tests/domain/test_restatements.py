@@ -1,0 +1,202 @@
+"""First reported against restated, worked out by hand on one month of a few customers: March 2026, in cents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from expansion_platform.domain import restatements as rules
+from expansion_platform.domain.detection.evaluation import as_reported
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.reconciliation import restatements_tie
+from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
+from expansion_platform_tests.domain.frames import dated, states
+
+MONTH = "2026-03"
+ENDS = rules.Ends(pd.Timestamp("2026-03-01", tz="UTC"), pd.Timestamp("2026-04-01", tz="UTC"), {"eur": "1.10"}, {"eur": "1.20"})
+VERSIONS = {"policy_hash": "p1", "catalog_hash": "c1", "rules_hash": "r1", "timezone": "UTC"}
+
+
+def item(customer: str, quantity: str = "1", start: str = "2026-01-01", end: str | None = None, **changed: Any) -> pd.DataFrame:
+    """A state of a customer's one item at 10.00 a unit."""
+    row = {
+        "customer": customer, "subscription": f"sub_{customer}", "item": f"si_{customer}", "status": "active", "currency": "usd",
+        "product": "prod", "price": "price", "scheme": {"unit": "1000"}, "quantity": quantity,
+    }  # fmt: skip
+    return dated(states([{**row, **changed}]), start, end)
+
+
+def book(*rows: tuple[Any, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """mrr/customer_months and mrr/movements from (customer, opening, closing, flow that explains the difference, first paid month)."""
+    months = [
+        {"month": MONTH, "customer": name, "segment": "smb", "first_paid_month": paid, "opening": opening, "closing": closing}
+        for name, opening, closing, _, paid in rows
+    ]
+    moves = []
+    for name, opening, closing, flow, _ in rows:
+        if opening != closing:
+            flows = {f"flow_{each}": closing - opening if each == flow else 0 for each in FLOWS}
+            types = {f"expansion_{each}": closing - opening if (flow, each) == ("expansion", "seat") else 0 for each in ORGANIC}
+            moves.append({"month": MONTH, "customer": name, **flows, **types, "flow_contraction": min(0, flows["flow_contraction"])})
+    columns = ["month", "customer", *rules.FLOW_COLUMNS, *rules.TYPE_COLUMNS]
+    return pd.DataFrame(months, columns=["month", "customer", "segment", "first_paid_month", "opening", "closing"]), pd.DataFrame(
+        moves, columns=columns
+    )
+
+
+BOOK = book(("a", 1000, 1000, None, "2026-01"), ("b", 2000, 3000, "expansion", "2026-01"), ("c", 0, 500, "new", "2026-03"))
+HELD = pd.concat([item("a"), item("b", "2", end="2026-03-10"), item("b", "3", start="2026-03-10"), item("c", start="2026-03-05"), item("free", "0")])
+
+
+def reported(given: tuple[pd.DataFrame, pd.DataFrame] = BOOK, held: pd.DataFrame = HELD, catalog: Catalog | None = None) -> pd.DataFrame:
+    rows = rules.first_reported(*given, held, ENDS, catalog or Catalog())
+    return rows.assign(month=MONTH, reported_at=pd.Timestamp("2026-04-06", tz="UTC"), **VERSIONS)
+
+
+def compared(
+    now: tuple[pd.DataFrame, pd.DataFrame],
+    held: pd.DataFrame,
+    *,
+    then: pd.DataFrame | None = None,
+    new: tuple[str, ...] = (),
+    ends: rules.Ends = ENDS,
+    catalog: Catalog | None = None,
+    **versions: str,
+) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """(customer, metric) -> (first reported, restated, difference, reason, others)."""
+    rows = rules.restatements(
+        reported() if then is None else then,
+        *now,
+        states=held,
+        new_subscriptions=new,
+        ends=ends,
+        catalog=catalog or Catalog(),
+        versions={**VERSIONS, **versions},
+    )
+    return {
+        (row.customer, row.metric): (row.first_reported, row.restated, row.difference, row.reason, *json.loads(row.also_json))
+        for row in rows.itertuples()
+    }
+
+
+def test_everybody_who_held_anything_is_kept_with_what_it_held() -> None:
+    kept = reported().set_index("customer")
+    assert kept[["opening", "flow_expansion", "flow_new", "closing"]].to_dict("index") == {
+        "a": {"opening": 1000, "flow_expansion": 0, "flow_new": 0, "closing": 1000},
+        "b": {"opening": 2000, "flow_expansion": 1000, "flow_new": 0, "closing": 3000},
+        "c": {"opening": 0, "flow_expansion": 0, "flow_new": 500, "closing": 500},
+        "free": {"opening": 0, "flow_expansion": 0, "flow_new": 0, "closing": 0},
+    }
+    assert kept["segment"].isna().to_dict() == {"a": False, "b": False, "c": False, "free": True}
+    assert kept["states_hash"].nunique() == 4
+    assert set(kept["usage_hash"]) == {"0" * 16}
+
+
+def test_nothing_differs_when_nothing_moved_whatever_the_versions() -> None:
+    assert compared(BOOK, HELD, catalog_hash="c2", policy_hash="p2", rules_hash="r2") == {}
+
+
+def test_a_late_fact_is_told_figure_by_figure() -> None:
+    """Customer a took a second unit on 20 March, and nobody knew: expansion 0 -> 10.00, closing 10.00 -> 20.00."""
+    now = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
+    held = pd.concat([item("a", end="2026-03-20"), item("a", "2", start="2026-03-20"), HELD[HELD["customer"] != "a"]])
+    assert compared(now, held) == {("a", "expansion"): (0, 1000, 1000, "late_event"), ("a", "closing"): (1000, 2000, 1000, "late_event")}
+
+
+def rows_of(*names: str) -> list[tuple[Any, ...]]:
+    known = {"a": ("a", 1000, 1000, None, "2026-01"), "b": ("b", 2000, 3000, "expansion", "2026-01"), "c": ("c", 0, 500, "new", "2026-03")}
+    return [known[name] for name in names]
+
+
+def test_a_subscription_made_after_the_close_is_backdated() -> None:
+    now = book(*rows_of("a", "b", "c"), ("d", 0, 1000, "new", "2026-03"))
+    held = pd.concat([HELD, item("d", start="2026-03-15")])
+    assert compared(now, held, new=("sub_d",)) == {("d", "new"): (0, 1000, 1000, "backdated"), ("d", "closing"): (0, 1000, 1000, "backdated")}
+    assert compared(now, held)["d", "closing"] == (0, 1000, 1000, "late_event")
+
+
+def test_usage_that_came_with_a_later_bill_is_late_usage() -> None:
+    metered = {"usage_type": "metered"}
+    then = reported(BOOK, pd.concat([HELD[HELD["customer"] != "a"], item("a", **metered)]))
+    now = book(("a", 1000, 7000, "expansion", "2026-01"), *rows_of("b", "c"))
+    held = pd.concat([HELD[HELD["customer"] != "a"], item("a", "7", **metered)])
+    assert compared(now, held, then=then)["a", "closing"] == (1000, 7000, 6000, "late_usage")
+    assert compared(now, held.assign(status="past_due"), then=then)["a", "closing"] == (1000, 7000, 6000, "late_event", "late_usage")
+
+
+def test_a_merge_moves_figures_from_one_customer_to_the_other() -> None:
+    """a and b are one: b says 30.00 at opening and 40.00 at closing, a nothing."""
+    now = book(("b", 3000, 4000, "expansion", "2026-01"), *rows_of("c"))
+    assert compared(now, HELD, catalog=Catalog.from_dict({"aliases": {"a": "b"}}), catalog_hash="c2") == {
+        ("a", "opening"): (1000, 0, -1000, "merge", "catalog_change"),
+        ("a", "closing"): (1000, 0, -1000, "merge", "catalog_change"),
+        ("b", "opening"): (2000, 3000, 1000, "merge", "catalog_change"),
+        ("b", "closing"): (3000, 4000, 1000, "merge", "catalog_change"),
+    }
+
+
+def test_another_exchange_rate_is_a_revision_of_who_holds_that_currency() -> None:
+    euro = pd.concat([HELD[HELD["customer"] != "a"], item("a", currency="eur")])
+    then = reported(book(("a", 1100, 1200, "fx", "2026-01"), *rows_of("b", "c")), euro)
+    assert then.set_index("customer").at["a", "rates_json"] == '{"eur":["1.10","1.20"]}'
+    now = book(("a", 1100, 1250, "fx", "2026-01"), *rows_of("b", "c"))
+    revised = rules.Ends(ENDS.opening, ENDS.closing, {"eur": "1.10"}, {"eur": "1.25"})
+    assert compared(now, euro, then=then, ends=revised) == {
+        ("a", "fx"): (100, 150, 50, "fx_revision"),
+        ("a", "closing"): (1200, 1250, 50, "fx_revision"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "reasons"),
+    [
+        ({"catalog_hash": "c2"}, ("catalog_change",)),
+        ({"policy_hash": "p2"}, ("policy_change",)),
+        ({"timezone": "Asia/Tokyo"}, ("policy_change",)),
+        ({"rules_hash": "r2"}, ("code_change",)),
+        ({"catalog_hash": "c2", "policy_hash": "p2", "rules_hash": "r2"}, ("catalog_change", "code_change", "policy_change")),
+    ],
+)
+def test_where_no_fact_changed_the_versions_say_why(changed: dict[str, str], reasons: tuple[str, ...]) -> None:
+    now = book(*rows_of("a", "b"), ("c", 0, 400, "new", "2026-03"))
+    assert compared(now, HELD, **changed)["c", "closing"] == (500, 400, -100, *reasons)
+
+
+def test_a_month_earlier_than_was_known_makes_a_new_customer_one_that_returned() -> None:
+    now = book(*rows_of("a", "b"), ("c", 0, 500, "reactivation", "2026-01"))
+    assert compared(now, HELD) == {("c", "new"): (500, 0, -500, "late_event"), ("c", "reactivation"): (0, 500, 500, "late_event")}
+
+
+def test_what_differs_always_has_a_reason() -> None:
+    """A table that was not computed again before the month closed: the fact was there, but not in its figures."""
+    assert compared(book(*rows_of("a", "b"), ("c", 0, 400, "new", "2026-03")), HELD)["c", "new"] == (500, 400, -100, "late_event")
+
+
+def test_the_tie_breaks_on_one_cent() -> None:
+    now = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
+    rows = rules.restatements(
+        reported(), *now, states=HELD, new_subscriptions=(), ends=ENDS, catalog=Catalog(), versions=VERSIONS
+    ).assign(month=MONTH)  # fmt: skip
+    # By hand: opening 10 + 20, new 5, expansion 10 + 10, closing 20 + 30 + 5.
+    published = {"month": MONTH, "dimension": "total", **dict.fromkeys(FLOWS, 0), "opening": 3000, "new": 500, "expansion": 2000, "closing": 5500}
+    rollforward = pd.DataFrame([published])
+    restatements_tie(rows, reported(), rollforward)
+    with pytest.raises(DataQualityError, match="2026-03/expansion"):
+        restatements_tie(rows, reported(), rollforward.assign(expansion=2001))
+    with pytest.raises(DataQualityError, match="2026-03/closing"):
+        restatements_tie(rows[rows["metric"] != "closing"], reported(), rollforward)
+
+
+def test_a_month_is_compared_with_what_earlier_months_said_as_they_closed() -> None:
+    customers, movements = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
+    later = [frame.assign(month="2026-04") for frame in (customers, movements)]
+    given = [pd.concat([now, then], ignore_index=True) for now, then in zip((customers, movements), later, strict=True)]
+    assert as_reported("2026-04", *given, None).sums()[MONTH].expansion == 2000
+    looked_at = as_reported("2026-04", *given, reported())
+    assert looked_at.sums()[MONTH].expansion == 1000
+    assert looked_at.sums()["2026-04"].expansion == 2000
+    assert "free" not in looked_at.customers
