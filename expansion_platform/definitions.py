@@ -14,6 +14,7 @@ import dagster as dg
 from expansion_platform.assets import (
     alerts,
     analytics,
+    attainment,
     benchmarks,
     billing,
     coverage,
@@ -77,6 +78,7 @@ def _definitions(
             dimensions.build(closed_months),
             benchmarks.build(closed_months),
             durability.build(closed_months),
+            attainment.build(closed_months),
             diagnosis.build(closed_months),
             restatements.build(closed_months),
             alerts.expansion_alerts,

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     posthog_api_key: SecretStr | None = Field(None, description="PostHog personal API key with scope query:read")
     expansion_account_map: Path | None = Field(None, description="CSV of analytics account to Stripe customer (account,customer)")
     expansion_alerts: Path | None = Field(
-        None, description="Alerts file (YAML): targets per month, smallest shortfall told; empty for 2 % a month and 500.00"
+        None, description="Alerts file (YAML): targets, smallest shortfall told; empty for 2 % a month, the segments' benchmarks and 500.00"
     )
     slack_webhook_url: SecretStr | None = Field(None, description="Incoming webhook to post alerts to")
     slack_bot_token: SecretStr | None = Field(

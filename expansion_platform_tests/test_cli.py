@@ -105,6 +105,7 @@ class TestOnAComputedCompany:
         first, told = ran.out.splitlines()[:2]
         assert first == NEWEST
         assert told.startswith(f"- Expansion was {percent(Fraction(rate['ratio']))} of opening MRR: {money(int(rate['numerator']), 'usd')} from ")
+        assert re.search(r"^- expansion rate, fiscal year to date: \d+\.\d\d % of 2\.00 %, \d+ % attained", ran.out, re.MULTILINE)
         assert expansion("month", "2031-01", **pipeline.world.environment).code == 1
 
     def test_doctor_finds_nothing_wrong(self, expansion: Command, pipeline: Pipeline) -> None:

@@ -5,22 +5,47 @@ Here: reading one month's sentences and attainment and turning them into lines. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
 
+from expansion_platform.delivery.messages import money, percent
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import reading
 from expansion_platform.resources import Platform
 
+FIGURES = {"expansion_rate": "expansion rate", "expansion_share_of_new": "expansion's share of new MRR", "nrr": "NRR", "grr": "GRR"}
+PERIODS = {"month": "", "quarter_to_date": ", fiscal quarter to date", "year_to_date": ", fiscal year to date"}
+
 
 def told(platform: Platform, month: str) -> Iterator[str]:
-    """Lines about a month.
+    """Lines about a month: its sentences, then its targets.
 
     Raises:
         ExpansionError: the month has not been computed.
     """
-    computed = platform.lake.months(reading.Diagnosis)
+    lake, currency = platform.lake, platform.settings.expansion_currency
+    computed = lake.months(reading.Diagnosis)
     if month not in computed:
-        raise ExpansionError(f"{month} has nothing to tell; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet")
+        raise ExpansionError(
+            f"{month} has nothing to tell; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet"
+        )
     yield month
-    for text in platform.lake.read(reading.Diagnosis, [month])["text"]:
+    for text in lake.read(reading.Diagnosis, [month])["text"]:
         yield f"- {text}"
+    targets = lake.arrow(reading.Attainment, [month]).to_pylist()
+    if targets:
+        yield "Targets"
+    for row in targets:
+        yield f"- {target(row, currency)}"
+
+
+def target(row: Mapping[str, Any], currency: str) -> str:
+    """A row of metrics/attainment in words."""
+    scope = "" if row["dimension"] == "total" else f" of {row['value']}"
+    what = f"{FIGURES[row['metric']]}{scope}{PERIODS[row['period']]}"
+    if row["actual"] is None:
+        return f"{what}: no base to judge a target of {percent(Fraction(row['target']))} by"
+    reached = f"{percent(Fraction(row['actual']))} of {percent(Fraction(row['target']))}, {percent(Fraction(row['attainment']), 0)} attained"
+    short = "" if row["met"] or row["gap_mrr"] is None else f", {money(row['gap_mrr'], currency)} short"
+    return f"{what}: {reached}{short}"

@@ -42,6 +42,7 @@ TABLES: dict[str, type[Table]] = {
         metrics.RollforwardByDimension,
         metrics.Benchmarks,
         metrics.Durability,
+        reading.Attainment,
         reading.Diagnosis,
         metrics.Restatements,
     )

@@ -1,0 +1,120 @@
+"""How far targets were met (semantics 4.7).
+
+Here: a target beside its figure, in the month and over the fiscal quarter and year to date. Not here: the targets (`detection/targets.py`), the
+figures (`metrics.py`), whether a miss is noise (`detection/rules.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from fractions import Fraction
+
+import pandas as pd
+
+from expansion_platform.domain import months
+from expansion_platform.domain.detection.targets import AlertSettings
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.metrics import decimal_text
+from expansion_platform.domain.schemas.mrr import SEGMENTS
+
+METRICS = ["expansion_rate", "expansion_share_of_new", "nrr", "grr"]
+OF_OPENING = {"expansion_rate", "nrr", "grr"}
+"""Parts of opening MRR, so that a gap is an amount."""
+SCOPES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
+QUARTER, YEAR = 3, 12
+COLUMNS = [
+    *("month", "period", "metric", "dimension", "value", "first_month", "numerator", "denominator", "actual", "target"),
+    *("attainment", "gap", "gap_mrr", "met", "quality"),
+]
+
+
+def periods(month: str, fiscal_year_begins: int) -> dict[str, list[str]]:
+    """The months of each period that ends with `month`, oldest first."""
+    into_year = (int(month[5:]) - fiscal_year_begins) % YEAR
+    return {
+        "month": [month],
+        "quarter_to_date": months.between(months.shift(month, -(into_year % QUARTER)), month),
+        "year_to_date": months.between(months.shift(month, -into_year), month),
+    }
+
+
+def attainment(month: str, figures: pd.DataFrame, settings: AlertSettings) -> pd.DataFrame:
+    """metrics/attainment of one month without hashes.
+
+    Args:
+        month: the month told of.
+        figures: month, metric, dimension, value, numerator, denominator, quality of `METRICS`, for the months of the fiscal year up to it.
+        settings: targets, and where the fiscal year begins.
+
+    Returns:
+        A row per target that holds; of expansion rates also for the fiscal quarter and year to date, where sums of expansion stand over sums of
+        target x opening MRR, if each month so far has a target and a figure.
+    """
+    known = {(row["metric"], row["dimension"], row["value"], row["month"]): row for row in figures.to_dict("records")}
+    records = []
+    for metric in METRICS:
+        for dimension, value in SCOPES:
+            scope = dimension if dimension == "total" else value
+            for period, names in periods(month, settings.fiscal_year_begins).items():
+                if period != "month" and metric != "expansion_rate":
+                    continue
+                targets = [settings.to_reach(metric, scope, name) for name in names]
+                rows = [known.get((metric, dimension, value, name)) for name in names]
+                if all(target is not None for target in targets) and all(row is not None for row in rows):
+                    stands = _standing(metric, [target for target in targets if target is not None], [dict(row) for row in rows if row is not None])
+                    records.append(
+                        {
+                            "month": month,
+                            "period": period,
+                            "metric": metric,
+                            "dimension": dimension,
+                            "value": value,
+                            "first_month": names[0],
+                            **stands,
+                        }
+                    )
+    return pd.DataFrame.from_records(records, columns=COLUMNS).astype({"gap_mrr": "Int64", "met": "boolean"})
+
+
+def ties(frame: pd.DataFrame, figures: pd.DataFrame) -> None:
+    """Every numerator and denominator is the sum of the published ones of its months.
+
+    Raises:
+        DataQualityError: rows of which that is not so.
+    """
+    by = ["metric", "dimension", "value"]
+    joined = frame.merge(figures, on=by, suffixes=("", "_published"))
+    within = joined[(joined["month_published"] >= joined["first_month"]) & (joined["month_published"] <= joined["month"])]
+    sums = within.groupby(["month", "period", *by])[["numerator_published", "denominator_published"]].sum()
+    told = frame.set_index(["month", "period", *by])[["numerator", "denominator"]]
+    wrong = told[(told.to_numpy() != sums.reindex(told.index).to_numpy()).any(axis=1)]
+    if len(wrong):
+        raise DataQualityError("metrics/attainment is not of the published figures", ["/".join(map(str, key)) for key in wrong.index])
+
+
+def _standing(metric: str, targets: list[Fraction], rows: list[dict[Hashable, object]]) -> dict[str, object]:
+    """Sums of the months' numerators over sums of their denominators, against the target weighted by the latter."""
+    numerator = sum(_whole(row["numerator"]) for row in rows)
+    denominators = [_whole(row["denominator"]) for row in rows]
+    base = sum(denominators)
+    wanted = sum((target * under for target, under in zip(targets, denominators, strict=True)), Fraction(0))
+    target = wanted / base if base else targets[-1]
+    told: dict[str, object] = {"numerator": numerator, "denominator": base, "target": decimal_text(target), "quality": _quality(rows, base)}
+    if not base:
+        return told
+    actual = Fraction(numerator, base)
+    told |= {
+        "actual": decimal_text(actual),
+        "attainment": decimal_text(actual / target),
+        "gap": decimal_text(target - actual),
+        "met": actual >= target,
+    }
+    return told | ({"gap_mrr": round(wanted - numerator)} if metric in OF_OPENING else {})
+
+
+def _whole(amount: object) -> int:
+    return int(str(amount))
+
+
+def _quality(rows: list[dict[Hashable, object]], base: int) -> str:
+    return "no_base" if not base else "low_n" if any(row["quality"] == "low_n" for row in rows) else "ok"
