@@ -414,6 +414,11 @@ class Filled:
             if rows:
                 connection.execute(table.insert(), [{key: row.get(key, sa.null()) for key in names} for row in rows])
 
+    def alter(self, name: str, how: str) -> None:
+        """Changes a table as somebody else might."""
+        with self.engine.begin() as connection:
+            connection.execute(sa.DDL(f"alter table {self.schema}.{name} {how}"))
+
     def _stamp(self, table: str, row: Row, at: datetime) -> datetime:
         key, content = (table, "|".join(str(row.get(name)) for name in _KEYS)), json.dumps(row, sort_keys=True, default=str)
         known = self._stamps.get(key)

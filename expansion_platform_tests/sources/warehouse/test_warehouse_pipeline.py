@@ -6,18 +6,19 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.schemas import TABLES, stripe
 from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
 from expansion_platform.simulator import truth
@@ -26,7 +27,6 @@ from expansion_platform.simulator.verify import COMPUTED, POLICIES, compare, und
 from expansion_platform.simulator.world import running
 from expansion_platform.sources.warehouse import mapping
 from expansion_platform.storage.lake import Lake
-from expansion_platform.storage.ledger import Ledger
 from expansion_platform_tests.sources.warehouse.layouts import LAYOUTS, Filled, naive
 
 SEED, CUSTOMERS, MONTHS = 5, 40, 10
@@ -49,6 +49,12 @@ class Imported:
 
     def refresh(self, only: list[str] | None = None, **changed: Any) -> None:
         refresh(self.settings.model_copy(update=changed), None, None, Console(quiet=True), self.instance, only=only or COMPUTED)
+
+    def told(self) -> str:
+        """What the newest import says it read."""
+        found = self.instance.get_latest_materialization_event(dg.AssetKey(["stripe", "invoices"]))
+        assert found is not None and found.asset_materialization is not None
+        return str(found.asset_materialization.metadata["pull"].value)
 
     def versions(self) -> dict[str, int | None]:
         return {model.Config.name or "": self.lake.version(model) for model in STRIPE}
@@ -101,3 +107,73 @@ def test_the_truth_is_found_from_a_warehouse(
         verdict = compare(under(company, POLICIES["house"]), world.lake, MONTHS)
     assert verdict.item_states > 50
     assert verdict.differences == []
+
+
+IMPORTED = [model.Config.name or "" for model in STRIPE]
+
+
+@pytest.mark.parametrize("shape", LAYOUTS)
+def test_a_later_import_reads_what_was_written_since_and_gives_the_same_tables(shape: str, postgres: str, tmp_path: Path) -> None:
+    earlier = AS_OF - timedelta(days=5)
+    before, after = simulate(SEED, 25, MONTHS, as_of=earlier), simulate(SEED, 25, MONTHS)
+    with imported(shape, postgres, tmp_path / "piecewise", before) as world:
+        world.filled.load(before.account, earlier)
+        world.refresh(IMPORTED, expansion_as_of=earlier.isoformat())
+        world.filled.load(after.account, AS_OF)
+        world.refresh(IMPORTED)
+        piecewise = {model: _content(world, model) for model in STRIPE}
+        told = world.told()
+        again = world.versions()
+        world.refresh(IMPORTED)
+        assert world.versions() == again
+        world.refresh(IMPORTED, expansion_data_dir=str(tmp_path / "at once"))
+        for model in set(STRIPE) - {stripe.Events}:  # of those a copy keeps what Stripe forgets after 30 days
+            assert piecewise[model] == _content(world, model, tmp_path / "at once"), model.Config.name
+    assert told.startswith("what was written since")
+
+
+def _content(world: Imported, model: Any, folder: Path | None = None) -> list[tuple[Any, ...]]:
+    """A table without when its rows were seen."""
+    lake = world.lake if folder is None else Lake(folder / "lake")
+    rows = lake.read(model).drop(columns=["observed_at"]).astype("object")
+    return sorted(map(tuple, rows.where(rows.notna(), None).values.tolist()), key=str)
+
+
+def test_what_no_list_names_a_coupon_for_stops_its_months(postgres: str, tmp_path: Path) -> None:
+    company = simulate(SEED, CUSTOMERS, MONTHS)
+    named = r"a coupon that is missing or cannot be read: .*unknown coupon of di_"
+    with imported("airbyte", postgres, tmp_path, company) as world, pytest.raises(ExpansionError, match=named):
+        world.refresh()
+
+
+def test_a_warehouse_and_the_api_are_not_mixed(postgres: str, tmp_path: Path) -> None:
+    company = simulate(SEED, 20, 3)
+    refused = r"come from warehouse 127.0.0.1/postgres/.* \(fivetran\), not from 127.0.0.1: the two are never mixed"
+    with imported("fivetran", postgres, tmp_path, company) as world:
+        world.refresh(IMPORTED)
+        with pytest.raises(ExpansionError, match=refused):
+            world.refresh(IMPORTED, expansion_stripe_from="api", stripe_api_key=SecretStr("rk_live_simulated"))
+
+
+def test_a_missing_column_and_a_missing_table_are_named(postgres: str, tmp_path: Path) -> None:
+    company = simulate(SEED, 20, 3)
+    with imported("fivetran", postgres, tmp_path, company) as world:
+        schema = world.filled.schema
+        world.filled.alter("invoice", "rename column period_start to begins")
+        named = rf"table {schema}.invoice has no column period_start.* \(mapping fivetran, tables.invoices.columns.period_start\)"
+        with pytest.raises(ExpansionError, match=named):
+            world.refresh(IMPORTED)
+        world.filled.alter("invoice", "rename to invoices")
+        named = rf"there is no table {schema}.invoice; did you mean invoices\? \(mapping fivetran, tables.invoices.table\)"
+        with pytest.raises(ExpansionError, match=named):
+            world.refresh(IMPORTED)
+
+
+def test_a_row_without_what_it_needs_stops_the_import_and_is_named(postgres: str, tmp_path: Path) -> None:
+    company = simulate(SEED, 20, 3)
+    with imported("stripe_data_pipeline", postgres, tmp_path, company) as world:
+        wrong = company.account.objects["invoices"][0]["id"]
+        with world.filled.engine.begin() as connection:
+            connection.execute(sa.text(f"update {world.filled.schema}.invoices set total = null where id = :id"), {"id": wrong})
+        with pytest.raises(ExpansionError, match=f"invoice without total: {wrong}"):
+            world.refresh(IMPORTED)
