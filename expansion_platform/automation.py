@@ -66,14 +66,20 @@ def stripe_changes_sensor(job: Any, first_month: str) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=3600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Every hour: asks Stripe for its newest event; one since the last pull requests a refresh of what changed.",
+        description="Every hour: asks Stripe (or the warehouse) for its newest event (or row); one since the last pull requests a refresh.",
     )
     def stripe_changes(platform: dg.ResourceParam[Platform]) -> dg.RunRequest | dg.SkipReason:
-        if platform.settings.stripe_api_key is None:
+        if not platform.from_warehouse and platform.settings.stripe_api_key is None:
             return dg.SkipReason("STRIPE_API_KEY is not set")
         pulled = platform.ledger.cursor(CURSOR)
         if pulled is None:
             return dg.SkipReason(f"nothing has been pulled yet: run {REFRESH_JOB} first")
+        if platform.from_warehouse:
+            synced = platform.warehouse.newest()
+            if synced is None or synced.isoformat() == pulled["synced"]:
+                return dg.SkipReason("no row was written to the warehouse since the last import")
+            tags = {**trailing(platform.newest_closed_month, first_month), "trigger": "stripe_changes"}
+            return dg.RunRequest(run_key=synced.isoformat(), tags=tags)
         before = int(platform.as_of.timestamp()) + 1
         # Only of the types a pull reads: an account in use has others (payments, payouts) every hour.
         listed = [next(platform.stripe.objects("events", created_lt=before, types=list(types), limit=1), None) for types in EVENT_TYPES]
