@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from expansion_platform.simulator.company import BEHAVIOURS
 from expansion_platform.simulator.verify import verify
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.simulator.ties import assert_ties
@@ -44,10 +45,21 @@ def test_companies_as_stripe_counts(tmp_path: Path, seed: int) -> None:
     assert_ties(Lake(tmp_path / "lake"), 12)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_companies_whose_stripe_fails_and_changes_while_it_is_read(tmp_path: Path, seed: int) -> None:
+    verdict = verify(seed, 60, 12, tmp_path, Console(quiet=True), behaviours=BEHAVIOURS, faults=seed)
+    assert verdict.differences == []
+    assert verdict.item_states > 60
+    assert len(verdict.faults) > 4
+
+
 def test_the_command_says_what_it_compared(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "expansion_platform.simulator", "verify", "--seed", "5", "--customers", "10", "--months", "4", "--quiet"]
+    size = ["--seed", "5", "--customers", "10", "--months", "4"]
+    command = [sys.executable, "-m", "expansion_platform.simulator", "verify", *size, "--quiet", "--faults"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "seed 5" in ran.stdout
     assert " item states, " in ran.stdout
     assert "; 0 differ; " in ran.stdout
+    assert "faults met: " in ran.stdout

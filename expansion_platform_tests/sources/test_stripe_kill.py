@@ -1,35 +1,26 @@
-"""A pull killed at random moments and then run once more gives the tables an undisturbed pull gives.
-
-`python -m expansion_platform_tests.sources.test_stripe_kill 50` kills as often as it is told.
-"""
+"""A pull killed at random moments and then run once more gives the tables an undisturbed pull gives."""
 
 from __future__ import annotations
 
-import random
-import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from expansion_platform.account import CURSOR, UNDER_WAY
-from expansion_platform.simulator.company import AS_OF, simulate
+from expansion_platform.simulator.company import simulate
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.sources.stripe import full, windows
-from expansion_platform.storage.ledger import Ledger
+from expansion_platform_tests.kills import COMPANY, NOW, kill_at_random, ledger
 from expansion_platform_tests.sources import pulled
 
 KILLS = 10
-NOW = AS_OF.isoformat()
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[StripeServer]:
-    with StripeServer(simulate(5, 120, 18).account) as running:
+    with StripeServer(simulate(**COMPANY).account) as running:
         yield running
 
 
@@ -39,39 +30,11 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(full, "BATCH_OBJECTS", pulled.BATCH_OBJECTS)
 
 
-def ledger(folder: Path) -> Ledger:
-    return Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
-
-
-def kill_at_random(folder: Path, url: str, kills: int, seed: int, say: Callable[[str], None] = lambda line: None) -> None:
-    """Kills a pull after random times, again and again into a fresh folder, and compares what one more run makes of it."""
-    chance = random.Random(seed)  # noqa: S311 - a seeded generator is the point
-    with pulled.start(folder / "undisturbed", url, NOW) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        began = time.monotonic()
-    longest = time.monotonic() - began
-    expected = pulled.contents(folder / "undisturbed")
-    for number in range(kills):
-        here = folder / f"killed {number}"
-        with pulled.start(here, url, NOW) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            time.sleep(chance.uniform(0, longest))
-            process.kill()
-        done = len(ledger(here).windows(UNDER_WAY)) if (here / "ledger.sqlite").exists() else 0
-        pulled.pull(here, url, NOW)
-        assert pulled.contents(here) == expected, f"kill {number}, {done} windows done"
-        assert ledger(here).cursor(CURSOR) is not None
-        assert ledger(here).windows(UNDER_WAY) == []
-        shutil.rmtree(here)
-        say(f"kill {number}: {done} windows were done; the tables are the same")
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_pieces")
 def test_killed_at_random_moments(server: StripeServer, tmp_path: Path) -> None:
-    kill_at_random(tmp_path, server.url, KILLS, seed=11)
+    begun, _ = kill_at_random(tmp_path, server.url, KILLS, seed=11, say=lambda line: None)
+    assert begun
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -104,9 +67,3 @@ def test_an_interruption_older_than_stripes_events_is_begun_anew(server: StripeS
     books.begin_pull(UNDER_WAY, {"as_of": (datetime.fromisoformat(NOW) - timedelta(days=30)).isoformat(), "server": "127.0.0.1"})
     books.add_windows(UNDER_WAY, [("customers", 0, 2**31)])
     assert pulled.pull(tmp_path, server.url, NOW).told == "first pull"
-
-
-if __name__ == "__main__":
-    windows.PAGES, full.BATCH_OBJECTS = pulled.PAGES, pulled.BATCH_OBJECTS
-    with StripeServer(simulate(5, 120, 18).account) as running, tempfile.TemporaryDirectory() as place:
-        kill_at_random(Path(place), running.url, int(sys.argv[1]) if len(sys.argv) > 1 else 50, seed=12, say=print)
