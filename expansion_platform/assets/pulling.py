@@ -24,7 +24,7 @@ from expansion_platform.sources.stripe.changes import PullState, TableChange
 from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.full import EVERYTHING, read_everything
 from expansion_platform.sources.stripe.meter import Meter
-from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, pull, why_everything
+from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, read_changes, since, why_everything
 from expansion_platform.sources.stripe.windows import Window
 
 RECONCILE_SECONDS = 7 * 86400  # an event Stripe never sent, or one this project does not know, costs a week at most
@@ -99,7 +99,7 @@ class Pulling:
         self._reasons.append(f"{reason}, going on where it was interrupted" if done else reason)
         as_of = datetime.fromisoformat(begun["as_of"])
         recent = self._read(source, as_of, done=done)
-        return PullState(int(as_of.timestamp()), tuple(sorted(recent)))
+        return PullState().moved(as_of, recent)
 
     def _can_go_on(self, begun: Mapping[str, Any], as_of: datetime) -> bool:
         """Whether what a killed run stored can still be brought up to date by events, and is there."""
@@ -122,12 +122,14 @@ class Pulling:
         return recent
 
     def _changes(self, source: StripeSource, state: PullState, as_of: datetime) -> PullState:
-        result = pull(source, state, as_of, progress=lambda resource, count: self._now_and_then(f"{count:,} {resource} so far"))
-        self._reasons.append(result.reason)
-        self._commit_all(result.changes)
-        for resource, count in result.counts.items():
-            self._meter.count(resource, count)
-        return result.state
+        self._reasons.append(since(state, as_of))
+        recent: set[str] = set()
+        for batch in read_changes(source, state, as_of, progress=lambda resource, count: self._now_and_then(f"{count:,} {resource} so far")):
+            self._commit_all(batch.changes)
+            recent |= batch.recent_events
+            for resource, count in batch.counts.items():
+                self._meter.count(resource, count)
+        return state.moved(as_of, recent)
 
     def _commit_all(self, changes: Mapping[str, TableChange]) -> None:
         for model, rows in commit_changes(self._platform.lake, changes, self._info).items():

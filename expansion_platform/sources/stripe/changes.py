@@ -6,7 +6,7 @@ reading or writing tables (`storage/`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
@@ -24,6 +24,10 @@ class PullState:
 
     last_pull_at: int | None = None  # its `as_of`, epoch seconds
     recent_events: tuple[str, ...] = ()  # ids seen in the overlap that the next pull reads again
+
+    def moved(self, as_of: datetime, recent_events: Iterable[str]) -> PullState:
+        """After a pull at an instant; it never moves back."""
+        return PullState(max(int(as_of.timestamp()), self.last_pull_at or 0), tuple(sorted(recent_events)))
 
 
 @dataclass(frozen=True)

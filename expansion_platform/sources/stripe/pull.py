@@ -11,16 +11,18 @@ events after 30 days, so a longer gap means reading everything again. Events are
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 from expansion_platform.domain.schemas import stripe as tables
+from expansion_platform.sources.stripe import full
 from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
-from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.stripe.client import PAGE_SIZE, StripeSource
 from expansion_platform.sources.stripe.events import EVENT_TYPES
 from expansion_platform.sources.stripe.fields import Object, reference
-from expansion_platform.sources.stripe.full import OVERLAP_SECONDS, THREADS, Progress, items_of, read_everything, second_after
+from expansion_platform.sources.stripe.full import OVERLAP_SECONDS, THREADS, Batch, Progress, items_of, read_everything, second_after
 from expansion_platform.sources.stripe.staging import Staging
 
 LONGEST_GAP_SECONDS = 29 * 86400  # a day less than Stripe keeps events
@@ -53,46 +55,36 @@ def pull(source: StripeSource, state: PullState, as_of: datetime, progress: Prog
         ConfigurationError, StripeRequestError: As in `StripeSource.objects`.
     """
     reason = why_everything(state, as_of)
-    told = progress or (lambda resource, count: None)
-    return _changed(source, state, as_of, told) if reason is None else _everything(source, as_of, reason, told)
-
-
-def _everything(source: StripeSource, as_of: datetime, reason: str, progress: Progress) -> PullResult:
-    batches = list(read_everything(source, as_of, progress=progress))
+    reading = read_changes(source, state, as_of, progress) if reason is None else read_everything(source, as_of, progress=progress)
+    batches = list(reading)
     counts: dict[str, int] = defaultdict(int)
     for batch in batches:
         for resource, count in batch.counts.items():
             counts[resource] += count
     return PullResult(
         changes={name: merged([batch.changes[name] for batch in batches]) for name in batches[0].changes},
-        state=PullState(int(as_of.timestamp()), tuple(sorted(event for batch in batches for event in batch.recent_events))),
+        state=state.moved(as_of, (event for batch in batches for event in batch.recent_events)),
         counts=dict(counts),
-        full=True,
-        reason=reason,
+        full=reason is not None,
+        reason=reason or since(state, as_of),
     )
 
 
-def _changed(source: StripeSource, state: PullState, as_of: datetime, progress: Progress) -> PullResult:
+def since(state: PullState, as_of: datetime) -> str:
+    """Since when a pull that is not the first reads changes, in words."""
     assert state.last_pull_at is not None  # noqa: S101 - `why_everything` has looked
-    since = state.last_pull_at - OVERLAP_SECONDS
-    reading = _Reading(source, as_of, progress)
-    happened = reading.read_events(since, frozenset(state.recent_events))
-    for resource in _CREATED:
-        reading.read(resource, created_gte=since)
-    for status in _UNSETTLED:
-        reading.read("invoices", status=status)
-    reading.read_named(_named_by(happened))
-    reading.read("invoiceitems", pending=True)
-    return PullResult(
-        changes=reading.staging.changes(whole=[tables.InvoiceItems]),
-        state=PullState(max(int(as_of.timestamp()), state.last_pull_at), tuple(sorted(reading.recent_events))),
-        counts=dict(reading.counts),
-        full=False,
-        reason=f"changes since {datetime.fromtimestamp(state.last_pull_at, as_of.tzinfo).isoformat()}",
-    )
+    return f"changes since {datetime.fromtimestamp(state.last_pull_at, as_of.tzinfo).isoformat()}"
 
 
-def _named_by(happened: list[Object]) -> set[tuple[str, str]]:
+def read_changes(source: StripeSource, state: PullState, as_of: datetime, progress: Progress | None = None) -> Iterator[Batch]:
+    """What may have changed since the last pull, a batch at a time; the last batch has the pending invoice items, whole. As `pull` otherwise.
+
+    A caller that stops in between begins again from the same state: the rows are the same.
+    """
+    yield from _Changes(source, state, as_of, progress or (lambda resource, count: None)).batches()
+
+
+def _named_by(happened: Sequence[Object]) -> set[tuple[str, str]]:
     """(resource, id) of the objects events are about. What was deleted cannot be read any more, but a canceled subscription can."""
     named: set[tuple[str, str]] = set()
     for item in happened:
@@ -107,42 +99,68 @@ def _named_by(happened: list[Object]) -> set[tuple[str, str]]:
     return named
 
 
-class _Reading:
-    """What one later pull has read."""
+class _Changes:
+    """The state of one later pull."""
 
-    def __init__(self, source: StripeSource, as_of: datetime, progress: Progress) -> None:
+    def __init__(self, source: StripeSource, state: PullState, as_of: datetime, progress: Progress) -> None:
+        assert state.last_pull_at is not None  # noqa: S101 - `why_everything` has looked
         self._source = source
+        self._since = state.last_pull_at - OVERLAP_SECONDS
         self._before = second_after(as_of)
+        self._known = frozenset(state.recent_events)
         self._progress = progress
-        self.staging = Staging(as_of, lambda wanted: items_of(source, wanted))
-        self.recent_events: set[str] = set()
-        self.counts: dict[str, int] = defaultdict(int)
+        self._staging = Staging(as_of, lambda wanted: items_of(source, wanted))
+        self._totals: dict[str, int] = defaultdict(int)
+        self._counts: dict[str, int] = defaultdict(int)  # of the batch
+        self._recent: set[str] = set()  # of the batch
 
-    def read_events(self, since: int, known: frozenset[str]) -> list[Object]:
-        """Events not seen before, oldest first, however Stripe lists them."""
-        listed: list[Object] = [
-            item for types in EVENT_TYPES for item in self._source.objects("events", created_gte=since, created_lt=self._before, types=list(types))
-        ]
-        self.recent_events = {item["id"] for item in listed if item["created"] >= self._before - 1 - OVERLAP_SECONDS}
-        new = sorted((item for item in listed if item["id"] not in known), key=lambda item: (item["created"], item["id"]))
-        self._add("events", new)
-        return new
+    def batches(self) -> Iterator[Batch]:
+        """All there is to read, in the order it must be."""
+        named: set[tuple[str, str]] = set()
+        for types in EVENT_TYPES:
+            for page, _ in self._source.pages("events", created_gte=self._since, created_lt=self._before, types=list(types)):
+                happened = [item for item in page if item["id"] not in self._known]
+                named |= _named_by(happened)
+                self._recent |= {item["id"] for item in page if item["created"] >= self._before - 1 - OVERLAP_SECONDS}
+                yield from self._took("events", happened)
+        for resource in _CREATED:
+            yield from self._listed(resource, created_gte=self._since)
+        for status in _UNSETTLED:
+            yield from self._listed("invoices", status=status)
+        yield from self._looked_up(named)
+        self._add("invoiceitems", list(self._source.objects("invoiceitems", created_lt=self._before, pending=True)))
+        yield self._batch(whole=[tables.InvoiceItems])
 
-    def read(self, resource: str, created_gte: int | None = None, **filters: Any) -> None:
-        """Reads a list of a resource."""
+    def _listed(self, resource: str, created_gte: int | None = None, **filters: Any) -> Iterator[Batch]:
         for page, _ in self._source.pages(resource, created_gte=created_gte, created_lt=self._before, **filters):
-            self._add(resource, page)
+            yield from self._took(resource, page)
 
-    def read_named(self, named: set[tuple[str, str]]) -> None:
-        """Reads objects by id unless they have been; one that Stripe no longer has keeps its stored row, except a deleted draft invoice."""
-        wanted = sorted((resource, object_id) for resource, object_id in named if object_id not in self.staging.seen[resource])
+    def _looked_up(self, named: set[tuple[str, str]]) -> Iterator[Batch]:
+        """Objects by id unless they were listed; one that Stripe no longer has keeps its stored row, except a deleted draft invoice."""
+        wanted = sorted((resource, object_id) for resource, object_id in named if object_id not in self._staging.seen[resource])
         with ThreadPoolExecutor(THREADS) as threads:
-            for (resource, object_id), item in zip(wanted, threads.map(lambda one: self._source.object(*one), wanted), strict=True):
-                if item is not None:
-                    self._add(resource, [item])
-                elif resource == "invoices":
-                    self.staging.deleted_invoices.add(object_id)
+            for start in range(0, len(wanted), PAGE_SIZE):
+                some = wanted[start : start + PAGE_SIZE]
+                for (resource, object_id), item in zip(some, threads.map(lambda one: self._source.object(*one), some), strict=True):
+                    if item is not None:
+                        yield from self._took(resource, [item])
+                    elif resource == "invoices":
+                        self._staging.deleted_invoices.add(object_id)
 
-    def _add(self, resource: str, items: list[Object]) -> None:
-        self.counts[resource] += sum(self.staging.add(resource, item) for item in items)
-        self._progress(resource, self.counts[resource])
+    def _took(self, resource: str, items: Sequence[Object]) -> Iterator[Batch]:
+        self._add(resource, items)
+        if sum(self._counts.values()) >= full.BATCH_OBJECTS:
+            yield self._batch()
+
+    def _add(self, resource: str, items: Sequence[Object]) -> None:
+        added = sum(self._staging.add(resource, item) for item in items)
+        self._counts[resource] += added
+        self._totals[resource] += added
+        self._progress(resource, self._totals[resource])
+
+    def _batch(self, whole: Collection[type[tables.StripeObject]] = ()) -> Batch:
+        batch = Batch(self._staging.changes(whole=whole), (), dict(self._counts), frozenset(self._recent))
+        self._staging.forget_rows()
+        self._counts.clear()
+        self._recent.clear()
+        return batch

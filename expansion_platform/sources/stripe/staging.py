@@ -79,16 +79,16 @@ class Staging:
                 window of customers beside one of invoices must not pass for invoices that are gone.
         """
         absent = [row for key, row in self._embedded_coupons.items() if key not in self.seen["coupons"]]
+        frames = {model: self._of(model).frame() for model in MODELS}
         # A subscription's items have their own `created`; a line has its invoice's, so a window read whole replaces its lines by that.
-        invoices = frozenset(self.deleted_invoices if windows else self.seen["invoices"] | self.deleted_invoices)
+        invoices = frozenset(self.deleted_invoices if windows else self.deleted_invoices | set(frames[tables.Invoices]["id"]))
         replaced: dict[type[Table], Mapping[str, frozenset[str]]] = {
             tables.Invoices: {"id": invoices},
             tables.InvoiceLines: {"invoice": invoices},
-            tables.SubscriptionItems: {"subscription": frozenset(self.seen["subscriptions"])},
+            tables.SubscriptionItems: {"subscription": frozenset(frames[tables.Subscriptions]["id"])},
         }
         result = {}
-        for model in MODELS:
-            read = self._of(model).frame()
+        for model, read in frames.items():
             result[table_name(model)] = TableChange(
                 rows=read,
                 replaces=replaced.get(model, {}),
@@ -98,11 +98,16 @@ class Staging:
             )
         return result
 
+    def forget_rows(self) -> None:
+        """Begins a new batch: the rows were taken by `changes`; what was seen stays seen."""
+        self._rows.clear()
+        self._embedded_coupons.clear()
+
     def _staged(self, resource: str, item: Object) -> Iterator[tuple[type[Table], Row]]:
         if resource == "events":
             yield tables.Events, event(item, self._as_of)
             about: dict[str, Any] = item["data"]["object"]
-            if item["type"] == "customer.deleted":  # the last trace of it
+            if item["type"] == "customer.deleted" and about["id"] not in self.seen["customers"]:  # the last trace of it; events may come twice
                 self.seen["customers"].add(about["id"])
                 yield tables.Customers, rows.customer({**about, "deleted": True}, self._as_of)
             elif item["type"] == "invoice.deleted":

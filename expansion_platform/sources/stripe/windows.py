@@ -17,7 +17,7 @@ from expansion_platform.sources.stripe.client import Object
 
 BEGINNING = 1_262_304_000  # 2010: Stripe opened in 2011, so nothing is older
 MONTH_SECONDS = 31 * 86400
-PAGES = 50  # of a window up to a month long: 5,000 objects, the most a killed pull reads again for each thread
+PAGES = 20  # of a window up to a month long: 2,000 objects, the most that a thread holds, and that a killed pull reads again for each
 
 
 @dataclass(frozen=True, order=True)
