@@ -166,6 +166,10 @@ MUTANTS = {
         "begin, end = subscription.start_date, subscription.ended_at",
         "begin, end = subscription.created, subscription.ended_at",
     ),
+    # What became of closed months
+    "late-usage": Mutant("late usage is any late fact", "restatements.py", '("usage_hash", "late_usage")', '("usage_hash", "late_event")'),
+    "merge": Mutant("a merge is a change of catalog", "restatements.py", "if customer in self.merged:", "if customer in self.backdated:"),
+    "restated": Mutant("five percent may be restated", "gate.py", "RESTATED = Fraction(5, 1000)", "RESTATED = Fraction(50, 1000)"),
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from expansion_platform.delivery.messages import money
+from expansion_platform.domain.restatements import METRICS
 
 REASONS = {
     "merge": "customers were merged",
@@ -37,7 +38,7 @@ def restated(before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, 
     yield _moved(before, after)
     closing = reported.groupby("month")["closing"].sum()
     for month in sorted(closing.index):
-        rows = after[after["month"] == month]
+        rows = after[after["month"] == month].sort_values("metric", key=lambda names: names.map(METRICS.index), kind="stable")
         if rows.empty:
             continue
         first, difference = int(closing[month]), int(rows.loc[rows["metric"] == "closing", "difference"].sum())
