@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     )
     slack_webhook_url: SecretStr | None = Field(None, description="Incoming webhook to post alerts to")
     slack_bot_token: SecretStr | None = Field(
-        None, description="Bot token (chat:write, channels:history) to post alerts with, in threads, instead of a webhook"
+        None, description="Bot token (chat:write, channels:history; files:write for charts) to post alerts with, in threads, instead of a webhook"
     )
     slack_channel: str | None = Field(
         None,

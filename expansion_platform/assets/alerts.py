@@ -13,6 +13,7 @@ import pandas as pd
 
 from expansion_platform.assets.first_reported import versions
 from expansion_platform.assets.metadata import OWNERS
+from expansion_platform.delivery import chart
 from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_quality
 from expansion_platform.domain import gate, months
 from expansion_platform.domain.detection import evaluation
@@ -25,7 +26,7 @@ from expansion_platform.storage.ledger import Alert
 
 READ = [
     *(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
-    *(metrics.Expansion, metrics.Retention, metrics.Rollforward, metrics.Coverage, metrics.Restatements),
+    *(metrics.Expansion, metrics.ExpansionBySegment, metrics.Retention, metrics.Rollforward, metrics.Coverage, metrics.Restatements),
 ]
 JUDGED = "alerts/expansion"
 """The ledger's name for months that were judged: whatever is restated of one, it is neither judged nor gated again."""
@@ -100,6 +101,7 @@ class _Facts:
     movements: pd.DataFrame
     causes: pd.DataFrame
     rates: dict[str, Fraction]
+    segment_rates: dict[str, dict[str, Fraction]]
     rollforward: pd.DataFrame
     retention: dict[str, str | None]
     coverage: pd.DataFrame
@@ -130,6 +132,8 @@ def _facts(platform: Platform, month: str) -> _Facts:
     reported = _comparable(platform, lake.read(mrr.FirstReported, [name for name in rates if name < month]))
     sums = reported.groupby("month")[["flow_expansion", "opening"]].sum().query("opening > 0")
     rates |= {row.Index: Fraction(int(row.flow_expansion), int(row.opening)) for row in sums.itertuples()}
+    by_segment = lake.read(metrics.ExpansionBySegment, months.between(months.shift(month, 1 - chart.MONTHS), month))
+    by_segment = by_segment.query("metric == 'expansion_rate' and denominator > 0")
     retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")["ratio"]
     return _Facts(
         month=month,
@@ -137,6 +141,10 @@ def _facts(platform: Platform, month: str) -> _Facts:
         movements=lake.read(mrr.Movements, window),
         causes=lake.read(mrr.Causes, window),
         rates=rates,
+        segment_rates={
+            f"segment:{name}": {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}
+            for name, rows in by_segment.groupby("value")
+        },
         rollforward=lake.read(metrics.Rollforward, [month]),
         retention={name: retention.get(name) for name in ("nrr", "grr")},
         coverage=lake.read(metrics.Coverage, [month]),
@@ -162,6 +170,7 @@ def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fr
         links=_links(platform, facts.month),
         hashes=f"policy {catalog.policy_hash}, catalog {catalog.catalog_hash}",
         target=target,
+        rates={"total": facts.rates, **facts.segment_rates},
         warnings=warnings,
     )
     drop = next((notice for notice in notices if notice.finding.fingerprint == TOTAL_DROP and notice.event != "recovery"), None)

@@ -6,10 +6,11 @@ Here: pure functions from a notice to {text, blocks}. Not here: posting (`slack.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from expansion_platform.delivery.chart import chart_data
 from expansion_platform.delivery.messages import HEADER_LIMIT, SECTION_LIMIT, escape, money, percent
 from expansion_platform.domain.detection.decomposition import GROWTH, OTHER
 from expansion_platform.domain.detection.findings import Drop, Finding
@@ -18,6 +19,8 @@ from expansion_platform.domain.schemas.mrr import ORGANIC
 
 FIELD_LIMIT = 2000
 SMALL_BASE = 200
+CHARTED = {"rate_drop", "below_target", "segment_deterioration"}
+"""Rules whose entry has a picture: what they tell is a rate over months."""
 ALSO_MOVED = ["price", "discount", "contraction", "churn", "new", "reactivation"]
 NAMES = {
     "rate_drop": "Expansion rate fell",
@@ -33,7 +36,8 @@ NAMES = {
 class Surroundings:
     """What a message tells beside its finding.
 
-    `moved` holds the month's roll-forward flows in minor units; `retention` the ratio text of `nrr` and `grr`; `links` label -> URL.
+    `moved` holds the month's roll-forward flows in minor units; `retention` the ratio text of `nrr` and `grr`; `links` label -> URL; `rates` the
+    expansion rates by scope (`total`, `segment:smb`) and month, for the chart of an entry.
     """
 
     currency: str
@@ -42,6 +46,7 @@ class Surroundings:
     links: Mapping[str, str]
     hashes: str
     target: Fraction | None
+    rates: Mapping[str, Mapping[str, Fraction]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
 
@@ -54,7 +59,7 @@ def alert_message(notice: Notice, around: Surroundings, entry: Mapping[str, Any]
         entry: the message the entry was told with, for a recovery: it is marked as over.
 
     Returns:
-        {text, blocks}, of a recovery with `entry`: what the entry's message becomes.
+        {text, blocks}; of an entry about a rate also `chart`, what its picture shows; of a recovery `entry`, what the entry's message becomes.
     """
     finding = notice.finding
     if notice.event == "recovery":
@@ -77,7 +82,11 @@ def alert_message(notice: Notice, around: Surroundings, entry: Mapping[str, Any]
     if around.links:
         buttons = [{"type": "button", "text": {"type": "plain_text", "text": name}, "url": url} for name, url in around.links.items()]
         blocks.append({"type": "actions", "elements": buttons})
-    return {"text": text, "blocks": blocks}
+    message = {"text": text, "blocks": blocks}
+    if notice.event == "entry" and finding.rule in CHARTED:
+        chart = chart_data(finding, around.rates.get(finding.scope, {}), around.target if finding.dimension == "total" else None)
+        message |= {} if chart is None else {"chart": chart}
+    return message
 
 
 def data_quality(month: str, problems: Sequence[str], links: Mapping[str, str]) -> dict[str, Any]:

@@ -33,11 +33,16 @@ def told(platform: Platform, month: str) -> Iterator[str]:
     yield month
     for text in lake.read(reading.Diagnosis, [month])["text"]:
         yield f"- {text}"
-    targets = lake.arrow(reading.Attainment, [month]).to_pylist()
+    targets = [row for row in lake.arrow(reading.Attainment, [month]).to_pylist() if row["period"] == "month" or row["first_month"] < month]
     if targets:
         yield "Targets"
-    for row in targets:
+    for row in sorted(targets, key=_place):
         yield f"- {target(row, currency)}"
+
+
+def _place(row: Mapping[str, Any]) -> tuple[int, int, str]:
+    """The month before longer periods, the total before its segments."""
+    return list(PERIODS).index(row["period"]), list(FIGURES).index(row["metric"]), "" if row["dimension"] == "total" else row["value"]
 
 
 def target(row: Mapping[str, Any], currency: str) -> str:

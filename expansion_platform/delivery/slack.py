@@ -6,6 +6,7 @@ An alert is marked sent only after Slack took it: at least once, never zero time
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Protocol
 
 from slack_sdk import WebClient
@@ -13,11 +14,15 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler, ServerErrorRetryHandler
 from slack_sdk.webhook import WebhookClient
 
+from expansion_platform.delivery.chart import drawn
 from expansion_platform.domain.errors import ConfigurationError, ExpansionError
 from expansion_platform.settings import Settings
 from expansion_platform.storage.ledger import Alert, Ledger
 
+_log = logging.getLogger(__name__)
+
 TIMEOUT_SECONDS = 10
+ALT_TEXT_LIMIT = 1000
 RETRIES = 2  # of a 429 (waits as told) or a 5xx; a dropped connection is not retried here, since Slack may have taken the message
 BATCH = 20
 HISTORY_LIMIT = 200  # messages looked through for a key; a lost answer is a minute old when it is looked for
@@ -40,7 +45,10 @@ class Notifier(Protocol):
 
 
 class SlackBot:
-    """Posts with a bot token (chat:write); each message carries the alert's key as metadata, by which it is found again (channels:history)."""
+    """Posts with a bot token (chat:write; files:write for charts).
+
+    Each message carries the alert's key as metadata, by which it is found again (channels:history).
+    """
 
     def __init__(self, token: str, channel: str, base_url: str | None = None, data_channel: str | None = None) -> None:
         self._channel = channel
@@ -49,7 +57,7 @@ class SlackBot:
         self._client = WebClient(token=token, timeout=TIMEOUT_SECONDS, retry_handlers=_handlers(), **options)
 
     def post(self, alert: Alert, thread: str | None = None) -> str | None:
-        """Posts one alert; returns Slack's `ts`. What got worse shows in the channel too, beside its thread."""
+        """Posts one alert and its chart; returns Slack's `ts`. What got worse shows in the channel too, beside its thread."""
         answer = self._call(
             self._client.chat_postMessage,
             channel=self._channel_of(alert),
@@ -59,7 +67,26 @@ class SlackBot:
             unfurl_links=False,
             **({"thread_ts": thread, "reply_broadcast": alert.event == "worse"} if thread else {}),
         )
+        if chart := alert.message.get("chart"):
+            self._illustrate(chart, alert, str(answer["channel"]), thread or str(answer["ts"]))
         return str(answer["ts"])
+
+    def _illustrate(self, chart: dict[str, Any], alert: Alert, channel: str, thread: str) -> None:
+        """Puts the chart into the thread. It is asked for once and only noted when it fails: the message has been taken, and tells all of it."""
+        picture = drawn(chart)
+        if picture is None:
+            return
+        try:
+            self._client.files_upload_v2(
+                content=picture,
+                filename=f"expansion-{alert.month}.png",
+                title=f"Expansion rate, {chart['scope']}, to {alert.month}",
+                alt_txt=alert.message["text"][:ALT_TEXT_LIMIT],
+                channel=channel,
+                thread_ts=thread,
+            )
+        except (SlackApiError, SlackClientError, OSError) as error:
+            _log.warning("the chart of the alert of %s was not uploaded: %s", alert.month, error)
 
     def find(self, alert: Alert, thread: str | None = None) -> str | None:
         """The `ts` of the message that carries the alert's key, among the newest of the channel or its thread."""

@@ -1,6 +1,6 @@
-"""A loopback Slack that keeps what was posted: the Web API's few methods an alert needs, and an incoming webhook.
+"""A loopback Slack that keeps what was posted: the Web API's few methods an alert needs, file uploads among them, and an incoming webhook.
 
-Here: accepting, checking and listing messages. Not here: what an alert says or when it is sent.
+Here: accepting, checking and listing messages and files. Not here: what an alert says or when it is sent.
 """
 
 from __future__ import annotations
@@ -28,6 +28,23 @@ MESSAGE_TEXT = 40_000
 _WEBHOOK_PATH = "/services/T00000000/B00000000/simulated"
 
 
+_UPLOAD_PATH = "/upload/v1/"
+
+
+@dataclass
+class File:
+    """One file: announced (`files.getUploadURLExternal`), then sent, then shared into a channel's thread (`files.completeUploadExternal`)."""
+
+    id: str
+    name: str
+    length: int
+    alt_text: str | None
+    content: bytes | None = None
+    title: str | None = None
+    channel: str | None = None
+    thread: str | None = None
+
+
 @dataclass
 class Message:
     """One posted message as a channel holds it; `via` is `bot` or `webhook`, `updates` counts its edits, `thread` is what it replies to."""
@@ -52,12 +69,14 @@ class Message:
 class SlackServer(LoopbackServer):
     """Takes messages for any channel (or for `channels` only), from any bot token that begins with `xoxb-` and does not contain `invalid`.
 
-    `messages` holds what was posted, oldest first. `api_url` is the Web API's base, `webhook_url` an incoming webhook into `#alerts`.
+    `messages` holds what was posted, `files` what was announced, oldest first. `api_url` is the Web API's base, `webhook_url` an incoming
+    webhook into `#alerts`.
     """
 
     def __init__(self, channels: Collection[str] | None = None) -> None:
         super().__init__()
         self.messages: list[Message] = []
+        self.files: list[File] = []
         self.channels = channels
         self._refusals: list[str] = []
         self._numbers = itertools.count(1)
@@ -80,6 +99,8 @@ class SlackServer(LoopbackServer):
         """Answer one request."""
         if request.path.startswith("/services/"):
             return self._webhook(request)
+        if request.path.startswith(_UPLOAD_PATH):
+            return self._upload(request)
         refusal = self._refusals.pop(0) if self._refusals else _token_error(request)
         if refusal is not None:
             return _refused(refusal)
@@ -97,6 +118,10 @@ class SlackServer(LoopbackServer):
                 return self._history(arguments)
             case "conversations.replies":
                 return self._replies(arguments)
+            case "files.getUploadURLExternal":
+                return self._announce(arguments)
+            case "files.completeUploadExternal":
+                return self._share(arguments)
         return _refused("unknown_method")
 
     def failure(self, status: int, message: str) -> Response:
@@ -146,6 +171,34 @@ class SlackServer(LoopbackServer):
             return _refused("thread_not_found")
         with_metadata = _true(arguments.get("include_all_metadata"))
         return Response({"ok": True, "messages": [message.shown(with_metadata=with_metadata) for message in found], "has_more": False})
+
+    def _announce(self, arguments: dict[str, Any]) -> Response:
+        name, length = arguments.get("filename"), int(arguments.get("length") or 0)
+        if not name or length <= 0:
+            return _refused("invalid_arguments")
+        file = File(f"F{len(self.files) + 1:08d}", name, length, arguments.get("alt_txt"))
+        self.files.append(file)
+        return Response({"ok": True, "upload_url": f"{self.url}{_UPLOAD_PATH}{file.id}", "file_id": file.id})
+
+    def _upload(self, request: Request) -> Response:
+        """The announced address takes the bytes without a token, as many as were announced."""
+        file = next((file for file in self.files if file.id == request.path.removeprefix(_UPLOAD_PATH)), None)
+        if file is None or len(request.body) != file.length:
+            return Response("error", 400)
+        file.content = request.body
+        return Response(f"OK - {file.length}")
+
+    def _share(self, arguments: dict[str, Any]) -> Response:
+        channel = arguments.get("channel_id")
+        if channel is not None and self.channels is not None and channel not in self.channels:
+            return _refused("channel_not_found")
+        wanted = {one["id"]: one.get("title") for one in json.loads(arguments.get("files") or "[]")}
+        found = [file for file in self.files if file.id in wanted and file.content is not None]
+        if not wanted or len(found) != len(wanted):
+            return _refused("file_not_found")
+        for file in found:
+            file.title, file.channel, file.thread = wanted[file.id], channel, arguments.get("thread_ts")
+        return Response({"ok": True, "files": [{"id": file.id, "title": file.title} for file in found]})
 
     def _webhook(self, request: Request) -> Response:
         """A webhook answers in plain text, and with 4xx where the Web API says `ok: false`."""
