@@ -24,6 +24,7 @@ from expansion_platform.simulator.company import BEHAVIOURS, simulate
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.simulator.truth import EVENTS_KEPT
 from expansion_platform.sources.stripe import client, full, windows
+from expansion_platform.sources.stripe.pull import read_changes
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Ledger
 from expansion_platform_tests.sources import pulled
@@ -123,6 +124,22 @@ def in_pieces(folder: Path, steps: list[tuple[int, int]], in_one_go: tuple[dict[
 @pytest.mark.parametrize("steps", [[(27 * 4, 0)], [(80, 0), (52, 500), (24, 24), (24, 0), (23, 700)]])
 def test_in_pieces_with_replays(steps, hard_in_one_go, tmp_path):
     in_pieces(tmp_path, steps, hard_in_one_go)
+
+
+def test_later_pulls_are_stored_in_batches(hard_in_one_go, tmp_path, monkeypatch):
+    """Memory holds a batch, whatever happened since the last pull; an object named by one batch and listed by another is one row."""
+    monkeypatch.setattr(full, "BATCH_OBJECTS", 20)
+    sizes: list[int] = []
+
+    def counted(*given, **named):
+        for batch in read_changes(*given, **named):
+            sizes.append(sum(batch.counts.values()))
+            yield batch
+
+    monkeypatch.setattr("expansion_platform.assets.pulling.read_changes", counted)
+    in_pieces(tmp_path, [(27 * 4, 0)], hard_in_one_go)
+    assert len(sizes) > 3
+    assert max(sizes) < 20 + client.PAGE_SIZE
 
 
 @pytest.mark.slow
