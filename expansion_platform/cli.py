@@ -108,6 +108,33 @@ def month(month: Month) -> None:
 
 
 @app.command()
+def reconcile(
+    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: EXPANSION_FIRST_MONTH")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
+    stripe_mrr: Annotated[str | None, typer.Option("--with", help="`change_events` or a CSV instead of EXPANSION_STRIPE_MRR")] = None,
+) -> None:
+    """Compares the rebuilt history with Stripe's subscriptions, and MRR with Stripe's own; exit 1 when something has to be looked at."""
+    from expansion_platform.definitions import partitions
+    from expansion_platform.delivery.reconcile import reconciled
+    from expansion_platform.resources import Platform
+    from expansion_platform.settings import Settings
+
+    settings = Settings() if stripe_mrr is None else Settings(expansion_stripe_mrr=stripe_mrr)
+    months = [month for month in partitions(settings).get_partition_keys() if (first or month) <= month <= (last or month)]
+    with Platform(settings) as platform:
+        found = reconciled(platform, months)
+    out.print(escape(found.history), highlight=False)
+    if found.header:
+        table = RichTable(*map(escape, found.header))
+        for row in found.rows:
+            table.add_row(*map(escape, row))
+        out.print(table)
+    for note in found.notes:
+        out.print(escape(note), highlight=False)
+    sys.exit(0 if found.ok else 1)
+
+
+@app.command()
 def sql(statement: str, format: Annotated[Format, typer.Option("--format", help="table, csv or json")] = Format.table) -> None:
     """Runs a SELECT over every table (`floor.table`, such as mrr.movements); read-only."""
     from expansion_platform.resources import Platform

@@ -31,6 +31,13 @@ class Settings(BaseSettings):
         None, description="What is where in it: `fivetran`, `airbyte`, `stripe_data_pipeline`, or a mapping file of your own (YAML)"
     )
     expansion_warehouse_schema: str | None = Field(None, description="Schema of its Stripe tables; empty for the connection's own")
+    expansion_stripe_mrr: str | None = Field(
+        None,
+        description="Stripe's own MRR to compare with: `change_events` of the warehouse, or a CSV of the dashboard's MRR per subscriber per month",
+    )
+    expansion_max_unexplained: str = Field(
+        "0.005", pattern=r"^0(\.\d+)?$", description="Largest share of Stripe's MRR that may differ from ours without a reason before a check warns"
+    )
     expansion_data_dir: str = Field(".expansion", description="Folder of the tables and the default ledger")
     expansion_ledger_url: str | None = Field(None, description="SQLAlchemy URL of the ledger; default SQLite in the data folder")
     expansion_timezone: str = Field("UTC", description="IANA time zone in which months begin and end")

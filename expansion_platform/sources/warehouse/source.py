@@ -50,25 +50,25 @@ class WarehouseSource:
     """
 
     def __init__(self, warehouse: Warehouse, name: str) -> None:
-        self._warehouse = warehouse
+        self.tables = warehouse
         self.name = name
         self.unresolved_discounts: frozenset[str] = frozenset()
 
     @property
     def server(self) -> str:
         """What identifies the data: the mapping and where the tables are."""
-        return f"warehouse {self._warehouse.place} ({self.name})"
+        return f"warehouse {self.tables.place} ({self.name})"
 
     def close(self) -> None:
         """Closes the connections."""
-        self._warehouse.close()
+        self.tables.close()
 
     def probe(self) -> dict[str, str | None]:
         """Each mapped table: None when it can be read, else what is wrong with it."""
         found: dict[str, str | None] = {}
-        for kind in type(self._warehouse.mapping.tables).model_fields:
+        for kind in type(self.tables.mapping.tables).model_fields:
             try:
-                if (bound := self._warehouse.table(kind)) is not None:
+                if (bound := self.tables.table(kind)) is not None:
                     found[bound.table.name] = None
             except ExpansionError as error:
                 found[kind] = str(error)
@@ -76,7 +76,7 @@ class WarehouseSource:
 
     def newest(self) -> datetime | None:
         """When the newest row was written, None where the mapping names no column that says so."""
-        return self._warehouse.newest()
+        return self.tables.newest()
 
     def read(self, as_of: datetime, since: datetime | None = None) -> Iterator[Part]:
         """Everything, or what was written since an instant, a batch at a time; the last batch has the pending invoice items, whole.
@@ -90,7 +90,7 @@ class WarehouseSource:
             WarehouseError: The warehouse cannot be read.
             DataQualityError: A value of another kind than its field, or an object that lacks what its row needs.
         """
-        reading = _Reading(self._warehouse, as_of, None if since is None else since - OVERLAP)
+        reading = _Reading(self.tables, as_of, None if since is None else since - OVERLAP)
         yield from reading.parts()
         self.unresolved_discounts = frozenset(reading.looked.discounts.unresolved)
 

@@ -404,14 +404,14 @@ class Filled:
             self.write(name, stamped)
 
     def write(self, name: str, rows: list[Row]) -> None:
-        """A table with these rows, in place of any there was."""
+        """A table with these rows, in place of any there was; a loader makes one when its first row comes."""
         names = dict.fromkeys(key for row in rows for key in row)
         columns = [sa.Column(key, _kind([row.get(key) for row in rows])) for key in names]
         table = sa.Table(name, sa.MetaData(), *columns, schema=self.schema)
         with self.engine.begin() as connection:
             table.drop(connection, checkfirst=True)
-            table.create(connection)
             if rows:
+                table.create(connection)
                 connection.execute(table.insert(), [{key: row.get(key, sa.null()) for key in names} for row in rows])
 
     def alter(self, name: str, how: str) -> None:

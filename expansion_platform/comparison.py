@@ -1,0 +1,59 @@
+"""The comparison with Stripe's own MRR as the settings say: where Stripe's figures come from, and ours beside them.
+
+Here: reading both sides. Not here: what explains a difference (`domain/parity.py`), the tables (`assets/parity.py`), the words
+(`delivery/reconcile.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from expansion_platform.domain.mrr import included
+from expansion_platform.domain.parity import Facts, compared, cumulated
+from expansion_platform.domain.schemas import Table, billing, parity, stripe
+from expansion_platform.domain.schemas.base import empty
+from expansion_platform.resources import Platform
+from expansion_platform.sources import stripe_mrr
+
+MODELS: list[type[Table]] = [parity.StripeParity, parity.StripeDifferences]
+CHANGE_EVENTS = "change_events"
+
+
+def stripes_mrr(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
+    """Stripe's MRR by month and customer (minor units of the reporting currency) in the months it is known of; empty when none is configured.
+
+    Raises:
+        ConfigurationError, WarehouseError: it is configured and cannot be read.
+    """
+    said, currency = platform.settings.expansion_stripe_mrr, platform.settings.expansion_currency
+    if said is None:
+        return pd.DataFrame({"month": [], "customer": [], "mrr": []}).astype({"month": "str", "customer": "str", "mrr": "int64"})
+    if said == CHANGE_EVENTS:
+        changes = stripe_mrr.change_events(platform.warehouse.tables)
+        return cumulated(changes, sorted(wanted), _rates(platform), currency, platform.timezone)
+    found = stripe_mrr.exported(Path(said).expanduser(), platform.reporting_exponent)
+    return found[found["month"].isin(wanted)].reset_index(drop=True)
+
+
+def months_compared(platform: Platform, stripes: pd.DataFrame) -> Callable[[str], Mapping[type[Table], pd.DataFrame]]:
+    """A function that compares a month; of one Stripe's MRR is not known of, nothing."""
+    catalog, lake = platform.catalog(), platform.lake
+    states = included(lake.read(billing.ItemStates), catalog)
+    facts = Facts(states, lake.read(stripe.Subscriptions), _rates(platform), catalog, platform.timezone)
+
+    def compute(month: str) -> Mapping[type[Table], pd.DataFrame]:
+        of_month = stripes[stripes["month"] == month]
+        if of_month.empty:
+            return {model: empty(model) for model in MODELS}
+        frames = zip(MODELS, compared(month, of_month, facts), strict=True)
+        return {model: frame.assign(catalog_hash=catalog.catalog_hash) for model, frame in frames}
+
+    return compute
+
+
+def _rates(platform: Platform) -> dict[str, dict[str, str]]:
+    rates = platform.lake.read(billing.FxRates)
+    return {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in rates.groupby("month")}

@@ -1,0 +1,244 @@
+"""Our MRR beside Stripe's own, customer by customer, every difference with a reason that evidence gives it (semantics 1.3, `stripe_parity`).
+
+Here: Stripe's change events cumulated to months, the comparison of a month, and the explanations that are tried. Not here: where Stripe's figures
+are read from (`sources/stripe_mrr.py`), identities between our own tables (`reconciliation.py`).
+
+A difference is explained only when the customer's MRR, counted again with one rule, instant or rate switched, comes out as Stripe's to within a
+minor unit an item. What no switch explains is `unexplained`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from expansion_platform.domain import months
+from expansion_platform.domain.metrics import decimal_text, ratio_text
+from expansion_platform.domain.money import conversion, decimal, round_half_even
+from expansion_platform.domain.policy import Catalog, Policy
+from expansion_platform.domain.schemas.billing import PAUSES
+from expansion_platform.domain.schemas.parity import UNEXPLAINED
+from expansion_platform.domain.states import among, covers, of_customers
+from expansion_platform.domain.valuation import value_states
+
+PARITY = Policy(preset="stripe_parity")
+EVERY_ZONE = pd.Timedelta(hours=14)  # no two time zones are further apart from UTC
+LATE = pd.Timedelta(days=3)  # Stripe's own figures are up to two days behind, and a day is a day
+NEXT_BILL = pd.Timedelta(days=400)  # a change dated by a renewal may have happened up to a billing period earlier
+NEAR_RATE = Fraction(3, 100)  # Stripe converts at the rate of its own day
+SAME_RATE = 0.002  # amounts of a few hundred minor units tell a rate no closer
+_INSTANT = pd.Timedelta(microseconds=1)
+
+Amounts = pd.Series
+"""MRR in minor units of the reporting currency by customer, after aliases."""
+
+_SWITCHES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("discount_rule", "repeating coupons reduce it", {"repeating_discount_counts": True}),
+    ("discount_rule", "coupons for one bill reduce it", {"once_discount_min_months": 1}),
+    ("discount_rule", "repeating coupons and those for one bill reduce it", {"repeating_discount_counts": True, "once_discount_min_months": 1}),
+    ("metered", "usage is in it", {"metered_counts": True}),
+    ("pause", "paused collection counts", {"paused_counts": tuple(PAUSES)}),
+    ("pause", "no paused collection counts", {"paused_counts": ()}),
+    ("churn_timing", "what is past due has left", {"statuses": ("active",)}),
+    ("normalisation", "a week is 12/52 of a month", {"week_in_months": "12/52"}),
+    ("normalisation", "a day is 1/30 of a month", {"day_in_months": "1/30"}),
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a comparison knows.
+
+    `states` is billing/item_states of the customers that count, `subscriptions` stripe/subscriptions, `rates` month -> currency -> rate.
+    """
+
+    states: pd.DataFrame
+    subscriptions: pd.DataFrame
+    rates: Mapping[str, Mapping[str, str]]
+    catalog: Catalog
+    timezone: str
+
+
+def cumulated(changes: pd.DataFrame, wanted: list[str], rates: Mapping[str, Mapping[str, str]], reporting: str, timezone: str) -> pd.DataFrame:
+    """Stripe's MRR of each customer at the end of each month, from its change events.
+
+    Args:
+        changes: customer, currency, mrr_change (int, minor units of the currency), at (epoch seconds UTC), local_at (the account's wall clock
+            as if it were UTC, null where not told: then months of `timezone` are meant).
+        wanted: Months.
+        rates: month -> currency -> rate; a currency without one is left out of that month.
+        reporting: Reporting currency.
+        timezone: Reporting time zone.
+
+    Returns:
+        month, customer, mrr (int, reporting minor units, rounded once a customer and currency), nonzero rows only.
+    """
+    found = []
+    for month in wanted:
+        local, utc = months.closing(month).timestamp(), months.closing(month, timezone).timestamp()
+        before = changes["at"].lt(utc).where(changes["local_at"].isna(), changes["local_at"].lt(local))
+        native = changes[before].groupby(["customer", "currency"], as_index=False)["mrr_change"].sum()
+        total: dict[str, int] = {}
+        for customer, currency, amount in native[["customer", "currency", "mrr_change"]].to_numpy().tolist():
+            if currency == reporting or currency in rates.get(month, {}):
+                factor = conversion(currency, reporting, rates.get(month, {}).get(currency))
+                total[customer] = total.get(customer, 0) + round_half_even(Fraction(int(amount)), factor)
+        found += [(month, customer, amount) for customer, amount in sorted(total.items()) if amount]
+    return pd.DataFrame(found, columns=["month", "customer", "mrr"]).astype({"month": "str", "customer": "str", "mrr": "int64"})
+
+
+def compared(month: str, stripes: pd.DataFrame, facts: Facts) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One month beside Stripe's: metrics/stripe_parity and metrics/stripe_differences, without the catalog's hash.
+
+    Args:
+        month: The month.
+        stripes: customer, mrr (int, reporting minor units) as Stripe says, at the month's end.
+        facts: Ours.
+    """
+    catalog = facts.catalog
+    kept = stripes[~stripes["customer"].map(catalog.excludes).astype("bool")]
+    theirs = kept.groupby(kept["customer"].map(catalog.customer))["mrr"].sum()
+    month_of = _Month(month, facts)
+    ours = month_of.counted(PARITY)
+    both = pd.DataFrame({"ours": ours, "stripes": theirs}).fillna(0).astype("int64")
+    both = both[(both["ours"] != 0) | (both["stripes"] != 0)].assign(difference=lambda rows: rows["ours"] - rows["stripes"])
+    rows = both[both["difference"] != 0]
+    reasons = month_of.explained(rows)
+    told = rows.assign(
+        reason=[reasons.get(customer, (UNEXPLAINED, ""))[0] for customer in rows.index],
+        evidence=[reasons.get(customer, (UNEXPLAINED, ""))[1] for customer in rows.index],
+    )
+    differences = told.rename_axis("customer").reset_index().assign(month=month, policy_hash=PARITY.policy_hash)
+    unexplained = int(told.loc[told["reason"] == UNEXPLAINED, "difference"].abs().sum())
+    total = int(both["stripes"].sum())
+    summary = {
+        "month": month,
+        "ours": int(both["ours"].sum()),
+        "stripes": total,
+        "customers": len(both),
+        "differing": len(rows),
+        "explained": int(rows["difference"].abs().sum()) - unexplained,
+        "unexplained": unexplained,
+        "unexplained_share": ratio_text(unexplained, total),
+        "policy_hash": PARITY.policy_hash,
+    }
+    return pd.DataFrame([summary]), differences
+
+
+class _Month:
+    """One month's states, counted in other ways."""
+
+    def __init__(self, month: str, facts: Facts) -> None:
+        self._facts = facts
+        self._month = month
+        self._closing = months.closing(month, facts.timezone)
+        self._rates = facts.rates.get(month, {})
+        self._held = facts.states[covers(facts.states, self._closing)]
+
+    def counted(self, policy: Policy, held: pd.DataFrame | None = None, rates: Mapping[str, str] | None = None) -> Amounts:
+        """MRR by customer under a policy, of other states or at other rates if given."""
+        states = self._held if held is None else held
+        if states.empty:
+            return pd.Series(dtype="int64")
+        catalog = self._facts.catalog
+        valued = value_states(states, self._rates if rates is None else rates, policy, catalog.reporting_currency)
+        return valued["mrr_minor"].groupby(valued["customer"].map(catalog.customer)).sum()
+
+    def explained(self, rows: pd.DataFrame) -> dict[str, tuple[str, str]]:
+        """(reason, evidence) of the differences that one has, by customer: the first explanation that fits."""
+        found: dict[str, tuple[str, str]] = {}
+        states = of_customers(self._facts.states, set(rows.index), self._facts.catalog)
+        held = states[covers(states, self._closing)]
+        items = held.groupby("customer").size().reindex(rows.index, fill_value=0).clip(lower=1)
+        close = rows["difference"].abs() <= items
+        found.update({customer: ("rounding", f"within one minor unit for each of {items[customer]} items") for customer in rows.index[close]})
+        for reason, evidence, counted in self._explanations(states, rows):
+            left = rows.index.difference(pd.Index(list(found)), sort=False)
+            if left.empty:
+                break
+            again = counted(states[among(states["customer"], list(left))])
+            amounts = again.reindex(left, fill_value=0).astype("int64")
+            fits = (amounts - rows.loc[left, "stripes"]).abs() <= items[left]
+            found.update(dict.fromkeys(left[fits], (reason, evidence)))
+        return found
+
+    def _explanations(self, states: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Amounts]]]:
+        """What is tried, in this order: each counts the given customers' states again."""
+        for reason, evidence, changed in _SWITCHES:
+            yield reason, evidence, self._under(changed)
+        yield "discount_rule", "no coupon reduces it", self._before_discounts
+        yield "churn_timing", "a subscription has left when its cancellation was asked for, not when it ends", self._without_leaving
+        rates = self._stripes_rates(rows, states)
+        if rates:
+            told = ", ".join(f"{currency} {rate}" for currency, rate in sorted(rates.items()))
+            yield "currency", f"at the exchange rates Stripe used ({told})", self._at_rates(rates)
+        yield from self._instants(states)
+        for (one, first, a), (other, second, b) in combinations(_SWITCHES, 2):
+            if one != other and not a.keys() & b.keys():
+                yield one, f"{first}, and {second} ({other})", self._under(a | b)
+
+    def _under(self, changed: dict[str, Any]) -> Callable[[pd.DataFrame], Amounts]:
+        policy = Policy.model_validate({**PARITY.model_dump(), **changed})
+        return lambda states: self.counted(policy, states[covers(states, self._closing)])
+
+    def _at_rates(self, rates: Mapping[str, str]) -> Callable[[pd.DataFrame], Amounts]:
+        return lambda states: self.counted(PARITY, states[covers(states, self._closing)], {**self._rates, **rates})
+
+    def _stripes_rates(self, rows: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
+        """The rate that most of those who hold nothing but a currency have in common, where it is near ours: Stripe converts all of them at one."""
+        held = states[covers(states, self._closing)]
+        pairs = held[["customer", "currency"]].drop_duplicates()
+        pairs = pairs[~pairs["customer"].duplicated(keep=False) & (pairs["currency"] != self._facts.catalog.reporting_currency)]
+        found = {}
+        for currency, customers in pairs.groupby("currency")["customer"]:
+            of = rows.loc[rows.index.intersection(pd.Index(customers))]
+            of = of[(of["ours"] > 0) & (of["stripes"] > 0)]
+            if of.empty or currency not in self._rates:
+                continue
+            ratio = of["stripes"] / of["ours"]
+            alike = of[(ratio / ratio.median() - 1).abs() < SAME_RATE]
+            factor = Fraction(int(alike["stripes"].sum()), int(alike["ours"].sum()))
+            if 2 * len(alike) >= len(of) and abs(factor - 1) <= NEAR_RATE:
+                found[str(currency)] = decimal_text(decimal(self._rates[str(currency)]) * factor)
+        return found
+
+    def _before_discounts(self, states: pd.DataFrame) -> Amounts:
+        return self.counted(PARITY, states[covers(states, self._closing)].assign(discounts_json="[]"))
+
+    def _without_leaving(self, states: pd.DataFrame) -> Amounts:
+        held = states[covers(states, self._closing)]
+        asked = self._facts.subscriptions
+        leaving = asked.loc[asked["canceled_at"].notna() & (asked["canceled_at"] < self._closing), "id"]
+        return self.counted(PARITY, held[~held["subscription"].isin(leaving)])
+
+    def _instants(self, states: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Amounts]]]:
+        """The customers' states at other instants: just before a change shortly before the close, or just after one that comes after it."""
+        changes = pd.concat([states[["customer", "confidence"]].assign(at=states[side]) for side in ("valid_from", "valid_to")]).dropna(subset="at")
+        changes = changes.drop_duplicates().sort_values(["customer", "at"])
+        away = changes["at"] - self._closing
+        before, after = away < pd.Timedelta(0), away >= pd.Timedelta(0)
+        unsure = (changes["confidence"] != "exact") & after & (away <= NEXT_BILL)
+        for reason, evidence, which, step in (
+            ("time_zone", "at the end of the month elsewhere, before the last change", before & (away >= -EVERY_ZONE), -_INSTANT),
+            ("time_zone", "at the end of the month elsewhere, after the next change", after & (away <= EVERY_ZONE), pd.Timedelta(0)),
+            ("late_data", "before a change of the last three days, which Stripe's figure may not have yet", before & (away >= -LATE), -_INSTANT),
+            ("late_data", "after a change that we can date only by a later bill", unsure, pd.Timedelta(0)),
+        ):
+            candidates = changes[which]
+            turn = candidates.groupby("customer").cumcount()
+            for number in range(int(turn.max()) + 1 if len(candidates) else 0):
+                yield reason, evidence, self._at(candidates[turn == number].set_index("customer")["at"] + step)
+
+    def _at(self, instants: pd.Series) -> Callable[[pd.DataFrame], Amounts]:
+        """Each customer at an instant of its own; those without one come out as they are."""
+
+        def counted(states: pd.DataFrame) -> Amounts:
+            at = states["customer"].map(instants).fillna(self._closing - _INSTANT)
+            return self.counted(PARITY, states[(states["valid_from"] <= at) & (states["valid_to"].isna() | (states["valid_to"] > at))])
+
+        return counted
