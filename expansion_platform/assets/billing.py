@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform import checks
-from expansion_platform.account import CURSOR, UNDER_WAY
+from expansion_platform.account import UNDER_WAY
 from expansion_platform.assets.build import Frames, Reconciled, build_tables, fingerprint
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import months, reconciliation
@@ -54,8 +54,7 @@ def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platfo
     lake = platform.lake
     if platform.ledger.cursor(UNDER_WAY) is not None:
         raise dg.Failure("a pull of the whole account was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
-    read_at = last_read(platform)
-    staged = stage(platform, read_at)
+    staged = stage(platform)
 
     def compute() -> Frames:
         found = rebuild(staged, platform.timezone)
@@ -68,7 +67,7 @@ def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platfo
         context,
         platform,
         models=[billing.Quarantine, billing.ItemStates],  # killed in between, a month stops too early instead of missing what is wrong
-        inputs=fingerprint(platform.timezone, str(read_at), *(lake.state(model) for model in STAGED.values())),
+        inputs=fingerprint(platform.timezone, str(platform.read_until), *(lake.state(model) for model in STAGED.values())),
         compute=compute,
         reconciled=[Reconciled(billing.ItemStates, MATCHES_STRIPE, matches)],
     )
@@ -99,21 +98,15 @@ def fx_rates(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platf
     yield _completeness([f"{currency} {month}" for month, currency in missing])
 
 
-def last_read(platform: Platform) -> pd.Timestamp | None:
-    """Until when the `stripe/*` tables tell of the account: the newest pull's instant, None when no pull filled them."""
-    cursor = platform.ledger.cursor(CURSOR)
-    return None if cursor is None else pd.Timestamp(cursor["last_pull_at"], unit="s", tz="UTC").as_unit("us")
-
-
-def stage(platform: Platform, read_at: pd.Timestamp | None) -> Staged:
+def stage(platform: Platform) -> Staged:
     """What history is rebuilt from.
 
     A stored row keeps the instant it was first seen as it is. An invoice was still so at the newest pull, which reads every change of one: its
     `observed_at` is raised to that, so that a draft left, a bill unpaid and a month without usage mean the same however often was pulled before.
     """
     frames = {name: platform.lake.read(model) for name, model in STAGED.items()}
-    if read_at is not None:
-        frames["invoices"] = frames["invoices"].assign(observed_at=frames["invoices"]["observed_at"].clip(lower=read_at))
+    if platform.read_until is not None:
+        frames["invoices"] = frames["invoices"].assign(observed_at=frames["invoices"]["observed_at"].clip(lower=platform.read_until))
     return Staged(**frames)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expansion_platform.account import CURSOR
-from expansion_platform.assets.billing import last_read, stage
+from expansion_platform.assets.billing import stage
 from expansion_platform.assets.pulling import MODELS
 from expansion_platform.domain.history import rebuild
 from expansion_platform.domain.schemas.stripe import Subscriptions
@@ -61,7 +61,7 @@ def ledger(folder: Path) -> Ledger:
 def states(folder: Path, as_of: str = NOW) -> pd.DataFrame:
     """`billing/item_states` of the tables as they are."""
     with Platform(pulled.settings(folder, "", as_of)) as platform:
-        return rebuild(stage(platform, last_read(platform)), "UTC").states
+        return rebuild(stage(platform), "UTC").states
 
 
 @pytest.mark.parametrize(("page", "pages", "batch", "threads"), [(100, 50, 20_000, 1), (7, 1, 30, 10), (13, 2, 1, 3), (100, 1, 500, 10)])
