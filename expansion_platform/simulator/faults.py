@@ -26,7 +26,7 @@ MOST_IN_A_ROW = 3  # a request fails at most so often before it is answered; cli
 SHARE = 0.3  # of requests meet a fault outside of bursts
 BURST_EVERY, BURST = 50, 10  # of so many requests so many in a row are limited
 RETRY_AFTER = "1"  # seconds
-CLOCKED_CUSTOMERS, TWIN_SHARE = 3, 0.1
+CLOCKED_SHARE = TWIN_SHARE = 0.1  # of customers and of events; chosen by their ids, so that an account stays one while it changes
 DRAFTS, DRAFT_LINES = 6, 12  # a list shows ten lines of an invoice
 _ID = re.compile(r'"((?:cus|sub|si|in|il|ii|di|cn|evt)_[A-Za-z0-9]+)"')
 _ON_A_CLOCK = {"customer": "customers", "subscription": "subscriptions", "invoice": "invoices", "invoiceitem": "invoiceitems"}
@@ -120,11 +120,12 @@ def besides(account: StripeAccount, seed: int) -> StripeAccount:
 
     Stripe has test clocks in test mode only. Here they are of the account's own mode, so that they would count if they were read.
     """
-    chance = random.Random(f"{seed}:besides")
-    subscribed = {item["customer"] for item in account.objects["subscriptions"]} & {item["id"] for item in account.objects["customers"]}
-    clocked = _on_a_clock(account, set(chance.sample(sorted(subscribed), min(CLOCKED_CUSTOMERS, len(subscribed)))))
-    twins = [{**item, "id": f"{item['id']}Twin"} for item in account.objects["events"] if chance.random() < TWIN_SHARE]
-    return _with(clocked, {"events": twins})
+
+    def chosen(identity: str, share: float) -> bool:
+        return random.Random(f"{seed}:{identity}").random() < share
+
+    clocked = _on_a_clock(account, {item["customer"] for item in account.objects["subscriptions"] if chosen(item["customer"], CLOCKED_SHARE)})
+    return _with(clocked, {"events": [{**item, "id": f"{item['id']}Twin"} for item in account.objects["events"] if chosen(item["id"], TWIN_SHARE)]})
 
 
 def moments(accounts: Mapping[int, StripeAccount], seed: int, events_since: int) -> list[StripeAccount]:

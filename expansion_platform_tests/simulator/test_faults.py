@@ -94,7 +94,7 @@ def account() -> Any:
 
 def test_what_must_not_count_is_added_and_the_account_left_alone(account: Any) -> None:
     before = copy.deepcopy(account)
-    disturbed = besides(account, 1)
+    disturbed = besides(account, 2)
     assert account == before
     clocked = {item["id"] for item in disturbed.objects["subscriptions"] if item["test_clock"]}
     assert clocked
