@@ -47,7 +47,7 @@ class Platform:
 
     def close(self) -> None:
         """Closes the connections this run opened."""
-        for name in ("stripe", "warehouse", "posthog"):
+        for name in ("stripe", "posthog"):
             if (source := self.__dict__.pop(name, None)) is not None:
                 source.close()
 
