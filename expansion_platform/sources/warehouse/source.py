@@ -59,10 +59,6 @@ class WarehouseSource:
         """What identifies the data: the mapping and where the tables are."""
         return f"warehouse {self.tables.place} ({self.name})"
 
-    def close(self) -> None:
-        """Closes the connections."""
-        self.tables.close()
-
     def probe(self) -> dict[str, str | None]:
         """Each mapped table: None when it can be read, else what is wrong with it."""
         found: dict[str, str | None] = {}

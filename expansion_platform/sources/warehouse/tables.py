@@ -10,7 +10,7 @@ then taken up parent by parent: one query a table, whatever its size.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -75,7 +75,7 @@ class Warehouse:
         self._schema = schema
         try:
             self.url = sa.make_url(url)
-            self._engine = sa.create_engine(self.url)
+            self._engine = sa.create_engine(self.url, poolclass=sa.NullPool)  # a connection a query: they are long, and none outlives its own
         except sa.exc.ArgumentError as error:
             raise ConfigurationError(
                 "EXPANSION_WAREHOUSE_URL is not a SQLAlchemy URL such as postgresql+psycopg://user:password@host/database"
@@ -86,10 +86,6 @@ class Warehouse:
                 "as postgresql+psycopg://"
             ) from error
         self._bound: dict[str, Bound | None] = {}
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._engine.dispose()
 
     @property
     def place(self) -> str:
@@ -215,8 +211,8 @@ class Warehouse:
         ordered = query if order_by is None else query.order_by(order_by)
         position = {column: at for at, column in enumerate(self._columns(bound))}
         places = {field: [(position[column], path) for column, path in found] for field, found in bound.fields.items()}
-        with self._reading() as connection:
-            for row in connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(ordered):
+        with self._reading() as connection, closing(connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(ordered)) as rows:
+            for row in rows:
                 yield _record(bound, places, row)
 
     @contextmanager
