@@ -4,7 +4,7 @@ Here: grain, columns, units, descriptions, invariants: the single source for che
 Not here: how a table is computed.
 """
 
-from expansion_platform.domain.schemas import analytics, billing, metrics, mrr, reading, stripe
+from expansion_platform.domain.schemas import analytics, billing, metrics, mrr, parity, reading, stripe
 from expansion_platform.domain.schemas.base import Table, table_name
 
 TABLES: dict[str, type[Table]] = {
@@ -43,6 +43,8 @@ TABLES: dict[str, type[Table]] = {
         metrics.Benchmarks,
         metrics.Durability,
         reading.Attainment,
+        parity.StripeParity,
+        parity.StripeDifferences,
         reading.Diagnosis,
         metrics.Restatements,
     )
