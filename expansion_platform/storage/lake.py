@@ -218,7 +218,7 @@ class Lake:
 
     def delete_months(self, model: type[Table], months: Sequence[str]) -> None:
         """Removes months of a monthly table (to be rebuilt)."""
-        if self.exists(model):
+        if months and self.exists(model):
             self._open(model).delete(_in("month", months))
 
     def _open(self, model: type[Table]) -> DeltaTable:
