@@ -10,7 +10,7 @@ import dagster as dg
 
 from expansion_platform.account import CURSOR
 from expansion_platform.delivery.failures import judge
-from expansion_platform.delivery.slack import deliver
+from expansion_platform.delivery.outbox import deliver
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform
 from expansion_platform.run_outcomes import RANGE_END, RANGE_START, new_outcomes
@@ -114,14 +114,15 @@ def watch_runs(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[P
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Every minute: posts pending alerts to Slack and marks each sent only after Slack took it. A red tick is retried at the next one.",
+    description="Every minute: posts pending alerts into every channel and marks each when the channel took it. A red tick is retried at the next.",
 )
 def deliver_alerts(platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
     """Empties the outbox. A plain sensor that raises is tried again, where a run-status sensor would lose the alert."""
     pending = platform.ledger.alerts("pending")
     if not pending:
         return dg.SkipReason("no pending alerts")
-    if platform.notifier is None:
-        return dg.SkipReason(f"{len(pending)} alerts wait in the ledger: set SLACK_WEBHOOK_URL, or SLACK_BOT_TOKEN with SLACK_CHANNEL")
-    sent = deliver(platform.ledger, platform.notifier)
+    if not platform.channels:
+        missing = "set SLACK_WEBHOOK_URL, SLACK_BOT_TOKEN with SLACK_CHANNEL, or EXPANSION_ALERT_URLS"
+        return dg.SkipReason(f"{len(pending)} alerts wait in the ledger: {missing}")
+    sent = deliver(platform.ledger, *platform.channels)
     return dg.SkipReason(f"sent {len(sent)} alerts")

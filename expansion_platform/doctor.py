@@ -17,6 +17,7 @@ from expansion_platform.domain.schemas import TABLES, billing, metrics
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings, setting_problems
 from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.storage.ledger import SLACK
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _guarded("ledger", lambda: _ledger(platform))
     yield from _guarded("history", lambda: _history(platform))
     yield from _guarded("product analytics", lambda: f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)")
-    yield from _guarded("alerts", lambda: "no channel: they wait in the ledger" if platform.notifier is None else "Slack is configured")
+    yield from _guarded("alerts", lambda: _channels(platform))
 
 
 def _warehouse(platform: Platform) -> Iterator[Finding]:
@@ -111,6 +112,11 @@ def _low_confidence(platform: Platform) -> str:
     shares = platform.lake.read(metrics.Coverage, [computed[-1]]).set_index("metric")["ratio"]
     share = shares["low_confidence_mrr_share"]
     return "" if pd.isna(share) else f", {float(share):.1%} of the MRR of {computed[-1]}"
+
+
+def _channels(platform: Platform) -> str:
+    names = ["Slack" if channel.name == SLACK else channel.name for channel in platform.channels]
+    return f"go to {', '.join(names)}" if names else "no channel: they wait in the ledger"
 
 
 def _guarded(subject: str, look: Callable[[], str]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from typing import Self
 
 import pandas as pd
 
-from expansion_platform.delivery.slack import Notifier, notifier
+from expansion_platform.delivery.outbox import Notifier, channels
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.money import exponent
@@ -168,9 +168,9 @@ class Platform:
         return PostHog(settings.posthog_host, settings.posthog_project_id, settings.posthog_api_key.get_secret_value())
 
     @cached_property
-    def notifier(self) -> Notifier | None:
-        """Where alerts go, None when no channel is configured."""
-        return notifier(self.settings)
+    def channels(self) -> list[Notifier]:
+        """Where alerts go; empty when no channel is configured."""
+        return channels(self.settings)
 
 
 def as_of(settings: Settings) -> datetime:

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     expansion_alerts: Path | None = Field(
         None, description="Alerts file (YAML): targets, smallest shortfall told; empty for 2 % a month, the segments' benchmarks and 500.00"
     )
+    expansion_alert_urls: SecretStr | None = Field(
+        None, description="Further channels for alerts: apprise URLs, comma separated, such as mailto://user:pass@example.com; empty for none"
+    )
     slack_webhook_url: SecretStr | None = Field(None, description="Incoming webhook to post alerts to")
     slack_bot_token: SecretStr | None = Field(
         None, description="Bot token (chat:write, channels:history; files:write for charts) to post alerts with, in threads, instead of a webhook"

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from expansion_platform.automation import month_range, watch_runs
-from expansion_platform.delivery.slack import deliver
+from expansion_platform.delivery.outbox import deliver
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform.simulator.slack_server import SlackServer, block_problems
@@ -52,8 +52,7 @@ class Company:
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
         watch_runs(context, platform=self.platform)
         self.cursor = context.cursor
-        assert self.platform.notifier is not None
-        deliver(self.platform.ledger, self.platform.notifier)
+        deliver(self.platform.ledger, *self.platform.channels)
         return [message.text for message in self.slack.messages]
 
 

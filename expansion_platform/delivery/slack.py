@@ -1,13 +1,13 @@
-"""Posting alerts to Slack, by bot token or incoming webhook, and emptying the outbox.
+"""Posting alerts to Slack, by bot token or incoming webhook.
 
-Here: the two ways to post, with bounded retries. Not here: what is posted (`alert_messages.py`), which alerts exist (`storage/ledger.py`).
-An alert is marked sent only after Slack took it: at least once, never zero times.
+Here: the two ways to post, with bounded retries. Not here: what is posted (`alert_messages.py`), emptying the outbox (`outbox.py`), other channels
+(`apprise_channel.py`).
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from typing import Any
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -17,31 +17,17 @@ from slack_sdk.webhook import WebhookClient
 from expansion_platform.delivery.chart import drawn
 from expansion_platform.domain.errors import ConfigurationError, ExpansionError
 from expansion_platform.settings import Settings
-from expansion_platform.storage.ledger import Alert, Ledger
+from expansion_platform.storage.ledger import SLACK, Alert
 
 _log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10
 ALT_TEXT_LIMIT = 1000
 RETRIES = 2  # of a 429 (waits as told) or a 5xx; a dropped connection is not retried here, since Slack may have taken the message
-BATCH = 20
 HISTORY_LIMIT = 200  # messages looked through for a key; a lost answer is a minute old when it is looked for
 CANNOT_SEARCH = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found"}  # posting again is better than not at all
 DATA_RULES = {"data_quality", "run_failure", "check_failure"}  # told where people look after data
 CANNOT_CHANGE = {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found", "missing_scope"}
-
-
-class Notifier(Protocol):
-    """Something that takes messages and returns the channel's id of each, or raises ExpansionError."""
-
-    def post(self, alert: Alert, thread: str | None = None) -> str | None:
-        """Posts one alert, as a reply where the channel has threads."""
-
-    def find(self, alert: Alert, thread: str | None = None) -> str | None:
-        """The message an alert was posted as; None when there is none, or the channel cannot be searched."""
-
-    def replace(self, posted_as: str, alert: Alert, message: dict[str, Any]) -> None:
-        """Changes a message posted for an alert, where the channel can."""
 
 
 class SlackBot:
@@ -49,6 +35,8 @@ class SlackBot:
 
     Each message carries the alert's key as metadata, by which it is found again (channels:history).
     """
+
+    name = SLACK
 
     def __init__(self, token: str, channel: str, base_url: str | None = None, data_channel: str | None = None) -> None:
         self._channel = channel
@@ -135,6 +123,8 @@ class _RefusedError(ExpansionError):
 class SlackWebhook:
     """Posts to an incoming webhook URL: no threads, nothing is found again or changed."""
 
+    name = SLACK
+
     def __init__(self, url: str) -> None:
         self._client = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=_handlers())
 
@@ -156,8 +146,8 @@ class SlackWebhook:
         """A webhook cannot change anything."""
 
 
-def notifier(settings: Settings) -> Notifier | None:
-    """The channel the settings describe; None when there is none.
+def slack(settings: Settings) -> SlackBot | SlackWebhook | None:
+    """Slack as the settings describe it; None when there is none.
 
     Raises:
         ConfigurationError: a bot token without a channel.
@@ -170,41 +160,6 @@ def notifier(settings: Settings) -> Notifier | None:
     if settings.slack_webhook_url is not None:
         return SlackWebhook(settings.slack_webhook_url.get_secret_value())
     return None
-
-
-def deliver(ledger: Ledger, channel: Notifier, limit: int = BATCH) -> list[Alert]:
-    """Posts pending alerts, oldest first, and marks each sent after the channel took it. Returns those sent.
-
-    An attempt is noted before it is made. One that left no word of how it ended may have been taken, so the message is looked for by its key
-    before it is posted again: once where the channel can be searched, at worst twice where it cannot, never zero times.
-
-    Raises:
-        ExpansionError: the first one the channel did not take; it and those after it stay pending.
-    """
-    sent = []
-    for alert in ledger.alerts("pending", limit):
-        try:
-            posted_as = _deliver(ledger, channel, alert)
-        except ExpansionError as error:
-            ledger.mark_failed(alert.key, str(error))
-            raise
-        ledger.mark_sent(alert.key, posted_as)
-        sent.append(alert)
-    return sent
-
-
-def _deliver(ledger: Ledger, channel: Notifier, alert: Alert) -> str | None:
-    began = None if alert.thread is None else ledger.alert(alert.thread)
-    thread = None if began is None else began.posted_as
-    ledger.mark_attempt(alert.key)
-    posted_as = channel.find(alert, thread) if alert.attempts else None
-    if posted_as is None:
-        posted_as = channel.post(alert, thread)
-    resolved = alert.message.get("entry")
-    told = None if resolved is None else ledger.alert(resolved["key"])
-    if resolved is not None and told is not None and told.posted_as is not None:
-        channel.replace(told.posted_as, told, resolved)
-    return posted_as
 
 
 def _handlers() -> list[Any]:

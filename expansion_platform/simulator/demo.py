@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from expansion_platform.delivery.messages import money, percent
-from expansion_platform.delivery.slack import deliver
+from expansion_platform.delivery.outbox import deliver
 from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.run import refresh
@@ -94,8 +94,7 @@ def _remember(data_dir: Path, seed: int, customers: int, months: int) -> None:
 
 def _deliver(platform: Platform, world: World) -> list[str]:
     """Posts what is pending to the Slack stand-in; the texts it took, replies marked as such."""
-    if platform.notifier is not None:
-        deliver(platform.ledger, platform.notifier)
+    deliver(platform.ledger, *platform.channels)
     return [f"  in its thread: {message.text}" if message.thread else message.text for message in world.slack.messages]
 
 

@@ -19,6 +19,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from expansion_platform.domain.detection.lifecycle import State
 
+SLACK = "slack"
+"""The channel of Slack, by token or webhook; other channels have names of their own."""
 SQLITE_BUSY_SECONDS = 30  # a second run waits this long for the first one's short transactions
 
 
@@ -59,6 +61,17 @@ class _Alert(_Base):
     event: Mapped[str | None] = mapped_column(sa.String(20))
     thread: Mapped[str | None] = mapped_column(sa.String(64))
     status: Mapped[str] = mapped_column(sa.String(20), default="pending", index=True)
+    # Of ledgers made before deliveries had a table; read once, when such a ledger is opened.
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None] = mapped_column(sa.Text)
+    posted_as: Mapped[str | None] = mapped_column(sa.String(100))
+    sent_at: Mapped[str | None] = mapped_column(sa.String(32))
+
+
+class _Delivery(_Base):
+    __tablename__ = "alert_deliveries"
+    key: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    channel: Mapped[str] = mapped_column(sa.String(100), primary_key=True)
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None] = mapped_column(sa.Text)
     posted_as: Mapped[str | None] = mapped_column(sa.String(100))
@@ -82,10 +95,10 @@ class _AlertState(_Base):
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert in the outbox: `pending` until the channel took it, then `sent`.
+    """An alert in the outbox: `pending` until every channel took it, then `sent`.
 
     `message` holds {text, blocks}; of a recovery also `entry`, what the message of the entry becomes. `thread` is the key of the alert whose
-    message it is a reply to. `posted_as` is the channel's id of the message.
+    message it is a reply to. `attempts`, `last_error` and `posted_as` (the channel's id of the message) are of the channel it was read for.
     """
 
     key: str
@@ -114,6 +127,7 @@ class Ledger:
             sa.event.listen(self._engine, "connect", _write_ahead)
         _Base.metadata.create_all(self._engine)
         self._add_missing_columns()
+        self._adopt_deliveries()
 
     @property
     def _sqlite(self) -> bool:
@@ -175,11 +189,11 @@ class Ledger:
         with Session(self._engine) as session, session.begin():
             return _put(session, alert)
 
-    def alert(self, key: str) -> Alert | None:
-        """One alert of the outbox."""
+    def alert(self, key: str, channel: str = SLACK) -> Alert | None:
+        """One alert of the outbox, as it stands with a channel."""
         with Session(self._engine) as session:
             row = session.get(_Alert, key)
-            return None if row is None else _alert(row)
+            return None if row is None else _alert(row, session.get(_Delivery, (key, channel)))
 
     def alert_states(self) -> dict[str, State]:
         """Where each fingerprint stands."""
@@ -196,30 +210,59 @@ class Ledger:
                 session.merge(_AlertState(**asdict(state)))
             return sum(_put(session, alert) for alert in alerts)
 
-    def alerts(self, status: str | None = None, limit: int = 100) -> list[Alert]:
-        """Alerts (of one status), oldest month first, a reply after what it replies to."""
-        query = sa.select(_Alert).order_by(_Alert.month, _Alert.thread.is_not(None), _Alert.key).limit(limit)
-        if status is not None:
-            query = query.where(_Alert.status == status)
-        with Session(self._engine) as session:
-            return [_alert(row) for row in session.scalars(query)]
+    def alerts(self, status: str | None = None, limit: int = 100, channel: str = SLACK) -> list[Alert]:
+        """Alerts (of one status) as they stand with a channel, oldest month first, a reply after what it replies to."""
+        return self._read(channel, limit, sa.true() if status is None else _Alert.status == status)
 
-    def mark_attempt(self, key: str) -> None:
+    def undelivered(self, channel: str, limit: int = 100) -> list[Alert]:
+        """Pending alerts that a channel has not taken, in the same order."""
+        return self._read(channel, limit, sa.and_(_Alert.status == "pending", _Delivery.sent_at.is_(None)))
+
+    def mark_attempt(self, key: str, channel: str = SLACK) -> None:
         """It is about to be posted: an attempt that leaves no word of how it ended may have been taken."""
         with Session(self._engine) as session, session.begin():
-            session.get_one(_Alert, key).attempts += 1
+            _delivery(session, key, channel).attempts += 1
 
-    def mark_sent(self, key: str, posted_as: str | None) -> None:
+    def mark_sent(self, key: str, posted_as: str | None, channel: str = SLACK) -> None:
         """The channel took it; call it only after its answer."""
         with Session(self._engine) as session, session.begin():
-            row = session.get_one(_Alert, key)
-            row.status, row.posted_as, row.last_error = "sent", posted_as, None
-            row.sent_at = datetime.now(UTC).isoformat(timespec="seconds")
+            delivery = _delivery(session, key, channel)
+            delivery.posted_as, delivery.last_error = posted_as, None
+            delivery.sent_at = datetime.now(UTC).isoformat(timespec="seconds")
 
-    def mark_failed(self, key: str, error: str) -> None:
+    def mark_failed(self, key: str, error: str, channel: str = SLACK) -> None:
         """The channel did not take it: it stays pending with the reason."""
         with Session(self._engine) as session, session.begin():
-            session.get_one(_Alert, key).last_error = error
+            _delivery(session, key, channel).last_error = error
+
+    def settle(self, channels: Iterable[str]) -> None:
+        """Pending alerts that each of these channels took become `sent`; a channel configured later is not told of them."""
+        taken = [
+            sa.exists().where(_Delivery.key == _Alert.key, _Delivery.channel == channel, _Delivery.sent_at.is_not(None)) for channel in set(channels)
+        ]
+        if not taken:
+            return
+        with Session(self._engine) as session, session.begin():
+            session.execute(sa.update(_Alert).where(_Alert.status == "pending", *taken).values(status="sent"))
+
+    def _read(self, channel: str, limit: int, where: sa.ColumnElement[bool]) -> list[Alert]:
+        query = (
+            sa.select(_Alert, _Delivery)
+            .outerjoin(_Delivery, sa.and_(_Delivery.key == _Alert.key, _Delivery.channel == channel))
+            .where(where)
+            .order_by(_Alert.month, _Alert.thread.is_not(None), _Alert.key)
+            .limit(limit)
+        )
+        with Session(self._engine) as session:
+            return [_alert(row, delivery) for row, delivery in session.execute(query)]
+
+    def _adopt_deliveries(self) -> None:
+        """What a ledger made before deliveries had a table knows of Slack's, once."""
+        told = [_Alert.key, sa.literal(SLACK), _Alert.attempts, _Alert.last_error, _Alert.posted_as, _Alert.sent_at]
+        known = sa.exists().where(_Delivery.key == _Alert.key, _Delivery.channel == SLACK)
+        names = ["key", "channel", "attempts", "last_error", "posted_as", "sent_at"]
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(_Delivery).from_select(names, sa.select(*told).where(_Alert.attempts > 0, ~known)))
 
     def _add_missing_columns(self) -> None:
         """Columns that a ledger made by an earlier version lacks; all of them may be null."""
@@ -251,11 +294,18 @@ def _put(session: Session, alert: Alert) -> bool:
     return True
 
 
-def _alert(row: _Alert) -> Alert:
-    told = {
-        name: getattr(row, name) for name in ("key", "rule", "scope", "month", "severity", "status", "attempts", "last_error", "posted_as", "thread")
-    }
-    return Alert(**told, event=row.event or "entry", message=json.loads(row.message))
+def _delivery(session: Session, key: str, channel: str) -> _Delivery:
+    found = session.get(_Delivery, (key, channel))
+    if found is None:
+        found = _Delivery(key=key, channel=channel, attempts=0)
+        session.add(found)
+    return found
+
+
+def _alert(row: _Alert, delivery: _Delivery | None) -> Alert:
+    told = {name: getattr(row, name) for name in ("key", "rule", "scope", "month", "severity", "status", "thread")}
+    stands = {} if delivery is None else {name: getattr(delivery, name) for name in ("attempts", "last_error", "posted_as")}
+    return Alert(**told, **stands, event=row.event or "entry", message=json.loads(row.message))
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from expansion_platform.delivery.slack import deliver, notifier
+from expansion_platform.delivery.outbox import channels, deliver
 from expansion_platform.domain.schemas import TABLES
 from expansion_platform_tests.pipelines import Pipeline
 
@@ -46,8 +46,7 @@ def test_dagsters_history(pipeline: Pipeline) -> None:
 
 def test_the_messages_slack_takes(pipeline: Pipeline, tmp_path) -> None:
     with pipeline.copied(tmp_path) as copied:
-        channel = notifier(copied.settings)
-        assert channel is not None
+        (channel,) = channels(copied.settings)
         before = len(copied.world.slack.messages)
         assert deliver(copied.ledger, channel)
         for message in copied.world.slack.messages[before:]:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_quality
-from expansion_platform.delivery.slack import SlackBot, SlackWebhook, deliver
+from expansion_platform.delivery.outbox import deliver
+from expansion_platform.delivery.slack import SlackBot, SlackWebhook
 from expansion_platform.domain.detection import rules
 from expansion_platform.domain.detection.findings import RULES, Finding
 from expansion_platform.domain.detection.lifecycle import Notice, State, step

@@ -14,7 +14,8 @@ import pytest
 
 from expansion_platform.delivery.alert_messages import alert_message
 from expansion_platform.delivery.chart import MONTHS, chart_data, drawn
-from expansion_platform.delivery.slack import SlackBot, SlackWebhook, deliver
+from expansion_platform.delivery.outbox import deliver
+from expansion_platform.delivery.slack import SlackBot, SlackWebhook
 from expansion_platform.domain import months
 from expansion_platform.simulator.http import DROPPED
 from expansion_platform.simulator.slack_server import SlackServer

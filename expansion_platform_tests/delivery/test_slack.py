@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from expansion_platform.delivery.messages import escape
-from expansion_platform.delivery.slack import RETRIES, Notifier, SlackBot, SlackWebhook, deliver, notifier
+from expansion_platform.delivery.outbox import Notifier, deliver
+from expansion_platform.delivery.slack import RETRIES, SlackBot, SlackWebhook, slack
 from expansion_platform.domain.errors import ConfigurationError, ExpansionError
 from expansion_platform.settings import Settings
 from expansion_platform.simulator.http import DROPPED
@@ -112,7 +113,7 @@ def test_a_customer_cannot_page_everybody(channel: Notifier, server: SlackServer
 
 def test_the_settings_choose_the_channel(server: SlackServer) -> None:
     def chosen(**settings: str) -> Notifier | None:
-        return notifier(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
+        return slack(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
 
     assert chosen() is None
     assert isinstance(chosen(slack_webhook_url=server.webhook_url), SlackWebhook)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from expansion_platform.domain.detection.lifecycle import State
-from expansion_platform.storage.ledger import Alert, Ledger
+from expansion_platform.storage.ledger import SLACK, Alert, Ledger
 
 ALERT = Alert("key-1", "rate_drop", "total", "2026-10", "warning", {"text": "fell", "blocks": []})
 
@@ -41,6 +41,7 @@ def test_an_alert_is_taken_once_per_key(ledger: Ledger) -> None:
     assert not ledger.put_alert(replace(ALERT, message={"text": "fell again"}))
     assert ledger.alerts() == [ALERT]
     ledger.mark_sent(ALERT.key, "1.1")
+    ledger.settle([SLACK])
     assert not ledger.put_alert(ALERT)
     assert ledger.alerts("pending") == []
 
@@ -53,7 +54,25 @@ def test_a_failed_alert_stays_pending_with_its_reason_until_it_is_sent(ledger: L
     assert ledger.alerts("pending") == [replace(ALERT, attempts=2, last_error="timeout")]
     ledger.mark_attempt(ALERT.key)
     ledger.mark_sent(ALERT.key, "1700000000.000001")
+    assert ledger.undelivered(SLACK) == []
+    ledger.settle([SLACK])
     assert ledger.alerts("sent") == [replace(ALERT, status="sent", attempts=3, posted_as="1700000000.000001")]
+
+
+def test_an_alert_is_sent_when_every_channel_took_it(ledger: Ledger) -> None:
+    ledger.put_alert(ALERT)
+    ledger.settle([])
+    ledger.mark_sent(ALERT.key, "1.1")
+    ledger.mark_attempt(ALERT.key, "mail")
+    ledger.mark_failed(ALERT.key, "timeout", "mail")
+    ledger.settle([SLACK, "mail"])
+    assert ledger.undelivered(SLACK) == []
+    assert ledger.undelivered("mail") == [replace(ALERT, attempts=1, last_error="timeout")]
+    ledger.mark_sent(ALERT.key, None, "mail")
+    ledger.settle([SLACK, "mail"])
+    assert ledger.alerts("pending") == []
+    assert ledger.alert(ALERT.key, "mail") == replace(ALERT, status="sent", attempts=1)
+    assert ledger.undelivered("a channel configured later") == []
 
 
 def test_alerts_come_oldest_month_first_up_to_a_limit(ledger: Ledger) -> None:
