@@ -7,9 +7,12 @@ Here: judging the newest closed month and putting its notices into the outbox on
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
+from functools import reduce
+from operator import and_
 
 import dagster as dg
 import pandas as pd
+import pyarrow.dataset as ds
 
 from expansion_platform.assets.first_reported import versions
 from expansion_platform.assets.metadata import OWNERS
@@ -20,6 +23,7 @@ from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.findings import Finding, fingerprint
 from expansion_platform.domain.detection.lifecycle import Notice, advance
 from expansion_platform.domain.detection.targets import AlertSettings
+from expansion_platform.domain.restatements import FLOW_COLUMNS, TYPE_COLUMNS
 from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage.ledger import Alert
@@ -30,6 +34,7 @@ READ = [
 ]
 JUDGED = "alerts/expansion"
 """The ledger's name for months that were judged: whatever is restated of one, it is neither judged nor gated again."""
+REPORTED = ["month", "customer", "segment", "opening", "closing", *FLOW_COLUMNS, *TYPE_COLUMNS]
 TOTAL_DROP = fingerprint("rate_drop", "total", "all")
 
 
@@ -129,9 +134,11 @@ def _facts(platform: Platform, month: str) -> _Facts:
     lake, window = platform.lake, evaluation.window(month)
     published = lake.read(metrics.Expansion).query("metric == 'expansion_rate' and denominator > 0 and month <= @month")
     rates = {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in published.itertuples()}
-    reported = _comparable(platform, lake.read(mrr.FirstReported, [name for name in rates if name < month]))
-    sums = reported.groupby("month")[["flow_expansion", "opening"]].sum().query("opening > 0")
-    rates |= {row.Index: Fraction(int(row.flow_expansion), int(row.opening)) for row in sums.itertuples()}
+    first = lake.dataset(mrr.FirstReported).filter(
+        (ds.field("month") < month) & _comparable(platform) & (ds.field("opening") + ds.field("closing") > 0)
+    )
+    sums = first.to_table(columns=["month", "flow_expansion", "opening"]).group_by("month").aggregate([("flow_expansion", "sum"), ("opening", "sum")])
+    rates |= {row["month"]: Fraction(row["flow_expansion_sum"], row["opening_sum"]) for row in sums.to_pylist() if row["opening_sum"]}
     by_segment = lake.read(metrics.ExpansionBySegment, months.between(months.shift(month, 1 - chart.MONTHS), month))
     by_segment = by_segment.query("metric == 'expansion_rate' and denominator > 0")
     retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")["ratio"]
@@ -148,15 +155,15 @@ def _facts(platform: Platform, month: str) -> _Facts:
         rollforward=lake.read(metrics.Rollforward, [month]),
         retention={name: retention.get(name) for name in ("nrr", "grr")},
         coverage=lake.read(metrics.Coverage, [month]),
-        reported=reported[reported["month"].isin(window)],
+        reported=first.to_table(columns=REPORTED, filter=ds.field("month").isin(window)).to_pandas(),
         restatements=lake.read(metrics.Restatements, gate.restatement_window(month)),
     )
 
 
-def _comparable(platform: Platform, reported: pd.DataFrame) -> pd.DataFrame:
-    """What was first reported by the policy, catalog, rules and time zone of now; anything else would be compared with another kind of figure."""
+def _comparable(platform: Platform) -> ds.Expression:
+    """First reported by the policy, catalog, rules and time zone of now; anything else would be compared with another kind of figure."""
     now = versions(platform.catalog(), platform.timezone)
-    return reported[(reported[list(now)] == pd.Series(now)).all(axis=1)]
+    return reduce(and_, (ds.field(name) == version for name, version in now.items()))
 
 
 def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fraction | None, warnings: tuple[str, ...]) -> list[Alert]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 import yaml
 from rich.console import Console
 
@@ -101,7 +102,19 @@ def test_figures_of_a_closed_month_that_someone_changed_are_not_taken_for_report
         with pytest.raises(Exception, match=r"what was first reported at 2026-11-03.* is not in the table any more.*mrr/first_reported 2026-04"):
             copied.refresh()
         copied.lake.replace(mrr.FirstReported, rows, months=["2026-04"])  # other files, the same rows
-        copied.refresh()
+        copied.refresh("2026-04", "2026-04")
+
+
+def test_a_close_the_ledger_does_not_know_is_taken_as_it_was_committed(unaware: Pipeline, tmp_path: Path) -> None:
+    """Killed between the two, and refreshed when the late invoice was there."""
+    with unaware.copied(tmp_path) as copied:
+        first, closes = copied.lake.content_hash(mrr.FirstReported), copied.ledger.builds("mrr/first_reported")
+        with sa.create_engine(copied.settings.ledger_url).begin() as connection:
+            connection.execute(sa.text("delete from builds where table_name = 'mrr/first_reported' and month = '2026-04'"))
+        informed(copied)
+        assert copied.lake.content_hash(mrr.FirstReported) == first
+        assert copied.ledger.builds("mrr/first_reported") == closes
+        assert set(restated(copied)["month"]) == {"2026-04", "2026-05"}
 
 
 def test_restating_after_a_change_of_catalog_tells_what_moved_and_why(unaware: Pipeline, tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ def evaluate(
         settings: targets and thresholds.
         exponent: decimal places of the reporting currency.
         seed: policy hash: the same data under the same policy gives the same p-values.
-        reported: mrr/first_reported of earlier months, in place of what they say now; None for none. What a month says as it closes is compared
-            with what other months said as they closed, since all of them lack what is known late. Rules that follow customers from month to
-            month read one state of knowledge instead.
+        reported: mrr/first_reported of earlier months, of customers that paid, in place of what they say now; None for none. What a month says as
+            it closes is compared with what other months said as they closed, since all of them lack what is known late. Rules that follow
+            customers from month to month read one state of knowledge instead.
     """
     everyone = as_reported(month, customer_months, movements, reported)
     smallest = settings.smallest(exponent)
@@ -71,10 +71,9 @@ def as_reported(month: str, customer_months: pd.DataFrame, movements: pd.DataFra
     """The panel of `window(month)`, its earlier months as first reported where that is given; arguments as of `evaluate`."""
     if reported is None or reported.empty:
         return panel(customer_months, movements, window(month))
-    paid = reported[(reported["opening"] > 0) | (reported["closing"] > 0)]
     frames = []
     for now in (customer_months, movements):
-        columns = [name for name in now.columns if name in paid.columns]
-        frames.append(pd.concat([now.loc[~now["month"].isin(set(reported["month"])), columns], paid[columns]]))
+        columns = [name for name in now.columns if name in reported.columns]
+        frames.append(pd.concat([now.loc[~now["month"].isin(set(reported["month"])), columns], reported[columns]]))
     held, moved = frames
     return panel(held, moved, window(month))
