@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from expansion_platform.domain.mrr import included
-from expansion_platform.domain.parity import Facts, compared, cumulated
+from expansion_platform.domain.parity import Facts, compared, cumulated, items_apart
 from expansion_platform.domain.schemas import Table, billing, parity, stripe
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import Platform
@@ -40,18 +40,30 @@ def stripes_mrr(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
 
 def months_compared(platform: Platform, stripes: pd.DataFrame) -> Callable[[str], Mapping[type[Table], pd.DataFrame]]:
     """A function that compares a month; of one Stripe's MRR is not known of, nothing."""
-    catalog, lake = platform.catalog(), platform.lake
-    states = included(lake.read(billing.ItemStates), catalog)
-    facts = Facts(states, lake.read(stripe.Subscriptions), _rates(platform), catalog, platform.timezone)
+    facts = _facts(platform)
 
     def compute(month: str) -> Mapping[type[Table], pd.DataFrame]:
         of_month = stripes[stripes["month"] == month]
         if of_month.empty:
             return {model: empty(model) for model in MODELS}
         frames = zip(MODELS, compared(month, of_month, facts), strict=True)
-        return {model: frame.assign(catalog_hash=catalog.catalog_hash) for model, frame in frames}
+        return {model: frame.assign(catalog_hash=facts.catalog.catalog_hash) for model, frame in frames}
 
     return compute
+
+
+def items_compared(platform: Platform) -> Callable[[str], pd.DataFrame]:
+    """A function that gives the items of which Stripe's change events say another quantity at a month's end; none where they are not what is read."""
+    if platform.settings.expansion_stripe_mrr != CHANGE_EVENTS:
+        return lambda _month: pd.DataFrame(columns=["customer", "item", "ours", "stripes"])
+    facts, changes = _facts(platform), stripe_mrr.change_events(platform.warehouse.tables)
+    return lambda month: items_apart(changes, month, facts)
+
+
+def _facts(platform: Platform) -> Facts:
+    catalog, lake = platform.catalog(), platform.lake
+    states = included(lake.read(billing.ItemStates), catalog)
+    return Facts(states, lake.read(stripe.Subscriptions), _rates(platform), catalog, platform.timezone)
 
 
 def _rates(platform: Platform) -> dict[str, dict[str, str]]:

@@ -5,13 +5,14 @@ Here: putting the two comparisons into a table and sentences. Not here: the comp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
-from expansion_platform.comparison import months_compared, stripes_mrr
+from expansion_platform.comparison import items_compared, months_compared, stripes_mrr
 from expansion_platform.delivery.messages import money
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.reconciliation import history_matches_stripe
@@ -55,7 +56,9 @@ def reconciled(platform: Platform, months: Sequence[str]) -> Reconciled:
     over = [row.month for row in totals.itertuples() if pd.notna(row.unexplained_share) and Decimal(row.unexplained_share) > allowed]
     header = ("month", "ours", "Stripe's", "customers", "differing", "of it, by reason", "unexplained")
     rows = [_row(row, differences[differences["month"] == row.month], platform.settings.expansion_currency) for row in totals.itertuples()]
-    notes = [*_largest(differences, platform.settings.expansion_currency)]
+    left = _largest(differences)
+    items_of = items_compared(platform) if len(left) else None
+    notes = [_told(row, platform.settings.expansion_currency, items_of) for row in left.itertuples()]
     notes += [f"more than {allowed:.2%} of Stripe's MRR is unexplained in {', '.join(over)} (EXPANSION_MAX_UNEXPLAINED)"] if over else []
     return Reconciled(matches and not over, history, header, rows, notes or ["every difference has a reason"])
 
@@ -85,11 +88,19 @@ def _row(total: pd.Series, differences: pd.DataFrame, currency: str) -> tuple[st
     )
 
 
-def _largest(differences: pd.DataFrame, currency: str) -> list[str]:
+def _largest(differences: pd.DataFrame) -> pd.DataFrame:
     """The customers with the largest unexplained differences, each in its worst month."""
     left = differences[differences["reason"] == UNEXPLAINED]
-    worst = left.assign(size=left["difference"].abs()).sort_values(["size", "customer"], ascending=[False, True]).drop_duplicates("customer")
-    return [
-        f"{row.customer} {row.month}: ours {money(row.ours, currency)}, Stripe's {money(row.stripes, currency)}; unexplained"
-        for row in worst.head(NAMED).itertuples()
-    ]
+    worst = left.assign(size=left["difference"].abs()).sort_values(["size", "customer"], ascending=[False, True])
+    return worst.drop_duplicates("customer").head(NAMED)
+
+
+def _told(row: Any, currency: str, items_of: Callable[[str], pd.DataFrame] | None) -> str:
+    """One unexplained difference, with the items of which Stripe tells another quantity."""
+    apart = pd.DataFrame() if items_of is None else items_of(row.month)
+    items = (
+        []
+        if apart.empty
+        else [f"; {each.item} {each.ours} here, {each.stripes} there" for each in apart[apart["customer"] == row.customer].itertuples()]
+    )
+    return f"{row.customer} {row.month}: ours {money(row.ours, currency)}, Stripe's {money(row.stripes, currency)}; unexplained{''.join(items)}"

@@ -28,16 +28,30 @@ _NOT_A_NUMBER = re.compile(r"[^\d.\-]")
 
 
 def change_events(warehouse: Warehouse) -> pd.DataFrame:
-    """Every change of MRR Stripe recorded: customer, currency, mrr_change (minor units), at, local_at (epoch seconds).
+    """Every change of MRR Stripe recorded: customer, item, currency, mrr_change (minor units), quantity_change, at, local_at (epoch seconds).
 
     Raises:
         ConfigurationError: the mapping has no `change_events`, or they are not there.
         WarehouseError: the warehouse cannot be read.
     """
     records = warehouse.records(warehouse.needed("change_events"))
-    rows = [(each["customer"], each["currency"], each["mrr_change"] or 0, each["event_timestamp"], each["local_event_timestamp"]) for each in records]
-    frame = pd.DataFrame(rows, columns=["customer", "currency", "mrr_change", "at", "local_at"])
-    return frame.astype({"customer": "str", "currency": "str", "mrr_change": "int64", "at": "int64", "local_at": "Int64"})
+    frame = pd.DataFrame(
+        [
+            (
+                each["customer"],
+                each["subscription_item"],
+                each["currency"],
+                each["mrr_change"] or 0,
+                each["quantity_change"] or 0,
+                each["event_timestamp"],
+                each["local_event_timestamp"],
+            )
+            for each in records
+        ],
+        columns=["customer", "item", "currency", "mrr_change", "quantity_change", "at", "local_at"],
+    )
+    whole = dict.fromkeys(("mrr_change", "quantity_change", "at"), "int64")
+    return frame.astype({"customer": "str", "currency": "str", **whole, "local_at": "Int64"})
 
 
 def exported(path: Path, exponent: int) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain.parity import Facts, compared, cumulated
+from expansion_platform.domain.parity import Facts, compared, cumulated, items_apart
 from expansion_platform.domain.policy import Catalog
 from expansion_platform_tests.domain.books import amount, item, percent
 from expansion_platform_tests.domain.frames import dated, states
@@ -111,3 +111,17 @@ def test_change_events_cumulate_by_the_accounts_own_clock_and_convert_once() -> 
         ["2026-04", "c1", 1651],
         ["2026-04", "c2", 700],
     ]
+
+
+def test_items_whose_quantity_stripe_tells_otherwise_are_named() -> None:
+    history = facts(held(), held(name="si_2", quantity="3"), held(**METERED), held(name="si_trial", status="trialing"))
+    at = pd.Timestamp("2026-03-10", tz="UTC").timestamp()
+    told = [
+        ("c1", "si_1", 12, at),
+        ("c1", "si_1", -2, at + 9),
+        ("c1", "si_2", 5, at),
+        ("c1", "si_gone", 1, at),
+        ("c1", "si_later", 1, at + 90 * 86400),
+    ]
+    changes = pd.DataFrame(told, columns=["customer", "item", "quantity_change", "at"]).assign(local_at=pd.NA).astype({"local_at": "Int64"})
+    assert items_apart(changes, MONTH, history).to_numpy().tolist() == [["c1", "si_2", "3", "5"], ["c1", "si_gone", "0", "1"]]

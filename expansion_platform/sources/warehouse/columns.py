@@ -291,16 +291,12 @@ class MetadataEntries(Columns):
 
 
 class ChangeEvents(Columns):
-    """Stripe's own `subscription_item_change_events`: every change of MRR of every item."""
+    """Stripe's own `subscription_item_change_events`: every change of MRR and quantity of every item."""
 
     customer: Text
     currency: Text
     event_timestamp: Moment
     mrr_change: Whole
-    subscription: Text = NOTHING
     subscription_item: Text = NOTHING
-    price: Text = NOTHING
-    product: Text = NOTHING
-    event_type: Text = NOTHING
     quantity_change: Whole = NOTHING
     local_event_timestamp: Moment = NOTHING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import uuid
 from collections.abc import Iterator
@@ -27,36 +28,36 @@ TABLES = [*IMPORTED, "billing/item_states", "billing/quarantine", "billing/fx_ra
 
 
 def change_events(company: Company) -> list[Row]:
-    """Every change of every item's MRR as Stripe's table has it: in the item's own currency, by the plain reference over the true states."""
+    """Every change of every item as Stripe's table has it: MRR in the item's own currency by the plain reference, over the true states."""
     policy = read_policy(POLICIES["stripe_parity"])
     rows: list[Row] = []
     for _, history in company.truth.states.sort_values("valid_from").groupby("item"):
-        before, until = 0, None
+        before, until, last = (0, 0), None, None
         for state in history.itertuples():
-            if until is not None and until != state.valid_from:
-                rows.append(_event(state, until, -before, "ACTIVE_END"))
-                before = 0
-            now = _mrr(state, policy)
+            if last is not None and until != state.valid_from:
+                rows.append(_event(last, until, before, (0, 0)))
+                before = (0, 0)
+            now = _mrr_and_quantity(state, policy)
             if now != before:
-                kind = "ACTIVE_START" if before == 0 else "ACTIVE_END" if now == 0 else "ACTIVE_UPGRADE" if now > before else "ACTIVE_DOWNGRADE"
-                rows.append(_event(state, state.valid_from, now - before, kind))
+                rows.append(_event(state, state.valid_from, before, now))
             before, until, last = now, state.valid_to, state
-        if pd.notna(until) and before:
-            rows.append(_event(last, until, -before, "ACTIVE_END"))
+        if pd.notna(until) and before != (0, 0):
+            rows.append(_event(last, until, before, (0, 0)))
     return rows
 
 
-def _mrr(state: pd.Series, policy: dict[str, object]) -> int:
+def _mrr_and_quantity(state: pd.Series, policy: dict[str, object]) -> tuple[int, int]:
     names = ("customer", "subscription", "item", "status", "currency", "product", "price", "usage_type", "interval", "quantity")
     row = {name: getattr(state, name) for name in names}
     row |= {"interval_count": int(state.interval_count), "livemode": True, "collection_paused": state.collection_paused or None}
     row |= {"scheme": json.loads(state.scheme_json), "discounts": json.loads(state.discounts_json)}
     [item] = read_book([row], {}, policy)
-    return item_mrr(item, {state.currency: 1}, policy) if item.counts else 0
+    return (item_mrr(item, {state.currency: 1}, policy), int(state.quantity)) if item.counts else (0, 0)
 
 
-def _event(state: pd.Series, at: pd.Timestamp, change: int, kind: str) -> Row:
+def _event(state: pd.Series, at: pd.Timestamp, before: tuple[int, int], now: tuple[int, int]) -> Row:
     instant = naive(int(at.timestamp()))
+    kind = "ACTIVE_START" if before[1] == 0 else "ACTIVE_END" if now[1] == 0 else "ACTIVE_UPGRADE" if now > before else "ACTIVE_DOWNGRADE"
     return {
         **{f"{name}_id": getattr(state, name) for name in ("customer", "subscription", "product", "price")},
         "subscription_item_id": state.item,
@@ -64,8 +65,8 @@ def _event(state: pd.Series, at: pd.Timestamp, change: int, kind: str) -> Row:
         "event_timestamp": str(instant),  # text in Stripe's own table
         "local_event_timestamp": instant,
         "event_type": kind,
-        "mrr_change": change,
-        "quantity_change": 0,
+        "mrr_change": now[0] - before[0],
+        "quantity_change": now[1] - before[1],
     }
 
 
@@ -96,7 +97,7 @@ def test_what_nothing_explains_warns_and_is_named(
 ) -> None:
     world, events = compared
     at = naive(int((AS_OF - pd.Timedelta(days=40)).timestamp()))
-    wrong = events[0] | {"event_timestamp": str(at), "local_event_timestamp": at, "mrr_change": 123_457}
+    wrong = events[0] | {"event_timestamp": str(at), "local_event_timestamp": at, "mrr_change": 123_457, "quantity_change": 7}
     world.filled.write("subscription_item_change_events", [*events, wrong])
     world.refresh(TABLES[-2:])
     newest = world.lake.read(parity.StripeDifferences).query("month == '2026-10' and reason == 'unexplained'")
@@ -112,7 +113,8 @@ def test_what_nothing_explains_warns_and_is_named(
     assert not told.ok
     assert [row[0] for row in told.rows] == ["2026-08", "2026-10"]
     assert "the rebuilt history ends in Stripe's present" in told.history
-    assert any(note.startswith(f"{wrong['customer_id']} 2026-10: ours ") for note in told.notes)
+    [note] = [note for note in told.notes if note.startswith(f"{wrong['customer_id']} 2026-10: ours ")]
+    assert re.search(rf"{wrong['subscription_item_id']} \d+ here, \d+ there$", note)
 
     path = tmp_path / "mrr.csv"
     path.write_text("customer_id,2026-10\n" + "\n".join(f"{row.customer},{row.stripes / 100:.2f}" for row in newest.itertuples()))
