@@ -16,7 +16,7 @@ from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import TABLES, billing, metrics
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings, setting_problems
-from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
 from expansion_platform.storage.ledger import SLACK
 
 
@@ -65,7 +65,9 @@ def _stripe(platform: Platform) -> Iterator[Finding]:
         return
     try:
         for resource, missing in platform.stripe.probe().items():
-            yield Finding(f"Stripe {resource}", missing is None, "readable" if missing is None else f"give the key Read on {missing}")
+            told = "readable" if missing is None else f"give the key Read on {missing}"
+            optional = RESOURCES[resource].optional
+            yield Finding(f"Stripe {resource}", missing is None or optional, f"{told}, or do without" if missing and optional else told)
         source = platform.stripe
     except ExpansionError as error:
         yield Finding("Stripe", False, str(error))

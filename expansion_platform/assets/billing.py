@@ -27,6 +27,7 @@ STAGED = {
     "coupons": stripe.Coupons,
     "subscriptions": stripe.Subscriptions,
     "subscription_items": stripe.SubscriptionItems,
+    "subscription_schedules": stripe.SubscriptionSchedules,
     "invoices": stripe.Invoices,
     "invoice_lines": stripe.InvoiceLines,
     "invoice_items": stripe.InvoiceItems,

@@ -60,6 +60,7 @@ REASONS = {
 FLAGS = {
     "brief_lapse": "it had not paid for at most 7 days",
     "concentrated": "a fifth of the month's expansion or more is this one customer",
+    "contracted_ramp": "a step that a subscription schedule had planned",
     "downgrade": "to a lower plan by rank",
     "history_truncated": "history begins with this month, so it may be an old customer; `ever_paid` in the catalog names those",
     "inferred": "the catalog says nothing of a product here, so what it is was inferred",

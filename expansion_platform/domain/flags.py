@@ -30,6 +30,8 @@ SURGE_MONTHS = 12
 SURGE_KNOWN = 3
 CONCENTRATED = 5  # one in five of the month's headline
 BRIEF = pd.Timedelta(days=7)
+_OF_BOTH = ("contracted_ramp", "price_migration", "possible_price_migration")
+"""Flags of causes that their customer's movement has, too."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def flagged(classified: Classified, month: Month, migrations: pd.DataFrame, cata
     of_cause = {
         **plan_direction(causes, month, catalog),
         **price_migration(causes, migrations),
+        "contracted_ramp": contracted_ramp(causes, month),
         "usage_tier_period_mismatch": usage_tier_period_mismatch(causes, month, catalog),
     }
     why = reasons(
@@ -88,7 +91,7 @@ def flagged(classified: Classified, month: Month, migrations: pd.DataFrame, cata
         "brief_lapse": among(customer, brief_lapse(movements, month, catalog)),
         "intramonth_reversal": among(customer, reversed_),
         "review": (movements["movement"] == "churn") & (why["reason"] == "trialing"),
-        **{name: among(customer, causes.loc[of_cause[name], "customer"]) for name in ("price_migration", "possible_price_migration")},
+        **{name: among(customer, causes.loc[of_cause[name], "customer"]) for name in _OF_BOTH},
     }
     return replace(
         classified,
@@ -121,6 +124,14 @@ def price_migration(causes: pd.DataFrame, migrations: pd.DataFrame) -> dict[str,
         known = migrations.loc[migrations["basis"] == basis, ["old_price", "new_price"]]
         found[name] = schedule & np.asarray(pair.isin(list(known.itertuples(index=False, name=None))), dtype=bool)
     return found
+
+
+def contracted_ramp(causes: pd.DataFrame, month: Month) -> Bools:
+    """What a phase of a subscription schedule that began within the month brought: it was agreed long before (case 25)."""
+    states = month.states
+    begun = (states["source"] == "schedule") & (states["valid_from"] >= month.start) & (states["valid_from"] < month.end)
+    items = states.loc[begun, "item"]
+    return (among(causes["from_item"], items) | among(causes["to_item"], items)) & (causes["cause"] != "fx").to_numpy()
 
 
 def usage_tier_period_mismatch(causes: pd.DataFrame, month: Month, catalog: Catalog) -> Bools:

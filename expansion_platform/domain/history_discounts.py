@@ -206,6 +206,8 @@ def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[li
     source = "invoice_line" if one.lines else "event" if one.first_event is not None else "snapshot"
     marks: list[Mark[None]] = [Mark(start, None, source, "exact", evidence or [(start, start + 1, subscription.id)])]
     removed = None if one.live else _removal(one, start, subscription)
+    if removed is not None and one.level == CUSTOMER and removed.at <= subscription.created:
+        return [], []  # off the customer before the subscription was made, however far back that is said to have begun
     end = one.end
     if removed is not None and (end is None or removed.at < end):
         end = removed.at

@@ -1,13 +1,14 @@
 """What each fact says of one subscription item, and the item's timeline that follows from all of them (reference 2.5, steps 3-8, 12, 15).
 
-Here: facts from invoice lines, pending prorations, events and today's snapshot, folded in order of time into marks ("from here on it
-is this"). The overlap rule of step 6 (later-effective wins) is this order: a state holds until the next fact, whatever period its line
+Here: facts from invoice lines, pending prorations, events, schedules and today's snapshot, folded in order of time into marks ("from here
+on it is this"). The overlap rule of step 6 (later-effective wins) is this order: a state holds until the next fact, whatever period its line
 covered. Not here: statuses (`history_status.py`), discounts (`history_discounts.py`), rows (`history.py`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -17,8 +18,8 @@ from expansion_platform.domain.history_records import Event, Item, Line, State, 
 
 Value = TypeVar("Value")
 
-CONFIRMED, REGULAR, DEBIT, CREDIT, CHANGED = "confirmed", "regular", "debit", "credit", "changed"
-_SOURCES = {CONFIRMED: "event", REGULAR: "invoice_line", DEBIT: "proration", CREDIT: "proration", CHANGED: "event"}
+CONFIRMED, REGULAR, DEBIT, CREDIT, PLANNED, CHANGED = "confirmed", "regular", "debit", "credit", "planned", "changed"
+_SOURCES = {CONFIRMED: "event", REGULAR: "invoice_line", DEBIT: "proration", CREDIT: "proration", PLANNED: "schedule", CHANGED: "event"}
 
 
 @dataclass
@@ -60,6 +61,8 @@ def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, lis
     lines = by_item(subscription.lines)
     told = _event_facts(events)
     now = {item.id: item for item in subscription.items}
+    for item, facts in planned(subscription, lines, told).items():
+        told[item] = [*told.get(item, []), *facts]
     marks = {item: _fold(lines.get(item, []), told.get(item, [])) for item in sorted(lines.keys() | told.keys() | now.keys())}
     first = min((own[0].at for own in marks.values() if own), default=subscription.start_date)
     for item, own in marks.items():
@@ -68,9 +71,39 @@ def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, lis
             _close_with_snapshot(own, now[item], lines.get(item, []), subscription)
         else:
             _continue_after_credits(own, None)
-            _end_where_last_covered(own, lines.get(item, []), subscription)
+            _end_where_last_covered(item, own, lines.get(item, []), subscription)
         _begin_where_added(own, now.get(item), subscription, first)
     return marks
+
+
+def planned(subscription: Subscription, lines: Mapping[str, list[Line]], told: Mapping[str, list[Fact]]) -> dict[str, list[Fact]]:
+    """What schedules made of items where a phase began: a plan that was carried out dates a change that nothing was billed for (reference 2.5.7).
+
+    A phase names prices, not items: each is the item that was at this price, of several the one next seen at it. An item whose price a phase
+    leaves out is gone. A schedule's first phase is what it found, and says nothing of its own.
+    """
+    found: dict[str, list[Fact]] = defaultdict(list)
+    seen: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for item, own in lines.items():
+        for line in own:
+            seen[line.state.price].append((line.start, item))
+    states = [(fact.at, item, state) for item, own in told.items() for fact in own for state in (fact.state, fact.old) if state is not None]
+    states += [(item.observed_at, item.id, item.state) for item in subscription.items]
+    for at, item, state in states:
+        seen[state.price].append((at, item))
+    held: dict[str, set[str]] = {}
+    known = max([subscription.observed_at, *(item.observed_at for item in subscription.items)])
+    for phase in (each for each in subscription.phases if each.start <= known):
+        now = {}
+        for state in phase.items:
+            if state.price in seen:
+                now[min(seen[state.price], key=lambda one: (one[0] < phase.start, abs(one[0] - phase.start), one[1]))[1]] = state
+        if not phase.first and phase.start > subscription.start_date:
+            for item in now.keys() | held.get(phase.schedule, set()):
+                order = (True, phase.start, phase.schedule)
+                found[item].append(Fact(phase.start, order, PLANNED, now.get(item), None, phase.start + 1, phase.schedule))
+        held[phase.schedule] = set(now)
+    return found
 
 
 def in_order(events: list[Event]) -> list[Event]:
@@ -115,13 +148,15 @@ def _fold(lines: list[Line], told: list[Fact]) -> list[ItemMark]:
             marks.append(Mark(at, old, _SOURCES[winner.kind], "exact"))
             before = old
         if not marks or winner.state != before:
-            marks.append(Mark(at, winner.state, _SOURCES[winner.kind], _confidence(winner, speaking, before)))
+            by_plan = any(fact.kind == PLANNED and fact.state == winner.state for fact in speaking)
+            source = _SOURCES[PLANNED if by_plan else winner.kind]
+            marks.append(Mark(at, winner.state, source, _confidence(winner, speaking, before)))
         for fact in speaking:
             if fact.kind == CREDIT:
                 ended = [mark for mark in marks[-2:] if mark.value == fact.old] or [mark for mark in marks[-2:] if mark.at < at][-1:]
                 if ended:
                     ended[0].evidence.append((at - 1, at, fact.id))
-            if fact.state == winner.state and (fact.state is not None or fact.kind == CHANGED):
+            if fact.state == winner.state and (fact.state is not None or fact.kind in (CHANGED, PLANNED)):
                 marks[-1].evidence.append((at, fact.until, fact.id))
     return marks
 
@@ -144,7 +179,7 @@ def _settle_zero(fact: Fact, before: State | None) -> Fact:
 
 
 def _strongest(facts: list[Fact]) -> Fact:
-    """The fact that decides one instant: event over proration over regular line over an event that merely shows the state.
+    """The fact that decides one instant: event over proration over regular line over schedule over an event that merely shows the state.
 
     Of several debits the one not credited in the same second is the last (two changes in a second). A regular line credited for its
     whole period is none. A credit decides only when nothing begins with it (reference 2.5.5).
@@ -159,12 +194,12 @@ def _strongest(facts: list[Fact]) -> Fact:
     named = frozenset[str]().union(*(fact.reverses for fact in of[CREDIT]))
     reversed_lines = {(fact.old, fact.until) for fact in of[CREDIT]}
     regular = [fact for fact in of[REGULAR] if fact.id not in named and (fact.state, fact.until) not in reversed_lines]
-    return (debits or regular or of[CREDIT] or of[CONFIRMED])[-1]
+    return (debits or regular or of[PLANNED] or of[CREDIT] or of[CONFIRMED])[-1]
 
 
 def _confidence(winner: Fact, facts: list[Fact], before: State | None) -> str:
     """A regular line dates a change only where the item begins, or a credit shows that the change is of that instant."""
-    if before is None or winner.kind in (DEBIT, CREDIT, CHANGED) or any(fact.kind == CREDIT for fact in facts):
+    if before is None or winner.kind in (DEBIT, CREDIT, PLANNED, CHANGED) or any(fact.kind == CREDIT for fact in facts):
         return "exact"
     return "renewal" if winner.kind == REGULAR else "snapshot"
 
@@ -190,23 +225,31 @@ def _close_with_snapshot(marks: list[ItemMark], now: Item, lines: list[Line], su
             marks.append(Mark(seen, now.state, "snapshot", "snapshot", evidence))
 
 
-def _end_where_last_covered(marks: list[ItemMark], lines: list[Line], subscription: Subscription) -> None:
+def _end_where_last_covered(item: str, marks: list[ItemMark], lines: list[Line], subscription: Subscription) -> None:
     """An item no longer there ends by its own facts, else with the last period it was billed for, else when it was found gone.
 
-    A period that lasts beyond the instant today's subscription was read at cannot be its end: it was gone by then. Neither can one in which
-    another item was added without proration: that is a plan swapped by deleting one item and adding the other in one request.
+    A period that lasts beyond the instant today's subscription was read at cannot be its end: it was gone by then, as it was when an event lists
+    others only. Neither can one in which another item was added without proration: that is a plan swapped by deleting one item and adding
+    the other in one request.
     """
     if not marks or marks[-1].value is None:
         return
     last = max([marks[-1].at, *(at for at, _, _ in marks[-1].evidence)])
     _, covered = max(((line.start, line.end) for line in lines if not line.credits), default=(last, last))
     swapped = min((item.created for item in _added_unbilled(subscription) if last < item.created < covered), default=None)
-    if swapped is not None:
+    gone = next((event for event in subscription.events if last < event.at < covered and _lists_without(event, item)), None)
+    if swapped is not None and (gone is None or swapped <= gone.at):
         marks.append(Mark(swapped, None, "snapshot", "exact"))
+    elif gone is not None:
+        marks.append(Mark(gone.at, None, "event", "snapshot", [(gone.at, gone.at + 1, gone.id)]))
     elif covered >= subscription.observed_at > last:
         marks.append(Mark(subscription.observed_at, None, "snapshot", "snapshot", [(subscription.observed_at, covered, subscription.id)]))
     else:
         marks.append(Mark(covered, None, "invoice_line", "renewal"))
+
+
+def _lists_without(event: Event, item: str) -> bool:
+    return "items" in event.state and all(entry["id"] != item for entry in event.state["items"])
 
 
 def _added_unbilled(subscription: Subscription) -> list[Item]:

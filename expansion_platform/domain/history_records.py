@@ -18,7 +18,7 @@ import pandas as pd
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history_listed import Discount, customers_discounts, discounts
-from expansion_platform.domain.history_reading import Grouped, rows
+from expansion_platform.domain.history_reading import SECOND, Grouped, rows
 
 DRAFT_LEFT = pd.Timedelta(days=3)
 """Stripe finalizes a draft after an hour, at most three days; an older one was left."""
@@ -44,6 +44,7 @@ class Staged:
     coupons: pd.DataFrame
     subscriptions: pd.DataFrame
     subscription_items: pd.DataFrame
+    subscription_schedules: pd.DataFrame
     invoices: pd.DataFrame
     invoice_lines: pd.DataFrame
     invoice_items: pd.DataFrame
@@ -119,6 +120,15 @@ class Item(NamedTuple):
     trial_end: int | None
 
 
+class Phase(NamedTuple):
+    """A phase of a schedule that may have begun: (price, quantity) of every item from `start` on. `first` of its schedule, it repeats what was."""
+
+    schedule: str
+    start: int
+    items: tuple[State, ...]
+    first: bool
+
+
 @dataclass
 class Subscription:
     """One subscription as it is now, with everything that tells of its past."""
@@ -142,12 +152,14 @@ class Subscription:
     lines: list[Line]
     bills: list[Bill]
     events: list[Event]
+    phases: list[Phase]
 
 
 def subscriptions(staged: Staged) -> Iterator[Subscription]:
     """Every subscription that started, in order of id, with its items, lines, pending prorations and events.
 
-    A void invoice is kept as weak evidence: the plan was held although the bill was taken back (reference 2.5.1). Prorations of a draft say
+    A void invoice is kept as weak evidence: the plan was held although the bill was taken back (reference 2.5.1); one that was revised is none,
+    since another took its place. Prorations of a draft say
     what happened too, but its regular lines are no evidence until it has been left a draft for days.
     What cannot be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in quarantine.
     """
@@ -158,11 +170,15 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     status = dict(zip(staged.invoices["id"], staged.invoices["status"], strict=True))
     drafts = staged.invoices.loc[staged.invoices["status"].eq("draft"), ["id", "created", "observed_at"]]
     fresh = drafts.loc[drafts["created"] >= drafts["observed_at"].max() - DRAFT_LEFT, "id"]
+    revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
     evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
+    evident &= ~staged.invoice_lines["invoice"].isin(staged.invoices.loc[revised, "id"])
     items = Grouped(staged.subscription_items, "subscription")
-    bills = Grouped(staged.invoices.loc[staged.invoices["subscription"].notna(), _BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
+    of_subscriptions = staged.invoices["subscription"].notna() & ~revised
+    bills = Grouped(staged.invoices.loc[of_subscriptions, _BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
     lines = Grouped(staged.invoice_lines.loc[evident, _LINE_COLUMNS], "subscription")
     pending = Grouped(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()], "subscription")
+    schedules = Grouped(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()], "subscription")
     events = Grouped(staged.events[staged.events["type"].str.startswith("customer.subscription.")], "object_id")
     for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
         name = row["id"]
@@ -188,6 +204,7 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             billed + waiting,
             [_bill(each) for each in bills.of(name)],
             [Event(each["id"], each["created"], each["type"], parse(each["state_json"]), parse(each["previous_json"])) for each in events.of(name)],
+            sorted((phase for each in schedules.of(name) for phase in _phases(each)), key=lambda phase: (phase.start, phase.schedule)),
         )
 
 
@@ -195,6 +212,15 @@ def _item(row: dict[str, Any]) -> Item:
     state = State(row["price"], quantity(row["quantity"]))
     listed = discounts(row["discounts_json"], "line")
     return Item(row["id"], row["created"], row["observed_at"], state, listed, row["trial_start"], row["trial_end"])
+
+
+def _phases(row: dict[str, Any]) -> Iterator[Phase]:
+    """The phases that had begun when the schedule stopped, if it did."""
+    for number, phase in enumerate(parse(row["phases_json"])):
+        start = int(phase["start"]) * SECOND
+        if row["stopped_at"] is None or start < row["stopped_at"]:
+            held = tuple(State(each["price"], quantity(each["quantity"])) for each in phase["items"])
+            yield Phase(row["id"], start, held, number == 0)
 
 
 def _bill(row: dict[str, Any]) -> Bill:

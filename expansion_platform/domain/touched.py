@@ -40,7 +40,8 @@ def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence
     """
     if not calendar:
         return {}
-    terms = _hashed(states[[*STATE, "confidence"]])
+    # Of where a state is known from, only a schedule makes a difference: it is flagged.
+    terms = _hashed(states[[*STATE, "confidence"]].assign(scheduled=states["source"] == "schedule"))
     owner = owners(states["customer"].astype("object"), catalog)
     ended = states["valid_to"].notna().to_numpy()
     paid = first_paid.months

@@ -9,7 +9,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-RESOURCES = ("customers", "products", "prices", "coupons", "subscriptions", "invoices", "invoiceitems", "credit_notes", "events")
+RESOURCES = (
+    *("customers", "products", "prices", "coupons", "subscriptions", "subscription_schedules"),
+    *("invoices", "invoiceitems", "credit_notes", "events"),
+)
 
 
 @dataclass

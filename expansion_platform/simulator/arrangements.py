@@ -1,21 +1,24 @@
 """What is arranged with some customers: behaviours that are switched on by name.
 
-Here: billing cycles begun anew, backdated starts, flexible billing, trials of one item: who, how often and with what. Decisions come from a
-generator of its own, so that a company without them stays as it is. Not here: how Stripe bills it (`billing.py`, `invoicing.py`).
+Here: billing cycles begun anew, backdated starts, flexible billing, trials of one item, ramps by schedule, plans replaced by another item: who, how
+often and with what. Decisions come from a generator of its own, so that a company without them stays as it is. Not here: how Stripe bills it
+(`billing.py`, `invoicing.py`).
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 
 from expansion_platform.simulator.billing import Billing, Edit, Terms
 from expansion_platform.simulator.catalog import PLANS, SSO, STORAGE, Catalog
-from expansion_platform.simulator.possible import can_change
-from expansion_platform.simulator.subscription import Subscription
+from expansion_platform.simulator.possible import can_change, steady
+from expansion_platform.simulator.schedules import Phase, Schedule
+from expansion_platform.simulator.subscription import Subscription, after
 
 HOUR, DAY = 3_600, 86_400
-NAMES = frozenset({"cycle_reset", "backdating", "flexible", "item_trial"})
+NAMES = frozenset({"cycle_reset", "backdating", "flexible", "item_trial", "schedule", "replacement"})
 RESETS = 0.02
 """Of subscriptions a month."""
 MORE_AT_RESET = 0.6
@@ -32,6 +35,16 @@ FLEXIBLE = 0.5
 TRIES = 0.03
 """Of subscriptions a month an add-on."""
 NOT_KEPT = 0.4
+REPLACED = 0.03
+"""Of subscriptions a month a plan, by another item."""
+IN_ONE_REQUEST = 0.5
+AGAIN = 0.4
+"""A replaced plan is replaced again within days."""
+RAMPS = 0.02
+"""Of subscriptions a month."""
+WITH_RENEWAL = 0.4
+PRORATED = 0.3
+"""Of ramps; the others are billed for from the next renewal on."""
 
 
 class Arrangements:
@@ -44,6 +57,7 @@ class Arrangements:
         self._behaviours = behaviours
         self._catalog = catalog
         self._schedule = schedule
+        self._entered: set[tuple[str, int]] = set()
 
     def begin(self, billing: Billing) -> None:
         """Take part in how the customer's subscriptions begin."""
@@ -60,6 +74,62 @@ class Arrangements:
         if self._occurs("item_trial", TRIES):
             self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._try_addon(subscription, now))
 
+        if self._occurs("schedule", RAMPS):
+            self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._ramp(subscription, now))
+        if self._occurs("replacement", REPLACED):
+            self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._replace(subscription, now))
+
+    def _ramp(self, subscription: Subscription, at: int) -> None:
+        """Two or three steps up in seats, months apart, some of them with a renewal."""
+        if not can_change(subscription, at) or subscription.schedule is not None or subscription.used_once(at):
+            return
+        steps, start, quantity = [], at, subscription.items[0].quantity
+        for _ in range(self._rng.randint(2, 3)):
+            start, quantity = start + self._rng.randint(20 * DAY, 100 * DAY), quantity + max(1, quantity // 6)
+            renewal = next(end for count in itertools.count(1) if (end := after(subscription.anchor, subscription.interval, count)) > start)
+            start = renewal if self._rng.random() < WITH_RENEWAL else start
+            steps.append((start, quantity))
+        proration = "create_prorations" if self._rng.random() < PRORATED else "none"
+        schedule = self._billing.plan(subscription, at, steps, start + 90 * DAY, proration)
+        for phase in schedule.phases[1:]:
+            self._schedule(phase.start, lambda now, phase=phase: self._enter(subscription, now, schedule, phase))  # type: ignore[misc]
+        self._schedule(schedule.phases[-1].end, lambda now: self._let_go(subscription, now, schedule))
+
+    def _enter(self, subscription: Subscription, at: int, schedule: Schedule, phase: Phase) -> None:
+        """A phase that cannot begin, since the subscription was changed by hand or is not paid, finds its schedule released."""
+        if schedule.released_at is not None or subscription.ended_at is not None or (schedule.id, at) in self._entered:
+            return
+        self._entered.add((schedule.id, at))
+        edits = [Edit(item, price, quantity) for item, (price, quantity) in zip(subscription.items, phase.items, strict=False)]
+        same = [item.price.id for item in subscription.items] == [price.id for price, _ in phase.items]
+        with_renewal = at == subscription.period[1] and steady(subscription) and not subscription.is_free(at)
+        if same and (with_renewal or can_change(subscription, at, edits)):
+            self._billing.enter(subscription, at, schedule, phase)
+        else:
+            self._billing.release(subscription, at, schedule)
+
+    def _let_go(self, subscription: Subscription, at: int, schedule: Schedule) -> None:
+        if schedule.released_at is None and subscription.ended_at is None:
+            self._billing.release(subscription, at, schedule)
+
+    def _replace(self, subscription: Subscription, at: int) -> None:
+        """Another plan as another item: swapped in one request without proration, or added, and the old one deleted within the minute."""
+        old = next((item for item in subscription.items if item.price.product in PLANS), None)
+        if old is None or old.discounts or subscription.used_once(at):
+            return
+        product = self._rng.choice([each for each in PLANS if each is not old.price.product])
+        price = self._catalog.price(product, subscription.log.currency, subscription.interval, at)
+        added, gone = Edit(None, price, old.quantity), Edit(old, None, 0)
+        if not can_change(subscription, at, [gone, added]):
+            return
+        if self._rng.random() < IN_ONE_REQUEST:
+            self._billing.change(subscription, at, [gone, added], "none")
+        else:
+            self._billing.change(subscription, at, [added], "create_prorations")
+            self._schedule(at + self._rng.randint(1, 59), lambda now: self._billing.change(subscription, now, [gone], "create_prorations"))
+        if self._rng.random() < AGAIN:
+            self._schedule(at + self._rng.randint(DAY, 9 * DAY), lambda now: self._replace(subscription, now))
+
     def _try_addon(self, subscription: Subscription, at: int) -> None:
         missing = [product for product in (STORAGE, SSO) if all(item.price.product is not product for item in subscription.items)]
         if missing and subscription.items[0].price.product in PLANS and can_change(subscription, at) and not subscription.used_once(at):
@@ -67,6 +137,9 @@ class Arrangements:
             self._billing.begin_trial(subscription, at, price, 1 if missing[0] is SSO else self._rng.randint(120, 900))
 
     def _before_renewal(self, subscription: Subscription, at: int) -> None:
+        for schedule in [each for each in self._billing.schedules if each.id == subscription.schedule]:
+            for phase in [each for each in schedule.phases[1:] if each.start == at]:
+                self._enter(subscription, at, schedule, phase)
         for item in [each for each in subscription.items if each.trial is not None and each.trial[2] == at]:
             if self._rng.random() < NOT_KEPT:
                 self._billing.drop(subscription, at, item)

@@ -17,6 +17,7 @@ from expansion_platform.simulator.collection import Collection
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.invoicing import Invoicing
 from expansion_platform.simulator.redemption import Redemption
+from expansion_platform.simulator.schedules import Phase, Schedule
 from expansion_platform.simulator.subscription import Subscription, after
 from expansion_platform.simulator.truth import Change, SubscriptionLog
 
@@ -50,6 +51,7 @@ class Billing:
         self.credit_notes: list[JSON] = []
         self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
         self.terms: Callable[[int], Terms] = lambda at: Terms()
+        self.schedules: list[Schedule] = []
         self.deleted = False
         self.redemption = Redemption(customer, ids, recorder, schedule)
         self.collection = Collection(self, recorder, schedule)
@@ -86,7 +88,7 @@ class Billing:
             anchor=trial_end or at,
             period=(at, end),
             collection_method="send_invoice" if sends_invoice else "charge_automatically",
-            log=SubscriptionLog(identity, self.customer["id"], price.currency, start, trial_end, customers_discounts=self.redemption.own),
+            log=SubscriptionLog(identity, self.customer["id"], price.currency, start, trial_end, customers_discounts=self.redemption.own, created=at),
             items=[Item(self._ids.new("si_"), price, quantity, at) for price, quantity in wanted],
             status="trialing" if trial_end else "active",
             trial_end=trial_end,
@@ -118,12 +120,7 @@ class Billing:
     def change(self, subscription: Subscription, at: int, edits: Sequence[Edit], proration: str) -> None:
         """Change items in the running period with Stripe's `proration_behavior`: create_prorations, always_invoice or none."""
         with self._events.updating(subscription, at, requested=True):
-            for edit in edits:
-                if edit.item is not None and proration != "none":
-                    self.invoicing.credit(subscription, edit.item, at)
-                item = self._apply(subscription, at, edit, renewal=subscription.period[1] if proration == "none" else None)
-                if edit.price is not None and proration != "none":
-                    self.invoicing.debit(subscription, item, at)
+            self._make(subscription, at, edits, prorated=proration != "none", renewal=subscription.period[1])
             subscription.locked = proration == "none" and not subscription.flexible
             if proration == "always_invoice":
                 self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
@@ -155,6 +152,38 @@ class Billing:
         """Take an item off in the second a period of it ends, so that nothing is credited."""
         with self._events.updating(subscription, at, requested=True):
             self._apply(subscription, at, Edit(item, None, 0))
+
+    def plan(self, subscription: Subscription, at: int, steps: Sequence[tuple[int, int]], until: int, proration: str) -> Schedule:
+        """Put the subscription on a schedule: the first item's quantity becomes each step's (start, quantity), the rest stays."""
+        held = [(item.price, item.quantity) for item in subscription.items]
+        bounds = [subscription.period[0], *(start for start, _ in steps), until]
+        items = [held, *([(held[0][0], quantity), *held[1:]] for _, quantity in steps)]
+        phases = [Phase(start, end, tuple(each)) for start, end, each in zip(bounds[:-1], bounds[1:], items, strict=True)]
+        schedule = Schedule(
+            self._ids.new("sub_sched_"), self.customer["id"], subscription.id, subscription.log.currency, at, phases, proration, subscription.flexible
+        )
+        self.schedules.append(schedule)
+        with self._events.updating(subscription, at, requested=True):
+            subscription.schedule = schedule.id
+        self._events.schedule("subscription_schedule.created", schedule, at, requested=True)
+        return schedule
+
+    def enter(self, subscription: Subscription, at: int, schedule: Schedule, phase: Phase) -> None:
+        """A phase begins: its items are the subscription's now. The schedule dates what nothing is billed for."""
+        edits = [Edit(item, price, quantity) for item, (price, quantity) in zip(subscription.items, phase.items, strict=True)]
+        changed = [edit for edit in edits if edit.item is not None and (edit.price, edit.quantity) != (edit.item.price, edit.item.quantity)]
+        subscription.log.phases.append(at)
+        prorated = schedule.proration != "none" and at < subscription.period[1]
+        with self._events.updating(subscription, at, requested=False):
+            self._make(subscription, at, changed, prorated=prorated, renewal=None)
+        self._events.schedule("subscription_schedule.updated", schedule, at, requested=False)
+
+    def release(self, subscription: Subscription, at: int, schedule: Schedule) -> None:
+        """The schedule lets go of the subscription, which goes on as it is."""
+        schedule.released_at = at
+        with self._events.updating(subscription, at, requested=False):
+            subscription.schedule = None
+        self._events.schedule("subscription_schedule.released", schedule, at, requested=False)
 
     def cancel(self, subscription: Subscription, at: int, *, prorate: bool = False, invoice_now: bool = False) -> None:
         """End the subscription at once, crediting the unused time if asked; credits stay pending unless invoiced now."""
@@ -228,6 +257,15 @@ class Billing:
         subscription.status = "canceled"
         subscription.ended_at = subscription.log.ended_at = at
         self._events.subscription("customer.subscription.deleted", subscription, at, requested=requested)
+
+    def _make(self, subscription: Subscription, at: int, edits: Sequence[Edit], *, prorated: bool, renewal: int | None) -> None:
+        """Make edits in the running period; without proration their first bill comes at `renewal`."""
+        for edit in edits:
+            if edit.item is not None and prorated:
+                self.invoicing.credit(subscription, edit.item, at)
+            item = self._apply(subscription, at, edit, renewal=None if prorated else renewal)
+            if edit.price is not None and prorated:
+                self.invoicing.debit(subscription, item, at)
 
     def _apply(self, subscription: Subscription, at: int, edit: Edit, *, renewal: int | None = None) -> Item:
         """Make an edit. `renewal` is when its first bill comes, where nothing before that shows it."""

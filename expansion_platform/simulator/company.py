@@ -141,6 +141,8 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
         books = life.billing
         held["customers"] += [] if books.deleted else [books.customer]
         held["subscriptions"] += [objects.subscription(each, now) for each in books.subscriptions]
+        ends = {each.id: each.ended_at for each in books.subscriptions}
+        held["subscription_schedules"] += [each.rendered(ends[each.subscription], now) for each in books.schedules]
         held["invoices"] += books.invoices
         held["invoiceitems"] += books.invoice_items
         held["credit_notes"] += books.credit_notes

@@ -12,6 +12,7 @@ from typing import Any
 
 from expansion_platform.simulator import catalog_objects, objects
 from expansion_platform.simulator.charges import Discount, Item
+from expansion_platform.simulator.schedules import Schedule
 from expansion_platform.simulator.subscription import Subscription
 
 JSON = dict[str, Any]
@@ -73,6 +74,11 @@ class Recorder:
     def discount(self, kind: str, value: Discount, customer: str, at: int, *, requested: bool) -> None:
         """An event about a discount."""
         self.emit(kind, at, lambda: _discount(value, customer), requested=requested)
+
+    def schedule(self, kind: str, value: Schedule, at: int, *, requested: bool) -> None:
+        """An event about a schedule, which had no billing mode then."""
+        gone = {"billing_mode", "pause_schedules", "customer_account"}
+        self.emit(kind, at, lambda: {key: each for key, each in value.rendered(None, at).items() if key not in gone}, requested=requested)
 
     def invoice(self, kind: str, document: JSON, at: int, *, requested: bool) -> None:
         """An event about an invoice in the status the event leaves it in."""

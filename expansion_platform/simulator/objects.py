@@ -102,7 +102,7 @@ def subscription(value: Subscription, as_of: int) -> JSON:
     items = [subscription_item(item, value.id, value.period, at, as_of) for item in value.items]
     return {
         **subscription_base(value),
-        "billing_mode": _billing_mode(value),
+        "billing_mode": billing_mode(value.created, flexible=value.flexible),
         "billing_schedules": [],
         "customer_account": None,
         "discounts": [each.id for each in value.discounts if each.listed(at)],
@@ -113,9 +113,10 @@ def subscription(value: Subscription, as_of: int) -> JSON:
     }
 
 
-def _billing_mode(value: Subscription) -> JSON:
-    if value.flexible:
-        return {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": value.created}
+def billing_mode(since: int, *, flexible: bool) -> JSON:
+    """The billing mode of a subscription or a schedule."""
+    if flexible:
+        return {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": since}
     return {"flexible": None, "type": "classic", "updated_at": None}
 
 
@@ -156,7 +157,7 @@ def subscription_base(value: Subscription) -> JSON:
         "pending_invoice_item_interval": None,
         "pending_setup_intent": None,
         "pending_update": None,
-        "schedule": None,
+        "schedule": value.schedule,
         "start_date": value.log.start,
         "status": value.status,
         "test_clock": None,

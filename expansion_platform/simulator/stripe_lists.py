@@ -105,6 +105,7 @@ RESOURCES = {
             "collection_method": _equals("collection_method"),
         },
     ),
+    "subscription_schedules": Resource("SubscriptionSchedule", "subscription_schedule", "subscription", {"customer": _equals("customer")}),
     "invoices": Resource(
         "Invoice",
         "invoice",

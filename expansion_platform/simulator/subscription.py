@@ -45,6 +45,7 @@ class Subscription:
     latest_invoice: str | None = None
     locked: bool = False
     paused: str | None = None
+    schedule: str | None = None
     used_since: int = 0
     """From when on usage is not billed yet."""
 

@@ -49,7 +49,7 @@ class SubscriptionLog:
 
     `customers_discounts` are the customer's, in force where the subscription has none. `statuses` are those after the trial that are not simply
     active, and the returns to it; `pauses` the behaviours of paused collection; `updates` when an event told of the subscription; `item_trials` are
-    (item, start, end) of items held for nothing beside others that are paid.
+    (item, start, end) of items held for nothing beside others that are paid, `phases` when one of a schedule began. `created` may be after `start`.
     """
 
     id: str
@@ -66,13 +66,15 @@ class SubscriptionLog:
     usage: list[Use] = field(default_factory=list)
     customers_discounts: list[Discount] = field(default_factory=list)
     item_trials: list[tuple[str, int, int]] = field(default_factory=list)
+    phases: list[int] = field(default_factory=list)
+    created: int = 0
     pauses_after_trial: bool = False
     never_started: bool = False
 
     def billed(self, at: int) -> None:
         """A bill of whole periods before the renewal shows changes without proration already."""
         for change in self.changes:
-            if change.renewal is not None and change.renewal > at:
+            if change.price is not None and change.renewal is not None and change.renewal > at:
                 change.renewal = at
 
 
@@ -92,7 +94,7 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
     for log in started:
         exact += _states(log, log.changes, as_of)
         told = [at for at in log.updates if as_of - EVENTS_KEPT <= at <= as_of]
-        seen, undated = _expected(log, told, as_of)
+        seen, undated = _expected(log, sorted([*told, *log.phases]), as_of)
         moved += undated
         shown = {"statuses": turns.expected_statuses(log.statuses, log.ended_at, told, as_of)}
         shown["pauses"] = turns.expected_pauses(log.pauses, log.ended_at, told, as_of)
@@ -109,14 +111,25 @@ def _expected(log: SubscriptionLog, told: Sequence[int], as_of: int) -> tuple[li
 
     One whose item was changed again before the bill that would have shown it leaves no trace.
     """
+    first = {change.item: change for change in reversed(log.changes)}
+    held = {item for item, change in {change.item: change for change in log.changes}.items() if change.price is not None}
+    added = [change.at for item, change in first.items() if item in held and change.renewal is not None]
+    dates = []
+    for change in log.changes:
+        # An item still there tells when it was added, and so when one that was taken off without proration made room for it.
+        swaps = [at for at in added if change.price is None and change.renewal is not None and change.at <= at < change.renewal]
+        dated = change.item in held and change is first[change.item]
+        dates.append(expected_at(change, [*swaps, change.at] if dated else sorted([*swaps, *told]), as_of))
     shown: list[Change] = []
     moved = []
-    for place, change in enumerate(log.changes):
-        at, reason = expected_at(change, told, as_of)
-        later = [expected_at(each, told, as_of)[0] for each in log.changes[place + 1 :] if each.item == change.item]
-        overtaken = any(other <= at for other in later)
+    for place, (change, (at, reason)) in enumerate(zip(log.changes, dates, strict=True)):
+        later = [each for each in zip(log.changes[place + 1 :], dates[place + 1 :], strict=True) if each[0].item == change.item]
+        overtaken = any(other <= at for _, (other, _) in later)
         if not overtaken:
-            shown.append(replace(change, at=at))
+            unseen = change.renewal is not None and at == change.at and at not in told
+            following = next((other for other, (on, _) in later if unseen and on < (change.renewal or on) and on not in told), change)
+            # When an item was added is known, but not as what: the first that shows is what it is next.
+            shown.append(replace(following, at=at))
         if reason is not None:
             seen_at = pd.NaT if overtaken else _instant(at)
             moved.append((log.customer, log.id, change.item, _instant(change.at), seen_at, OVERTAKEN if overtaken else reason))
@@ -124,7 +137,10 @@ def _expected(log: SubscriptionLog, told: Sequence[int], as_of: int) -> tuple[li
 
 
 def expected_at(change: Change, told: Sequence[int], as_of: int) -> tuple[int, str | None]:
-    """When Stripe's records let a change be dated, and why not at its own instant (None when they do). `told` are the events left."""
+    """When Stripe's records let a change be dated, and why not at its own instant (None when they do).
+
+    `told` are the events left, or what tells like one.
+    """
     event = next((at for at in told if at >= change.at), None)
     if change.renewal is None or event == change.at:
         return change.at, None
@@ -147,6 +163,8 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
     for discount in [*log.discounts, *log.customers_discounts]:
         cuts |= {discount.start, *(instant for instant in (discount.end, discount.removed_at) if instant is not None)}
         cuts |= {bound for _, *window in discount.windows for bound in window}
+    # What was taken off the customer before the subscription was made never reduced it, however far back it is said to have begun.
+    customers = [each for each in log.customers_discounts if each.removed_at is None or each.removed_at > log.created]
     inside = sorted(cut for cut in cuts if log.start <= cut and (log.ended_at is None or cut < log.ended_at))
     rows: list[dict[str, Any]] = []
     last: dict[str, dict[str, Any]] = {}
@@ -155,7 +173,7 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
         shared = any(each.item is None and any(_applies(each, item, state[0], start) for item, state in held.items()) for each in log.discounts)
         tried = {item for item, since, until in log.item_trials if since <= start and (start < until or until > as_of)}
         charged = {item: state for item, state in held.items() if item not in tried}
-        resolved = _discounts([*log.discounts, *([] if shared else log.customers_discounts)], charged, start)
+        resolved = _discounts([*log.discounts, *([] if shared else customers)], charged, start)
         trialing = log.trial_end is not None and (converts is None or start < converts)
         status = "trialing" if trialing else turns.value_at(log.statuses, start, "active")
         paused = turns.value_at(log.pauses, start, None)

@@ -29,7 +29,9 @@ def month(
     return Month("2026-03", "UTC", history, before, after, rates or {}, rates_close or rates or {}, deleted)
 
 
-def dated(rows: pd.DataFrame, start: str, end: str | None) -> pd.DataFrame:
+def dated(rows: pd.DataFrame, start: str, end: str | None, source: str = "event") -> pd.DataFrame:
     """The rows as states from `start` to `end`, ISO dates."""
     bounds = {"valid_from": start, "valid_to": end}
-    return rows.assign(**{name: pd.Series(pd.to_datetime([at] * len(rows), utc=True).as_unit("us"), index=rows.index) for name, at in bounds.items()})
+    return rows.assign(
+        source=source, **{name: pd.Series(pd.to_datetime([at] * len(rows), utc=True).as_unit("us"), index=rows.index) for name, at in bounds.items()}
+    )

@@ -19,6 +19,7 @@ MODELS = {
     "coupons": stripe.Coupons,
     "subscriptions": stripe.Subscriptions,
     "subscription_items": stripe.SubscriptionItems,
+    "subscription_schedules": stripe.SubscriptionSchedules,
     "invoices": stripe.Invoices,
     "invoice_lines": stripe.InvoiceLines,
     "invoice_items": stripe.InvoiceItems,

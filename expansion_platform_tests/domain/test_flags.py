@@ -216,3 +216,14 @@ def test_history_that_begins_with_the_month(since: str, ever_paid: list[str], tr
     """Case 57: without a word of who paid before, a customer that returned looks new."""
     history = steps((item("i9", "basic", "1000", "1", customer="c9"), since, "2026-03-05"), (TEN, "2026-03-05", None))
     assert flags(told([], [TEN], history=history, ever_paid=ever_paid)) == ({"history_truncated"} if truncated else set())
+
+
+@pytest.mark.parametrize(
+    ("begun", "source", "ramp"), [("2026-03-15", "schedule", True), ("2026-03-15", "event", False), ("2026-02-15", "schedule", False)]
+)
+def test_a_step_that_a_schedule_had_planned_is_a_contracted_ramp(begun: str, source: str, ramp: bool) -> None:
+    grown = {**TEN, "quantity": "12"}
+    history = pd.concat([dated(states([TEN]), "2026-01-01", begun), dated(states([grown]), begun, None, source)], ignore_index=True)
+    result = told([TEN], [grown], history=history)
+    assert ("contracted_ramp" in flags(result)) == ramp
+    assert ("contracted_ramp" in cause_flags(result)["seat"]) == ramp

@@ -145,3 +145,46 @@ def test_nothing_is_taken_off_an_item_on_trial(account: Account) -> None:
         ("sj", 10, 30, []),
         ("sj", 30, None, [("off", "100")]),
     ]
+
+
+def test_plan_replaced_item_by_item(account: Account) -> None:
+    """Each added with proration, and the one before it deleted within the minute: they follow each other, and only the last is left."""
+    minute = 1 / 1440
+    account.subscription()
+    account.item("sk", "extra", "5", created=20)
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    first = proration("sj", "pro", "5", 10, 30, 6667), credit("si", "basic", "5", 10 + minute, 30, "in1_0")
+    second = proration("sk", "extra", "5", 20, 30, 833), credit("sj", "pro", "5", 20 + minute, 30, "in2_1")
+    account.invoice("in2", 30, line("sk", "extra", "5", 30, 60), *first, *second)
+    told = [(item, round(start, 3), end if end is None else round(end, 3)) for item, start, end, _, _ in account.story()]
+    assert told == [("si", 0, 10.001), ("sj", 10, 20.001), ("sk", 20, None)]
+
+
+def test_plan_swapped_twice_without_proration(account: Account) -> None:
+    """The item still there tells when it was added, and the last one's end; the one between was first billed by a renewal."""
+    account.subscription()
+    account.item("sk", "extra", "5", created=45)
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    account.invoice("in2", 30, line("sj", "pro", "5", 30, 60))
+    account.invoice("in3", 60, line("sk", "extra", "5", 60, 90))
+    assert [row[:3] for row in account.story()] == [("si", 0, 30), ("sj", 30, 45), ("sk", 45, None)]
+
+
+def test_item_an_event_no_longer_lists_was_gone_by_then(account: Account) -> None:
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 365), line("sj", "extra", "2", 0, 365))
+    held = {"id": "si", "price": "basic", "product": "prod_basic", "quantity": "5", "discounts": []}
+    account.event("evt", 70, {"items": [held], "status": "active"}, {"status": "past_due"})
+    assert [row[:3] for row in account.story()] == [("si", 0, None), ("sj", 0, 70)]
+
+
+def test_revised_bill_gives_way_to_its_revision(account: Account) -> None:
+    """Not so a void one: there the plan was held although the bill was taken back."""
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), line("sj", "extra", "2", 0, 30), status="void")
+    account.invoice("in2", 1, line("si", "basic", "5", 0, 30))
+    assert {row[0] for row in account.story()} == {"si", "sj"}
+    account.rows["invoices"][0]["revised_by"] = "in2"
+    assert {row[0] for row in account.story()} == {"si"}

@@ -41,6 +41,9 @@ def staged(account: StripeAccount, observed_at: datetime) -> Staged:
         coupons=frame(stripe.Coupons, (rows.coupon(item, observed_at) for item in coupons)),
         subscriptions=frame(stripe.Subscriptions, (rows.subscription(item, observed_at) for item in subscriptions)),
         subscription_items=frame(stripe.SubscriptionItems, (row for item in subscriptions for row in rows.subscription_items(item, observed_at))),
+        subscription_schedules=frame(
+            stripe.SubscriptionSchedules, (rows.subscription_schedule(item, observed_at) for item in held["subscription_schedules"])
+        ),
         invoices=frame(stripe.Invoices, (rows.invoice(item, observed_at) for item in invoices)),
         invoice_lines=frame(stripe.InvoiceLines, (row for item in invoices for row in rows.invoice_lines(item, observed_at))),
         invoice_items=frame(stripe.InvoiceItems, (rows.invoice_item(item, observed_at) for item in held["invoiceitems"] if item["invoice"] is None)),

@@ -22,7 +22,7 @@ def instant(text: str) -> pd.Timestamp:
 
 @pytest.fixture(scope="module")
 def states() -> pd.DataFrame:
-    return simulate(3, 60, 10).truth.expected_states.assign(confidence="exact")
+    return simulate(3, 60, 10).truth.expected_states.assign(confidence="exact", source="event")
 
 
 def told(states: pd.DataFrame, catalog: Catalog = CATALOG, calendar: list[str] = CALENDAR) -> dict[str, str]:
@@ -48,8 +48,13 @@ def one(**changes: object) -> pd.DataFrame:
 
 
 def test_order_and_evidence_do_not_matter(states):
-    shuffled = states.sample(frac=1, random_state=5).assign(evidence_json="[]", source="event")
+    shuffled = states.sample(frac=1, random_state=5).assign(evidence_json="[]", source="snapshot")
     assert touched(states, shuffled) == []
+
+
+def test_a_state_found_to_be_planned_touches_the_months_that_may_say_so():
+    began = instant("2026-08-09")
+    assert touched(one(valid_from=began), one(valid_from=began, source="schedule")) == ["2026-08", "2026-09", "2026-10"]
 
 
 def test_categoricals_are_the_texts_they_stand_for(states):

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from expansion_platform.simulator import shapes
+from expansion_platform.simulator.catalog import PLANS
 from expansion_platform.simulator.company import BEHAVIOURS, Company, simulate
 from expansion_platform_tests.simulator.test_billing_documents import CLASSES, NOW
 
@@ -79,3 +81,30 @@ def test_an_item_is_tried_beside_others_that_pay(company: Company) -> None:
     assert (~kept).sum() > 10
     held = (item for each in company.account.objects["subscriptions"] for item in each["items"]["data"])
     assert any("current_trial" in item and item["current_trial"]["end_date"] > NOW for item in held)
+
+
+def test_ramps_are_carried_out_or_released(company: Company) -> None:
+    schedules = company.account.objects["subscription_schedules"]
+    assert {each["status"] for each in schedules} >= {"active", "released"}
+    assert {each["phases"][0]["proration_behavior"] for each in schedules} == {"create_prorations", "none"}
+    states = company.truth.states
+    began = Counter()
+    for each in schedules:
+        over = min(at for at in (each["released_at"], each["canceled_at"], NOW) if at is not None)
+        for phase in each["phases"][1:]:
+            began[phase["start_date"] < over] += 1
+            if phase["start_date"] < over:
+                start = pd.Timestamp(phase["start_date"], unit="s", tz="UTC")
+                own = states[(states["subscription"] == (each["subscription"] or each["released_subscription"])) & (states["valid_from"] <= start)]
+                held = own[own["valid_to"].isna() | (own["valid_to"] > start)]
+                assert {(item["price"], str(item["quantity"])) for item in phase["items"]} == set(zip(held["price"], held["quantity"], strict=True))
+    assert min(began[True], began[False]) > 10
+
+
+def test_plans_are_replaced_by_other_items_in_chains(company: Company) -> None:
+    states = company.truth.states[company.truth.states["product"].isin([product.id for product in PLANS])]
+    lives = states.groupby(["subscription", "item"], as_index=False).agg(start=("valid_from", "min"), end=("valid_to", "max"))
+    pairs = lives.merge(lives, on="subscription", suffixes=("", "_next")).query("item != item_next")
+    gap = (pairs["end"] - pairs["start_next"]).dt.total_seconds()
+    assert {0.0} < set(gap[(gap >= 0) & (gap < 60)])
+    assert set(pairs.loc[(gap >= 0) & (gap < 60), "item_next"]) & set(pairs.loc[(gap >= 0) & (gap < 60), "item"])

@@ -14,7 +14,7 @@ from expansion_platform.domain.schemas import TABLES
 from expansion_platform.domain.schemas import stripe as tables
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.company import simulate
+from expansion_platform.simulator.company import AS_OF, simulate
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
 from expansion_platform.sources.stripe.client import StripeSource
@@ -92,7 +92,7 @@ def test_a_first_pull_reads_everything(source):
     sizes = {name.partition("/")[2]: len(frame) for name, frame in stored.items()}
     assert sizes == {
         "customers": 35, "products": 1, "prices": 2, "coupons": 1, "subscriptions": 4, "subscription_items": 15,
-        "invoices": 25, "invoice_lines": 47, "invoice_items": 1, "credit_notes": 0, "events": 0,
+        "subscription_schedules": 0, "invoices": 25, "invoice_lines": 47, "invoice_items": 1, "credit_notes": 0, "events": 0,
     }  # fmt: skip
     assert (stored["stripe/invoices"]["observed_at"] == at(FIRST)).all()
     assert seen == {**result.counts, "events": 0, "credit_notes": 0}
@@ -276,3 +276,28 @@ def test_a_window_of_one_list_says_nothing_of_another():
     rows, gone = merged(batch).against(stored.changes()[table].rows)
     assert (rows["id"].tolist(), gone) == (["in_0002"], set())
     assert merged([*batch, customers.changes(whole=whole, windows=[around])[table]]).against(stored.changes()[table].rows)[1] == {"in_0001"}
+
+
+def test_schedules_are_read_if_the_key_may_and_done_without_if_not():
+    account = simulate(2, customers=40, months=12, behaviours=frozenset({"schedule"})).account
+    with StripeServer(account) as server, StripeSource("rk_test_x", server.url, requests_per_second=100) as source:
+        read = applied(pull(source, PullState(), AS_OF))
+        assert set(read["stripe/subscription_schedules"]["id"]) == {each["id"] for each in account.objects["subscription_schedules"]} != set()
+        server.missing_permissions = frozenset({"subscription_schedules"})
+        without = applied(pull(source, PullState(), AS_OF))
+        assert without.pop("stripe/subscription_schedules").empty
+        pd.testing.assert_frame_equal(without["stripe/subscriptions"], read["stripe/subscriptions"])
+        assert source.object("subscription_schedules", account.objects["subscription_schedules"][0]["id"]) is None
+
+
+def test_a_schedule_that_an_event_names_is_read_again():
+    """Across a month in which phases began and schedules were made and released."""
+    early, late = (simulate(2, 90, 12, instant, behaviours=frozenset({"schedule"})).account for instant in (AS_OF - timedelta(days=28), AS_OF))
+    with StripeServer(early) as server, StripeSource("rk_test_x", server.url, requests_per_second=100) as source:
+        first = pull(source, PullState(), AS_OF - timedelta(days=28))
+        server.account = late
+        stored = applied(pull(source, first.state, AS_OF), applied(first))
+        fresh = applied(pull(source, PullState(), AS_OF))
+    name = "stripe/subscription_schedules"
+    assert not stored[name].equals(applied(first)[name])
+    pd.testing.assert_frame_equal(stored[name].drop(columns="observed_at"), fresh[name].drop(columns="observed_at"))

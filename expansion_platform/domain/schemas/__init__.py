@@ -16,6 +16,7 @@ TABLES: dict[str, type[Table]] = {
         stripe.Coupons,
         stripe.Subscriptions,
         stripe.SubscriptionItems,
+        stripe.SubscriptionSchedules,
         stripe.Invoices,
         stripe.InvoiceLines,
         stripe.InvoiceItems,
@@ -42,9 +43,9 @@ TABLES: dict[str, type[Table]] = {
         metrics.RollforwardByDimension,
         metrics.Benchmarks,
         metrics.Durability,
-        reading.Attainment,
         parity.StripeParity,
         parity.StripeDifferences,
+        reading.Attainment,
         reading.Diagnosis,
         metrics.Restatements,
     )

@@ -13,7 +13,7 @@ from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, DECIMAL_PAT
 STATUSES = ["active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"]
 PAUSES = ["keep_as_draft", "mark_uncollectible", "void"]
 INTERVALS = ["day", "week", "month", "year"]
-SOURCES = ["event", "proration", "invoice_line", "snapshot"]
+SOURCES = ["event", "schedule", "proration", "invoice_line", "snapshot"]
 CONFIDENCES = ["exact", "renewal", "snapshot"]
 
 

@@ -68,7 +68,7 @@ class Movements(Monthly):
         nullable=True,
     )
     flags_json: str = pa.Field(
-        description="Sorted list of `brief_lapse`, `concentrated`, `history_truncated`, `inferred`, `intramonth_reversal`, "
+        description="Sorted list of `brief_lapse`, `concentrated`, `contracted_ramp`, `history_truncated`, `inferred`, `intramonth_reversal`, "
         "`possible_price_migration`, `price_migration`, `review`, `seat_surge` (semantics 3.5, 7); no flag changes an amount"
     )
     opening: int = pa.Field(description="MRR at the opening instant", ge=0)
@@ -186,8 +186,8 @@ class Causes(Monthly):
     corners_json: str = pa.Field(description="MRR of each hybrid state the amount was averaged over, by switched factors (semantics 3.4)")
     inferred: bool = pa.Field(description="The catalog was silent and its entry was inferred")
     flags_json: str = pa.Field(
-        description="Sorted list of `downgrade`, `possible_price_migration`, `price_migration`, `upgrade`, `usage_tier_period_mismatch` "
-        "(semantics 3.5); no flag changes an amount"
+        description="Sorted list of `contracted_ramp`, `downgrade`, `possible_price_migration`, `price_migration`, `upgrade`, "
+        "`usage_tier_period_mismatch` (semantics 3.5, 7); no flag changes an amount"
     )
 
     class Config(Table.Config):

@@ -138,6 +138,21 @@ class SubscriptionItems(StripeObject):
         unique = ["id"]
 
 
+class SubscriptionSchedules(StripeObject):
+    """One row per subscription schedule, ended ones included: what was planned for a subscription, and what is."""
+
+    customer: str = pa.Field(description="Customer who pays")
+    subscription: str = pa.Field(description="Subscription it runs, or ran until it was released; null before it starts", nullable=True)
+    status: str = pa.Field(description="`not_started`, `active`, `completed`, `released` or `canceled`")
+    stopped_at: Instant = pa.Field(description="When it was released, completed or canceled: later phases never began", nullable=True)
+    phases_json: str = pa.Field(description="Phases in order: [{start, end, items: [{price, quantity}]}], epoch seconds, decimal text")
+
+    class Config(Table.Config):
+        name = "stripe/subscription_schedules"
+        metadata = {"key": ["id"]}
+        unique = ["id"]
+
+
 class Invoices(StripeObject):
     """One row per Stripe invoice. The service periods are on its lines, not here."""
 
@@ -153,6 +168,7 @@ class Invoices(StripeObject):
     finalized_at: Instant = pa.Field(description="When it was finalized", nullable=True)
     voided_at: Instant = pa.Field(description="When it was voided", nullable=True)
     due_date: Instant = pa.Field(description="When a bill that was sent is due, null where the customer is charged", nullable=True)
+    revised_by: str = pa.Field(description="The invoice that took its place when it was revised", nullable=True)
     paid_at: Instant = pa.Field(description="When it was paid", nullable=True)
     uncollectible_at: Instant = pa.Field(description="When it was given up as uncollectible", nullable=True)
 

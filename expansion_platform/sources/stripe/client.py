@@ -41,6 +41,7 @@ class Resource:
     expand: tuple[str, ...] = ()
     embedded: str | None = None  # an embedded list that Stripe cuts off
     embedded_expand: tuple[str, ...] = ()
+    optional: bool = False  # an account whose key may not read it is read without
 
 
 RESOURCES: dict[str, Resource] = {
@@ -49,6 +50,7 @@ RESOURCES: dict[str, Resource] = {
     "prices": Resource("prices", "Prices", ("tiers",)),
     "coupons": Resource("coupons", "Coupons", ("applies_to",)),
     "subscriptions": Resource("subscriptions", "Subscriptions", ("discounts.source.coupon", "items.data.discounts"), "items", ("discounts",)),
+    "subscription_schedules": Resource("subscription_schedules", "Subscription schedules", optional=True),
     "invoices": Resource("invoices", "Invoices", ("discounts.source.coupon", "lines.data.discounts"), "lines", ("discounts",)),
     "invoiceitems": Resource("invoiceitems", "Invoices"),
     "credit_notes": Resource("credit_notes", "Credit notes"),
@@ -130,8 +132,13 @@ class StripeSource:
             **({"expand": [f"data.{path}" for path in known.expand]} if known.expand else {}),
             **filters,
         }
-        for page, has_more in self._pages(f"/v1/{known.path}", known, parameters):
-            yield [whole for found in page if (whole := self._completed(found, known)) is not None], has_more
+        try:
+            for page, has_more in self._pages(f"/v1/{known.path}", known, parameters):
+                yield [whole for found in page if (whole := self._completed(found, known)) is not None], has_more
+        except PermissionMissingError:
+            if not known.optional:
+                raise
+            yield [], False
 
     def object(self, resource: str, object_id: str) -> Object | None:
         """One object by its id, as in `objects`; None when Stripe does not know it (any more) or it is deleted."""
@@ -139,6 +146,10 @@ class StripeSource:
         try:
             found = self._get(f"/v1/{known.path}/{object_id}", known, {"expand": list(known.expand)} if known.expand else {})
         except _NotFoundError:
+            return None
+        except PermissionMissingError:
+            if not known.optional:
+                raise
             return None
         return None if found.get("deleted") else self._completed(found, known)
 

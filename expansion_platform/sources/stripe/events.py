@@ -30,6 +30,13 @@ EVENT_TYPES: tuple[tuple[str, ...], ...] = (
         "invoice.paid",
         "invoice.updated",
         "invoice.voided",
+        "subscription_schedule.aborted",
+        "subscription_schedule.canceled",
+        "subscription_schedule.completed",
+        "subscription_schedule.created",
+        "subscription_schedule.expiring",
+        "subscription_schedule.released",
+        "subscription_schedule.updated",
     ),
     (
         "coupon.created",

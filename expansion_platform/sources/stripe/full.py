@@ -36,7 +36,10 @@ Progress = Callable[[str, int], None]
 # Each list's resource and filters. Coupons are known before the discounts that embed deleted ones; events are read before the objects they name.
 LISTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"events {number}": ("events", {"types": list(types)}) for number, types in enumerate(EVENT_TYPES, start=1)},
-    **{name: (name, {}) for name in ("products", "prices", "coupons", "customers", "subscriptions", "invoices", "credit_notes")},
+    **{
+        name: (name, {})
+        for name in ("products", "prices", "coupons", "customers", "subscriptions", "subscription_schedules", "invoices", "credit_notes")
+    },
 }
 EVERYTHING = tuple(LISTS)
 _FIRST = tuple(name for name, (resource, _) in LISTS.items() if resource in ("events", "products", "prices", "coupons"))

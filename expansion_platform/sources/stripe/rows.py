@@ -126,6 +126,19 @@ def subscription_items(item: Object, observed_at: datetime) -> list[Row]:
     ]
 
 
+def subscription_schedule(item: Object, observed_at: datetime) -> Row:
+    """Row of `stripe/subscription_schedules`. A released schedule names the subscription it ran in another field."""
+    stops = [item[name] for name in ("released_at", "completed_at", "canceled_at") if item.get(name) is not None]
+    return {
+        **_common(item, observed_at),
+        "customer": reference(need(item, "customer")),
+        "subscription": reference(item.get("subscription") or item.get("released_subscription")),
+        "status": need(item, "status"),
+        "stopped_at": instant(min(stops, default=None)),
+        "phases_json": canonical.dumps([_phase(phase, item) for phase in need(item, "phases")]),
+    }
+
+
 def invoice(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/invoices`."""
     transitions = item.get("status_transitions") or {}
@@ -143,6 +156,7 @@ def invoice(item: Object, observed_at: datetime) -> Row:
         "finalized_at": instant(transitions.get("finalized_at")),
         "voided_at": instant(transitions.get("voided_at")),
         "due_date": instant(item.get("due_date")),
+        "revised_by": reference(item.get("latest_revision")),
         "paid_at": instant(transitions.get("paid_at")),
         "uncollectible_at": instant(transitions.get("marked_uncollectible_at")),
     }
@@ -227,6 +241,16 @@ def _tier(tier: Object, owner: Object) -> Row:
         "up_to": tier.get("up_to"),
         "unit": decimal_text(named, "unit_amount_decimal") or decimal_text(named, "unit_amount") or "0",
         "flat": decimal_text(named, "flat_amount_decimal") or decimal_text(named, "flat_amount") or "0",
+    }
+
+
+def _phase(phase: Object, owner: Object) -> Row:
+    named = {**phase, "object": "phase of a subscription schedule", "id": owner.get("id")}
+    items = [{**held, "object": "item of a subscription schedule", "id": owner.get("id")} for held in need(named, "items")]
+    return {
+        "start": need(named, "start_date"),
+        "end": phase.get("end_date"),
+        "items": [{"price": reference(need(held, "price")), "quantity": decimal_text(held, "quantity")} for held in items],
     }
 
 
