@@ -72,7 +72,7 @@ def _history(platform: Platform) -> tuple[bool, str]:
     return True, f"the rebuilt history ends in Stripe's present: {count:,} items have its price and quantity"
 
 
-def _row(total: pd.Series, differences: pd.DataFrame, currency: str) -> tuple[str, ...]:
+def _row(total: Any, differences: pd.DataFrame, currency: str) -> tuple[str, ...]:
     known = differences[differences["reason"] != UNEXPLAINED]
     sums = known.groupby("reason")["difference"].agg(["size", "sum"]).sort_values("size", ascending=False)
     reasons = ", ".join(f"{reason} {row['size']} ({money(int(row['sum']), currency)})" for reason, row in sums.iterrows())

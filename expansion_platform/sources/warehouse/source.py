@@ -60,14 +60,17 @@ class WarehouseSource:
         return f"warehouse {self.tables.place} ({self.name})"
 
     def probe(self) -> dict[str, str | None]:
-        """Each mapped table: None when it can be read, else what is wrong with it."""
+        """Each mapped table, by one row of it: None when it can be read, else what is wrong with it. WarehouseError when nothing answers."""
+        self.tables.ping()
         found: dict[str, str | None] = {}
         for kind in type(self.tables.mapping.tables).model_fields:
+            bound = None
             try:
                 if (bound := self.tables.table(kind)) is not None:
                     found[bound.table.name] = None
+                    next(self.tables.records(bound, at_most=1), None)
             except ExpansionError as error:
-                found[kind] = str(error)
+                found[kind if bound is None else bound.table.name] = str(error)
         return found
 
     def newest(self) -> datetime | None:

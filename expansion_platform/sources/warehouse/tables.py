@@ -111,9 +111,16 @@ class Warehouse:
             raise ConfigurationError(f"mapping {self._name}: {kind} is not mapped")
         return found
 
-    def records(self, bound: Bound, *conditions: sa.ColumnElement[bool], order_by: sa.ColumnElement[Any] | None = None) -> Iterator[Record]:
+    def ping(self) -> None:
+        """Raises WarehouseError when the database cannot be reached."""
+        with self._reading() as connection:
+            connection.execute(sa.text("select 1"))
+
+    def records(
+        self, bound: Bound, *conditions: sa.ColumnElement[bool], order_by: sa.ColumnElement[Any] | None = None, at_most: int | None = None
+    ) -> Iterator[Record]:
         """Rows as records of the mapped fields."""
-        yield from self._stream(bound, sa.select(*self._columns(bound)).where(*bound.where, *conditions), order_by)
+        yield from self._stream(bound, sa.select(*self._columns(bound)).where(*bound.where, *conditions).limit(at_most), order_by)
 
     def children(self, bound: Bound, field: str, parent: Bound, *conditions: sa.ColumnElement[bool]) -> Iterator[Record]:
         """Rows of a child table whose parent meets the conditions, in the parents' order; `field` holds the parent's id."""

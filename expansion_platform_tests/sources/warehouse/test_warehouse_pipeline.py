@@ -17,8 +17,11 @@ import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
+from expansion_platform.automation import refresh_job, stripe_changes_sensor
+from expansion_platform.doctor import examine
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import TABLES, stripe
+from expansion_platform.resources import Platform
 from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
 from expansion_platform.simulator import truth
@@ -173,3 +176,28 @@ def test_a_row_without_what_it_needs_stops_the_import_and_is_named(postgres: str
             connection.execute(sa.text(f"update {world.filled.schema}.invoices set total = null where id = :id"), {"id": wrong})
         with pytest.raises(ExpansionError, match=f"invoice without total: {wrong}"):
             world.refresh(IMPORTED)
+
+
+def test_the_doctor_and_the_watch_look_at_the_warehouse(postgres: str, tmp_path: Path) -> None:
+    company = simulate(SEED, 20, 3)
+    with imported("fivetran", postgres, tmp_path, company) as world:
+        with Platform(world.settings) as platform:
+            assert all(finding.ok for finding in examine(platform) if finding.subject.startswith(("warehouse", "Stripe")))
+            assert "nothing has been pulled" in str(watched(platform).skip_message)
+        world.refresh(IMPORTED)
+        with Platform(world.settings) as platform:
+            assert "no row was written" in str(watched(platform).skip_message)
+            world.filled.load(simulate(SEED + 1, 20, 3).account, AS_OF + timedelta(hours=6))
+            request = watched(platform)
+            assert isinstance(request, dg.RunRequest)
+            assert request.run_key == (AS_OF + timedelta(hours=6)).isoformat()
+        world.filled.alter("invoice", "rename column subtotal to sub_total")
+        unreachable = SecretStr("postgresql+psycopg://tests@127.0.0.1:1/postgres")
+        with Platform(world.settings) as platform, Platform(world.settings.model_copy(update={"expansion_warehouse_url": unreachable})) as nowhere:
+            [told] = [finding.text for finding in examine(platform) if not finding.ok]
+            assert "table " in told and "has no column subtotal; did you mean sub_total? (mapping fivetran, tables.invoices.columns.subtotal)" in told
+            assert any("the warehouse 127.0.0.1/postgres" in finding.text for finding in examine(nowhere) if not finding.ok)
+
+
+def watched(platform: Platform) -> Any:
+    return stripe_changes_sensor(refresh_job(), "2026-08")(platform=platform)
