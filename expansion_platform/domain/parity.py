@@ -18,12 +18,13 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.domain import months
+from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.metrics import decimal_text, ratio_text
 from expansion_platform.domain.money import conversion, decimal, round_half_even
 from expansion_platform.domain.policy import Catalog, Policy
 from expansion_platform.domain.schemas.billing import PAUSES
 from expansion_platform.domain.schemas.parity import UNEXPLAINED
-from expansion_platform.domain.states import among, covers, of_customers
+from expansion_platform.domain.states import among, covers, of_customers, owners
 from expansion_platform.domain.valuation import value_states
 
 PARITY = Policy(preset="stripe_parity")
@@ -71,21 +72,23 @@ def cumulated(changes: pd.DataFrame, wanted: list[str], rates: Mapping[str, Mapp
         changes: customer, currency, mrr_change (int, minor units of the currency), at (epoch seconds UTC), local_at (the account's wall clock
             as if it were UTC, null where not told: then months of `timezone` are meant).
         wanted: Months.
-        rates: month -> currency -> rate; a currency without one is left out of that month.
+        rates: month -> currency -> rate.
         reporting: Reporting currency.
         timezone: Reporting time zone.
 
     Returns:
         month, customer, mrr (int, reporting minor units, rounded once a customer and currency), nonzero rows only.
+
+    Raises:
+        DataQualityError: Stripe counts MRR in a currency without a rate at that month's end.
     """
     found = []
     for month in wanted:
         native = changes[_before(changes, month, timezone)].groupby(["customer", "currency"], as_index=False)["mrr_change"].sum()
         total: dict[str, int] = {}
         for customer, currency, amount in native[["customer", "currency", "mrr_change"]].to_numpy().tolist():
-            if currency == reporting or currency in rates.get(month, {}):
-                factor = conversion(currency, reporting, rates.get(month, {}).get(currency))
-                total[customer] = total.get(customer, 0) + round_half_even(Fraction(int(amount)), factor)
+            if amount:
+                total[customer] = total.get(customer, 0) + round_half_even(Fraction(amount), _factor(currency, reporting, month, rates))
         found += [(month, customer, amount) for customer, amount in sorted(total.items()) if amount]
     return pd.DataFrame(found, columns=["month", "customer", "mrr"]).astype({"month": "str", "customer": "str", "mrr": "int64"})
 
@@ -99,15 +102,23 @@ def items_apart(changes: pd.DataFrame, month: str, facts: Facts) -> pd.DataFrame
         facts: Ours.
 
     Returns:
-        customer, item, ours, stripes (quantities as decimal text), ordered by both ids; items of a metered price have no quantity in Stripe.
+        customer (after aliases), item, ours, stripes (quantities as decimal text), ordered by both ids; metered items have no quantity in Stripe.
     """
-    before = _before(changes, month, facts.timezone) & changes["item"].notna()
-    theirs = changes[before].groupby(["customer", "item"])["quantity_change"].sum()
+    told = changes[_before(changes, month, facts.timezone) & changes["item"].notna()]
+    theirs = told["quantity_change"].groupby([told["customer"].map(facts.catalog.customer), told["item"]]).sum()
     held = facts.states[covers(facts.states, months.closing(month, facts.timezone)) & facts.states["usage_type"].ne("metered").to_numpy(dtype=bool)]
     counting = held[held["status"].isin(PARITY.statuses)]
+    counting = counting.assign(customer=owners(counting["customer"], facts.catalog))
     ours = counting.set_index(["customer", "item"])["quantity"]
     both = pd.DataFrame({"ours": ours, "stripes": theirs.astype("str")}).fillna("0")
     return both[both["ours"] != both["stripes"]].reset_index().sort_values(["customer", "item"], ignore_index=True)
+
+
+def _factor(currency: str, reporting: str, month: str, rates: Mapping[str, Mapping[str, str]]) -> Fraction:
+    try:
+        return conversion(currency, reporting, rates.get(month, {}).get(currency))
+    except ValueError as error:
+        raise DataQualityError("no month-end exchange rate for what Stripe counts", [f"{currency} {month}"]) from error
 
 
 def _before(changes: pd.DataFrame, month: str, timezone: str) -> pd.Series[bool]:
@@ -242,8 +253,11 @@ class _Month:
 
     def _instants(self, states: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Amounts]]]:
         """The customers' states at other instants: just before a change shortly before the close, or just after one that comes after it."""
-        changes = pd.concat([states[["customer", "confidence"]].assign(at=states[side]) for side in ("valid_from", "valid_to")]).dropna(subset="at")
-        changes = changes.drop_duplicates().sort_values(["customer", "at"])
+        begins = states[["customer", "item", "confidence"]].assign(at=states["valid_from"])
+        ends = states[["customer", "item", "confidence"]].assign(at=states["valid_to"]).dropna(subset="at")
+        # Where an item goes on in another state, that state's beginning says how the change is known.
+        ends = ends[~pd.MultiIndex.from_frame(ends[["item", "at"]]).isin(pd.MultiIndex.from_frame(begins[["item", "at"]]))]
+        changes = pd.concat([begins, ends])[["customer", "confidence", "at"]].drop_duplicates().sort_values(["customer", "at"])
         away = changes["at"] - self._closing
         before, after = away < pd.Timedelta(0), away >= pd.Timedelta(0)
         unsure = (changes["confidence"] != "exact") & after & (away <= NEXT_BILL)

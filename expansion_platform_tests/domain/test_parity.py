@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.parity import Facts, compared, cumulated, items_apart
 from expansion_platform.domain.policy import Catalog
 from expansion_platform_tests.domain.books import amount, item, percent
@@ -64,6 +65,7 @@ METERED = {"name": "si_use", "product": "api", "usage_type": "metered", "unit": 
         ([held(until="2026-03-30 09:00"), held("2026-03-30 09:00", quantity="12")], 10000, "late_data"),
         ([held(until="2026-04-10"), held("2026-04-10", quantity="12", confidence="renewal")], 12000, "late_data"),
         ([held(until="2026-04-10"), held("2026-04-10", quantity="12")], 12000, "unexplained"),  # an event dates it: it was not there yet
+        ([held(until="2026-04-10", confidence="renewal"), held("2026-04-10", quantity="12")], 12000, "unexplained"),  # the state before it was not
         ([held(discounts=[percent("20")]), held(**METERED)], 9000, "discount_rule"),  # two rules at once
         ([held(until="2026-02-10")], 10000, "unexplained"),
     ],
@@ -125,3 +127,11 @@ def test_items_whose_quantity_stripe_tells_otherwise_are_named() -> None:
     ]
     changes = pd.DataFrame(told, columns=["customer", "item", "quantity_change", "at"]).assign(local_at=pd.NA).astype({"local_at": "Int64"})
     assert items_apart(changes, MONTH, history).to_numpy().tolist() == [["c1", "si_2", "3", "5"], ["c1", "si_gone", "0", "1"]]
+
+
+def test_a_currency_without_a_rate_is_no_zero() -> None:
+    changes = (
+        pd.DataFrame([("c1", "jpy", 5, 0)], columns=["customer", "currency", "mrr_change", "at"]).assign(local_at=pd.NA).astype({"local_at": "Int64"})
+    )
+    with pytest.raises(DataQualityError, match="jpy 2026-03"):
+        cumulated(changes, [MONTH], RATES, "usd", "UTC")
