@@ -12,7 +12,7 @@ from expansion_platform.domain.history import Staged, rebuild
 from expansion_platform.domain.schemas import stripe
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
-from expansion_platform.sources.stripe import events, rows
+from expansion_platform.sources.stripe import bills, events, rows
 from expansion_platform.sources.stripe.fields import frame
 
 COMPARED = [
@@ -44,9 +44,9 @@ def staged(account: StripeAccount, observed_at: datetime) -> Staged:
         subscription_schedules=frame(
             stripe.SubscriptionSchedules, (rows.subscription_schedule(item, observed_at) for item in held["subscription_schedules"])
         ),
-        invoices=frame(stripe.Invoices, (rows.invoice(item, observed_at) for item in invoices)),
-        invoice_lines=frame(stripe.InvoiceLines, (row for item in invoices for row in rows.invoice_lines(item, observed_at))),
-        invoice_items=frame(stripe.InvoiceItems, (rows.invoice_item(item, observed_at) for item in held["invoiceitems"] if item["invoice"] is None)),
+        invoices=frame(stripe.Invoices, (bills.invoice(item, observed_at) for item in invoices)),
+        invoice_lines=frame(stripe.InvoiceLines, (row for item in invoices for row in bills.invoice_lines(item, observed_at))),
+        invoice_items=frame(stripe.InvoiceItems, (bills.invoice_item(item, observed_at) for item in held["invoiceitems"] if item["invoice"] is None)),
         events=frame(stripe.Events, (events.event(item, observed_at) for item in held["events"])),
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import stripe as tables
-from expansion_platform.sources.stripe import rows
+from expansion_platform.sources.stripe import bills, rows
 from expansion_platform.sources.stripe.fields import frame
 from expansion_platform_tests.simulator import stripe_objects as made
 from expansion_platform_tests.simulator.stripe_objects import DAY, START
@@ -40,10 +40,10 @@ def test_rows_of_every_kind_fit_their_table():
         tables.Coupons: [rows.coupon(made.coupon(), NOW)],
         tables.Subscriptions: [rows.subscription(subscription, NOW)],
         tables.SubscriptionItems: rows.subscription_items(subscription, NOW),
-        tables.Invoices: [rows.invoice(invoice, NOW)],
-        tables.InvoiceLines: rows.invoice_lines(invoice, NOW),
-        tables.InvoiceItems: [rows.invoice_item(made.invoice_item(1, invoice_id=None), NOW)],
-        tables.CreditNotes: [rows.credit_note({**credit_note, "status": "issued"}, NOW)],
+        tables.Invoices: [bills.invoice(invoice, NOW)],
+        tables.InvoiceLines: bills.invoice_lines(invoice, NOW),
+        tables.InvoiceItems: [bills.invoice_item(made.invoice_item(1, invoice_id=None), NOW)],
+        tables.CreditNotes: [bills.credit_note({**credit_note, "status": "issued"}, NOW)],
     }
     for model, of_table in staged.items():
         for made_frame in (frame(model, of_table), frame(model, [])):
@@ -76,7 +76,7 @@ def test_a_tier_charges_nothing_for_the_amount_it_leaves_out():
 def test_a_lines_own_discounts_come_before_its_invoices():
     invoice = line(made.invoice(1, 1, 1), discounts=[expanded_discount("ITEM", id="di_2", subscription_item="si_1")])
     invoice["discounts"] = [expanded_discount({**made.coupon(), "id": "WHOLE"}, end=START + DAY)]
-    (row,) = rows.invoice_lines(invoice, NOW)
+    (row,) = bills.invoice_lines(invoice, NOW)
     told = json.loads(row["discounts_json"])
     assert [(entry["coupon"], entry["level"], entry["end"]) for entry in told] == [("ITEM", "line", None), ("WHOLE", "invoice", START + DAY)]
     assert [coupon["id"] for coupon in rows.embedded_coupons(invoice)] == ["WHOLE"]
@@ -86,11 +86,11 @@ def test_a_proration_line_may_name_only_its_invoice_item():
     credited = {"invoice": "in_0", "invoice_line_items": ["il_0"]}
     details = {"invoice_item": "ii_9", "proration": True, "proration_details": {"credited_items": credited}, "subscription": "sub_001"}
     invoice = line(made.invoice(1, 1, 1), parent={"type": "invoice_item_details", "invoice_item_details": details}, amount=-400)
-    assert rows.unresolved_items(invoice) == {"ii_9"}
-    (row,) = rows.invoice_lines(invoice, NOW, {"ii_9": "si_4"})
+    assert bills.unresolved_items(invoice) == {"ii_9"}
+    (row,) = bills.invoice_lines(invoice, NOW, {"ii_9": "si_4"})
     assert (row["subscription"], row["subscription_item"], row["invoice_item"], row["proration"]) == ("sub_001", "si_4", "ii_9", True)
     assert row["credited_lines_json"] == '["il_0"]'
-    assert rows.unresolved_items(line(made.invoice(1, 1, 1))) == set()
+    assert bills.unresolved_items(line(made.invoice(1, 1, 1))) == set()
 
 
 def test_unknown_enum_values_pass_as_text():
@@ -101,14 +101,14 @@ def test_unknown_enum_values_pass_as_text():
     ("make", "named"),
     [
         (lambda: rows.subscription({**made.subscription(1, 1), "customer": None}, NOW), "customer: sub_001"),
-        (lambda: rows.invoice({**made.invoice(1, 1, 1), "total": None}, NOW), "total: in_0001"),
+        (lambda: bills.invoice({**made.invoice(1, 1, 1), "total": None}, NOW), "total: in_0001"),
         (lambda: rows.price(per_unit(unit_amount_decimal=None), NOW), "unit amount: price_seat"),
         (lambda: rows.price(per_unit(unit_amount_decimal="12,5"), NOW), "not a number: '12,5': price_seat"),
         (lambda: rows.price({**made.price(), "tiers": None}, NOW), "tiers: price_seat"),
         (lambda: rows.subscription(made.subscription(1, 1, discounts=("di_1",)), NOW), "not expanded: sub_001: di_1"),
         (lambda: rows.customer({**made.customer(1), "discount": expanded_discount(None)}, NOW), "without a coupon: cus_001: di_1"),
-        (lambda: rows.invoice_lines({**made.invoice(1, 1, 1), "lines": {"data": [], "has_more": True}}, NOW), "cut off: in_0001"),
-        (lambda: rows.invoice_lines(line(made.invoice(1, 1, 1), period={"start": START}), NOW), "period without end: il_0001_00"),
+        (lambda: bills.invoice_lines({**made.invoice(1, 1, 1), "lines": {"data": [], "has_more": True}}, NOW), "cut off: in_0001"),
+        (lambda: bills.invoice_lines(line(made.invoice(1, 1, 1), period={"start": START}), NOW), "period without end: il_0001_00"),
     ],
 )
 def test_what_cannot_be_read_names_the_object(make, named):
@@ -118,7 +118,7 @@ def test_what_cannot_be_read_names_the_object(make, named):
 
 
 def test_a_field_of_another_type_names_the_object():
-    invoices = [rows.invoice(made.invoice(1, 1, 1), NOW), rows.invoice({**made.invoice(2, 1, 1), "total": "12"}, NOW)]
+    invoices = [bills.invoice(made.invoice(1, 1, 1), NOW), bills.invoice({**made.invoice(2, 1, 1), "total": "12"}, NOW)]
     with pytest.raises(DataQualityError) as caught:
         frame(tables.Invoices, invoices)
     assert caught.value.objects == ["in_0002"]

@@ -1,7 +1,7 @@
 """Reading fields of Stripe objects, and frames of the rows made from them.
 
-Here: what every mapping of a Stripe object needs: required fields, references that may be expanded, instants, decimals, embedded lists, discounts.
-Not here: which field becomes which column (`rows.py`, `events.py`).
+Here: what every mapping of a Stripe object needs: required fields, the columns all have, references that may be expanded, instants, decimals,
+embedded lists, discounts. Not here: which field becomes which column (`rows.py`, `bills.py`, `events.py`).
 """
 
 from __future__ import annotations
@@ -71,6 +71,16 @@ def decimal_text(item: Object, field: str) -> str | None:
         return canonical.decimal_text(Decimal(str(value)))
     except (InvalidOperation, ValueError) as error:
         raise DataQualityError(f"{item.get('object', 'object')} whose {field} is not a number: {value!r}", [str(item.get("id"))]) from error
+
+
+def common(item: Object, observed_at: datetime, *, created: int | None = None, livemode: bool | None = None) -> Row:
+    """The columns of every Stripe object; an invoice item has no `created`, and an embedded object no `livemode` of its own."""
+    return {
+        "id": need(item, "id"),
+        "created": instant(need(item, "created") if created is None else created),
+        "livemode": bool(need(item, "livemode") if livemode is None else livemode),
+        "observed_at": observed_at,
+    }
 
 
 def embedded(item: Object, field: str) -> list[Object]:

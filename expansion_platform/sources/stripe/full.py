@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from expansion_platform.domain.schemas import stripe as tables
-from expansion_platform.sources.stripe import rows
+from expansion_platform.sources.stripe import bills
 from expansion_platform.sources.stripe.changes import TableChange, merged
 from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.events import EVENT_TYPES
@@ -102,7 +102,7 @@ def read_everything(
 def items_of(source: StripeSource, wanted: set[str]) -> dict[str, str]:
     """Subscription items of invoice items, looked up one by one."""
     found = {key: source.object("invoiceitems", key) for key in sorted(wanted)}
-    return {key: held for key, item in found.items() if item is not None and (held := rows.billed_item(item)) is not None}
+    return {key: held for key, item in found.items() if item is not None and (held := bills.billed_item(item)) is not None}
 
 
 class _Everything:
@@ -181,7 +181,7 @@ class _Lookup:
             self._listed = True
             since = self._window.gte - ITEMS_LOOKUP_SECONDS
             for item in self._source.objects("invoiceitems", created_gte=since, created_lt=self._window.lt):
-                self._known[item["id"]] = rows.billed_item(item)
+                self._known[item["id"]] = bills.billed_item(item)
         missing = wanted - self._known.keys()
         self._known |= {**dict.fromkeys(missing), **items_of(self._source, missing)}
         return {key: held for key in wanted if (held := self._known[key]) is not None}

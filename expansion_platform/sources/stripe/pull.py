@@ -1,7 +1,7 @@
 """One pull of a Stripe account: everything the first time, afterwards only what may have changed.
 
-Here: what a later pull reads. Not here: reading everything (`full.py`), requests (`client.py`), columns (`rows.py`, `events.py`), what the result
-means for a stored table (`changes.py`).
+Here: what a later pull reads. Not here: reading everything (`full.py`), requests (`client.py`), columns (`rows.py`, `bills.py`, `events.py`), what
+the result means for a stored table (`changes.py`).
 
 Stripe has no "updated since". Later pulls therefore read the events since the last one, then the objects the events name, as they are now; new
 objects come by `created`, and what changes without an event of its own (drafts, open invoices, pending items) is read each time. Stripe forgets

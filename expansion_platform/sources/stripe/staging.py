@@ -1,7 +1,7 @@
 """Objects as they are read, gathered as the rows of all `stripe/*` tables.
 
-Here: which tables an object goes to, and the changes the rows read so far amount to. Not here: columns (`rows.py`, `events.py`), what to read
-(`pull.py`, `full.py`).
+Here: which tables an object goes to, and the changes the rows read so far amount to. Not here: columns (`rows.py`, `bills.py`, `events.py`), what to
+read (`pull.py`, `full.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 
 from expansion_platform.domain.schemas import stripe as tables
 from expansion_platform.domain.schemas.base import Table, table_name
-from expansion_platform.sources.stripe import rows
+from expansion_platform.sources.stripe import bills, rows
 from expansion_platform.sources.stripe.changes import TableChange
 from expansion_platform.sources.stripe.events import event
 from expansion_platform.sources.stripe.fields import Object, Row, frame
@@ -44,8 +44,8 @@ _SIMPLE: dict[str, tuple[type[Table], Callable[[Object, datetime], Row]]] = {
     "prices": (tables.Prices, rows.price),
     "coupons": (tables.Coupons, rows.coupon),
     "subscription_schedules": (tables.SubscriptionSchedules, rows.subscription_schedule),
-    "invoiceitems": (tables.InvoiceItems, rows.invoice_item),
-    "credit_notes": (tables.CreditNotes, rows.credit_note),
+    "invoiceitems": (tables.InvoiceItems, bills.invoice_item),
+    "credit_notes": (tables.CreditNotes, bills.credit_note),
 }
 _FRAME_ROWS = 20_000  # rows held as dicts before they become a frame, which takes a tenth of the memory
 
@@ -115,8 +115,8 @@ class Staging:
             elif item["type"] == "invoice.deleted":
                 self.deleted_invoices.add(about["id"])
         elif resource == "invoices":
-            yield tables.Invoices, rows.invoice(item, self._as_of)
-            for row in rows.invoice_lines(item, self._as_of, self._items_of(rows.unresolved_items(item))):
+            yield tables.Invoices, bills.invoice(item, self._as_of)
+            for row in bills.invoice_lines(item, self._as_of, self._items_of(bills.unresolved_items(item))):
                 yield tables.InvoiceLines, row
         elif resource == "subscriptions":
             yield tables.Subscriptions, rows.subscription(item, self._as_of)
