@@ -33,6 +33,8 @@ STAGED = {
     "invoice_items": stripe.InvoiceItems,
     "events": stripe.Events,
 }
+HAPPENING = ["created", "type", "object_id", "request_id", "state_json", "previous_json"]
+"""What two events of one happening have in common."""
 READABLE_CHECK = "readable"
 READABLE = "Every stretch of every subscription can be read; a month that one touches which cannot stops, nothing in it is guessed or left out."
 COMPLETE_CHECK = "complete"
@@ -104,8 +106,10 @@ def stage(platform: Platform) -> Staged:
 
     A stored row keeps the instant it was first seen as it is. An invoice was still so at the newest pull, which reads every change of one: its
     `observed_at` is raised to that, so that a draft left, a bill unpaid and a month without usage mean the same however often was pulled before.
+    Stripe sometimes makes two events of one happening: the second would follow the first in its second, and could not.
     """
     frames = {name: platform.lake.read(model) for name, model in STAGED.items()}
+    frames["events"] = frames["events"].drop_duplicates(HAPPENING)
     if platform.read_until is not None:
         frames["invoices"] = frames["invoices"].assign(observed_at=frames["invoices"]["observed_at"].clip(lower=platform.read_until))
     return Staged(**frames)

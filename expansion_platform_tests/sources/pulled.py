@@ -1,6 +1,7 @@
 """One pull of an account into a folder, as a run does it without Dagster: for tests that kill it, repeat it, or do it in pieces.
 
-Here: the pull, also as a process (`python -m expansion_platform_tests.sources.pulled FOLDER URL AS_OF`), and the tables' content. Not here: tests.
+Here: the pull, also as a process (`python -m expansion_platform_tests.sources.pulled FOLDER URL AS_OF`), the tables' content, and the history made
+of them. Not here: tests.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+
+from expansion_platform.assets.billing import stage
 from expansion_platform.assets.pulling import MODELS, Pulling
+from expansion_platform.domain.history import rebuild
 from expansion_platform.domain.schemas.base import table_name
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
@@ -49,6 +54,12 @@ def contents(folder: Path) -> dict[str, str]:
     """Content hash of each table."""
     lake = Lake(folder / "lake")
     return {table_name(model): lake.content_hash(model) for model in MODELS}
+
+
+def states(folder: Path, as_of: str) -> pd.DataFrame:
+    """`billing/item_states` of the tables as they are."""
+    with Platform(settings(folder, "", as_of)) as platform:
+        return rebuild(stage(platform), "UTC").states
 
 
 def rows(folder: Path, but: str = "^$") -> dict[str, str]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from expansion_platform.simulator import faults
-from expansion_platform.simulator.company import AS_OF, simulate
+from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
 from expansion_platform.simulator.faults import Fault, Faults, besides, moments
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.simulator.truth import EVENTS_KEPT
@@ -21,7 +22,7 @@ TWICE = "Twin|Draft"  # events Stripe made twice, and those of drafts that are g
 
 
 def account_at(instant: datetime):
-    return simulate(5, customers=60, months=10, as_of=instant).account
+    return simulate(5, customers=60, months=10, as_of=instant, behaviours=BEHAVIOURS).account
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +68,10 @@ def test_an_account_that_changes_while_it_is_read(quiet: Path, tmp_path: Path, s
     assert asked
     assert drafts == 0  # their lines could not be read any more
     assert pulled.rows(tmp_path, but=TWICE) == pulled.rows(quiet)
+
+
+def test_two_events_of_every_happening_tell_the_same_history(quiet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "TWIN_SHARE", 1)
+    with StripeServer(besides(account_at(AS_OF), 1)) as server:
+        pulled.pull(tmp_path, server.url, NOW)
+    pd.testing.assert_frame_equal(pulled.states(tmp_path, NOW), pulled.states(quiet, NOW))

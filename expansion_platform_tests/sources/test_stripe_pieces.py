@@ -14,11 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expansion_platform.account import CURSOR
-from expansion_platform.assets.billing import stage
 from expansion_platform.assets.pulling import MODELS
-from expansion_platform.domain.history import rebuild
 from expansion_platform.domain.schemas.stripe import Subscriptions
-from expansion_platform.resources import Platform
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.company import BEHAVIOURS, simulate
 from expansion_platform.simulator.stripe_server import StripeServer
@@ -58,12 +55,6 @@ def ledger(folder: Path) -> Ledger:
     return Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
 
 
-def states(folder: Path, as_of: str = NOW) -> pd.DataFrame:
-    """`billing/item_states` of the tables as they are."""
-    with Platform(pulled.settings(folder, "", as_of)) as platform:
-        return rebuild(stage(platform), "UTC").states
-
-
 @pytest.mark.parametrize(("page", "pages", "batch", "threads"), [(100, 50, 20_000, 1), (7, 1, 30, 10), (13, 2, 1, 3), (100, 1, 500, 10)])
 def test_pages_windows_batches_and_threads(server, in_one_go, tmp_path, monkeypatch, page, pages, batch, threads):
     monkeypatch.setattr(client, "PAGE_SIZE", page)
@@ -91,7 +82,7 @@ def hard_in_one_go(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, 
     folder = tmp_path_factory.mktemp("hard")
     with StripeServer(account_at(END, BEHAVIOURS)) as running:
         pulled.pull(folder, running.url, NOW)
-    return pulled.rows(folder), states(folder)
+    return pulled.rows(folder), pulled.states(folder, NOW)
 
 
 def first_seen(history: pd.DataFrame, instants: list[datetime]) -> set[str]:
@@ -113,7 +104,7 @@ def in_pieces(folder: Path, steps: list[tuple[int, int]], in_one_go: tuple[dict[
         with StripeServer(account_at(instant, BEHAVIOURS)) as earlier:
             pulled.pull(folder, earlier.url, instant.isoformat())
     tables, expected = in_one_go
-    found = states(folder)
+    found = pulled.states(folder, NOW)
     assert pulled.rows(folder) == tables
     undated = first_seen(found, [*instants, END]) | first_seen(expected, [END])
     assert len(undated) <= 2
