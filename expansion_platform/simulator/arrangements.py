@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from expansion_platform.simulator.billing import Billing, Edit, Terms
 from expansion_platform.simulator.catalog import PLANS, SSO, STORAGE, Catalog
+from expansion_platform.simulator.charges import Item
 from expansion_platform.simulator.possible import can_change, steady
 from expansion_platform.simulator.schedules import Phase, Schedule
 from expansion_platform.simulator.subscription import Subscription, after
@@ -31,7 +32,6 @@ BACK_BILLED = 0.7
 """Of backdated subscriptions the time gone by is billed."""
 FLEXIBLE = 0.5
 """Of new subscriptions: what accounts from 2025-09-30 on begin with."""
-
 TRIES = 0.03
 """Of subscriptions a month an add-on."""
 NOT_KEPT = 0.4
@@ -68,16 +68,15 @@ class Arrangements:
 
     def decide(self, subscription: Subscription, at: int) -> None:
         """Draw what happens to the subscription within the next 30 days; each thing is looked at again when its instant comes."""
-        if self._occurs("cycle_reset", RESETS):
-            self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._restart(subscription, now))
-
-        if self._occurs("item_trial", TRIES):
-            self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._try_addon(subscription, now))
-
-        if self._occurs("schedule", RAMPS):
-            self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._ramp(subscription, now))
-        if self._occurs("replacement", REPLACED):
-            self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now: self._replace(subscription, now))
+        chances: list[tuple[str, float, Callable[[Subscription, int], None]]] = [
+            ("cycle_reset", RESETS, self._restart),
+            ("item_trial", TRIES, self._try_addon),
+            ("schedule", RAMPS, self._ramp),
+            ("replacement", REPLACED, self._replace),
+        ]
+        for behaviour, chance, act in chances:
+            if self._occurs(behaviour, chance):
+                self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now, act=act: act(subscription, now))  # type: ignore[misc]
 
     def _ramp(self, subscription: Subscription, at: int) -> None:
         """Two or three steps up in seats, months apart, some of them with a renewal."""
@@ -126,9 +125,13 @@ class Arrangements:
             self._billing.change(subscription, at, [gone, added], "none")
         else:
             self._billing.change(subscription, at, [added], "create_prorations")
-            self._schedule(at + self._rng.randint(1, 59), lambda now: self._billing.change(subscription, now, [gone], "create_prorations"))
+            self._schedule(at + self._rng.randint(1, 59), lambda now: self._delete(subscription, now, old))
         if self._rng.random() < AGAIN:
             self._schedule(at + self._rng.randint(DAY, 9 * DAY), lambda now: self._replace(subscription, now))
+
+    def _delete(self, subscription: Subscription, at: int, item: Item) -> None:
+        if item in subscription.items and can_change(subscription, at, [Edit(item, None, 0)]):
+            self._billing.change(subscription, at, [Edit(item, None, 0)], "create_prorations")
 
     def _try_addon(self, subscription: Subscription, at: int) -> None:
         missing = [product for product in (STORAGE, SSO) if all(item.price.product is not product for item in subscription.items)]
