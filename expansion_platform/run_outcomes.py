@@ -15,12 +15,16 @@ from typing import Any
 import dagster as dg
 
 from expansion_platform.delivery.failures import Extent, Kind, Outcome
+from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.schemas.base import partitioned_by
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
 FIRST_LOOK = 50  # finished runs looked at when there is no cursor yet: what they left broken is broken now
 BATCH = 100
+MONTHLY = {name for name, model in TABLES.items() if partitioned_by(model) == "month"}
+"""Assets of which a run makes its months; the others it makes whole, whatever months it is for. Dagster's events do not tell them apart."""
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _READ = {
     dg.DagsterEventType.STEP_FAILURE,
@@ -59,7 +63,8 @@ def outcomes(instance: dg.DagsterInstance, record: dg.RunRecord) -> list[Outcome
     at = record.end_time or record.update_timestamp.timestamp()
 
     def ended(kind: Kind, name: str, assets: set[str], problem: str = "") -> Outcome:
-        return Outcome(kind, name, run.run_id, run.job_name, at, Extent(tuple(sorted(assets)), *months), problem)
+        extent = Extent(tuple(sorted(assets)), *(months if assets & MONTHLY else ()))
+        return Outcome(kind, name, run.run_id, run.job_name, at, extent, problem)
 
     failed = {event.step_key: event for event in events if event.is_step_failure}
     found = [ended("step", str(step), planned.get(step, set()), _reason(event, events)) for step, event in failed.items()]

@@ -20,13 +20,14 @@ SCHEMA = dg.AssetCheckSpec("schema", asset=["mrr", "movements"])
 
 
 class Company:
-    """An asset that fails on demand, the ticks that watch their runs, and the channel."""
+    """Assets that fail on demand, the ticks that watch their runs, and the channel."""
 
     def __init__(self, instance: dg.DagsterInstance, platform: Platform, slack: SlackServer) -> None:
         self.instance, self.platform, self.slack = instance, platform, slack
         self.cursor: str | None = None
         self.problem = ""
         self.check_holds = True
+        self.pulls = True
 
         self.job = self._job()
 
@@ -44,21 +45,25 @@ class Company:
             yield dg.MaterializeResult()
             yield dg.AssetCheckResult(passed=company.check_holds, check_name="schema", description="two rows of <one> customer")
 
-        job = dg.define_asset_job("monthly_refresh", selection=[movements])
-        return dg.Definitions(assets=[movements], jobs=[job]).resolve_job_def("monthly_refresh")
+        @dg.asset(key=["stripe", "events"])
+        def pulled() -> None:
+            if not company.pulls:
+                raise dg.Failure("STRIPE_API_KEY is not set", allow_retries=False)
+
+        job = dg.define_asset_job("monthly_refresh", selection=[movements, pulled])
+        return dg.Definitions(assets=[movements, pulled], jobs=[job]).resolve_job_def("monthly_refresh")
 
     def tick(self) -> list[str]:
         """One look at the runs and one delivery; the texts posted so far."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        watch_runs(context, platform=self.platform)
-        self.cursor = context.cursor
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources={"platform": self.platform})
+        self.cursor = watch_runs.evaluate_tick(context).cursor
         deliver(self.platform.ledger, *self.platform.channels)
         return [message.text for message in self.slack.messages]
 
 
 @pytest.fixture
 def company(tmp_path: Path) -> Iterator[Company]:
-    with SlackServer() as slack, dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with SlackServer() as slack, dg.DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as instance:
         given = {"slack_bot_token": "xoxb-test", "slack_channel": "C1", "slack_data_channel": "C2", "slack_api_base": slack.api_url}
         yield Company(instance, Platform(Settings(_env_file=None, expansion_data_dir=str(tmp_path / "data"), **given)), slack)  # type: ignore[arg-type]
 
@@ -99,6 +104,15 @@ def test_a_failed_check_in_a_green_run_is_told(company: Company) -> None:
     company.check_holds = True
     company.run()
     assert company.tick()[1:] == ["Check mrr/movements: schema is well again, 2026-08 to 2026-10."]
+
+
+def test_what_is_not_kept_by_month_is_over_whatever_months_the_next_run_is_for(company: Company) -> None:
+    company.pulls = False
+    company.run("2026-01", "2026-10")
+    assert company.tick() == ["Step stripe__events failed: STRIPE_API_KEY is not set"]
+    company.pulls = True
+    company.run("2026-10", "2026-10")
+    assert company.tick()[1:] == ["Step stripe__events is well again."]
 
 
 def test_what_failed_and_was_mended_before_anybody_looked_is_not_told(company: Company) -> None:

@@ -85,7 +85,8 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
             mix=_ratios(mix[mix["month"] == month], "value"),
             grr_before=_ratios(retention[(retention["metric"] == "grr") & retention["month"].isin(earlier)], "month"),
         )
-        accounts = rules.Accounts(expanded, _paying(lake, month, expanded["customer"]), migrations[migrations["month"] == month], known)
+        grown = expanded[expanded["month"].isin(rules.looked_at(month))]
+        accounts = rules.Accounts(grown, _paying(lake, month, grown["customer"]), migrations[migrations["month"] == month], known)
         rows = rules.diagnosis(figures, accounts)
         return {reading.Diagnosis: rows.assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)}
 

@@ -50,7 +50,7 @@ def apprise_channels(settings: Settings) -> list[AppriseChannel]:
     """The channels of EXPANSION_ALERT_URLS.
 
     Raises:
-        ConfigurationError: the extra is not installed, or a URL is none apprise knows (named by its place, since it may hold a key).
+        ConfigurationError: the extra is not installed, or a URL is none that apprise knows (not named, since it may hold a key).
     """
     if settings.expansion_alert_urls is None:
         return []
@@ -58,12 +58,10 @@ def apprise_channels(settings: Settings) -> list[AppriseChannel]:
         import apprise
     except ImportError as error:
         raise ConfigurationError("EXPANSION_ALERT_URLS is set: install the extra `apprise`") from error
-    urls = apprise.utils.parse.parse_urls(settings.expansion_alert_urls.get_secret_value())
-    made = [apprise.Apprise.instantiate(url, suppress_exceptions=True) for url in urls]
-    if not made or None in made:
-        wrong = [str(place) for place, service in enumerate(made, 1) if service is None]
-        raise ConfigurationError(f"EXPANSION_ALERT_URLS: URL {', '.join(wrong) or '1'} is none that apprise knows")
-    return [AppriseChannel(service) for service in made]
+    services = apprise.Apprise()
+    if not services.add(settings.expansion_alert_urls.get_secret_value()):
+        raise ConfigurationError(f"EXPANSION_ALERT_URLS: only {len(services)} of its URLs are such as apprise knows")
+    return [AppriseChannel(service) for service in services]
 
 
 def plain(message: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ alerts about figures (`domain/detection/`).
 
 A step that fails is one alert; a check that fails at severity ERROR in a step that succeeds is one of its own, since its run is green. What goes on
 failing for the same reason is not told again, for another reason in its thread. It is over when a later run made the same assets for the same
-months: a success for other months mends nothing.
+months: a success for other months mends nothing. What is not kept by month is over at the next success.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def failed(outcome: Outcome, base_url: str, *, again: bool = False) -> dict[str,
     """The message of a failure; `again` of one that goes on for another reason."""
     heading = f"{_what(outcome)} {'still fails, now for another reason' if again else 'failed'}"
     reason = outcome.problem if len(outcome.problem) <= SHOWN else f"{outcome.problem[: SHOWN - 1]}…"
-    told = "Nothing of it was published; earlier figures stay." if outcome.kind == "step" else ""
+    told = f"Earlier figures stay. It is over when a run makes it{_of_months(outcome, ' for ')}." if outcome.kind == "step" else ""
     text = f"{heading}{_of_months(outcome)}: {reason}"
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": heading[:HEADER_LIMIT]}},
@@ -172,8 +172,8 @@ def _what(outcome: Outcome) -> str:
     return {"step": f"Step {outcome.name}", "check": f"Check {outcome.name}", "run": f"Run of {outcome.name}"}[outcome.kind]
 
 
-def _of_months(outcome: Outcome) -> str:
-    return f", {outcome.extent.months}" if outcome.extent.months else ""
+def _of_months(outcome: Outcome, before: str = ", ") -> str:
+    return f"{before}{outcome.extent.months}" if outcome.extent.months else ""
 
 
 def _button(outcome: Outcome, base_url: str) -> dict[str, Any]:

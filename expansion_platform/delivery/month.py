@@ -31,13 +31,17 @@ def told(platform: Platform, month: str) -> Iterator[str]:
             f"{month} has nothing to tell; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet"
         )
     yield month
-    for text in lake.read(reading.Diagnosis, [month])["text"]:
-        yield f"- {text}"
+    yield from sentences(platform, month)
     targets = [row for row in lake.arrow(reading.Attainment, [month]).to_pylist() if row["period"] == "month" or row["first_month"] < month]
     if targets:
         yield "Targets"
     for row in sorted(targets, key=_place):
         yield f"- {target(row, currency)}"
+
+
+def sentences(platform: Platform, month: str) -> list[str]:
+    """What a computed month's figures say, a line each."""
+    return [f"- {text}" for text in platform.lake.read(reading.Diagnosis, [month])["text"]]
 
 
 def _place(row: Mapping[str, Any]) -> tuple[int, int, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from fractions import Fraction
+from typing import Any
 
 import pandas as pd
 
@@ -92,10 +93,10 @@ def ties(frame: pd.DataFrame, figures: pd.DataFrame) -> None:
         raise DataQualityError("metrics/attainment is not of the published figures", ["/".join(map(str, key)) for key in wrong.index])
 
 
-def _standing(metric: str, targets: list[Fraction], rows: list[dict[Hashable, object]]) -> dict[str, object]:
+def _standing(metric: str, targets: list[Fraction], rows: list[dict[Hashable, Any]]) -> dict[str, object]:
     """Sums of the months' numerators over sums of their denominators, against the target weighted by the latter."""
-    numerator = sum(_whole(row["numerator"]) for row in rows)
-    denominators = [_whole(row["denominator"]) for row in rows]
+    numerator = sum(int(row["numerator"]) for row in rows)
+    denominators = [int(row["denominator"]) for row in rows]
     base = sum(denominators)
     wanted = sum((target * under for target, under in zip(targets, denominators, strict=True)), Fraction(0))
     target = wanted / base if base else targets[-1]
@@ -112,9 +113,5 @@ def _standing(metric: str, targets: list[Fraction], rows: list[dict[Hashable, ob
     return told | ({"gap_mrr": round(wanted - numerator)} if metric in OF_OPENING else {})
 
 
-def _whole(amount: object) -> int:
-    return int(str(amount))
-
-
-def _quality(rows: list[dict[Hashable, object]], base: int) -> str:
+def _quality(rows: list[dict[Hashable, Any]], base: int) -> str:
     return "no_base" if not base else "low_n" if any(row["quality"] == "low_n" for row in rows) else "ok"

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from expansion_platform.delivery.messages import money, percent
+from expansion_platform.delivery.month import sentences
 from expansion_platform.delivery.outbox import deliver
 from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.resources import Platform
@@ -48,6 +49,8 @@ def run_demo(*, seed: int = SEED, customers: int = CUSTOMERS, months: int = MONT
         delivered = _deliver(platform, world)
     console.print()
     _print_month(platform, LAST_MONTH, console)
+    for line in sentences(platform, LAST_MONTH):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     _print_alert(platform, delivered, console)
     console.print(f"\nData: {data_dir}/lake (Delta tables), {data_dir}/ledger.sqlite (ledger)", highlight=False)
     console.print("Look closer:", highlight=False)

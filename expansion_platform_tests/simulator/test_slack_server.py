@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from slack_sdk import WebClient
@@ -121,6 +123,23 @@ def test_a_webhook_takes_messages(server: SlackServer) -> None:
     assert [(message.text, message.via) for message in server.messages] == [("Expansion fell", "webhook")]
     assert WebhookClient(f"{server.url}/services/T0/B0/gone").send(text="x").status_code == 404
     assert WebhookClient(server.webhook_url).send(text="").body == "no_text"
+
+
+def test_a_file_is_announced_sent_and_shared(server: SlackServer) -> None:
+    client(server).files_upload_v2(content=b"picture", filename="a.png", title="A", alt_txt="in words", channel="C1", thread_ts="1.1")
+    (file,) = server.files
+    assert (file.name, file.content, file.title, file.alt_text) == ("a.png", b"picture", "A", "in words")
+    assert (file.channel, file.thread) == ("C1", "1.1")
+
+
+def test_a_file_that_was_not_sent_whole_cannot_be_shared(server: SlackServer) -> None:
+    announced = client(server).files_getUploadURLExternal(filename="a.png", length=7)
+    with pytest.raises(HTTPError):
+        urlopen(announced["upload_url"], data=b"pict")
+    with pytest.raises(SlackApiError, match="file_not_found"):
+        client(server).files_completeUploadExternal(files=[{"id": announced["file_id"], "title": "A"}], channel_id="C1")
+    with pytest.raises(SlackApiError, match="invalid_arguments"):
+        client(server).files_getUploadURLExternal(filename="a.png", length=0)
 
 
 def test_planned_failures(server: SlackServer) -> None:
