@@ -167,8 +167,8 @@ MUTANTS = {
         "begin, end = subscription.created, subscription.ended_at",
     ),
     # What became of closed months
-    "late-usage": Mutant("late usage is any late fact", "restatements.py", '("usage_hash", "late_usage")', '("usage_hash", "late_event")'),
-    "merge": Mutant("a merge is a change of catalog", "restatements.py", "if customer in self.merged:", "if customer in self.backdated:"),
+    "late-usage": Mutant("late usage is any late fact", "restatements.py", '"late_usage": usage &', '"late_usage": states &'),
+    "merge": Mutant("a merge is a change of catalog", "restatements.py", '"merge": self.merged', '"merge": self.made_later'),
     "restated": Mutant("five percent may be restated", "gate.py", "RESTATED = Fraction(5, 1000)", "RESTATED = Fraction(50, 1000)"),
 }
 

@@ -19,7 +19,7 @@ from expansion_platform.assets.touched import REPEATED
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.restatements import Ends, first_reported
+from expansion_platform.domain.restatements import Ends, first_reported, hashed_states
 from expansion_platform.domain.schemas import billing, mrr, table_name
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import Platform
@@ -98,11 +98,16 @@ def _reported(platform: Platform, closing: list[str]) -> dict[str, pd.DataFrame]
     if not closing:
         return {}
     lake, catalog = platform.lake, platform.catalog()
-    states, rates = lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), lake.read(billing.FxRates)
+    hashed = hashed_states(lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
+    rates = lake.read(billing.FxRates)
     made_by = {"reported_at": platform.read_until, **versions(catalog, platform.timezone)}
     return {
         month: first_reported(
-            lake.read(mrr.CustomerMonths, [month]), lake.read(mrr.Movements, [month]), states, ends(month, platform.timezone, rates), catalog
+            lake.read(mrr.CustomerMonths, [month]),
+            lake.read(mrr.Movements, [month]),
+            hashed,
+            ends(month, platform.timezone, rates),
+            catalog.reporting_currency,
         ).assign(month=month, **made_by)
         for month in closing
     }

@@ -79,7 +79,8 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 def _prepare(platform: Platform, due: list[str], closed: dict[str, str]) -> Callable[[str], Frames]:
     lake, catalog = platform.lake, platform.catalog()
-    states, rates = lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), lake.read(billing.FxRates)
+    hashed = restatements.hashed_states(lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
+    rates = lake.read(billing.FxRates)
     subscriptions = lake.read(stripe.Subscriptions)[["id", "created"]]
     made_by = versions(catalog, platform.timezone)
     hashes = {name: made_by[name] for name in ("policy_hash", "catalog_hash")}
@@ -92,7 +93,7 @@ def _prepare(platform: Platform, due: list[str], closed: dict[str, str]) -> Call
             lake.read(mrr.FirstReported, [month]),
             lake.read(mrr.CustomerMonths, [month]),
             lake.read(mrr.Movements, [month]),
-            states=states,
+            hashed=hashed,
             new_subscriptions=subscriptions.loc[subscriptions["created"] > reported_at, "id"],
             ends=ends(month, platform.timezone, rates),
             catalog=catalog,

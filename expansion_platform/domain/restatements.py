@@ -12,9 +12,8 @@ changed together, no amount is split between them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +23,8 @@ from expansion_platform.domain import canonical
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.metrics import RESTATED_BECAUSE
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
-from expansion_platform.domain.states import among, covers, of_customers, owners
-from expansion_platform.domain.valuation import IDENTITY, STATE
+from expansion_platform.domain.states import among, covers, owners
+from expansion_platform.domain.valuation import IDENTITY, STATE, Bools
 
 METRICS = ["opening", *FLOWS, "closing"]
 FLOW_COLUMNS = [f"flow_{name}" for name in FLOWS]
@@ -36,6 +35,8 @@ NOTHING_HELD = {"states_hash": "0" * 16, "usage_hash": "0" * 16, "rates_json": "
 VERSIONS = ["policy_hash", "catalog_hash", "rules_hash", "timezone"]
 
 Hashes = npt.NDArray[np.uint64]
+_ENDS = np.array([1, 0x9E3779B97F4A7C15], dtype=np.uint64)
+"""Odd weights that tell the two ends apart: what is held at the opening is not what is held at the closing."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,22 @@ class Ends:
     rates_close: Mapping[str, str]
 
 
-def first_reported(customer_months: pd.DataFrame, movements: pd.DataFrame, states: pd.DataFrame, ends: Ends, catalog: Catalog) -> pd.DataFrame:
+def first_reported(customer_months: pd.DataFrame, movements: pd.DataFrame, hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
     """What is kept of a month as it closes: mrr/first_reported without month, reported_at and versions.
 
     Args:
         customer_months: mrr/customer_months of the month.
         movements: mrr/movements of the month.
-        states: billing/item_states, excluded customers too; text columns may be categoricals.
+        hashed: of billing/item_states, excluded customers too (`hashed_states`).
         ends: the month's.
-        catalog: gives aliases and the reporting currency.
+        reporting: reporting currency.
     """
     reported = figures(customer_months, movements).set_index("customer")
-    kept = held(states, ends, catalog)
+    kept = held(hashed, ends, reporting)
     customers = reported.index.union(kept.index)
     amounts = reported[[*FIGURES, *TYPE_COLUMNS]].reindex(customers, fill_value=0)
     texts = reported[["segment", "first_paid_month"]].reindex(customers)
-    evidence = pd.DataFrame({name: kept[name].reindex(customers, fill_value=nothing) for name, nothing in NOTHING_HELD.items()})
-    return pd.concat([texts, amounts, evidence], axis=1).rename_axis("customer").reset_index()
+    return pd.concat([texts, amounts, _known(kept, customers)], axis=1).rename_axis("customer").reset_index()
 
 
 def figures(customer_months: pd.DataFrame, movements: pd.DataFrame) -> pd.DataFrame:
@@ -75,24 +75,43 @@ def figures(customer_months: pd.DataFrame, movements: pd.DataFrame) -> pd.DataFr
     return rows.assign(**{name: flows[name] for name in flows.columns})
 
 
-def held(states: pd.DataFrame, ends: Ends, catalog: Catalog) -> pd.DataFrame:
-    """What each customer, after aliases, held at the two ends: states_hash, usage_hash, rates_json by customer.
+def hashed_states(states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+    """Each state with its customer after aliases and, for what it says, 64-bit hashes: once for all months.
 
-    Rows are hashed to 64 bits and added up, so neither their order nor the id a customer had before it was merged matters.
+    Args:
+        states: billing/item_states; text columns may be categoricals.
+        catalog: gives aliases.
+
+    Returns:
+        customer, subscription, currency, valid_from, valid_to, terms (the quantity of metered items and the id before a merge left out), and used
+        (a metered item's quantity, 0 for others).
     """
-    parts = [states.loc[covers(states, instant)].assign(_end=end) for end, instant in enumerate((ends.opening, ends.closing))]
-    rows = pd.concat(parts, ignore_index=True)
-    metered = (rows["usage_type"] == "metered").to_numpy(dtype=bool)
+    metered = (states["usage_type"] == "metered").to_numpy(dtype=bool)
+    quantity = states["quantity"].astype("object")
     columns = [name for name in STATE if name not in (IDENTITY[0], "quantity")]
-    quantity = rows["quantity"].astype("object")
-    codes, customers = pd.factorize(owners(rows["customer"].astype("object"), catalog), sort=True)
-    terms = _hashed(rows[[*columns, "_end"]].assign(quantity=quantity.mask(metered, "")))
-    used = _hashed(pd.DataFrame({"item": rows["item"], "end": rows["_end"], "quantity": quantity})[metered])
+    used = np.zeros(len(states), dtype=np.uint64)
+    used[metered] = _hashed(pd.DataFrame({"item": states["item"], "quantity": quantity})[metered])
+    return states[["subscription", "currency", "valid_from", "valid_to"]].assign(
+        customer=owners(states["customer"].astype("object"), catalog),
+        currency=states["currency"].astype("object"),
+        terms=_hashed(states[columns].assign(quantity=quantity.mask(metered, ""))),
+        used=used,
+    )
+
+
+def held(hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
+    """What each customer held at the two ends: states_hash, usage_hash, rates_json by customer. Hashes are added up, so order does not matter."""
+    at_ends = [hashed[covers(hashed, instant)] for instant in (ends.opening, ends.closing)]
+    codes, customers = pd.factorize(pd.concat([rows["customer"] for rows in at_ends]), sort=True)
+    terms, used = (
+        np.concatenate([rows[name].to_numpy() * weight for rows, weight in zip(at_ends, _ENDS, strict=True)]) for name in ("terms", "used")
+    )
+    currencies = pd.concat([rows["currency"] for rows in at_ends])
     return pd.DataFrame(
         {
             "states_hash": _texts(_sums(codes, terms, len(customers))),
-            "usage_hash": _texts(_sums(codes[metered], used, len(customers))),
-            "rates_json": _rates(rows["currency"].astype("object"), codes, len(customers), ends, catalog.reporting_currency),
+            "usage_hash": _texts(_sums(codes, used, len(customers))),
+            "rates_json": _rates(currencies, codes, len(customers), ends, reporting),
         },
         index=pd.Index(customers, name="customer"),
     )
@@ -103,8 +122,8 @@ def restatements(
     customer_months: pd.DataFrame,
     movements: pd.DataFrame,
     *,
-    states: pd.DataFrame,
-    new_subscriptions: Iterable[str],
+    hashed: pd.DataFrame,
+    new_subscriptions: Collection[str],
     ends: Ends,
     catalog: Catalog,
     versions: Mapping[str, str],
@@ -115,7 +134,7 @@ def restatements(
         reported: mrr/first_reported of the month.
         customer_months: mrr/customer_months of the month.
         movements: mrr/movements of the month.
-        states: billing/item_states.
+        hashed: of billing/item_states (`hashed_states`).
         new_subscriptions: subscriptions made in Stripe after the month closed.
         ends: the month's.
         catalog: gives aliases and the reporting currency.
@@ -124,73 +143,91 @@ def restatements(
     before = reported.set_index("customer")
     after = figures(customer_months, movements).set_index("customer")
     customers = before.index.union(after.index)
-    then, now = (rows[FIGURES].reindex(customers, fill_value=0) for rows in (before, after))
-    moved = customers[(then != now).any(axis=1).to_numpy(dtype=bool)]
-    theirs = of_customers(states, list(moved), catalog)
-    evidence = held(theirs, ends, catalog)
+    then, now = (rows[FIGURES].reindex(customers, fill_value=0).to_numpy(np.int64) for rows in (before, after))
+    differs = then != now
+    some = differs.any(axis=1)
+    moved = customers[some]
+    theirs = hashed[among(hashed["customer"], set(moved))]
     in_force = theirs[covers(theirs, ends.opening) | covers(theirs, ends.closing)]
-    known = before[before.index.isin(moved)]
-    of_month = {name: before[name].iloc[0] if len(before) else versions[name] for name in VERSIONS}
-    why = _Why(
-        changed={name for name in VERSIONS if of_month[name] != versions[name]},
-        then=known[list(NOTHING_HELD)].to_dict("index"),
-        now=evidence.to_dict("index"),
-        paid_then=known["first_paid_month"].dropna().to_dict(),
-        paid_now=after["first_paid_month"].to_dict(),
-        merged={name for pair in catalog.aliases.items() if pair[0] in before.index for name in pair},
-        backdated=set(in_force.loc[among(in_force["subscription"], set(new_subscriptions)), "customer"]),
+    evidence = _Evidence(
+        then=_known(before, moved).assign(paid=before["first_paid_month"].reindex(moved)),
+        now=_known(held(theirs, ends, catalog.reporting_currency), moved).assign(paid=after["first_paid_month"].reindex(moved)),
+        changed={name for name in VERSIONS if len(before) and before[name].iloc[0] != versions[name]},
+        merged=moved.isin([name for alias, owner in catalog.aliases.items() if alias in before.index for name in (alias, owner)]),
+        made_later=moved.isin(in_force.loc[among(in_force["subscription"], new_subscriptions), "customer"]),
     )
-    rows = []
-    for customer, *sides in zip(moved, then.loc[moved].to_numpy().tolist(), now.loc[moved].to_numpy().tolist(), strict=True):
-        reason, *others = why.reasons(customer)
-        for metric, first, restated in zip(METRICS, *sides, strict=True):
-            if first != restated:
-                rows.append((customer, metric, first, restated, restated - first, reason, canonical.dumps(sorted(others))))
-    columns = ["customer", "metric", "first_reported", "restated", "difference", "reason", "also_json"]
-    amounts = dict.fromkeys(["first_reported", "restated", "difference"], "int64")
-    return pd.DataFrame(rows, columns=columns).astype(amounts)
+    row, figure = np.nonzero(differs[some])
+    first, restated = then[some][row, figure], now[some][row, figure]
+    return pd.DataFrame(
+        {
+            "customer": moved[row],
+            "metric": np.array(METRICS, dtype=object)[figure],
+            "first_reported": first,
+            "restated": restated,
+            "difference": restated - first,
+            **{name: texts[row] for name, texts in evidence.reasons().items()},
+        }
+    )
 
 
 @dataclass(frozen=True)
-class _Why:
-    """The evidence of a month: the versions that changed, and what is known of each customer then and now."""
+class _Evidence:
+    """What is known of customers whose figures differ, one a row: what they held and when they first paid, then and now."""
 
+    then: pd.DataFrame
+    now: pd.DataFrame
     changed: set[str]
-    then: Mapping[Any, Mapping[Any, str]]
-    now: Mapping[Any, Mapping[Any, str]]
-    paid_then: Mapping[Any, str]
-    paid_now: Mapping[Any, str]
-    merged: set[str]
-    backdated: set[str]
+    """Versions that are not those of then."""
+    merged: Bools
+    """It reported figures of its own and is another's now, or another's are now its own."""
+    made_later: Bools
+    """It holds a subscription that was made after the month closed."""
 
-    def reasons(self, customer: str) -> list[str]:
-        """Every reason that holds, surest first; at least one."""
-        found = set(self._found(customer))
-        # When nothing that is kept has changed, what is held now had not yet been counted into the figures as the month closed.
-        return [reason for reason in RESTATED_BECAUSE if reason in found] or ["late_event"]
+    def reasons(self) -> dict[str, npt.NDArray[np.object_]]:
+        """reason, the surest that holds, and also_json, the others."""
+        holds = self._holds()
+        patterns, which = np.unique(np.column_stack([holds[reason] for reason in RESTATED_BECAUSE]), axis=0, return_inverse=True)
+        named = [[reason for reason, true in zip(RESTATED_BECAUSE, pattern, strict=True) if true] for pattern in patterns]
+        first, others = [names[0] for names in named], [canonical.dumps(sorted(names[1:])) for names in named]
+        return {name: np.array(each, dtype=object)[which] for name, each in (("reason", first), ("also_json", others))}
 
-    def _found(self, customer: str) -> Iterator[str]:
-        then, now = self.then.get(customer, NOTHING_HELD), self.now.get(customer, NOTHING_HELD)
-        if customer in self.merged:
-            yield "merge"
-        elif "timezone" not in self.changed:  # in another time zone a month has other ends
-            late = [reason for name, reason in (("states_hash", "late_event"), ("usage_hash", "late_usage")) if then[name] != now[name]]
-            yield from ["backdated"] if late and customer in self.backdated else late
-            first, restated = self.paid_then.get(customer), self.paid_now.get(customer)
-            if first and restated and first != restated and not self.changed & {"policy_hash", "catalog_hash"}:
-                yield "late_event"  # whether it paid before is told by months before
-        if _rate_differs(then["rates_json"], now["rates_json"]):
-            yield "fx_revision"
-        if "catalog_hash" in self.changed:
-            yield "catalog_change"
-        if self.changed & {"policy_hash", "timezone"}:
-            yield "policy_change"
-        if "rules_hash" in self.changed:
-            yield "code_change"
+    def _holds(self) -> dict[str, Bools]:
+        # A merge moves what is held from one to the other, and in another time zone a month has other ends: then neither tells of a late fact.
+        same = ~self.merged & ("timezone" not in self.changed)
+        states, usage = (self._differs(name) & same for name in ("states_hash", "usage_hash"))
+        backdated = (states | usage) & self.made_later
+        # Whether a customer paid before is told by earlier months.
+        paid = (self.then["paid"].notna() & self.now["paid"].notna()).to_numpy(dtype=bool) & self._differs("paid") & same
+        paid &= self.changed.isdisjoint({"policy_hash", "catalog_hash"})
+        other_rates = [_rate_differs(*texts) for texts in zip(self.then["rates_json"], self.now["rates_json"], strict=True)]
+        every = np.ones(len(self.then), dtype=bool)
+        found = {
+            "merge": self.merged,
+            "backdated": backdated,
+            "late_event": (states & ~backdated) | paid,
+            "late_usage": usage & ~backdated,
+            "fx_revision": np.array(other_rates, dtype=bool),
+            "catalog_change": every & ("catalog_hash" in self.changed),
+            "policy_change": every & bool(self.changed & {"policy_hash", "timezone"}),
+            "code_change": every & ("rules_hash" in self.changed),
+        }
+        # Where nothing that is kept has changed, what is held had not yet been counted into the figures as the month closed.
+        nothing = ~np.logical_or.reduce(list(found.values()))
+        return {**found, "late_event": found["late_event"] | nothing}
+
+    def _differs(self, column: str) -> Bools:
+        return (self.then[column] != self.now[column]).to_numpy(dtype=bool)
+
+
+def _known(held: pd.DataFrame, customers: pd.Index[str]) -> pd.DataFrame:
+    """The evidence columns of some customers; one that held nothing has the hash of nothing."""
+    return pd.DataFrame({name: held[name].reindex(customers, fill_value=nothing) for name, nothing in NOTHING_HELD.items()})
 
 
 def _rate_differs(then: str, now: str) -> bool:
     """Whether a currency held then and now has another rate."""
+    if then == now:
+        return False
     before, after = json.loads(then), json.loads(now)
     return any(before[currency] != after[currency] for currency in before.keys() & after.keys())
 

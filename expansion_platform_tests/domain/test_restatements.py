@@ -52,8 +52,8 @@ BOOK = book(("a", 1000, 1000, None, "2026-01"), ("b", 2000, 3000, "expansion", "
 HELD = pd.concat([item("a"), item("b", "2", end="2026-03-10"), item("b", "3", start="2026-03-10"), item("c", start="2026-03-05"), item("free", "0")])
 
 
-def reported(given: tuple[pd.DataFrame, pd.DataFrame] = BOOK, held: pd.DataFrame = HELD, catalog: Catalog | None = None) -> pd.DataFrame:
-    rows = rules.first_reported(*given, held, ENDS, catalog or Catalog())
+def reported(given: tuple[pd.DataFrame, pd.DataFrame] = BOOK, held: pd.DataFrame = HELD) -> pd.DataFrame:
+    rows = rules.first_reported(*given, rules.hashed_states(held, Catalog()), ENDS, "usd")
     return rows.assign(month=MONTH, reported_at=pd.Timestamp("2026-04-06", tz="UTC"), **VERSIONS)
 
 
@@ -71,7 +71,7 @@ def compared(
     rows = rules.restatements(
         reported() if then is None else then,
         *now,
-        states=held,
+        hashed=rules.hashed_states(held, catalog or Catalog()),
         new_subscriptions=new,
         ends=ends,
         catalog=catalog or Catalog(),
@@ -179,7 +179,7 @@ def test_what_differs_always_has_a_reason() -> None:
 def test_the_tie_breaks_on_one_cent() -> None:
     now = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
     rows = rules.restatements(
-        reported(), *now, states=HELD, new_subscriptions=(), ends=ENDS, catalog=Catalog(), versions=VERSIONS
+        reported(), *now, hashed=rules.hashed_states(HELD, Catalog()), new_subscriptions=(), ends=ENDS, catalog=Catalog(), versions=VERSIONS
     ).assign(month=MONTH)  # fmt: skip
     # By hand: opening 10 + 20, new 5, expansion 10 + 10, closing 20 + 30 + 5.
     published = {"month": MONTH, "dimension": "total", **dict.fromkeys(FLOWS, 0), "opening": 3000, "new": 500, "expansion": 2000, "closing": 5500}
