@@ -24,7 +24,7 @@ from expansion_platform.sources.stripe.rate import ENDPOINT_CEILING, Pace
 from expansion_platform_tests.benchmarks.clones import BASE
 from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process
 
-SIZES = (1_000, 10_000)
+SIZES = (1_000, 10_000, 50_000)
 ALL_ENDPOINTS = 100  # a second, what Stripe allows on all of them
 
 

@@ -22,7 +22,7 @@ from expansion_platform.sources.stripe import full, windows
 from expansion_platform.storage.lake import Lake
 
 # Small, so that a small account takes many windows and many commits.
-PAGES, BATCH_OBJECTS = 1, 400
+PAGES, BATCH_OBJECTS = 1, 150
 
 
 def settings(folder: Path, url: str, as_of: str) -> Settings:
