@@ -48,7 +48,7 @@ class Discounts:
 
     def customers(self, record: Record) -> Object | None:
         """The customer's own discount, listed or in columns of its own."""
-        found = self.of(record["id"], record["discounts"])
+        found = [each for each in self.of(record["id"], record["discounts"]) if each["subscription"] is None]
         if found or record["discount_coupon"] is None:
             return found[-1] if found else None
         same = [self._known[each] for each in self._of_customer.get((record["id"], record["discount_coupon"]), [])]
