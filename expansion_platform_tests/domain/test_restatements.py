@@ -13,6 +13,7 @@ from expansion_platform.domain.detection.evaluation import as_reported
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.reconciliation import restatements_tie
+from expansion_platform.domain.schemas import TABLES
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform_tests.domain.frames import dated, states
 
@@ -201,3 +202,10 @@ def test_a_month_is_compared_with_what_earlier_months_said_as_they_closed() -> N
     assert looked_at.sums()[MONTH].expansion == 1000
     assert looked_at.sums()["2026-04"].expansion == 2000
     assert looked_at.customers == ("a", "b", "c")
+
+
+def test_every_figure_with_a_quality_can_be_provisional() -> None:
+    graded = {name: column.checks for name, model in TABLES.items() if (column := model.to_schema().columns.get("quality"))}
+    assert len(graded) >= 10
+    allowed = {name: check.statistics["allowed_values"] for name, checks in graded.items() for check in checks if check.name == "isin"}
+    assert [name for name, values in allowed.items() if "provisional" not in values] == []

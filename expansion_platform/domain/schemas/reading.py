@@ -51,7 +51,10 @@ class Attainment(Monthly):
     gap: str = pa.Field(description="target - actual as decimal text, below zero when exceeded; null without a base", nullable=True)
     gap_mrr: pd.Int64Dtype = pa.Field(description="The gap in minor units of MRR; null where the figure is not of opening MRR", nullable=True)
     met: pd.BooleanDtype = pa.Field(description="Whether the target was reached; null without a base", nullable=True)
-    quality: str = pa.Field(description="`ok`; `low_n` when that of a month is; `no_base`", isin=["ok", "low_n", "no_base"])
+    quality: str = pa.Field(
+        description="`ok`; `low_n` when that of a month is; `provisional`: the month has not closed; `no_base`",
+        isin=["ok", "low_n", "provisional", "no_base"],
+    )
 
     @pa.dataframe_check(description="a figure is judged, and nothing else")
     def judged(cls, frame):  # noqa: N805, ANN001, ANN201, D102
