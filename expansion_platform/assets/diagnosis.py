@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from expansion_platform import checks
@@ -103,7 +104,8 @@ def _ratios(rows: pd.DataFrame, name: str) -> dict[str, Fraction]:
 
 
 def _paying(lake: Lake, month: str, among: pd.Series) -> frozenset[str]:
-    held = (pc.field("month") == month) & (pc.field("closing") > 0) & pc.field("customer").isin(among.unique().tolist())
+    named = pa.array(among.unique().tolist(), pa.string())  # a list without a type fails where nobody expanded
+    held = (pc.field("month") == month) & (pc.field("closing") > 0) & pc.field("customer").isin(named)
     return frozenset(lake.dataset(mrr.CustomerMonths).to_table(columns=["customer"], filter=held)["customer"].to_pylist())
 
 
