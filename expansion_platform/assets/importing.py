@@ -69,7 +69,8 @@ class Importing:
             CURSOR,
             UNDER_WAY,
             {
-                "last_pull_at": int(as_of.timestamp()),
+                # What is known is as new as the newest row: a loader that stands still must not pass for a quiet account.
+                "last_pull_at": int((as_of if newest is None else min(as_of, newest)).timestamp()),
                 "recent_events": [],
                 "reconciled_at": reconciled_at,
                 "server": server(platform),

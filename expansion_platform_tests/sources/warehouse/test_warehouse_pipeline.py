@@ -184,9 +184,10 @@ def test_the_doctor_and_the_watch_look_at_the_warehouse(postgres: str, tmp_path:
         with Platform(world.settings) as platform:
             assert all(finding.ok for finding in examine(platform) if finding.subject.startswith(("warehouse", "Stripe")))
             assert "nothing has been pulled" in str(watched(platform).skip_message)
-        world.refresh(IMPORTED)
+        world.refresh(IMPORTED, expansion_as_of=(AS_OF + timedelta(days=2)).isoformat())  # two days after the loader stopped
         with Platform(world.settings) as platform:
             assert "no row was written" in str(watched(platform).skip_message)
+            assert platform.read_until == AS_OF
             world.filled.load(simulate(SEED + 1, 20, 3).account, AS_OF + timedelta(hours=6))
             request = watched(platform)
             assert isinstance(request, dg.RunRequest)
