@@ -40,11 +40,11 @@ def stripes_mrr(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
 
 def months_compared(platform: Platform, stripes: pd.DataFrame) -> Callable[[str], Mapping[type[Table], pd.DataFrame]]:
     """A function that compares a month; of one Stripe's MRR is not known of, nothing."""
-    facts = _facts(platform)
+    facts = None if stripes.empty else _facts(platform)
 
     def compute(month: str) -> Mapping[type[Table], pd.DataFrame]:
         of_month = stripes[stripes["month"] == month]
-        if of_month.empty:
+        if facts is None or of_month.empty:
             return {model: empty(model) for model in MODELS}
         frames = zip(MODELS, compared(month, of_month, facts), strict=True)
         return {model: frame.assign(catalog_hash=facts.catalog.catalog_hash) for model, frame in frames}
