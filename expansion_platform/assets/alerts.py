@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 from expansion_platform.assets.first_reported import versions
 from expansion_platform.assets.metadata import OWNERS
 from expansion_platform.delivery import chart
-from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_quality
+from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_holds, data_quality
 from expansion_platform.domain import gate, months
 from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.findings import Finding, fingerprint
@@ -49,8 +49,8 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     """One judgement of the newest closed month by every rule (semantics 5); what is to be told of it goes into the ledger's outbox.
 
     A month that has ended waits until it closes, for the days late facts take to arrive. A backfill of old months and a restated month tell nobody.
-    Data that does not hold is not judged: one data-quality message goes out instead, and the next run judges the month. The sensor `deliver_alerts`
-    posts to Slack.
+    Data that does not hold is not judged: one data-quality message goes out instead; the next run judges the month and takes it back. The sensor
+    `deliver_alerts` posts.
     """
     month = months.newest_closed(platform.as_of - timedelta(days=platform.settings.expansion_close_lag_days), platform.timezone)
     if month not in platform.lake.months(mrr.CustomerMonths):
@@ -78,7 +78,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         reported=facts.reported,
     )
     judged, notices = advance(findings, platform.ledger.alert_states())
-    alerts = _alerts(platform, facts, notices, settings.target("total", month), passed.warnings)
+    alerts = [*_data_recovery(platform, month), *_alerts(platform, facts, notices, settings.target("total", month), passed.warnings)]
     added = platform.ledger.record_judgement(judged, alerts)
     platform.ledger.record_builds(JUDGED, {month: (platform.catalog().policy_hash, "judged")})
     for alert in alerts:
@@ -200,6 +200,17 @@ def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fr
 def _data_alert(platform: Platform, month: str, problems: tuple[str, ...]) -> Alert:
     message = data_quality(month, problems, _links(platform, month))
     return Alert(fingerprint("data_quality", month), "data_quality", "total", month, "warning", message)
+
+
+def _data_recovery(platform: Platform, month: str) -> list[Alert]:
+    """The end of the month's data-quality message, when there was one."""
+    entry = platform.ledger.alert(fingerprint("data_quality", month))
+    if entry is None:
+        return []
+    message = data_holds(month, entry.message)
+    message["entry"]["key"] = entry.key
+    key = fingerprint(entry.key, "recovery")
+    return [Alert(key, "data_quality", "total", month, "warning", message, event="recovery", thread=entry.key)]
 
 
 def _links(platform: Platform, month: str) -> dict[str, str]:

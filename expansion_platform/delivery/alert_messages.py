@@ -104,6 +104,13 @@ def data_quality(month: str, problems: Sequence[str], links: Mapping[str, str]) 
     return {"text": text, "blocks": blocks}
 
 
+def data_holds(month: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The message that a month could be judged after all, with what the message that it could not becomes."""
+    text = f"The data of {month} holds now: the month was judged."
+    resolved = {"text": f"Resolved. {entry['text']}", "blocks": [_section(f"*Resolved.* {text}"), *entry.get("blocks", [])]}
+    return {"text": text, "blocks": [_section(text)], "entry": resolved}
+
+
 def title(finding: Finding) -> str:
     """Rule, scope and month in a few words."""
     where = "" if finding.dimension == "total" else f" ({finding.value})"

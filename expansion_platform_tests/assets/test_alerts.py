@@ -9,6 +9,7 @@ import pytest
 
 from expansion_platform.assets.alerts import expansion_alerts
 from expansion_platform.resources import Platform
+from expansion_platform.simulator.slack_server import block_problems
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -57,6 +58,10 @@ def test_data_that_was_not_read_to_the_end_is_told_once_and_judged_when_it_is(pi
         copy.ledger.set_cursor("stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())})
         assert judge(copy)["judged"] is True
         assert {state.month for state in copy.ledger.alert_states().values()} == {NEWEST}
+        entry, over = [alert for alert in copy.ledger.alerts() if alert.rule == "data_quality"]
+        assert (over.event, over.thread, over.message["entry"]["key"]) == ("recovery", entry.key, entry.key)
+        assert over.message["entry"]["text"] == f"Resolved. {entry.message['text']}"
+        assert block_problems(over.message["entry"]["blocks"]) == []
 
 
 def test_a_newest_month_that_is_not_computed_is_not_judged(pipeline: Pipeline, tmp_path: Path) -> None:
