@@ -81,6 +81,8 @@ def run_ui(port: int, console: Console) -> int:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
+    # A shell starts background jobs with SIGINT ignored; a Dagster that inherits this ignores SIGTERM too, and nothing ends it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A session of its own, so that Ctrl-C reaches us first and we end the whole tree: Dagster's children ignore a lone SIGINT.
     process = subprocess.Popen(command, env={**os.environ, "PYTHONWARNINGS": _SUPERSEDED, **environment}, start_new_session=True)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
