@@ -7,7 +7,7 @@ in the Dagster UI; settings are read when a run starts, never at import.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Self
@@ -68,7 +68,7 @@ class Platform:
 
     @property
     def newest_closed_month(self) -> str:
-        """Latest month that has wholly passed."""
+        """Latest month that has wholly passed; its figures are first reported later (`closes`)."""
         return months.newest_closed(self.as_of, self.timezone)
 
     @property
@@ -81,9 +81,10 @@ class Platform:
         """When a month's figures are first reported: EXPANSION_CLOSE_LAG_DAYS after its end."""
         return months.closes(month, self.timezone, self.settings.expansion_close_lag_days)
 
-    def is_closed(self, month: str) -> bool:
-        """Whether Stripe has been read past that instant; until then the month is provisional."""
-        return self.read_until is not None and self.read_until >= self.closes(month)
+    def closed(self, wanted: Iterable[str]) -> set[str]:
+        """Those of some months past whose close Stripe has been read; the others are provisional."""
+        until = self.read_until
+        return set() if until is None else {month for month in wanted if until >= self.closes(month)}
 
     @property
     def reporting_exponent(self) -> int:

@@ -84,7 +84,7 @@ def build_months(
     """
     months = sorted(context.partition_keys)
     selected = [model for model in models if checks.asset_key(model) in context.selected_asset_keys]
-    open_months = {month for month in months if any(QUALITY in columns(model) for model in models) and not platform.is_closed(month)}
+    open_months = set(months) - platform.closed(months) if any(QUALITY in columns(model) for model in models) else set()
     wanted = {month: fingerprint(inputs(month), "provisional") if month in open_months else inputs(month) for month in months}
     stale = {model: _stale_months(platform, model, wanted) for model in selected}
     due = sorted(set().union(*stale.values()))

@@ -6,7 +6,7 @@ The ledger's record of this table's build is the record of the close: when, and 
 are not those any more stop the month instead of being written again, since nothing else could say what was reported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -46,8 +46,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         """Keeps the figures of every month of the run that has closed and was not kept before."""
         lake = platform.lake
         recorded, stored = closes(platform), lake.states(mrr.FirstReported)
-        closing = [month for month in context.partition_keys if month not in recorded and month not in stored and _can_close(platform, month)]
-        reported = _reported(platform, closing)
+        reported = _reported(platform, sorted(_can_close(platform, context.partition_keys) - recorded.keys() - stored.keys()))
         # Killed between the table's commit and the ledger's, a month is taken as it was committed.
         committed = {month: lake.read(mrr.FirstReported, [month]) for month in context.partition_keys if month in stored and month not in recorded}
 
@@ -88,10 +87,10 @@ def versions(catalog: Catalog, timezone: str) -> dict[str, str]:
     return {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash, "rules_hash": rules_hash(), "timezone": timezone}
 
 
-def _can_close(platform: Platform, month: str) -> bool:
-    """Its figures have been computed, and Stripe was read long enough after its end."""
-    computed = all(month in platform.ledger.builds(table_name(model)) for model in (mrr.CustomerMonths, mrr.Movements))
-    return computed and platform.is_closed(month)
+def _can_close(platform: Platform, wanted: Sequence[str]) -> set[str]:
+    """The months whose figures have been computed, and Stripe was read long enough after their end."""
+    computed = [platform.ledger.builds(table_name(model)).keys() for model in (mrr.CustomerMonths, mrr.Movements)]
+    return platform.closed(wanted).intersection(*computed)
 
 
 def _reported(platform: Platform, closing: list[str]) -> dict[str, pd.DataFrame]:
