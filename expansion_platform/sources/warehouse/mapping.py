@@ -74,7 +74,11 @@ def mapping(name: str) -> Mapping:
     path = _FOLDER / f"{name}.yaml" if name in BUILT_IN else Path(name).expanduser()
     if not path.is_file():
         raise ConfigurationError(f"EXPANSION_WAREHOUSE_MAPPING is {name!r}: neither a file nor one of {', '.join(BUILT_IN)}")
-    return read_mapping(read_yaml(path), str(path))
+    try:
+        content = read_yaml(path)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"mapping {path} cannot be read: {error.__cause__}") from error
+    return read_mapping(content, str(path))
 
 
 def read_mapping(content: Any, where: str) -> Mapping:

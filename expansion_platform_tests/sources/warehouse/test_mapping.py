@@ -42,6 +42,13 @@ def test_a_mapping_that_makes_no_sense_names_the_key(changed: Any, named: str, t
     assert str(path) in str(raised.value)
 
 
+def test_a_mapping_that_is_no_yaml_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("tables: {a: 1\n")
+    with pytest.raises(ConfigurationError, match=r"(?s)mapping .*mine.yaml cannot be read: .*line 2"):
+        mapping(str(path))
+
+
 def test_a_mapping_of_no_such_name_says_which_there_are() -> None:
     with pytest.raises(ConfigurationError, match="neither a file nor one of airbyte, fivetran, stripe_data_pipeline"):
         mapping("fivtran")
