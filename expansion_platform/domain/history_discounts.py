@@ -201,13 +201,12 @@ def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[li
     known = [at for at in (one.start, *(_listed_at(line) for line in one.lines), one.first_event if one.start is None else None) if at is not None]
     if not known:
         return [], []
-    start = min(known)
+    # What the customer had before a subscription was made reduced none of it, however far back that is said to have begun.
+    start = max(min(known), subscription.created) if one.level == CUSTOMER else min(known)
     evidence = [(line.start, line.end, line.id) for line in one.lines]
     source = "invoice_line" if one.lines else "event" if one.first_event is not None else "snapshot"
     marks: list[Mark[None]] = [Mark(start, None, source, "exact", evidence or [(start, start + 1, subscription.id)])]
     removed = None if one.live else _removal(one, start, subscription)
-    if removed is not None and one.level == CUSTOMER and removed.at <= subscription.created:
-        return [], []  # off the customer before the subscription was made, however far back that is said to have begun
     end = one.end
     if removed is not None and (end is None or removed.at < end):
         end = removed.at

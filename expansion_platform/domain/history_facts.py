@@ -79,31 +79,36 @@ def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, lis
 def planned(subscription: Subscription, lines: Mapping[str, list[Line]], told: Mapping[str, list[Fact]]) -> dict[str, list[Fact]]:
     """What schedules made of items where a phase began: a plan that was carried out dates a change that nothing was billed for (reference 2.5.7).
 
-    A phase names prices, not items: each is the item that was at this price, of several the one next seen at it. An item whose price a phase
-    leaves out is gone. A schedule's first phase is what it found, and says nothing of its own.
+    A phase names prices, not items: each is the item that was at this price, of several the one billed for it then, else the one next seen at it.
+    An item whose price a phase leaves out is gone. A schedule's first phase is what it found, and says nothing of its own.
     """
     found: dict[str, list[Fact]] = defaultdict(list)
-    seen: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    seen: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for item, own in lines.items():
         for line in own:
-            seen[line.state.price].append((line.start, item))
+            seen[line.state.price].append((line.start, line.start if line.credits else line.end, item))
     states = [(fact.at, item, state) for item, own in told.items() for fact in own for state in (fact.state, fact.old) if state is not None]
     states += [(item.observed_at, item.id, item.state) for item in subscription.items]
     for at, item, state in states:
-        seen[state.price].append((at, item))
+        seen[state.price].append((at, at, item))
     held: dict[str, set[str]] = {}
     known = max([subscription.observed_at, *(item.observed_at for item in subscription.items)])
     for phase in (each for each in subscription.phases if each.start <= known):
         now = {}
-        for state in phase.items:
-            if state.price in seen:
-                now[min(seen[state.price], key=lambda one: (one[0] < phase.start, abs(one[0] - phase.start), one[1]))[1]] = state
+        for state in (each for each in phase.items if each.price in seen):
+            _, item = min((_distance(phase.start, start, end), item) for start, end, item in seen[state.price])
+            now[item] = state
         if not phase.first and phase.start > subscription.start_date:
             for item in now.keys() | held.get(phase.schedule, set()):
                 order = (True, phase.start, phase.schedule)
                 found[item].append(Fact(phase.start, order, PLANNED, now.get(item), None, phase.start + 1, phase.schedule))
         held[phase.schedule] = set(now)
     return found
+
+
+def _distance(at: int, start: int, end: int) -> tuple[bool, bool, int]:
+    """How far a stretch is from an instant: those around it first, then those after it, then those before."""
+    return not start <= at < end, start < at, abs(start - at)
 
 
 def in_order(events: list[Event]) -> list[Event]:

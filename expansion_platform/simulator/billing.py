@@ -121,7 +121,9 @@ class Billing:
         """Change items in the running period with Stripe's `proration_behavior`: create_prorations, always_invoice or none."""
         with self._events.updating(subscription, at, requested=True):
             self._make(subscription, at, edits, prorated=proration != "none", renewal=subscription.period[1])
-            subscription.locked = proration == "none" and not subscription.flexible
+            # An item swapped in was never debited, so that in flexible billing its next change would credit nothing and tell nothing of it.
+            swapped = any(edit.item is None or edit.price is None for edit in edits)
+            subscription.locked = proration == "none" and (swapped or not subscription.flexible)
             if proration == "always_invoice":
                 self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
 

@@ -126,10 +126,7 @@ def _expected(log: SubscriptionLog, told: Sequence[int], as_of: int) -> tuple[li
         later = [each for each in zip(log.changes[place + 1 :], dates[place + 1 :], strict=True) if each[0].item == change.item]
         overtaken = any(other <= at for _, (other, _) in later)
         if not overtaken:
-            unseen = change.renewal is not None and at == change.at and at not in told
-            following = next((other for other, (on, _) in later if unseen and on < (change.renewal or on) and on not in told), change)
-            # When an item was added is known, but not as what: the first that shows is what it is next.
-            shown.append(replace(following, at=at))
+            shown.append(replace(change, at=at))
         if reason is not None:
             seen_at = pd.NaT if overtaken else _instant(at)
             moved.append((log.customer, log.id, change.item, _instant(change.at), seen_at, OVERTAKEN if overtaken else reason))
@@ -157,14 +154,12 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
     for change in changes:
         by_item.setdefault(change.item, []).append(change)
     converts = log.trial_end if log.trial_end is not None and log.trial_end <= as_of else None
-    cuts = {change.at for change in changes} | {log.start, converts or log.start}
+    cuts = {change.at for change in changes} | {log.start, converts or log.start, max(log.start, log.created)}
     cuts |= {bound for _, *window in log.item_trials for bound in window if bound <= as_of}
     cuts |= {turn.at for turn in [*log.statuses, *log.pauses] if turn.at <= as_of}
     for discount in [*log.discounts, *log.customers_discounts]:
         cuts |= {discount.start, *(instant for instant in (discount.end, discount.removed_at) if instant is not None)}
         cuts |= {bound for _, *window in discount.windows for bound in window}
-    # What was taken off the customer before the subscription was made never reduced it, however far back it is said to have begun.
-    customers = [each for each in log.customers_discounts if each.removed_at is None or each.removed_at > log.created]
     inside = sorted(cut for cut in cuts if log.start <= cut and (log.ended_at is None or cut < log.ended_at))
     rows: list[dict[str, Any]] = []
     last: dict[str, dict[str, Any]] = {}
@@ -173,7 +168,7 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
         shared = any(each.item is None and any(_applies(each, item, state[0], start) for item, state in held.items()) for each in log.discounts)
         tried = {item for item, since, until in log.item_trials if since <= start and (start < until or until > as_of)}
         charged = {item: state for item, state in held.items() if item not in tried}
-        resolved = _discounts([*log.discounts, *([] if shared else customers)], charged, start)
+        resolved = _discounts([*log.discounts, *([] if shared or start < log.created else log.customers_discounts)], charged, start)
         trialing = log.trial_end is not None and (converts is None or start < converts)
         status = "trialing" if trialing else turns.value_at(log.statuses, start, "active")
         paused = turns.value_at(log.pauses, start, None)
