@@ -68,6 +68,7 @@ def outcomes(instance: dg.DagsterInstance, record: dg.RunRecord) -> list[Outcome
 
     failed = {event.step_key: event for event in events if event.is_step_failure}
     found = [ended("step", str(step), planned.get(step, set()), _reason(event, events)) for step, event in failed.items()]
+    checked: dict[tuple[str, str], str] = {}
     for event in events:
         if event.step_key in failed:
             continue
@@ -75,9 +76,10 @@ def outcomes(instance: dg.DagsterInstance, record: dg.RunRecord) -> list[Outcome
             found.append(ended("step", str(event.step_key), planned.get(event.step_key, set())))
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
-            asset = check.asset_key.to_user_string()
             broken = not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
-            found.append(ended("check", f"{asset}: {check.check_name}", {asset}, (check.description or "it does not hold") if broken else ""))
+            named = check.asset_key.to_user_string(), check.check_name
+            checked[named] = checked.get(named) or ((check.description or "it does not hold") if broken else "")
+    found += [ended("check", f"{asset}: {check}", {asset}, problem) for (asset, check), problem in checked.items()]
     if not failed:
         everything = {name for names in planned.values() for name in names}
         found.append(ended("run", run.job_name, everything, "" if run.is_success else _last_words(events)))

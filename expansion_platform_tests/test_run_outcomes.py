@@ -97,8 +97,8 @@ def test_a_failed_step_is_told_once_with_its_checks_and_closed_by_a_run_that_men
 def test_a_failed_check_in_a_green_run_is_told(company: Company) -> None:
     company.check_holds = False
     company.run()
-    assert company.tick() == ["Check mrr/movements: schema failed, 2026-08 to 2026-10: two rows of <one> customer"]
-    assert "&lt;one&gt;" in str(company.slack.messages[0].blocks)
+    assert company.tick() == ["Check mrr/movements: schema failed, 2026-08 to 2026-10: two rows of &lt;one&gt; customer"]
+    assert "<one>" not in str(company.slack.messages[0].blocks)
     company.run()
     assert len(company.tick()) == 1
     company.check_holds = True
@@ -121,6 +121,20 @@ def test_what_failed_and_was_mended_before_anybody_looked_is_not_told(company: C
     company.problem = ""
     company.run()
     assert company.tick() == []
+
+
+def test_what_is_mended_and_fails_again_between_two_looks_goes_on_under_its_message(company: Company) -> None:
+    company.problem = "broken"
+    company.run()
+    first = company.tick()
+    company.problem = ""
+    company.run()
+    company.problem = "broken"
+    company.run()
+    assert company.tick() == first
+    company.problem = ""
+    company.run()
+    assert company.tick()[0] == f"Resolved. {first[0]}"
 
 
 def test_a_tick_that_dies_before_its_cursor_moves_tells_nothing_twice(company: Company) -> None:

@@ -69,8 +69,9 @@ def plain(message: Mapping[str, Any]) -> tuple[str, str]:
     blocks = message.get("blocks") or []
     headers = [block["text"]["text"] for block in blocks if block["type"] == "header"]
     parts = [part for block in blocks for part in _parts(block)]
-    title = headers[0] if headers else message["text"]
-    return title if len(title) <= TITLE_LIMIT else f"{title[: TITLE_LIMIT - 1]}…", "\n\n".join(parts) or message["text"]
+    text = unescape(message["text"])
+    title = headers[0] if headers else text
+    return title if len(title) <= TITLE_LIMIT else f"{title[: TITLE_LIMIT - 1]}…", "\n\n".join(parts) or text
 
 
 def _parts(block: Mapping[str, Any]) -> list[str]:

@@ -114,8 +114,9 @@ def judge(found: Sequence[Outcome], states: Mapping[str, State], entries: Mappin
             continue
         if outcome.problem:
             extent = noted.extent.joined(outcome.extent) if firing else outcome.extent
-            entry = before.entry if before is not None and firing else outcome.key
-            now[outcome.fingerprint] = _state(outcome, "firing", extent, entry)
+            # What fails again before its end was told goes on under the message it began with.
+            began = next((state for state in (states.get(outcome.fingerprint), before) if state is not None and state.state == "firing"), None)
+            now[outcome.fingerprint] = _state(outcome, "firing", extent, outcome.key if began is None else began.entry)
         elif before is not None and firing and outcome.extent.covers(noted.extent):
             now[outcome.fingerprint] = _state(outcome, "ok", noted.extent, before.entry)
         else:
@@ -148,7 +149,7 @@ def failed(outcome: Outcome, base_url: str, *, again: bool = False) -> dict[str,
     heading = f"{_what(outcome)} {'still fails, now for another reason' if again else 'failed'}"
     reason = outcome.problem if len(outcome.problem) <= SHOWN else f"{outcome.problem[: SHOWN - 1]}…"
     told = f"Earlier figures stay. It is over when a run makes it{_of_months(outcome, ' for ')}." if outcome.kind == "step" else ""
-    text = f"{heading}{_of_months(outcome)}: {reason}"
+    text = escape(f"{heading}{_of_months(outcome)}: {reason}")
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": heading[:HEADER_LIMIT]}},
         _section(f"```{escape(reason).replace('```', '')}```"),
@@ -160,10 +161,10 @@ def failed(outcome: Outcome, base_url: str, *, again: bool = False) -> dict[str,
 
 def recovered(outcome: Outcome, base_url: str, entry: Alert | None) -> dict[str, Any]:
     """The message of an end, with what the entry's message becomes."""
-    text = f"{_what(outcome)} is well again{_of_months(outcome)}."
-    message: dict[str, Any] = {"text": text, "blocks": [_section(escape(text)), _button(outcome, base_url)]}
+    text = escape(f"{_what(outcome)} is well again{_of_months(outcome)}.")
+    message: dict[str, Any] = {"text": text, "blocks": [_section(text), _button(outcome, base_url)]}
     if entry is not None:
-        blocks = [_section(f"*Resolved.* {escape(text)}"), *entry.message.get("blocks", [])]
+        blocks = [_section(f"*Resolved.* {text}"), *entry.message.get("blocks", [])]
         message["entry"] = {"key": entry.key, "text": f"Resolved. {entry.message['text']}", "blocks": blocks}
     return message
 

@@ -86,7 +86,7 @@ def test_an_alert_arrives_as_plain_text(endpoint: Endpoint, ledger: Ledger) -> N
 
 def test_markup_is_taken_off_and_escapes_are_undone() -> None:
     section = {"type": "section", "text": {"type": "mrkdwn", "text": "*Over* for R&amp;D &lt;x&gt;\n```a reason```"}}
-    assert plain({"text": "Over.", "blocks": [section]}) == ("Over.", "Over for R&D <x>\na reason")
+    assert plain({"text": "Over &lt;x&gt;.", "blocks": [section]}) == ("Over <x>.", "Over for R&D <x>\na reason")
     title, body = plain({"text": "w" * 500})
     assert (len(title), len(body)) == (120, 500)
 
