@@ -79,8 +79,8 @@ def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, lis
 def planned(subscription: Subscription, lines: Mapping[str, list[Line]], told: Mapping[str, list[Fact]]) -> dict[str, list[Fact]]:
     """What schedules made of items where a phase began: a plan that was carried out dates a change that nothing was billed for (reference 2.5.7).
 
-    A phase names prices, not items: each is the item that was at this price, of several the one billed for it then, else the one next seen at it.
-    An item whose price a phase leaves out is gone. A schedule's first phase is what it found, and says nothing of its own.
+    A phase names prices, not items: each is an item that was at this price, of several the one billed for it then, else the one next seen at it, and
+    no item is at two. An item whose price a phase leaves out is gone. A schedule's first phase is what it found, and says nothing of its own.
     """
     found: dict[str, list[Fact]] = defaultdict(list)
     seen: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
@@ -94,10 +94,10 @@ def planned(subscription: Subscription, lines: Mapping[str, list[Line]], told: M
     held: dict[str, set[str]] = {}
     known = max([subscription.observed_at, *(item.observed_at for item in subscription.items)])
     for phase in (each for each in subscription.phases if each.start <= known):
-        now = {}
-        for state in (each for each in phase.items if each.price in seen):
-            _, item = min((_distance(phase.start, start, end), item) for start, end, item in seen[state.price])
-            now[item] = state
+        now: dict[str, State] = {}
+        for state in sorted(phase.items, key=lambda state: len({item for _, _, item in seen.get(state.price, ())})):
+            free = [(_distance(phase.start, start, end), item) for start, end, item in seen.get(state.price, ()) if item not in now]
+            now |= {min(free)[1]: state} if free else {}
         if not phase.first and phase.start > subscription.start_date:
             for item in now.keys() | held.get(phase.schedule, set()):
                 order = (True, phase.start, phase.schedule)
