@@ -65,7 +65,8 @@ class Couponing:
     def before_renewal(self, subscription: Subscription, at: int) -> None:
         """What is done in the renewal's own second, before it is billed: discounts taken off (once an invoice has shown them) or given."""
         for discount in subscription.given():
-            shown = discount.coupon.duration == "forever" and discount.listed(at) and discount.start <= subscription.period[0]
+            billed = subscription.latest_invoice is not None and discount.start <= subscription.period[0]
+            shown = discount.coupon.duration == "forever" and discount.listed(at) and billed
             if shown and self._happens(p.REMOVE_FOREVER):
                 self._billing.redemption.remove(subscription, at, discount)
         if subscription.id in self._at_renewal:
