@@ -14,8 +14,8 @@ from expansion_platform.sources.stripe.client import StripeSource
 
 CURSOR = PULLED
 """The ledger's cursor of the account: where the last pull ended, and which server it read."""
-UNDER_WAY = "stripe, everything"
-"""The cursor of a pull of everything that has not ended yet."""
+UNDER_WAY = "stripe, under way"
+"""The cursor of a pull that has stored something and has not ended yet: history is not made of what it left."""
 
 
 def server(platform: Platform) -> str:

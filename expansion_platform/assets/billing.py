@@ -56,7 +56,7 @@ def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platfo
     """Rebuilds every item's history from invoices, pending items, events and today's subscriptions; what cannot be read is set apart."""
     lake = platform.lake
     if platform.ledger.cursor(UNDER_WAY) is not None:
-        raise dg.Failure("a pull of the whole account was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
+        raise dg.Failure("a pull was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
     staged = stage(platform)
 
     def compute() -> Frames:

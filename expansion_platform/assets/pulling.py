@@ -103,6 +103,8 @@ class Pulling:
 
     def _can_go_on(self, begun: Mapping[str, Any], as_of: datetime) -> bool:
         """Whether what a killed run stored can still be brought up to date by events, and is there."""
+        if begun.get("changes"):
+            return False
         age = (as_of - datetime.fromisoformat(begun["as_of"])).total_seconds()
         here = all(self._platform.lake.exists(model) for model in MODELS)
         return 0 <= age <= LONGEST_GAP_SECONDS and begun["server"] == server(self._platform) and here
@@ -132,6 +134,8 @@ class Pulling:
         return state.moved(as_of, recent)
 
     def _commit_all(self, changes: Mapping[str, TableChange]) -> None:
+        if self._platform.ledger.cursor(UNDER_WAY) is None:  # of a later pull: killed between two tables, it is not all there either
+            self._platform.ledger.begin_pull(UNDER_WAY, {"changes": True, "server": server(self._platform)})
         for model, rows in commit_changes(self._platform.lake, changes, self._info).items():
             self.rows[model] += rows
 

@@ -12,6 +12,7 @@ from expansion_platform.account import CURSOR, UNDER_WAY
 from expansion_platform.simulator.company import simulate
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.sources.stripe import full, windows
+from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.kills import COMPANY, NOW, kill_at_random, ledger
 from expansion_platform_tests.sources import pulled
 
@@ -67,3 +68,27 @@ def test_an_interruption_older_than_stripes_events_is_begun_anew(server: StripeS
     books.begin_pull(UNDER_WAY, {"as_of": (datetime.fromisoformat(NOW) - timedelta(days=30)).isoformat(), "server": "127.0.0.1"})
     books.add_windows(UNDER_WAY, [("customers", 0, 2**31)])
     assert pulled.pull(tmp_path, server.url, NOW).told == "first pull"
+
+
+def test_a_later_pull_that_was_interrupted_is_known_to_be_until_one_ends(
+    server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (datetime.fromisoformat(NOW) - timedelta(days=9)).isoformat()
+    pulled.pull(tmp_path, server.url, before)
+    stored = ledger(tmp_path).cursor(CURSOR)
+    assert ledger(tmp_path).cursor(UNDER_WAY) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(Lake, "upsert", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pulled.pull(tmp_path, server.url, NOW)
+    assert ledger(tmp_path).cursor(UNDER_WAY) is not None
+    assert ledger(tmp_path).cursor(CURSOR) == stored
+    assert pulled.pull(tmp_path, server.url, NOW).told.startswith("changes since ")
+    assert ledger(tmp_path).cursor(UNDER_WAY) is None
+    pulled.pull(tmp_path / "undisturbed", server.url, before)
+    pulled.pull(tmp_path / "undisturbed", server.url, NOW)
+    assert pulled.contents(tmp_path) == pulled.contents(tmp_path / "undisturbed")
+
+
+def interrupt(*_given: object, **_named: object) -> None:
+    raise KeyboardInterrupt
