@@ -10,10 +10,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from hypothesis import settings
 
 from expansion_platform.simulator.company import simulate
 from expansion_platform.simulator.world import running
 from expansion_platform_tests.pipelines import CUSTOMERS, MONTHS, SEED, Pipeline
+
+# The suite tries the same examples each time; `pytest --hypothesis-profile=default` looks for new ones.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.load_profile("suite")
 
 _GROUP = re.compile(r'^pytestmark = .*xdist_group\("(\w+)"\)', re.MULTILINE)
 
