@@ -38,7 +38,7 @@ POLICIES: dict[str, dict[str, Any]] = {"house": {}, "stripe_parity": {"metered_c
 """Policy presets as the reference knows them, key by key (semantics 1.3, 8.1); the pipeline is told the preset's name."""
 
 COMPUTED = [
-    *(name for name in TABLES if name.startswith(("stripe/", "billing/", "mrr/"))),
+    *(name for name in TABLES if name.startswith(("stripe/", "billing/", "mrr/")) and name != "mrr/first_reported"),
     "metrics/expansion",
     "metrics/expansion_by_type",
     "metrics/expansion_by_segment",

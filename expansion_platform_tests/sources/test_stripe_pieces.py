@@ -134,7 +134,7 @@ def test_later_pulls_are_stored_in_batches(hard_in_one_go, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=6)
 @given(steps=st.lists(st.tuples(st.integers(0, 29 * 4), st.integers(0, 200)), min_size=1, max_size=5))
 def test_in_any_pieces(steps, hard_in_one_go, tmp_path_factory):
     in_pieces(tmp_path_factory.mktemp("pieces"), steps, hard_in_one_go)
