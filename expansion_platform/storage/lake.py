@@ -101,7 +101,7 @@ class Lake:
     def arrow(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pa.Table:
         """Rows (of some months, or those an expression is true of) in key order, in the model's Arrow schema."""
         if months is not None:
-            in_months = pc.field("month").isin(list(months))
+            in_months = _among(months)
             where = in_months if where is None else in_months & where
         return _ordered(model, _conform(model, self.dataset(model).to_table(filter=where)))
 
@@ -122,7 +122,7 @@ class Lake:
 
     def rows(self, model: type[Table], months: Sequence[str] | None = None) -> int:
         """Number of rows (of some months)."""
-        where = None if months is None else pc.field("month").isin(list(months))
+        where = None if months is None else _among(months)
         return int(self.dataset(model).count_rows(filter=where))
 
     def rows_by_month(self, model: type[Table]) -> dict[str, int]:
@@ -132,7 +132,7 @@ class Lake:
 
     def head(self, model: type[Table], count: int, months: Sequence[str] | None = None) -> pd.DataFrame:
         """A few rows, for a preview."""
-        where = None if months is None else pc.field("month").isin(list(months))
+        where = None if months is None else _among(months)
         return _conform(model, self.dataset(model).head(count, filter=where)).to_pandas()
 
     def content_hash(self, model: type[Table], months: Sequence[str] | None = None) -> str:
@@ -246,6 +246,11 @@ def _without_log_statistics(found: pyarrow.dataset.FileSystemDataset) -> pyarrow
         for fragment in found.get_fragments()
     ]
     return pyarrow.dataset.FileSystemDataset(fragments, found.schema, found.format, found.filesystem)
+
+
+def _among(months: Iterable[str]) -> pyarrow.dataset.Expression:
+    """Rows of some months. Typed, since Arrow takes an empty list for nulls and then refuses to compare."""
+    return pc.field("month").isin(pa.array(list(months), pa.string()))
 
 
 def _identity(names: list[str]) -> str:

@@ -47,6 +47,12 @@ def test_a_table_never_written_is_empty_with_its_columns(lake: Lake) -> None:
     CustomerMonths.validate(lake.read_coded(CustomerMonths, ["segment"]))
 
 
+def test_no_months_are_no_rows(filled: Lake) -> None:
+    assert filled.read(CustomerMonths, []).empty
+    assert filled.rows(CustomerMonths, []) == 0
+    assert filled.head(CustomerMonths, 5, []).empty
+
+
 def test_rows_come_back_as_written_in_key_order(lake: Lake) -> None:
     written = customer_months(JANUARY, "c", "a", "b")
     commit = lake.replace(CustomerMonths, written, months=[JANUARY])
