@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from expansion_platform.domain.mrr import included
+from expansion_platform.domain.mrr import included, rates_by_month
 from expansion_platform.domain.parity import Facts, compared, cumulated, items_apart
 from expansion_platform.domain.schemas import Table, billing, parity, stripe
 from expansion_platform.domain.schemas.base import empty
@@ -33,7 +33,7 @@ def stripes_mrr(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame({"month": [], "customer": [], "mrr": []}).astype({"month": "str", "customer": "str", "mrr": "int64"})
     if said == CHANGE_EVENTS:
         changes = stripe_mrr.change_events(platform.warehouse.tables)
-        return cumulated(changes, sorted(wanted), _rates(platform), currency, platform.timezone)
+        return cumulated(changes, sorted(wanted), rates_by_month(platform.lake.read(billing.FxRates)), currency, platform.timezone)
     found = stripe_mrr.exported(Path(said).expanduser(), platform.reporting_exponent)
     return found[found["month"].isin(wanted)].reset_index(drop=True)
 
@@ -63,9 +63,4 @@ def items_compared(platform: Platform) -> Callable[[str], pd.DataFrame]:
 def _facts(platform: Platform) -> Facts:
     catalog, lake = platform.catalog(), platform.lake
     states = included(lake.read(billing.ItemStates), catalog)
-    return Facts(states, lake.read(stripe.Subscriptions), _rates(platform), catalog, platform.timezone)
-
-
-def _rates(platform: Platform) -> dict[str, dict[str, str]]:
-    rates = platform.lake.read(billing.FxRates)
-    return {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in rates.groupby("month")}
+    return Facts(states, lake.read(stripe.Subscriptions), rates_by_month(platform.lake.read(billing.FxRates)), catalog, platform.timezone)

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import attainment as rules
 from expansion_platform.domain import canonical
@@ -44,8 +44,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         told = canonical.content_hash(settings.model_dump(mode="json", include={"targets", "fiscal_year_begins"}))
 
         def inputs(month: str) -> str:
-            known = [state.get(name, "absent") for state in states for name in _looked_at(month, settings)]
-            return fingerprint(catalog.policy_hash, catalog.catalog_hash, told, *known)
+            return fingerprint(catalog.policy_hash, catalog.catalog_hash, told, *states_over(_looked_at(month, settings), *states))
 
         def prepare(due: list[str]) -> Callable[[str], Frames]:
             figures = _figures(lake, due, settings)

@@ -60,6 +60,11 @@ def fingerprint(*parts: str) -> str:
     return hashlib.sha256("\n".join([rules_hash(), *parts]).encode()).hexdigest()[:16]
 
 
+def states_over(window: Sequence[str], *tables: Mapping[str, str]) -> list[str]:
+    """What is stored of a window of months, table by table (`Lake.states`): part of the fingerprint of a month that looks at others."""
+    return [states.get(month, "absent") for states in tables for month in window]
+
+
 def build_months(
     context: dg.AssetExecutionContext,
     platform: Platform,

@@ -16,7 +16,7 @@ from expansion_platform.assets.touched import states_by_month
 from expansion_platform.domain import metrics as rules
 from expansion_platform.domain import reconciliation
 from expansion_platform.domain.coverage import closing_states, mrr_by_trust
-from expansion_platform.domain.mrr import included
+from expansion_platform.domain.mrr import included, rates_by_month
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import billing, metrics, mrr
 from expansion_platform.resources import Platform
@@ -62,7 +62,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 def _prepare(platform: Platform, catalog: Catalog, due: list[str]) -> Callable[[str], Frames]:
     sums = slice_sums(platform, due)
     states = included(platform.lake.read(billing.ItemStates), catalog)
-    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in platform.lake.read(billing.FxRates).groupby("month")}
+    rates = rates_by_month(platform.lake.read(billing.FxRates))
     hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
 
     def compute(month: str) -> Frames:

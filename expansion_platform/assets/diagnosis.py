@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expansion_platform import checks
-from expansion_platform.assets.build import Frames, build_months, fingerprint
+from expansion_platform.assets.build import Frames, build_months, fingerprint, states_over
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import diagnosis as rules
 from expansion_platform.domain import months
@@ -42,8 +42,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         of_month, of_window = ([lake.states(model) for model in models] for models in (OF_THE_MONTH, OF_THE_WINDOW))
 
         def inputs(month: str) -> str:
-            known = [states.get(month, "absent") for states in of_month]
-            known += [states.get(name, "absent") for states in of_window for name in rules.looked_at(month)]
+            known = states_over([month], *of_month) + states_over(rules.looked_at(month), *of_window)
             return fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.settings.expansion_currency, *known)
 
         yield from build_months(

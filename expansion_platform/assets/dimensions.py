@@ -16,7 +16,7 @@ from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import dimensions as rules
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.coverage import closing_states
-from expansion_platform.domain.mrr import included
+from expansion_platform.domain.mrr import included, rates_by_month
 from expansion_platform.domain.schemas import billing, metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
@@ -64,7 +64,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 def _prepare(platform: Platform) -> Callable[[str], Frames]:
     catalog, lake, timezone = platform.catalog(), platform.lake, platform.timezone
     states = included(lake.read(billing.ItemStates), catalog)
-    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in lake.read(billing.FxRates).groupby("month")}
+    rates = rates_by_month(lake.read(billing.FxRates))
     closed: dict[str, pd.DataFrame] = {}
 
     def profiles(month: str) -> pd.DataFrame:

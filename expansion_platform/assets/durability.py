@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import durability as rules
@@ -48,9 +48,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         states = [lake.states(model) for model in COLUMNS]
 
         def inputs(month: str) -> str:
-            return fingerprint(
-                catalog.policy_hash, catalog.catalog_hash, *(known.get(name, "absent") for known in states for name in _looked_at(month))
-            )
+            return fingerprint(catalog.policy_hash, catalog.catalog_hash, *states_over(_looked_at(month), *states))
 
         yield from build_months(
             context,

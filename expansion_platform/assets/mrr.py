@@ -20,7 +20,7 @@ from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.flags import Month, flagged
 from expansion_platform.domain.migrations import price_migrations
 from expansion_platform.domain.movements import classify
-from expansion_platform.domain.mrr import first_paid_months, included, refuse_unknown_past, refuse_unreadable, touching
+from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month, refuse_unknown_past, refuse_unreadable, touching
 from expansion_platform.domain.schemas import Table, billing, mrr, stripe
 from expansion_platform.domain.states import covers
 from expansion_platform.resources import Platform
@@ -83,7 +83,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     catalog, timezone = platform.catalog(), platform.timezone
     states = included(platform.lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
-    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in platform.lake.read(billing.FxRates).groupby("month")}
+    rates = rates_by_month(platform.lake.read(billing.FxRates))
     first_paid = first_paid_months(states, catalog=catalog, rates=rates, last=due[-1], timezone=timezone)
     deletions = _deletions(platform)
     quarantine = included(platform.lake.read(billing.Quarantine), catalog)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from expansion_platform.assets.build import fingerprint
 from expansion_platform.domain import months
 from expansion_platform.domain.canonical import content_hash
-from expansion_platform.domain.mrr import first_paid_months, included
+from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import billing
 from expansion_platform.domain.touched import fingerprints
@@ -33,7 +33,7 @@ def states_by_month(platform: Platform, catalog: Catalog, wanted: Sequence[str])
     if not set(wanted) <= known.keys():
         calendar = months.between(min(wanted), max(wanted))
         states = included(lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
-        rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in lake.read(billing.FxRates).groupby("month")}
+        rates = rates_by_month(lake.read(billing.FxRates))
         paid = first_paid_months(states, catalog=catalog, rates=rates, last=calendar[-1], timezone=platform.timezone)
         found = fingerprints(states, paid, calendar, catalog, platform.timezone)
         known |= {month: content_hash([told]) for month, told in found.items()}

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import months, reconciliation
@@ -45,13 +45,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
 
         def inputs(month: str) -> str:
-            window = _window(month)
-            return fingerprint(
-                catalog.policy_hash,
-                catalog.catalog_hash,
-                *(customers.get(name, "absent") for name in window),
-                *(movements.get(name, "absent") for name in window),
-            )
+            return fingerprint(catalog.policy_hash, catalog.catalog_hash, *states_over(_window(month), customers, movements))
 
         yield from build_months(
             context,

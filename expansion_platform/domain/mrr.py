@@ -51,6 +51,11 @@ def included(item_states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     return item_states[~item_states["customer"].isin(excluded)]
 
 
+def rates_by_month(rates: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """billing/fx_rates as month -> currency -> rate."""
+    return {str(month): dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in rates.groupby("month")}
+
+
 def touching(quarantine: pd.DataFrame, instants: Sequence[pd.Timestamp]) -> pd.DataFrame:
     """Rows of billing/quarantine that cover one of the instants."""
     return quarantine[np.logical_or.reduce([covers(quarantine, instant) for instant in instants])]
