@@ -17,7 +17,7 @@ from expansion_platform.domain.schemas import metrics
 from expansion_platform.resources import Platform
 
 KINDS = {"pandas", "pandera", "deltalake"}
-INPUTS = [metrics.Trailing, metrics.Expanders, metrics.Rollforward]
+INPUTS = [metrics.Trailing, metrics.Expanders, metrics.Rollforward, metrics.RollforwardByDimension]
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -49,7 +49,8 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     catalog = platform.catalog()
     figures = pd.concat([platform.lake.read(model, due) for model in (metrics.Trailing, metrics.Expanders)])
-    flows = platform.lake.read(metrics.Rollforward, due)
+    by_model = platform.lake.read(metrics.RollforwardByDimension, due).query("dimension == 'pricing_model'")
+    flows = pd.concat([platform.lake.read(metrics.Rollforward, due), by_model])
 
     def compute(month: str) -> Frames:
         openings = flows[flows["month"] == month].set_index(["dimension", "value"])["opening"].to_dict()

@@ -17,9 +17,9 @@ from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import durability as rules
 from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain.metrics import slices
 from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.domain.schemas.mrr import ORGANIC
-from expansion_platform.domain.trailing import slices
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
 
@@ -56,7 +56,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             models=[metrics.Durability],
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
-            reconciled=[Reconciled(metrics.Durability, SEGMENTS_SUM, lambda frames: reconciliation.window_segments_sum(frames[metrics.Durability]))],
+            reconciled=[Reconciled(metrics.Durability, SEGMENTS_SUM, lambda frames: reconciliation.slices_sum(frames[metrics.Durability]))],
             describe=lambda wanted: {metrics.Durability: percents(lake.read(metrics.Durability, wanted).query("dimension == 'total'"), "metric")},
         )
 

@@ -17,15 +17,16 @@ from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain import trailing as rules
+from expansion_platform.domain.metrics import slices
 from expansion_platform.domain.schemas import Table, metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
 from expansion_platform.storage.lake import Lake
 
 KINDS = {"duckdb", "pandera", "deltalake"}
-SEGMENTS_SUM = "Segments fixed at the window's start sum to the total in every numerator and denominator."
+SLICES_SUM = "Segments and pricing models fixed at the window's start sum to the total in every numerator and denominator."
 # What the queries read; a window of 100,000 customers is a million rows of them.
-CUSTOMER_COLUMNS = ["month", "customer", "segment", "opening", "closing"]
+CUSTOMER_COLUMNS = ["month", "customer", "segment", "pricing_model", "opening", "closing"]
 FLOW_COLUMNS = ["month", "customer", *(f"flow_{name}" for name in ("new", "expansion", "contraction", "churn", "fx"))]
 
 
@@ -34,13 +35,13 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         specs=[asset_spec(metrics.Trailing, deps=[mrr.CustomerMonths, mrr.Movements], kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(metrics.Trailing), checks.reconciled_spec(metrics.Trailing, SEGMENTS_SUM)],
+        check_specs=[checks.schema_spec(metrics.Trailing), checks.reconciled_spec(metrics.Trailing, SLICES_SUM)],
         name="trailing",
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def trailing_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-        """T12M and T3M figures of each month, for the total and segments fixed at the window's start."""
+        """T12M and T3M figures of each month, for the total, and segments and pricing models fixed at the window's start."""
         catalog, lake = platform.catalog(), platform.lake
         customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
 
@@ -53,7 +54,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             models=[metrics.Trailing],
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
-            reconciled=[Reconciled(metrics.Trailing, SEGMENTS_SUM, lambda frames: reconciliation.window_segments_sum(frames[metrics.Trailing]))],
+            reconciled=[Reconciled(metrics.Trailing, SLICES_SUM, lambda frames: reconciliation.slices_sum(frames[metrics.Trailing]))],
             describe=lambda wanted: {metrics.Trailing: percents(lake.read(metrics.Trailing, wanted).query("dimension == 'total'"), "metric")},
         )
 
@@ -74,7 +75,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     def compute(month: str) -> Frames:
         windows = rules.windows(month)
         read = book.filter(pc.field("month").isin(_window(month)))
-        sums = engine.query("window_sums", {"windows": windows, "slices": rules.slices(), "book": read})
+        sums = engine.query("window_sums", {"windows": windows, "slices": slices(rules.SLICES), "book": read})
         cohort = engine.query("window_cohort", {"windows": windows[windows["length"] == rules.YEAR], "book": read})
         rows = rules.trailing(month, sums, cohort).assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)
         return {metrics.Trailing: rows}

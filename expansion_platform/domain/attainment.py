@@ -15,13 +15,11 @@ import pandas as pd
 from expansion_platform.domain import months
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.metrics import decimal_text
-from expansion_platform.domain.schemas.mrr import SEGMENTS
+from expansion_platform.domain.metrics import SLICES, decimal_text
 
 METRICS = ["expansion_rate", "expansion_share_of_new", "nrr", "grr"]
 OF_OPENING = {"expansion_rate", "nrr", "grr"}
 """Parts of opening MRR, so that a gap is an amount."""
-SCOPES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
 QUARTER, YEAR = 3, 12
 COLUMNS = [
     *("month", "period", "metric", "dimension", "value", "first_month", "numerator", "denominator", "actual", "target"),
@@ -54,7 +52,7 @@ def attainment(month: str, figures: pd.DataFrame, settings: AlertSettings) -> pd
     known = {(row["metric"], row["dimension"], row["value"], row["month"]): row for row in figures.to_dict("records")}
     records = []
     for metric in METRICS:
-        for dimension, value in SCOPES:
+        for dimension, value in SLICES:
             scope = dimension if dimension == "total" else value
             for period, names in periods(month, settings.fiscal_year_begins).items():
                 if period != "month" and metric != "expansion_rate":

@@ -60,6 +60,9 @@ BENCHMARKS = [
     Benchmark("segment", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.20", "0.35"), "0.70", "segment", "enterprise"),
     Benchmark("segment", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.15", "0.25"), "0.50", "segment", "mid_market"),
     Benchmark("segment", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.10", "0.20"), "0.40", "segment", "smb"),
+    Benchmark("pricing_model", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.30", "0.50"), "1.00", "pricing_model", "usage"),
+    Benchmark("pricing_model", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.15", "0.25"), "0.50", "pricing_model", "seat"),
+    Benchmark("pricing_model", BENCHMARKING, "expansion_rate_t12m", RANGE, ("0.05", "0.15"), "0.30", "pricing_model", "flat"),
     Benchmark(
         "share_of_new",
         BENCHMARKING,
@@ -80,7 +83,7 @@ def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) ->
 
     Args:
         figures: month, metric, dimension, value, ratio and quality of metrics/trailing and metrics/expanders.
-        opening: opening MRR by dimension and value, minor units.
+        opening: opening MRR by dimension and value, minor units; nobody is in a slice that is not there.
 
     Returns:
         One row per benchmark. A figure is compared as it is published, with ten places; one without a value has no band.
@@ -89,7 +92,7 @@ def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) ->
     records = []
     for benchmark in BENCHMARKS:
         figure = known[benchmark.metric, benchmark.dimension, benchmark.value]
-        standing = _standing(benchmark, figure["ratio"], opening[benchmark.dimension, benchmark.value])
+        standing = _standing(benchmark, figure["ratio"], opening.get((benchmark.dimension, benchmark.value), 0))
         records.append(
             {
                 "month": figure["month"],

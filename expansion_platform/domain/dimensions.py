@@ -1,7 +1,7 @@
 """What a customer is, beside its size: pricing model, plan, currency, cohort, tenure (semantics 4.1).
 
 Here: the one value a customer has in each dimension for a month, fixed at opening (at closing for new and returned customers). Not here:
-segments (`movements.py`), sums by value (`sql/dimension_sums.sql`) and their rates (`metrics.py`).
+segments and pricing models (`movements.py`), sums by value (`sql/dimension_sums.sql`) and their rates (`metrics.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from expansion_platform.domain.schemas.metrics import DIMENSIONS
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.domain.states import owners
 
-PRICING_MODELS = ["usage", "seat", "flat", "hybrid"]
 TENURES = [(90, "first_90_days"), (365, "rest_of_year_1"), (730, "year_2")]
 """Most days since first paid -> bucket; longer is `year_3_plus`."""
 METRICS: dict[str, tuple[Amount, Amount | None]] = {
@@ -28,25 +27,15 @@ def profiles(valued: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     """What each customer's items make it at one instant.
 
     Args:
-        valued: item states with `mrr_minor` and `list_mrr_minor`, as `valuation.value_states` returns them.
-        catalog: says what a quantity counts, and who was merged into whom.
+        valued: item states with `mrr_minor`, as `valuation.value_states` returns them.
+        catalog: says who was merged into whom.
 
     Returns:
-        Columns pricing_model, currency, plan by customer after aliases, for those that pay. Currency and plan (product) are those of the item
-        that pays most, the smallest item id on a tie. The pricing model is what at least 60 % of MRR before discounts counts.
+        Columns currency, plan (product) by customer after aliases, for those that pay: of the item that pays most, the smallest item id on a tie.
     """
     paying = valued.assign(customer=owners(valued["customer"], catalog))[(valued["mrr_minor"] > 0).to_numpy()]
     largest = paying.sort_values(["mrr_minor", "item"], ascending=[False, True]).drop_duplicates("customer").set_index("customer")
-    named = ["price", "product", "usage_type"]
-    units = {key: _counts(catalog.entry(*key).unit) for key in paying[named].drop_duplicates().itertuples(index=False, name=None)}
-    unit = [units[key] for key in paying[named].itertuples(index=False, name=None)]
-    amounts = paying.assign(unit=unit).pivot_table(index="customer", columns="unit", values="list_mrr_minor", aggfunc="sum", fill_value=0)
-    amounts = amounts.reindex(columns=PRICING_MODELS[:3], fill_value=0)
-    total = amounts.sum(axis=1)
-    model = pd.Series("hybrid", index=amounts.index, dtype="str")
-    for name in amounts.columns:
-        model[amounts[name] * 10 >= total * 6] = name
-    return pd.DataFrame({"pricing_model": model, "currency": largest["currency"].astype("str"), "plan": largest["product"].astype("str")})
+    return pd.DataFrame({"currency": largest["currency"].astype("str"), "plan": largest["product"].astype("str")})
 
 
 def customers_of(month: str, customer_months: pd.DataFrame, opened: pd.DataFrame, closed: pd.DataFrame, timezone: str) -> pd.DataFrame:
@@ -54,7 +43,7 @@ def customers_of(month: str, customer_months: pd.DataFrame, opened: pd.DataFrame
 
     Args:
         month: whose.
-        customer_months: mrr/customer_months of the month (month, customer, opening, first_paid_month).
+        customer_months: mrr/customer_months of the month (month, customer, opening, pricing_model, first_paid_month).
         opened: `profiles` at the opening instant.
         closed: `profiles` at the closing instant.
         timezone: reporting time zone.
@@ -63,12 +52,14 @@ def customers_of(month: str, customer_months: pd.DataFrame, opened: pd.DataFrame
         month, customer and one column a dimension, null where nothing says. Tenure runs from the first closing instant at which the customer
         paid to the opening instant, in days.
     """
-    rows = customer_months[["month", "customer", "opening", "first_paid_month"]].set_index("customer")
+    rows = customer_months[["month", "customer", "opening", "pricing_model", "first_paid_month"]].set_index("customer")
     member = rows["opening"] > 0
     held = pd.concat([opened.reindex(rows.index[member]), closed.reindex(rows.index[~member])]).reindex(rows.index)
     at = months.opening(month, timezone)
     buckets = {first: tenure((at - months.closing(first, timezone)).days) for first in rows["first_paid_month"].unique()}
-    told = held.assign(month=month, cohort=rows["first_paid_month"], tenure=rows["first_paid_month"].map(buckets))
+    told = held.assign(
+        month=month, cohort=rows["first_paid_month"], pricing_model=rows["pricing_model"], tenure=rows["first_paid_month"].map(buckets)
+    )
     return told.rename_axis("customer").reset_index()[["month", "customer", *DIMENSIONS]]
 
 
@@ -85,8 +76,3 @@ def expansion_by_dimension(sums: pd.DataFrame) -> pd.DataFrame:
 def rollforward_by_dimension(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/rollforward_by_dimension without hashes."""
     return sums.rename(columns={"interval_": "interval"})[["month", "dimension", "value", "opening", *FLOWS, "closing"]]
-
-
-def _counts(unit: str) -> str:
-    """`seat` and `flat` are themselves; any other unit is something measured."""
-    return unit if unit in ("seat", "flat") else "usage"

@@ -6,18 +6,20 @@ Here: which sums each metric divides, the ratio's text and its quality. Not here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from operator import attrgetter
 from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
+from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC, SEGMENTS
 
 RATIO_PLACES = 10
 LOW_MEMBERS = 30  # semantics 4: fewer opening members than this, or fewer expanders than LOW_EXPANDERS, is `low_n`
 LOW_EXPANDERS = 5
+SLICES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
+"""Dimension and value of what most tables are given for."""
 
 Sums = Any
 """A row of `sql/slice_sums.sql` or one of its kind, its columns as attributes."""
@@ -71,6 +73,11 @@ COVERAGE: dict[str, tuple[Amount, Amount]] = {
     "low_confidence_mrr_share": (lambda s: s.low_confidence, lambda s: s.closing),
 }
 """Metric -> numerator and denominator, for metrics/coverage."""
+
+
+def slices(wanted: Sequence[tuple[str, str]] = SLICES) -> pd.DataFrame:
+    """Slices as queries read them: dimension, value."""
+    return pd.DataFrame(wanted, columns=["dimension", "value"])
 
 
 def ratio_text(numerator: int, denominator: int) -> str | None:

@@ -19,7 +19,7 @@ from expansion_platform.domain.book import Book, by_customer, read_book
 from expansion_platform.domain.matching import Pairs, match
 from expansion_platform.domain.money import Ints, split_rows
 from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC, SEGMENTS
+from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC, PRICING_MODELS, SEGMENTS
 from expansion_platform.domain.states import among
 from expansion_platform.domain.valuation import refuse
 
@@ -27,7 +27,7 @@ COMMERCIAL = ["price", "discount", "interval"]
 NONE, NEW, REACTIVATION, CHURN, CONTINUING = range(5)
 MOVEMENTS = ["none", "new", "reactivation", "churn", "continuing"]
 
-CUSTOMER_COLUMNS = ["customer", "opening", "closing", "opening_arr", "closing_arr", "opening_list", "closing_list", "items", "segment"]
+CUSTOMER_COLUMNS = ["customer", "opening", "closing", "opening_arr", "closing_arr", "opening_list", "closing_list", "items"]
 MOVEMENT_COLUMNS = [
     *("customer", "movement", "label", "segment", "dormant", "opening", "closing", "delta"),
     *(f"flow_{name}" for name in FLOWS),
@@ -104,8 +104,9 @@ def classify_wide(
     segment = _segments(totals, movement, catalog)
     paying = order if still else order[movement[order] != NONE]
     shown = order if still else order[moved[order]]
-    customers = pd.DataFrame({"customer": book.customers.take(paying), **{name: totals[name][paying] for name in CUSTOMER_COLUMNS[1:-1]}})
+    customers = pd.DataFrame({"customer": book.customers.take(paying), **{name: totals[name][paying] for name in CUSTOMER_COLUMNS[1:]}})
     customers["segment"] = segment[paying]
+    customers["pricing_model"] = _pricing_models(book, movement)[paying]
     movements = _movement_rows(book, totals, movement, pairs, rows, shown)
     movements["segment"] = segment[shown]
     return Classified(_as_text(customers), _as_text(movements), cause_frame(book, pairs, rows))
@@ -154,6 +155,22 @@ def _segments(totals: Mapping[str, Ints], movement: Ints, catalog: Catalog) -> n
     sizes = [value >= catalog.policy.enterprise_acv, value >= catalog.policy.mid_market_acv]
     names: npt.NDArray[Any] = np.array(SEGMENTS, dtype=object)
     return names.take(np.select(sizes, [0, 1], 2))
+
+
+def _pricing_models(book: Book, movement: Ints) -> npt.NDArray[Any]:
+    """By customer code: what 60 % of MRR before discounts counts, of items that pay; at opening, or closing for who was not paying then (4.1)."""
+    counted = np.array([entry.unit if entry.unit in ("seat", "flat") else "usage" for entry in book.entries], dtype=object)
+    came = np.isin(movement, [NEW, REACTIVATION])
+    amounts = []
+    for unit in PRICING_MODELS[:-1]:
+        ends = [
+            by_customer(book, side, np.where((counted == unit) & (valued.mrr > 0), valued.list_mrr, 0))
+            for side, valued in ((book.opening, book.at_open), (book.closing, book.at_close))
+        ]
+        amounts.append(np.where(came, ends[1], ends[0]))
+    total = np.sum(amounts, axis=0)
+    names: npt.NDArray[Any] = np.array(PRICING_MODELS, dtype=object)
+    return names.take(np.select([10 * amount >= 6 * total for amount in amounts], [0, 1, 2], 3))
 
 
 def _movement_rows(book: Book, totals: Mapping[str, Ints], movement: Ints, pairs: Pairs, rows: CauseRows, shown: Ints) -> pd.DataFrame:
@@ -238,4 +255,4 @@ def _by_name(prefix: str, amounts: Ints) -> dict[str, Ints]:
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """Text columns in pandas' string type, whatever the input came in."""
-    return frame.astype({name: "str" for name in ("customer", "movement", "label", "segment") if name in frame.columns})
+    return frame.astype({name: "str" for name in ("customer", "movement", "label", "segment", "pricing_model") if name in frame.columns})

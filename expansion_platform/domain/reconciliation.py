@@ -75,19 +75,22 @@ def segments_sum(rollforward: pd.DataFrame) -> None:
         raise DataQualityError("segments do not sum to the total", broken)
 
 
-def window_segments_sum(trailing: pd.DataFrame) -> None:
-    """Segments fixed at a window's start sum to the total, numerator by numerator and denominator by denominator.
+def slices_sum(metric_values: pd.DataFrame) -> None:
+    """Slices sum to the total, dimension by dimension, numerator by numerator and denominator by denominator.
 
     Raises:
-        DataQualityError: naming month and metric.
+        DataQualityError: naming month, metric and dimension.
     """
     columns = ["numerator", "denominator"]
-    given = trailing[trailing["numerator"].notna()]
+    given = metric_values[metric_values["numerator"].notna()]
     total = given[given["dimension"] == "total"].set_index(["month", "metric"])[columns]
-    parts = given[given["dimension"] == "segment"].groupby(["month", "metric"])[columns].sum()
-    differs = (parts.reindex(total.index, fill_value=0) != total).any(axis=1)
-    if differs.any():
-        raise DataQualityError("segments of a window do not sum to the total", (f"{month} {metric}" for month, metric in total.index[differs]))
+    broken = []
+    for dimension in sorted(set(metric_values["dimension"]) - {"total"}):
+        parts = given[given["dimension"] == dimension].groupby(["month", "metric"])[columns].sum()
+        differs = (parts.reindex(total.index, fill_value=0) != total).any(axis=1)
+        broken += [f"{month} {metric} by {dimension}" for month, metric in total.index[differs]]
+    if broken:
+        raise DataQualityError("slices do not sum to the total", broken)
 
 
 def dimensions_sum(rollforward: pd.DataFrame) -> None:

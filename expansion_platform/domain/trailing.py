@@ -15,14 +15,14 @@ from math import prod
 
 import pandas as pd
 
-from expansion_platform.domain import months
+from expansion_platform.domain import metrics, months
 from expansion_platform.domain.metrics import LOW_EXPANDERS, LOW_MEMBERS, decimal_text
-from expansion_platform.domain.schemas.mrr import SEGMENTS
+from expansion_platform.domain.schemas.mrr import PRICING_MODELS
 
 YEAR, QUARTER = 12, 3
 LENGTHS = (1, QUARTER, YEAR)
 SHORTEST = 3  # months below which a T12M rate is not even extrapolated
-SLICES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
+SLICES = [*metrics.SLICES, *(("pricing_model", name) for name in PRICING_MODELS)]
 
 Value = tuple[int | None, int | None, Fraction | None]
 """Numerator, denominator, quotient."""
@@ -31,11 +31,6 @@ Value = tuple[int | None, int | None, Fraction | None]
 def windows(month: str) -> pd.DataFrame:
     """The windows that end with `month`: length, first, last."""
     return pd.DataFrame([{"length": length, "first": months.shift(month, 1 - length), "last": month} for length in LENGTHS])
-
-
-def slices() -> pd.DataFrame:
-    """The slices every metric is given for: dimension, value."""
-    return pd.DataFrame(SLICES, columns=["dimension", "value"])
 
 
 def trailing(month: str, sums: pd.DataFrame, cohort: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +49,7 @@ def trailing(month: str, sums: pd.DataFrame, cohort: pd.DataFrame) -> pd.DataFra
     records = []
     for dimension, value in SLICES:
         of_slice = sums[(sums["dimension"] == dimension) & (sums["value"] == value)]
-        members = values if dimension == "total" else values[values["segment"] == value]
+        members = values if dimension == "total" else values[values[dimension] == value]
         records += [{"month": month, "dimension": dimension, "value": value} | record for record in _of_slice(month, of_slice, members, known)]
     return pd.DataFrame.from_records(records).astype({"numerator": "Int64", "denominator": "Int64"})
 
@@ -162,7 +157,7 @@ def _cohort_values(cohort: pd.DataFrame) -> pd.DataFrame:
     moved = cohort[foreign]
     closing = [at_first_rates(*rates) for rates in zip(moved["closing"], moved["closings"], moved["fxs"], strict=True)]
     at_rates = moved.assign(closing=closing, retained=moved["opening"].clip(upper=pd.Series(closing, index=moved.index, dtype="int64")))
-    return pd.concat([cohort[~foreign], at_rates])[["segment", "opening", "closing", "retained"]]
+    return pd.concat([cohort[~foreign], at_rates])[["segment", "pricing_model", "opening", "closing", "retained"]]
 
 
 def at_first_rates(closing: int, closings: Sequence[int], added: Sequence[int]) -> int:

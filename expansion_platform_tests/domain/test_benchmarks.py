@@ -11,7 +11,13 @@ from expansion_platform.domain.benchmarks import BENCHMARKS, benchmarks
 from expansion_platform.domain.schemas import metrics as tables
 
 MONTH = "2026-03"
-OPENING = {("total", "all"): 1_000_000, ("segment", "enterprise"): 600_000, ("segment", "mid_market"): 300_000, ("segment", "smb"): 100_001}
+OPENING = {
+    ("total", "all"): 1_000_000,
+    ("segment", "enterprise"): 600_000,
+    ("segment", "mid_market"): 300_000,
+    ("segment", "smb"): 100_001,
+    ("pricing_model", "seat"): 900_000,
+}
 
 
 def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:
@@ -73,6 +79,18 @@ def test_bands(name: str, metric: str, ratio: str, band: str) -> None:
 def test_each_segment_has_its_own_range(value: str, edge: str) -> None:
     told = standing("segment", value, **{f"expansion_rate_t12m__{value}": f"{edge}00000000"})
     assert (told["band"], told["lower_edge"], told["next_band"]) == ("within", edge, "above")
+
+
+@pytest.mark.parametrize(("value", "edge"), [("usage", "0.30"), ("seat", "0.15"), ("flat", "0.05")])
+def test_each_pricing_model_has_its_own_range(value: str, edge: str) -> None:
+    told = standing("pricing_model", value, **{f"expansion_rate_t12m__{value}": f"{edge}00000000"})
+    assert (told["band"], told["lower_edge"], told["next_band"]) == ("within", edge, "above")
+
+
+def test_a_pricing_models_gap_is_of_its_own_opening_mrr_and_hybrid_is_not_graded() -> None:
+    assert standing("pricing_model", "seat", expansion_rate_t12m__seat="0.1000000000")["gap_mrr"] == 45_000  # 5 points of 900,000
+    assert standing("pricing_model", "flat")["gap_mrr"] == 0  # nobody has it
+    assert set(rows().query("dimension == 'pricing_model'")["value"]) == {"usage", "seat", "flat"}
 
 
 @pytest.mark.parametrize(("ratio", "suspicious"), [("0.4000000000", False), ("0.4000000001", True)])

@@ -25,26 +25,24 @@ from expansion_platform.storage.engine import query
 
 MONTH = "2026-03"
 HASHES = {"policy_hash": "p", "catalog_hash": "c"}
-CATALOG = Catalog.from_dict({"products": {"prod_flat": {"unit": "flat"}, "prod_calls": {"kind": "usage"}}, "aliases": {"ada_old": "ada"}})
+CATALOG = Catalog.from_dict({"aliases": {"ada_old": "ada"}})
 BOOK = {
     "ada": (1_000, 1_250, {"flow_expansion": 200, "flow_price": 50, "expansion_gross": 200, "expansion_unadjusted": 250}, "2025-12"),
     "bob": (0, 300, {"flow_new": 300}, "2026-03"),
     "cy": (0, 400, {"flow_reactivation": 400}, "2024-01"),
     "dee": (600, 0, {"flow_churn": -600}, "2025-02"),
 }
+MODELS = {"ada": "seat", "bob": "flat", "cy": "seat", "dee": "hybrid"}
 FLOWS = [f"flow_{name}" for name in ("new", "reactivation", "expansion", "contraction", "price", "discount", "interval", "fx", "churn")]
 
 
-def item(customer: str, item: str, product: str, mrr: int, listed: int | None = None, **changed: Any) -> dict[str, Any]:
+def item(customer: str, item: str, product: str, mrr: int, **changed: Any) -> dict[str, Any]:
     return {
         "customer": customer,
         "item": item,
         "product": product,
-        "price": f"price_{product}",
-        "usage_type": "licensed",
         "currency": "usd",
         "mrr_minor": mrr,
-        "list_mrr_minor": mrr if listed is None else listed,
         **changed,
     }
 
@@ -56,7 +54,7 @@ def profile(*items: dict[str, Any]) -> pd.DataFrame:
 def customer_months() -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"month": MONTH, "customer": name, "opening": opening, "closing": closing, "first_paid_month": cohort}
+            {"month": MONTH, "customer": name, "opening": opening, "closing": closing, "pricing_model": MODELS[name], "first_paid_month": cohort}
             for name, (opening, closing, _, cohort) in BOOK.items()
         ]
     )
@@ -73,21 +71,6 @@ def sums(known: pd.DataFrame | None = None) -> pd.DataFrame:
     moved = pd.DataFrame([{"month": MONTH, "customer": name, **silent, **flows} for name, (_, _, flows, _) in BOOK.items()])
     read = {"customer_months": customer_months(), "movements": moved, "customers": customers() if known is None else known}
     return query("dimension_sums", read)
-
-
-@pytest.mark.parametrize(
-    ("items", "model"),
-    [
-        ([item("a", "i1", "prod_a", 60), item("a", "i2", "prod_flat", 40)], "seat"),  # 60 % is enough
-        ([item("a", "i1", "prod_a", 59), item("a", "i2", "prod_flat", 41)], "hybrid"),
-        ([item("a", "i1", "prod_a", 10, 60), item("a", "i2", "prod_flat", 40)], "seat"),  # before discounts
-        ([item("a", "i1", "prod_calls", 1, usage_type="metered")], "usage"),
-        ([item("a", "i1", "prod_flat", 1)], "flat"),
-        ([item("a", "i1", "prod_flat", 1), item("a", "i2", "prod_a", 0, 100)], "flat"),  # what pays nothing says nothing
-    ],
-)
-def test_pricing_model(items: list[dict[str, Any]], model: str) -> None:
-    assert profile(*items)["pricing_model"].to_dict() == {"a": model}
 
 
 def test_currency_and_plan_are_those_of_the_item_that_pays_most() -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.domain import durability, reconciliation
+from expansion_platform.domain.metrics import slices
 from expansion_platform.domain.schemas import metrics as tables
 from expansion_platform.domain.schemas.mrr import ORGANIC
-from expansion_platform.domain.trailing import slices
 from expansion_platform.storage.engine import query
 
 GREW, JUDGED = "2026-03", "2026-06"
@@ -69,7 +69,7 @@ def test_what_is_left_after_three_months() -> None:
     }
     assert told(frame, "smb")["durability_3m"] == (GREW, 50, 320, "0.1562500000")
     assert told(frame, "mid_market")["durability_3m"] == (GREW, 0, 0, None)
-    reconciliation.window_segments_sum(frame)
+    reconciliation.slices_sum(frame)
 
 
 def test_at_once_a_surge_is_left_out_and_nothing_is_judged() -> None:

@@ -41,6 +41,29 @@ def test_tables_hold_only_what_they_promise():
     assert result.customers["items"].tolist() == [1, 1]
 
 
+SEATS, CALLS = item("i1", "basic", "100", "10"), item("i2", "api", "100", "10", usage_type="metered")
+FLAT = item("i3", "basic_flat", "1000", "1")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "model"),
+    [
+        ([SEATS], [CALLS], "seat"),  # at opening
+        ([], [CALLS], "usage"),  # a new customer is what it came as
+        ([CALLS | {"quantity": "0"}], [FLAT], "flat"),  # and so is one that paid nothing before
+        ([SEATS], [], "seat"),
+        ([SEATS | {"quantity": "6"}, FLAT | {"quantity": "1", "scheme": per_unit("400")}], [FLAT], "seat"),  # 60 % is enough
+        ([SEATS | {"quantity": "6"}, FLAT | {"scheme": per_unit("401")}], [FLAT], "hybrid"),
+        ([SEATS | {"quantity": "6", "discounts": [percent("90")]}, FLAT | {"scheme": per_unit("400")}], [FLAT], "seat"),  # before discounts
+        ([SEATS | {"discounts": [percent("100")]}, FLAT | {"scheme": per_unit("1")}], [FLAT], "flat"),  # what pays nothing says nothing
+    ],
+)
+def test_pricing_model(before, after, model):
+    products = {"basic_flat": {"unit": "flat"}, "api": {"kind": "usage"}}
+    result = run(before, after, products=products, ever_paid=["c1"] if before else [])
+    assert result.customers["pricing_model"].tolist() == [model]
+
+
 def test_an_empty_month():
     result = run([], [])
     assert (len(result.customers), len(result.movements), len(result.causes)) == (0, 0, 0)

@@ -2,7 +2,7 @@
 
 Two members of the window's start, each with a currency of its own, and one who came later, US cents:
 
-| month | ada (smb) | bob (smb, then mid_market) | cy (smb) |
+| month | ada (smb, flat) | bob (smb, then mid_market; seat, then hybrid) | cy (smb, seat) |
 |---|---|---|---|
 | 2025-04 | 1,000 to 1,100: expansion 100 | 1,000 to 1,000 | |
 | 2025-05 | 1,100 | 1,000 to 2,200: expansion 1,000, fx 200 | new 500 |
@@ -21,6 +21,7 @@ import pytest
 
 from expansion_platform.domain import months, reconciliation, trailing
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.metrics import slices
 from expansion_platform.domain.schemas import metrics as tables
 from expansion_platform.storage.engine import query
 
@@ -46,7 +47,9 @@ def book(first: str = START) -> tuple[pd.DataFrame, pd.DataFrame]:
             closing = amount + sum(MOVED.get((month, customer), {}).values())
             segment = "mid_market" if customer == "bob" and month > "2025-05" else "smb"
             if amount or closing:
-                customers.append({"month": month, "customer": customer, "segment": segment, "opening": amount, "closing": closing})
+                model = "flat" if customer == "ada" else "hybrid" if segment == "mid_market" else "seat"
+                row = {"month": month, "customer": customer, "segment": segment, "pricing_model": model, "opening": amount, "closing": closing}
+                customers.append(row)
             amount = closing
     moved = [{"month": month, "customer": name, **dict.fromkeys(FLOWS, 0), **flows} for (month, name), flows in MOVED.items()]
     frames = pd.DataFrame(customers), pd.DataFrame(moved)
@@ -57,7 +60,7 @@ def rows(month: str = LAST, first: str = START) -> pd.DataFrame:
     customers, movements = book(first)
     windows = trailing.windows(month)
     read = {"book": query("window_book", {"customer_months": customers, "movements": movements})}
-    sums = query("window_sums", {"windows": windows, "slices": trailing.slices(), **read})
+    sums = query("window_sums", {"windows": windows, "slices": slices(trailing.SLICES), **read})
     cohort = query("window_cohort", {"windows": windows[windows["length"] == trailing.YEAR], **read})
     return tables.Trailing.validate(trailing.trailing(month, sums, cohort).assign(policy_hash="p", catalog_hash="c"))
 
@@ -98,6 +101,17 @@ def test_a_customer_keeps_the_segment_of_the_windows_start() -> None:
     assert smb["quick_ratio_t3m"] == (3, 100, 1_100, "0.0909090909", "low_n")
 
 
+def test_a_customer_keeps_the_pricing_model_of_the_windows_start() -> None:
+    frame = rows()
+    seat, flat, hybrid = (told(frame, value) for value in ("seat", "flat", "hybrid"))
+    assert seat["expansion_rate_t12m_cohort"] == (12, 1_000, 1_000, "1.0000000000", "low_n")  # bob's; cy came later
+    assert seat["nrr_t12m"] == (12, 1_800, 1_000, "1.8000000000", "low_n")
+    assert flat["nrr_t12m"] == (12, 0, 1_000, "0.0000000000", "low_n")  # ada left
+    assert flat["expansion_rate_t12m"] == hybrid["expansion_rate_t12m"] == (0, None, None, None, "no_base")  # nobody is there now, or never was
+    assert seat["expansion_rate_t12m"] == (12, None, None, text(Fraction(2) * Fraction(2_800, 2_700) - 1), "low_n")
+    assert hybrid["quick_ratio_t3m"] == (3, 0, 220, "0.0000000000", "low_n")  # three months ago bob was hybrid
+
+
 def test_a_window_that_began_before_the_tables() -> None:
     seen = told(rows("2025-06"))
     mean = (Fraction(100, 2_000) + Fraction(1_000, 2_100)) / 3
@@ -115,7 +129,7 @@ def test_a_month_before_everything_has_no_base() -> None:
     frame = rows("2025-03")
     assert frame["ratio"].isna().all()
     assert set(frame["quality"]) == {"no_base", "no_losses", "too_short"}
-    assert len(frame) == 4 * 9
+    assert len(frame) == 8 * 9
 
 
 def test_the_seeds_example() -> None:
@@ -160,10 +174,11 @@ def test_exchange_rates_are_undone_and_rounded_once(closing: int, closings: list
     assert trailing.at_first_rates(closing, closings, added) == value
 
 
+@pytest.mark.parametrize("value", ["smb", "seat"])
 @pytest.mark.parametrize("column", ["numerator", "denominator"])
-def test_segments_sum_to_the_total_and_the_check_sees_one_cent(column: str) -> None:
+def test_slices_sum_to_the_total_and_the_check_sees_one_cent(column: str, value: str) -> None:
     frame = rows()
-    reconciliation.window_segments_sum(frame)
-    frame.loc[(frame["value"] == "smb") & (frame["metric"] == "nrr_t12m"), column] += 1
+    reconciliation.slices_sum(frame)
+    frame.loc[(frame["value"] == value) & (frame["metric"] == "nrr_t12m"), column] += 1
     with pytest.raises(DataQualityError, match="2026-03 nrr_t12m"):
-        reconciliation.window_segments_sum(frame)
+        reconciliation.slices_sum(frame)

@@ -18,6 +18,7 @@ _CUSTOMER_MONTH = {
     "closing_list": 1200,
     "items": 1,
     "segment": "smb",
+    "pricing_model": "seat",
     "first_paid_month": "2026-01",
     "policy_hash": "p",
     "catalog_hash": "c",

@@ -92,6 +92,10 @@ class Coverage(MetricValue):
 class Trailing(MetricValue):
     """One row per month, slice and metric over the months that end with it: T12M expansion in its three forms, T12M NRR and GRR, T3M quick ratio."""
 
+    dimension: str = pa.Field(
+        description="`total`, `segment` or `pricing_model`, as at the window's start", isin=["total", "segment", "pricing_model"]
+    )
+
     window_months: int = pa.Field(description="Months the value is made of, counted back from `month`", ge=0, le=12)
     numerator: pd.Int64Dtype = pa.Field(description="Minor units; null for compounded and mean rates, which have no sum above a line", nullable=True)
     denominator: pd.Int64Dtype = pa.Field(description="Minor units; null for compounded and mean rates", nullable=True)
@@ -167,7 +171,7 @@ class Benchmarks(Monthly):
     benchmark: str = pa.Field(description="Name of the benchmark (semantics 4.6)")
     source: str = pa.Field(description="Who says so")
     metric: str = pa.Field(description="The figure compared, of metrics/trailing or metrics/expanders")
-    dimension: str = pa.Field(description="`total` or `segment`")
+    dimension: str = pa.Field(description="`total`, `segment` or `pricing_model`")
     value: str = pa.Field(description="The slice; `all` for the total")
     ratio: str = pa.Field(description="The figure as published; null without one", nullable=True)
     band: str = pa.Field(description="Band the figure is in; null without a figure", nullable=True)

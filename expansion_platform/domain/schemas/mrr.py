@@ -11,6 +11,7 @@ import pandera.pandas as pa
 from expansion_platform.domain.schemas.base import MONTH_PATTERN, Instant, Table
 
 SEGMENTS = ["enterprise", "mid_market", "smb"]
+PRICING_MODELS = ["usage", "seat", "flat", "hybrid"]
 MOVEMENTS = ["new", "reactivation", "churn", "continuing"]
 REASONS = ["canceled", "deleted", "downgrade_to_free", "paused", "trialing", "unpaid"]
 RETURNS = ["recovered", "resubscribed", "resumed", "trial_converted", "upgrade_from_free"]
@@ -41,6 +42,10 @@ class CustomerMonths(Monthly):
     closing_list: int = pa.Field(description="MRR at the closing instant before discounts", ge=0)
     items: int = pa.Field(description="Counting items at the closing instant", ge=0)
     segment: str = pa.Field(description="Size at opening (closing for new and reactivated), by ACV", isin=SEGMENTS)
+    pricing_model: str = pa.Field(
+        description="What at least 60 % of MRR before discounts counts, at opening (closing for new and reactivated), else `hybrid`",
+        isin=PRICING_MODELS,
+    )
     first_paid_month: str = pa.Field(description="Cohort: month of the customer's first MRR, YYYY-MM", str_matches=MONTH_PATTERN)
 
     @pa.dataframe_check(description="a row pays at one end at least")

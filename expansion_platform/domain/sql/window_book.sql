@@ -1,5 +1,5 @@
 -- What windows read of customers and their flows, joined once for all windows; customers are numbers, because windows group by them over and over.
--- inputs: customer_months (month, customer, segment, opening, closing),
+-- inputs: customer_months (month, customer, segment, pricing_model, opening, closing),
 --         movements (month, customer, flow_new, flow_expansion, flow_contraction, flow_churn, flow_fx)
 -- grain:  month, customer
 
@@ -12,6 +12,7 @@ select
     customer_months.month,
     numbers.number as customer,
     customer_months.segment,
+    customer_months.pricing_model,
     customer_months.opening,
     customer_months.closing,
     coalesce(flow_new, 0) as new,

@@ -1,6 +1,6 @@
 -- What those who paid at a window's start pay at its end, for NRR and GRR over twelve months (semantics 4.2).
 -- inputs: windows (length, first, last), book (sql/window_book.sql)
--- grain:  segment at the window's start, and customer where an exchange rate moved it (customer is null for the sum of all others).
+-- grain:  segment and pricing model at the window's start, and customer where an exchange rate moved it (customer is null for the sum of all others).
 -- rates:  closings and what exchange rates added to them, of the months in which they added anything: their quotients undo the rates.
 
 with moved as (
@@ -13,6 +13,7 @@ members as (
     select
         customer,
         arg_min(segment, month) as segment,
+        arg_min(pricing_model, month) as pricing_model,
         arg_min(opening, month) as opening,
         coalesce(sum(closing) filter (where month = last), 0) as closing,
         list(closing order by month) filter (where fx <> 0) as closings,
@@ -24,6 +25,7 @@ members as (
 
 select
     segment,
+    pricing_model,
     case when closing > 0 and closings is not null then customer end as customer,
     sum(opening)::bigint as opening,
     sum(closing)::bigint as closing,
