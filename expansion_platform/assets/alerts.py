@@ -24,13 +24,14 @@ from expansion_platform.domain.detection.findings import Finding, fingerprint
 from expansion_platform.domain.detection.lifecycle import Notice, advance
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.restatements import FLOW_COLUMNS, TYPE_COLUMNS
-from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain.schemas import lasting, metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage.ledger import Alert
 
 READ = [
     *(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
     *(metrics.Expansion, metrics.ExpansionBySegment, metrics.Retention, metrics.Rollforward, metrics.Coverage, metrics.Restatements),
+    lasting.Durability,
 ]
 JUDGED = "alerts/expansion"
 """The ledger's name for months that were judged: whatever is restated of one, it is neither judged nor gated again."""
@@ -70,7 +71,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         month,
         customer_months=facts.customer_months,
         movements=facts.movements,
-        causes=facts.causes,
+        durability=facts.durability,
         rates=facts.rates,
         settings=settings,
         exponent=platform.reporting_exponent,
@@ -105,6 +106,7 @@ class _Facts:
     customer_months: pd.DataFrame
     movements: pd.DataFrame
     causes: pd.DataFrame
+    durability: pd.DataFrame
     rates: dict[str, Fraction]
     segment_rates: dict[str, dict[str, Fraction]]
     rollforward: pd.DataFrame
@@ -122,7 +124,7 @@ class _Facts:
             closes=platform.closes(self.month),
             customer_months=self.customer_months[self.customer_months["month"].isin(before)],
             movements=self.movements[self.movements["month"] == self.month],
-            causes=self.causes[self.causes["month"] == self.month],
+            causes=self.causes,
             rollforward=self.rollforward,
             coverage=self.coverage,
             restatements=self.restatements,
@@ -146,7 +148,8 @@ def _facts(platform: Platform, month: str) -> _Facts:
         month=month,
         customer_months=lake.read(mrr.CustomerMonths, window),
         movements=lake.read(mrr.Movements, window),
-        causes=lake.read(mrr.Causes, window),
+        causes=lake.read(mrr.Causes, [month]),
+        durability=lake.read(lasting.Durability, [month]),
         rates=rates,
         segment_rates={
             f"segment:{name}": {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}

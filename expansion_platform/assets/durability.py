@@ -1,6 +1,6 @@
-"""Floor `metrics`: how much of an expansion lasts.
+"""Floors `mrr` and `metrics`: how much of an expansion lasts.
 
-Here: wiring of `domain/sql/durability_sums.sql` and `domain/durability.py`. Not here: formulas. A month looks three months back: when one of them
+Here: wiring of `domain/durability.py` and `domain/sql/durability_sums.sql`. Not here: formulas. A month looks three months back: when one of them
 changed, it is computed again.
 """
 
@@ -16,66 +16,82 @@ from expansion_platform.assets.build import Frames, Reconciled, build_months, fi
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import durability as rules
-from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain import reconciliation
 from expansion_platform.domain.metrics import slices
-from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain.schemas import lasting, mrr
 from expansion_platform.domain.schemas.mrr import ORGANIC
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
 
 KINDS = {"duckdb", "pandera", "deltalake"}
-SEGMENTS_SUM = "Segments sum to the total in every numerator and denominator."
+TABLES = [lasting.SeatEvents, lasting.Durability]
+OF_CAUSES = "What added seats are worth is what the causes of their month say."
+SLICES_SUM = "Segments sum to the total in every numerator and denominator; what is said of seats is the sum of mrr/seat_events."
 COLUMNS = {
     mrr.CustomerMonths: ["month", "customer", "segment", "opening"],
     mrr.Movements: ["month", "customer", "segment", "movement", "flow_expansion", "flags_json"],
-    mrr.Causes: ["month", "customer", "cause", "amount"],
+    mrr.Causes: ["month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"],
 }
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The one table, by the month in which the durability is known."""
+    """The two tables as one computation, by the month in which it is known; either can be materialized alone."""
 
     @dg.multi_asset(
-        specs=[asset_spec(metrics.Durability, deps=list(COLUMNS), kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(metrics.Durability), checks.reconciled_spec(metrics.Durability, SEGMENTS_SUM)],
+        specs=[asset_spec(model, deps=list(COLUMNS), kinds=KINDS, skippable=True) for model in TABLES],
+        check_specs=[
+            *(checks.schema_spec(model) for model in TABLES),
+            checks.reconciled_spec(lasting.SeatEvents, OF_CAUSES),
+            checks.reconciled_spec(lasting.Durability, SLICES_SUM),
+        ],
         name="durability",
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
     )
-    def durability_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-        """What each month says of the expansion of three months before, and of its own."""
+    def durability_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """What each month says of the expansion of the three months before, and of its own."""
         catalog, lake = platform.catalog(), platform.lake
         states = [lake.states(model) for model in COLUMNS]
 
         def inputs(month: str) -> str:
-            return fingerprint(catalog.policy_hash, catalog.catalog_hash, *states_over(_looked_at(month), *states))
+            return fingerprint(catalog.policy_hash, catalog.catalog_hash, *states_over(rules.looked_at(month), *states))
+
+        def of_causes(frames: Frames) -> None:
+            events = frames[lasting.SeatEvents]
+            told = sorted({name for month in frames[lasting.Durability]["month"].unique() for name in rules.looked_at(month)})
+            reconciliation.seat_events_tie(events, lake.read(mrr.Causes, told, pc.field("cause") == "seat"))
+
+        def sums(frames: Frames) -> None:
+            reconciliation.slices_sum(frames[lasting.Durability])
+            reconciliation.durability_ties(frames[lasting.Durability], frames[lasting.SeatEvents])
 
         yield from build_months(
             context,
             platform,
-            models=[metrics.Durability],
+            models=TABLES,
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
-            reconciled=[Reconciled(metrics.Durability, SEGMENTS_SUM, lambda frames: reconciliation.slices_sum(frames[metrics.Durability]))],
-            describe=lambda wanted: {metrics.Durability: percents(lake.read(metrics.Durability, wanted).query("dimension == 'total'"), "metric")},
+            reconciled=[Reconciled(lasting.SeatEvents, OF_CAUSES, of_causes), Reconciled(lasting.Durability, SLICES_SUM, sums)],
+            describe=lambda wanted: {lasting.Durability: percents(lake.read(lasting.Durability, wanted).query("dimension == 'total'"), "metric")},
         )
 
-    return durability_table
-
-
-def _looked_at(month: str) -> list[str]:
-    return months.between(months.shift(month, -rules.LASTS), month)
+    return durability_tables
 
 
 def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     catalog = platform.catalog()
-    wanted = pc.field("month").isin(sorted({name for month in due for name in _looked_at(month)}))
+    hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
+    wanted = pc.field("month").isin(sorted({name for month in due for name in rules.looked_at(month)}))
     customers, movements, causes = (platform.lake.dataset(model).to_table(columns=names, filter=wanted) for model, names in COLUMNS.items())
+    events = rules.seat_events(due, movements.to_pandas(), causes.to_pandas())
     tables = {"customer_months": customers, "movements": movements, "causes": causes, "organic": pd.DataFrame({"cause": ORGANIC})}
-    sums = engine.query("durability_sums", {"spans": rules.spans(due), "slices": slices(), **tables})
+    tables |= {"spans": rules.spans(due), "slices": slices(), "lasting_surges": rules.lasting_surges(events)}
+    sums = engine.query("durability_sums", tables)
 
     def compute(month: str) -> Frames:
-        rows = rules.durability(sums[sums["month"] == month])
-        return {metrics.Durability: rows.assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)}
+        told = events[events["month"] == month]
+        rows = rules.durability(sums[sums["month"] == month].reset_index(drop=True), told)
+        return {lasting.SeatEvents: told.assign(**hashes), lasting.Durability: rows.assign(**hashes)}
 
     return compute

@@ -1,8 +1,8 @@
 """Identities that hold between tables (architecture section 4), each as a function that raises on the rows that break it.
 
 Here: causes against movements, customers against movements, segments and dimensions against totals (of months and of windows), coverage
-against customers, restatements against what was first reported, history against Stripe's live subscriptions. Not here: invariants of one
-table (`schemas/`).
+against customers, seat events against causes and sums of them against events, restatements against what was first reported, history against
+Stripe's live subscriptions. Not here: invariants of one table (`schemas/`).
 """
 
 from __future__ import annotations
@@ -91,6 +91,47 @@ def slices_sum(metric_values: pd.DataFrame) -> None:
         broken += [f"{month} {metric} by {dimension}" for month, metric in total.index[differs]]
     if broken:
         raise DataQualityError("slices do not sum to the total", broken)
+
+
+def seat_events_tie(events: pd.DataFrame, seat_causes: pd.DataFrame) -> None:
+    """Every seat event is worth what the causes `seat` of its customer's group in its month are.
+
+    Args:
+        events: mrr/seat_events of whole months.
+        seat_causes: the rows `seat` of mrr/causes of those months and the three before each.
+
+    Raises:
+        DataQualityError: naming customer/month.
+    """
+    key = ["expanded_month", "customer", "group"]
+    causes = seat_causes.rename(columns={"month": "expanded_month"}).groupby(key, as_index=False)["amount"].sum()
+    rows = events[["month", *key, "amount"]].merge(causes, on=key, how="left", suffixes=("", "_caused"))
+    _refuse("added seats are not those of the causes", rows[rows["amount"] != rows["amount_caused"]])
+
+
+def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
+    """What metrics/durability says of seats is the sum of mrr/seat_events: judged events under the month they were made in, pending ones together.
+
+    Raises:
+        DataQualityError: naming month and metric.
+    """
+    told = durability[durability["dimension"] == "total"].set_index(["month", "metric"])
+    judged, pending = events[events["status"] != "pending"], events[events["status"] == "pending"]
+    sums = {
+        ("seat_durability_3m", "numerator"): judged.groupby("month")["kept"].sum(),
+        ("seat_durability_3m", "denominator"): judged.groupby("month")["amount"].sum(),
+        ("seat_events_pending", "numerator"): pending.groupby("month").size(),
+        ("seat_amount_pending", "numerator"): pending.groupby("month")["amount"].sum(),
+    }
+    for status in ("durable", "partial", "reverted"):
+        of_status = judged[judged["status"] == status].groupby("month")["amount"]
+        sums |= {(f"seat_events_{status}", "numerator"): of_status.size(), (f"seat_amount_{status}", "numerator"): of_status.sum()}
+    broken = []
+    for (metric, column), expected in sums.items():
+        found = told.xs(metric, level="metric")[column]
+        broken += [f"{month} {metric}" for month in found.index[found != expected.reindex(found.index, fill_value=0)]]
+    if broken:
+        raise DataQualityError("durability is not the sum of the seat events", broken)
 
 
 def dimensions_sum(rollforward: pd.DataFrame) -> None:

@@ -114,21 +114,17 @@ def dropped(panel: Panel, seed: str) -> bool:
 
 def durability(customers: int, rng: np.random.Generator) -> bool:
     """Seats of which 70 % are kept, each purchase wholly or not at all, with a third of the expansion flagged as surges."""
-    bought, later = months.shift(MONTH, -3), months.shift(MONTH, -1)
+    bought = months.shift(MONTH, -3)
     buyers = int(rng.binomial(customers, EXPANDING))
     amounts = (MEDIAN_MRR * np.exp(rng.normal(0, SIGMA, buyers))).astype(np.int64) + 1
-    back = rng.random(buyers) >= 0.7
-    rows = [
-        (month, f"{number:06d}", "main", "seat", int(sign * amounts[number]), "si", "si", held[0], held[1])
-        for number in range(buyers)
-        for month, sign, held in ((bought, 1, ("10", "20")), (later, -1, ("20", "10")))
-        if month == bought or back[number]
-    ]
-    causes = pd.DataFrame(rows, columns=["month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"])
-    flags = ['["seat_surge"]' if number % 3 == 0 else "[]" for number in range(buyers)]
-    moved = pd.DataFrame({"month": bought, "flow_expansion": amounts, "flags_json": flags})
-    paying = pd.DataFrame({"month": MONTH, "customer": [f"{number:06d}" for number in range(buyers)], "closing": 1})
-    finding = followups.durability(MONTH, causes, moved, paying) if buyers else None
+    kept = int(amounts[rng.random(buyers) < 0.7].sum())
+    figures = {
+        "seat_durability_3m": (kept, int(amounts.sum())),
+        "seat_events_durable": (0, buyers),
+        "seat_surge_share_3m": (int(amounts[::3].sum()), int(amounts.sum())),
+    }
+    rows = [(MONTH, metric, "total", numerator, denominator, bought) for metric, (numerator, denominator) in figures.items()]
+    finding = followups.durability(MONTH, pd.DataFrame(rows, columns=["month", "metric", "dimension", "numerator", "denominator", "expanded_month"]))
     return finding is not None and finding.outcome == "fires"
 
 

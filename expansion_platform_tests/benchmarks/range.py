@@ -127,7 +127,7 @@ def _detect(folder: Path, customers: int) -> dict[str, Any]:
             LAST,
             customer_months=facts.customer_months,
             movements=facts.movements,
-            causes=facts.causes,
+            durability=facts.durability,
             rates=facts.rates,
             settings=AlertSettings.from_yaml(None),
             exponent=platform.reporting_exponent,

@@ -28,7 +28,7 @@ def evaluate(
     *,
     customer_months: pd.DataFrame,
     movements: pd.DataFrame,
-    causes: pd.DataFrame,
+    durability: pd.DataFrame,
     rates: Mapping[str, Fraction],
     settings: AlertSettings,
     exponent: int,
@@ -41,7 +41,7 @@ def evaluate(
         month: the newest closed month.
         customer_months: mrr/customer_months of `window(month)`.
         movements: mrr/movements of the same.
-        causes: mrr/causes of the same.
+        durability: metrics/durability of the month.
         rates: the total's expansion rate of every month up to this one that has a base.
         settings: targets and thresholds.
         exponent: decimal places of the reporting currency.
@@ -60,8 +60,7 @@ def evaluate(
             of_scope = everyone if scope == TOTAL else everyone.of_segment(name)
             findings.append(rules.below_target(of_scope, month, scope, target, before, seed))
     findings += rules.segment_deterioration(everyone, month, seed, smallest)
-    since = months.shift(month, -followups.DURABLE_AFTER)
-    findings.append(followups.durability(month, causes[causes["month"] >= since], movements[movements["month"] >= since], customer_months))
+    findings.append(followups.durability(month, durability))
     since = months.shift(month, -followups.CHURN_WITHIN)
     findings.append(followups.post_expansion_churn(month, customer_months, movements[movements["month"] >= since]))
     return [finding for finding in findings if finding is not None]

@@ -5,8 +5,9 @@ Here: `durability`, `post_expansion_churn`. Not here: rules over the newest mont
 
 from __future__ import annotations
 
-import json
+from collections.abc import Hashable, Mapping
 from fractions import Fraction
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +15,7 @@ from expansion_platform.domain import months
 from expansion_platform.domain.detection.findings import Finding
 from expansion_platform.domain.detection.panel import TOTAL
 from expansion_platform.domain.detection.statistics import newcombe
-from expansion_platform.domain.money import decimal
 
-DURABLE_AFTER = 3
 SEAT_EVENTS = 5
 LEAST_DURABLE = Fraction(1, 2)
 RECOVERED_DURABLE = Fraction(11, 20)
@@ -25,37 +24,21 @@ CHURN_WITHIN = 6
 TENURES = [3, 12, 24]  # months at which a tenure bucket ends: first 90 days, rest of year 1, year 2
 
 
-def durability(month: str, causes: pd.DataFrame, movements: pd.DataFrame, customer_months: pd.DataFrame) -> Finding | None:
+def durability(month: str, figures: pd.DataFrame) -> Finding | None:
     """Seats bought three months ago were mostly given back, in a month whose expansion came to a quarter or more from surges.
 
     Args:
         month: the newest closed month; what is judged is the month three before it.
-        causes: mrr/causes of that month and the three after it.
-        movements: mrr/movements of the same months.
-        customer_months: mrr/customer_months of the newest month.
+        figures: metrics/durability of that month.
 
-    An event is a customer's match group whose seats rose. What is kept is the seats still held three months later over those added, from none to
-    all; a customer that no longer pays keeps none. None with fewer than five events.
+    None with fewer than five purchases.
     """
-    bought = months.shift(month, -DURABLE_AFTER)
-    seats = _seat_changes(causes)
-    added = {event: change for event, change in seats.get(bought, {}).items() if change > 0}
-    sums = causes[(causes["month"] == bought) & (causes["cause"] == "seat")].groupby(["customer", "group"])["amount"].sum()
-    gains = {event: amount for event, amount in zip(sums.index.tolist(), sums.tolist(), strict=True) if amount > 0 and event in added}
-    if len(gains) < SEAT_EVENTS:
+    total = {row["metric"]: row for row in figures[(figures["month"] == month) & (figures["dimension"] == "total")].to_dict("records")}
+    if not total or total["seat_events_durable"]["denominator"] < SEAT_EVENTS:
         return None
-    paying = set(customer_months.loc[(customer_months["month"] == month) & (customer_months["closing"] > 0), "customer"])
-    kept = Fraction(0)
-    for event, amount in gains.items():
-        later = sum((changes.get(event, Fraction(0)) for name, changes in seats.items() if name > bought), Fraction(0))
-        held = 1 + later / added[event] if event[0] in paying else Fraction(0)
-        kept += amount * min(Fraction(1), max(Fraction(0), held))
-    total = sum(gains.values())
-    durable = kept / total
-    moved = movements[movements["month"] == bought]
-    surged = moved["flags_json"].map(lambda flags: "seat_surge" in json.loads(flags)).astype(bool)
-    expansion, from_surges = int(moved["flow_expansion"].sum()), int(moved.loc[surged, "flow_expansion"].sum())
-    surges = Fraction(from_surges, expansion) if expansion else Fraction(0)
+    kept, amount = _ratio(total["seat_durability_3m"])
+    from_surges, expansion = _ratio(total["seat_surge_share_3m"])
+    durable, surges = Fraction(kept, amount), Fraction(from_surges, expansion) if expansion else Fraction(0)
     return Finding(
         "durability",
         *TOTAL,
@@ -64,8 +47,14 @@ def durability(month: str, causes: pd.DataFrame, movements: pd.DataFrame, custom
         severity="warning",
         measured=durable,
         recovers_at=RECOVERED_DURABLE,
-        shortfall=total - round(kept),
-        figures={"bought": bought, "durable": durable, "events": len(gains), "surges": surges, "amount": total},
+        shortfall=amount - kept,
+        figures={
+            "bought": total["seat_durability_3m"]["expanded_month"],
+            "durable": durable,
+            "events": int(total["seat_events_durable"]["denominator"]),
+            "surges": surges,
+            "amount": amount,
+        },
     )
 
 
@@ -121,17 +110,5 @@ def post_expansion_churn(month: str, customer_months: pd.DataFrame, movements: p
     )
 
 
-def _seat_changes(causes: pd.DataFrame) -> dict[str, dict[tuple[str, str], Fraction]]:
-    """Month -> (customer, group) -> seats gained, from the pairs of items in groups where seats were a cause; exact."""
-    groups = causes.loc[causes["cause"] == "seat", ["customer", "group"]].drop_duplicates()
-    pairs = causes.merge(groups, on=["customer", "group"]).drop_duplicates(["month", "customer", "group", "from_item", "to_item"])
-    changes: dict[str, dict[tuple[str, str], Fraction]] = {}
-    columns = [pairs[name].tolist() for name in ("month", "customer", "group", "from_quantity", "to_quantity")]
-    for month, customer, group, before, after in zip(*columns, strict=True):
-        of_month = changes.setdefault(month, {})
-        of_month[customer, group] = of_month.get((customer, group), Fraction(0)) + _quantity(after) - _quantity(before)
-    return changes
-
-
-def _quantity(text: str | None) -> Fraction:
-    return Fraction(0) if text is None or text != text else decimal(text)
+def _ratio(row: Mapping[Hashable, Any]) -> tuple[int, int]:
+    return int(row["numerator"]), int(row["denominator"])

@@ -4,7 +4,7 @@ Here: grain, columns, units, descriptions, invariants: the single source for che
 Not here: how a table is computed.
 """
 
-from expansion_platform.domain.schemas import analytics, billing, metrics, mrr, parity, reading, stripe
+from expansion_platform.domain.schemas import analytics, billing, lasting, metrics, mrr, parity, reading, stripe
 from expansion_platform.domain.schemas.base import Table, table_name
 
 TABLES: dict[str, type[Table]] = {
@@ -42,7 +42,8 @@ TABLES: dict[str, type[Table]] = {
         metrics.ExpansionByDimension,
         metrics.RollforwardByDimension,
         metrics.Benchmarks,
-        metrics.Durability,
+        lasting.SeatEvents,
+        lasting.Durability,
         parity.StripeParity,
         parity.StripeDifferences,
         reading.Attainment,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 import pandera.pandas as pa
 
-from expansion_platform.domain.schemas.base import MONTH_PATTERN, Instant, Table
+from expansion_platform.domain.schemas.base import Instant, Table
 from expansion_platform.domain.schemas.mrr import FLOWS, Monthly
 
 DIMENSIONS = ["cohort", "currency", "plan", "pricing_model", "tenure"]
@@ -109,19 +109,6 @@ class Trailing(MetricValue):
 
     class Config(Table.Config):
         name = "metrics/trailing"
-        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
-        unique = ["month", "metric", "dimension", "value"]
-
-
-class Durability(MetricValue):
-    """One row per month, slice and metric: what is left of the expansion of three months before, and the month's own without seat surges."""
-
-    expanded_month: str = pa.Field(description="Month whose expansion it is", str_matches=MONTH_PATTERN)
-    n_customers: int = pa.Field(description="Customers that paid at its opening", ge=0)
-    n_expanders: int = pa.Field(description="Customers with expansion in it", ge=0)
-
-    class Config(Table.Config):
-        name = "metrics/durability"
         metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
         unique = ["month", "metric", "dimension", "value"]
 

@@ -1,7 +1,7 @@
--- What three months left of an expansion, and how much of the newest is no seat surge (semantics 4.5).
+-- What three months left of an expansion, and how much of it is no seat surge, or one that turned out durable (semantics 4.5).
 -- inputs: spans (month, expanded_month), slices (dimension, value), customer_months (month, customer, segment, opening),
 --         movements (month, customer, segment, movement, flow_expansion, flags_json), causes (month, customer, cause, amount),
---         organic (cause)
+--         organic (cause), lasting_surges (month, expanded_month, customer)
 -- grain:  month, expanded_month, dimension, value; an expanded_month equal to month is the newest expansion, of which nothing is lost yet.
 
 with expanded as (
@@ -35,6 +35,12 @@ departed as (
 kept as (
     select
         expanded.*,
+        surge and not exists (
+            select 1 from lasting_surges
+            where lasting_surges.month = expanded.month
+                and lasting_surges.expanded_month = expanded.expanded_month
+                and lasting_surges.customer = expanded.customer
+        ) as surge_only,
         case
             when departed.customer is not null then 0
             else least(expansion, greatest(0, expansion + coalesce(changed.organic, 0)))
@@ -55,7 +61,8 @@ opened as (
 
 grown as (
     select month, expanded_month, slices.dimension, slices.value,
-        sum(expansion) as expansion, sum(durable) as durable, sum(expansion) filter (where not surge) as core, count(*) as expanders
+        sum(expansion) as expansion, sum(durable) as durable, sum(expansion) filter (where not surge_only) as core,
+        sum(expansion) filter (where surge) as surged, count(*) as expanders
     from kept
     join slices on slices.dimension = 'total' or slices.value = kept.segment
     group by all
@@ -71,6 +78,7 @@ select
     coalesce(expansion, 0)::bigint as expansion,
     coalesce(durable, 0)::bigint as durable,
     coalesce(core, 0)::bigint as core,
+    coalesce(surged, 0)::bigint as surged,
     coalesce(expanders, 0)::bigint as expanders
 from spans
 cross join slices

@@ -178,44 +178,27 @@ def test_severity_by_the_ladder() -> None:
     assert [rules.severity(found, grr_fall) for found, grr_fall, _ in cases] == [level for *_, level in cases]
 
 
-def seats(kept: list[int], surge: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Purchases of ten seats each for 100.00 three months ago, of which so many are still held; the first `surge` were flagged."""
-    bought, later = months.shift(MONTH, -3), months.shift(MONTH, -2)
-    rows = []
-    for number, held in enumerate(kept):
-        rows.append((bought, f"cus_{number}", "main", "seat", 10_000, "si", "si", "5", "15"))
-        if held < 10:
-            rows.append((later, f"cus_{number}", "main", "seat", -1_000 * (10 - held), "si", "si", "15", str(5 + held)))
-    causes = pd.DataFrame(rows, columns=["month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"])
-    flags = ['["seat_surge"]' if number < surge else "[]" for number in range(len(kept))]
-    moved = pd.DataFrame(
-        {"month": bought, "customer": [f"cus_{number}" for number in range(len(kept))], "flow_expansion": 10_000, "flags_json": flags}
-    )
-    paying = pd.DataFrame({"month": MONTH, "customer": [f"cus_{number}" for number in range(len(kept))], "opening": 1, "closing": 1})
-    return causes, moved, paying
+def seats(kept: int, surge: int, events: int = 5) -> pd.DataFrame:
+    """Purchases for 500.00 three months ago, of which so much is still held, and so much of 1,000.00 of expansion came from surges."""
+    figures = {"seat_durability_3m": (kept, 50_000), "seat_events_durable": (0, events), "seat_surge_share_3m": (surge, 100_000)}
+    rows = [(MONTH, metric, "total", numerator, denominator, "2026-07") for metric, (numerator, denominator) in figures.items()]
+    return pd.DataFrame(rows, columns=["month", "metric", "dimension", "numerator", "denominator", "expanded_month"])
 
 
 @pytest.mark.parametrize(
-    ("kept", "surge", "durable", "outcome"),
-    [
-        ([0, 0, 0, 5, 5], 2, Fraction(1, 5), "fires"),
-        ([0, 0, 0, 5, 5], 1, Fraction(1, 5), "clear"),  # surges were a fifth
-        ([10, 10, 10, 0, 0], 5, Fraction(3, 5), "clear"),
-        ([10, 10, 10, 10, 10], 5, Fraction(1), "clear"),
-    ],
+    ("kept", "surge", "outcome"),
+    [(24_999, 25_000, "fires"), (25_000, 25_000, "clear"), (24_999, 24_999, "clear"), (50_000, 100_000, "clear")],
 )
-def test_seats_given_back(kept: list[int], surge: int, durable: Fraction, outcome: str) -> None:
-    found = followups.durability(MONTH, *seats(kept, surge))
+def test_seats_given_back(kept: int, surge: int, outcome: str) -> None:
+    found = followups.durability(MONTH, seats(kept, surge))
     assert found is not None
-    assert (found.measured, found.outcome) == (durable, outcome)
+    assert (found.measured, found.outcome, found.shortfall) == (Fraction(kept, 50_000), outcome, 50_000 - kept)
+    assert (found.figures["bought"], found.figures["events"]) == ("2026-07", 5)
 
 
-def test_seats_of_a_customer_that_left_are_given_back_and_four_purchases_are_too_few() -> None:
-    causes, moved, paying = seats([10] * 5, 5)
-    found = followups.durability(MONTH, causes, moved, paying[paying["customer"] != "cus_0"])
-    assert found is not None
-    assert found.measured == Fraction(4, 5)
-    assert followups.durability(MONTH, *seats([0] * 4, 4)) is None
+def test_four_purchases_are_too_few_and_a_month_not_computed_is_not_judged() -> None:
+    assert followups.durability(MONTH, seats(0, 100_000, events=4)) is None
+    assert followups.durability(MONTH, seats(0, 100_000).assign(month="2026-09")) is None
 
 
 def left(expanders: int, others: int) -> followups.Finding | None:
