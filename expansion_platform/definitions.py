@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from expansion_platform.assets import (
+    aftermath,
     alerts,
     analytics,
     attainment,
@@ -79,6 +80,7 @@ def _definitions(
             dimensions.build(closed_months),
             benchmarks.build(closed_months),
             durability.build(closed_months),
+            aftermath.build(closed_months),
             attainment.build(closed_months),
             diagnosis.build(closed_months),
             restatements.build(closed_months),

@@ -31,7 +31,7 @@ from expansion_platform.storage.ledger import Alert
 READ = [
     *(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
     *(metrics.Expansion, metrics.ExpansionBySegment, metrics.Retention, metrics.Rollforward, metrics.Coverage, metrics.Restatements),
-    lasting.Durability,
+    *(lasting.Durability, lasting.ExpansionThenChurn),
 ]
 JUDGED = "alerts/expansion"
 """The ledger's name for months that were judged: whatever is restated of one, it is neither judged nor gated again."""
@@ -72,6 +72,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         customer_months=facts.customer_months,
         movements=facts.movements,
         durability=facts.durability,
+        expansion_then_churn=facts.expansion_then_churn,
         rates=facts.rates,
         settings=settings,
         exponent=platform.reporting_exponent,
@@ -107,6 +108,7 @@ class _Facts:
     movements: pd.DataFrame
     causes: pd.DataFrame
     durability: pd.DataFrame
+    expansion_then_churn: pd.DataFrame
     rates: dict[str, Fraction]
     segment_rates: dict[str, dict[str, Fraction]]
     rollforward: pd.DataFrame
@@ -150,6 +152,7 @@ def _facts(platform: Platform, month: str) -> _Facts:
         movements=lake.read(mrr.Movements, window),
         causes=lake.read(mrr.Causes, [month]),
         durability=lake.read(lasting.Durability, [month]),
+        expansion_then_churn=lake.read(lasting.ExpansionThenChurn, [month]),
         rates=rates,
         segment_rates={
             f"segment:{name}": {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}

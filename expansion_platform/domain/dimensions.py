@@ -55,12 +55,15 @@ def customers_of(month: str, customer_months: pd.DataFrame, opened: pd.DataFrame
     rows = customer_months[["month", "customer", "opening", "pricing_model", "first_paid_month"]].set_index("customer")
     member = rows["opening"] > 0
     held = pd.concat([opened.reindex(rows.index[member]), closed.reindex(rows.index[~member])]).reindex(rows.index)
-    at = months.opening(month, timezone)
-    buckets = {first: tenure((at - months.closing(first, timezone)).days) for first in rows["first_paid_month"].unique()}
-    told = held.assign(
-        month=month, cohort=rows["first_paid_month"], pricing_model=rows["pricing_model"], tenure=rows["first_paid_month"].map(buckets)
-    )
+    first = rows["first_paid_month"]
+    told = held.assign(month=month, cohort=first, pricing_model=rows["pricing_model"], tenure=tenures(month, first, timezone))
     return told.rename_axis("customer").reset_index()[["month", "customer", *DIMENSIONS]]
+
+
+def tenures(month: str, first_paid: pd.Series[str], timezone: str) -> pd.Series[str]:
+    """The tenure bucket at a month's opening of customers that first paid in these months."""
+    at = months.opening(month, timezone)
+    return first_paid.map({first: tenure((at - months.closing(first, timezone)).days) for first in first_paid.unique()})
 
 
 def tenure(days: int) -> str:

@@ -134,6 +134,19 @@ def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
         raise DataQualityError("durability is not the sum of the seat events", broken)
 
 
+def expanders_tie(after: pd.DataFrame, expansion: pd.DataFrame) -> None:
+    """Expanders whose churn is told are those that metrics/expansion counts in the month they expanded in; rows without a base are left out.
+
+    Raises:
+        DataQualityError: naming month and span.
+    """
+    counted = expansion[expansion["metric"] == "expander_rate"].set_index("month")["numerator"]
+    total = after[(after["dimension"] == "total") & (after["quality"] != "no_base")]
+    broken = total[total["expanders"] != total["expanded_month"].map(counted)]
+    if len(broken):
+        raise DataQualityError("expanders are not those of metrics/expansion", (f"{row.month}/{row.within_months}" for row in broken.itertuples()))
+
+
 def dimensions_sum(rollforward: pd.DataFrame) -> None:
     """Every dimension sums to the total in every column.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import months
+from expansion_platform.domain import aftermath, months
 from expansion_platform.domain.detection import followups, rules
 from expansion_platform.domain.detection.panel import TOTAL, Panel
 from expansion_platform.domain.schemas.mrr import ORGANIC, SEGMENTS
@@ -132,17 +132,14 @@ def post_expansion_churn(customers: int, rng: np.random.Generator) -> bool:
     """Everybody leaves at the same rate, whether it expanded or not."""
     then = months.shift(MONTH, -followups.CHURN_WITHIN)
     names = [f"{number:06d}" for number in range(customers)]
-    held = pd.DataFrame({"month": then, "customer": names, "opening": 1, "closing": 1})
+    held = pd.DataFrame({"customer": names, "opening": 1, "closing": 1})
     held["segment"] = rng.choice(SEGMENTS, customers, p=[0.05, 0.25, 0.7])
     held["first_paid_month"] = rng.choice(["2023-01", "2025-06", "2026-03"], customers)
     expanded, left = rng.random(customers) < EXPANDING, rng.random(customers) < 1 - (1 - CHURNING) ** followups.CHURN_WITHIN
-    moved = pd.concat(
-        [
-            pd.DataFrame({"month": then, "customer": held.loc[expanded, "customer"], "flow_expansion": 1, "movement": "continuing"}),
-            pd.DataFrame({"month": MONTH, "customer": held.loc[left, "customer"], "flow_expansion": 0, "movement": "churn"}),
-        ]
-    )
-    finding = followups.post_expansion_churn(MONTH, held, moved)
+    moved = pd.DataFrame({"customer": held.loc[expanded, "customer"], "flags_json": "[]"})
+    base_then = aftermath.base(then, held, moved, "UTC")
+    told = aftermath.expansion_then_churn(MONTH, followups.CHURN_WITHIN, base_then, held.loc[left, "customer"], str(rng.integers(2**32)))
+    finding = followups.post_expansion_churn(MONTH, told)
     return finding is not None and finding.outcome == "fires"
 
 

@@ -128,6 +128,7 @@ def _detect(folder: Path, customers: int) -> dict[str, Any]:
             customer_months=facts.customer_months,
             movements=facts.movements,
             durability=facts.durability,
+            expansion_then_churn=facts.expansion_then_churn,
             rates=facts.rates,
             settings=AlertSettings.from_yaml(None),
             exponent=platform.reporting_exponent,

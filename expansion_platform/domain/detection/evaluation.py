@@ -29,6 +29,7 @@ def evaluate(
     customer_months: pd.DataFrame,
     movements: pd.DataFrame,
     durability: pd.DataFrame,
+    expansion_then_churn: pd.DataFrame,
     rates: Mapping[str, Fraction],
     settings: AlertSettings,
     exponent: int,
@@ -42,6 +43,7 @@ def evaluate(
         customer_months: mrr/customer_months of `window(month)`.
         movements: mrr/movements of the same.
         durability: metrics/durability of the month.
+        expansion_then_churn: metrics/expansion_then_churn of the month.
         rates: the total's expansion rate of every month up to this one that has a base.
         settings: targets and thresholds.
         exponent: decimal places of the reporting currency.
@@ -61,8 +63,7 @@ def evaluate(
             findings.append(rules.below_target(of_scope, month, scope, target, before, seed))
     findings += rules.segment_deterioration(everyone, month, seed, smallest)
     findings.append(followups.durability(month, durability))
-    since = months.shift(month, -followups.CHURN_WITHIN)
-    findings.append(followups.post_expansion_churn(month, customer_months, movements[movements["month"] >= since]))
+    findings.append(followups.post_expansion_churn(month, expansion_then_churn))
     return [finding for finding in findings if finding is not None]
 
 

@@ -11,17 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain import months
 from expansion_platform.domain.detection.findings import Finding
 from expansion_platform.domain.detection.panel import TOTAL
-from expansion_platform.domain.detection.statistics import newcombe
 
 SEAT_EVENTS = 5
 LEAST_DURABLE = Fraction(1, 2)
 RECOVERED_DURABLE = Fraction(11, 20)
 SURGES = Fraction(1, 4)
 CHURN_WITHIN = 6
-TENURES = [3, 12, 24]  # months at which a tenure bucket ends: first 90 days, rest of year 1, year 2
 
 
 def durability(month: str, figures: pd.DataFrame) -> Finding | None:
@@ -58,55 +55,38 @@ def durability(month: str, figures: pd.DataFrame) -> Finding | None:
     )
 
 
-def post_expansion_churn(month: str, customer_months: pd.DataFrame, movements: pd.DataFrame) -> Finding | None:
+def post_expansion_churn(month: str, figures: pd.DataFrame) -> Finding | None:
     """Customers that expanded six months ago have left since more often than comparable customers that had not (semantics 4.4).
 
     Args:
         month: the newest closed month; the expanders are those of six months before it.
-        customer_months: mrr/customer_months of that month.
-        movements: mrr/movements of that month and the six after it.
+        figures: metrics/expansion_then_churn of that month.
 
-    Those that did not expand are reweighted to the expanders' segments and tenures; expanders nobody is comparable to are left out. The interval
-    of the difference is Newcombe's, with the reweighted side's effective size (sum of weights squared over sum of squares).
+    None where nobody is comparable.
     """
-    then = months.shift(month, -CHURN_WITHIN)
-    base = customer_months[(customer_months["month"] == then) & (customer_months["opening"] > 0) & (customer_months["closing"] > 0)]
-    expanders = set(movements.loc[(movements["month"] == then) & (movements["flow_expansion"] > 0), "customer"])
-    left = set(movements.loc[(movements["month"] > then) & (movements["movement"] == "churn"), "customer"])
-    tenure = base["first_paid_month"].map(lambda first: sum(months.distance(first, then) >= edge for edge in TENURES))
-    rows = pd.DataFrame(
-        {"stratum": base["segment"] + "/" + tenure.astype(str), "expanded": base["customer"].isin(expanders), "left": base["customer"].isin(left)}
-    )
-    counts = rows.groupby(["stratum", "expanded"])["left"].agg(["size", "sum"]).unstack("expanded", fill_value=0)
-    if not {("size", True), ("size", False)} <= set(counts.columns):
+    chosen = figures[(figures["month"] == month) & (figures["within_months"] == CHURN_WITHIN) & (figures["dimension"] == "total")]
+    if chosen.empty or chosen["difference"].isna().all():
         return None
-    counts = counts[(counts["size", True] > 0) & (counts["size", False] > 0)]
-    compared, churned = int(counts["size", True].sum()), int(counts["sum", True].sum())
-    if not compared:
-        return None
-    weights = counts["size", True] / compared
-    other = float((weights * counts["sum", False] / counts["size", False]).sum())
-    effective = 1 / float((weights**2 / counts["size", False]).sum())
-    low, high = newcombe(churned / compared, compared, other, effective)
-    figures: dict[str, Fraction | int | str] = {
-        "then": then,
-        "expanders": len(expanders & set(base["customer"])),
-        "compared": compared,
-        "churned": Fraction(churned, compared),
-        "churned_others": Fraction(other),
-        "low": Fraction(low),
-        "high": Fraction(high),
-    }
+    row = chosen.to_dict("records")[0]
+    low = Fraction(row["low"])
     return Finding(
         "post_expansion_churn",
         *TOTAL,
         month,
         outcome="fires" if low > 0 else "clear",
         severity="warning",
-        measured=Fraction(low),
+        measured=low,
         recovers_at=Fraction(0),
         falling=False,
-        figures=figures,
+        figures={
+            "then": row["expanded_month"],
+            "expanders": int(row["expanders"]),
+            "compared": int(row["compared"]),
+            "churned": Fraction(row["rate"]),
+            "churned_others": Fraction(row["rate_others"]),
+            "low": low,
+            "high": Fraction(row["high"]),
+        },
     )
 
 

@@ -44,6 +44,7 @@ TABLES: dict[str, type[Table]] = {
         metrics.Benchmarks,
         lasting.SeatEvents,
         lasting.Durability,
+        lasting.ExpansionThenChurn,
         parity.StripeParity,
         parity.StripeDifferences,
         reading.Attainment,

@@ -1,6 +1,6 @@
-"""What became of expansion: seats that were kept or given back, and what lasts of the rest.
+"""What became of expansion: seats that were kept or given back, what lasts of the rest, and who left after it.
 
-Here: the tables' columns and invariants (semantics 4.5). Not here: how they are computed (`domain/durability.py`).
+Here: the tables' columns and invariants (semantics 4.4, 4.5). Not here: how they are computed (`domain/durability.py`, `domain/aftermath.py`).
 """
 
 from __future__ import annotations
@@ -64,3 +64,53 @@ class Durability(MetricValue):
         name = "metrics/durability"
         metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
         unique = ["month", "metric", "dimension", "value"]
+
+
+class ExpansionThenChurn(Monthly):
+    """One row per month, span and kind of expander: who left within 3, 6 or 12 months of expanding, beside comparable customers that did not expand.
+
+    Observational: those that expand differ in more than their segment and tenure, so a difference shows no cause. Those that did not expand are
+    reweighted to the expanders' segments and tenures; expanders nobody is comparable to are dropped, and their share is told.
+    """
+
+    within_months: int = pa.Field(description="Span after the expansion, all of it observed", isin=[3, 6, 12])
+    dimension: str = pa.Field(description="`total`, or `flag` for expanders with a flag of mrr/movements", isin=["total", "flag"])
+    value: str = pa.Field(description="`all`, or the flag: `seat_surge`", isin=["all", "seat_surge"])
+    expanded_month: str = pa.Field(description="Month in which they expanded: `within_months` before `month`", str_matches=MONTH_PATTERN)
+    expanders: int = pa.Field(description="Customers with expansion in it", ge=0)
+    compared: int = pa.Field(description="Of them those with a comparable customer, of the same segment and tenure bucket", ge=0)
+    dropped_share: str = pa.Field(description="(expanders - compared) / expanders, decimal text; null without expanders", nullable=True)
+    others: int = pa.Field(description="Continuing customers without expansion they are compared with", ge=0)
+    churned: int = pa.Field(description="Of those compared, customers with a churn within the span", ge=0)
+    rate: str = pa.Field(description="churned / compared, decimal text; null without any", nullable=True)
+    rate_others: str = pa.Field(description="The same share of the others, reweighted, decimal text", nullable=True)
+    difference: str = pa.Field(description="rate - rate_others, decimal text", nullable=True)
+    low: str = pa.Field(description="Lower end of its 95 % interval, decimal text with 6 places", nullable=True)
+    high: str = pa.Field(description="Upper end", nullable=True)
+    interval: str = pa.Field(
+        description="`newcombe`, or `bootstrap` over customers where more than one stratum is reweighted",
+        isin=["newcombe", "bootstrap"],
+        nullable=True,
+    )
+    mrr: int = pa.Field(description="MRR of those compared at the closing of the month they expanded in, minor units", ge=0)
+    mrr_churned: int = pa.Field(description="Of it, MRR of those that churned within the span", ge=0)
+    mrr_rate: str = pa.Field(description="mrr_churned / mrr, decimal text", nullable=True)
+    mrr_rate_others: str = pa.Field(description="The same share of the others, reweighted by MRR, decimal text", nullable=True)
+    mrr_difference: str = pa.Field(description="mrr_rate - mrr_rate_others, decimal text", nullable=True)
+    mrr_low: str = pa.Field(description="Lower end of its 95 % interval, a bootstrap over customers, decimal text with 6 places", nullable=True)
+    mrr_high: str = pa.Field(description="Upper end", nullable=True)
+    signal: bool = pa.Field(description='`low` is above zero: expanders leave more often ("aggressive upselling")')
+    quality: str = pa.Field(
+        description="`ok`; `low_n`: under 30 compared; `provisional`: the month has not closed; `no_base`: nobody to compare",
+        isin=["ok", "low_n", "provisional", "no_base"],
+    )
+
+    @pa.dataframe_check(description="churned <= compared <= expanders, of customers and of MRR, and whoever is compared has rates")
+    def parts(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        counts = (frame["churned"] <= frame["compared"]) & (frame["compared"] <= frame["expanders"]) & (frame["mrr_churned"] <= frame["mrr"])
+        return counts & ((frame["compared"] > 0) == frame["difference"].notna()) & (frame["low"].notna() == frame["difference"].notna())
+
+    class Config(Table.Config):
+        name = "metrics/expansion_then_churn"
+        metadata = {"key": ["month", "within_months", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "within_months", "dimension", "value"]

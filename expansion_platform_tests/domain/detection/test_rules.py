@@ -201,21 +201,17 @@ def test_four_purchases_are_too_few_and_a_month_not_computed_is_not_judged() -> 
     assert followups.durability(MONTH, seats(0, 100_000).assign(month="2026-09")) is None
 
 
-def left(expanders: int, others: int) -> followups.Finding | None:
-    """100 expanders and 300 others six months ago, of whom so many have left."""
-    then = months.shift(MONTH, -6)
-    names = [f"x{number:03d}" for number in range(100)] + [f"y{number:03d}" for number in range(300)]
-    held = pd.DataFrame({"month": then, "customer": names, "opening": 1, "closing": 1, "segment": "smb", "first_paid_month": "2024-01"})
-    gone = [*names[:expanders], *names[100 : 100 + others]]
-    moved = pd.concat(
-        [
-            pd.DataFrame({"month": then, "customer": names[:100], "flow_expansion": 5, "movement": "continuing"}),
-            pd.DataFrame({"month": MONTH, "customer": gone, "flow_expansion": 0, "movement": "churn"}),
-        ]
-    )
-    return followups.post_expansion_churn(MONTH, held, moved)
+@pytest.mark.parametrize(("low", "outcome"), [("0.000001", "fires"), ("0.000000", "clear"), ("-0.100000", "clear")])
+def test_expanders_that_leave_more_often(low: str, outcome: str) -> None:
+    told = {"month": MONTH, "within_months": 6, "dimension": "total", "expanded_month": "2026-04", "expanders": 9, "compared": 8, "rate": "0.25"}
+    row = told | {"rate_others": "0.1", "difference": "0.15", "low": low, "high": "0.4"}
+    others = [row | {"within_months": 3, "low": "0.2"}, row | {"dimension": "flag", "low": "0.2"}]  # neither is what the rule is about
+    found = followups.post_expansion_churn(MONTH, pd.DataFrame([*others, row]))
+    assert found is not None
+    assert (found.outcome, found.measured, found.figures["then"], found.figures["churned"]) == (outcome, Fraction(low), "2026-04", Fraction(1, 4))
 
 
-def test_expanders_that_leave_more_often() -> None:
-    outcomes = [getattr(left(*gone), "outcome", None) for gone in ((20, 15), (5, 15), (0, 0), (8, 15))]
-    assert outcomes == ["fires", "clear", "clear", "clear"]
+def test_without_a_comparable_customer_nothing_is_said_of_churn() -> None:
+    row = {"month": MONTH, "within_months": 6, "dimension": "total", "difference": None}
+    assert followups.post_expansion_churn(MONTH, pd.DataFrame([row])) is None
+    assert followups.post_expansion_churn(MONTH, pd.DataFrame([row]).head(0)) is None

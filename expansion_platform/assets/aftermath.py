@@ -1,0 +1,90 @@
+"""Floor `metrics`: who leaves after expanding.
+
+Here: wiring of `domain/aftermath.py`. Not here: formulas. A month looks twelve months back: when one of them changed, it is computed again.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow.compute as pc
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.domain import aftermath as rules
+from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain.schemas import lasting, metrics, mrr
+from expansion_platform.resources import Platform
+
+KINDS = {"pandas", "pandera", "deltalake"}
+INPUTS = [mrr.CustomerMonths, mrr.Movements, metrics.Expansion]
+SAME_EXPANDERS = "The expanders are those that metrics/expansion counts in the month they expanded in."
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The one table, by the last month of the span."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(lasting.ExpansionThenChurn, deps=INPUTS, kinds=KINDS, skippable=True)],
+        check_specs=[checks.schema_spec(lasting.ExpansionThenChurn), checks.reconciled_spec(lasting.ExpansionThenChurn, SAME_EXPANDERS)],
+        name="expansion_then_churn",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def expansion_then_churn(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """Who left within 3, 6 and 12 months that end with each month."""
+        catalog, lake = platform.catalog(), platform.lake
+        states = [lake.states(model) for model in INPUTS]
+
+        def inputs(month: str) -> str:
+            return fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, *states_over(rules.looked_at(month), *states))
+
+        def same_expanders(frames: Frames) -> None:
+            rows = frames[lasting.ExpansionThenChurn]
+            reconciliation.expanders_tie(rows, lake.read(metrics.Expansion, sorted(rows["expanded_month"].unique())))
+
+        yield from build_months(
+            context,
+            platform,
+            models=[lasting.ExpansionThenChurn],
+            inputs=inputs,
+            prepare=lambda due: _prepare(platform, due),
+            reconciled=[Reconciled(lasting.ExpansionThenChurn, SAME_EXPANDERS, same_expanders)],
+        )
+
+    return expansion_then_churn
+
+
+def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
+    catalog, lake = platform.catalog(), platform.lake
+    known = set(lake.months(mrr.Movements))
+    wanted = sorted({name for month in due for name in rules.looked_at(month)})
+    told = ["month", "customer", "movement", "flow_expansion", "flags_json"]
+    chosen = pc.field("month").isin(wanted) & ((pc.field("flow_expansion") > 0) | (pc.field("movement") == "churn"))
+    moved = lake.dataset(mrr.Movements).to_table(columns=told, filter=chosen).to_pandas()
+    by_month = dict(iter(moved.groupby("month")))
+
+    def of_month(month: str) -> pd.DataFrame:
+        return by_month.get(month, moved.head(0))
+
+    @cache
+    def base(month: str) -> pd.DataFrame:
+        columns = ["customer", "segment", "opening", "closing", "first_paid_month"]
+        held = lake.dataset(mrr.CustomerMonths).to_table(columns=columns, filter=pc.field("month") == month).to_pandas()
+        return rules.base(month, held, of_month(month).query("flow_expansion > 0"), platform.timezone)
+
+    def compute(month: str) -> Frames:
+        parts = []
+        for within in rules.SPANS:
+            then = months.shift(month, -within)
+            span = months.between(months.shift(then, 1), month)
+            of_base = base(then) if known >= {then, *span} else base(then).head(0)
+            left = {customer for name in span for customer in of_month(name).query("movement == 'churn'")["customer"]}
+            parts.append(rules.expansion_then_churn(month, within, of_base, left, catalog.policy_hash))
+        rows = pd.concat(parts, ignore_index=True)
+        return {lasting.ExpansionThenChurn: rows.assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)}
+
+    return compute
