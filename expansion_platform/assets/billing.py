@@ -32,6 +32,7 @@ STAGED = {
     "invoice_lines": stripe.InvoiceLines,
     "invoice_items": stripe.InvoiceItems,
     "events": stripe.Events,
+    "meter_usage": stripe.MeterUsage,
 }
 HAPPENING = ["created", "type", "object_id", "request_id", "state_json", "previous_json"]
 """What two events of one happening have in common."""

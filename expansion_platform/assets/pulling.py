@@ -17,11 +17,12 @@ from typing import Any
 
 from expansion_platform.account import CURSOR, UNDER_WAY, check_same_account, server
 from expansion_platform.assets.committing import MODELS, commit_changes
-from expansion_platform.domain.schemas import Table
+from expansion_platform.assets.metering import FROM_BILLS, commit_usage, due
+from expansion_platform.domain.schemas import Table, stripe
 from expansion_platform.domain.schemas.base import empty, table_name
 from expansion_platform.resources import Platform
 from expansion_platform.sources.stripe.changes import PullState, TableChange
-from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.stripe.client import PermissionMissingError, StripeSource
 from expansion_platform.sources.stripe.full import EVERYTHING, read_everything
 from expansion_platform.sources.stripe.meter import Meter
 from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, read_changes, since, why_everything
@@ -86,6 +87,7 @@ class Pulling:
             self._reasons.append("every subscription, as each week")
             self._read(source, as_of, lists=["subscriptions"])
             reconciled_at = int(as_of.timestamp())
+        self._usage(source, as_of, None if stored is None else stored["last_pull_at"])
         self._platform.ledger.complete_pull(CURSOR, UNDER_WAY, self._cursor(state, reconciled_at))
 
     def _everything(self, source: StripeSource, as_of: datetime, reason: str) -> PullState:
@@ -133,9 +135,26 @@ class Pulling:
                 self._meter.count(resource, count)
         return state.moved(as_of, recent)
 
-    def _commit_all(self, changes: Mapping[str, TableChange]) -> None:
-        if self._platform.ledger.cursor(UNDER_WAY) is None:  # of a later pull: killed between two tables, it is not all there either
+    def _usage(self, source: StripeSource, as_of: datetime, pulled_at: int | None) -> None:
+        """Days of metered usage that are new or not final yet, once it is known who is metered."""
+        wanted = due(self._platform.lake, as_of, pulled_at)
+        if not wanted:
+            return
+        try:
+            for days, rows in commit_usage(self._platform.lake, source, wanted, as_of, self._info, self._under_way):
+                self.rows[stripe.MeterUsage] += rows
+                count = self._meter.count("days of usage", days)
+                self._now_and_then(f"{count:,} of {sum(each.days for each in wanted):,} days of usage so far")
+        except PermissionMissingError:
+            self._reasons.append(FROM_BILLS)
+
+    def _under_way(self) -> None:
+        """Says in the ledger that tables are written: a later pull killed between two of them is not all there either."""
+        if self._platform.ledger.cursor(UNDER_WAY) is None:
             self._platform.ledger.begin_pull(UNDER_WAY, {"changes": True, "server": server(self._platform)})
+
+    def _commit_all(self, changes: Mapping[str, TableChange]) -> None:
+        self._under_way()
         for model, rows in commit_changes(self._platform.lake, changes, self._info).items():
             self.rows[model] += rows
 

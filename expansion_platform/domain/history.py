@@ -29,7 +29,7 @@ from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.history_trials import item_trials, status_of, trial_marks
-from expansion_platform.domain.history_usage import is_usage, months_of, used
+from expansion_platform.domain.history_usage import Metered, by_bills, by_meter, is_usage, metered, months_of
 from expansion_platform.domain.schemas.base import Table, arrow_schema, key
 from expansion_platform.domain.schemas.billing import ItemStates, Quarantine
 
@@ -78,6 +78,7 @@ def rebuild(staged: Staged, timezone: str = "UTC") -> History:
     """
     readable, problems = prices(staged.prices)
     terms, coupon_terms = Terms(readable, problems), coupons(staged.coupons)
+    meters = metered(staged.meter_usage)
     stretches: list[Stretch] = []
     records: list[Record] = []
     for subscription in subscriptions(staged):
@@ -85,7 +86,7 @@ def rebuild(staged: Staged, timezone: str = "UTC") -> History:
         subscription.lines, usage = _apart(whole_lines(subscription.lines, readable), readable)
         marks = item_marks(subscription, subscription.events)
         rows, unread = _subscription_rows(subscription, marks, terms, coupon_terms)
-        rows = _with_usage(rows, usage, subscription, readable, timezone)
+        rows = _with_usage(rows, usage, meters, subscription, readable, timezone)
         records += [_record(row, subscription, readable[row.piece.state.price]) for row in rows]
         stretches += unread
     return History(_frame(ItemStates, records), _frame(Quarantine, [record(one) for one in stretches]))
@@ -102,20 +103,36 @@ def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Li
     return held, [line for line in lines if line.id in metered and is_usage(line)]
 
 
-def _with_usage(rows: list[Row], usage: list[Line], subscription: Subscription, price_terms: Mapping[str, Price], timezone: str) -> list[Row]:
-    """The rows with those of metered items cut by month, up to the month of the newest fact, whose row stays open."""
+def _with_usage(
+    rows: list[Row],
+    usage: list[Line],
+    meters: Mapping[tuple[str, str], Metered],
+    subscription: Subscription,
+    price_terms: Mapping[str, Price],
+    timezone: str,
+) -> list[Row]:
+    """The rows with those of metered items cut by month, up to the month of the newest fact, whose row stays open.
+
+    A month its meter does not cover is told by bills.
+    """
     done = []
     lines = by_item(usage)
-    ends = {row.item: row.end for row in rows}
+    began, ends = {row.item: row.start for row in reversed(rows)}, {row.item: row.end for row in rows}
     for row in rows:
-        if price_terms[row.piece.state.price].usage_type != "metered":
+        price = price_terms[row.piece.state.price]
+        if price.usage_type != "metered":
             done.append(row)
             continue
-        for month in months_of(row.start, row.end or max(row.start, known_until(subscription)) + 1, timezone):
-            found = used(lines.get(row.item, []), month, ends[row.item])
+        days = meters.get((subscription.customer, price.meter or ""))
+        known = max(row.start, known_until(subscription), 0 if days is None else days.end)
+        for month in months_of(row.start, row.end or known + 1, timezone):
+            counted = by_meter(days, month, began[row.item], ends[row.item], known)
+            found = counted or by_bills(lines.get(row.item, []), month, ends[row.item])
             start, end = max(row.start, month.start), month.end if row.end is None else min(row.end, month.end)
-            confidence = "renewal" if found.billed else "snapshot"
-            done.append(row._replace(start=start, end=end, confidence=confidence, evidence=row.evidence | found.lines, used=found.quantity))
+            confidence = "snapshot" if not found.whole else "renewal" if counted is None else "exact"
+            source = row.source if counted is None else "meter"
+            cut = row._replace(start=start, end=end, source=source, confidence=confidence)
+            done.append(cut._replace(evidence=row.evidence | found.evidence, used=found.quantity))
         if row.end is None:
             done[-1] = done[-1]._replace(end=None)
     return done

@@ -49,6 +49,7 @@ class Staged:
     invoice_lines: pd.DataFrame
     invoice_items: pd.DataFrame
     events: pd.DataFrame
+    meter_usage: pd.DataFrame | None = None
 
 
 class State(NamedTuple):

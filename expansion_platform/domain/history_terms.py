@@ -30,6 +30,7 @@ class Price(NamedTuple):
     interval_count: int
     scheme: dict[str, Any]
     scheme_json: str
+    meter: str | None = None
 
 
 class Coupon(NamedTuple):
@@ -71,6 +72,7 @@ def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
             int(row["interval_count"] or 1),
             scheme,
             canonical.dumps(scheme),
+            row["meter"],
         )
     return found, problems
 

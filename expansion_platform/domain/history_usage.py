@@ -1,10 +1,10 @@
-"""Usage of metered items by calendar month, from the bills that charge it in arrears (semantics 1.5, reference 2.5.10).
+"""Usage of metered items by calendar month, from their meters or else from the bills that charge it in arrears (semantics 1.5, reference 2.5.10).
 
-Here: spreading a bill's usage over its own period, and the item's states cut by month, each with its month's usage as quantity. Not here: what a
-bill's line asserts of the item itself (`history_facts.py`).
+Here: a month's usage by the days its meter counted, and by a bill's usage spread over its own period. Not here: what a bill's line asserts of the
+item itself (`history_facts.py`).
 
-A bill tells how much was used over a period, not when: each instant of it gets the same share, so that a full day gets a day's part. What no bill
-covers yet, after the last one, goes on at the last one's pace and is restated when the bill comes.
+A meter tells of each day (UTC). A bill tells how much was used over a period, not when: each instant of it gets the same share, so that a full day
+gets a day's part. What no bill covers yet, after the last one, goes on at the last one's pace and is restated when the bill comes.
 """
 
 from __future__ import annotations
@@ -13,15 +13,22 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
+import pandas as pd
+
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.history_reading import SECOND
+from expansion_platform.domain.history_reading import SECOND, columns
 from expansion_platform.domain.history_records import Line
 from expansion_platform.domain.money import round_half_even
 
 DECIMALS = 12
 """Of a month's usage, as of a unit price: rounded half-even once."""
+DAY = 86_400 * SECOND
+FORMULAS = ("sum", "count", "last")
+"""By which meters aggregate, as far as Stripe documents."""
 
 
 class Month(NamedTuple):
@@ -32,11 +39,61 @@ class Month(NamedTuple):
 
 
 class Used(NamedTuple):
-    """A month's usage of one item: decimal text, whether bills cover all of it, and their lines."""
+    """A month's usage of one item: decimal text, whether all of it is told, and the lines or the meter that tell it."""
 
     quantity: str
-    billed: bool
-    lines: frozenset[str]
+    whole: bool
+    evidence: frozenset[str]
+
+
+class Metered:
+    """A customer's days on one meter, one after the other from `first` (its beginning, microseconds) on; None where nothing was reported."""
+
+    def __init__(self, meter: str, formula: str, first: int, values: list[str | None]) -> None:
+        self.meter = meter
+        self.formula = formula
+        self.first = first
+        self.values = values
+
+    @property
+    def end(self) -> int:
+        """The first instant of which nothing is known."""
+        return self.first + len(self.values) * DAY
+
+    def used(self, start: int, end: int) -> str:
+        """Usage in [start, end), which it covers, by the meter's own formula. Of a day that is not all inside, each instant has the same share.
+
+        Stripe bills nothing for a sum below zero.
+        """
+        if self.formula == "last":
+            inside = self.values[max(0, (start - self.first) // DAY) : max(0, -((self.first - end) // DAY))]
+            return _text(Fraction(Decimal(next((value for value in reversed(inside) if value is not None), "0"))))
+        return _text(max(Fraction(0), self._until(end) - self._until(start)))
+
+    def _until(self, at: int) -> Fraction:
+        day, into = divmod(at - self.first, DAY)
+        if day < 0 or day >= len(self.values):
+            return self._sums[0 if day < 0 else -1]
+        return self._sums[day] + (self._sums[day + 1] - self._sums[day]) * Fraction(into, DAY)
+
+    @cached_property
+    def _sums(self) -> list[Fraction]:
+        return list(accumulate((Fraction(Decimal(value or "0")) for value in self.values), initial=Fraction(0)))
+
+
+def metered(usage: pd.DataFrame | None) -> dict[tuple[str, str], Metered]:
+    """stripe/meter_usage by customer and meter, of meters whose formula is known."""
+    if usage is None:
+        return {}
+    rows = usage[usage["formula"].isin(FORMULAS)].sort_values(["customer", "meter", "created"])
+    held = columns(rows[["customer", "meter", "formula", "created", "value"]])
+    found: dict[tuple[str, str], Metered] = {}
+    for customer, meter, formula, day, value in zip(*held.values(), strict=True):
+        days = found.get((customer, meter))
+        if days is None or days.end != day:  # what was not read for a while begins anew
+            days = found[customer, meter] = Metered(meter, formula, day, [])
+        days.values.append(value)
+    return found
 
 
 def is_usage(line: Line) -> bool:
@@ -52,8 +109,27 @@ def months_of(start: int, end: int, timezone: str) -> Iterator[Month]:
         month = months.shift(month, 1)
 
 
-def used(lines: list[Line], month: Month, ended_at: int | None) -> Used:
-    """What an item used in a month.
+def by_meter(days: Metered | None, month: Month, began_at: int, ended_at: int | None, known: int) -> Used | None:
+    """What an item used in a month by its meter, None when the days read do not cover it.
+
+    Args:
+        days: What is known of its customer's use of its meter.
+        month: The month.
+        began_at: When the item began; its first day is its own, since there is no charge for what was used before.
+        ended_at: When the item ended, None while it lasts; its last day is its own likewise.
+        known: Up to when the subscription is known: days that had not passed by then are missing to nobody.
+    """
+    if days is None:
+        return None
+    start = max(month.start, began_at // DAY * DAY)
+    until = month.end if ended_at is None else min(month.end, -(-ended_at // DAY) * DAY)
+    if days.first > start // DAY * DAY or days.end < min(until, known // DAY * DAY):
+        return None
+    return Used(days.used(start, min(until, days.end)), days.end >= until, frozenset({days.meter}))
+
+
+def by_bills(lines: list[Line], month: Month, ended_at: int | None) -> Used:
+    """What an item used in a month by its bills.
 
     Args:
         lines: Its usage lines (`is_usage`), whole.
@@ -64,10 +140,10 @@ def used(lines: list[Line], month: Month, ended_at: int | None) -> Used:
     told = frozenset(line.id for line in lines if line.start < month.end and line.end > month.start)
     last = max(lines, key=lambda line: (line.end, line.start), default=None)
     until = month.end if ended_at is None else min(month.end, ended_at)
-    billed = last is not None and last.end >= until
-    if last is not None and not billed:
+    whole = last is not None and last.end >= until
+    if last is not None and not whole:
         total += Fraction(Decimal(last.state.quantity)) * Fraction(until - max(last.end, month.start), last.end - last.start)
-    return Used(_text(total), billed, told)
+    return Used(_text(total), whole, told)
 
 
 def _share(line: Line, start: int, end: int) -> Fraction:

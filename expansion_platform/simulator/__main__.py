@@ -35,6 +35,7 @@ def verify(
     policy: Annotated[Preset, typer.Option(help="Policy preset to count under")] = Preset["house"],
     behaviours: Annotated[str, typer.Option(help="Further behaviours, comma-separated, or `all`: " + ", ".join(sorted(BEHAVIOURS)))] = "",
     faults: Annotated[bool, typer.Option("--faults", help="Stripe fails by a plan of the seed, and the account changes while it is read")] = False,
+    meters: Annotated[bool, typer.Option(help="The key may read meters; otherwise usage is what bills show")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the result")] = False,
 ) -> None:
     """Runs the pipeline over HTTP and compares it with the truth, to the cent; exit 0 only when nothing differs."""
@@ -44,7 +45,7 @@ def verify(
         raise typer.BadParameter(f"unknown behaviours: {', '.join(sorted(unknown))}", param_hint="--behaviours")
     with tempfile.TemporaryDirectory() as folder:
         told, plan = Console(quiet=quiet, soft_wrap=True), seed if faults else None
-        verdict = run_verify(seed, customers, months, Path(folder), told, policy.value, wanted, plan)
+        verdict = run_verify(seed, customers, months, Path(folder), told, policy.value, wanted, plan, meters)
     for difference in verdict.differences:
         console.print(difference, highlight=False, markup=False)
     console.print(

@@ -21,7 +21,8 @@ class StripeAccount:
 
     `objects` maps each of `RESOURCES` to complete API objects, `created` ascending: references are ids, prices carry `tiers`, coupons `applies_to`,
     invoices all their lines and subscriptions all their items. `discounts` maps discount ids to discount objects, ended ones included
-    (`source.coupon` is an id), and `deleted_coupons` coupon ids to coupons: Stripe has no list of them, they are seen only by expansion.
+    (`source.coupon` is an id), and `deleted_coupons` coupon ids to coupons: Stripe has no list of them, they are seen only by expansion. `meters` are
+    billing meters, `created` ascending, and `reported` the meter events of a meter and a customer: (instant, value), ascending.
     """
 
     id: str
@@ -29,6 +30,8 @@ class StripeAccount:
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {resource: [] for resource in RESOURCES})
     discounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     deleted_coupons: dict[str, dict[str, Any]] = field(default_factory=dict)
+    meters: list[dict[str, Any]] = field(default_factory=list)
+    reported: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)
 
     def by_id(self) -> dict[str, dict[str, Any]]:
         """Every object that an id leads to, discounts and subscription items included; ids are unique in an account."""

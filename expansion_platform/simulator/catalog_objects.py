@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from expansion_platform.simulator.catalog import Coupon, Price, Product
+from expansion_platform.simulator.metering import METER
 
 JSON = dict[str, Any]
 
@@ -55,7 +56,13 @@ def price(value: Price, as_of: int, *, tiers: bool = False) -> JSON:
         "metadata": {},
         "nickname": None,
         "product": value.product.id,
-        "recurring": {"interval": value.interval, "interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": value.usage_type},
+        "recurring": {
+            "interval": value.interval,
+            "interval_count": 1,
+            "meter": _meter(value),
+            "trial_period_days": None,
+            "usage_type": value.usage_type,
+        },
         "tax_behavior": "unspecified",
         "tiers_mode": value.scheme["type"] if tiered else None,
         "transform_quantity": _transform(value),
@@ -81,7 +88,7 @@ def plan(value: Price, as_of: int) -> JSON:
         "interval_count": 1,
         "livemode": True,
         "metadata": {},
-        "meter": None,
+        "meter": _meter(value),
         "nickname": None,
         "product": value.product.id,
         "tiers_mode": value.scheme["type"] if tiered else None,
@@ -90,6 +97,10 @@ def plan(value: Price, as_of: int) -> JSON:
         "usage_type": value.usage_type,
         **_amount("amount", value.scheme.get("unit")),
     }
+
+
+def _meter(value: Price) -> str | None:
+    return METER if value.usage_type == "metered" else None
 
 
 def coupon(value: Coupon, created: int) -> JSON:

@@ -22,9 +22,11 @@ from expansion_platform.simulator.agenda import Agenda
 from expansion_platform.simulator.arrangements import NAMES, Arrangements
 from expansion_platform.simulator.behaviour import DAY, Extra, Life
 from expansion_platform.simulator.billing import Billing
-from expansion_platform.simulator.catalog import CURRENCIES, PRICED_BEFORE, PRODUCTS, RETIRED, Catalog, build
+from expansion_platform.simulator.catalog import API, CURRENCIES, PRICED_BEFORE, PRODUCTS, RETIRED, Catalog, build
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.hardship import ENDINGS, Hardship
+from expansion_platform.simulator.metering import METER, Metering
+from expansion_platform.simulator.stripe_meters import meter
 from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
 
 LAST_MONTH = "2026-10"
@@ -108,7 +110,7 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
 
 def _extras(seed: str, behaviours: frozenset[str], catalog: Catalog, agenda: Agenda) -> list[Extra]:
     """What a customer does and suffers beyond a plain life; each decides by a generator of its own."""
-    hardship = Hardship(random.Random(f"{seed}:hardship"), behaviours, catalog, agenda.put)
+    hardship = Hardship(random.Random(f"{seed}:hardship"), behaviours, catalog, agenda.put, Metering(f"{seed}:meter"))
     return [hardship, Arrangements(random.Random(f"{seed}:arrangements"), behaviours, catalog, agenda.put)] if behaviours else []
 
 
@@ -137,6 +139,7 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
     held["products"] = [catalog_objects.product(product, catalog.created) for product in catalog.products]
     held["prices"] = [catalog_objects.price(price, now, tiers=True) for price in catalog.prices.values() if price.created <= now]
     held["coupons"] = [catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()]
+    account.meters = [meter(METER, "API calls", catalog.created)] if API in catalog.products else []
     for life in lives:
         books = life.billing
         held["customers"] += [] if books.deleted else [books.customer]
@@ -147,6 +150,12 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
         held["invoiceitems"] += books.invoice_items
         held["credit_notes"] += books.credit_notes
         account.discounts.update((each.id, objects.discount(each, books.customer["id"])) for each in books.redemption.every)
+        for log in (each.log for each in books.subscriptions if each.log.metering is not None):
+            if books.deleted:  # what it used is gone with it
+                log.metering = None
+                continue
+            until = now + 1 if log.ended_at is None else log.ended_at
+            account.reported[METER, books.customer["id"]] = list(log.metering.events(log.start, until))
     if any(entry["source"]["coupon"] == RETIRED.id for entry in account.discounts.values()):
         account.deleted_coupons = {RETIRED.id: catalog_objects.coupon(RETIRED, catalog.created)}
     redeemed = {entry["id"]: entry for entry in held["coupons"]} | account.deleted_coupons

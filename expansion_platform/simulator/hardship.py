@@ -13,10 +13,10 @@ from typing import Any
 from expansion_platform.simulator.billing import Billing
 from expansion_platform.simulator.catalog import API, RETIRED, Catalog, coupons
 from expansion_platform.simulator.collection import Failure
+from expansion_platform.simulator.metering import Metering
 from expansion_platform.simulator.subscription import Subscription
 
 HOUR, DAY = 3_600, 86_400
-MONTH = 30 * DAY
 RETRIES = 21 * DAY
 """Stripe's retries of a failed payment end after three weeks."""
 FAILS = 0.06
@@ -30,8 +30,6 @@ DELETED = 0.005
 """Of customers a month."""
 BUYS_API = 0.03
 """Of subscriptions a month."""
-NO_USE = 0.05
-"""Of billing periods."""
 PARTNER = coupons()["PARTNER12"]
 NO_CARD = 0.30
 """Of trials that end."""
@@ -46,9 +44,15 @@ class Hardship:
     """One customer's troubles, among the `behaviours` asked for."""
 
     def __init__(
-        self, rng: random.Random, behaviours: frozenset[str], catalog: Catalog, schedule: Callable[[int, Callable[[int], None]], None]
+        self,
+        rng: random.Random,
+        behaviours: frozenset[str],
+        catalog: Catalog,
+        schedule: Callable[[int, Callable[[int], None]], None],
+        metering: Metering,
     ) -> None:
         self._rng = rng
+        self._metering = metering
         self._catalog = catalog
         self._behaviours = behaviours
         self._schedule = schedule
@@ -59,7 +63,7 @@ class Hardship:
         self._billing = billing
         billing.collection.failure = self._failure
         billing.collection.lacks_card = self._lacks_card
-        billing.invoicing.usage = self._usage
+        billing.invoicing.usage = lambda subscription, start, end: self._metering.used(start, end)
         plain = billing.before_renewal
         billing.before_renewal = lambda subscription, at: (plain(subscription, at), self._before_renewal(subscription, at))[0]
 
@@ -76,19 +80,16 @@ class Hardship:
 
     def _buy_api(self, currency: str, at: int) -> None:
         """A subscription of its own, billed by use, for the rest of the customer's life or some months of it."""
-        if self._billing.deleted or any(each.log.usage for each in self._billing.subscriptions):
+        if self._billing.deleted or any(each.log.metering for each in self._billing.subscriptions):
             return
         subscription = self._billing.create(at, [(self._catalog.price(API, currency, "month", at), 0)])
+        subscription.log.metering = self._metering
         if self._rng.random() < LEAVES:
             self._schedule(at + self._rng.randint(5 * DAY, 400 * DAY), lambda now: self._finish(subscription, now))
 
     def _finish(self, subscription: Subscription, at: int) -> None:
         if subscription.ended_at is None and subscription.status == "active" and at > subscription.used_since + HOUR:
             self._billing.finish(subscription, at)
-
-    def _usage(self, subscription: Subscription, start: int, end: int) -> int:
-        """Calls in a period: about 3,000 a month, now and then none."""
-        return 0 if self._rng.random() < NO_USE else int(self._rng.uniform(0.3, 1.7) * 3_000 * (end - start) / MONTH)
 
     def _delete(self, at: int) -> None:
         subscriptions = self._billing.subscriptions

@@ -222,7 +222,7 @@ class Table(Run):
         if created is None:
             return low, high
         for operator, text in (created if isinstance(created, dict) else {"gte": created, "lte": created}).items():
-            value = _integer(text, "created")
+            value = integer(text, "created")
             match operator:
                 case "gte":
                     low = max(low, bisect.bisect_left(self.created, value))
@@ -264,7 +264,8 @@ def check_values(params: Mapping[str, Any], by_id: Mapping[str, Object]) -> None
             raise missing(name, params[name], name)
 
 
-def _integer(text: Any, param: str) -> int:
+def integer(text: Any, param: str) -> int:
+    """A parameter that is a whole number, or Stripe's error for one that is none."""
     try:
         return int(text)
     except (TypeError, ValueError):
@@ -272,7 +273,7 @@ def _integer(text: Any, param: str) -> int:
 
 
 def _limit(params: Mapping[str, Any]) -> int:
-    limit = _integer(params.get("limit", 10), "limit")
+    limit = integer(params.get("limit", 10), "limit")
     if limit < 1:
         raise StripeError(400, "This value must be greater than or equal to 1.", "parameter_invalid_integer", "limit")
     if limit > 100:

@@ -3,7 +3,8 @@
 Newest first, cursors, `created` ranges, `has_more`, four levels of `expand`, ten embedded lines, error envelopes. It is stricter than Stripe
 where that helps: a parameter it does not serve is an error, never ignored.
 
-Here: routes, keys and permissions. Not here: filters and pages (`stripe_lists.py`), expansion (`stripe_rendering.py`), what the account holds.
+Here: routes, keys and permissions. Not here: filters and pages (`stripe_lists.py`), meters (`stripe_meters.py`), expansion
+(`stripe_rendering.py`), what the account holds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from expansion_platform.simulator import stripe_meters
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.ceiling import Ceiling
 from expansion_platform.simulator.faults import Faults
@@ -116,11 +118,17 @@ class StripeServer(LoopbackServer):
         key = _checked_key(request)
         index = self._index
         version, _, rest = request.path.strip("/").partition("/")
+        if version == "v1" and f"{rest}/".startswith(f"{stripe_meters.PATH}/"):
+            self._check_permission(request, key, stripe_meters.PATH, stripe_meters.PERMISSION)
+            segments = rest.split("/")[2:]
+            if (found := stripe_meters.answer(index.account, index.by_id, segments, request.params, request.path)) is None:
+                raise _unrecognized(request)
+            return found
         name, *segments = rest.split("/")
         resource = _ITEMS if name == "subscription_items" else RESOURCES.get(name)
         if version != "v1" or resource is None:
             raise _unrecognized(request)
-        self._check_permission(request, key, "subscriptions" if resource is _ITEMS else name, resource)
+        self._check_permission(request, key, "subscriptions" if resource is _ITEMS else name, resource.permission)
         match segments:
             case [] if resource is _ITEMS:
                 return _subscription_items(index, request)
@@ -136,14 +144,14 @@ class StripeServer(LoopbackServer):
                 return _rendered(index, *lines.page(request.params), _LINES[name], request)
         raise _unrecognized(request)
 
-    def _check_permission(self, request: Request, key: str, name: str, resource: Resource) -> None:
+    def _check_permission(self, request: Request, key: str, name: str, permission: str) -> None:
         access = "read" if request.method == "GET" else "write"
         if access == "read" and not (key.startswith("rk_") and name in self.missing_permissions):
             return
         raise StripeError(
             403,
             f"The provided key '{_masked(key)}' does not have the required permissions for this endpoint on account '{self.account.id}'. "
-            f"Having the 'rak_{resource.permission}_{access}' permission would allow this request to continue.",
+            f"Having the 'rak_{permission}_{access}' permission would allow this request to continue.",
         )
 
 

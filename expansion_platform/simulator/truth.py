@@ -17,8 +17,9 @@ from expansion_platform.domain import canonical
 from expansion_platform.simulator import turns
 from expansion_platform.simulator.catalog import Coupon, Price
 from expansion_platform.simulator.charges import Discount, allocate, reduced
+from expansion_platform.simulator.metering import Metering
 from expansion_platform.simulator.turns import Turn
-from expansion_platform.simulator.used import Use, by_month
+from expansion_platform.simulator.used import Use, as_billed, as_metered
 
 EVENTS_KEPT = 30 * 86_400
 """Seconds Stripe keeps an event."""
@@ -50,6 +51,7 @@ class SubscriptionLog:
     `customers_discounts` are the customer's, in force where the subscription has none. `statuses` are those after the trial that are not simply
     active, and the returns to it; `pauses` the behaviours of paused collection; `updates` when an event told of the subscription; `item_trials` are
     (item, start, end) of items held for nothing beside others that are paid, `phases` when one of a schedule began. `created` may be after `start`.
+    `metering` reports what its metered items use, as long as Stripe has the customer.
     """
 
     id: str
@@ -64,6 +66,7 @@ class SubscriptionLog:
     pauses: list[Turn] = field(default_factory=list)
     updates: list[int] = field(default_factory=list)
     usage: list[Use] = field(default_factory=list)
+    metering: Metering | None = None
     customers_discounts: list[Discount] = field(default_factory=list)
     item_trials: list[tuple[str, int, int]] = field(default_factory=list)
     phases: list[int] = field(default_factory=list)
@@ -80,16 +83,20 @@ class SubscriptionLog:
 
 @dataclass
 class Truth:
-    """`states` at exact instants; `expected_states` as Stripe's records can show them; `undatable` lists what moved between the two."""
+    """`states` at exact instants; `expected_states` as Stripe's records can show them; `undatable` lists what moved between the two.
+
+    `metered_states` are the expected ones for who may read meters too; the others have usage from bills.
+    """
 
     states: pd.DataFrame
     expected_states: pd.DataFrame
+    metered_states: pd.DataFrame
     undatable: pd.DataFrame
 
 
 def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
     """The truth of all subscriptions at `as_of` (epoch seconds)."""
-    exact, expected, moved = [], [], []
+    exact, expected, metered, moved = [], [], [], []
     started = (each for each in logs if not each.never_started and turns.value_at(each.statuses, as_of, None) != "incomplete")
     for log in started:
         exact += _states(log, log.changes, as_of)
@@ -101,9 +108,10 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
         for name, found in shown.items():
             lost = [turn for turn in getattr(log, name) if turn not in found and turn.at <= as_of]
             moved += [(log.customer, log.id, "", _instant(turn.at), pd.NaT, f"no event left: {turn.value or 'resumed'}") for turn in lost]
-        expected += _states(replace(log, **shown), seen, as_of)
+        expected += (billed := _states(replace(log, **shown), seen, as_of))
+        metered += billed if log.metering is None else _states(replace(log, **shown), seen, as_of, log.metering)
     undatable = pd.DataFrame(moved, columns=["customer", "subscription", "item", "changed_at", "expected_at", "reason"])
-    return Truth(_frame(exact), _frame(expected), undatable)
+    return Truth(_frame(exact), _frame(expected), _frame(metered), undatable)
 
 
 def _expected(log: SubscriptionLog, told: Sequence[int], as_of: int) -> tuple[list[Change], list[tuple[Any, ...]]]:
@@ -148,8 +156,11 @@ def expected_at(change: Change, told: Sequence[int], as_of: int) -> tuple[int, s
     return as_of, "no proration and no event left: shown only by the subscription as it is now"
 
 
-def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dict[str, Any]]:
-    """The subscription's item intervals: its life cut wherever anything about it changes, equal neighbours joined again."""
+def _states(log: SubscriptionLog, changes: list[Change], as_of: int, metering: Metering | None = None) -> list[dict[str, Any]]:
+    """The subscription's item intervals: its life cut wherever anything about it changes, equal neighbours joined again.
+
+    Usage is what was billed, or what `metering` reports.
+    """
     by_item: dict[str, list[Change]] = {}
     for change in changes:
         by_item.setdefault(change.item, []).append(change)
@@ -184,8 +195,11 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int) -> list[dic
     metered = {row["item"]: [] for row in rows if row["price"].usage_type == "metered"}
     for row in rows:
         metered.get(row["item"], []).append(row)
-    licensed = [row for row in rows if row["item"] not in metered]
-    return licensed + [cut for item, own in metered.items() for cut in by_month(own, [use for use in log.usage if use.item == item], as_of)]
+    done = [row for row in rows if row["item"] not in metered]
+    for item, own in metered.items():
+        uses = [use for use in log.usage if use.item == item]
+        done += as_billed(own, uses, as_of) if metering is None else as_metered(own, metering, as_of)
+    return done
 
 
 def _state_at(history: list[Change], at: int) -> tuple[Price, int] | None:

@@ -21,6 +21,7 @@ from expansion_platform.domain import months as calendar
 from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform.run import refresh
+from expansion_platform.simulator import stripe_meters
 from expansion_platform.simulator.company import AS_OF, LAST_MONTH, Company, simulate
 from expansion_platform.simulator.faults import moments
 from expansion_platform.simulator.reference import classify_month
@@ -74,14 +75,20 @@ def verify(
     policy: str = "house",
     behaviours: frozenset[str] = frozenset(),
     faults: int | None = None,
+    meters: bool = True,
 ) -> Verdict:
     """Simulates, with further behaviours if asked, runs the whole pipeline over HTTP into `data_dir` under a policy preset, and compares.
 
-    With `faults`, the seed of a plan, a first run reads the account while it changes, and a second one what changed.
+    With `faults`, the seed of a plan, a first run reads the account while it changes, and a second one what changed. Without `meters` the key may
+    not read them: usage is what bills show.
     """
     company = simulate(seed, customers, months, behaviours=behaviours)
+    if meters:
+        company = replace(company, truth=replace(company.truth, expected_states=company.truth.metered_states))
     written = under(company, {"preset": policy})
     with running(written, seed=seed, months=months, data_dir=data_dir, faults=faults) as world, dg.DagsterInstance.ephemeral() as instance:
+        if not meters:
+            world.stripe.missing_permissions = frozenset({stripe_meters.PATH})
         if faults is not None:
             instants = [AS_OF - timedelta(hours=hours) for hours in CHANGING_HOURS]
             earlier = {at: simulate(seed, customers, months, at, behaviours).account for at in instants}

@@ -24,6 +24,7 @@ MODELS = {
     "invoice_lines": stripe.InvoiceLines,
     "invoice_items": stripe.InvoiceItems,
     "events": stripe.Events,
+    "meter_usage": stripe.MeterUsage,
 }
 
 
@@ -80,6 +81,12 @@ class Account:
 
     def pending(self, name: str, line: dict[str, Any]) -> None:
         self._add("invoice_items", {**line, "id": name, "created": line["period_start"]})
+
+    def used(self, first: float, *values: str | None, meter: str = "mtr", formula: str = "sum") -> None:
+        """What the customer used on days from the first on, by a meter."""
+        for number, value in enumerate(values):
+            at = {"id": f"{meter} cus {first + number}", "created": day(first + number)}
+            self._add("meter_usage", at | {"customer": "cus", "meter": meter, "formula": formula, "value": value})
 
     def event(self, name: str, at: float, state: dict[str, Any], previous: dict[str, Any], kind: str = "updated") -> None:
         texts = {"state_json": canonical.dumps(state), "previous_json": canonical.dumps(previous)}

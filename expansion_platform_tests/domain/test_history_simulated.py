@@ -79,7 +79,7 @@ def test_further_behaviours_occur() -> None:
 def later(before: Staged, now: Staged) -> Staged:
     """Two pulls in one lake: events are kept for ever, and a row keeps its `observed_at` while its content stays."""
     merged = {}
-    for name in (each.name for each in fields(Staged)):
+    for name in (each.name for each in fields(Staged) if getattr(now, each.name) is not None):
         old, new = getattr(before, name), getattr(now, name)
         content = [column for column in new.columns if column != "observed_at"]
         seen = new.merge(old, on=content, how="left", suffixes=("", "_first"))["observed_at_first"]

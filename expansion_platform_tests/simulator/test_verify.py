@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from expansion_platform.domain.schemas import billing
 from expansion_platform.simulator.company import BEHAVIOURS
 from expansion_platform.simulator.verify import verify
 from expansion_platform.storage.lake import Lake
@@ -26,6 +27,16 @@ def differences(folder: Path, seed: int, customers: int, months: int) -> list[st
 @pytest.mark.parametrize("seed", [1, 2])
 def test_small_companies(tmp_path: Path, seed: int) -> None:
     assert differences(tmp_path, seed, customers=60, months=12) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("meters", [True, False])
+def test_usage_by_meters_and_without_them(tmp_path: Path, meters: bool) -> None:
+    verdict = verify(4, 60, 12, tmp_path, Console(quiet=True), behaviours=frozenset({"metered"}), meters=meters)
+    assert verdict.differences == []
+    states = Lake(tmp_path / "lake").read(billing.ItemStates).query("usage_type == 'metered'")
+    assert states["customer"].nunique() > 5
+    assert set(states["source"] == "meter") == {meters}
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ def test_a_first_pull_reads_everything(source):
     sizes = {name.partition("/")[2]: len(frame) for name, frame in stored.items()}
     assert sizes == {
         "customers": 35, "products": 1, "prices": 2, "coupons": 1, "subscriptions": 4, "subscription_items": 15,
-        "subscription_schedules": 0, "invoices": 25, "invoice_lines": 47, "invoice_items": 1, "credit_notes": 0, "events": 0,
+        "subscription_schedules": 0, "invoices": 25, "invoice_lines": 47, "invoice_items": 1, "credit_notes": 0, "events": 0, "meter_usage": 0,
     }  # fmt: skip
     assert (stored["stripe/invoices"]["observed_at"] == at(FIRST)).all()
     assert seen == {**result.counts, "events": 0, "credit_notes": 0}

@@ -22,6 +22,7 @@ TABLES: dict[str, type[Table]] = {
         stripe.InvoiceItems,
         stripe.CreditNotes,
         stripe.Events,
+        stripe.MeterUsage,
         analytics.FeatureUsage,
         billing.ItemStates,
         billing.Quarantine,

@@ -13,7 +13,7 @@ from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, DECIMAL_PAT
 STATUSES = ["active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"]
 PAUSES = ["keep_as_draft", "mark_uncollectible", "void"]
 INTERVALS = ["day", "week", "month", "year"]
-SOURCES = ["event", "schedule", "proration", "invoice_line", "snapshot"]
+SOURCES = ["event", "schedule", "proration", "invoice_line", "meter", "snapshot"]
 CONFIDENCES = ["exact", "renewal", "snapshot"]
 
 
@@ -37,10 +37,11 @@ class ItemStates(Table):
     scheme_json: str = pa.Field(description="How a quantity becomes an amount (semantics 1.2), decimal strings in minor units")
     quantity: str = pa.Field(description="Units held, or for a metered item the calendar month's usage, decimal text", str_matches=DECIMAL_PATTERN)
     discounts_json: str = pa.Field(description="Discounts in force in the order they apply: [{type, value, duration, coupon}]")
-    source: str = pa.Field(description="Kind of fact that begins the state", isin=SOURCES)
+    source: str = pa.Field(description="Kind of fact that begins the state; `meter` where the meter told the month's usage", isin=SOURCES)
     confidence: str = pa.Field(
         description="`exact`: dated by a fact; `renewal`: changed without proration, dated by the renewal that shows it; "
-        "`snapshot`: known only from today's subscription, dated by when it was first seen. Usage is `renewal` once billed, else `snapshot`",
+        "`snapshot`: known only from today's subscription, dated by when it was first seen. Usage is `exact` by the meter and `renewal` by bills "
+        "once the month is told whole, `snapshot` before",
         isin=CONFIDENCES,
     )
     evidence_json: str = pa.Field(description="Ids of the Stripe objects the state was read from, sorted")

@@ -70,6 +70,7 @@ class Prices(StripeObject):
     interval: str = pa.Field(description="`day`, `week`, `month` or `year`; null for one-time prices", nullable=True)
     interval_count: pd.Int64Dtype = pa.Field(description="Intervals in a billing period", nullable=True)
     usage_type: str = pa.Field(description="`licensed` or `metered`; null for one-time prices", nullable=True)
+    meter: str = pa.Field(description="Billing meter that counts its usage, null where there is none", nullable=True)
     lookup_key: str = pa.Field(description="The account's own handle of the price", nullable=True)
     metadata_json: str = pa.Field(description="Catalogue hints, as on the product")
 
@@ -242,6 +243,23 @@ class CreditNotes(StripeObject):
 
     class Config(Table.Config):
         name = "stripe/credit_notes"
+        metadata = {"key": ["id"]}
+        unique = ["id"]
+
+
+class MeterUsage(StripeObject):
+    """One row per billing meter, customer and day (UTC) of metered usage that was read; days without any row have to be told from bills.
+
+    Its id is made of the three, and `created` is the day's beginning. Empty when the key may not read billing meters.
+    """
+
+    customer: str = pa.Field(description="Customer who used it")
+    meter: str = pa.Field(description="Billing meter that counted")
+    formula: str = pa.Field(description="How the meter aggregates events: `sum`, `count` or `last`")
+    value: str = _decimal("The day's usage by that formula, decimal text; null when nothing was reported", nullable=True)
+
+    class Config(Table.Config):
+        name = "stripe/meter_usage"
         metadata = {"key": ["id"]}
         unique = ["id"]
 

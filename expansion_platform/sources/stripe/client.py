@@ -55,6 +55,7 @@ RESOURCES: dict[str, Resource] = {
     "invoiceitems": Resource("invoiceitems", "Invoices"),
     "credit_notes": Resource("credit_notes", "Credit notes"),
     "events": Resource("events", "Events"),
+    "billing/meters": Resource("billing/meters", "Billing meters", optional=True),
 }
 
 
@@ -153,6 +154,25 @@ class StripeSource:
             return None
         return None if found.get("deleted") else self._completed(found, known)
 
+    def meters(self) -> list[Object]:
+        """Every billing meter, inactive ones too. PermissionMissingError when the key may not read them: usage can be had from bills as well."""
+        known = RESOURCES["billing/meters"]
+        return [meter for page, _ in self._pages(f"/v1/{known.path}", known, {}) for meter in page]
+
+    def summaries(self, meter: str, customer: str, since: int, until: int) -> list[Object] | None:
+        """Summaries by day of a customer's meter events in [since, until), both midnight UTC; None when Stripe has not got the customer any more.
+
+        Raises:
+            PermissionMissingError: The key may not read them.
+            StripeRequestError: As in `objects`.
+        """
+        known = RESOURCES["billing/meters"]
+        asked = {"customer": customer, "start_time": since, "end_time": until, "value_grouping_window": "day"}
+        try:
+            return [found for page, _ in self._pages(f"/v1/{known.path}/{meter}/event_summaries", known, asked) for found in page]
+        except _NotFoundError:
+            return None
+
     def newest(self, resource: str) -> Object | None:
         """The newest object of a list, nothing expanded; None when there is none."""
         known = RESOURCES[resource]
@@ -250,10 +270,11 @@ class StripeSource:
                 "Dashboard > Developers > API keys.",
                 permission,
             )
-        if error.http_status == 404:
-            return _NotFoundError(f"Stripe has no {path} ({request})")
-        if error.http_status == 400 and error.code == "resource_missing" and getattr(error, "param", None) == "starting_after":
+        gone = getattr(error, "param", None) if error.http_status == 400 and error.code == "resource_missing" else None
+        if gone == "starting_after":
             return _CursorGoneError(f"the object {path} was to go on from is gone ({request})")
+        if error.http_status == 404 or gone == "customer":
+            return _NotFoundError(f"Stripe has no {gone or 'such object'} of {path} ({request})")
         if error.http_status is None:
             return StripeRequestError(
                 f"Stripe could not be reached for {path}: {type(error.__cause__).__name__}. Check the network and STRIPE_API_BASE."
@@ -287,8 +308,8 @@ def _pace(api_base: str | None, requests_per_second: int) -> Pace:
 
 def _endpoint(path: str) -> str:
     """What Stripe counts requests by: `/v1/invoices/in_1/lines` and `/v1/invoices/in_2/lines` are one endpoint."""
-    parts = path.split("/")[2:]
-    return "/".join([parts[0], *("" for _ in parts[1:2]), *parts[2:]])
+    first, *rest = path.removeprefix("/v1/").replace("billing/", "billing.", 1).split("/")
+    return "/".join([first, *("" for _ in rest[:1]), *rest[1:]])
 
 
 def _is_passing(error: BaseException) -> bool:

@@ -66,6 +66,7 @@ def price(item: Object, observed_at: datetime) -> Row:
         "interval": recurring.get("interval"),
         "interval_count": recurring.get("interval_count"),
         "usage_type": recurring.get("usage_type"),
+        "meter": recurring.get("meter"),
         "lookup_key": item.get("lookup_key"),
         "metadata_json": _metadata(item, CATALOG_METADATA),
     }
