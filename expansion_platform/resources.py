@@ -19,10 +19,13 @@ from expansion_platform.domain import months
 from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.money import exponent
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas import Table, given
 from expansion_platform.domain.schemas.stripe import Prices, Products
 from expansion_platform.settings import Settings
 from expansion_platform.sources.analytics.posthog import PostHog
+from expansion_platform.sources.given import read_given
 from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.stripe.fields import MetadataKeys
 from expansion_platform.sources.warehouse.mapping import BUILT_IN, mapping
 from expansion_platform.sources.warehouse.source import WarehouseSource
 from expansion_platform.sources.warehouse.tables import Warehouse
@@ -118,6 +121,21 @@ class Platform:
             )
         return catalog.model_copy(update={"reporting_currency": currency})
 
+    @property
+    def metadata_keys(self) -> MetadataKeys:
+        """The user's names for metadata that is kept of Stripe's objects."""
+        named = (name.strip() for name in self.settings.expansion_attribute_keys.split(","))
+        return MetadataKeys(tuple(sorted({name for name in named if name})), self.settings.expansion_initiated_by_key)
+
+    def given(self, model: type[Table]) -> pd.DataFrame:
+        """What the user gives in a table of their own (`schemas/given.py`), as text; no rows where they give none.
+
+        Raises:
+            ConfigurationError: it cannot be read, or has rows that cannot be.
+        """
+        url = self.settings.expansion_warehouse_url
+        return read_given(given_at(self.settings, model), model, None if url is None else url.get_secret_value())
+
     @cached_property
     def stripe(self) -> StripeSource:
         """The Stripe account.
@@ -130,7 +148,7 @@ class Platform:
             raise ConfigurationError(
                 "STRIPE_API_KEY is not set: create a restricted read-only key in Stripe and put it into .env (README, Connect your account)"
             )
-        return StripeSource(key.get_secret_value(), self.settings.stripe_api_base, self.settings.stripe_requests_per_second)
+        return StripeSource(key.get_secret_value(), self.settings.stripe_api_base, self.settings.stripe_requests_per_second, self.metadata_keys)
 
     @property
     def from_warehouse(self) -> bool:
@@ -152,7 +170,7 @@ class Platform:
             )
         name = settings.expansion_warehouse_mapping
         tables = Warehouse(settings.expansion_warehouse_url.get_secret_value(), mapping(name), name, settings.expansion_warehouse_schema)
-        return WarehouseSource(tables, name)
+        return WarehouseSource(tables, name, self.metadata_keys)
 
     @cached_property
     def posthog(self) -> PostHog | None:
@@ -172,6 +190,15 @@ class Platform:
     def channels(self) -> list[Notifier]:
         """Where alerts go; empty when no channel is configured."""
         return channels(self.settings)
+
+
+def given_at(settings: Settings, model: type[Table]) -> str | None:
+    """Where the user keeps one of their own tables."""
+    places = {
+        given.CustomerAttributes: settings.expansion_customer_attributes,
+        given.Costs: settings.expansion_costs,
+    }
+    return places[model]
 
 
 def as_of(settings: Settings) -> datetime:

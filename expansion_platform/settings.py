@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_GIVEN = "a CSV, or `warehouse:schema.table` of EXPANSION_WAREHOUSE_URL"
+
 
 class Settings(BaseSettings):
     """Settings from the environment or a `.env` file beside it; all optional for the demo."""
@@ -44,6 +46,16 @@ class Settings(BaseSettings):
     expansion_currency: str = Field("usd", pattern="^[a-z]{3}$", description="Reporting currency, lower case")
     expansion_catalog: Path | None = Field(None, description="Catalog file (YAML): families, tiers, kinds, migrations, policy")
     expansion_fx_rates: Path | None = Field(None, description="CSV of month-end rates (month,currency,rate); empty for the ECB's reference rates")
+    expansion_customer_attributes: str | None = Field(
+        None, description=f"Attributes of customers to slice by (customer,attribute,value,valid_from): {_GIVEN}"
+    )
+    expansion_costs: str | None = Field(
+        None, description=f"Costs by month, for the expansion CAC ratio (month,program_cost,acquisition_cost,currency): {_GIVEN}"
+    )
+    expansion_attribute_keys: str = Field("", description="Metadata keys of Stripe customers to slice by, comma separated, such as region,industry")
+    expansion_initiated_by_key: str = Field(
+        "initiated_by", min_length=1, description="Metadata key of subscriptions and items that says who began a change"
+    )
     expansion_first_month: str | None = Field(
         None, pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First month of the tables, YYYY-MM; empty for 2022-01; history before it still counts"
     )

@@ -17,7 +17,8 @@ from expansion_platform.domain.schemas import metrics
 from expansion_platform.resources import Platform
 
 KINDS = {"pandas", "pandera", "deltalake"}
-INPUTS = [metrics.Trailing, metrics.Expanders, metrics.Rollforward, metrics.RollforwardByDimension]
+FIGURES = [metrics.Trailing, metrics.Expanders, metrics.ExpansionCac]
+INPUTS = [*FIGURES, metrics.Rollforward, metrics.RollforwardByDimension]
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -48,7 +49,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     catalog = platform.catalog()
-    figures = pd.concat([platform.lake.read(model, due) for model in (metrics.Trailing, metrics.Expanders)])
+    figures = pd.concat([platform.lake.read(model, due) for model in FIGURES])
     by_model = platform.lake.read(metrics.RollforwardByDimension, due).query("dimension == 'pricing_model'")
     flows = pd.concat([platform.lake.read(metrics.Rollforward, due), by_model])
 

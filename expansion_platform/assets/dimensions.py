@@ -1,4 +1,4 @@
-"""Floor `metrics`: expansion and the roll-forward by pricing model, plan, currency, cohort and tenure.
+"""Floor `metrics`: expansion and the roll-forward by pricing model, plan, currency, country, cohort, tenure and the user's attributes.
 
 Here: wiring of `domain/dimensions.py` and `domain/sql/dimension_sums.sql`: item states at both ends of a month in, two tables out. Not here:
 segments (`assets/metrics.py`).
@@ -15,16 +15,17 @@ from expansion_platform.assets.build import Frames, Reconciled, build_months, fi
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import dimensions as rules
 from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.coverage import closing_states
 from expansion_platform.domain.mrr import included, rates_by_month
-from expansion_platform.domain.schemas import billing, metrics, mrr
+from expansion_platform.domain.schemas import billing, given, metrics, mrr, stripe
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
 
 KINDS = {"duckdb", "pandera", "deltalake"}
-INPUTS = [billing.ItemStates, billing.FxRates, mrr.CustomerMonths, mrr.Movements]
+INPUTS = [stripe.Customers, billing.ItemStates, billing.FxRates, mrr.CustomerMonths, mrr.Movements]
 TABLES = [metrics.ExpansionByDimension, metrics.RollforwardByDimension]
-DIMENSIONS_SUM = "Every dimension sums to the total in every column."
+DIMENSIONS_SUM = "Every dimension sums to the total in every column; transfers between its slices cancel."
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -41,14 +42,18 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def dimension_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Who expands: rates and flows of each month by what customers buy, pay in, and for how long."""
         catalog, lake = platform.catalog(), platform.lake
-        basis = fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, lake.state(billing.ItemStates))
+        said = platform.given(given.CustomerAttributes)
+        basis = fingerprint(
+            *(catalog.policy_hash, catalog.catalog_hash, platform.timezone, lake.state(billing.ItemStates), lake.state(stripe.Customers)),
+            *(content_hash(said.astype("object").where(said.notna(), None).to_numpy().tolist()), *platform.metadata_keys.customers),
+        )
         customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
         yield from build_months(
             context,
             platform,
             models=TABLES,
             inputs=lambda month: fingerprint(basis, customers.get(month, "absent"), movements.get(month, "absent")),
-            prepare=lambda due: _prepare(platform),
+            prepare=lambda due: _prepare(platform, said),
             reconciled=[
                 Reconciled(
                     metrics.RollforwardByDimension,
@@ -61,10 +66,11 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     return dimension_tables
 
 
-def _prepare(platform: Platform) -> Callable[[str], Frames]:
+def _prepare(platform: Platform, said: pd.DataFrame) -> Callable[[str], Frames]:
     catalog, lake, timezone = platform.catalog(), platform.lake, platform.timezone
     states = included(lake.read(billing.ItemStates), catalog)
     rates = rates_by_month(lake.read(billing.FxRates))
+    stripes, keys = lake.read(stripe.Customers), platform.metadata_keys.customers
     closed: dict[str, pd.DataFrame] = {}
 
     def profiles(month: str) -> pd.DataFrame:
@@ -76,7 +82,8 @@ def _prepare(platform: Platform) -> Callable[[str], Frames]:
     def compute(month: str) -> Frames:
         before = months.shift(month, -1)
         customer_months = lake.read(mrr.CustomerMonths, [month])
-        customers = rules.customers_of(month, customer_months, profiles(before), profiles(month), timezone)
+        attributes = [rules.attributes_of(each, said, stripes, keys, catalog) for each in (month, months.shift(month, 1))]
+        customers = rules.customers_of(month, customer_months, profiles(before), profiles(month), timezone, *attributes)
         closed.pop(before)
         movements = lake.arrow(mrr.Movements, [month])
         sums = engine.query("dimension_sums", {"customer_months": customer_months, "movements": movements, "customers": customers})

@@ -17,7 +17,7 @@ import pandas as pd
 
 from expansion_platform.account import CURSOR, UNDER_WAY, check_same_account, server
 from expansion_platform.assets.committing import MODELS, commit_changes
-from expansion_platform.assets.pulling import RECONCILE_SECONDS, Say
+from expansion_platform.assets.pulling import KEYS, RECONCILE_SECONDS, Say, other_keys
 from expansion_platform.domain.schemas import Table, stripe
 from expansion_platform.domain.schemas.base import empty, table_name
 from expansion_platform.resources import Platform
@@ -50,6 +50,8 @@ class Importing:
         killed = ledger.cursor(UNDER_WAY) is not None
         newest = source.newest()
         since, self.told = _since(stored, as_of, killed=killed)
+        if changed := other_keys(stored, source.keys):
+            since, self.told = None, changed
         ledger.begin_pull(UNDER_WAY, {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(platform)})
         seen: set[str] = set()
         for part in source.read(as_of, since):
@@ -75,6 +77,7 @@ class Importing:
                 "reconciled_at": reconciled_at,
                 "server": server(platform),
                 "synced": None if newest is None else newest.isoformat(),
+                KEYS: source.keys.told,
             },
         )
 

@@ -23,6 +23,7 @@ from expansion_platform.domain.schemas.base import empty, table_name
 from expansion_platform.resources import Platform
 from expansion_platform.sources.stripe.changes import PullState, TableChange
 from expansion_platform.sources.stripe.client import PermissionMissingError, StripeSource
+from expansion_platform.sources.stripe.fields import PLAIN_KEYS, MetadataKeys
 from expansion_platform.sources.stripe.full import EVERYTHING, read_everything
 from expansion_platform.sources.stripe.meter import Meter
 from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, read_changes, since, why_everything
@@ -31,7 +32,16 @@ from expansion_platform.sources.stripe.windows import Window
 RECONCILE_SECONDS = 7 * 86400  # an event Stripe never sent, or one this project does not know, costs a week at most
 SAY_EVERY_SECONDS = 5
 
+KEYS = "metadata_keys"
+
 Say = Callable[[str], None]
+
+
+def other_keys(stored: Mapping[str, Any] | None, keys: MetadataKeys) -> str | None:
+    """Why everything is to be read again when other metadata is to be kept than when a cursor was written; None when it is the same."""
+    if stored is None or stored.get(KEYS, PLAIN_KEYS.told) == keys.told:
+        return None
+    return "everything, since other metadata is to be kept (EXPANSION_ATTRIBUTE_KEYS, EXPANSION_INITIATED_BY_KEY)"
 
 
 class Pulling:
@@ -77,7 +87,7 @@ class Pulling:
         check_same_account(self._platform, source)
         state = PullState() if stored is None else PullState(stored["last_pull_at"], tuple(stored["recent_events"]))
         reconciled_at = None if stored is None else stored.get("reconciled_at", stored["last_pull_at"])
-        reason = why_everything(state, as_of)
+        reason = why_everything(state, as_of) or other_keys(stored, source.keys)
         if reason is not None:
             state = self._everything(source, as_of, reason)
             reconciled_at = state.last_pull_at
@@ -94,7 +104,7 @@ class Pulling:
         ledger = self._platform.ledger
         begun = ledger.cursor(UNDER_WAY)
         if begun is None or not self._can_go_on(begun, as_of):
-            begun = {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(self._platform)}
+            begun = {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(self._platform), KEYS: source.keys.told}
             ledger.begin_pull(UNDER_WAY, begun)
             self._commit_all({table_name(model): TableChange(empty(model)) for model in MODELS})
         done = [Window(*window) for window in ledger.windows(UNDER_WAY)]
@@ -105,7 +115,7 @@ class Pulling:
 
     def _can_go_on(self, begun: Mapping[str, Any], as_of: datetime) -> bool:
         """Whether what a killed run stored can still be brought up to date by events, and is there."""
-        if begun.get("changes"):
+        if begun.get("changes") or other_keys(begun, self._platform.stripe.keys):
             return False
         age = (as_of - datetime.fromisoformat(begun["as_of"])).total_seconds()
         here = all(self._platform.lake.exists(model) for model in MODELS)
@@ -164,6 +174,7 @@ class Pulling:
             "recent_events": list(state.recent_events),
             "reconciled_at": reconciled_at,
             "server": server(self._platform),
+            KEYS: self._platform.stripe.keys.told,
         }
 
     def _now_and_then(self, line: object) -> None:

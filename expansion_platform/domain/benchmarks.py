@@ -39,6 +39,8 @@ class Benchmark:
     of_opening: bool = True
     """The metric is a part of opening MRR, so that a gap is an amount."""
     above: bool = False
+    cost: bool = False
+    """Less is better, so the gap is the room left; there is none where no costs are given."""
 
     def band(self, ratio: Fraction) -> int:
         """Index of the band a value is in."""
@@ -75,6 +77,7 @@ BENCHMARKS = [
     Benchmark("share_of_growth", BENCHMARKING, "expansion_share_of_growth", RANGE, ("0.20", "0.30"), "0.60", of_opening=False),
     Benchmark("retention", BENCHMARKING, "nrr_t12m", ("below", "expanding", "highest_group"), ("1.00", "1.20"), "2.40", above=True),
     Benchmark("quick_ratio", QUICK_RATIO, "quick_ratio_t3m", ("below", "healthy"), ("4",), "8", of_opening=False),
+    Benchmark("economics", BENCHMARKING, "expansion_cac_ratio", RANGE, ("0.20", "0.33"), "0.66", of_opening=False, cost=True),
 ]
 
 
@@ -82,15 +85,18 @@ def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) ->
     """metrics/benchmarks of one month without hashes.
 
     Args:
-        figures: month, metric, dimension, value, ratio and quality of metrics/trailing and metrics/expanders.
+        figures: month, metric, dimension, value, ratio and quality of metrics/trailing, metrics/expanders and metrics/expansion_cac.
         opening: opening MRR by dimension and value, minor units; nobody is in a slice that is not there.
 
     Returns:
-        One row per benchmark. A figure is compared as it is published, with ten places; one without a value has no band.
+        One row per benchmark, of costs only where they are given. A figure is compared as it is published, with ten places; one without a value
+        has no band.
     """
     known = {(row["metric"], row["dimension"], row["value"]): row for row in figures.to_dict("records")}
     records = []
     for benchmark in BENCHMARKS:
+        if benchmark.cost and (benchmark.metric, benchmark.dimension, benchmark.value) not in known:
+            continue
         figure = known[benchmark.metric, benchmark.dimension, benchmark.value]
         standing = _standing(benchmark, figure["ratio"], opening.get((benchmark.dimension, benchmark.value), 0))
         records.append(

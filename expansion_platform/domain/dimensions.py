@@ -1,20 +1,25 @@
-"""What a customer is, beside its size: pricing model, plan, currency, cohort, tenure (semantics 4.1).
+"""What a customer is, beside its size: pricing model, plan, currency, country, cohort, tenure, and what the user says of it (semantics 4.1).
 
-Here: the one value a customer has in each dimension for a month, fixed at opening (at closing for new and returned customers). Not here:
-segments and pricing models (`movements.py`), sums by value (`sql/dimension_sums.sql`) and their rates (`metrics.py`).
+Here: the one value a customer has in each dimension for a month, fixed at opening (at closing for new and returned customers), and at the next
+opening. Not here: segments and pricing models (`movements.py`), sums by value (`sql/dimension_sums.sql`) and their rates (`metrics.py`).
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from expansion_platform.domain import months
+from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.metrics import EXPANSION, RETENTION, Amount, metric_rows
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.metrics import DIMENSIONS
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.domain.states import owners
 
+UNKNOWN = "unknown"
 TENURES = [(90, "first_90_days"), (365, "rest_of_year_1"), (730, "year_2")]
 """Most days since first paid -> bucket; longer is `year_3_plus`."""
 METRICS: dict[str, tuple[Amount, Amount | None]] = {
@@ -38,26 +43,73 @@ def profiles(valued: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     return pd.DataFrame({"currency": largest["currency"].astype("str"), "plan": largest["product"].astype("str")})
 
 
-def customers_of(month: str, customer_months: pd.DataFrame, opened: pd.DataFrame, closed: pd.DataFrame, timezone: str) -> pd.DataFrame:
-    """Each customer's value in every dimension for a month.
+def attributes_of(month: str, given: pd.DataFrame, customers: pd.DataFrame, keys: Sequence[str], catalog: Catalog) -> dict[str, dict[str, str]]:
+    """What the user says of customers, in force in a month: attribute -> customer after aliases -> value.
+
+    Args:
+        month: whose; a value holds from the first instant of its `valid_from` on, so at the month's opening as at its closing instant.
+        given: the user's rows (`schemas/given.py`, CustomerAttributes); of several the newest that holds.
+        customers: stripe/customers, of which `country` and the metadata `keys` are what Stripe says now. A row of `given` goes before it.
+        keys: metadata keys that are attributes.
+        catalog: who was merged into whom; what is said of the customer that is left goes before what is said of one merged into it.
+
+    Raises:
+        ConfigurationError: an attribute has the name of a dimension that is there already.
+    """
+    if taken := sorted({*given["attribute"], *keys} & {"total", "segment", *DIMENSIONS}):
+        raise ConfigurationError(f"attributes of customers cannot be called {', '.join(taken)}: there is such a dimension already")
+    told: dict[str, dict[str, str]] = {name: {} for name in ["country", *sorted({*given["attribute"], *keys})]}
+    merged_first = sorted(customers[["id", "country", "metadata_json"]].itertuples(index=False), key=lambda row: row.id not in catalog.aliases)
+    for identity, country, metadata_json in merged_first:
+        said = {"country": country, **{key: value for key, value in json.loads(metadata_json).items() if key in keys}}
+        for name, value in said.items():
+            if not pd.isna(value) and value:
+                told[name][catalog.customer(identity)] = value
+    holds = given[given["valid_from"].isna() | (given["valid_from"] <= month)].assign(own=~given["customer"].isin(list(catalog.aliases)))
+    for row in holds.sort_values(["own", "valid_from"], na_position="first").to_dict("records"):
+        told[row["attribute"]][catalog.customer(row["customer"])] = row["value"]
+    return told
+
+
+def customers_of(
+    month: str,
+    customer_months: pd.DataFrame,
+    opened: pd.DataFrame,
+    closed: pd.DataFrame,
+    timezone: str,
+    attributes: Mapping[str, Mapping[str, str]],
+    next_attributes: Mapping[str, Mapping[str, str]],
+) -> pd.DataFrame:
+    """Each customer's value in every dimension, for a month and at the next opening.
 
     Args:
         month: whose.
-        customer_months: mrr/customer_months of the month (month, customer, opening, pricing_model, first_paid_month).
+        customer_months: mrr/customer_months of the month (month, customer, opening, pricing_model, closing_pricing_model, first_paid_month).
         opened: `profiles` at the opening instant.
         closed: `profiles` at the closing instant.
         timezone: reporting time zone.
+        attributes: `attributes_of` the month.
+        next_attributes: `attributes_of` the month after it.
 
     Returns:
-        month, customer and one column a dimension, null where nothing says. Tenure runs from the first closing instant at which the customer
-        paid to the opening instant, in days.
+        month, customer, dimension, value, next_value: a row per customer and dimension, `unknown` where nothing says. Tenure runs from the first
+        closing instant at which the customer paid to the opening instant, in days.
     """
-    rows = customer_months[["month", "customer", "opening", "pricing_model", "first_paid_month"]].set_index("customer")
+    rows = customer_months.set_index("customer")
     member = rows["opening"] > 0
     held = pd.concat([opened.reindex(rows.index[member]), closed.reindex(rows.index[~member])]).reindex(rows.index)
     first = rows["first_paid_month"]
-    told = held.assign(month=month, cohort=first, pricing_model=rows["pricing_model"], tenure=tenures(month, first, timezone))
-    return told.rename_axis("customer").reset_index()[["month", "customer", *DIMENSIONS]]
+    parts = []
+    for opened_in, profile, model, named in (
+        (month, held, rows["pricing_model"], attributes),
+        (months.shift(month, 1), closed.reindex(rows.index), rows["closing_pricing_model"], next_attributes),
+    ):
+        told = profile.assign(pricing_model=model, cohort=first, tenure=tenures(opened_in, first, timezone))
+        said = pd.DataFrame({name: rows.index.map(values) for name, values in named.items()}, index=rows.index, dtype="str")
+        told = told.join(said).fillna(UNKNOWN)
+        parts.append(told.rename_axis("customer").reset_index().melt("customer", var_name="dimension", value_name="value"))
+    parts[0]["next_value"] = parts[1]["value"]  # the same customers and dimensions in the same order: both name every attribute
+    return parts[0].assign(month=month)[["month", "customer", "dimension", "value", "next_value"]]
 
 
 def tenures(month: str, first_paid: pd.Series[str], timezone: str) -> pd.Series[str]:
@@ -78,4 +130,6 @@ def expansion_by_dimension(sums: pd.DataFrame) -> pd.DataFrame:
 
 def rollforward_by_dimension(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/rollforward_by_dimension without hashes."""
-    return sums.rename(columns={"interval_": "interval"})[["month", "dimension", "value", "opening", *FLOWS, "closing"]]
+    return sums.rename(columns={"interval_": "interval"})[
+        ["month", "dimension", "value", "opening", *FLOWS, "closing", "transfer_in", "transfer_out"]
+    ]

@@ -159,13 +159,14 @@ def metric_rows(sums: pd.DataFrame, metrics: Metrics) -> pd.DataFrame:
                     "ratio": None if denominator is None else ratio_text(numerator, denominator),
                     "n_customers": int(row.members),
                     "n_expanders": int(row.expanders),
-                    "quality": _quality(metric, denominator, int(row.members), int(row.expanders)),
+                    "quality": quality(metric, denominator, int(row.members), int(row.expanders)),
                 }
             )
     return pd.DataFrame.from_records(records).astype({"denominator": "Int64"})
 
 
-def _quality(metric: str, denominator: int | None, members: int, expanders: int) -> str:
+def quality(metric: str, denominator: int | None, members: int, expanders: int) -> str:
+    """Quality of a figure of a closed month (semantics 4)."""
     if denominator == 0:
         return "no_losses" if metric.startswith("quick_ratio") else "no_base"
     return "low_n" if members < LOW_MEMBERS or expanders < LOW_EXPANDERS else "ok"

@@ -106,7 +106,8 @@ def classify_wide(
     shown = order if still else order[moved[order]]
     customers = pd.DataFrame({"customer": book.customers.take(paying), **{name: totals[name][paying] for name in CUSTOMER_COLUMNS[1:]}})
     customers["segment"] = segment[paying]
-    customers["pricing_model"] = _pricing_models(book, movement)[paying]
+    for name, models in _pricing_models(book, movement).items():
+        customers[name] = models[paying]
     movements = _movement_rows(book, totals, movement, pairs, rows, shown)
     movements["segment"] = segment[shown]
     return Classified(_as_text(customers), _as_text(movements), cause_frame(book, pairs, rows))
@@ -157,20 +158,23 @@ def _segments(totals: Mapping[str, Ints], movement: Ints, catalog: Catalog) -> n
     return names.take(np.select(sizes, [0, 1], 2))
 
 
-def _pricing_models(book: Book, movement: Ints) -> npt.NDArray[Any]:
-    """By customer code: what 60 % of MRR before discounts counts, of items that pay; at opening, or closing for who was not paying then (4.1)."""
+def _pricing_models(book: Book, movement: Ints) -> dict[str, npt.NDArray[Any]]:
+    """By customer code: what 60 % of MRR before discounts counts, of items that pay (4.1).
+
+    `pricing_model` is that at opening, or at closing for who was not paying then; `closing_pricing_model` at closing, or at opening for who left.
+    """
     counted = np.array([entry.unit if entry.unit in ("seat", "flat") else "usage" for entry in book.entries], dtype=object)
-    came = np.isin(movement, [NEW, REACTIVATION])
-    amounts = []
-    for unit in PRICING_MODELS[:-1]:
-        ends = [
-            by_customer(book, side, np.where((counted == unit) & (valued.mrr > 0), valued.list_mrr, 0))
-            for side, valued in ((book.opening, book.at_open), (book.closing, book.at_close))
-        ]
-        amounts.append(np.where(came, ends[1], ends[0]))
-    total = np.sum(amounts, axis=0)
     names: npt.NDArray[Any] = np.array(PRICING_MODELS, dtype=object)
-    return names.take(np.select([10 * amount >= 6 * total for amount in amounts], [0, 1, 2], 3))
+    ends = []
+    for side, valued in ((book.opening, book.at_open), (book.closing, book.at_close)):
+        paid = [np.where((counted == unit) & (valued.mrr > 0), valued.list_mrr, 0) for unit in PRICING_MODELS[:-1]]
+        amounts = [by_customer(book, side, amount) for amount in paid]
+        total = np.sum(amounts, axis=0)
+        ends.append(names.take(np.select([10 * amount >= 6 * total for amount in amounts], [0, 1, 2], 3)))
+    return {
+        "pricing_model": np.where(np.isin(movement, [NEW, REACTIVATION]), ends[1], ends[0]),
+        "closing_pricing_model": np.where(movement == CHURN, ends[0], ends[1]),
+    }
 
 
 def _movement_rows(book: Book, totals: Mapping[str, Ints], movement: Ints, pairs: Pairs, rows: CauseRows, shown: Ints) -> pd.DataFrame:
@@ -255,4 +259,6 @@ def _by_name(prefix: str, amounts: Ints) -> dict[str, Ints]:
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """Text columns in pandas' string type, whatever the input came in."""
-    return frame.astype({name: "str" for name in ("customer", "movement", "label", "segment", "pricing_model") if name in frame.columns})
+    return frame.astype(
+        {name: "str" for name in ("customer", "movement", "label", "segment", "pricing_model", "closing_pricing_model") if name in frame.columns}
+    )

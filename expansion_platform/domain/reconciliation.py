@@ -148,14 +148,16 @@ def expanders_tie(after: pd.DataFrame, expansion: pd.DataFrame) -> None:
 
 
 def dimensions_sum(rollforward: pd.DataFrame) -> None:
-    """Every dimension sums to the total in every column.
+    """Every dimension sums to the total in every column, and transfers between its slices sum to zero.
 
     Raises:
         DataQualityError: naming month and dimension.
     """
-    sums = rollforward.groupby(["month", "dimension"])[["opening", *FLOWS, "closing"]].sum()
+    columns = ["opening", *FLOWS, "closing"]
+    sums = rollforward.groupby(["month", "dimension"])[[*columns, "transfer_in", "transfer_out"]].sum()
     total = sums.xs("total", level="dimension")
-    differs = (sums != total.reindex(sums.index.get_level_values("month")).to_numpy()).any(axis=1)
+    differs = (sums[columns] != total[columns].reindex(sums.index.get_level_values("month")).to_numpy()).any(axis=1)
+    differs |= sums["transfer_in"] != sums["transfer_out"]
     if differs.any():
         raise DataQualityError("a dimension does not sum to the total", (f"{month} {dimension}" for month, dimension in sums.index[differs]))
 

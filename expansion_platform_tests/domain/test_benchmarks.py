@@ -21,9 +21,11 @@ OPENING = {
 
 
 def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:
-    """Benchmarks of one month in which a figure is 0 unless `metric` or `metric__segment` says otherwise."""
+    """Benchmarks of one month in which a figure is 0 unless `metric` or `metric__segment` says otherwise; costs only where they are said."""
     figures = []
     for benchmark in BENCHMARKS:
+        if benchmark.cost and benchmark.metric not in ratios:
+            continue
         name = benchmark.metric if benchmark.dimension == "total" else f"{benchmark.metric}__{benchmark.value}"
         ratio = ratios.get(name, "0.0000000000")
         cells = {"month": MONTH, "metric": benchmark.metric, "dimension": benchmark.dimension, "value": benchmark.value}
@@ -64,6 +66,9 @@ def test_what_is_missing_is_told_in_points_and_in_mrr() -> None:
         ("healthy_monthly", "expansion_rate_t3m_mean", "0.0499999999", "healthy"),
         ("share_of_new", "expansion_share_of_new_t12m", "0.2999999999", "above_median"),
         ("share_of_growth", "expansion_share_of_growth", "0.3000000000", "above"),
+        ("economics", "expansion_cac_ratio", "0.1999999999", "below"),
+        ("economics", "expansion_cac_ratio", "0.2000000000", "within"),
+        ("economics", "expansion_cac_ratio", "0.3300000000", "above"),
         ("retention", "nrr_t12m", "1.0000000000", "below"),
         ("retention", "nrr_t12m", "1.0000000001", "expanding"),
         ("retention", "nrr_t12m", "1.2000000000", "expanding"),
@@ -107,3 +112,15 @@ def test_no_figure_no_band() -> None:
 @pytest.mark.parametrize(("quality", "indicative"), [("ok", False), ("low_n", True), ("provisional", True)])
 def test_a_figure_of_few_is_indicative(quality: str, indicative: bool) -> None:
     assert set(rows(quality)["indicative"]) == {indicative}
+
+
+def test_costs_are_compared_only_where_they_are_given() -> None:
+    assert "economics" not in set(rows()["benchmark"])
+    assert standing("economics", expansion_cac_ratio="0.2500000000") == {
+        "band": "within",
+        "lower_edge": "0.20",
+        "next_band": "above",
+        "gap": "0.0800000000",
+        "gap_mrr": None,
+        "check_data": False,
+    }

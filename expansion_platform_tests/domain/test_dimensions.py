@@ -18,7 +18,8 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain import dimensions, reconciliation
-from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.canonical import dumps
+from expansion_platform.domain.errors import ConfigurationError, DataQualityError
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import metrics as tables
 from expansion_platform.storage.engine import query
@@ -54,22 +55,27 @@ def profile(*items: dict[str, Any]) -> pd.DataFrame:
 def customer_months() -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"month": MONTH, "customer": name, "opening": opening, "closing": closing, "pricing_model": MODELS[name], "first_paid_month": cohort}
+            {"month": MONTH, "customer": name, "opening": opening, "closing": closing, "first_paid_month": cohort}
+            | {"pricing_model": MODELS[name], "closing_pricing_model": {**MODELS, "ada": "flat"}[name]}
             for name, (opening, closing, _, cohort) in BOOK.items()
         ]
     )
 
 
+COUNTRIES = {"country": {"ada": "DE", "bob": "US"}, "region": {"ada": "north", "dee": "south"}}
+MOVED = {"country": {"ada": "FR", "bob": "US"}, "region": {"ada": "north", "cy": "west", "dee": "south"}}
+
+
 def customers() -> pd.DataFrame:
     opened = profile(item("ada", "i1", "prod_a", 1_000), item("dee", "i2", "prod_flat", 500), item("dee", "i3", "prod_a", 500, currency="eur"))
     closed = profile(item("ada", "i1", "prod_flat", 1_250), item("bob", "i4", "prod_flat", 300), item("cy", "i5", "prod_a", 400))
-    return dimensions.customers_of(MONTH, customer_months(), opened, closed, "UTC")
+    return dimensions.customers_of(MONTH, customer_months(), opened, closed, "UTC", COUNTRIES, MOVED)
 
 
-def sums(known: pd.DataFrame | None = None) -> pd.DataFrame:
+def sums() -> pd.DataFrame:
     silent = {**dict.fromkeys([*FLOWS, "expansion_gross", "expansion_unadjusted"], 0), "dormant": False}
     moved = pd.DataFrame([{"month": MONTH, "customer": name, **silent, **flows} for name, (_, _, flows, _) in BOOK.items()])
-    read = {"customer_months": customer_months(), "movements": moved, "customers": customers() if known is None else known}
+    read = {"customer_months": customer_months(), "movements": moved, "customers": customers()}
     return query("dimension_sums", read)
 
 
@@ -100,12 +106,67 @@ def test_tenure(days: int, bucket: str) -> None:
 
 
 def test_a_customer_is_what_it_was_at_opening_or_what_it_came_as() -> None:
-    assert customers().set_index("customer").drop(columns="month").to_dict("index") == {
-        "ada": {"cohort": "2025-12", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "first_90_days"},  # 59 days
-        "bob": {"cohort": "2026-03", "currency": "usd", "plan": "prod_flat", "pricing_model": "flat", "tenure": "first_90_days"},
-        "cy": {"cohort": "2024-01", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "year_3_plus"},  # 759 days
-        "dee": {"cohort": "2025-02", "currency": "usd", "plan": "prod_flat", "pricing_model": "hybrid", "tenure": "rest_of_year_1"},  # 365 days
+    told = customers().pivot(index="customer", columns="dimension", values="value")
+    assert told.to_dict("index") == {
+        "ada": {"cohort": "2025-12", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "first_90_days"}  # 59 days
+        | {"country": "DE", "region": "north"},
+        "bob": {"cohort": "2026-03", "currency": "usd", "plan": "prod_flat", "pricing_model": "flat", "tenure": "first_90_days"}
+        | {"country": "US", "region": "unknown"},
+        "cy": {"cohort": "2024-01", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "year_3_plus"}  # 759 days
+        | {"country": "unknown", "region": "unknown"},
+        "dee": {"cohort": "2025-02", "currency": "usd", "plan": "prod_flat", "pricing_model": "hybrid", "tenure": "rest_of_year_1"}  # 365 days
+        | {"country": "unknown", "region": "south"},
     }
+
+
+def test_what_it_is_at_the_next_opening() -> None:
+    told = customers().pivot(index="customer", columns="dimension", values="next_value")
+    assert told.loc["ada", ["plan", "pricing_model", "country", "tenure"]].tolist() == ["prod_flat", "flat", "FR", "first_90_days"]  # 90 days
+    assert told.loc["cy", ["region", "tenure"]].tolist() == ["west", "year_3_plus"]
+    assert told.loc["dee", ["plan", "region"]].tolist() == ["unknown", "south"]  # left: it has no plan, and nothing to take along
+
+
+def test_transfers_are_what_crosses_to_another_slice() -> None:
+    flows = dimensions.rollforward_by_dimension(sums()).set_index(["dimension", "value"])[["closing", "transfer_in", "transfer_out"]]
+    assert flows.loc["pricing_model"].T.to_dict("list") == {"flat": [300, 1_250, 0], "hybrid": [0, 0, 0], "seat": [1_650, 0, 1_250]}
+    assert flows.loc["country"].T.to_dict("list") == {"DE": [1_250, 0, 1_250], "FR": [0, 1_250, 0], "US": [300, 0, 0], "unknown": [400, 0, 0]}
+    assert flows.loc["region"].T.to_dict("list") == {"north": [1_250, 0, 0], "south": [0, 0, 0], "unknown": [700, 0, 400], "west": [0, 400, 0]}
+    assert flows.loc["total"].T.to_dict("list") == {"all": [1_950, 0, 0]}
+
+
+def said(*rows: tuple[str, str, str, str | None]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["customer", "attribute", "value", "valid_from"]).astype("str")
+
+
+def stripes(**metadata: dict[str, str]) -> pd.DataFrame:
+    rows = [{"id": name, "country": said.pop("country", None), "metadata_json": dumps(said)} for name, said in metadata.items()]
+    return pd.DataFrame(rows, columns=["id", "country", "metadata_json"]).astype("str")
+
+
+def test_attributes_hold_from_their_month_on_and_go_before_metadata() -> None:
+    given = said(
+        ("ada", "region", "south", "2026-03"), ("ada", "region", "north", None), ("dee", "region", "east", None), ("bob", "crm", "a", "2026-04")
+    )
+    known = stripes(ada={"country": "DE", "region": "west", "other": "x"}, bob={"region": "west"}, dee={})
+    at = {month: dimensions.attributes_of(month, given, known, ["region"], CATALOG) for month in ("2026-02", "2026-03", "2026-04")}
+    assert [at[month]["region"] for month in at] == [
+        {"ada": "north", "bob": "west", "dee": "east"},
+        {"ada": "south", "bob": "west", "dee": "east"},
+        {"ada": "south", "bob": "west", "dee": "east"},
+    ]
+    assert [at[month]["crm"] for month in at] == [{}, {}, {"bob": "a"}]
+    assert at["2026-02"]["country"] == {"ada": "DE"}
+
+
+def test_a_merged_customer_is_what_the_one_that_is_left_is() -> None:
+    known = stripes(ada={"country": "DE"}, ada_old={"country": "FR", "region": "west"})
+    told = dimensions.attributes_of(MONTH, said(("ada_old", "crm", "b", None), ("ada", "crm", "a", None)), known, ["region"], CATALOG)
+    assert told == {"country": {"ada": "DE"}, "region": {"ada": "west"}, "crm": {"ada": "a"}}
+
+
+def test_an_attribute_cannot_be_called_as_a_dimension_is() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be called currency, plan"):
+        dimensions.attributes_of(MONTH, said(("ada", "plan", "x", None)), stripes(), ["currency"], CATALOG)
 
 
 def test_rates_and_flows_by_pricing_model() -> None:
@@ -125,9 +186,9 @@ def test_rates_and_flows_by_pricing_model() -> None:
 
 def test_rows_are_the_tables_and_what_nothing_says_is_unknown() -> None:
     tables.ExpansionByDimension.validate(dimensions.expansion_by_dimension(sums()).assign(**HASHES))
-    rows = tables.RollforwardByDimension.validate(dimensions.rollforward_by_dimension(sums(customers().head(1))).assign(**HASHES))
+    rows = tables.RollforwardByDimension.validate(dimensions.rollforward_by_dimension(sums()).assign(**HASHES))
     reconciliation.dimensions_sum(rows)
-    assert rows.set_index(["dimension", "value"])["closing"].to_dict()[("plan", "unknown")] == 700
+    assert rows.set_index(["dimension", "value"])["closing"].to_dict()[("region", "unknown")] == 700
 
 
 def test_the_check_sees_one_cent() -> None:
@@ -135,4 +196,11 @@ def test_the_check_sees_one_cent() -> None:
     reconciliation.dimensions_sum(rows)
     rows.loc[(rows["dimension"] == "tenure") & (rows["value"] == "year_3_plus"), "closing"] += 1
     with pytest.raises(DataQualityError, match="2026-03 tenure"):
+        reconciliation.dimensions_sum(rows)
+
+
+def test_the_check_sees_a_transfer_that_comes_from_nowhere() -> None:
+    rows = dimensions.rollforward_by_dimension(sums())
+    rows.loc[(rows["dimension"] == "region") & (rows["value"] == "west"), "transfer_in"] += 1
+    with pytest.raises(DataQualityError, match="2026-03 region"):
         reconciliation.dimensions_sum(rows)

@@ -48,6 +48,7 @@ def customer(name: str, segment: str, opening: int, closing: int) -> dict[str, A
         "closing_list": closing,
         "items": 1,
         "pricing_model": "seat",
+        "closing_pricing_model": "seat",
         "first_paid_month": "2026-01",
     }
 

@@ -46,22 +46,22 @@ FLAT = item("i3", "basic_flat", "1000", "1")
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "model"),
+    ("before", "after", "model", "closing"),
     [
-        ([SEATS], [CALLS], "seat"),  # at opening
-        ([], [CALLS], "usage"),  # a new customer is what it came as
-        ([CALLS | {"quantity": "0"}], [FLAT], "flat"),  # and so is one that paid nothing before
-        ([SEATS], [], "seat"),
-        ([SEATS | {"quantity": "6"}, FLAT | {"quantity": "1", "scheme": per_unit("400")}], [FLAT], "seat"),  # 60 % is enough
-        ([SEATS | {"quantity": "6"}, FLAT | {"scheme": per_unit("401")}], [FLAT], "hybrid"),
-        ([SEATS | {"quantity": "6", "discounts": [percent("90")]}, FLAT | {"scheme": per_unit("400")}], [FLAT], "seat"),  # before discounts
-        ([SEATS | {"discounts": [percent("100")]}, FLAT | {"scheme": per_unit("1")}], [FLAT], "flat"),  # what pays nothing says nothing
+        ([SEATS], [CALLS], "seat", "usage"),  # at opening, and at the next
+        ([], [CALLS], "usage", "usage"),  # a new customer is what it came as
+        ([CALLS | {"quantity": "0"}], [FLAT], "flat", "flat"),  # and so is one that paid nothing before
+        ([SEATS], [], "seat", "seat"),  # one that left stays what it was
+        ([SEATS | {"quantity": "6"}, FLAT | {"quantity": "1", "scheme": per_unit("400")}], [FLAT], "seat", "flat"),  # 60 % is enough
+        ([SEATS | {"quantity": "6"}, FLAT | {"scheme": per_unit("401")}], [FLAT], "hybrid", "flat"),
+        ([SEATS | {"quantity": "6", "discounts": [percent("90")]}, FLAT | {"scheme": per_unit("400")}], [FLAT], "seat", "flat"),  # before discounts
+        ([SEATS | {"discounts": [percent("100")]}, FLAT | {"scheme": per_unit("1")}], [FLAT], "flat", "flat"),  # what pays nothing says nothing
     ],
 )
-def test_pricing_model(before, after, model):
+def test_pricing_model(before, after, model, closing):
     products = {"basic_flat": {"unit": "flat"}, "api": {"kind": "usage"}}
     result = run(before, after, products=products, ever_paid=["c1"] if before else [])
-    assert result.customers["pricing_model"].tolist() == [model]
+    assert result.customers[["pricing_model", "closing_pricing_model"]].to_numpy().tolist() == [[model, closing]]
 
 
 def test_an_empty_month():

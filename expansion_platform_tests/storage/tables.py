@@ -19,6 +19,7 @@ _CUSTOMER_MONTH = {
     "items": 1,
     "segment": "smb",
     "pricing_model": "seat",
+    "closing_pricing_model": "seat",
     "first_paid_month": "2026-01",
     "policy_hash": "p",
     "catalog_hash": "c",

@@ -42,6 +42,7 @@ TABLES: dict[str, type[Table]] = {
         metrics.Trailing,
         metrics.ExpansionByDimension,
         metrics.RollforwardByDimension,
+        metrics.ExpansionCac,
         metrics.Benchmarks,
         lasting.SeatEvents,
         lasting.Durability,

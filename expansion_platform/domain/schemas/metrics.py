@@ -9,9 +9,12 @@ import pandas as pd
 import pandera.pandas as pa
 
 from expansion_platform.domain.schemas.base import Instant, Table
+from expansion_platform.domain.schemas.given import NAME_PATTERN
 from expansion_platform.domain.schemas.mrr import FLOWS, Monthly
 
-DIMENSIONS = ["cohort", "currency", "plan", "pricing_model", "tenure"]
+DIMENSIONS = ["cohort", "country", "currency", "plan", "pricing_model", "tenure"]
+"""Dimensions every company has; the attributes its user maps are further ones."""
+DIMENSION = "What it is sliced by: `total`, " + ", ".join(f"`{name}`" for name in DIMENSIONS) + ", or an attribute the user maps"
 QUALITIES = ["ok", "low_n", "no_base", "no_losses", "provisional"]
 RESTATED_BECAUSE = ["merge", "backdated", "late_event", "late_usage", "fx_revision", "catalog_change", "policy_change", "code_change"]
 """Reasons of a restatement (semantics 1.8), what is surest of one customer first."""
@@ -114,9 +117,12 @@ class Trailing(MetricValue):
 
 
 class ExpansionByDimension(MetricValue):
-    """One row per month, dimension, value and rate: expansion and what goes with it by pricing model, plan, currency, cohort and tenure."""
+    """One row per month, dimension, value and rate: expansion and what goes with it, by what customers are.
 
-    dimension: str = pa.Field(description="What it is sliced by; `total` beside the five", isin=["total", *DIMENSIONS])
+    By pricing model, plan, currency, country, cohort, tenure, and every attribute given in EXPANSION_CUSTOMER_ATTRIBUTES or EXPANSION_ATTRIBUTE_KEYS.
+    """
+
+    dimension: str = pa.Field(description=DIMENSION, str_matches=NAME_PATTERN)
     value: str = pa.Field(description="The slice at opening (closing for new and returned customers); `all` for the total, `unknown`")
 
     class Config(Table.Config):
@@ -128,7 +134,7 @@ class ExpansionByDimension(MetricValue):
 class RollforwardByDimension(Monthly):
     """One row per month, dimension and value: opening MRR, nine flows, closing MRR of the customers who have it for the month."""
 
-    dimension: str = pa.Field(description="What it is sliced by; `total` beside the five", isin=["total", *DIMENSIONS])
+    dimension: str = pa.Field(description=DIMENSION, str_matches=NAME_PATTERN)
     value: str = pa.Field(description="The slice at opening (closing for new and returned customers); `all` for the total, `unknown`")
     opening: int = pa.Field(description="MRR at the opening instant", ge=0)
     new: int = pa.Field(description="From customers that never paid before", ge=0)
@@ -141,6 +147,8 @@ class RollforwardByDimension(Monthly):
     fx: int = pa.Field(description="Exchange rates")
     churn: int = pa.Field(description="From customers that stopped paying", le=0)
     closing: int = pa.Field(description="MRR at the closing instant, by the slice of this month", ge=0)
+    transfer_in: int = pa.Field(description="Closing MRR of customers that enter the slice at the next opening", ge=0)
+    transfer_out: int = pa.Field(description="Closing MRR of customers that leave the slice at the next opening", ge=0)
 
     @pa.dataframe_check(description="opening + flows = closing")
     def ties(cls, frame):  # noqa: N805, ANN001, ANN201, D102
@@ -152,18 +160,33 @@ class RollforwardByDimension(Monthly):
         unique = ["month", "dimension", "value"]
 
 
+class ExpansionCac(MetricValue):
+    """One row per month whose costs are given, and metric: cost of one unit of expansion MRR, of new MRR, and the one over the other."""
+
+    numerator: pd.Int64Dtype = pa.Field(
+        description="Cost in minor units; of `expansion_cac_ratio` that of the reduced fraction, null beyond 64 bits and without a base",
+        nullable=True,
+    )
+    denominator: pd.Int64Dtype = pa.Field(description="MRR in minor units; of `expansion_cac_ratio` that of the reduced fraction", nullable=True)
+
+    class Config(Table.Config):
+        name = "metrics/expansion_cac"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]
+
+
 class Benchmarks(Monthly):
     """One row per month and benchmark: where a figure stands, and what is missing to the next band. Bands are claims, not measured facts."""
 
     benchmark: str = pa.Field(description="Name of the benchmark (semantics 4.6)")
     source: str = pa.Field(description="Who says so")
-    metric: str = pa.Field(description="The figure compared, of metrics/trailing or metrics/expanders")
+    metric: str = pa.Field(description="The figure compared, of metrics/trailing, metrics/expanders or metrics/expansion_cac")
     dimension: str = pa.Field(description="`total`, `segment` or `pricing_model`")
     value: str = pa.Field(description="The slice; `all` for the total")
     ratio: str = pa.Field(description="The figure as published; null without one", nullable=True)
     band: str = pa.Field(description="Band the figure is in; null without a figure", nullable=True)
     lower_edge: str = pa.Field(description="Where the band begins, decimal text; null in the lowest", nullable=True)
-    next_band: str = pa.Field(description="Band above; null in the highest", nullable=True)
+    next_band: str = pa.Field(description="Band above; null in the highest. Of costs the worse one", nullable=True)
     gap: str = pa.Field(description="Points of the ratio to the next band, decimal text with 10 places", nullable=True)
     gap_mrr: pd.Int64Dtype = pa.Field(description="The gap times opening MRR, minor units; null where the ratio is not of MRR", nullable=True, ge=0)
     indicative: bool = pa.Field(description="The figure's quality is `low_n` or `provisional`")

@@ -46,6 +46,9 @@ class CustomerMonths(Monthly):
         description="What at least 60 % of MRR before discounts counts, at opening (closing for new and reactivated), else `hybrid`",
         isin=PRICING_MODELS,
     )
+    closing_pricing_model: str = pa.Field(
+        description="The same at the closing instant, so at the next opening; of a customer that left, its last", isin=PRICING_MODELS
+    )
     first_paid_month: str = pa.Field(description="Cohort: month of the customer's first MRR, YYYY-MM", str_matches=MONTH_PATTERN)
 
     @pa.dataframe_check(description="a row pays at one end at least")

@@ -1,7 +1,7 @@
 """Floor `stripe`: Stripe's objects as received, one row an object, only the allow-listed fields.
 
 Here: the shape of what `sources/stripe/` yields. Not here: anything computed from it. Columns ending in `_json` hold canonical JSON
-(sorted keys, no spaces, decimals as strings). No e-mail, name, address or card is a column of any of them.
+(sorted keys, no spaces, decimals as strings). No e-mail, name or card is a column of any of them, and of an address only the country.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ class Customers(StripeObject):
     """One row per Stripe customer: who pays, without any personal field."""
 
     currency: str = pa.Field(description="Currency the customer is billed in, null before the first bill", nullable=True)
+    country: str = pa.Field(description="Country of the billing address, two letters; no other part of it is kept", nullable=True)
     deleted: bool = pa.Field(description="The customer was deleted in Stripe")
     discount_json: str = pa.Field(description="Customer-level discount: {id, coupon, start, end}, null when none", nullable=True)
-    metadata_json: str = pa.Field(description="The allow-listed metadata keys (`customer_alias_of`, `account_id`, `org_id`, `workspace_id`)")
+    metadata_json: str = pa.Field(
+        description="The allow-listed metadata keys (`customer_alias_of`, `account_id`, `org_id`, `workspace_id`, and EXPANSION_ATTRIBUTE_KEYS)"
+    )
 
     class Config(Table.Config):
         name = "stripe/customers"
@@ -112,7 +115,7 @@ class Subscriptions(StripeObject):
     ended_at: Instant = pa.Field(description="When it ended", nullable=True)
     pause_collection: str = pa.Field(description="`pause_collection.behavior`, null when collecting", nullable=True)
     discounts_json: str = pa.Field(description="Subscription-level discounts in order: [{id, coupon, start, end}], epoch seconds")
-    metadata_json: str = pa.Field(description="The allow-listed metadata keys (`initiated_by`, `migration`)")
+    metadata_json: str = pa.Field(description="The allow-listed metadata keys (`initiated_by`: EXPANSION_INITIATED_BY_KEY, `migration`)")
 
     class Config(Table.Config):
         name = "stripe/subscriptions"
@@ -132,6 +135,7 @@ class SubscriptionItems(StripeObject):
     trial_start: Instant = pa.Field(description="Start of the item's own trial, null when it has none now", nullable=True)
     trial_end: Instant = pa.Field(description="End of the item's own trial", nullable=True)
     discounts_json: str = pa.Field(description="Item-level discounts in order: [{id, coupon, start, end}]")
+    metadata_json: str = pa.Field(description="The allow-listed metadata key (`initiated_by`: EXPANSION_INITIATED_BY_KEY)")
 
     class Config(Table.Config):
         name = "stripe/subscription_items"
@@ -172,6 +176,7 @@ class Invoices(StripeObject):
     revised_by: str = pa.Field(description="The invoice that took its place when it was revised", nullable=True)
     paid_at: Instant = pa.Field(description="When it was paid", nullable=True)
     uncollectible_at: Instant = pa.Field(description="When it was given up as uncollectible", nullable=True)
+    metadata_json: str = pa.Field(description="`initiated_by` of its subscription's metadata when it was finalized")
 
     class Config(Table.Config):
         name = "stripe/invoices"
@@ -274,7 +279,7 @@ class Events(StripeObject):
     request_id: str = pa.Field(description="API request behind it; null when Stripe acted by itself", nullable=True)
     state_json: str = pa.Field(
         description="Subscription events: state after, {status, items: [{id, price, product, quantity, discounts}], discounts, "
-        "pause_collection, ended_at, trial_end, cancel_at}; `{}` otherwise"
+        "pause_collection, ended_at, trial_end, cancel_at, and `initiated_by` of its metadata}; a finished checkout: {subscription}; `{}` otherwise"
     )
     previous_json: str = pa.Field(description="The same fields before the change, only those that changed; `{}` when none")
 

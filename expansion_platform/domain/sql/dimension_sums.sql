@@ -1,7 +1,7 @@
 -- The roll-forward and what rates are ratios of, for every value of every dimension (semantics 4.1, 4.2).
 -- inputs: customer_months (mrr/customer_months), movements (mrr/movements),
---         customers (month, customer, cohort, currency, plan, pricing_model, tenure; null where nothing says)
--- grain:  month, dimension, value; `total` beside the dimensions, each of which sums to it. Values nobody has are left out.
+--         customers (month, customer, dimension, value, next_value: the slice at the next opening), a row per customer month and dimension
+-- grain:  month, dimension, value; `total` beside the dimensions, each of which sums to it. Values nobody has or enters are left out.
 
 with moved as (
     select
@@ -20,43 +20,59 @@ with moved as (
         coalesce(flow_churn, 0) as churn,
         coalesce(expansion_gross, 0) as expansion_gross,
         coalesce(expansion_unadjusted, 0) as expansion_unadjusted,
-        coalesce(dormant, false) as dormant,
-        'all' as total,
-        coalesce(customers.cohort, 'unknown') as cohort,
-        coalesce(customers.currency, 'unknown') as currency,
-        coalesce(customers.plan, 'unknown') as plan,
-        coalesce(customers.pricing_model, 'unknown') as pricing_model,
-        coalesce(customers.tenure, 'unknown') as tenure
+        coalesce(dormant, false) as dormant
     from customer_months
     left join movements on movements.month = customer_months.month and movements.customer = customer_months.customer
-    left join customers on customers.month = customer_months.month and customers.customer = customer_months.customer
 ),
 
 sliced as (
-    unpivot moved on total, cohort, currency, plan, pricing_model, tenure into name dimension value value
+    select 'total' as dimension, 'all' as value, 'all' as next_value, moved.* from moved
+    union all
+    select customers.dimension, customers.value, customers.next_value, moved.*
+    from moved
+    inner join customers on customers.month = moved.month and customers.customer = moved.customer
+),
+
+sums as (
+    select
+        month,
+        dimension,
+        value,
+        sum(opening) as opening,
+        sum(new) as new,
+        sum(reactivation) as reactivation,
+        sum(expansion) as expansion,
+        sum(contraction) as contraction,
+        sum(price) as price,
+        sum(discount) as discount,
+        sum(interval_) as interval_,
+        sum(fx) as fx,
+        sum(churn) as churn,
+        sum(closing) as closing,
+        sum(expansion_gross) as expansion_gross,
+        sum(expansion_unadjusted) as expansion_unadjusted,
+        sum(case when opening > 0 and closing > 0 then least(opening, closing - fx) else 0 end) as retained,
+        sum(case when next_value <> value then closing else 0 end) as transfer_out,
+        count(*) filter (where opening > 0) as members,
+        count(*) filter (where expansion > 0) as expanders,
+        count(*) filter (where churn < 0 and not dormant) as churned_logos
+    from sliced
+    group by month, dimension, value
+),
+
+entered as (
+    select month, dimension, next_value as value, sum(closing) as transfer_in
+    from sliced
+    where next_value <> value and closing > 0
+    group by month, dimension, next_value
 )
 
 select
-    month,
-    dimension,
-    value,
-    sum(opening)::bigint as opening,
-    sum(new)::bigint as new,
-    sum(reactivation)::bigint as reactivation,
-    sum(expansion)::bigint as expansion,
-    sum(contraction)::bigint as contraction,
-    sum(price)::bigint as price,
-    sum(discount)::bigint as discount,
-    sum(interval_)::bigint as interval_,
-    sum(fx)::bigint as fx,
-    sum(churn)::bigint as churn,
-    sum(closing)::bigint as closing,
-    sum(expansion_gross)::bigint as expansion_gross,
-    sum(expansion_unadjusted)::bigint as expansion_unadjusted,
-    sum(case when opening > 0 and closing > 0 then least(opening, closing - fx) else 0 end)::bigint as retained,
-    count(*) filter (where opening > 0) as members,
-    count(*) filter (where expansion > 0) as expanders,
-    count(*) filter (where churn < 0 and not dormant) as churned_logos
-from sliced
-group by all
-order by all
+    coalesce(sums.month, entered.month) as month,
+    coalesce(sums.dimension, entered.dimension) as dimension,
+    coalesce(sums.value, entered.value) as value,
+    coalesce(columns(sums.* exclude (month, dimension, value)), 0)::bigint,
+    coalesce(entered.transfer_in, 0)::bigint as transfer_in
+from sums
+full join entered on entered.month = sums.month and entered.dimension = sums.dimension and entered.value = sums.value
+order by 1, 2, 3

@@ -11,16 +11,28 @@ from datetime import datetime
 from typing import Any
 
 from expansion_platform.domain import canonical
-from expansion_platform.sources.stripe.fields import Object, Row, common, decimal_text, discount, embedded, instant, need, reference
+from expansion_platform.sources.stripe.fields import (
+    PLAIN_KEYS,
+    MetadataKeys,
+    Object,
+    Row,
+    common,
+    decimal_text,
+    discount,
+    embedded,
+    instant,
+    need,
+    reference,
+)
 
 
-def invoice(item: Object, observed_at: datetime) -> Row:
-    """Row of `stripe/invoices`."""
+def invoice(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
+    """Row of `stripe/invoices`. Its subscription's metadata is kept as it was when the bill was finalized: the only dated trace of it."""
     transitions = item.get("status_transitions") or {}
     return {
         **common(item, observed_at),
         "customer": reference(need(item, "customer")),
-        "subscription": _billed_subscription(item),
+        "subscription": reference(_subscription_details(item).get("subscription")),
         "status": need(item, "status"),
         "billing_reason": item.get("billing_reason"),
         "currency": need(item, "currency"),
@@ -34,6 +46,7 @@ def invoice(item: Object, observed_at: datetime) -> Row:
         "revised_by": reference(item.get("latest_revision")),
         "paid_at": instant(transitions.get("paid_at")),
         "uncollectible_at": instant(transitions.get("marked_uncollectible_at")),
+        "metadata_json": canonical.dumps(keys.initiator(_subscription_details(item))),
     }
 
 
@@ -56,12 +69,12 @@ def unresolved_items(item: Object) -> set[str]:
 
 def billed_item(item: Object) -> str | None:
     """The subscription item an invoice item bills, None when it bills something else."""
-    return reference(((item.get("parent") or {}).get("subscription_details") or {}).get("subscription_item"))
+    return reference(_subscription_details(item).get("subscription_item"))
 
 
 def invoice_item(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/invoice_items`."""
-    parent = (item.get("parent") or {}).get("subscription_details") or {}
+    parent = _subscription_details(item)
     return {
         **common(item, observed_at, created=need(item, "date")),
         "customer": reference(need(item, "customer")),
@@ -88,9 +101,8 @@ def credit_note(item: Object, observed_at: datetime) -> Row:
     }
 
 
-def _billed_subscription(item: Object) -> str | None:
-    details = (item.get("parent") or {}).get("subscription_details") or {}
-    return reference(details.get("subscription"))
+def _subscription_details(item: Object) -> Object:
+    return (item.get("parent") or {}).get("subscription_details") or {}
 
 
 def _line_parent(line: Object) -> Object:

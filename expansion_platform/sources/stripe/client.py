@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 
 from expansion_platform.domain.errors import ConfigurationError, ExpansionError
+from expansion_platform.sources.stripe.fields import PLAIN_KEYS, MetadataKeys
 from expansion_platform.sources.stripe.rate import ENDPOINT_CEILING, Pace
 
 if TYPE_CHECKING:
@@ -71,15 +72,17 @@ class StripeSource:
         api_base: Another Stripe-compatible server; None for api.stripe.com.
         requests_per_second: Ceiling for this process, whatever the number of sources and threads: Stripe allows 25 a second on each endpoint and
             shares them with the merchant's own production traffic. None for 12, or 8 with a test key.
+        keys: Metadata that is kept of what is read.
 
     Any number of threads may use one source. Close it, or use it as a context manager: it keeps connections open.
     """
 
-    def __init__(self, api_key: str, api_base: str | None = None, requests_per_second: int | None = None) -> None:
+    def __init__(self, api_key: str, api_base: str | None = None, requests_per_second: int | None = None, keys: MetadataKeys = PLAIN_KEYS) -> None:
         import stripe  # half a second, only where Stripe is really read
 
         from expansion_platform.sources.stripe.transport import Connection
 
+        self.keys = keys
         self._key = api_key
         self._http = Connection(CONNECTIONS)
         # No retries inside the SDK: it repeats 5xx but never a 429, and past the rate limiter.

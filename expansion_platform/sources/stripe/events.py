@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from expansion_platform.domain import canonical
-from expansion_platform.sources.stripe.fields import Object, Row, decimal_text, instant, need, reference
+from expansion_platform.sources.stripe.fields import INITIATED_BY, PLAIN_KEYS, MetadataKeys, Object, Row, decimal_text, instant, need, reference
 
 # A list call takes at most 20 types and no wildcards among them.
 EVENT_TYPES: tuple[tuple[str, ...], ...] = (
@@ -57,6 +57,8 @@ EVENT_TYPES: tuple[tuple[str, ...], ...] = (
         "product.created",
         "product.deleted",
         "product.updated",
+        "billing_portal.session.created",
+        "checkout.session.completed",
     ),
 )
 
@@ -64,13 +66,13 @@ _PREFIX = "customer.subscription."
 _SCALARS = ("status", "ended_at", "trial_end", "cancel_at")
 
 
-def event(item: Object, observed_at: datetime) -> Row:
+def event(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
     """Row of `stripe/events`. DataQualityError names an event without the fields every event has."""
     data = need(item, "data")
     about: Object = data.get("object") or {}
     kind = need(item, "type")
     is_subscription = kind.startswith(_PREFIX)
-    after = state(about) if is_subscription else {}
+    after = {**state(about), **keys.initiator(about)} if is_subscription else _checked_out(kind, about)
     return {
         "id": need(item, "id"),
         "created": instant(need(item, "created")),
@@ -82,7 +84,7 @@ def event(item: Object, observed_at: datetime) -> Row:
         "customer": about.get("id") if about.get("object") == "customer" else reference(about.get("customer")),
         "request_id": reference(item.get("request")),
         "state_json": canonical.dumps(after),
-        "previous_json": canonical.dumps(previous(about, data.get("previous_attributes") or {}, after) if is_subscription else {}),
+        "previous_json": canonical.dumps(previous(about, data.get("previous_attributes") or {}, after, keys) if is_subscription else {}),
     }
 
 
@@ -102,13 +104,14 @@ def state(about: Object) -> Row:
     return result
 
 
-def previous(about: Object, before: Object, after: Row) -> Row:
+def previous(about: Object, before: Object, after: Row, keys: MetadataKeys = PLAIN_KEYS) -> Row:
     """What the fields of `state` were before, only those that differ.
 
     Args:
         about: The subscription after the change.
         before: The event's `previous_attributes`.
-        after: `state(about)`.
+        after: `state(about)`, and who began the change if the subscription says.
+        keys: Where it says.
 
     A renewal lists every item again because its period moved; compared in normal form nothing differs, so it gives `{}`.
     """
@@ -123,7 +126,15 @@ def previous(about: Object, before: Object, after: Row) -> Row:
         told["discounts"] = _discounts({"discount": before["discount"]})
     if "items" in after:
         told["items"] = _previous_items(about, before)
+    if keys.initiated_by in (before.get("metadata") or {}):
+        told[INITIATED_BY] = before["metadata"][keys.initiated_by]
     return {name: value for name, value in told.items() if value != after.get(name)}
+
+
+def _checked_out(kind: str, about: Object) -> Row:
+    """{subscription} a customer began by a checkout of its own."""
+    begun = reference(about.get("subscription")) if kind == "checkout.session.completed" else None
+    return {"subscription": begun} if begun else {}
 
 
 def _previous_items(about: Object, before: Object) -> list[Row]:

@@ -7,6 +7,7 @@ embedded lists, discounts. Not here: which field becomes which column (`rows.py`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
@@ -20,6 +21,28 @@ from expansion_platform.domain.schemas.base import Table, arrow_schema
 
 Object = Mapping[str, Any]
 Row = dict[str, Any]
+INITIATED_BY = "initiated_by"
+
+
+@dataclass(frozen=True)
+class MetadataKeys:
+    """The user's names for metadata that is kept: attributes of `customers`, and who began a change, which is stored as `initiated_by`."""
+
+    customers: tuple[str, ...] = ()
+    initiated_by: str = INITIATED_BY
+
+    @property
+    def told(self) -> list[str]:
+        """As the cursor of a pull remembers them: under other keys everything is read again."""
+        return [self.initiated_by, *self.customers]
+
+    def initiator(self, held: Object) -> Row:
+        """{initiated_by} of an object's metadata, {} when it does not say."""
+        said = (held.get("metadata") or {}).get(self.initiated_by)
+        return {INITIATED_BY: said} if said else {}
+
+
+PLAIN_KEYS = MetadataKeys()
 
 
 def frame(model: type[Table], rows: Iterable[Row]) -> pd.DataFrame:

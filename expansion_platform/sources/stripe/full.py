@@ -136,7 +136,7 @@ class _Everything:
 
     def pending(self) -> Batch:
         """The invoice items no invoice has billed yet."""
-        staging = Staging(self._as_of, lambda wanted: {})
+        staging = Staging(self._as_of, lambda wanted: {}, self._source.keys)
         for item in self._source.objects("invoiceitems", created_lt=self._before, pending=True):
             staging.add("invoiceitems", item)
         counts = {"invoiceitems": len(staging.seen["invoiceitems"])}
@@ -147,7 +147,7 @@ class _Everything:
         """One window read by one thread: what it gave, and the windows it left."""
         resource, filters = LISTS[window.name]
         lookup = _Lookup(self._source, window)
-        staging = Staging(self._as_of, lookup.items_of)
+        staging = Staging(self._as_of, lookup.items_of, self._source.keys)
         recent: set[str] = set()
         parts: list[Window] = []
         for part in read_window(window, self._source.pages(resource, created_gte=window.gte, created_lt=window.lt, **filters)):

@@ -94,7 +94,7 @@ def _named_by(happened: Sequence[Object]) -> set[tuple[str, str]]:
             named |= {("subscriptions", subscription)} if subscription else {("customers", customer)} if customer else set()
         elif kind.startswith("customer.subscription."):
             named.add(("subscriptions", about["id"]))
-        elif not kind.endswith(".deleted"):
+        elif not kind.endswith(".deleted") and ".session." not in kind:
             named.add((f"{kind.split('.')[0]}s", about["id"]))
     return named
 
@@ -109,7 +109,7 @@ class _Changes:
         self._before = second_after(as_of)
         self._known = frozenset(state.recent_events)
         self._progress = progress
-        self._staging = Staging(as_of, lambda wanted: items_of(source, wanted))
+        self._staging = Staging(as_of, lambda wanted: items_of(source, wanted), source.keys)
         self._totals: dict[str, int] = defaultdict(int)
         self._counts: dict[str, int] = defaultdict(int)  # of the batch
         self._recent: set[str] = set()  # of the batch

@@ -14,22 +14,35 @@ from datetime import datetime
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.sources.stripe.fields import Object, Row, common, decimal_text, discount, embedded, instant, need, reference
+from expansion_platform.sources.stripe.fields import (
+    PLAIN_KEYS,
+    MetadataKeys,
+    Object,
+    Row,
+    common,
+    decimal_text,
+    discount,
+    embedded,
+    instant,
+    need,
+    reference,
+)
 
 CUSTOMER_METADATA = ("customer_alias_of", "account_id", "org_id", "workspace_id")
 CATALOG_METADATA = ("family", "tier_rank", "kind", "unit", "meter")
-SUBSCRIPTION_METADATA = ("initiated_by", "migration")
+SUBSCRIPTION_METADATA = ("migration",)
 
 
-def customer(item: Object, observed_at: datetime) -> Row:
+def customer(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
     """Row of `stripe/customers`. A deleted customer's fields come from its `customer.deleted` event, which has them all."""
     held = item.get("discount")
     return {
         **common(item, observed_at),
         "currency": item.get("currency"),
+        "country": (item.get("address") or {}).get("country"),
         "deleted": bool(item.get("deleted", False)),
         "discount_json": canonical.dumps(discount(held, item)) if held else None,
-        "metadata_json": _metadata(item, CUSTOMER_METADATA),
+        "metadata_json": _metadata(item, (*CUSTOMER_METADATA, *keys.customers)),
     }
 
 
@@ -86,7 +99,7 @@ def coupon(item: Object, observed_at: datetime) -> Row:
     }
 
 
-def subscription(item: Object, observed_at: datetime) -> Row:
+def subscription(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
     """Row of `stripe/subscriptions`, of any status."""
     return {
         **common(item, observed_at),
@@ -103,11 +116,11 @@ def subscription(item: Object, observed_at: datetime) -> Row:
         "ended_at": instant(item.get("ended_at")),
         "pause_collection": (item.get("pause_collection") or {}).get("behavior"),
         "discounts_json": canonical.dumps([discount(held, item) for held in item.get("discounts") or []]),
-        "metadata_json": _metadata(item, SUBSCRIPTION_METADATA),
+        "metadata_json": _metadata(item, SUBSCRIPTION_METADATA, keys.initiator(item)),
     }
 
 
-def subscription_items(item: Object, observed_at: datetime) -> list[Row]:
+def subscription_items(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> list[Row]:
     """Rows of `stripe/subscription_items` of one subscription: every item now on it."""
     return [
         {
@@ -121,6 +134,7 @@ def subscription_items(item: Object, observed_at: datetime) -> list[Row]:
             "trial_start": instant((held.get("current_trial") or {}).get("start_date")),
             "trial_end": instant((held.get("current_trial") or {}).get("end_date")),
             "discounts_json": canonical.dumps([discount(entry, held) for entry in held.get("discounts") or []]),
+            "metadata_json": canonical.dumps(keys.initiator(held)),
         }
         for held in embedded(item, "items")
     ]
@@ -146,9 +160,9 @@ def embedded_coupons(item: Object) -> list[Object]:
     return [found for found in coupons if isinstance(found, Mapping) and "duration" in found]
 
 
-def _metadata(item: Object, allowed: tuple[str, ...]) -> str:
+def _metadata(item: Object, allowed: tuple[str, ...], also: Row | None = None) -> str:
     given = item.get("metadata") or {}
-    return canonical.dumps({name: given[name] for name in allowed if name in given})
+    return canonical.dumps({name: given[name] for name in allowed if name in given} | (also or {}))
 
 
 def _tier(tier: Object, owner: Object) -> Row:

@@ -19,7 +19,7 @@ from expansion_platform.domain.schemas.base import Table, table_name
 from expansion_platform.sources.stripe import bills, rows
 from expansion_platform.sources.stripe.changes import TableChange
 from expansion_platform.sources.stripe.events import event
-from expansion_platform.sources.stripe.fields import Object, Row, frame
+from expansion_platform.sources.stripe.fields import PLAIN_KEYS, MetadataKeys, Object, Row, frame
 
 ItemsOf = Callable[[set[str]], Mapping[str, str]]
 """Invoice item ids to the subscription items they bill."""
@@ -40,7 +40,6 @@ MODELS: tuple[type[Table], ...] = (
     tables.MeterUsage,
 )
 _SIMPLE: dict[str, tuple[type[Table], Callable[[Object, datetime], Row]]] = {
-    "customers": (tables.Customers, rows.customer),
     "products": (tables.Products, rows.product),
     "prices": (tables.Prices, rows.price),
     "coupons": (tables.Coupons, rows.coupon),
@@ -54,8 +53,9 @@ _FRAME_ROWS = 20_000  # rows held as dicts before they become a frame, which tak
 class Staging:
     """The rows of what was read; an object read twice counts once."""
 
-    def __init__(self, as_of: datetime, items_of: ItemsOf) -> None:
+    def __init__(self, as_of: datetime, items_of: ItemsOf, keys: MetadataKeys = PLAIN_KEYS) -> None:
         self._as_of = as_of
+        self._keys = keys
         self._items_of = items_of
         self._rows: dict[type[Table], _Rows] = {}
         self._embedded_coupons: dict[str, Row] = {}
@@ -108,21 +108,23 @@ class Staging:
 
     def _staged(self, resource: str, item: Object) -> Iterator[tuple[type[Table], Row]]:
         if resource == "events":
-            yield tables.Events, event(item, self._as_of)
+            yield tables.Events, event(item, self._as_of, self._keys)
             about: dict[str, Any] = item["data"]["object"]
             if item["type"] == "customer.deleted" and about["id"] not in self.seen["customers"]:  # the last trace of it; events may come twice
                 self.seen["customers"].add(about["id"])
-                yield tables.Customers, rows.customer({**about, "deleted": True}, self._as_of)
+                yield tables.Customers, rows.customer({**about, "deleted": True}, self._as_of, self._keys)
             elif item["type"] == "invoice.deleted":
                 self.deleted_invoices.add(about["id"])
         elif resource == "invoices":
-            yield tables.Invoices, bills.invoice(item, self._as_of)
+            yield tables.Invoices, bills.invoice(item, self._as_of, self._keys)
             for row in bills.invoice_lines(item, self._as_of, self._items_of(bills.unresolved_items(item))):
                 yield tables.InvoiceLines, row
         elif resource == "subscriptions":
-            yield tables.Subscriptions, rows.subscription(item, self._as_of)
-            for row in rows.subscription_items(item, self._as_of):
+            yield tables.Subscriptions, rows.subscription(item, self._as_of, self._keys)
+            for row in rows.subscription_items(item, self._as_of, self._keys):
                 yield tables.SubscriptionItems, row
+        elif resource == "customers":
+            yield tables.Customers, rows.customer(item, self._as_of, self._keys)
         else:
             model, staged = _SIMPLE[resource]
             yield model, staged(item, self._as_of)

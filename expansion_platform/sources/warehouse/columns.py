@@ -82,6 +82,7 @@ class Customers(_Object):
     """`discounts` is the customer's own; left out, `discounts` rows whose owner is the customer stand for it."""
 
     currency: Text = NOTHING
+    country: Text = NOTHING
     deleted: Flag = NOTHING
     discounts: Listed = NOTHING
     discount_coupon: Text = NOTHING
@@ -210,6 +211,7 @@ class Invoices(_Object):
     uncollectible_at: Moment = NOTHING
     discounts: Listed = NOTHING
     deleted: Flag = NOTHING
+    subscription_metadata: Json = NOTHING
 
 
 class InvoiceLines(Columns):

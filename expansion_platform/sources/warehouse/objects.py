@@ -85,6 +85,7 @@ class Looked:
         """A customer."""
         return {
             **_plain(record, "customer", "currency", "deleted"),
+            "address": {"country": record["country"]},
             "discount": self.discounts.customers(record),
             "metadata": self._metadata("customers", record),
         }
@@ -139,7 +140,7 @@ class Looked:
         return {
             **_plain(record, "invoice", *names),
             "discounts": own,
-            "parent": {"subscription_details": {"subscription": record["subscription"]}},
+            "parent": {"subscription_details": {"subscription": record["subscription"], "metadata": record["subscription_metadata"]}},
             "status_transitions": {
                 **{name: record[name] for name in ("finalized_at", "paid_at", "voided_at")},
                 "marked_uncollectible_at": record["uncollectible_at"],

@@ -17,7 +17,7 @@ from expansion_platform.domain.schemas import stripe as tables
 from expansion_platform.sources.stripe import rows
 from expansion_platform.sources.stripe.changes import TableChange
 from expansion_platform.sources.stripe.events import EVENT_TYPES
-from expansion_platform.sources.stripe.fields import Object
+from expansion_platform.sources.stripe.fields import PLAIN_KEYS, MetadataKeys, Object
 from expansion_platform.sources.stripe.staging import Staging
 from expansion_platform.sources.warehouse.objects import Discounts, Looked
 from expansion_platform.sources.warehouse.tables import Bound, Record, Warehouse, by_parent
@@ -30,6 +30,7 @@ _METADATA = {
     "prices": rows.CATALOG_METADATA,
     "subscriptions": rows.SUBSCRIPTION_METADATA,
 }
+"""Keys read of metadata that has a table of its own, beside the user's (`MetadataKeys`)."""
 _READ_EVENTS = frozenset(name for types in EVENT_TYPES for name in types)
 
 
@@ -47,11 +48,13 @@ class WarehouseSource:
     Args:
         warehouse: Its tables.
         name: The mapping's name.
+        keys: Metadata that is kept of what is read.
     """
 
-    def __init__(self, warehouse: Warehouse, name: str) -> None:
+    def __init__(self, warehouse: Warehouse, name: str, keys: MetadataKeys = PLAIN_KEYS) -> None:
         self.tables = warehouse
         self.name = name
+        self.keys = keys
         self.unresolved_discounts: frozenset[str] = frozenset()
 
     @property
@@ -89,7 +92,7 @@ class WarehouseSource:
             WarehouseError: The warehouse cannot be read.
             DataQualityError: A value of another kind than its field, or an object that lacks what its row needs.
         """
-        reading = _Reading(self.tables, as_of, None if since is None else since - OVERLAP)
+        reading = _Reading(self.tables, as_of, None if since is None else since - OVERLAP, self.keys)
         yield from reading.parts()
         self.unresolved_discounts = frozenset(reading.looked.discounts.unresolved)
 
@@ -97,8 +100,9 @@ class WarehouseSource:
 class _Reading:
     """The state of one reading."""
 
-    def __init__(self, warehouse: Warehouse, as_of: datetime, since: datetime | None) -> None:
+    def __init__(self, warehouse: Warehouse, as_of: datetime, since: datetime | None, keys: MetadataKeys) -> None:
         self._warehouse = warehouse
+        self._keys = keys
         self._as_of = as_of
         self._since = since
         self._billed_items: dict[str, str] | None = None
@@ -106,7 +110,7 @@ class _Reading:
 
     def parts(self) -> Iterator[Part]:
         """All tables, parents before what refers to them."""
-        staging = Staging(self._as_of, self._items_of)
+        staging = Staging(self._as_of, self._items_of, self._keys)
         counts: dict[str, int] = defaultdict(int)
         for resource, item, deleted in self._objects():
             if deleted:
@@ -115,7 +119,7 @@ class _Reading:
             counts[resource] += staging.add(resource, item)
             if sum(counts.values()) >= BATCH_OBJECTS:
                 yield Part(staging.changes(), dict(counts))
-                staging, counts = Staging(self._as_of, self._items_of), defaultdict(int)
+                staging, counts = Staging(self._as_of, self._items_of, self._keys), defaultdict(int)
         for item in self._pending():
             counts["invoiceitems"] += staging.add("invoiceitems", item)
         yield Part(staging.changes(whole=[tables.InvoiceItems]), dict(counts))
@@ -206,7 +210,8 @@ class _Reading:
     def _metadata(self, kind: str, names: tuple[str, ...]) -> dict[str, dict[str, str]]:
         bound = self._warehouse.table(f"{kind}_metadata")
         found: dict[str, dict[str, str]] = defaultdict(dict)
-        for entry in () if bound is None else self._warehouse.records(bound, bound.column("key").in_(names)):
+        wanted = (*names, *self._keys.customers, self._keys.initiated_by)
+        for entry in () if bound is None else self._warehouse.records(bound, bound.column("key").in_(wanted)):
             found[entry["owner"]][entry["key"]] = entry["value"]
         return found
 

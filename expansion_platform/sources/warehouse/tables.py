@@ -59,6 +59,21 @@ class Bound:
         return bool(self.fields[field]) or self.constants.get(field) is not None
 
 
+def engine_of(url: str) -> sa.Engine:
+    """The warehouse of EXPANSION_WAREHOUSE_URL. ConfigurationError: it is no URL, or its driver is not installed."""
+    try:
+        return sa.create_engine(sa.make_url(url), poolclass=sa.NullPool)  # a connection a query: they are long, and none outlives its own
+    except sa.exc.ArgumentError as error:
+        raise ConfigurationError(
+            "EXPANSION_WAREHOUSE_URL is not a SQLAlchemy URL such as postgresql+psycopg://user:password@host/database"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"EXPANSION_WAREHOUSE_URL needs the driver {error.name}, which is not installed; the extra `warehouse` brings one for Postgres, "
+            "as postgresql+psycopg://"
+        ) from error
+
+
 class Warehouse:
     """Mapped tables of one schema.
 
@@ -73,18 +88,8 @@ class Warehouse:
         self.mapping = mapping
         self._name = name
         self._schema = schema
-        try:
-            self.url = sa.make_url(url)
-            self._engine = sa.create_engine(self.url, poolclass=sa.NullPool)  # a connection a query: they are long, and none outlives its own
-        except sa.exc.ArgumentError as error:
-            raise ConfigurationError(
-                "EXPANSION_WAREHOUSE_URL is not a SQLAlchemy URL such as postgresql+psycopg://user:password@host/database"
-            ) from error
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                f"EXPANSION_WAREHOUSE_URL needs the driver {error.name}, which is not installed; the extra `warehouse` brings one for Postgres, "
-                "as postgresql+psycopg://"
-            ) from error
+        self._engine = engine_of(url)
+        self.url = self._engine.url
         self._bound: dict[str, Bound | None] = {}
 
     @property

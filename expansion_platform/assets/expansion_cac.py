@@ -1,0 +1,60 @@
+"""Floor `metrics`: what expansion costs beside what acquisition costs, where the user says what was spent.
+
+Here: wiring of `domain/expansion_cac.py`. Not here: formulas.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, build_months, fingerprint
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.metrics import percents
+from expansion_platform.domain import expansion_cac as rules
+from expansion_platform.domain.schemas import given, metrics
+from expansion_platform.resources import Platform
+
+KINDS = {"pandas", "pandera", "deltalake"}
+INPUTS = [metrics.Rollforward, metrics.Expansion]
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The one table, by month."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(metrics.ExpansionCac, deps=INPUTS, kinds=KINDS, skippable=True)],
+        check_specs=[checks.schema_spec(metrics.ExpansionCac)],
+        name="expansion_cac",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def expansion_cac_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """Cost of expansion over cost of acquisition, of the months whose costs are given."""
+        catalog, lake = platform.catalog(), platform.lake
+        hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
+        costs = rules.costs_by_month(platform.given(given.Costs), platform.settings.expansion_currency)
+        states = [lake.states(model) for model in INPUTS]
+
+        def prepare(due: list[str]) -> Callable[[str], Frames]:
+            flows = lake.read(metrics.Rollforward, due).query("dimension == 'total'").set_index("month")
+            rates = lake.read(metrics.Expansion, due).query("metric == 'expansion_rate'").set_index("month")
+
+            def compute(month: str) -> Frames:
+                moved = {name: int(flows.at[month, name]) for name in ("expansion", "new")}
+                members, expanders = int(rates.at[month, "n_customers"]), int(rates.at[month, "n_expanders"])
+                return {metrics.ExpansionCac: rules.expansion_cac(month, costs, moved, members, expanders).assign(**hashes)}
+
+            return compute
+
+        yield from build_months(
+            context,
+            platform,
+            models=[metrics.ExpansionCac],
+            inputs=lambda month: fingerprint(*hashes.values(), str(costs.get(month)), *(known.get(month, "absent") for known in states)),
+            prepare=prepare,
+            describe=lambda wanted: {metrics.ExpansionCac: percents(lake.read(metrics.ExpansionCac, wanted), "metric")},
+        )
+
+    return expansion_cac_table
