@@ -18,7 +18,7 @@ class Discount:
     """One redemption of a coupon, on a customer (`subscription` None), on a subscription or on one of its items.
 
     `end` is what Stripe records (repeating coupons only); `removed_at` is when somebody took it off. `windows` are a `once` coupon's
-    uses: (item, start, end) of each regular line it reduced, after which Stripe no longer lists it.
+    uses: (item, start, end) of each regular line it reduced, after which Stripe no longer lists it. `billed` once a bill listed it.
     """
 
     id: str
@@ -29,6 +29,7 @@ class Discount:
     end: int | None
     removed_at: int | None = None
     windows: list[tuple[str, int, int]] = field(default_factory=list)
+    billed: bool = False
 
     def listed(self, at: int) -> bool:
         """Whether Stripe lists it on its subscription or item at `at`."""

@@ -97,6 +97,9 @@ class Invoicing:
             item.charges = [replace(each, invoice=identity, line=lines_of[each.line]) if each.line in lines_of else each for each in item.charges]
         prorated_from = subscription.pending[-1]["period"]["start"] if subscription.pending else None
         subscription.pending = []
+        listed = self._in_force(subscription, at)
+        for each in [*listed, *(own for item in subscription.items if regular for own in item.discounts if own.listed(at))]:
+            each.billed = True
         sequence = self._customer["next_invoice_sequence"]
         document = invoices.invoice(
             identity,
@@ -108,7 +111,7 @@ class Invoicing:
             reason=reason,
             collection_method=subscription.collection_method,
             lines=lines,
-            discounts=[each.id for each in self._in_force(subscription, at)],
+            discounts=[each.id for each in listed],
             proration_date=prorated_from,
         )
         self._use_once(subscription, at, lines)

@@ -24,6 +24,7 @@ from expansion_platform.simulator.used import Use, as_billed, as_metered
 EVENTS_KEPT = 30 * 86_400
 """Seconds Stripe keeps an event."""
 OVERTAKEN = "no proration and no event left: changed again before the next renewal"
+UNBILLED = "a discount no bill lists, over before the first one: flexible billing makes none for a trial"
 _COLUMNS = [
     *("customer", "subscription", "item", "valid_from", "valid_to", "status", "collection_paused", "livemode", "currency", "product", "price"),
     *("usage_type", "interval", "interval_count", "scheme_json", "quantity", "discounts_json"),
@@ -108,8 +109,11 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
         for name, found in shown.items():
             lost = [turn for turn in getattr(log, name) if turn not in found and turn.at <= as_of]
             moved += [(log.customer, log.id, "", _instant(turn.at), pd.NaT, f"no event left: {turn.value or 'resumed'}") for turn in lost]
-        expected += (billed := _states(replace(log, **shown), seen, as_of))
-        metered += billed if log.metering is None else _states(replace(log, **shown), seen, as_of, log.metering)
+        listed = [each for each in log.discounts if _shown(each, log, told, as_of)]
+        moved += [(log.customer, log.id, each.item or "", _instant(each.start), pd.NaT, UNBILLED) for each in log.discounts if each not in listed]
+        recorded = replace(log, discounts=listed, **shown)
+        expected += (billed := _states(recorded, seen, as_of))
+        metered += billed if log.metering is None else _states(recorded, seen, as_of, log.metering)
     undatable = pd.DataFrame(moved, columns=["customer", "subscription", "item", "changed_at", "expected_at", "reason"])
     return Truth(_frame(exact), _frame(expected), _frame(metered), undatable)
 
@@ -154,6 +158,11 @@ def expected_at(change: Change, told: Sequence[int], as_of: int) -> tuple[int, s
     if change.renewal <= as_of:
         return change.renewal, "no proration and no event left: shown by the next renewal"
     return as_of, "no proration and no event left: shown only by the subscription as it is now"
+
+
+def _shown(discount: Discount, log: SubscriptionLog, told: Sequence[int], as_of: int) -> bool:
+    """Whether a bill, an event left or the subscription as it is now, or as it ended, lists a discount."""
+    return discount.billed or any(discount.listed(at) for at in [*told, as_of if log.ended_at is None else log.ended_at])
 
 
 def _states(log: SubscriptionLog, changes: list[Change], as_of: int, metering: Metering | None = None) -> list[dict[str, Any]]:

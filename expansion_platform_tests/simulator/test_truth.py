@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 
@@ -109,6 +110,22 @@ def test_discounts_last_as_long_as_their_kind() -> None:
         ("EVER", (59, 90)),
         ("", (90, None)),
     ]
+
+
+def test_a_discount_over_before_a_bill_listed_it_leaves_no_trace() -> None:
+    """A repeating one, redeemed with a trial that no bill is made for and that ended paused."""
+    given = Discount("di_1", Coupon("REP", "repeating", percent="20", months=3), "sub_1", None, 0, 90 * DAY)
+    made = log(Change(0, "si_1", BASIC_PRICE, 5), discounts=(given,))
+    told = truth.read([made], NOW)
+    assert days(told.states) == [("si_1", 0, 90), ("si_1", 90, None)]
+    assert days(told.expected_states) == [("si_1", 0, None)]
+    assert told.expected_states["discounts_json"].to_list() == ["[]"]
+    assert told.undatable["reason"].to_list() == [truth.UNBILLED]
+    for shown in (replace(made, ended_at=80 * DAY), replace(made, discounts=[replace(given, billed=True)])):
+        assert truth.read([shown], NOW).undatable.empty
+    listing = replace(made, updates=[70 * DAY])
+    assert truth.read([listing], 70 * DAY + EVENTS_KEPT).undatable.empty
+    assert not truth.read([listing], 71 * DAY + EVENTS_KEPT).undatable.empty
 
 
 def test_intervals_of_an_item_never_overlap_and_never_outlive_its_subscription(company: Company) -> None:
