@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from expansion_platform.domain import canonical
 from expansion_platform.domain.discounts import allocate_amount_off
 from expansion_platform.domain.history_facts import Mark
-from expansion_platform.domain.history_listed import Discount
+from expansion_platform.domain.history_listed import Discount, listed_at
 from expansion_platform.domain.history_reading import SECOND
 from expansion_platform.domain.history_records import Event, Line, State, Subscription
 from expansion_platform.domain.history_terms import Coupon, Price, unreadable_coupon
@@ -37,7 +37,7 @@ class Window(NamedTuple):
 
 @dataclass
 class _Seen:
-    """Everything known of one discount: where it hangs, and which lines listed it."""
+    """Everything known of one discount: where it hangs, which lines listed it, and of a customer's the first that no longer did."""
 
     id: str
     level: str
@@ -49,6 +49,7 @@ class _Seen:
     lines: list[Line] = field(default_factory=list)
     first_event: int | None = None
     gone_at: tuple[int, str] | None = None
+    unlisted: tuple[int, int, int, str] | None = None
 
 
 def windows(subscription: Subscription, events: list[Event], coupons: Mapping[str, Coupon]) -> tuple[list[Window], list[Mark[None]]]:
@@ -112,8 +113,8 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
             note(one, ITEM, item.id).live = True
     if subscription.customer_discount is not None:
         note(subscription.customer_discount, CUSTOMER, None).live = True
-    for one in subscription.customers_discounts:
-        note(one, CUSTOMER, None)
+    for one, gone in subscription.customers_discounts:
+        note(one, CUSTOMER, None).unlisted = gone
     for line in subscription.lines:
         for one in line.discounts:
             # One given to a single bill never enters MRR (semantics 1.6).
@@ -213,17 +214,11 @@ def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[li
         marks.append(removed)
     elif end is not None:
         marks.append(Mark(end, None, source, "exact", evidence))
-    return ([Window(one.id, coupon, one.level, one.item, start, end)] if end is None or start < end else []), marks
-
-
-def _hides_customers(line: Line) -> bool:
-    """Whether the bill lists a discount of the whole subscription, beside which it lists none of the customer's."""
-    return any(one.level == "invoice" and one.subscription is not None for one in line.discounts)
+    return ([Window(one.id, coupon, one.level, one.item, start, end)], marks) if end is None or start < end else ([], [])
 
 
 def _listed_at(line: Line) -> int:
-    """From when on a line shows a discount in force: a bill of time gone by (usage, a backdated start) lists the discounts of its own day."""
-    return line.created if line.end <= line.created else line.start
+    return listed_at(line.created, line.start, line.end)
 
 
 def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] | None:
@@ -231,18 +226,15 @@ def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] |
     if one.gone_at is not None:
         at, event = one.gone_at
         return Mark(at, None, "event", "exact", [(at, at + 1, event)])
-    last = max((_listed_at(line) for line in one.lines), default=start - 1)
-    listing = {line.id for line in one.lines}
-    without = [
-        line
-        for line in subscription.lines
-        if not (line.proration or line.void or line.id in listing or (one.level == CUSTOMER and _hides_customers(line)))
-        and _listed_at(line) > last
-        and one.item in (None, line.item)
-    ]
+    without = [one.unlisted] if one.unlisted is not None else []
+    if one.level != CUSTOMER:
+        last = max((_listed_at(line) for line in one.lines), default=start - 1)
+        regular = (line for line in subscription.lines if not (line.proration or line.void) and one.item in (None, line.item))
+        unlisted = (line for line in regular if _listed_at(line) > last and all(one.id != each.id for each in line.discounts))
+        without = [(_listed_at(line), line.start, line.end, line.id) for line in unlisted]
     if without:
-        first = min(without, key=lambda line: (_listed_at(line), line.id))
-        return Mark(_listed_at(first), None, "invoice_line", "renewal", [(first.start, first.end, first.id)])
+        at, begins, ends, line = min(without)
+        return Mark(at, None, "invoice_line", "renewal", [(begins, ends, line)])
     if subscription.ended_at is not None:
         return None
     # The list it is missing from is the item's own or the subscription's: each was read when its own row says.

@@ -14,6 +14,8 @@ import pandas as pd
 
 from expansion_platform.domain.history_reading import SECOND, rows
 
+_TOLD = ["id", "customer", "created", "period_start", "period_end", "discounts_json"]
+
 
 class Discount(NamedTuple):
     """One application of a coupon, as a list of discounts shows it.
@@ -28,6 +30,23 @@ class Discount(NamedTuple):
     subscription: str | None
     level: str
     invoice: str | None
+
+
+class CustomersDiscount(NamedTuple):
+    """A customer's discount; `gone` is the customer's first bill after the last that listed it: (when, and its line's start, end and id)."""
+
+    discount: Discount
+    gone: tuple[int, int, int, str] | None
+
+
+class _Billed(NamedTuple):
+    """A line that lists the customer's discounts, all those `listed`; `at` is when."""
+
+    at: int
+    id: str
+    start: int
+    end: int
+    listed: frozenset[str]
 
 
 def discounts(text: str, level: str) -> tuple[Discount, ...]:
@@ -53,12 +72,33 @@ def _discount(entry: dict[str, Any], level: str) -> Discount:
     )
 
 
-def customers_discounts(lines: pd.DataFrame) -> dict[str, list[Discount]]:
-    """Discounts of each customer that any of its bills lists: one bill tells of all its subscriptions, those not billed since included."""
+def customers_discounts(lines: pd.DataFrame, regular: pd.Series) -> dict[str, list[CustomersDiscount]]:
+    """Discounts of each customer that any of its bills lists: one bill tells of all its subscriptions, those not billed since included.
+
+    Args:
+        lines: All invoice lines.
+        regular: Which of them would list a customer's discount: of an item's period, on a bill that stands.
+    """
     found: dict[str, dict[str, Discount]] = defaultdict(dict)
     listed = lines.loc[lines["discounts_json"].str.contains('"subscription":null', regex=False), ["customer", "discounts_json"]].drop_duplicates()
     for row in rows(listed.sort_values(["customer", "discounts_json"])):
         for one in discounts(row["discounts_json"], ""):
             if one.level == "invoice" and one.subscription is None and one.invoice is None:
                 found[row["customer"]][one.id] = one
-    return {customer: list(each.values()) for customer, each in found.items()}
+    billed: dict[str, list[_Billed]] = defaultdict(list)
+    for row in rows(lines.loc[regular & lines["customer"].isin(found), _TOLD]):
+        shown = discounts(row["discounts_json"], "")
+        if not any(one.level == "invoice" and one.subscription is not None for one in shown):  # beside those it lists none of the customer's
+            at = listed_at(row["created"], row["period_start"], row["period_end"])
+            billed[row["customer"]].append(_Billed(at, row["id"], row["period_start"], row["period_end"], frozenset(one.id for one in shown)))
+    return {customer: [CustomersDiscount(one, _gone(one, billed[customer])) for one in each.values()] for customer, each in found.items()}
+
+
+def listed_at(created: int, start: int, end: int) -> int:
+    """From when on a line of [start, end) shows a discount in force: a bill of time gone by (usage, a backdated start) lists those of its own day."""
+    return created if end <= created else start
+
+
+def _gone(discount: Discount, billed: list[_Billed]) -> tuple[int, int, int, str] | None:
+    last = max((one.at for one in billed if discount.id in one.listed), default=(discount.start or 0) - 1)
+    return min(((one.at, one.start, one.end, one.id) for one in billed if one.at > last), default=None)

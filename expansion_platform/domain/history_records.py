@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_listed import Discount, customers_discounts, discounts
+from expansion_platform.domain.history_listed import CustomersDiscount, Discount, customers_discounts, discounts
 from expansion_platform.domain.history_reading import SECOND, Grouped, rows
 
 DRAFT_LEFT = pd.Timedelta(days=3)
@@ -148,7 +148,7 @@ class Subscription:
     paused: str | None
     discounts: tuple[Discount, ...]
     customer_discount: Discount | None
-    customers_discounts: list[Discount]
+    customers_discounts: list[CustomersDiscount]
     items: list[Item]
     lines: list[Line]
     bills: list[Bill]
@@ -167,13 +167,14 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     customer_discounts = {
         row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }
-    billed_to = customers_discounts(staged.invoice_lines)
     status = dict(zip(staged.invoices["id"], staged.invoices["status"], strict=True))
-    drafts = staged.invoices.loc[staged.invoices["status"].eq("draft"), ["id", "created", "observed_at"]]
-    fresh = drafts.loc[drafts["created"] >= drafts["observed_at"].max() - DRAFT_LEFT, "id"]
+    # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills tell.
+    recent = staged.invoices["created"] >= staged.invoices["observed_at"].max() - DRAFT_LEFT
+    fresh = staged.invoices.loc[staged.invoices["status"].eq("draft") & recent, "id"]
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
     evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
     evident &= ~staged.invoice_lines["invoice"].isin(staged.invoices.loc[revised, "id"])
+    billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged))
     items = Grouped(staged.subscription_items, "subscription")
     of_subscriptions = staged.invoices["subscription"].notna() & ~revised
     bills = Grouped(staged.invoices.loc[of_subscriptions, _BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
@@ -207,6 +208,14 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             [Event(each["id"], each["created"], each["type"], parse(each["state_json"]), parse(each["previous_json"])) for each in events.of(name)],
             sorted((phase for each in schedules.of(name) for phase in _phases(each)), key=lambda phase: (phase.start, phase.schedule)),
         )
+
+
+def _regular(staged: Staged) -> pd.Series:
+    """Which invoice lines are a period's of an item, on a bill that stands."""
+    lines = staged.invoice_lines
+    weak = staged.invoices.loc[staged.invoices["status"].isin(["void", "draft"]), "id"]
+    of_items = lines["subscription_item"].notna() & lines["price"].notna() & (lines["period_start"] < lines["period_end"])
+    return of_items & ~lines["proration"] & ~lines["invoice"].isin(weak)
 
 
 def _item(row: dict[str, Any]) -> Item:

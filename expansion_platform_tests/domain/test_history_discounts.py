@@ -200,3 +200,20 @@ def test_customers_discount_is_known_from_any_of_its_bills(account: Account) -> 
     account.subscription(id="sub_monthly", status="canceled", ended_at=day(70))
     account.invoice("in2", 30, line("si_monthly", "extra", "1", 30, 61, subscription="sub_monthly"), discounts=(given,))
     assert [row for row in account.discounts() if row[0] == "si"] == [("si", 0, 20, []), ("si", 20, 70, [("ten", "10")])]
+
+
+def test_customers_discount_is_gone_when_any_of_its_bills_lists_it_no_more(account: Account) -> None:
+    """Taken off between the first subscription's last two bills. The second one's own discount would have hidden it, and ends before a renewal."""
+    customers, own = discount("di_cus", "ten", 0, subscription=None), discount("di_sub", "three_months", 70, 115)
+    account.subscription(id="sub_first", status="canceled", ended_at=day(65))
+    account.invoice("in1", 0, line("si_first", "extra", "1", 0, 30, subscription="sub_first"), discounts=(customers,))
+    account.invoice("in2", 30, line("si_first", "extra", "1", 30, 60, subscription="sub_first"))
+    account.subscription(70)
+    account.item("si", "basic", "5", created=70)
+    account.invoice("in3", 70, line("si", "basic", "5", 70, 100), discounts=(own,))
+    account.invoice("in4", 100, line("si", "basic", "5", 100, 130), discounts=(own,))
+    account.invoice("in5", 130, line("si", "basic", "5", 130, 160))
+    assert account.discounts() == [
+        *(("si", 70, 115, [("three_months", "20.5")]), ("si", 115, None, [])),
+        *(("si_first", 0, 30, [("ten", "10")]), ("si_first", 30, 60, [])),
+    ]
