@@ -3,8 +3,9 @@
 Tables: `billing/item_states`, and `billing/quarantine` for what of it cannot be read.
 
 Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here, each in its own
-`history_*.py`: reading the frames (reading, records, terms, tiers), what each fact says of an item (facts), statuses and pauses (status, bills),
-discounts (discounts), trials of single items (trials), usage of metered items (usage), what is wrong with what cannot be read (quarantine).
+`history_*.py`: reading the frames (reading, listed, records, terms, tiers), the order of events (events), what each fact says of an item (facts),
+statuses and pauses (status, bills), discounts (discounts), trials of single items (trials), usage of metered items (usage), what is wrong with what
+cannot be read (quarantine).
 
 Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the last 30 days exactly, today's
 subscription of now. They are folded into timelines ("from here on it is this"); a row is a stretch in which nothing changed.
@@ -22,7 +23,8 @@ import pandas as pd
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history_bills import known_until
 from expansion_platform.domain.history_discounts import in_force, resolve, windows
-from expansion_platform.domain.history_facts import ItemMark, Mark, in_order, item_marks
+from expansion_platform.domain.history_events import in_order
+from expansion_platform.domain.history_facts import ItemMark, Mark, item_marks
 from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problems_at, record
 from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions, unreadable
 from expansion_platform.domain.history_status import pause_marks, status_marks

@@ -56,7 +56,7 @@ class Fact(NamedTuple):
 def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, list[ItemMark]]:
     """Marks of every item the subscription ever had, by item id, earliest first; a None value means the item is not there.
 
-    `events` are the subscription's in the order they happened (`in_order`).
+    `events` are the subscription's in the order they happened (`history_events.py`).
     """
     lines = by_item(subscription.lines)
     told = _event_facts(events)
@@ -80,7 +80,8 @@ def planned(subscription: Subscription, lines: Mapping[str, list[Line]], told: M
     """What schedules made of items where a phase began: a plan that was carried out dates a change that nothing was billed for (reference 2.5.7).
 
     A phase names prices, not items: each is an item that was at this price, of several the one billed for it then, else the one next seen at it, and
-    no item is at two. An item whose price a phase leaves out is gone. A schedule's first phase is what it found, and says nothing of its own.
+    no item is at two. An item whose price a phase leaves out is gone, if it was there till then: somebody may have changed the subscription by hand.
+    A schedule's first phase is what it found, and says nothing of its own.
     """
     found: dict[str, list[Fact]] = defaultdict(list)
     seen: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
@@ -99,7 +100,8 @@ def planned(subscription: Subscription, lines: Mapping[str, list[Line]], told: M
             free = [(_distance(phase.start, start, end), item) for start, end, item in seen.get(state.price, ()) if item not in now]
             now |= {min(free)[1]: state} if free else {}
         if not phase.first and phase.start > subscription.start_date:
-            for item in now.keys() | held.get(phase.schedule, set()):
+            left = {item for item in held.get(phase.schedule, set()) if not _left_out(item, phase.start, lines, told)}
+            for item in now.keys() | left:
                 order = (True, phase.start, phase.schedule)
                 found[item].append(Fact(phase.start, order, PLANNED, now.get(item), None, phase.start + 1, phase.schedule))
         held[phase.schedule] = set(now)
@@ -111,33 +113,11 @@ def _distance(at: int, start: int, end: int) -> tuple[bool, bool, int]:
     return not start <= at < end, start < at, abs(start - at)
 
 
-def in_order(events: list[Event]) -> list[Event]:
-    """Events in the order they happened: by time, and within a second by what each says was there before it.
-
-    Stripe's times are whole seconds and delivery has no order; event B follows A when B's previous values are A's state.
-    """
-    ordered: list[Event] = []
-    for _, group in groupby(sorted(events, key=lambda event: (event.at, event.id)), key=attrgetter("at")):
-        waiting = list(group)
-        while waiting:
-            state = ordered[-1].state if ordered else None
-            following = min(waiting, key=lambda event: (_precedence(event), not _follows(event, state), _preceded(event, waiting), event.id))
-            waiting.remove(following)
-            ordered.append(following)
-    return ordered
-
-
-def _precedence(event: Event) -> int:
-    return {"customer.subscription.created": 0, "customer.subscription.deleted": 2}.get(event.type, 1)
-
-
-def _follows(event: Event, state: dict[str, Any] | None) -> bool:
-    """Whether the event found the subscription in `state`: what it does not list as changed was as it is after it."""
-    return state is not None and all(state.get(name) == value for name, value in {**event.state, **event.previous}.items())
-
-
-def _preceded(event: Event, waiting: list[Event]) -> bool:
-    return any(_follows(event, other.state) for other in waiting if other is not event)
+def _left_out(item: str, at: int, lines: Mapping[str, list[Line]], told: Mapping[str, list[Fact]]) -> bool:
+    """Whether others were billed between the last period an item was billed for and `at`, and nothing shows it since: it was gone by then."""
+    covered = max((line.end for line in lines.get(item, []) if line.start < at and not line.credits), default=at)
+    shown = any(covered < fact.at <= at and fact.state is not None for fact in told.get(item, []))
+    return not shown and any(covered <= line.start < at for other, own in lines.items() if other != item for line in own if not line.proration)
 
 
 def _fold(lines: list[Line], told: list[Fact]) -> list[ItemMark]:

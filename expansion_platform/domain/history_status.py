@@ -66,8 +66,9 @@ def pause_marks(subscription: Subscription, events: list[Event], statuses: list[
 
 
 def _contradicted(at: int, field: str, value: str | None, events: list[Event]) -> bool:
-    """Whether events are known of the day after `at` and none of them tells what was inferred for it."""
-    told = [event.state[field] for event in events if at <= event.at <= at + DAY and field in event.state]
+    """Whether events are known of the day after `at` and none of them tells what was inferred for it, as so or as so just before."""
+    recent = [event for event in events if at <= event.at <= at + DAY and field in event.state]
+    told = [event.state[field] for event in recent] + [event.previous[field] for event in recent if at < event.at and field in event.previous]
     return bool(told) and value not in [_behavior(each) for each in told]
 
 

@@ -112,16 +112,6 @@ def test_event_is_believed_over_a_proration_of_the_same_instant(account: Account
     assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, "basic", "8")]
 
 
-def test_events_of_one_second_follow_each_other_by_their_previous_values(account: Account) -> None:
-    account.subscription()
-    account.item("si", "basic", "9")
-    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
-    account.event("evt_a", 10, {"items": [held("si", "basic", "9")]}, {"items": [held("si", "basic", "7")]})
-    account.event("evt_b", 10, {"items": [held("si", "basic", "7")]}, {"items": [held("si", "basic", "5")]})
-    account.event("evt_0", 5, {"items": [held("si", "basic", "5")]}, {})
-    assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, "basic", "9")]
-
-
 def test_tier_change_that_deletes_and_adds_an_item(account: Account) -> None:
     account.subscription()
     account.item("si_new", "pro", "5", created=10)

@@ -115,11 +115,34 @@ def test_event_that_shows_no_pause_forbids_inferring_one(account: Account) -> No
     assert told(account, "collection_paused") == [(0, None, None, "exact")]
 
 
+def test_event_tells_what_was_just_before_it_too(account: Account) -> None:
+    """Of a spell of six hours the event at its beginning is gone from Stripe, the one at its end is not."""
+    account.subscription()
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, paid_at=30.25)
+    account.event("evt", 30.25, {"status": "active"}, {"status": "past_due"})
+    assert told(account) == [(0, 30, "active", "exact"), (30, 30.25, "past_due", "exact"), (30.25, None, "active", "exact")]
+
+
 def test_draft_not_finalized_yet_is_no_pause(account: Account) -> None:
     account.subscription()
     bill(account, "in1", 68, paid_at=68)
     bill(account, "in2", 98, "draft")
     assert told(account, "collection_paused") == [(0, None, None, "exact")]
+
+
+def test_draft_read_early_and_left_since_is_evidence(account: Account) -> None:
+    """It keeps the instant it was first read at: that days have passed, the bills read since tell."""
+    account.subscription()
+    bill(account, "in1", 60, paid_at=60)
+    account.invoice("in2", 96, line("si", "basic", "8", 96, 126), status="draft")
+    account.rows["subscription_items"][0]["quantity"] = "8"
+    for row in (row for rows in account.rows.values() for row in rows):
+        row["observed_at"] = day(97)
+    fresh = account.story()
+    account.invoice("in3", 100, status="paid")
+    assert fresh == [("si", 0, 97, "basic", "5"), ("si", 97, None, "basic", "8")]
+    assert account.story() == [("si", 0, 96, "basic", "5"), ("si", 96, None, "basic", "8")]
 
 
 def test_trial_without_a_bill_at_its_end_paused_until_the_next_bill(account: Account) -> None:

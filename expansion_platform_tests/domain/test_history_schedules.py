@@ -84,3 +84,17 @@ def test_what_was_billed_in_the_second_a_phase_began_is_believed(account: Accoun
     account.invoice("in2", 30, line("si", "basic", "6", 30, 60))
     schedule(account, (0, (("basic", "5"),)), (30, (("basic", "8"),)))
     assert account.story() == [("si", 0, 30, "basic", "5"), ("si", 30, None, "basic", "6")]
+
+
+def test_phase_ends_no_item_that_was_gone_before_it(account: Account) -> None:
+    """The plan is swapped by hand, and back by another item: the phase is that one's, and says nothing of the item it named before."""
+    account.item("sk", "basic", "8", created=60)
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    account.invoice("in2", 30, line("sj", "pro", "5", 30, 60))
+    account.invoice("in3", 60, line("sk", "basic", "5", 60, 90))
+    schedule(account, (0, (("basic", "5"),)), (12, (("basic", "6"),)), (75, (("basic", "8"),)))
+    assert account.story() == [
+        *(("si", 0, 12, "basic", "5"), ("si", 12, 30, "basic", "6")),
+        ("sj", 30, 60, "pro", "5"),
+        *(("sk", 60, 75, "basic", "5"), ("sk", 75, None, "basic", "8")),
+    ]
