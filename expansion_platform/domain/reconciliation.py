@@ -147,6 +147,28 @@ def expanders_tie(after: pd.DataFrame, expansion: pd.DataFrame) -> None:
         raise DataQualityError("expanders are not those of metrics/expansion", (f"{row.month}/{row.within_months}" for row in broken.itertuples()))
 
 
+def cohorts_tie(cohorts: pd.DataFrame, rollforward: pd.DataFrame) -> None:
+    """A cohort's expansion and closing MRR are those of the roll-forward, and its expansion since it began is the sum of its months'.
+
+    Args:
+        cohorts: metrics/cohort_expansion.
+        rollforward: metrics/rollforward_by_dimension of all months, by cohort.
+
+    Raises:
+        DataQualityError: naming month/cohort.
+    """
+    key = ["month", "cohort"]
+    flows = rollforward.rename(columns={"value": "cohort"}).sort_values("month")[[*key, "expansion", "closing"]]
+    flows["cumulative_expansion"] = flows.groupby("cohort")["expansion"].cumsum()
+    rows = cohorts.merge(flows, on=key, how="left", suffixes=("", "_flow"))
+    columns = ["expansion", "closing", "cumulative_expansion"]
+    differs = rows[[f"{name}_flow" for name in columns]].to_numpy() != rows[columns].to_numpy()
+    gone = rows["expansion_flow"].isna() & (rows["expansion"] == 0) & (rows["closing"] == 0)  # a cohort nobody is left of has no row there
+    broken = rows[differs.any(axis=1) & ~gone]
+    if len(broken):
+        raise DataQualityError("a cohort's expansion is not the roll-forward's", (f"{row.month}/{row.cohort}" for row in broken.itertuples()))
+
+
 def dimensions_sum(rollforward: pd.DataFrame) -> None:
     """Every dimension sums to the total in every column, and transfers between its slices sum to zero.
 

@@ -47,6 +47,7 @@ TABLES: dict[str, type[Table]] = {
         lasting.SeatEvents,
         lasting.Durability,
         lasting.ExpansionThenChurn,
+        lasting.CohortExpansion,
         parity.StripeParity,
         parity.StripeDifferences,
         reading.Attainment,

@@ -1,6 +1,7 @@
-"""What became of expansion: seats that were kept or given back, what lasts of the rest, and who left after it.
+"""What became of expansion: seats kept or given back, what lasts of the rest, who left after it, how cohorts grow with age.
 
-Here: the tables' columns and invariants (semantics 4.4, 4.5). Not here: how they are computed (`domain/durability.py`, `domain/aftermath.py`).
+Here: the tables' columns and invariants (semantics 4.1, 4.4, 4.5). Not here: how they are computed (`domain/durability.py`, `domain/aftermath.py`,
+`domain/cohorts.py`).
 """
 
 from __future__ import annotations
@@ -114,3 +115,33 @@ class ExpansionThenChurn(Monthly):
         name = "metrics/expansion_then_churn"
         metadata = {"key": ["month", "within_months", "dimension", "value"], "partitioned_by": "month"}
         unique = ["month", "within_months", "dimension", "value"]
+
+
+class CohortExpansion(Monthly):
+    """One row per month and cohort: what its customers have expanded by since they first paid, over the MRR the cohort began with.
+
+    Rows of the same `months_since` compare cohorts at one age; rows of one cohort show when it expands. Cohorts that began before the first computed
+    month are left out: nobody knows with what they began.
+    """
+
+    cohort: str = pa.Field(description="Month of its customers' first MRR", str_matches=MONTH_PATTERN)
+    months_since: int = pa.Field(description="Age in months: 0 in the month it began, in which nobody can expand", ge=0)
+    customers: int = pa.Field(description="Customers it began with", ge=1)
+    paying: int = pa.Field(description="Of them those paying at the closing instant", ge=0)
+    starting_mrr: int = pa.Field(description="MRR it began with, at the closing instant of its first month, minor units", ge=1)
+    expansion: int = pa.Field(description="Headline expansion of the month, minor units", ge=0)
+    cumulative_expansion: int = pa.Field(description="The same of all months since it began", ge=0)
+    cumulative_rate: str = pa.Field(description="cumulative_expansion / starting_mrr as decimal text with 10 places")
+    closing: int = pa.Field(description="MRR at the closing instant, minor units", ge=0)
+    quality: str = pa.Field(
+        description="`ok`; `low_n`: it began with under 30 customers; `provisional`: the month has not closed", isin=["ok", "low_n", "provisional"]
+    )
+
+    @pa.dataframe_check(description="a cohort does not expand in its first month, nor beyond what it has expanded by in all")
+    def adds_up(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return (frame["expansion"] <= frame["cumulative_expansion"]) & ((frame["months_since"] > 0) | (frame["cumulative_expansion"] == 0))
+
+    class Config(Table.Config):
+        name = "metrics/cohort_expansion"
+        metadata = {"key": ["month", "cohort"], "partitioned_by": "month"}
+        unique = ["month", "cohort"]

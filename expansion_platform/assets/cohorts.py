@@ -1,0 +1,75 @@
+"""Floor `metrics`: how cohorts grow with age.
+
+Here: wiring of `domain/cohorts.py` and `domain/sql/cohort_sums.sql`. Not here: formulas. A month is made of all months before it: when one of them
+changed, it is computed again.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from expansion_platform import checks
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.domain import cohorts as rules
+from expansion_platform.domain import reconciliation
+from expansion_platform.domain.schemas import lasting, metrics, mrr
+from expansion_platform.resources import Platform
+from expansion_platform.storage import engine
+
+KINDS = {"duckdb", "pandera", "deltalake"}
+INPUTS = [mrr.CustomerMonths, mrr.Movements, metrics.RollforwardByDimension]
+COLUMNS = {
+    mrr.CustomerMonths: ["month", "customer", "first_paid_month", "closing"],
+    mrr.Movements: ["month", "customer", "flow_expansion"],
+}
+OF_ROLLFORWARD = "A cohort's expansion and closing MRR are those of metrics/rollforward_by_dimension, and its expansion adds up over the months."
+
+
+def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The one table, by month."""
+
+    @dg.multi_asset(
+        specs=[asset_spec(lasting.CohortExpansion, deps=INPUTS, kinds=KINDS, skippable=True)],
+        check_specs=[checks.schema_spec(lasting.CohortExpansion), checks.reconciled_spec(lasting.CohortExpansion, OF_ROLLFORWARD)],
+        name="cohort_expansion",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def cohort_expansion(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        """What each cohort has expanded by since it began."""
+        catalog, lake = platform.catalog(), platform.lake
+        states = [lake.states(model) for model in INPUTS]
+        known = sorted(states[0])
+
+        def inputs(month: str) -> str:
+            return fingerprint(catalog.policy_hash, catalog.catalog_hash, *states_over([name for name in known if name <= month], *states))
+
+        def of_rollforward(frames: Frames) -> None:
+            rows = frames[lasting.CohortExpansion]
+            by_cohort = lake.read(metrics.RollforwardByDimension, known, pc.field("dimension") == "cohort")
+            reconciliation.cohorts_tie(rows, by_cohort)
+
+        def prepare(due: list[str]) -> Callable[[str], Frames]:
+            before = pc.field("month") <= due[-1]
+            read = {model.Config.name.split("/")[1]: lake.dataset(model).to_table(columns=names, filter=before) for model, names in COLUMNS.items()}
+            sums = engine.query("cohort_sums", read)
+
+            def compute(month: str) -> Frames:
+                rows = rules.cohort_expansion(month, sums, set(known))
+                return {lasting.CohortExpansion: rows.assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)}
+
+            return compute
+
+        yield from build_months(
+            context,
+            platform,
+            models=[lasting.CohortExpansion],
+            inputs=inputs,
+            prepare=prepare,
+            reconciled=[Reconciled(lasting.CohortExpansion, OF_ROLLFORWARD, of_rollforward)],
+        )
+
+    return cohort_expansion

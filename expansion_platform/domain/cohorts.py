@@ -1,0 +1,55 @@
+"""How cohorts grow with age: when expansion happens, and whether newer cohorts expand more (semantics 4.1).
+
+Here: a cohort's expansion summed up since it began, over the MRR it began with. Not here: the sums by month (`sql/cohort_sums.sql`), a month's
+rates by cohort and tenure (`dimensions.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+import pandas as pd
+
+from expansion_platform.domain import months
+from expansion_platform.domain.metrics import LOW_MEMBERS, ratio_text
+
+COLUMNS = [
+    *("month", "cohort", "months_since", "customers", "paying", "starting_mrr", "expansion"),
+    *("cumulative_expansion", "cumulative_rate", "closing", "quality"),
+]
+
+
+def cohort_expansion(month: str, sums: pd.DataFrame, known: AbstractSet[str]) -> pd.DataFrame:
+    """metrics/cohort_expansion of one month without hashes.
+
+    Args:
+        month: told of.
+        sums: `sql/cohort_sums.sql` over the months up to it.
+        known: months that have been computed.
+
+    Returns:
+        A row per cohort that began in a computed month, with every month since computed, too; of an earlier one nobody knows with what it began.
+    """
+    begun = {cohort for cohort in sums["cohort"].unique() if known >= set(months.between(cohort, month))}
+    past = sums[(sums["month"] <= month) & sums["cohort"].isin(begun)]
+    records = []
+    for cohort, rows in past.groupby("cohort"):
+        by_month = {row["month"]: row for row in rows.to_dict("records")}
+        start, now = by_month[cohort], by_month.get(month, {"paying": 0, "expansion": 0, "closing": 0})  # nobody may be left
+        total, base = int(rows["expansion"].sum()), int(start["closing"])
+        records.append(
+            {
+                "month": month,
+                "cohort": cohort,
+                "months_since": months.distance(str(cohort), month),
+                "customers": int(start["paying"]),
+                "paying": int(now["paying"]),
+                "starting_mrr": base,
+                "expansion": int(now["expansion"]),
+                "cumulative_expansion": total,
+                "cumulative_rate": ratio_text(total, base),
+                "closing": int(now["closing"]),
+                "quality": "low_n" if start["paying"] < LOW_MEMBERS else "ok",
+            }
+        )
+    return pd.DataFrame.from_records(records, columns=COLUMNS)
