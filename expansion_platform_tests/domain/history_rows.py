@@ -46,22 +46,22 @@ class Account:
 
     def _add(self, table: str, row: dict[str, Any]) -> None:
         blank = {name: False if column.dtype == "bool" else None for name, column in MODELS[table].to_schema().columns.items()}
-        common = {"created": day(0), "livemode": True, "observed_at": day(NOW), "currency": "usd"}
+        common = {"created": day(0), "livemode": True, "observed_at": day(NOW), "currency": "usd", "metadata_json": "{}"}
         self.rows[table].append({name: value for name, value in {**blank, **common, **row}.items() if name in blank})
 
     def price(self, name: str, **fields: Any) -> None:
-        plain = {"product": f"prod_{name}", "active": True, "type": "recurring", "billing_scheme": "per_unit", "metadata_json": "{}"}
+        plain = {"product": f"prod_{name}", "active": True, "type": "recurring", "billing_scheme": "per_unit"}
         self._add("prices", plain | {"id": name, "interval": "month", "interval_count": 1, "usage_type": "licensed"} | fields)
 
     def customer(self, held: dict[str, Any] | None = None, *, deleted: bool = False) -> None:
         discount_json = None if held is None else canonical.dumps(shown(held))
-        self._add("customers", {"id": "cus", "deleted": deleted, "discount_json": discount_json, "metadata_json": "{}"})
+        self._add("customers", {"id": "cus", "deleted": deleted, "discount_json": discount_json})
 
     def coupon(self, name: str, duration: str = "forever", percent: str | None = None, amount: int | None = None, **fields: Any) -> None:
         self._add("coupons", {"id": name, "duration": duration, "percent_off": percent, "amount_off": amount} | fields)
 
     def subscription(self, start: float = 0, *, status: str = "active", discounts: tuple[Any, ...] = (), **fields: Any) -> None:
-        plain = {"id": "sub", "customer": "cus", "status": status, "start_date": day(start), "created": day(start), "metadata_json": "{}"}
+        plain = {"id": "sub", "customer": "cus", "status": status, "start_date": day(start), "created": day(start)}
         plain |= {"billing_cycle_anchor": day(start), "discounts_json": canonical.dumps(discounts)}
         self._add("subscriptions", plain | fields)
 
