@@ -30,8 +30,8 @@ from expansion_platform.storage.ledger import Alert
 
 READ = [
     *(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
-    *(metrics.Expansion, metrics.ExpansionBySegment, metrics.Retention, metrics.Rollforward, metrics.Coverage, metrics.Restatements),
-    *(lasting.Durability, lasting.ExpansionThenChurn),
+    *(metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByDimension, metrics.Retention, metrics.Rollforward),
+    *(metrics.Coverage, metrics.Restatements, lasting.Durability, lasting.ExpansionThenChurn),
 ]
 JUDGED = "alerts/expansion"
 """The ledger's name for months that were judged: whatever is restated of one, it is neither judged nor gated again."""
@@ -110,7 +110,7 @@ class _Facts:
     durability: pd.DataFrame
     expansion_then_churn: pd.DataFrame
     rates: dict[str, Fraction]
-    segment_rates: dict[str, dict[str, Fraction]]
+    slice_rates: dict[str, dict[str, Fraction]]
     rollforward: pd.DataFrame
     retention: dict[str, str | None]
     coverage: pd.DataFrame
@@ -143,8 +143,9 @@ def _facts(platform: Platform, month: str) -> _Facts:
     )
     sums = first.to_table(columns=["month", "flow_expansion", "opening"]).group_by("month").aggregate([("flow_expansion", "sum"), ("opening", "sum")])
     rates |= {row["month"]: Fraction(row["flow_expansion_sum"], row["opening_sum"]) for row in sums.to_pylist() if row["opening_sum"]}
-    by_segment = lake.read(metrics.ExpansionBySegment, months.between(months.shift(month, 1 - chart.MONTHS), month))
-    by_segment = by_segment.query("metric == 'expansion_rate' and denominator > 0")
+    charted = months.between(months.shift(month, 1 - chart.MONTHS), month)
+    by_slice = pd.concat([lake.read(model, charted) for model in (metrics.ExpansionBySegment, metrics.ExpansionByDimension)])
+    by_slice = by_slice.query("metric == 'expansion_rate' and denominator > 0 and dimension in ['segment', 'pricing_model']")
     retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")["ratio"]
     return _Facts(
         month=month,
@@ -154,9 +155,9 @@ def _facts(platform: Platform, month: str) -> _Facts:
         durability=lake.read(lasting.Durability, [month]),
         expansion_then_churn=lake.read(lasting.ExpansionThenChurn, [month]),
         rates=rates,
-        segment_rates={
-            f"segment:{name}": {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}
-            for name, rows in by_segment.groupby("value")
+        slice_rates={
+            f"{dimension}:{name}": {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}
+            for (dimension, name), rows in by_slice.groupby(["dimension", "value"])
         },
         rollforward=lake.read(metrics.Rollforward, [month]),
         retention={name: retention.get(name) for name in ("nrr", "grr")},
@@ -183,7 +184,7 @@ def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fr
         links=_links(platform, facts.month),
         hashes=f"policy {catalog.policy_hash}, catalog {catalog.catalog_hash}",
         target=target,
-        rates={"total": facts.rates, **facts.segment_rates},
+        rates={"total": facts.rates, **facts.slice_rates},
         warnings=warnings,
     )
     drop = next((notice for notice in notices if notice.finding.fingerprint == TOTAL_DROP and notice.event != "recovery"), None)

@@ -113,7 +113,7 @@ def data_holds(month: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def title(finding: Finding) -> str:
     """Rule, scope and month in a few words."""
-    where = "" if finding.dimension == "total" else f" ({finding.value})"
+    where = {"total": "", "pricing_model": f" ({finding.value} pricing)"}.get(finding.dimension, f" ({finding.value})")
     fallen = f" by {percent(-finding.drop.change, 1)}" if finding.rule == "rate_drop" and finding.drop else ""
     return f"{NAMES[finding.rule]}{fallen}{where} in {finding.month}"
 
@@ -213,7 +213,7 @@ def _drivers(finding: Finding, currency: str) -> list[dict[str, Any]]:
     parts = finding.drop.parts
     lists = [("By customer", parts.customers), ("By type", parts.types)]
     if finding.dimension == "total":
-        lists.append(("By segment", parts.segments))
+        lists += [("By segment", parts.slices["segment"]), ("By pricing model", parts.slices["pricing_model"])]
     told = []
     for name, amounts in lists:
         named = sorted((item for item in amounts.items() if item[0] not in (OTHER, GROWTH) and item[1]), key=lambda item: -item[1])

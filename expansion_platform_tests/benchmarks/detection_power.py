@@ -19,7 +19,7 @@ import pandas as pd
 from expansion_platform.domain import aftermath, months
 from expansion_platform.domain.detection import followups, rules
 from expansion_platform.domain.detection.panel import TOTAL, Panel
-from expansion_platform.domain.schemas.mrr import ORGANIC, SEGMENTS
+from expansion_platform.domain.schemas.mrr import ORGANIC, PRICING_MODELS, SEGMENTS
 
 SIZES = [60, 200, 800, 3000]
 BASES = 400
@@ -32,6 +32,7 @@ SHARE_MEDIAN, SHARE_SIGMA = 0.10, 0.9
 """What an expander adds over what it pays. Semantics 5.2 gives no tail: at 0.9 the plain threshold fires as often as in its table (52, 42 and 29 % at
 60, 200 and 800 customers; there 48, 45 and 29), at 1.2 it would be 35 % at 800."""
 TYPE_SHARES = [0.6, 0.2, 0.0, 0.1, 0.1]
+MODEL_SHARES = [0.2, 0.5, 0.2, 0.1]
 SEGMENT_ACV = [10_000_000, 2_500_000]  # at a median of 500.00 a month few are enterprise, as in a real base
 DOCUMENT = Path(__file__).parents[2] / "docs" / "detection-power.md"
 FALSE = {
@@ -40,6 +41,7 @@ FALSE = {
     "rate_drop_churn": "`rate_drop`, 2 % churn a month and as many new",
     "mix_shift": "`mix_shift`",
     "segment_deterioration": "`segment_deterioration`, any segment",
+    "model_drops": "`rate_drop`, any pricing model",
     "below_target": "`below_target`, target at the true rate",
     "durability": "`durability`, 70 % of seats truly kept",
     "post_expansion_churn": "`post_expansion_churn`, 2 % churn a month of all alike",
@@ -70,6 +72,7 @@ def base(customers: int, rng: np.random.Generator, *, cut: float = 0.0, churning
     types = np.zeros((people, len(MONTHS), len(ORGANIC)), np.int64)
     kind = rng.choice(len(ORGANIC), shape, p=TYPE_SHARES)
     types[rows, column, kind] = amount
+    models = rng.choice(len(PRICING_MODELS), people, p=MODEL_SHARES)
     lost = np.where(left, paid, 0)
     return Panel(
         months=tuple(MONTHS),
@@ -79,7 +82,10 @@ def base(customers: int, rng: np.random.Generator, *, cut: float = 0.0, churning
         net=placed(amount - lost),
         retained=placed(paid - lost),
         types=types,
-        segment=placed(np.searchsorted([-edge for edge in SEGMENT_ACV], -12 * paid, side="left"), fill=-1).astype(np.int8),
+        slices={
+            "segment": placed(np.searchsorted([-edge for edge in SEGMENT_ACV], -12 * paid, side="left"), fill=-1).astype(np.int8),
+            "pricing_model": placed(models[rows], fill=-1).astype(np.int8),
+        },
     )
 
 
@@ -99,6 +105,7 @@ def fired(customers: int, number: int) -> dict[str, bool]:
         "rate_drop_churn": dropped(moving, seed),
         "mix_shift": mix is not None and mix.outcome == "fires",
         "segment_deterioration": any(one.outcome == "fires" for one in rules.segment_deterioration(moving, MONTH, seed, 0)),
+        "model_drops": any(one.outcome == "fires" for one in rules.model_drops(moving, MONTH, seed, 0)),
         "below_target": below is not None and below.outcome == "fires",
         "durability": lasting,
         "post_expansion_churn": leaving,

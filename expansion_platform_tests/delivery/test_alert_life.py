@@ -68,7 +68,7 @@ def test_the_entry_says_what_fell_how_sure_that_is_and_whose_it_is() -> None:
 def test_the_drivers_shown_sum_to_the_shortfall_shown() -> None:
     found = rate_drop()
     lists = [block["text"]["text"] for block in alert_message(notice(found), AROUND)["blocks"] if "missing against" in str(block.get("text"))]
-    assert len(lists) == 3
+    assert len(lists) == 4  # by customer, type, segment, pricing model
     for listed in lists:
         lines = [int(re.search(r": (-?[\d,.]+) USD", line)[1].replace(",", "").replace(".", "")) for line in listed.splitlines()[1:]]  # type: ignore[index]
         assert sum(lines) == found.shortfall

@@ -1,6 +1,6 @@
 """Whose expansion is missing: a shortfall taken apart so that the parts sum to it (semantics 5.9).
 
-Here: contributions of customers, types and segments, and of a base that grew. Not here: whether the drop is real (`rules.py`).
+Here: contributions of customers, types, segments and pricing models, and of a base that grew. Not here: whether the drop is real (`rules.py`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from expansion_platform.domain.detection.panel import Panel
+from expansion_platform.domain.detection.panel import SLICES, Panel
 from expansion_platform.domain.money import round_half_even, settle
-from expansion_platform.domain.schemas.mrr import ORGANIC, SEGMENTS
+from expansion_platform.domain.schemas.mrr import ORGANIC
 
 OTHER, GROWTH = "other", "growth"
 
@@ -27,7 +27,8 @@ class Decomposition:
     customers: dict[str, int]
     """The largest shortfalls and gains, and `other` for everybody else."""
     types: dict[str, int]
-    segments: dict[str, int]
+    slices: dict[str, dict[str, int]]
+    """By dimension (`SLICES`); `other` for whom nothing says."""
 
 
 def decompose(panel: Panel, month: str, baseline: Sequence[str], *, largest: int = 5, gains: int = 3) -> Decomposition:
@@ -37,7 +38,7 @@ def decompose(panel: Panel, month: str, baseline: Sequence[str], *, largest: int
     is the base's growth. Parts are exact fractions, settled to whole units that sum to the shortfall rounded half to even.
 
     Args:
-        panel: with the month and its baseline; nobody's expansion lies outside its types and segments.
+        panel: with the month and its baseline; nobody's expansion lies outside its types.
         month: the month that fell.
         baseline: the months it is compared with, each with opening MRR.
         largest: customers named for what is missing.
@@ -61,14 +62,17 @@ def decompose(panel: Panel, month: str, baseline: Sequence[str], *, largest: int
     up = [index for index in order[:gains] if each[index] < 0]
     named = {panel.customers[index]: int(each[index]) for index in [*down, *up]}
     by_type = panel.types[:, columns].sum(axis=(0, 1)) - count * panel.types[:, at].sum(axis=0)
-    by_segment = {
-        name: int(inside[:, columns].sum()) - count * int(inside[:, at].sum())
-        for index, name in enumerate(SEGMENTS)
-        for inside in [panel.expansion * (panel.segment == index)]
-    }
+
+    def by_slice(dimension: str) -> dict[str, int]:
+        missing = {}
+        for name in SLICES[dimension]:
+            inside = panel.expansion * panel.inside(dimension, name)
+            missing[name] = int(inside[:, columns].sum()) - count * int(inside[:, at].sum())
+        return settled(missing | {OTHER: int(each.sum()) - sum(missing.values())})
+
     return Decomposition(
         shortfall=whole,
         customers=settled(named | {OTHER: int(each.sum()) - sum(named.values())}),
         types=settled(dict(zip(ORGANIC, by_type.tolist(), strict=True))),
-        segments=settled(by_segment),
+        slices={dimension: by_slice(dimension) for dimension in SLICES},
     )

@@ -59,18 +59,24 @@ def evaluate(
         name = scope[0] if scope == TOTAL else scope[1]
         target, before = settings.target(name, month), settings.target(name, months.shift(month, -1))
         if target is not None:
-            of_scope = everyone if scope == TOTAL else everyone.of_segment(name)
+            of_scope = everyone if scope == TOTAL else everyone.of("segment", name)
             findings.append(rules.below_target(of_scope, month, scope, target, before, seed))
     findings += rules.segment_deterioration(everyone, month, seed, smallest)
+    findings += rules.model_drops(everyone, month, seed, smallest)
     findings.append(followups.durability(month, durability))
     findings.append(followups.post_expansion_churn(month, expansion_then_churn))
     return [finding for finding in findings if finding is not None]
 
 
 def as_reported(month: str, customer_months: pd.DataFrame, movements: pd.DataFrame, reported: pd.DataFrame | None) -> Panel:
-    """The panel of `window(month)`, its earlier months as first reported where that is given; arguments as of `evaluate`."""
+    """The panel of `window(month)`, its earlier months as first reported where that is given; arguments as of `evaluate`.
+
+    What was first reported tells no pricing model: a customer has the one that is known of it now, none if it is known no more.
+    """
     if reported is None or reported.empty:
         return panel(customer_months, movements, window(month))
+    models = customer_months[["month", "customer", "pricing_model"]]
+    reported = reported.merge(models, how="left", on=["month", "customer"])
     frames = []
     for now in (customer_months, movements):
         columns = [name for name in now.columns if name in reported.columns]

@@ -14,7 +14,8 @@ from expansion_platform.domain.detection.findings import SEVERITIES, Finding, fi
 
 CLEAR_MONTHS = {"below_target": 2}
 """Closed months running that must be well before it is over; one for every other rule."""
-SEGMENT_SHARE = Fraction(3, 10)
+OF_SLICES = {"segment_deterioration", "rate_drop"}
+SLICE_SHARE = Fraction(3, 10)
 Event = Literal["entry", "update", "worse", "recovery"]
 
 
@@ -108,8 +109,8 @@ def step(before: State | None, finding: Finding, *, silent: bool = False) -> tup
 def _silent(findings: Sequence[Finding], states: Mapping[str, State]) -> set[str]:
     """Fingerprints that do not begin while the total's drop is being told.
 
-    A segment with less than 30 % of the total's shortfall is a line among the drop's drivers (semantics 5.6), and the total's missed target
-    a figure of its message.
+    A segment or pricing model with less than 30 % of the total's shortfall is a line among the drop's drivers (semantics 5.6), and the total's
+    missed target a figure of its message.
     """
     total = next((finding for finding in findings if finding.rule == "rate_drop" and finding.dimension == "total"), None)
     if total is None:
@@ -121,6 +122,6 @@ def _silent(findings: Sequence[Finding], states: Mapping[str, State]) -> set[str
     return {
         finding.fingerprint
         for finding in findings
-        if (finding.rule == "segment_deterioration" and finding.shortfall < SEGMENT_SHARE * total.shortfall)
+        if (finding.rule in OF_SLICES and finding.dimension != "total" and finding.shortfall < SLICE_SHARE * total.shortfall)
         or (finding.rule == "below_target" and finding.dimension == "total")
     }

@@ -5,7 +5,7 @@ Here: reading mrr/customer_months and mrr/movements into one panel, and the sums
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from expansion_platform.domain.schemas.mrr import ORGANIC, SEGMENTS
+from expansion_platform.domain.schemas.mrr import ORGANIC, PRICING_MODELS, SEGMENTS
 
+Codes = npt.NDArray[np.int8]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 TOTAL = ("total", "all")
+SLICES = {"segment": SEGMENTS, "pricing_model": PRICING_MODELS}
+"""Dimensions a scope may be of, and their values. A customer has one of each a month, fixed at opening (semantics 4.1)."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Panel:
     """(C, M) what an opening member still pays at opening exchange rates, at most its opening."""
     types: Ints
     """(C, M, 5) headline by type, in the order of ORGANIC."""
-    segment: npt.NDArray[np.int8]
-    """(C, M) index into SEGMENTS, -1 where the customer was not there."""
+    slices: Mapping[str, Codes]
+    """By dimension: (C, M) index into its SLICES, -1 where the customer was not there, or nothing says."""
 
     @property
     def members(self) -> Bools:
@@ -48,10 +51,16 @@ class Panel:
         """Column of a month."""
         return self.months.index(month)
 
-    def of_segment(self, name: str) -> Panel:
-        """The same months, with only what happened while in a segment; customers are never in two segments in one month."""
-        inside = self.segment == SEGMENTS.index(name)
-        some = inside.any(axis=1)
+    def inside(self, dimension: str, value: str) -> Bools:
+        """(C, M) who was in a slice when; customers are never in two of one dimension in one month."""
+        code = SLICES[dimension].index(value)
+        within: Bools = self.slices[dimension] == code
+        return within
+
+    def of(self, dimension: str, value: str) -> Panel:
+        """The same months, with only what happened while in a slice."""
+        inside = self.inside(dimension, value)
+        some: Bools = np.any(inside, axis=1)
 
         def kept(amounts: Ints) -> Ints:
             return np.where(inside[some], amounts[some], 0)
@@ -64,7 +73,7 @@ class Panel:
             net=kept(self.net),
             retained=kept(self.retained),
             types=np.where(inside[some][:, :, None], self.types[some], 0),
-            segment=np.where(inside[some], self.segment[some], np.int8(-1)),
+            slices={name: np.where(inside[some], codes[some], np.int8(-1)) for name, codes in self.slices.items()},
         )
 
     def sums(self) -> dict[str, Sums]:
@@ -113,7 +122,7 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
     """The panel of some months.
 
     Args:
-        customer_months: rows of mrr/customer_months (month, customer, opening, closing, segment); other months are ignored.
+        customer_months: rows of mrr/customer_months (month, customer, opening, closing, segment, pricing_model); other months are ignored.
         movements: rows of mrr/movements with flows and the headline by type.
         months: oldest first.
     """
@@ -135,7 +144,11 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
     at_opening_rates = dense(held, held["closing"]) - dense(moved, moved["flow_fx"])
     closing = dense(held, held["closing"])
     retained = np.where((opening > 0) & (closing > 0), np.minimum(opening, at_opening_rates), 0)
-    segment = dense(held, held["segment"].map({name: index + 1 for index, name in enumerate(SEGMENTS)})) - 1
+
+    def codes(dimension: str) -> Codes:
+        numbers = {name: index + 1 for index, name in enumerate(SLICES[dimension])}
+        return (dense(held, held[dimension].map(numbers).fillna(0)) - 1).astype(np.int8)
+
     return Panel(
         months=tuple(months),
         customers=tuple(customers),
@@ -144,5 +157,5 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
         net=net,
         retained=retained,
         types=types,
-        segment=segment.astype(np.int8),
+        slices={dimension: codes(dimension) for dimension in SLICES},
     )

@@ -6,7 +6,7 @@ earlier expansion (`followups.py`), states over time (`lifecycle.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
@@ -16,10 +16,10 @@ from expansion_platform.domain import months
 from expansion_platform.domain.detection import statistics
 from expansion_platform.domain.detection.decomposition import decompose
 from expansion_platform.domain.detection.findings import Drop, Finding
-from expansion_platform.domain.detection.panel import TOTAL, Panel, Sums
+from expansion_platform.domain.detection.panel import SLICES, TOTAL, Panel, Sums
 from expansion_platform.domain.detection.severity import severity, step
 from expansion_platform.domain.money import round_half_even
-from expansion_platform.domain.schemas.mrr import ORGANIC, SEGMENTS
+from expansion_platform.domain.schemas.mrr import ORGANIC
 
 BASELINE_MONTHS = 6
 MINIMUM_BASELINE = 3
@@ -29,7 +29,7 @@ ALPHA = Fraction(5, 100)
 SHARE_OF_OPENING = Fraction(1, 1000)
 NET_FALL = Fraction(2, 100)
 NET_RECOVERED = Fraction(2, 1000)  # a tenth of the fall that fires, as for rates
-SEGMENT_MEMBERS = 30
+SLICE_MEMBERS = 30
 RECENT_MIX, EARLIER_MIX = 3, 6
 MIX_DIVERGENCE = 0.05
 MIX_EXPANDERS = 10
@@ -116,6 +116,32 @@ def rate_drop(panel: Panel, month: str, seed: str, smallest: int, rates: Mapping
     )
 
 
+def model_drops(panel: Panel, month: str, seed: str, smallest: int) -> list[Finding]:
+    """`rate_drop` of each pricing model (semantics 5.1).
+
+    Models with fewer than thirty opening members are not judged, and p-values are Holm's over those that are, both as for segments: four more
+    chances of a false alarm a month would otherwise come on top of the total's one.
+    """
+    judged = list(_judged(panel, "pricing_model", month, seed))
+    adjusted = statistics.holm([drop.p for *_, drop in judged])
+    return [
+        Finding(
+            "rate_drop",
+            "pricing_model",
+            name,
+            month,
+            outcome="fires" if large(drop, smallest) and p < ALPHA else "clear",
+            severity=severity(drop, grr_fall(of_model.sums(), month, drop.baseline_months)),
+            measured=drop.rate,
+            recovers_at=RECOVERED * drop.baseline,
+            shortfall=drop.shortfall,
+            drop=drop,
+            figures={"p_adjusted": p},
+        )
+        for (name, of_model, drop), p in zip(judged, adjusted, strict=True)
+    ]
+
+
 def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fraction, before: Fraction | None, seed: str) -> Finding | None:
     """Below target in two closed months running, and by more than noise in the latest. A first month below is `pending`.
 
@@ -195,12 +221,7 @@ def segment_deterioration(panel: Panel, month: str, seed: str, smallest: int) ->
     Segments with fewer than thirty opening members are not judged. The net rate holds churn, which ends a membership, so its test exchanges
     customer-months and not a customer's months (`statistics.customer_months`).
     """
-    judged: list[tuple[str, Panel, Drop]] = []
-    for name in SEGMENTS:
-        of_segment = panel.of_segment(name)
-        drop = drop_of(of_segment, month, ("segment", name), seed)
-        if drop is not None and drop.members >= SEGMENT_MEMBERS:
-            judged.append((name, of_segment, drop))
+    judged = list(_judged(panel, "segment", month, seed))
     nets = [_net_p(of_segment, month, drop, ("segment", name), seed) for name, of_segment, drop in judged]
     adjusted = statistics.holm([drop.p for *_, drop in judged] + nets)
     findings = []
@@ -237,6 +258,15 @@ def segment_deterioration(panel: Panel, month: str, seed: str, smallest: int) ->
 def grr_fall(sums: dict[str, Sums], month: str, baseline: tuple[str, ...]) -> Fraction:
     """How far gross retention lies under its mean over the baseline."""
     return sum((sums[name].grr for name in baseline), Fraction(0)) / len(baseline) - sums[month].grr
+
+
+def _judged(panel: Panel, dimension: str, month: str, seed: str) -> Iterator[tuple[str, Panel, Drop]]:
+    """The slices of a dimension that have a baseline and members enough to be judged by."""
+    for name in SLICES[dimension]:
+        inside = panel.of(dimension, name)
+        drop = drop_of(inside, month, (dimension, name), seed)
+        if drop is not None and drop.members >= SLICE_MEMBERS:
+            yield name, inside, drop
 
 
 def _net_p(panel: Panel, month: str, drop: Drop, scope: tuple[str, str], seed: str) -> Fraction:

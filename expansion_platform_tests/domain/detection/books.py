@@ -16,7 +16,10 @@ MONTHS = months.between(months.shift(MONTH, -8), MONTH)
 
 
 def frames(
-    opening: Mapping[tuple[str, str], int], flows: Mapping[tuple[str, str], Mapping[str, int]], segments: Mapping[str, str] | None = None
+    opening: Mapping[tuple[str, str], int],
+    flows: Mapping[tuple[str, str], Mapping[str, int]],
+    segments: Mapping[str, str] | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """mrr/customer_months and mrr/movements; expansion is from seats unless a type is given as `expansion_TYPE`."""
     held, moved = [], []
@@ -26,7 +29,8 @@ def frames(
         of_month["expansion"] = of_month.get("expansion", 0) + sum(types.values())
         types["seat"] += of_month["expansion"] - sum(types.values())
         closing = amount + sum(of_month.values())
-        held.append({"month": month, "customer": customer, "opening": amount, "closing": closing, "segment": (segments or {}).get(customer, "smb")})
+        sliced = {"segment": (segments or {}).get(customer, "smb"), "pricing_model": "seat" if models is None else models.get(customer)}
+        held.append({"month": month, "customer": customer, "opening": amount, "closing": closing, **sliced})
         if any(of_month.values()):
             row = {f"flow_{name}": of_month.get(name, 0) for name in FLOWS} | {f"expansion_{name}": amount for name, amount in types.items()}
             moved.append({"month": month, "customer": customer, "movement": "churn" if of_month.get("churn") else "continuing", **row})
@@ -34,10 +38,10 @@ def frames(
     return pd.DataFrame(held), pd.DataFrame(moved, columns=columns).astype(dict.fromkeys(columns[3:], "int64"))
 
 
-def steady(customers: int, newest: float, *, rate: float = 0.5, seed: int = 1, segment: str = "smb") -> Panel:
+def steady(customers: int, newest: float, *, rate: float = 0.5, seed: int = 1, segment: str = "smb", model: str = "seat") -> Panel:
     """Customers that pay 100.00 and expand by 5.00 with chance `rate` a month, with chance `newest` in the last."""
     rng = np.random.default_rng(seed)
     names = [f"cus_{number:04d}" for number in range(customers)]
     opening = {(name, month): 10_000 for name in names for month in MONTHS}
     flows = {key: {"expansion": 500} for key in opening if rng.random() < (newest if key[1] == MONTH else rate)}
-    return panel(*frames(opening, flows, dict.fromkeys(names, segment)), MONTHS)
+    return panel(*frames(opening, flows, dict.fromkeys(names, segment), dict.fromkeys(names, model)), MONTHS)

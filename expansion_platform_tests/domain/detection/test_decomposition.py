@@ -22,11 +22,15 @@ def test_by_hand() -> None:
         ("cus_b", MONTHS[-2]): {"expansion_tier": 400},
         ("cus_a", MONTH): {"expansion_seat": 200},
     }
-    parts = decompose(panel(*frames(opening, flows, {"cus_a": "smb", "cus_b": "enterprise"}), MONTHS), MONTH, MONTHS[-3:-1])
+    segments, models = {"cus_a": "smb", "cus_b": "enterprise"}, {"cus_a": "usage"}
+    parts = decompose(panel(*frames(opening, flows, segments, models), MONTHS), MONTH, MONTHS[-3:-1])
     assert parts.shortfall == 850
     assert parts.customers == {"cus_a": 300, "cus_b": 200, OTHER: 0, GROWTH: 350}
     assert parts.types == {"seat": 300, "tier": 200, "usage": 0, "cross_sell": 0, "addon": 0, GROWTH: 350}
-    assert parts.segments == {"enterprise": 200, "mid_market": 0, "smb": 300, GROWTH: 350}
+    assert parts.slices == {
+        "segment": {"enterprise": 200, "mid_market": 0, "smb": 300, OTHER: 0, GROWTH: 350},
+        "pricing_model": {"usage": 300, "seat": 0, "flat": 0, "hybrid": 0, OTHER: 200, GROWTH: 350},
+    }
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -38,7 +42,7 @@ def test_every_list_sums_to_the_shortfall(seed: int) -> None:
     book = panel(*frames(opening, flows, {name: str(rng.choice(SEGMENTS)) for name in names}), MONTHS)
     baseline = MONTHS[2 : int(rng.integers(5, 9))]
     parts = decompose(book, MONTH, baseline)
-    for listed in (parts.customers, parts.types, parts.segments):
+    for listed in (parts.customers, parts.types, *parts.slices.values()):
         assert sum(listed.values()) == parts.shortfall
     sums = book.sums()
     mean = sum(sums[month].rate for month in baseline) / len(baseline)

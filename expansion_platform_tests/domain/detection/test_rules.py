@@ -11,7 +11,7 @@ import pytest
 
 from expansion_platform.domain import months
 from expansion_platform.domain.detection import followups, rules
-from expansion_platform.domain.detection.panel import TOTAL, panel
+from expansion_platform.domain.detection.panel import TOTAL, Panel, panel
 from expansion_platform.domain.schemas.mrr import ORGANIC
 from expansion_platform_tests.domain.detection.books import MONTH, MONTHS, frames, steady
 
@@ -128,25 +128,45 @@ def test_a_mix_that_moved_from_seats_to_usage_is_named() -> None:
     assert rules.mix_shift(panel(*frames(opening, few), MONTHS), MONTH, SEED) is None  # fewer than ten expanders
 
 
-ARRAYS = ["opening", "expansion", "net", "retained", "types", "segment"]
+def together(one: Panel, other: Panel) -> Panel:
+    return replace(
+        one,
+        customers=tuple(f"a{name}" for name in one.customers) + tuple(f"b{name}" for name in other.customers),
+        slices={name: np.concatenate([one.slices[name], other.slices[name]]) for name in one.slices},
+        **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in ("opening", "expansion", "net", "retained", "types")},
+    )
 
 
 def segmented(smb: float, members: int = 60) -> list[tuple[str, str, str]]:
-    one, other = steady(members, smb, segment="smb"), steady(60, 0.5, seed=2, segment="enterprise")
-    both = replace(
-        one,
-        customers=tuple(f"a{name}" for name in one.customers) + tuple(f"b{name}" for name in other.customers),
-        **{
-            name: np.concatenate([getattr(one, name), getattr(other, name)])
-            for name in ("opening", "expansion", "net", "retained", "types", "segment")
-        },
-    )
+    both = together(steady(members, smb, segment="smb"), steady(60, 0.5, seed=2, segment="enterprise"))
     return [(found.value, found.outcome, found.scope) for found in rules.segment_deterioration(both, MONTH, SEED, 0)]
 
 
 def test_the_segment_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
     assert segmented(0.0) == [("enterprise", "clear", "segment:enterprise"), ("smb", "fires", "segment:smb")]
     assert segmented(0.0, members=29) == [("enterprise", "clear", "segment:enterprise")]
+
+
+def modelled(seat: float, members: int = 60, smallest: int = 0) -> list[tuple[str, str, str]]:
+    both = together(steady(members, seat, model="seat"), steady(60, 0.5, seed=2, model="usage"))
+    return [(found.rule, found.outcome, found.scope) for found in rules.model_drops(both, MONTH, SEED, smallest)]
+
+
+def test_the_pricing_model_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
+    calm = ("rate_drop", "clear", "pricing_model:usage")
+    assert modelled(0.0) == [calm, ("rate_drop", "fires", "pricing_model:seat")]
+    assert modelled(0.5) == [calm, ("rate_drop", "clear", "pricing_model:seat")]
+    assert modelled(0.0, smallest=10**9) == [calm, ("rate_drop", "clear", "pricing_model:seat")]
+    assert modelled(0.0, members=29) == [calm]
+
+
+def test_a_pricing_model_is_judged_by_what_is_left_after_holms_correction() -> None:
+    """Two tests were made: the smaller p is doubled, and the larger is no smaller than that."""
+    found = rules.model_drops(together(steady(60, 0.0, model="seat"), steady(60, 0.5, seed=2, model="usage")), MONTH, SEED, 0)
+    (calm, fell) = (one.drop for one in found)
+    assert calm is not None
+    assert fell is not None
+    assert [one.figures["p_adjusted"] for one in found] == [max(calm.p, 2 * fell.p), 2 * fell.p]
 
 
 def test_a_segment_that_loses_customers_fires_on_its_net_rate() -> None:
