@@ -194,6 +194,7 @@ def test_the_tie_breaks_on_one_cent() -> None:
 
 def test_a_month_is_compared_with_what_earlier_months_said_as_they_closed() -> None:
     customers, movements = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
+    customers["pricing_model"] = ["seat", "usage", "flat"]
     later = [frame.assign(month="2026-04") for frame in (customers, movements)]
     given = [pd.concat([now, then], ignore_index=True) for now, then in zip((customers, movements), later, strict=True)]
     assert as_reported("2026-04", *given, None).sums()[MONTH].expansion == 2000
@@ -202,6 +203,11 @@ def test_a_month_is_compared_with_what_earlier_months_said_as_they_closed() -> N
     assert looked_at.sums()[MONTH].expansion == 1000
     assert looked_at.sums()["2026-04"].expansion == 2000
     assert looked_at.customers == ("a", "b", "c")
+    assert looked_at.of("pricing_model", "usage").sums()[MONTH].members == 1
+    given[0] = given[0].query("customer != 'b'")  # known no more, and of no pricing model: in the total all the same
+    without = as_reported("2026-04", *given, first[first["closing"] > 0])
+    assert without.sums()[MONTH].members == looked_at.sums()[MONTH].members
+    assert without.of("pricing_model", "usage").sums() == {}
 
 
 def test_every_figure_with_a_quality_can_be_provisional() -> None:

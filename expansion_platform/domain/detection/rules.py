@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from math import isfinite
 
 import numpy as np
 
@@ -145,6 +146,8 @@ def model_drops(panel: Panel, month: str, seed: str, smallest: int) -> list[Find
 def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fraction, before: Fraction | None, seed: str) -> Finding | None:
     """Below target in two closed months running, and by more than noise in the latest. A first month below is `pending`.
 
+    The end of semantics 5.4's interval is that of the studentised bootstrap: the percentile interval, which is only shown, is too narrow to decide.
+
     Args:
         panel: of the scope.
         month: the newest closed month.
@@ -158,8 +161,11 @@ def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fract
         return None
     column, now = panel.at(month), sums[month]
     here = panel.members[:, column]
+    expanded = panel.expansion[panel.expansion > 0]
+    usual = Fraction(int(expanded.sum()), max(1, len(expanded)))
     rng = statistics.generator("target", *scope, month, seed)
-    low, high = statistics.rate_interval(panel.expansion[here, column], panel.opening[here, column], rng)
+    limit = statistics.rate_limit(panel.expansion[here, column], panel.opening[here, column], usual, rng)
+    high = Fraction(limit) if isfinite(limit) else max(Fraction(1), target)
     twice = before is not None and earlier in sums and sums[earlier].rate < before
     fires = now.rate < target and twice and high < target
     missed = round_half_even((target - now.rate) * now.opening)
@@ -169,14 +175,15 @@ def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fract
         month,
         outcome="fires" if fires else "pending" if now.rate < target else "clear",
         severity=step("warning", -(now.members < 100)) if fires else "info",
-        measured=Fraction(high),
+        measured=high,
         recovers_at=target,
         shortfall=missed,
         figures={
             "rate": now.rate,
             "target": target,
-            "low": Fraction(low),
-            "high": Fraction(high),
+            "high": high,
+            "expansion": now.expansion,
+            "opening": now.opening,
             "members": now.members,
             "expanders": now.expanders,
         },

@@ -108,10 +108,19 @@ def test_below_target_needs_two_months_and_an_interval_below_it() -> None:
         for target, before in ((TARGET, TARGET), (TARGET, Fraction(1, 1000)), (TARGET, None), (Fraction(1, 1000), TARGET))
     ]
     assert outcomes == ["fires", "pending", "pending", "clear"]
-    near = rules.below_target(steady(40, 0.3, rate=0.2), MONTH, TOTAL, TARGET, TARGET, SEED)  # 40 customers: the interval reaches the target
+    near = rules.below_target(steady(30, 0.3, rate=0.2), MONTH, TOTAL, TARGET, TARGET, SEED)  # 30 customers: the interval reaches the target
     assert near is not None
     assert near.outcome == "pending"
     assert near.figures["rate"] < TARGET < near.figures["high"]  # type: ignore[operator]
+
+
+def test_below_target_needs_gains_enough_to_bound_the_rate() -> None:
+    """Two gains among 400 customers bound nothing; none at all among 400, where thirty were usual, does, and none among three does not."""
+    outcomes = [
+        getattr(rules.below_target(steady(customers, newest, rate=0.08, seed=3), MONTH, TOTAL, TARGET, TARGET, SEED), "outcome", None)
+        for customers, newest in ((400, 0.004), (400, 0.0), (3, 0.0))
+    ]
+    assert outcomes == ["pending", "fires", "pending"]
 
 
 def test_a_mix_that_moved_from_seats_to_usage_is_named() -> None:

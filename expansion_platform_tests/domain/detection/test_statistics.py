@@ -153,3 +153,32 @@ def test_intervals_hold_what_they_are_about() -> None:
     low, high = statistics.rate_interval(values, opening, generator("x"))
     assert low < 0.05 < high
     assert high - low == pytest.approx(2 * 1.645 * 0.1 * 0.5 / 10, rel=0.2)
+
+
+def test_the_limit_of_a_rate_holds_where_the_percentile_interval_does_not() -> None:
+    """200 customers of whom 6 % gain a lognormal share: the true rate is above the limit in an eighth of bases, above the other in a quarter."""
+    rng = np.random.default_rng(5)
+    true = 0.06 * 0.1 * math.exp(0.9**2 / 2)
+    wrong = []
+    for number in range(200):
+        opening = np.exp(rng.normal(10, 1.2, 200)).astype(np.int64) + 1
+        gains = (opening * 0.1 * np.exp(rng.normal(0, 0.9, 200))).astype(np.int64)
+        values = np.where(rng.random(200) < 0.06, gains, 0)
+        limit = statistics.rate_limit(values, opening, Fraction(1), generator(str(number)), draws=300)
+        wrong.append((limit < true, statistics.rate_interval(values, opening, generator(str(number)), draws=300)[1] < true))
+    studentised, percentile = np.mean(wrong, axis=0)
+    assert studentised < 0.16
+    assert percentile > 0.22
+
+
+def test_the_limit_of_a_rate_at_its_edges() -> None:
+    opening = np.full(100, 1000)
+    few = np.array([500, 500, 0] + [0] * 97)
+    assert statistics.rate_limit(few, opening, Fraction(500), generator("x")) == math.inf  # one draw in eight has none of the two
+    nobody = statistics.rate_limit(few * 0, opening, Fraction(500), generator("x"))
+    assert nobody == pytest.approx(3 * 500 / 100_000, rel=0.01)  # three expanders that were expected fail to come in 5 % of months
+    everybody = statistics.rate_limit(np.full(100, 20), opening, Fraction(20), generator("x"))
+    assert everybody == 0.02
+    half = np.array([100] * 50 + [0] * 50)
+    assert statistics.rate_limit(half, opening, Fraction(100), generator("x")) == pytest.approx(0.05 + 1.66 * 0.1 * 0.5 / 10, rel=0.05)
+    assert statistics.rate_limit(half, opening, Fraction(100), generator("x")) == statistics.rate_limit(half, opening, Fraction(100), generator("x"))
