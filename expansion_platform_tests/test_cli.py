@@ -108,6 +108,11 @@ class TestOnAComputedCompany:
         assert re.search(r"^- expansion rate, fiscal year to date: \d+\.\d\d % of 2\.00 %, \d+ % attained", ran.out, re.MULTILINE)
         assert expansion("month", "2031-01", **pipeline.world.environment).code == 1
 
+    def test_the_open_month_is_provisional(self, expansion: Command, pipeline: Pipeline) -> None:
+        ran = expansion("month", "2026-11", **pipeline.world.environment)
+        assert ran.code == 0
+        assert ran.out.startswith("2026-11, provisional: open, read up to 2026-11-03 06:00 UTC (day 3)")
+
     def test_doctor_finds_nothing_wrong(self, expansion: Command, pipeline: Pipeline) -> None:
         ran = expansion("doctor", **pipeline.world.environment)
         assert ran.code == 0, ran.out

@@ -1,6 +1,7 @@
-"""A month in plain words: what its figures say, and how far its targets were met.
+"""A month in plain words: what its figures say, and how far its targets were met; of the open month how far it is, provisionally.
 
-Here: reading one month's sentences and attainment and turning them into lines. Not here: the sentences (`domain/diagnosis.py`), printing (`cli.py`).
+Here: reading one month's sentences and attainment and turning them into lines. Not here: the sentences (`domain/diagnosis.py`, `pace.py`), printing
+(`cli.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
+import pyarrow.compute as pc
+
 from expansion_platform.delivery.messages import money, percent
+from expansion_platform.delivery.pace import open_month
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import reading
 from expansion_platform.resources import Platform
@@ -22,9 +26,13 @@ def told(platform: Platform, month: str) -> Iterator[str]:
     """Lines about a month: its sentences, then its targets.
 
     Raises:
-        ExpansionError: the month has not been computed.
+        ExpansionError: the month is neither computed nor open.
     """
     lake, currency = platform.lake, platform.settings.expansion_currency
+    open_rows = lake.arrow(reading.Pace, where=pc.field("month") == month).to_pylist()
+    if open_rows:
+        yield from open_month(open_rows, currency)
+        return
     computed = lake.months(reading.Diagnosis)
     if month not in computed:
         raise ExpansionError(

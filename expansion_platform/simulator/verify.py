@@ -131,9 +131,9 @@ def true_months(company: Company, wanted: list[str]) -> Iterator[tuple[str, dict
     states = company.truth.expected_states
     rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in company.fx_rates.groupby("month")}
     ever_paid: set[str] = set()
-    before = _book(states, calendar.opening(wanted[0]))
+    before = book(states, calendar.opening(wanted[0]))
     for month in wanted:
-        after = _book(states, calendar.closing(month))
+        after = book(states, calendar.closing(month))
         fx = {"prev": rates[calendar.shift(month, -1)], "curr": rates[month]}
         truth = classify_month(before, after, {**company.catalog, "fx": fx, "ever_paid": sorted(ever_paid)}, evidence=True)
         ever_paid |= {customer for customer, row in truth["customers"].items() if row["opening"] or row["closing"]}
@@ -141,7 +141,8 @@ def true_months(company: Company, wanted: list[str]) -> Iterator[tuple[str, dict
         before = after
 
 
-def _book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
+def book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
+    """The states that hold at an instant, as the reference reads them."""
     rows = states[(states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))]
     return [
         {

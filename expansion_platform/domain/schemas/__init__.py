@@ -52,6 +52,7 @@ TABLES: dict[str, type[Table]] = {
         parity.StripeDifferences,
         reading.Attainment,
         reading.Diagnosis,
+        reading.Pace,
         metrics.Restatements,
     )
 }
