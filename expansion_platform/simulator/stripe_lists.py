@@ -9,6 +9,7 @@ import bisect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import ge, gt, le, lt
 from typing import Any
 
 from expansion_platform.simulator.account import StripeAccount
@@ -76,6 +77,13 @@ def _event_type(item: Object, value: Any) -> bool:
     return bool(item["type"] == value or (value.endswith("*") and item["type"].startswith(value[:-1])))
 
 
+def _period_start(item: Object, value: Any) -> bool:
+    """By the latest period start of its items."""
+    newest = max((held["current_period_start"] for held in item["items"]["data"]), default=None)
+    return newest is not None and all(_COMPARED[name](newest, integer(bound, "current_period_start")) for name, bound in value.items())
+
+
+_COMPARED = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 _SUBSCRIPTION_PATH = ("parent", "subscription_details", "subscription")
 
 RESOURCES = {
@@ -103,6 +111,7 @@ RESOURCES = {
             "price": lambda item, value: any(entry["price"]["id"] == value for entry in item["items"]["data"]),
             "status": _subscription_status,
             "collection_method": _equals("collection_method"),
+            "current_period_start": _period_start,
         },
     ),
     "subscription_schedules": Resource("SubscriptionSchedule", "subscription_schedule", "subscription", {"customer": _equals("customer")}),

@@ -125,9 +125,12 @@ class StripeSource:
             yield from page
 
     def pages(
-        self, resource: str, created_gte: int | None = None, created_lt: int | None = None, **filters: Any
+        self, resource: str, created_gte: int | None = None, created_lt: int | None = None, *, whole: bool = True, **filters: Any
     ) -> Iterator[tuple[list[Object], bool]]:
-        """`objects` a page of 100 at a time, each with whether more follow; the next is requested only when it is asked for."""
+        """`objects` a page of 100 at a time, each with whether more follow; the next is requested only when it is asked for.
+
+        Without `whole`, embedded lists may be cut off: see `whole`.
+        """
         known = RESOURCES[resource]
         created = {name: bound for name, bound in (("gte", created_gte), ("lt", created_lt)) if bound is not None}
         parameters = {
@@ -138,7 +141,7 @@ class StripeSource:
         }
         try:
             for page, has_more in self._pages(f"/v1/{known.path}", known, parameters):
-                yield [whole for found in page if (whole := self._completed(found, known)) is not None], has_more
+                yield [done for found in page if (done := self.whole(resource, found)) is not None] if whole else page, has_more
         except PermissionMissingError:
             if not known.optional:
                 raise
@@ -155,7 +158,7 @@ class StripeSource:
             if not known.optional:
                 raise
             return None
-        return None if found.get("deleted") else self._completed(found, known)
+        return None if found.get("deleted") else self.whole(resource, found)
 
     def meters(self) -> list[Object]:
         """Every billing meter, inactive ones too. PermissionMissingError when the key may not read them: usage can be had from bills as well."""
@@ -193,21 +196,22 @@ class StripeSource:
             return error.permission
         return None
 
-    def _completed(self, found: Object, resource: Resource) -> Object | None:
+    def whole(self, resource: str, found: Object) -> Object | None:
         """The object with its embedded list whole: Stripe embeds the first 10 lines of an invoice, and limits a subscription's items likewise.
 
         None when the object was deleted after it was listed, as a draft invoice may be.
         """
-        part = resource.embedded
+        known = RESOURCES[resource]
+        part = known.embedded
         if part is None or not found[part].get("has_more"):
             return found
-        expand = [f"data.{path}" for path in resource.embedded_expand]
+        expand = [f"data.{path}" for path in known.embedded_expand]
         path, own = ("/v1/subscription_items", {"subscription": found["id"]}) if part == "items" else (f"/v1/invoices/{found['id']}/lines", {})
         try:
-            whole = [item for page, _ in self._pages(path, resource, {"expand": expand, **own}) for item in page]
+            items = [item for page, _ in self._pages(path, known, {"expand": expand, **own}) for item in page]
         except _NotFoundError:
             return None
-        return {**found, part: {**found[part], "data": whole, "has_more": False}}
+        return {**found, part: {**found[part], "data": items, "has_more": False}}
 
     def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[tuple[list[Object], bool]]:
         page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters})

@@ -11,7 +11,7 @@ events after 30 days, so a longer gap means reading everything again. Events are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -19,10 +19,11 @@ from typing import Any
 from expansion_platform.domain.schemas import stripe as tables
 from expansion_platform.sources.stripe import full
 from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
-from expansion_platform.sources.stripe.client import PAGE_SIZE, StripeSource
+from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.events import EVENT_TYPES
 from expansion_platform.sources.stripe.fields import Object, reference
 from expansion_platform.sources.stripe.full import OVERLAP_SECONDS, THREADS, Batch, Progress, items_of, read_everything, second_after
+from expansion_platform.sources.stripe.lookup import FEW, look_up
 from expansion_platform.sources.stripe.staging import Staging
 
 LONGEST_GAP_SECONDS = 29 * 86400  # a day less than Stripe keeps events
@@ -84,19 +85,18 @@ def read_changes(source: StripeSource, state: PullState, as_of: datetime, progre
     yield from _Changes(source, state, as_of, progress or (lambda resource, count: None)).batches()
 
 
-def _named_by(happened: Sequence[Object]) -> set[tuple[str, str]]:
-    """(resource, id) of the objects events are about. What was deleted cannot be read any more, but a canceled subscription can."""
-    named: set[tuple[str, str]] = set()
+def _named_by(happened: Sequence[Object]) -> Iterator[tuple[str, str, int | None]]:
+    """(resource, id, created if told) of the objects events are about. What was deleted cannot be read any more, but a canceled subscription can."""
     for item in happened:
         about, kind = item["data"]["object"], item["type"]
         if kind.startswith("customer.discount."):
             subscription, customer = about.get("subscription"), reference(about.get("customer"))
-            named |= {("subscriptions", subscription)} if subscription else {("customers", customer)} if customer else set()
+            if subscription or customer:
+                yield ("subscriptions", subscription, None) if subscription else ("customers", str(customer), None)
         elif kind.startswith("customer.subscription."):
-            named.add(("subscriptions", about["id"]))
+            yield "subscriptions", about["id"], about.get("created")
         elif not kind.endswith(".deleted") and ".session." not in kind:
-            named.add((f"{kind.split('.')[0]}s", about["id"]))
-    return named
+            yield f"{kind.split('.')[0]}s", about["id"], about.get("created")
 
 
 class _Changes:
@@ -116,11 +116,12 @@ class _Changes:
 
     def batches(self) -> Iterator[Batch]:
         """All there is to read, in the order it must be."""
-        named: set[tuple[str, str]] = set()
+        named: dict[str, dict[str, int | None]] = defaultdict(dict)
         for types in EVENT_TYPES:
             for page, _ in self._source.pages("events", created_gte=self._since, created_lt=self._before, types=list(types)):
                 happened = [item for item in page if item["id"] not in self._known]
-                named |= _named_by(happened)
+                for resource, object_id, created in _named_by(happened):
+                    named[resource][object_id] = created or named[resource].get(object_id)
                 self._recent |= {item["id"] for item in page if item["created"] >= self._before - 1 - OVERLAP_SECONDS}
                 yield from self._took("events", happened)
         for resource in _CREATED:
@@ -135,17 +136,20 @@ class _Changes:
         for page, _ in self._source.pages(resource, created_gte=created_gte, created_lt=self._before, **filters):
             yield from self._took(resource, page)
 
-    def _looked_up(self, named: set[tuple[str, str]]) -> Iterator[Batch]:
-        """Objects by id unless they were listed; one that Stripe no longer has keeps its stored row, except a deleted draft invoice."""
-        wanted = sorted((resource, object_id) for resource, object_id in named if object_id not in self._staging.seen[resource])
-        with ThreadPoolExecutor(THREADS) as threads:
-            for start in range(0, len(wanted), PAGE_SIZE):
-                some = wanted[start : start + PAGE_SIZE]
-                for (resource, object_id), item in zip(some, threads.map(lambda one: self._source.object(*one), some), strict=True):
+    def _looked_up(self, named: Mapping[str, Mapping[str, int | None]]) -> Iterator[Batch]:
+        """Objects unless they were listed; one that Stripe no longer has keeps its stored row, except a deleted draft invoice."""
+        if len(self._left("subscriptions", named["subscriptions"])) > FEW:  # most were renewed, and those have a list
+            yield from self._listed("subscriptions", current_period_start={"gte": self._since})
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="stripe") as threads:
+            for resource in sorted(named):
+                for object_id, item in look_up(self._source, threads, resource, self._left(resource, named[resource])):
                     if item is not None:
                         yield from self._took(resource, [item])
                     elif resource == "invoices":
                         self._staging.deleted_invoices.add(object_id)
+
+    def _left(self, resource: str, named: Mapping[str, int | None]) -> dict[str, int | None]:
+        return {object_id: created for object_id, created in named.items() if object_id not in self._staging.seen[resource]}
 
     def _took(self, resource: str, items: Sequence[Object]) -> Iterator[Batch]:
         self._add(resource, items)
