@@ -130,8 +130,12 @@ def build_tables(
     inputs: str,
     compute: Callable[[], Frames],
     reconciled: Sequence[Reconciled] = (),
+    append: bool = False,
 ) -> Iterator[Any]:
-    """Builds unpartitioned tables that are computed together; same contract as `build_months`."""
+    """Builds unpartitioned tables that are computed together; same contract as `build_months`.
+
+    With `append` the frames are rows to add to tables that are only ever added to.
+    """
     names = ", ".join(table_name(model) for model in models)
     commits: dict[type[Table], Commit] = {}
     if all(platform.ledger.builds(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model)) for model in models):
@@ -145,7 +149,8 @@ def build_tables(
         if problem is not None:
             raise dg.Failure(f"{problem}; nothing was written", allow_retries=False) from problem
         for model in models:
-            commits[model] = platform.lake.replace(model, frames[model], info={"run": context.run.run_id})
+            write = platform.lake.append if append else platform.lake.replace
+            commits[model] = write(model, frames[model], info={"run": context.run.run_id})
             platform.ledger.record_builds(table_name(model), {WHOLE: (inputs, platform.lake.state(model))})
             context.log.info(f"{table_name(model)}: {commits[model].rows} rows{'' if commits[model].changed else ', unchanged'}")
     for model in models:

@@ -2,40 +2,38 @@
 
 Tables: `billing/item_states`, and `billing/quarantine` for what of it cannot be read.
 
-Here: `rebuild`, and the assembly of one subscription's rows from its timelines. Not here, each in its own
-`history_*.py`: reading the frames (reading, listed, records, terms, tiers), the order of events (events), what each fact says of an item (facts),
-statuses and pauses (status, bills), discounts (discounts), trials of single items (trials), usage of metered items (usage), what is wrong with what
-cannot be read (quarantine).
+Here: `rebuild`, and `states_of`: the rows that follow from what holds of `billing/item_changes`. Not here: what the facts tell
+(`history_changes.py`, and each in its own `history_*.py`), the log of it (`history_log.py`), and what is wrong with what cannot be read
+(`history_quarantine.py`).
 
 Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the last 30 days exactly, today's
-subscription of now. They are folded into timelines ("from here on it is this"); a row is a stretch in which nothing changed.
+subscription of now. They are folded into changes ("from here on it is this"); a row is a stretch in which nothing changed.
 """
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_bills import known_until
-from expansion_platform.domain.history_discounts import in_force, resolve, windows
-from expansion_platform.domain.history_events import in_order
-from expansion_platform.domain.history_facts import ItemMark, Mark, item_marks
+from expansion_platform.domain.history_changes import Change, changes, read
+from expansion_platform.domain.history_discounts import Window, in_force, resolve
+from expansion_platform.domain.history_facts import ItemMark, Mark
 from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problems_at, record
-from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions, unreadable
-from expansion_platform.domain.history_status import pause_marks, status_marks
-from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices
-from expansion_platform.domain.history_tiers import whole_lines
-from expansion_platform.domain.history_trials import item_trials, status_of, trial_marks
-from expansion_platform.domain.history_usage import Metered, by_bills, by_meter, is_usage, metered, months_of
+from expansion_platform.domain.history_records import Staged, State
+from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices, unreadable_coupon
+from expansion_platform.domain.history_trials import Trial, status_of, trial_marks
 from expansion_platform.domain.schemas.base import Table, arrow_schema, key
-from expansion_platform.domain.schemas.billing import ItemStates, Quarantine
+from expansion_platform.domain.schemas.billing import CONFIDENCES, SOURCES, ItemStates, Quarantine
 
-__all__ = ["History", "Staged", "rebuild"]
+__all__ = ["History", "Staged", "rebuild", "states_of"]
 
 
 class Piece(NamedTuple):
@@ -60,6 +58,25 @@ class Row(NamedTuple):
     used: str | None = None
 
 
+@dataclass
+class Timelines:
+    """What holds of one subscription: its life, and when what of it changed to what."""
+
+    customer: str
+    id: str
+    currency: str
+    livemode: bool
+    begin: int
+    end: int | None
+    statuses: list[Mark[str]] = field(default_factory=list)
+    pauses: list[Mark[str | None]] = field(default_factory=list)
+    windows: list[tuple[int, Window]] = field(default_factory=list)
+    bounds: list[Mark[None]] = field(default_factory=list)
+    trials: dict[str, list[Trial]] = field(default_factory=lambda: defaultdict(list))
+    items: dict[str, list[ItemMark]] = field(default_factory=lambda: defaultdict(list))
+    usage: dict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
+
+
 Record = tuple[Any, ...]
 """A finished row, its values in the order of billing/item_states' columns: plain text and ints, which the garbage collector leaves alone."""
 
@@ -72,86 +89,89 @@ class History(NamedTuple):
 
 
 def rebuild(staged: Staged, timezone: str = "UTC") -> History:
+    """The history that the staged tables tell, all of it at once."""
+    return states_of(changes(staged, timezone), staged.prices, staged.coupons)
+
+
+def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.DataFrame) -> History:
     """One row per subscription item and interval in which nothing about it changed, and one per stretch that cannot be read.
 
-    Pure: the same tables give the same rows. Subscriptions that never started have none. States of metered items are cut where months begin in
-    `timezone`, and their quantity is the month's usage (semantics 1.5). Unknown statuses, missing prices, currencies that disagree, negative
-    quantities and unknown coupons put the stretch they hold for in quarantine, never more and never less.
+    Pure: the same changes (`history_changes.changes`, `history_log.holding`) and terms (stripe/prices, stripe/coupons) give the same rows. States
+    of metered items are cut by month, and their quantity is the month's usage (semantics 1.5). Unknown statuses, missing prices, currencies that
+    disagree, negative quantities and unknown coupons put the stretch they hold for in quarantine, never more and never less.
     """
-    readable, problems = prices(staged.prices)
-    terms, coupon_terms = Terms(readable, problems), coupons(staged.coupons)
-    meters = metered(staged.meter_usage)
+    terms, coupon_terms = Terms(*prices(price_frame)), coupons(coupon_frame)
     stretches: list[Stretch] = []
     records: list[Record] = []
-    for subscription in subscriptions(staged):
-        subscription.events = in_order(subscription.events)
-        subscription.lines, usage = _apart(whole_lines(subscription.lines, readable), readable)
-        marks = item_marks(subscription, subscription.events)
-        rows, unread = _subscription_rows(subscription, marks, terms, coupon_terms)
-        rows = _with_usage(rows, usage, meters, subscription, readable, timezone)
-        records += [_record(row, subscription, readable[row.piece.state.price]) for row in rows]
+    for group in read(held):
+        subscription = _timelines(group, coupon_terms)
+        rows, unread = _rows(subscription, terms)
+        records += [_record(row, subscription, terms.prices[row.piece.state.price]) for row in _with_usage(rows, subscription.usage, terms.prices)]
         stretches += unread
     return History(_frame(ItemStates, records), _frame(Quarantine, [record(one) for one in stretches]))
 
 
-def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Line], list[Line]]:
-    """Lines that say what was held, in which metered items have no quantity, and those that say what was used."""
-    metered = {
-        line.id
-        for line in lines
-        if line.state.price in price_terms and price_terms[line.state.price].usage_type == "metered" and not unreadable(line.state.quantity)
-    }
-    held = [line._replace(state=State(line.state.price, ""), metered=True) if line.id in metered else line for line in lines]
-    return held, [line for line in lines if line.id in metered and is_usage(line)]
+def _timelines(group: list[Change], coupon_terms: Mapping[str, Coupon]) -> Timelines:
+    began = next(change for change in group if change.kind == "began")
+    found = Timelines(began.customer, began.subscription, **json.loads(str(began.value)), begin=began.effective_at, end=began.until)
+    for change in group:
+        item, at = str(change.item), change.effective_at
+        if change.kind == "status":
+            found.statuses.append(_mark(change, str(change.value)))
+        elif change.kind == "collection":
+            found.pauses.append(_mark(change, change.value))
+        elif change.kind == "held":
+            found.items[item].append(_mark(change, State(str(change.price), change.quantity or "")))
+        elif change.kind == "gone":
+            found.items[item].append(_mark(change, None))
+        elif change.kind == "usage":
+            found.usage[item].append(change)
+        elif change.kind == "trial":
+            found.trials[item].append(Trial(at, change.until, change.evidence[0][0], change.source))
+        elif change.kind in ("discount", "discount_end"):
+            found.bounds.append(_mark(change, None))
+        if change.kind == "discount":
+            said = json.loads(str(change.value))
+            coupon = coupon_terms.get(str(change.coupon)) or unreadable_coupon(str(change.coupon))
+            found.windows.append((said["place"], Window(said["discount"], coupon, said["level"], change.item, at, change.until)))
+    # Where one discount ends as another begins, the row that begins there is known as surely as the surer of the two.
+    found.bounds.sort(key=lambda mark: (mark.at, CONFIDENCES.index(mark.confidence), SOURCES.index(mark.source), mark.evidence))
+    return found
 
 
-def _with_usage(
-    rows: list[Row],
-    usage: list[Line],
-    meters: Mapping[tuple[str, str], Metered],
-    subscription: Subscription,
-    price_terms: Mapping[str, Price],
-    timezone: str,
-) -> list[Row]:
-    """The rows with those of metered items cut by month, up to the month of the newest fact, whose row stays open.
+def _mark(change: Change, value: Any) -> Mark[Any]:
+    return Mark(change.effective_at, value, change.source, change.confidence, [(start, end, name) for name, start, end in change.evidence])
 
-    A month its meter does not cover is told by bills.
-    """
+
+def _with_usage(rows: list[Row], usage: Mapping[str, list[Change]], price_terms: Mapping[str, Price]) -> list[Row]:
+    """The rows with those of metered items cut by month, up to the month of the newest fact, whose row stays open."""
     done = []
-    lines = by_item(usage)
-    began, ends = {row.item: row.start for row in reversed(rows)}, {row.item: row.end for row in rows}
     for row in rows:
         price = price_terms[row.piece.state.price]
         if price.usage_type != "metered":
             done.append(row)
             continue
-        days = meters.get((subscription.customer, price.meter or ""))
-        known = max(row.start, known_until(subscription), 0 if days is None else days.end)
-        for month in months_of(row.start, row.end or known + 1, timezone):
-            counted = by_meter(days, month, began[row.item], ends[row.item], known)
-            found = counted or by_bills(lines.get(row.item, []), month, ends[row.item])
-            start, end = max(row.start, month.start), month.end if row.end is None else min(row.end, month.end)
-            confidence = "snapshot" if not found.whole else "renewal" if counted is None else "exact"
-            source = row.source if counted is None else "meter"
-            cut = row._replace(start=start, end=end, source=source, confidence=confidence)
-            done.append(cut._replace(evidence=row.evidence | found.evidence, used=found.quantity))
+        for month in usage[row.item]:
+            closing = cast(int, month.until)
+            if month.price != price.id or closing <= row.start or (row.end is not None and month.effective_at >= row.end):
+                continue
+            start, end = max(row.start, month.effective_at), closing if row.end is None else min(closing, row.end)
+            source = "meter" if month.source == "meter" else row.source
+            evidence = row.evidence | {name for name, _, _ in month.evidence}
+            done.append(Row(row.item, start, end, row.piece, source, month.confidence, evidence, month.quantity))
         if row.end is None:
             done[-1] = done[-1]._replace(end=None)
     return done
 
 
-def _subscription_rows(
-    subscription: Subscription, marks: Mapping[str, list[ItemMark]], terms: Terms, coupon_terms: Mapping[str, Coupon]
-) -> tuple[list[Row], list[Stretch]]:
+def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretch]]:
     """Rows of all items of one subscription: cut at every change of any of them, since a shared amount off moves with its siblings.
 
     Second, the stretches that cannot be read, which have no rows.
     """
-    statuses = status_marks(subscription, subscription.events)
-    pauses = pause_marks(subscription, subscription.events, statuses)
-    found, bounds = windows(subscription, subscription.events, coupon_terms)
-    trials = item_trials(subscription, terms.prices)
-    begin, end = subscription.start_date, subscription.ended_at
+    statuses, pauses, bounds, marks, trials = subscription.statuses, subscription.pauses, subscription.bounds, subscription.items, subscription.trials
+    begin, end = subscription.begin, subscription.end
+    found = [window for _, window in sorted(subscription.windows, key=lambda placed: placed[0])]
     every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *trial_marks(trials), *(mark for own in marks.values() for mark in own)]
     cuts: list[Any] = sorted(at for at in {max(begin, mark.at) for mark in every} if end is None or at < end)
     rows: dict[str, Row] = {}
@@ -161,7 +181,7 @@ def _subscription_rows(
         holding = {item: mark for item, own in marks.items() if (mark := _at(own, at)) is not None and mark.value is not None}
         status, pause = cast(Mark[str], _at(statuses, at)), cast(Mark[str | None], _at(pauses, at))
         now = in_force(found, at) if found else found
-        if problems := list(problems_at(subscription, status.value, holding, now, terms)):
+        if problems := list(problems_at(subscription.id, subscription.currency, status.value, holding, now, terms)):
             unread += [Stretch(subscription.customer, subscription.id, at, until, problem, objects) for problem, objects in problems[:1]]
             continue
         held = {item: mark.value for item, mark in holding.items() if mark.value is not None}
@@ -197,7 +217,7 @@ def _at(marks: list[Any], at: int) -> Any:
     return marks[place - 1] if place else None
 
 
-def _record(row: Row, subscription: Subscription, price: Price) -> Record:
+def _record(row: Row, subscription: Timelines, price: Price) -> Record:
     when = (subscription.customer, subscription.id, row.item, row.start, row.end)
     what = (row.piece.status, row.piece.paused, subscription.livemode, price.currency, price.product, price.id, price.usage_type)
     terms = (price.interval, price.interval_count, price.scheme_json, row.used or row.piece.state.quantity, row.piece.discounts)

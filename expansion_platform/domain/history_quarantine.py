@@ -15,7 +15,7 @@ from typing import NamedTuple
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history_discounts import Window
 from expansion_platform.domain.history_facts import ItemMark
-from expansion_platform.domain.history_records import State, Subscription, unreadable
+from expansion_platform.domain.history_records import State, unreadable
 from expansion_platform.domain.history_terms import Price
 from expansion_platform.domain.schemas.billing import STATUSES
 
@@ -39,27 +39,27 @@ class Stretch(NamedTuple):
 
 
 def problems_at(
-    subscription: Subscription, status: str, holding: Mapping[str, ItemMark], now: list[Window], terms: Terms
+    subscription: str, currency: str, status: str, holding: Mapping[str, ItemMark], now: list[Window], terms: Terms
 ) -> Iterator[tuple[str, frozenset[str]]]:
     """(problem, objects) of everything that cannot be read about a subscription over one stretch; nothing is the rule."""
     # `canceled` is told by `ended_at`; as a status of its own it is a subscription that ended no one knows when.
     if status == "canceled":
-        yield "a canceled subscription without ended_at", frozenset({subscription.id})
+        yield "a canceled subscription without ended_at", frozenset({subscription})
     elif status not in STATUSES:
-        yield "a subscription with an unknown status", frozenset({subscription.id})
+        yield "a subscription with an unknown status", frozenset({subscription})
     for item, mark in holding.items():
-        if mark.value is not None and (problem := _of_state(mark.value, subscription, terms)) is not None:
+        if mark.value is not None and (problem := _of_state(mark.value, currency, terms)) is not None:
             yield problem, frozenset({item, *(name for _, _, name in mark.evidence), *_price_behind(problem, mark.value, terms)})
     for window in now:
         if window.coupon.type is None:
-            yield "a coupon that is missing or cannot be read", frozenset({subscription.id, window.coupon.id})
+            yield "a coupon that is missing or cannot be read", frozenset({subscription, window.coupon.id})
 
 
-def _of_state(state: State, subscription: Subscription, terms: Terms) -> str | None:
+def _of_state(state: State, currency: str, terms: Terms) -> str | None:
     price = terms.prices.get(state.price)
     if price is None:
         return terms.problems.get(state.price, "a price that is missing")
-    if price.currency != subscription.currency:
+    if price.currency != currency:
         return "an item in another currency than its subscription"
     if unreadable(state.quantity):
         return "a negative quantity" if state.quantity.startswith("-") else "lines of one item and period that no quantity of its price costs"

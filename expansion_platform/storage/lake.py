@@ -10,7 +10,6 @@ exactly when its content does and `state()` can tell from the file names alone.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -24,11 +23,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas import Table, table_name
 from expansion_platform.domain.schemas.base import arrow_schema, key, partitioned_by
+from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Commit:
     changed: bool
     rows: int
     version: int | None
+
+
+Point = tuple[str, int]
+"""A table at a time: its identity and version."""
 
 
 class Lake:
@@ -88,7 +92,7 @@ class Lake:
         `dictionaries` are columns that come as the dictionaries their files hold, so that a text that repeats is in memory once.
         """
         if not self.exists(model):
-            return pyarrow.dataset.dataset(_with_dictionaries(arrow_schema(model), dictionaries).empty_table())
+            return pyarrow.dataset.dataset(with_dictionaries(arrow_schema(model), dictionaries).empty_table())
         table, asked = self._open(model), (table_name(model), frozenset(dictionaries))
         committed = (str(table.metadata().id), table.version())
         known = self._datasets.get(asked)
@@ -101,9 +105,9 @@ class Lake:
     def arrow(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pa.Table:
         """Rows (of some months, or those an expression is true of) in key order, in the model's Arrow schema."""
         if months is not None:
-            in_months = _among(months)
+            in_months = among("month", months)
             where = in_months if where is None else in_months & where
-        return _ordered(model, _conform(model, self.dataset(model).to_table(filter=where)))
+        return ordered(model, conform(model, self.dataset(model).to_table(filter=where)))
 
     def read(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pd.DataFrame:
         """`arrow` as a pandas frame."""
@@ -114,15 +118,15 @@ class Lake:
 
         For tables of millions of rows: 1.5M item states take 0.2 GB where texts take 0.4, and rules compare codes instead of texts.
         """
-        schema = _with_dictionaries(arrow_schema(model), coded)
+        schema = with_dictionaries(arrow_schema(model), coded)
         names = [name for name in schema.names if name not in without]
         table = self.dataset(model, dictionaries=coded).to_table(columns=names)
         fields = pa.schema([schema.field(name) for name in names])
-        return _ordered(model, table.cast(fields).unify_dictionaries()).to_pandas()
+        return ordered(model, table.cast(fields).unify_dictionaries()).to_pandas()
 
     def rows(self, model: type[Table], months: Sequence[str] | None = None) -> int:
         """Number of rows (of some months)."""
-        where = None if months is None else _among(months)
+        where = None if months is None else among("month", months)
         return int(self.dataset(model).count_rows(filter=where))
 
     def rows_by_month(self, model: type[Table]) -> dict[str, int]:
@@ -132,16 +136,16 @@ class Lake:
 
     def head(self, model: type[Table], count: int, months: Sequence[str] | None = None) -> pd.DataFrame:
         """A few rows, for a preview."""
-        where = None if months is None else _among(months)
-        return _conform(model, self.dataset(model).head(count, filter=where)).to_pandas()
+        where = None if months is None else among("month", months)
+        return conform(model, self.dataset(model).head(count, filter=where)).to_pandas()
 
     def content_hash(self, model: type[Table], months: Sequence[str] | None = None) -> str:
         """SHA-256 over the rows as text in key order: equal content, equal hash, whatever the files look like."""
-        return _content_hash(self.arrow(model, months))
+        return content_hash(self.arrow(model, months))
 
     def frame_hash(self, model: type[Table], frame: pd.DataFrame) -> str:
         """`content_hash` of rows that are not stored yet."""
-        return _content_hash(_ordered(model, _conform(model, frame)))
+        return content_hash(ordered(model, conform(model, frame)))
 
     def replace(self, model: type[Table], frame: pd.DataFrame, *, months: Sequence[str] | None = None, info: dict[str, Any] | None = None) -> Commit:
         """Replaces the whole table, or exactly `months` of a monthly table, in one commit; no commit when the rows are the same.
@@ -149,7 +153,7 @@ class Lake:
         Raises:
             DataQualityError: rows outside `months`.
         """
-        table = _ordered(model, _conform(model, frame))
+        table = ordered(model, conform(model, frame))
         monthly = partitioned_by(model) is not None
         if monthly:
             if months is None:
@@ -187,9 +191,9 @@ class Lake:
         """
         (by,) = key(model)
         before = self._open(model) if self.exists(model) else self.path(model)
-        new = _ordered(model, _conform(model, frame))
+        new = ordered(model, conform(model, frame))
         old = self.arrow(model, where=among)
-        changed = _changed_rows(new, old, by, [name for name in new.column_names if name not in {by, *ignoring}])
+        changed = changed_rows(new, old, by, [name for name in new.column_names if name not in {by, *ignoring}])
         gone = sorted(set(delete) & set(old[by].to_pylist()) - set(new[by].to_pylist()))
         if self.exists(model) and not changed.num_rows and not gone:
             return Commit(table_name(model), False, 0, self.version(model))
@@ -202,7 +206,7 @@ class Lake:
         (
             self._open(model)
             .merge(
-                _with_deletions(changed, gone, by),
+                with_deletions(changed, gone, by),
                 predicate=f"t.{by} = s.{by}",
                 source_alias="s",
                 target_alias="t",
@@ -215,6 +219,45 @@ class Lake:
             .execute()
         )
         return Commit(table_name(model), True, changed.num_rows + len(gone), self.version(model))
+
+    def append(self, model: type[Table], frame: pd.DataFrame, *, info: dict[str, Any] | None = None) -> Commit:
+        """Adds rows to a table that is only ever added to; no commit when there are none.
+
+        Raises:
+            CommitFailedError: another run wrote at the same time.
+        """
+        table = ordered(model, conform(model, frame))
+        exists = self.exists(model)
+        if table.num_rows or not exists:
+            write_deltalake(self._open(model) if exists else self.path(model), table, mode="append", commit_properties=_info(info, retries=0))
+        return Commit(table_name(model), bool(table.num_rows) or not exists, table.num_rows, self.version(model))
+
+    def point(self, model: type[Table]) -> Point | None:
+        """The table as it is now, for `since`; None before the first commit."""
+        if not self.exists(model):
+            return None
+        table = self._open(model)
+        return str(table.metadata().id), table.version()
+
+    def since(self, model: type[Table], point: Point | None) -> pa.Table | None:
+        """Rows that are not now as they were at `point`: those that went or were replaced, then those that came in or replaced them.
+
+        Reads only files that were dropped or written since. None when nobody can tell: the table is another one, or its old files are gone.
+        """
+        if point is None or point == self.point(model):
+            return arrow_schema(model).empty_table() if point == self.point(model) else self.arrow(model)
+        now = self._open(model) if self.exists(model) else None
+        if now is None or str(now.metadata().id) != point[0]:
+            return None
+        try:
+            before = DeltaTable(str(self.path(model)), version=point[1])
+            kept = set(before.file_uris()) & set(now.file_uris())
+            went, came = (ordered(model, conform(model, _but(each, kept).to_table())) for each in (before, now))
+        except (DeltaError, OSError):
+            return None
+        (by,) = key(model)
+        compared = [name for name in went.column_names if name != by]
+        return pa.concat_tables([changed_rows(went, came, by, compared), changed_rows(came, went, by, compared)])
 
     def delete_months(self, model: type[Table], months: Sequence[str]) -> None:
         """Removes months of a monthly table (to be rebuilt)."""
@@ -230,6 +273,13 @@ class Lake:
     def _files(self, table: DeltaTable, months: Iterable[str] | None) -> list[str]:
         wanted = None if months is None else set(months)
         return [uri for uri in table.file_uris() if wanted is None or _month_of(uri) in wanted]
+
+
+def _but(table: DeltaTable, uris: set[str]) -> pyarrow.dataset.Dataset:
+    """A version of a table without some of its files."""
+    found, left_out = table.to_pyarrow_dataset(), {Path(uri).name for uri in uris}
+    fragments = [fragment for fragment in found.get_fragments() if Path(fragment.path).name not in left_out]
+    return _without_log_statistics(pyarrow.dataset.FileSystemDataset(fragments, found.schema, found.format, found.filesystem))
 
 
 def _without_log_statistics(found: pyarrow.dataset.FileSystemDataset) -> pyarrow.dataset.FileSystemDataset:
@@ -248,11 +298,6 @@ def _without_log_statistics(found: pyarrow.dataset.FileSystemDataset) -> pyarrow
     return pyarrow.dataset.FileSystemDataset(fragments, found.schema, found.format, found.filesystem)
 
 
-def _among(months: Iterable[str]) -> pyarrow.dataset.Expression:
-    """Rows of some months. Typed, since Arrow takes an empty list for nulls and then refuses to compare."""
-    return pc.field("month").isin(pa.array(list(months), pa.string()))
-
-
 def _identity(names: list[str]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16] if names else "absent"
 
@@ -260,49 +305,6 @@ def _identity(names: list[str]) -> str:
 def _month_of(uri: str) -> str | None:
     match = re.search(r"/month=(\d{4}-\d{2})/", uri)
     return match[1] if match else None
-
-
-def _conform(model: type[Table], rows: pd.DataFrame | pa.Table) -> pa.Table:
-    schema = arrow_schema(model)
-    if isinstance(rows, pd.DataFrame):
-        return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)
-    return rows.select(schema.names).cast(schema).replace_schema_metadata(None)
-
-
-def _with_dictionaries(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
-    kind = pa.dictionary(pa.int32(), pa.string())
-    return pa.schema([field.with_type(kind) if field.name in names else field for field in schema])
-
-
-def _content_hash(table: pa.Table) -> str:
-    buffer = io.BytesIO()
-    pyarrow.csv.write_csv(table, buffer)
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
-
-
-def _ordered(model: type[Table], table: pa.Table) -> pa.Table:
-    return table.sort_by([(name, "ascending") for name in key(model)]).combine_chunks()
-
-
-def _changed_rows(new: pa.Table, old: pa.Table, by: str, compared: list[str]) -> pa.Table:
-    """Rows of `new` that are not in `old` with the same content; both in key order."""
-    position = pc.index_in(new[by], value_set=old[by])
-    matched = old.take(pc.fill_null(position, 0)) if old.num_rows else None
-    if matched is None:
-        return new
-    differs = pc.is_null(position)
-    for name in compared:
-        left, right = new[name], matched[name]
-        unequal = pc.fill_null(pc.not_equal(left, right), pc.xor(pc.is_null(left), pc.is_null(right)))
-        differs = pc.or_(differs, unequal)
-    return new.filter(differs)
-
-
-def _with_deletions(changed: pa.Table, gone: list[str], by: str) -> pa.Table:
-    nullable = pa.schema([field.with_nullable(True) for field in changed.schema])
-    removed = pa.table({name: gone if name == by else pa.nulls(len(gone), changed.schema.field(name).type) for name in changed.column_names})
-    rows = pa.concat_tables([changed.cast(nullable), removed.cast(nullable)])
-    return rows.append_column("_delete", pa.array([False] * changed.num_rows + [True] * len(gone)))
 
 
 def _text_columns_unmeasured(schema: pa.Schema) -> WriterProperties:

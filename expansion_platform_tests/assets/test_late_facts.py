@@ -74,7 +74,7 @@ def test_half_an_account_is_not_computed(pipeline: Pipeline, tmp_path: Path) -> 
     with pipeline.copied(tmp_path) as copied, Platform(copied.settings) as platform:
         copied.ledger.begin_pull(UNDER_WAY, {})
         job = build_defs(platform).resolve_implicit_global_asset_job_def()
-        selection = [checks.asset_key(billing.ItemStates), checks.asset_key(billing.Quarantine)]
+        selection = [checks.asset_key(billing.ItemChanges)]
         result = job.execute_in_process(instance=copied.instance, asset_selection=selection, raise_on_error=False)
         (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
         assert "it goes on where it stopped" in failure.user_failure_data.description

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from expansion_platform.assets.billing import stage
+from expansion_platform.assets.history import stage
 from expansion_platform.assets.pulling import MODELS, Pulling
 from expansion_platform.domain.history import rebuild
 from expansion_platform.domain.schemas.base import table_name

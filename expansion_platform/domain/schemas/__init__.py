@@ -24,6 +24,7 @@ TABLES: dict[str, type[Table]] = {
         stripe.Events,
         stripe.MeterUsage,
         analytics.FeatureUsage,
+        billing.ItemChanges,
         billing.ItemStates,
         billing.Quarantine,
         billing.FxRates,

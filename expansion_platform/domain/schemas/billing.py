@@ -1,7 +1,7 @@
 """Floor `billing`: the full history of every subscription item, and the exchange rates it is valued at.
 
-Here: `item_states` (semantics 1.2), what of it cannot be read (`quarantine`) and `fx_rates` (semantics 7, case 21). Not here: MRR, which
-values these states at month ends.
+Here: what was learned of every item and when (`item_changes`), what follows from it (`item_states`, semantics 1.2), what of that cannot be
+read (`quarantine`) and `fx_rates` (semantics 7, case 21). Not here: MRR, which values these states at month ends.
 """
 
 from __future__ import annotations
@@ -13,8 +13,58 @@ from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, DECIMAL_PAT
 STATUSES = ["active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"]
 PAUSES = ["keep_as_draft", "mark_uncollectible", "void"]
 INTERVALS = ["day", "week", "month", "year"]
-SOURCES = ["event", "schedule", "proration", "invoice_line", "meter", "snapshot"]
+SOURCES = ["event", "schedule", "proration", "meter", "invoice_line", "snapshot"]
+"""Kinds of facts, the strongest first."""
 CONFIDENCES = ["exact", "renewal", "snapshot"]
+CHANGES = ["began", "collection", "discount", "discount_end", "gone", "held", "status", "trial", "usage"]
+TOLD, CONFIRMED, WITHDRAWN = OPS = ["told", "confirmed", "withdrawn"]
+
+
+class ItemChanges(Table):
+    """One row per thing learned of a subscription or an item: a change, more evidence of one, or that it was none after all. Rows are only added.
+
+    What holds is what was told and not withdrawn since (`domain/history_log.py`); `billing/item_states` follows from that and from prices and
+    coupons alone. What was known at an earlier pull is what holds of the rows up to its `known_at`.
+    """
+
+    entry: int = pa.Field(description="Place in the log, from 0", ge=0)
+    known_at: Instant = pa.Field(description="Until when Stripe had been read when this was learned")
+    op: str = pa.Field(
+        description="`told`: holds from now on, with this evidence; `confirmed`: more evidence of it; `withdrawn`: later facts say otherwise",
+        isin=OPS,
+    )
+    change: str = pa.Field(description="Content hash of the change: the same one told twice has the same", str_matches=r"^[0-9a-f]{16}$")
+    customer: str = pa.Field(description="Stripe customer")
+    subscription: str = pa.Field(description="Stripe subscription")
+    item: str = pa.Field(description="Stripe subscription item; null for what is of the whole subscription", nullable=True)
+    kind: str = pa.Field(
+        description="`began`: the subscription, until it ended; `held`: the item is at this price and quantity; `gone`: it is not there; `status`, "
+        "`collection` (paused how), `trial` (of one item); `discount` and `discount_end`; `usage` of a metered item in a month",
+        isin=CHANGES,
+    )
+    effective_at: Instant = pa.Field(description="From when on")
+    until: Instant = pa.Field(description="Until when; null: until the next of its kind, or as long as it lasts", nullable=True)
+    price: str = pa.Field(description="Price held", nullable=True)
+    quantity: str = pa.Field(description="Units held or used, decimal text; null where none was told", nullable=True)
+    coupon: str = pa.Field(description="Coupon of a discount", nullable=True)
+    value: str = pa.Field(
+        description="Of `status` the status, of `collection` how it is paused (null: it is not); of `began` {currency, livemode} and of a discount "
+        "{discount, level, place} as JSON",
+        nullable=True,
+    )
+    source: str = pa.Field(description="Kind of fact that tells it", isin=SOURCES)
+    rank: int = pa.Field(
+        description="Whose word counts where two kinds tell of one instant: event 5, schedule 4, proration 3, meter 2, invoice_line 1, snapshot 0",
+        ge=0,
+        le=5,
+    )
+    confidence: str = pa.Field(description="How the instant is known, as in `billing/item_states`", isin=CONFIDENCES)
+    evidence_json: str = pa.Field(description="[[Stripe id, from, until]]: the objects that say so and when each speaks, epoch microseconds")
+
+    class Config(Table.Config):
+        name = "billing/item_changes"
+        metadata = {"key": ["entry"]}
+        unique = ["entry"]
 
 
 class ItemStates(Table):

@@ -1,0 +1,112 @@
+"""Which customers a new reading of Stripe concerns, so that only their history is read again.
+
+Here: from the rows that are not as they were, and from what time alone changes. Not here: what the rows tell (`domain/history_*.py`).
+
+A customer's history is told by its own rows, by the prices and coupons they name, and by how long ago Stripe was read: a bill that is still owed,
+a draft that was left, a trial that ended, and a day or a month in which more could be used change without a row of theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expansion_platform.domain import months
+from expansion_platform.domain.schemas import Table, stripe
+from expansion_platform.storage.lake import Lake, Point
+from expansion_platform.storage.rows import among
+
+OWED = ["draft", "open", "uncollectible"]
+"""Statuses of bills that say something else the longer they last."""
+NAMED_IN: dict[type[Table], Mapping[type[Table], Sequence[str]]] = {
+    stripe.Prices: {
+        stripe.SubscriptionItems: ["price"],
+        stripe.InvoiceLines: ["price"],
+        stripe.InvoiceItems: ["price"],
+        stripe.SubscriptionSchedules: ["phases_json"],
+        stripe.Events: ["state_json", "previous_json"],
+    },
+    stripe.Coupons: {
+        stripe.Customers: ["discount_json"],
+        stripe.Subscriptions: ["discounts_json"],
+        stripe.SubscriptionItems: ["discounts_json"],
+        stripe.InvoiceLines: ["discounts_json"],
+        stripe.Events: ["state_json", "previous_json"],
+    },
+}
+"""Where rows name a price or a coupon."""
+MANY = 100
+"""More changed prices and coupons than this are a new catalogue: all history is read again."""
+
+
+def concerned(lake: Lake, points: Mapping[type[Table], Point | None], last: pd.Timestamp, now: pd.Timestamp, timezone: str) -> set[str] | None:
+    """Customers whose history may be another than when the tables were at `points` and Stripe had been read until `last`; None: all of them.
+
+    Args:
+        lake: the tables as they are now.
+        points: each table that history is told by, as it was.
+        last: until when Stripe had been read then.
+        now: until when it has been read now.
+        timezone: that of the months.
+    """
+    changed = {model: lake.since(model, point) for model, point in points.items()}
+    if any(rows is None for rows in changed.values()):
+        return None
+    found: set[str] = set()
+    for model, rows in changed.items():
+        if rows is None or not rows.num_rows:
+            continue
+        if model in NAMED_IN:
+            if rows.num_rows > MANY:
+                return None
+            found |= _naming(lake, model, sorted(set(rows["id"].to_pylist())))
+        else:
+            found |= _customers(lake, model, rows)
+    return found | _by_time(lake, last, now, timezone)
+
+
+def _customers(lake: Lake, model: type[Table], rows: pa.Table) -> set[str]:
+    """Whose rows they are."""
+    if model is stripe.Customers:
+        return set(rows["id"].to_pylist())
+    if model in (stripe.SubscriptionItems, stripe.Events):
+        return _of_subscriptions(lake, rows["subscription" if model is stripe.SubscriptionItems else "object_id"])
+    return set(rows["customer"].to_pylist())
+
+
+def _of_subscriptions(lake: Lake, names: pa.ChunkedArray) -> set[str]:
+    table = lake.dataset(stripe.Subscriptions).to_table(columns=["customer"], filter=among("id", names.to_pylist()))
+    return set(table["customer"].to_pylist())
+
+
+def _naming(lake: Lake, model: type[Table], names: list[str]) -> set[str]:
+    """Customers any of whose rows name one of some prices or coupons."""
+    found: set[str] = set()
+    quoted = "|".join(re.escape(f'"{name}"') for name in names)
+    for where, columns in NAMED_IN[model].items():
+        for column in columns:
+            told = pc.match_substring_regex(pc.field(column), quoted) if column.endswith("_json") else among(column, names)
+            owner = [name for name in ("customer", "subscription", "object_id", "id") if name in where.to_schema().columns][:1]
+            columns_of = ["object_id"] if where is stripe.Events else owner
+            rows = lake.dataset(where).to_table(columns=columns_of, filter=told)
+            found |= _customers(lake, where, rows) if rows.num_rows else set()
+    return found
+
+
+def _by_time(lake: Lake, last: pd.Timestamp, now: pd.Timestamp, timezone: str) -> set[str]:
+    """Customers of whom something was to come between two instants, or is still owed."""
+    owed = lake.dataset(stripe.Invoices).to_table(columns=["customer"], filter=among("status", OWED))
+    ended = (pc.field("period_end") > pa.scalar(last)) & (pc.field("period_end") <= pa.scalar(now)) & (pc.field("amount") == 0)
+    free = lake.dataset(stripe.InvoiceLines).to_table(columns=["customer"], filter=ended)
+    over = (pc.field("trial_end") > pa.scalar(last)) & (pc.field("trial_end") <= pa.scalar(now))
+    tried = lake.dataset(stripe.SubscriptionItems).to_table(columns=["subscription"], filter=over)
+    found = set(owed["customer"].to_pylist()) | set(free["customer"].to_pylist()) | _of_subscriptions(lake, tried["subscription"])
+    if months.of(last, timezone) != months.of(now, timezone) or last.floor("D") != now.floor("D"):
+        metered = lake.dataset(stripe.Prices).to_table(columns=["id"], filter=pc.field("usage_type") == "metered")
+        items = lake.dataset(stripe.SubscriptionItems).to_table(columns=["subscription"], filter=among("price", metered["id"].to_pylist()))
+        found |= _of_subscriptions(lake, items["subscription"])
+    return found

@@ -1,0 +1,204 @@
+"""Floor `billing`: what Stripe's rows tell of every item, and the item states that follow.
+
+Here: wiring of `domain/history*.py`; reading again only what is concerned. Not here: how history is read from invoices, and whom new rows
+concern (`concerned.py`).
+
+Both steps remember which versions of their inputs they last read. If their own rules or tables are other ones since, or an input can no longer say
+what came in, they read everything again: the log then gets only what is news.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow.dataset
+
+from expansion_platform import checks
+from expansion_platform.account import UNDER_WAY
+from expansion_platform.assets.build import Frames, Reconciled, build_tables, fingerprint
+from expansion_platform.assets.concerned import concerned
+from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.domain import reconciliation
+from expansion_platform.domain.history import states_of
+from expansion_platform.domain.history_changes import changes
+from expansion_platform.domain.history_log import holding, news
+from expansion_platform.domain.history_records import Staged
+from expansion_platform.domain.schemas import Table, billing, stripe, table_name
+from expansion_platform.domain.schemas.base import key
+from expansion_platform.resources import Platform
+from expansion_platform.storage.lake import Point
+from expansion_platform.storage.rows import among
+
+STAGED: dict[str, type[Table]] = {
+    "customers": stripe.Customers,
+    "prices": stripe.Prices,
+    "coupons": stripe.Coupons,
+    "subscriptions": stripe.Subscriptions,
+    "subscription_items": stripe.SubscriptionItems,
+    "subscription_schedules": stripe.SubscriptionSchedules,
+    "invoices": stripe.Invoices,
+    "invoice_lines": stripe.InvoiceLines,
+    "invoice_items": stripe.InvoiceItems,
+    "events": stripe.Events,
+    "meter_usage": stripe.MeterUsage,
+}
+HAPPENING = ["created", "type", "object_id", "request_id", "state_json", "previous_json"]
+"""What two events of one happening have in common."""
+TERMS = (stripe.Prices, stripe.Coupons)
+STATES = (billing.Quarantine, billing.ItemStates)  # killed in between, a month stops too early instead of missing what is wrong
+READABLE_CHECK = "readable"
+READABLE = "Every stretch of every subscription can be read; a month that one touches which cannot stops, nothing in it is guessed or left out."
+MATCHES_STRIPE = "The rebuilt current state of every item equals Stripe's current subscriptions (price and quantity)."
+KINDS = {"pandas", "pandera", "deltalake"}
+
+
+@dg.multi_asset(
+    specs=[asset_spec(billing.ItemChanges, deps=STAGED.values(), kinds=KINDS)],
+    check_specs=[checks.schema_spec(billing.ItemChanges)],
+    name="billing_item_changes",
+)
+def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+    """Reads what invoices, pending items, events, schedules and today's subscriptions tell of each item, and logs what is new of it."""
+    if platform.ledger.cursor(UNDER_WAY) is not None:
+        raise dg.Failure("a pull was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
+    lake, until, made, outputs = platform.lake, platform.read_until, fingerprint(platform.timezone), [billing.ItemChanges]
+    points = {model: lake.point(model) for model in STAGED.values()}
+
+    def compute() -> Frames:
+        before = _remembered(platform, outputs, made)
+        whose = None
+        if before is not None and until is not None and before["until"] is not None:
+            then = {model: _point(before["points"], model) for model in points}
+            whose = concerned(lake, then, pd.Timestamp(before["until"]), until, platform.timezone)
+        context.log.info(f"reading the history of {'every customer' if whose is None else f'{len(whose)} customers'} again")
+        found = changes(stage(platform, whose), platform.timezone)
+        held = holding(lake.read(billing.ItemChanges, where=_of(whose)))
+        known_at = until if until is not None else pd.Timestamp(platform.as_of)
+        return {billing.ItemChanges: news(found, held, known_at=known_at, entry=lake.rows(billing.ItemChanges))}
+
+    inputs = fingerprint(platform.timezone, str(until), *(lake.state(model) for model in STAGED.values()))
+    yield from build_tables(context, platform, models=outputs, inputs=inputs, compute=compute, append=True)
+    _remember(platform, outputs, made, points, until)
+
+
+@dg.multi_asset(
+    specs=[
+        asset_spec(model, deps=[billing.ItemChanges, *TERMS, stripe.Subscriptions, stripe.SubscriptionItems], kinds=KINDS)
+        for model in (billing.ItemStates, billing.Quarantine)
+    ],
+    check_specs=[
+        checks.schema_spec(billing.ItemStates),
+        checks.schema_spec(billing.Quarantine),
+        checks.reconciled_spec(billing.ItemStates, MATCHES_STRIPE),
+        dg.AssetCheckSpec(READABLE_CHECK, asset=checks.asset_key(billing.Quarantine), description=READABLE),
+    ],
+    name="billing_history",
+)
+def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+    """Every item's states as they follow from what holds of the log; what cannot be read is set apart."""
+    lake, made = platform.lake, fingerprint()
+    points = {model: lake.point(model) for model in (billing.ItemChanges, *TERMS)}
+
+    def compute() -> Frames:
+        before = _remembered(platform, STATES, made)
+        whose = None if before is None else _changed(platform, {model: _point(before["points"], model) for model in points})
+        held = holding(lake.read(billing.ItemChanges, where=_of(whose)))
+        found = states_of(held, lake.read(stripe.Prices), lake.read(stripe.Coupons))
+        if whose is None:
+            return {billing.ItemStates: found.states, billing.Quarantine: found.quarantine}
+        rest = ~among("customer", whose)
+        return {
+            model: pd.concat([lake.read(model, where=rest), part]).sort_values(key(model), ignore_index=True)
+            for model, part in ((billing.ItemStates, found.states), (billing.Quarantine, found.quarantine))
+        }
+
+    def matches(frames: Frames) -> None:
+        now = lake.read(stripe.Subscriptions), lake.read(stripe.SubscriptionItems)
+        reconciliation.history_matches_stripe(frames[billing.ItemStates], frames[billing.Quarantine], *now)
+
+    yield from build_tables(
+        context,
+        platform,
+        models=STATES,
+        inputs=fingerprint(*(lake.state(model) for model in points)),
+        compute=compute,
+        reconciled=[Reconciled(billing.ItemStates, MATCHES_STRIPE, matches)],
+    )
+    _remember(platform, STATES, made, points)
+    yield _readability(lake.read(billing.Quarantine))
+
+
+def stage(platform: Platform, whose: Collection[str] | None = None) -> Staged:
+    """What history is rebuilt from, of some customers or all.
+
+    A stored row keeps the instant it was first seen as it is. An invoice was still so at the newest pull, which reads every change of one: its
+    `observed_at` is raised to that, so that a draft left, a bill unpaid and a month without usage mean the same however often was pulled before.
+    Stripe sometimes makes two events of one happening: the second would follow the first in its second, and could not.
+    """
+    lake = platform.lake
+    subscriptions = lake.read(stripe.Subscriptions, where=_of(whose))
+    where = {
+        stripe.Customers: _of(whose, "id"),
+        stripe.SubscriptionItems: None if whose is None else among("subscription", subscriptions["id"]),
+        stripe.Events: None if whose is None else among("object_id", subscriptions["id"]),
+        **dict.fromkeys(TERMS),
+    }
+    frames = {name: lake.read(model, where=where.get(model, _of(whose))) for name, model in STAGED.items() if model is not stripe.Subscriptions}
+    frames["events"] = frames["events"].drop_duplicates(HAPPENING)
+    if platform.read_until is not None:
+        frames["invoices"] = frames["invoices"].assign(observed_at=frames["invoices"]["observed_at"].clip(lower=platform.read_until))
+    return Staged(subscriptions=subscriptions, **frames)
+
+
+def _of(whose: Collection[str] | None, column: str = "customer") -> pyarrow.dataset.Expression | None:
+    return None if whose is None else among(column, whose)
+
+
+def _changed(platform: Platform, points: dict[type[Table], Point | None]) -> set[str] | None:
+    """Customers of whom the log says something new, or whose prices or coupons have other terms; None: nobody can tell."""
+    lake = platform.lake
+    changed = {model: lake.since(model, point) for model, point in points.items()}
+    if any(rows is None for rows in changed.values()):
+        return None
+    ids = {model: rows["id"].to_pylist() for model, rows in changed.items() if rows is not None and model in TERMS}
+    naming = among("price", ids[stripe.Prices]) | among("coupon", ids[stripe.Coupons])
+    named = lake.dataset(billing.ItemChanges).to_table(columns=["customer"], filter=naming) if any(ids.values()) else None
+    logged = changed[billing.ItemChanges]
+    return {customer for rows in (logged, named) if rows is not None for customer in rows["customer"].to_pylist()}
+
+
+def _remembered(platform: Platform, outputs: Sequence[type[Table]], made: str) -> dict[str, Any] | None:
+    """What `_remember` kept, if the tables are still as it left them and the rules the same."""
+    kept = platform.ledger.cursor(f"{table_name(outputs[-1])} read of")
+    same = kept is not None and (kept["made"], kept["stored"]) == (made, [platform.lake.state(model) for model in outputs])
+    return kept if same else None
+
+
+def _remember(
+    platform: Platform, outputs: Sequence[type[Table]], made: str, points: dict[type[Table], Point | None], until: pd.Timestamp | None = None
+) -> None:
+    """Keeps which versions tables were made of; called when they are committed."""
+    kept = {table_name(model): point for model, point in points.items()}
+    stored = [platform.lake.state(model) for model in outputs]
+    state = {"made": made, "stored": stored, "points": kept, "until": None if until is None else until.isoformat()}
+    platform.ledger.set_cursor(f"{table_name(outputs[-1])} read of", state)
+
+
+def _point(kept: dict[str, Any], model: type[Table]) -> Point | None:
+    found = kept.get(table_name(model))
+    return None if found is None else (str(found[0]), int(found[1]))
+
+
+def _readability(quarantine: pd.DataFrame) -> dg.AssetCheckResult:
+    """A stretch that cannot be read is a warning here and an error in the months it touches, so that the other months still come out."""
+    told = [f"{row.subscription}: {row.problem} ({', '.join(json.loads(row.objects_json))})" for row in quarantine.itertuples()]
+    return dg.AssetCheckResult(
+        asset_key=checks.asset_key(billing.Quarantine),
+        check_name=READABLE_CHECK,
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(told[:5]) or None,
+        metadata={"unreadable": len(told), "which": dg.MetadataValue.json(told[: checks.SHOWN_ROWS])},
+    )
