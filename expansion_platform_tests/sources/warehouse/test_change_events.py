@@ -24,7 +24,15 @@ from expansion_platform.simulator.verify import POLICIES
 from expansion_platform_tests.sources.warehouse.layouts import Row, naive
 from expansion_platform_tests.sources.warehouse.test_warehouse_pipeline import IMPORTED, MONTHS, SEED, Imported, imported
 
-TABLES = [*IMPORTED, "billing/item_states", "billing/quarantine", "billing/fx_rates", "metrics/stripe_parity", "metrics/stripe_differences"]
+TABLES = [
+    *IMPORTED,
+    "billing/item_changes",
+    "billing/item_states",
+    "billing/quarantine",
+    "billing/fx_rates",
+    "metrics/stripe_parity",
+    "metrics/stripe_differences",
+]
 
 
 def change_events(company: Company) -> list[Row]:
