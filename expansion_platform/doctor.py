@@ -64,17 +64,21 @@ def _stripe(platform: Platform) -> Iterator[Finding]:
         yield from _warehouse(platform)
         return
     try:
-        for resource, missing in platform.stripe.probe().items():
+        source, lacks = platform.stripe, platform.stripe.probe()
+        for resource, missing in lacks.items():
             told = "readable" if missing is None else f"give the key Read on {missing}"
-            optional = RESOURCES[resource].optional
-            yield Finding(f"Stripe {resource}", missing is None or optional, f"{told}, or do without" if missing and optional else told)
-        source = platform.stripe
+            without = RESOURCES[resource].without
+            yield Finding(
+                f"Stripe {resource}", missing is None or without is not None, f"{told}; without it {without}" if missing and without else told
+            )
     except ExpansionError as error:
         yield Finding("Stripe", False, str(error))
         return
-    yield from _guarded("Stripe key", lambda: check_key_kind(source))
+    if lacks["customers"] is None:
+        yield from _guarded("Stripe key", lambda: check_key_kind(source))
     yield from _guarded("Stripe tables", lambda: check_same_account(platform, source))
-    yield from _guarded("Stripe events", lambda: _events(source))
+    if lacks["events"] is None:
+        yield from _guarded("Stripe API version", lambda: _events(source))
 
 
 def _events(source: StripeSource) -> str:
@@ -82,7 +86,10 @@ def _events(source: StripeSource) -> str:
     newest = source.newest("events")
     if newest is None:
         return "none in the last 30 days"
-    return f"in API version {newest.get('api_version') or 'unknown'}, the account's own, which is fine: every version is read"
+    version = newest.get("api_version") or "unknown"
+    if version == source.version:
+        return f"events come in {version}, as objects do"
+    return f"events come in {version}, the account's own, and objects in {source.version}: every version since 2018 is read"
 
 
 def _ledger(platform: Platform) -> str:

@@ -120,7 +120,7 @@ class TestOnAComputedCompany:
         assert "Stripe credit_notes: readable" in ran.out
         assert "Stripe key: live data" in ran.out
         assert "Stripe tables: live data of 127.0.0.1" in ran.out
-        assert "Stripe events: in API version 20" in ran.out
+        assert "Stripe API version: events come in 20" in ran.out
         assert re.search(rf"item states are dated by a renewal or by today's subscription, \d+\.\d% of the MRR of {NEWEST}", ran.out)
         assert "rk_live_simulated" not in ran.out
 

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from expansion_platform import checks
 from expansion_platform.domain.schemas import stripe
-from expansion_platform.sources.stripe.client import StripeSource
-from expansion_platform.sources.stripe.usage import DAY, Due, read_usage
+from expansion_platform.sources.stripe.client import DAY, StripeSource
+from expansion_platform.sources.stripe.usage import Due, read_usage
 from expansion_platform.storage.lake import Lake
 
 FINAL_AFTER = 35 * DAY

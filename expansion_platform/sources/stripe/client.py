@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 PAGE_SIZE = 100  # the most Stripe gives
+DAY = 86_400
 ATTEMPTS = 8  # waits of 0.5, 1, 2, 4, 8, 16 and 30 s: about a minute before giving up
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30
@@ -42,7 +43,7 @@ class Resource:
     expand: tuple[str, ...] = ()
     embedded: str | None = None  # an embedded list that Stripe cuts off
     embedded_expand: tuple[str, ...] = ()
-    optional: bool = False  # an account whose key may not read it is read without
+    without: str | None = None  # what an account is like whose key may not read it; None: it is not read at all
 
 
 RESOURCES: dict[str, Resource] = {
@@ -51,12 +52,12 @@ RESOURCES: dict[str, Resource] = {
     "prices": Resource("prices", "Prices", ("tiers",)),
     "coupons": Resource("coupons", "Coupons", ("applies_to",)),
     "subscriptions": Resource("subscriptions", "Subscriptions", ("discounts.source.coupon", "items.data.discounts"), "items", ("discounts",)),
-    "subscription_schedules": Resource("subscription_schedules", "Subscription schedules", optional=True),
+    "subscription_schedules": Resource("subscription_schedules", "Subscription schedules", without="what a schedule changed is dated by bills"),
     "invoices": Resource("invoices", "Invoices", ("discounts.source.coupon", "lines.data.discounts"), "lines", ("discounts",)),
     "invoiceitems": Resource("invoiceitems", "Invoices"),
     "credit_notes": Resource("credit_notes", "Credit notes"),
     "events": Resource("events", "Events"),
-    "billing/meters": Resource("billing/meters", "Billing meters", optional=True),
+    "billing/meters": Resource("billing/meters", "Billing meters", without="usage is told by bills"),
 }
 
 
@@ -89,6 +90,13 @@ class StripeSource:
         bases: Any = {} if api_base is None else {"api": api_base.rstrip("/")}
         self._client = stripe.StripeClient(api_key, base_addresses=bases, max_network_retries=0, http_client=self._http)
         self.pace = _pace(api_base, requests_per_second or (TEST_PER_SECOND if self.livemode is False else LIVE_PER_SECOND))
+
+    @property
+    def version(self) -> str:
+        """The API version objects come in: the SDK's. Events come in the account's own."""
+        import stripe
+
+        return str(stripe.api_version)
 
     @property
     def livemode(self) -> bool | None:
@@ -143,7 +151,7 @@ class StripeSource:
             for page, has_more in self._pages(f"/v1/{known.path}", known, parameters):
                 yield [done for found in page if (done := self.whole(resource, found)) is not None] if whole else page, has_more
         except PermissionMissingError:
-            if not known.optional:
+            if known.without is None:
                 raise
             yield [], False
 
@@ -155,7 +163,7 @@ class StripeSource:
         except _NotFoundError:
             return None
         except PermissionMissingError:
-            if not known.optional:
+            if known.without is None:
                 raise
             return None
         return None if found.get("deleted") else self.whole(resource, found)
@@ -191,7 +199,9 @@ class StripeSource:
 
     def _missing(self, resource: str) -> str | None:
         try:
-            self.newest(resource)
+            newest = self.newest(resource)
+            if resource == "billing/meters" and newest is not None and (customer := self.newest("customers")) is not None:
+                self.summaries(newest["id"], customer["id"], newest["created"] // DAY * DAY, newest["created"] // DAY * DAY + DAY)
         except PermissionMissingError as error:
             return error.permission
         return None

@@ -17,11 +17,9 @@ import pandas as pd
 
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas.stripe import MeterUsage
-from expansion_platform.sources.stripe.client import PAGE_SIZE, StripeSource
+from expansion_platform.sources.stripe.client import DAY, PAGE_SIZE, StripeSource
 from expansion_platform.sources.stripe.fields import Object, Row, decimal_text, frame, need
 from expansion_platform.sources.stripe.full import BATCH_OBJECTS, THREADS
-
-DAY = 86_400
 
 
 class Due(NamedTuple):

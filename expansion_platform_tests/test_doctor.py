@@ -1,0 +1,109 @@
+"""What `expansion doctor` finds of a Stripe account before a run does; the rest of it is tested with the command (`test_cli.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from expansion_platform.doctor import Finding, examine
+from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.resources import Platform
+from expansion_platform.simulator.stripe_meters import meter
+from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.sources.stripe.client import RESOURCES
+from expansion_platform_tests.simulator import stripe_objects as made
+from expansion_platform_tests.simulator.stripe_objects import DAY, START
+from expansion_platform_tests.sources import pulled
+
+NOW = "2026-01-20T00:00:00+00:00"
+
+
+@pytest.fixture
+def server() -> Iterator[StripeServer]:
+    account = made.account()
+    account.meters = [meter("mtr_1", "API calls", START)]
+    with StripeServer(account) as running:
+        yield running
+
+
+def found(folder: Path, server: StripeServer, key: str = "rk_live_simulated") -> dict[str, Finding]:
+    given = pulled.settings(folder, server.url, NOW).model_copy(update={"stripe_api_key": SecretStr(key)})
+    with Platform(given) as platform:
+        return {each.subject: each for each in examine(platform) if each.subject.startswith("Stripe")}
+
+
+def test_nothing_is_wrong(server: StripeServer, tmp_path: Path) -> None:
+    told = found(tmp_path, server)
+    assert all(each.ok for each in told.values())
+    assert {f"Stripe {name}" for name in RESOURCES} <= told.keys()
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_each_list_a_pull_reads_is_asked_for(server: StripeServer, tmp_path: Path, resource: str) -> None:
+    """A restricted key that lacks one permission: the list is named with the permission, as an error unless an account can be read without it."""
+    server.missing_permissions = frozenset({resource})
+    told = found(tmp_path, server)
+    missing = told[f"Stripe {resource}"]
+    assert f"give the key Read on '{RESOURCES[resource].permission}' (rak_" in missing.text
+    assert missing.ok == (RESOURCES[resource].without is not None)
+    if missing.ok:
+        assert missing.text.endswith(f"; without it {RESOURCES[resource].without}")
+        pulled.pull(tmp_path, server.url, NOW)
+    else:
+        with pytest.raises(ConfigurationError, match=f"may not read {resource} "):
+            pulled.pull(tmp_path, server.url, NOW)
+
+
+def test_nothing_that_a_pull_reads_is_left_out(server: StripeServer, tmp_path: Path) -> None:
+    found(tmp_path, server)
+    probed = {request.path for request in server.requests}
+    server.requests.clear()
+    pulled.pull(tmp_path, server.url, NOW)
+    lists = {request.path for request in server.requests if request.path.count("/") == 2}
+    assert lists - {"/v1/subscription_items"} <= probed  # items need no permission beyond their subscription's
+
+
+def test_a_meter_whose_summaries_may_not_be_read(server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = server.answer
+
+    def refusing(request):  # type: ignore[no-untyped-def]
+        answered = whole(request)
+        return server.failure(403, "no") if request.path.endswith("/event_summaries") else answered
+
+    monkeypatch.setattr(server, "answer", refusing)
+    assert "give the key Read on 'Billing meters'" in found(tmp_path, server)["Stripe billing/meters"].text
+
+
+@pytest.mark.parametrize(
+    ("livemode", "key", "told"),
+    [
+        (False, "rk_live_simulated", "STRIPE_API_KEY is a live key, and its customers are test data"),
+        (True, "rk_test_simulated", "STRIPE_API_KEY is a test key, and its customers are live data"),
+        (True, "rk_live_simulated", "live data"),
+        (False, "rk_test_simulated", "test data: none of it counts as MRR"),
+    ],
+)
+def test_a_key_of_one_kind_and_data_of_the_other(server: StripeServer, tmp_path: Path, livemode: bool, key: str, told: str) -> None:
+    for each in server.account.objects["customers"]:
+        each["livemode"] = livemode
+    named = found(tmp_path, server, key)["Stripe key"]
+    assert named.text.startswith(told)
+    assert named.ok == (livemode == key.startswith("rk_live"))
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("2018-11-08", "events come in 2018-11-08, the account's own, and objects in 2026-10-28.endive: every version since 2018 is read"),
+        ("2026-10-28.endive", "events come in 2026-10-28.endive, as objects do"),
+        (None, "events come in unknown, "),
+    ],
+)
+def test_the_version_events_come_in(server: StripeServer, tmp_path: Path, version: str | None, told: str) -> None:
+    newest = made.event(99, "invoice.paid", {"id": "in_1"}, created=START + 10 * DAY)
+    server.account.objects["events"].append({**newest, "api_version": version})
+    server.account = server.account
+    assert found(tmp_path, server)["Stripe API version"].text.startswith(told)
