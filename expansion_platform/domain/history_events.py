@@ -31,18 +31,11 @@ def in_order(events: list[Event]) -> list[Event]:
             ordered += group
             continue
         state = ordered[-1].state if ordered else None
-        distinct = [event for place, event in enumerate(group) if not any(_same(event, other) for other in group[:place])]
-        chains = list(_chains(distinct, state)) or list(_chains(distinct, None)) if len(distinct) <= MOST_CHAINED else []
+        chains = list(_chains(group, state)) or list(_chains(group, None)) if len(group) <= MOST_CHAINED else []
         later = groups[number + 1] if number + 1 < len(groups) else []
         leading = [chain for chain in chains if any(_follows(event, chain[-1].state) for event in later)]
-        chosen = [*leading, *chains, []][0] or _one_by_one(distinct, state)
-        ordered += [event for one in chosen for event in group if _same(one, event)]
+        ordered += [*leading, *chains, []][0] or _one_by_one(group, state)
     return ordered
-
-
-def _same(one: Event, other: Event) -> bool:
-    """Whether two events of a second say the same: Stripe may make one twice."""
-    return (one.type, one.state, one.previous) == (other.type, other.state, other.previous)
 
 
 def _chains(waiting: list[Event], state: dict[str, Any] | None) -> Iterator[list[Event]]:
