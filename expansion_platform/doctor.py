@@ -12,9 +12,11 @@ import pandas as pd
 from pydantic import ValidationError
 
 from expansion_platform.account import check_key_kind, check_same_account
+from expansion_platform.domain.dimensions import refuse_taken_names
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import TABLES, billing, metrics
-from expansion_platform.resources import Platform
+from expansion_platform.domain.expansion_cac import costs_by_month
+from expansion_platform.domain.schemas import TABLES, Table, billing, given, metrics, stripe, table_name
+from expansion_platform.resources import Platform, given_at
 from expansion_platform.settings import Settings, setting_problems
 from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
 from expansion_platform.storage.ledger import SLACK
@@ -46,6 +48,9 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _guarded("ledger", lambda: _ledger(platform))
     yield from _guarded("history", lambda: _history(platform))
     yield from _guarded("product analytics", lambda: f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)")
+    for model in (given.CrmActivity, given.CustomerAttributes, given.Costs):
+        if given_at(settings, model) is not None:
+            yield from _guarded(table_name(model), lambda model=model: _given(platform, model))  # type: ignore[misc]
     yield from _guarded("alerts", lambda: _channels(platform))
 
 
@@ -121,6 +126,23 @@ def _low_confidence(platform: Platform) -> str:
     shares = platform.lake.read(metrics.Coverage, [computed[-1]]).set_index("metric")["ratio"]
     share = shares["low_confidence_mrr_share"]
     return "" if pd.isna(share) else f", {float(share):.1%} of the MRR of {computed[-1]}"
+
+
+def _given(platform: Platform, model: type[Table]) -> str:
+    """One of the user's own tables: how much is in it, and which of its customers the account does not have."""
+    rows = platform.given(model)
+    if model is given.Costs:
+        months = sorted(costs_by_month(rows, platform.settings.expansion_currency))
+        return f"of {len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
+    if model is given.CustomerAttributes:
+        refuse_taken_names(rows["attribute"], platform.metadata_keys.customers)
+    named, known = set(rows["customer"]), set(platform.lake.read(stripe.Customers)["id"])
+    if not known:
+        return f"{len(rows)} rows of {len(named)} customers; nothing pulled yet to compare them with"
+    unknown = sorted(named - known)
+    told = f"{len(rows)} rows of {len(named)} customers"
+    some = f": {', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}" if unknown else ""
+    return f"{told}, {len(unknown)} of them ({len(unknown) / max(1, len(named)):.1%}) unknown to the account{some}"
 
 
 def _channels(platform: Platform) -> str:

@@ -195,6 +195,7 @@ class Platform:
 def given_at(settings: Settings, model: type[Table]) -> str | None:
     """Where the user keeps one of their own tables."""
     places = {
+        given.CrmActivity: settings.expansion_crm_activity,
         given.CustomerAttributes: settings.expansion_customer_attributes,
         given.Costs: settings.expansion_costs,
     }

@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     expansion_currency: str = Field("usd", pattern="^[a-z]{3}$", description="Reporting currency, lower case")
     expansion_catalog: Path | None = Field(None, description="Catalog file (YAML): families, tiers, kinds, migrations, policy")
     expansion_fx_rates: Path | None = Field(None, description="CSV of month-end rates (month,currency,rate); empty for the ECB's reference rates")
+    expansion_crm_activity: str | None = Field(None, description=f"Expansion opportunities won and touches logged (customer,date,kind,id): {_GIVEN}")
     expansion_customer_attributes: str | None = Field(
         None, description=f"Attributes of customers to slice by (customer,attribute,value,valid_from): {_GIVEN}"
     )

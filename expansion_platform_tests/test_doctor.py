@@ -107,3 +107,48 @@ def test_the_version_events_come_in(server: StripeServer, tmp_path: Path, versio
     server.account.objects["events"].append({**newest, "api_version": version})
     server.account = server.account
     assert found(tmp_path, server)["Stripe API version"].text.startswith(told)
+
+
+def given_findings(folder: Path, server: StripeServer, **files: str) -> dict[str, Finding]:
+    """What is found of the user's own files, after a pull of the account's 35 customers cus_001 to cus_035."""
+    pulled.pull(folder, server.url, NOW)
+    places = {name: folder / f"{name}.csv" for name in files}
+    for name, place in places.items():
+        place.write_text(files[name])
+    changed = {f"expansion_{name}": str(place) for name, place in places.items()}
+    with Platform(pulled.settings(folder, server.url, NOW).model_copy(update=changed)) as platform:
+        return {each.subject: each for each in examine(platform) if each.subject in ("CRM activity", "customer attributes", "costs")}
+
+
+def test_the_users_own_files_are_read_and_their_customers_looked_for(server: StripeServer, tmp_path: Path) -> None:
+    told = given_findings(
+        tmp_path,
+        server,
+        crm_activity="customer,date,kind,id\ncus_001,2026-01-05,touch,t1\ncus_x,2026-01-05,touch,t2\ncus_001,2026-01-06,opportunity,o1\n",
+        customer_attributes="customer,attribute,value\ncus_002,region,EMEA\n",
+        costs="month,program_cost,acquisition_cost,currency\n2025-12,1,2,usd\n2025-10,1,2,usd\n",
+    )
+    assert all(each.ok for each in told.values())
+    assert {name: each.text for name, each in told.items()} == {
+        "CRM activity": "3 rows of 2 customers, 1 of them (50.0%) unknown to the account: cus_x",
+        "customer attributes": "1 rows of 1 customers, 0 of them (0.0%) unknown to the account",
+        "costs": "of 2 months, 2025-10 to 2025-12",
+    }
+
+
+def test_files_that_cannot_be_read_are_named_each_with_its_row(server: StripeServer, tmp_path: Path) -> None:
+    told = given_findings(
+        tmp_path,
+        server,
+        crm_activity="customer,date,kind,id\ncus_001,5.1.2026,touch,t1\n",
+        customer_attributes="customer,attribute,value\ncus_002,plan,pro\n",
+        costs="month,program_cost,acquisition_cost,currency\n2025-12,1,2,eur\n",
+    )
+    assert not any(each.ok for each in told.values())
+    assert "crm_activity.csv: line 2: date '5.1.2026' cannot be" in told["CRM activity"].text
+    assert "cannot be called plan" in told["customer attributes"].text
+    assert "2025-12 are in eur, and the reporting currency is usd" in told["costs"].text
+
+
+def test_what_is_not_given_is_not_spoken_of(server: StripeServer, tmp_path: Path) -> None:
+    assert given_findings(tmp_path, server) == {}

@@ -7,7 +7,7 @@ opening. Not here: segments and pricing models (`movements.py`), sums by value (
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -56,8 +56,7 @@ def attributes_of(month: str, given: pd.DataFrame, customers: pd.DataFrame, keys
     Raises:
         ConfigurationError: an attribute has the name of a dimension that is there already.
     """
-    if taken := sorted({*given["attribute"], *keys} & {"total", "segment", *DIMENSIONS}):
-        raise ConfigurationError(f"attributes of customers cannot be called {', '.join(taken)}: there is such a dimension already")
+    refuse_taken_names(given["attribute"], keys)
     told: dict[str, dict[str, str]] = {name: {} for name in ["country", *sorted({*given["attribute"], *keys})]}
     merged_first = sorted(customers[["id", "country", "metadata_json"]].itertuples(index=False), key=lambda row: row.id not in catalog.aliases)
     for identity, country, metadata_json in merged_first:
@@ -69,6 +68,12 @@ def attributes_of(month: str, given: pd.DataFrame, customers: pd.DataFrame, keys
     for row in holds.sort_values(["own", "valid_from"], na_position="first").to_dict("records"):
         told[row["attribute"]][catalog.customer(row["customer"])] = row["value"]
     return told
+
+
+def refuse_taken_names(*names: Iterable[str]) -> None:
+    """ConfigurationError when an attribute has the name of a dimension that is there already."""
+    if taken := sorted({name for each in names for name in each} & {"total", "segment", *DIMENSIONS}):
+        raise ConfigurationError(f"attributes of customers cannot be called {', '.join(taken)}: there is such a dimension already")
 
 
 def customers_of(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas.mrr import FLOWS
+from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 
 COUNTED_STATUSES = ["active", "past_due", "trialing", "unpaid", "paused"]
 
@@ -182,6 +182,44 @@ def dimensions_sum(rollforward: pd.DataFrame) -> None:
     differs |= sums["transfer_in"] != sums["transfer_out"]
     if differs.any():
         raise DataQualityError("a dimension does not sum to the total", (f"{month} {dimension}" for month, dimension in sums.index[differs]))
+
+
+def origins_tie(origins: pd.DataFrame, movements: pd.DataFrame) -> None:
+    """Origins sum, customer by customer, to gross expansion and, cause by cause, to the headline.
+
+    Args:
+        origins: mrr/origins.
+        movements: mrr/movements of the same months.
+
+    Raises:
+        DataQualityError: naming customer/month.
+    """
+    by = ["month", "customer"]
+    parts = origins.pivot_table(index=by, columns="cause", values="expansion", aggfunc="sum", fill_value=0)
+    told = parts.reindex(columns=ORGANIC, fill_value=0).rename(columns=lambda name: f"expansion_{name}")
+    told = told.assign(expansion_gross=origins.groupby(by)["amount"].sum())
+    expected = movements.set_index(by)[list(told.columns)]
+    expected = expected[(expected != 0).any(axis=1)]
+    every = expected.index.union(told.index)
+    differs = (expected.reindex(every, fill_value=0) != told.reindex(every, fill_value=0)).any(axis=1)
+    _refuse("origins do not sum to expansion", every[differs.to_numpy()].to_frame(index=False))
+
+
+def origin_shares_sum(by_origin: pd.DataFrame, expansion: pd.DataFrame) -> None:
+    """Origins, and motions, sum to the published headline of their month.
+
+    Args:
+        by_origin: metrics/expansion_by_origin.
+        expansion: metrics/expansion of the same months.
+
+    Raises:
+        DataQualityError: naming month and dimension.
+    """
+    sums = by_origin[by_origin["metric"] == "expansion_rate"].groupby(["month", "dimension"])["numerator"].sum()
+    published = expansion[expansion["metric"] == "expansion_rate"].set_index("month")["numerator"]
+    differs = sums != published.reindex(sums.index.get_level_values("month")).to_numpy()
+    if differs.any():
+        raise DataQualityError("origins do not sum to the headline", (f"{month} {dimension}" for month, dimension in sums.index[differs]))
 
 
 def coverage_ties(coverage: pd.DataFrame, customer_months: pd.DataFrame) -> None:

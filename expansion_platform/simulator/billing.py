@@ -51,6 +51,7 @@ class Billing:
         self.credit_notes: list[JSON] = []
         self.before_renewal: Callable[[Subscription, int], None] = lambda subscription, at: None
         self.terms: Callable[[int], Terms] = lambda at: Terms()
+        self.asked: Callable[[Subscription, int, bool], None] = lambda subscription, at, begins: None
         self.schedules: list[Schedule] = []
         self.deleted = False
         self.redemption = Redemption(customer, ids, recorder, schedule)
@@ -97,6 +98,7 @@ class Billing:
         )
         subscription.log.changes += [Change(start, item.id, item.price, item.quantity) for item in subscription.items]
         self.subscriptions.append(subscription)
+        self.asked(subscription, at, True)
         if self.customer["currency"] is None:
             self.customer["currency"] = price.currency
             self._events.emit("customer.updated", at, lambda: dict(self.customer), {"currency": None}, requested=False)
@@ -120,6 +122,7 @@ class Billing:
     def change(self, subscription: Subscription, at: int, edits: Sequence[Edit], proration: str) -> None:
         """Change items in the running period with Stripe's `proration_behavior`: create_prorations, always_invoice or none."""
         with self._events.updating(subscription, at, requested=True):
+            self.asked(subscription, at, False)
             self._make(subscription, at, edits, prorated=proration != "none", renewal=subscription.period[1])
             # An item swapped in was never debited, so that in flexible billing its next change would credit nothing and tell nothing of it.
             swapped = any(edit.item is None or edit.price is None for edit in edits)
@@ -130,6 +133,7 @@ class Billing:
     def restart(self, subscription: Subscription, at: int, edits: Sequence[Edit], *, credited: bool = True) -> None:
         """Begin the billing cycle anew (`billing_cycle_anchor=now`): credits for the unused time if asked, the edits, the new periods billed."""
         with self._events.updating(subscription, at, requested=True):
+            self.asked(subscription, at, False)
             for item in subscription.items if credited else ():
                 self.invoicing.credit(subscription, item, at)
             for edit in edits:
@@ -144,6 +148,7 @@ class Billing:
     def begin_trial(self, subscription: Subscription, at: int, price: Price, quantity: int) -> None:
         """Add an item that costs nothing until the running period ends. Its bill of nothing is made at once, and nothing else until then."""
         with self._events.updating(subscription, at, requested=True):
+            self.asked(subscription, at, False)
             item = self._apply(subscription, at, Edit(None, price, quantity))
             item.trial = (self._ids.new("to_"), at, subscription.period[1])
             subscription.log.item_trials.append((item.id, at, subscription.period[1]))

@@ -25,6 +25,7 @@ from expansion_platform.simulator.billing import Billing
 from expansion_platform.simulator.catalog import API, CURRENCIES, PRICED_BEFORE, PRODUCTS, RETIRED, Catalog, build
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.hardship import ENDINGS, Hardship
+from expansion_platform.simulator.initiators import BEHAVIOUR, Initiation, Initiators
 from expansion_platform.simulator.metering import METER, Metering
 from expansion_platform.simulator.stripe_meters import meter
 from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
@@ -33,7 +34,10 @@ LAST_MONTH = "2026-10"
 """The newest closed month of the default clock; the first month is counted back from it."""
 AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
 BEHAVIOURS = frozenset(
-    {*NAMES, *ENDINGS, "incomplete", "pause_after_trial", "pause_collection", "customer_discount", "deleted_coupon", "deleted_customer", "metered"}
+    {
+        *(*NAMES, *ENDINGS, BEHAVIOUR, "incomplete", "pause_after_trial", "pause_collection"),
+        *("customer_discount", "deleted_coupon", "deleted_customer", "metered"),
+    }
 )
 """What a company can do beyond a plain one's life."""
 BASE_SHARE = 0.45
@@ -57,6 +61,8 @@ class Company:
     fx_rates: pd.DataFrame
     account_months: pd.DataFrame
     account_map: pd.DataFrame
+    initiations: list[Initiation]
+    crm_activity: pd.DataFrame
 
 
 def simulate(seed: int, customers: int, months: int, as_of: datetime | None = None, behaviours: frozenset[str] = frozenset()) -> Company:
@@ -77,10 +83,11 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     account = StripeAccount(id=f"acct_Simulated{seed}")
     account.objects["events"] += _catalog_events(catalog, Recorder(objects.Ids(f"{seed}:account"), now - EVENTS_KEPT), now)
     lives: list[tuple[int, Life]] = []
+    asking: list[Initiators] = []
     for number in range(1, customers + 1):
         rng = random.Random(f"{seed}:{number}")
         signs_up = opening + int(_signup(rng, months) * DAY)
-        life = Life(rng, catalog, partial(_extras, f"{seed}:{number}", behaviours, catalog))
+        life = Life(rng, catalog, partial(_extras, f"{seed}:{number}", behaviours - {BEHAVIOUR}, catalog))
         created = signs_up - CREATED_BEFORE
         if created > now:
             continue
@@ -88,7 +95,12 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
         metadata = {"account_id": _account_name(number)} if rng.random() < 0.5 else {}
         customer = objects.customer(ids.new("cus_"), number, created, metadata)
         recorder = Recorder(ids, now - EVENTS_KEPT)
-        life.begin(Billing(customer, ids, recorder, life.agenda.put), signs_up)
+        billing = Billing(customer, ids, recorder, life.agenda.put)
+        if BEHAVIOUR in behaviours:
+            initiators = Initiators(random.Random(f"{seed}:{number}:initiators"), objects.Ids(f"{seed}:{number}:initiators"), recorder)
+            billing.asked = initiators.asked
+            asking.append(initiators)
+        life.begin(billing, signs_up)
         life.agenda.run(now)
         lives.append((number, life))
         account.objects["events"] += recorder.events
@@ -104,6 +116,8 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
         catalog=catalog.semantics(now),
         fx_rates=_fx_rates(seed, calendar.between(calendar.shift(first, -1), newest)),
         account_months=_account_months(told.states, accounts, calendar.between(first, newest)),
+        initiations=[told for each in asking for told in each.log],
+        crm_activity=pd.DataFrame([row for each in asking for row in each.crm], columns=["customer", "date", "kind", "id"], dtype="str"),
         account_map=pd.DataFrame({"account": list(mapped.values()), "customer": list(mapped)}, dtype="str"),
     )
 

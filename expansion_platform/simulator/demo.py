@@ -19,14 +19,16 @@ from rich.table import Table
 from expansion_platform.delivery.messages import money, percent
 from expansion_platform.delivery.month import sentences
 from expansion_platform.delivery.outbox import deliver
-from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain.schemas import metrics, mrr, origin
 from expansion_platform.resources import Platform
 from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
+from expansion_platform.simulator import initiators
 from expansion_platform.simulator.company import LAST_MONTH, simulate
 from expansion_platform.simulator.world import World, running
 
 SEED, CUSTOMERS, MONTHS = 7, 500, 24
+BEHAVIOURS = frozenset({initiators.BEHAVIOUR})
 _REMEMBERED = "company/demo.json"
 _SUPERSEDED = "ignore:Function `dev_command` is superseded"  # `dg dev` needs a package and a project layout this one does not have
 
@@ -35,7 +37,7 @@ def run_demo(*, seed: int = SEED, customers: int = CUSTOMERS, months: int = MONT
     """Simulates, pulls, rebuilds, computes, alerts, and prints the newest closed month."""
     data_dir = Settings(_env_file=None).data_dir
     console.print(f"[bold]1/3[/] Simulating a company of {customers} customers over {months} months (seed {seed})", highlight=False)
-    company = simulate(seed, customers, months)
+    company = simulate(seed, customers, months, behaviours=BEHAVIOURS)
     with running(company, seed=seed, months=months, data_dir=data_dir) as world:
         _remember(data_dir, seed, customers, months)
         counts = ", ".join(
@@ -74,7 +76,7 @@ def run_ui(port: int, console: Console) -> int:
         console.print("No Stripe key and no demo data yet: running the demo first.")
         run_demo(console=console)
     remembered = json.loads((data_dir / _REMEMBERED).read_text())
-    company = simulate(remembered["seed"], remembered["customers"], remembered["months"])
+    company = simulate(remembered["seed"], remembered["customers"], remembered["months"], behaviours=BEHAVIOURS)
     with running(company, seed=remembered["seed"], months=remembered["months"], data_dir=data_dir) as world:
         console.print(f"The Dagster UI opens at [bold]http://localhost:{port}[/] on the simulated company. Ctrl-C ends it.")
         return _run(command, {**world.environment, "DAGSTER_WEBSERVER_URL": f"http://localhost:{port}"})
@@ -132,6 +134,11 @@ def _print_month(platform: Platform, month: str, console: Console) -> None:
     mix = by_type[by_type["metric"] == "expansion_mix"].set_index("value")["ratio"]
     for row in by_type[by_type["metric"] == "expansion_rate"].itertuples():
         table.add_row(row.value, money(row.numerator, currency), _percent(row.ratio), _percent(mix.get(row.value)))
+    console.print(table)
+    by_origin = lake.read(origin.ExpansionByOrigin, [month]).query("dimension == 'motion'")
+    table = Table("Expansion by origin", "MRR", "share")
+    for row in by_origin[by_origin["metric"] == "expansion_mix"].itertuples():
+        table.add_row(row.value, money(row.numerator, currency), _percent(row.ratio))
     console.print(table)
     by_segment = lake.read(metrics.ExpansionBySegment, [month])
     table = Table("Expansion by segment", "MRR", "of its opening MRR", "customers", "expanded")

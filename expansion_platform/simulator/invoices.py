@@ -5,7 +5,7 @@ Here: the documents' form, their sums, and their passage from open to paid. Not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from expansion_platform.simulator import catalog_objects, objects
@@ -102,15 +102,19 @@ def invoice(
     lines: list[JSON],
     discounts: Sequence[str],
     proration_date: int | None,
+    metadata: Mapping[str, str],
 ) -> JSON:
-    """A finalized, unpaid invoice of a subscription with all its lines. A credit beyond the total goes to the customer's balance."""
+    """A finalized, unpaid invoice of a subscription with all its lines. A credit beyond the total goes to the customer's balance.
+
+    `metadata` is the subscription's at that moment.
+    """
     offs: dict[str, int] = {}
     for entry in (entry for each in lines for entry in each["discount_amounts"]):
         offs[entry["discount"]] = offs.get(entry["discount"], 0) + entry["amount"]
     subtotal = sum(each["amount"] for each in lines)
     total = subtotal - sum(offs.values())
     due = max(0, total + customer["balance"])
-    details: JSON = {"metadata": {}, "subscription": subscription, "subscription_proration_date": proration_date}
+    details: JSON = {"metadata": dict(metadata), "subscription": subscription, "subscription_proration_date": proration_date}
     sends = collection_method == "send_invoice"
     return {
         "id": identity,

@@ -113,6 +113,7 @@ class Invoicing:
             lines=lines,
             discounts=[each.id for each in listed],
             proration_date=prorated_from,
+            metadata=subscription.metadata,
         )
         self._use_once(subscription, at, lines)
         bill.document = document

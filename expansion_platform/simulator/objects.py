@@ -149,7 +149,7 @@ def subscription_base(value: Subscription) -> JSON:
         "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
         "latest_invoice": value.latest_invoice,
         "livemode": True,
-        "metadata": {},
+        "metadata": dict(value.metadata),
         "next_pending_invoice_item_invoice": None,
         "on_behalf_of": None,
         "pause_collection": None if value.paused is None else {"behavior": value.paused, "resumes_at": None},

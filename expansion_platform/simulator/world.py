@@ -44,7 +44,7 @@ class World:
 def running(
     company: Company, *, seed: int, months: int, data_dir: Path, as_of: str = AS_OF.isoformat(), faults: int | None = None
 ) -> Iterator[World]:
-    """Starts the servers and writes the catalog, the exchange rates and the account map into `data_dir/company`.
+    """Starts the servers and writes the catalog, the exchange rates, the account map and the CRM's records into `data_dir/company`.
 
     `faults` is the seed of a plan under which the Stripe account is served, None for none.
     """
@@ -53,6 +53,7 @@ def running(
     (folder / "catalog.yaml").write_text(yaml.safe_dump(company.catalog, sort_keys=True))
     company.fx_rates.to_csv(folder / "fx_rates.csv", index=False)
     company.account_map.to_csv(folder / "account_map.csv", index=False)
+    company.crm_activity.to_csv(folder / "crm_activity.csv", index=False)
     with ExitStack() as stack:
         account = company.account if faults is None else besides(company.account, faults)
         stripe = stack.enter_context(StripeServer(account, faults=None if faults is None else Faults(faults)))
@@ -66,6 +67,7 @@ def running(
             "EXPANSION_CATALOG": str(folder / "catalog.yaml"),
             "EXPANSION_FX_RATES": str(folder / "fx_rates.csv"),
             "EXPANSION_ACCOUNT_MAP": str(folder / "account_map.csv"),
+            "EXPANSION_CRM_ACTIVITY": str(folder / "crm_activity.csv"),
             "EXPANSION_FIRST_MONTH": calendar.shift(LAST_MONTH, 1 - months),
             "EXPANSION_CLOSE_LAG_DAYS": "2",  # its newest month ended two days before AS_OF
             "EXPANSION_AS_OF": as_of,

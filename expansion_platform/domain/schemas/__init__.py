@@ -4,7 +4,7 @@ Here: grain, columns, units, descriptions, invariants: the single source for che
 Not here: how a table is computed.
 """
 
-from expansion_platform.domain.schemas import analytics, billing, lasting, metrics, mrr, parity, reading, stripe
+from expansion_platform.domain.schemas import analytics, billing, lasting, metrics, mrr, origin, parity, reading, stripe
 from expansion_platform.domain.schemas.base import Table, table_name
 
 TABLES: dict[str, type[Table]] = {
@@ -33,6 +33,7 @@ TABLES: dict[str, type[Table]] = {
         mrr.Causes,
         mrr.PriceMigrations,
         mrr.FirstReported,
+        origin.Origins,
         metrics.Expansion,
         metrics.ExpansionByType,
         metrics.ExpansionBySegment,
@@ -41,6 +42,7 @@ TABLES: dict[str, type[Table]] = {
         metrics.Rollforward,
         metrics.Coverage,
         metrics.Trailing,
+        origin.ExpansionByOrigin,
         metrics.ExpansionByDimension,
         metrics.RollforwardByDimension,
         metrics.ExpansionCac,

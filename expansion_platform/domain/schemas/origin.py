@@ -1,0 +1,64 @@
+"""Who began an expansion (semantics 4.3): the tables of `domain/origins.py`.
+
+Here: the attribution of each positive organic amount, and the split of the headline made of it. Not here: why an amount is what it is (`mrr.py`).
+"""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+
+from expansion_platform.domain.schemas.base import Instant, Table
+from expansion_platform.domain.schemas.metrics import MetricValue
+from expansion_platform.domain.schemas.mrr import ORGANIC, Monthly
+
+INITIATORS = ["sales", "csm", "self_serve", "product", "api"]
+"""What `initiated_by` may say."""
+ORIGINS = [*INITIATORS, "touched", "unknown"]
+MOTIONS = {"product_led": ["self_serve", "product"], "sales_driven": ["sales", "csm"], "api": ["api"], "touched": ["touched"], "unknown": ["unknown"]}
+RULES = ["initiated_by", "opportunity", "portal", "checkout", "usage", "schedule", "automatic", "touch", "none"]
+
+
+class Origins(Monthly):
+    """One row per customer, month, match group and cause with a positive organic amount: where it came from, by the first rule that says.
+
+    This is attribution, not causation.
+    """
+
+    customer: str = pa.Field(description="Stripe customer after aliases")
+    group: str = pa.Field(description="Match group, as in mrr/causes")
+    cause: str = pa.Field(description="Why, as in mrr/causes", isin=ORGANIC)
+    origin: str = pa.Field(
+        description="`sales`, `csm`, `self_serve`, `product`, `api`; `touched`: somebody spoke with the customer, which credits nobody; `unknown`",
+        isin=ORIGINS,
+    )
+    rule: str = pa.Field(
+        description="What says so, the first of: `initiated_by` metadata; an `opportunity` won from 30 days before to 14 after; the customer's "
+        "own `portal` session or `checkout`; Stripe by itself: `usage`, `schedule`, `automatic`; a `touch` in the 30 days before; `none`",
+        isin=RULES,
+    )
+    amount: int = pa.Field(description="Sum of the organic amounts of the group and cause, minor units", ge=1)
+    expansion: int = pa.Field(description="Part of the customer's headline expansion of this cause", ge=0)
+    changed_at: Instant = pa.Field(description="The last change behind it; null where nothing was changed, as with usage", nullable=True)
+    evidence_json: str = pa.Field(description="Ids of the events, bills, subscriptions, items or CRM records that say so, sorted")
+
+    @pa.dataframe_check(description="the headline's part is within the amount")
+    def within(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return frame["expansion"] <= frame["amount"]
+
+    class Config(Table.Config):
+        name = "mrr/origins"
+        metadata = {"key": ["month", "customer", "group", "cause"], "partitioned_by": "month"}
+        unique = ["month", "customer", "group", "cause"]
+
+
+class ExpansionByOrigin(MetricValue):
+    """One row per month, origin (or motion) and metric: the headline split by who began it; either sums to it. Attribution, not causation."""
+
+    dimension: str = pa.Field(description="`origin`, or `motion`: product-led is self_serve and product, sales-driven is sales and csm")
+    value: str = pa.Field(description="The origin or motion", isin=[*ORIGINS, "product_led", "sales_driven"])
+    incomplete: bool = pa.Field(description="More than a fifth of the month's expansion has no known origin: the split tells too little")
+
+    class Config(Table.Config):
+        name = "metrics/expansion_by_origin"
+        metadata = {"key": ["month", "metric", "dimension", "value"], "partitioned_by": "month"}
+        unique = ["month", "metric", "dimension", "value"]

@@ -1,0 +1,68 @@
+"""Origins through the pipeline: they sum to the published expansion, a wrong row is seen before it is written, CRM records move what they concern."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from expansion_platform.domain import origins as rules
+from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.schemas import metrics, mrr, origin
+from expansion_platform.run import refresh
+from expansion_platform_tests.pipelines import NEWEST, Pipeline
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+TABLES = ["mrr/origins", "metrics/expansion_by_origin"]
+BEFORE = "2026-09"
+
+
+def computed(pipeline: Pipeline) -> None:
+    refresh(pipeline.settings, BEFORE, NEWEST, Console(quiet=True), pipeline.instance, only=TABLES)
+
+
+def test_origins_sum_to_what_is_published_in_every_month(pipeline: Pipeline) -> None:
+    rows = pipeline.lake.read(origin.ExpansionByOrigin).query("metric == 'expansion_rate'")
+    sums = rows.groupby(["dimension", "month"])["numerator"].sum()
+    published = pipeline.lake.read(metrics.Expansion).query("metric == 'expansion_rate'").set_index("month")["numerator"]
+    assert sums["origin"].to_dict() == sums["motion"].to_dict() == published.to_dict()
+    by_type = pipeline.lake.read(origin.Origins).groupby(["month", "cause"])["expansion"].sum()
+    types = pipeline.lake.read(metrics.ExpansionByType).query("metric == 'expansion_rate' and numerator > 0")
+    assert by_type[by_type > 0].to_dict() == types.set_index(["month", "value"])["numerator"].to_dict()
+
+
+def test_a_row_of_a_cent_too_much_is_seen_and_nothing_is_written(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = rules.origins
+
+    def corrupted(month, *rest):
+        rows = made(month, *rest)
+        return rows.assign(amount=rows["amount"] + (rows.index == 0)) if month == NEWEST else rows
+
+    with pipeline.copied(tmp_path) as copied:
+        customer = copied.lake.read(origin.Origins, [NEWEST])["customer"].iloc[0]
+        copied.lake.delete_months(origin.Origins, [NEWEST])
+        before = copied.contents([origin.Origins, origin.ExpansionByOrigin])
+        monkeypatch.setattr(rules, "origins", corrupted)
+        with pytest.raises(ExpansionError, match=f"origins do not sum to expansion: {customer}/{NEWEST}"):
+            computed(copied)
+        assert copied.contents([origin.Origins, origin.ExpansionByOrigin]) == before
+        assert "mrr/origins reconciled" in {f"{check.asset_key.to_user_string()} {check.check_name}" for check in copied.failed_checks()}
+
+
+def test_an_opportunity_makes_its_customers_expansion_sales_driven(pipeline: Pipeline, tmp_path: Path) -> None:
+    """The month before stays as it was, to the file: nothing it looks at changed."""
+    moved = pipeline.lake.read(mrr.Movements, [NEWEST]).query("expansion_seat > 0 and expansion_seat == expansion_gross").iloc[0]
+    file = tmp_path / "crm.csv"
+    file.write_text(f"customer,date,kind,id\n{moved['customer']},{NEWEST}-28,opportunity,006\ncus_nobody,{NEWEST}-15,touch,00T\n")
+    with pipeline.copied(tmp_path) as copied:
+        won = copied.with_settings(expansion_crm_activity=str(file))
+        before = won.lake.states(origin.Origins)
+        computed(won)
+        rows = won.lake.read(origin.Origins, [NEWEST]).query(f"customer == '{moved['customer']}'")
+        assert rows[["origin", "rule", "evidence_json"]].to_numpy().tolist() == [["sales", "opportunity", '["006"]']]
+        split = won.lake.read(origin.ExpansionByOrigin, [NEWEST]).set_index(["metric", "dimension", "value"])["numerator"]
+        assert split["expansion_mix", "motion", "sales_driven"] == moved["flow_expansion"]
+        after = won.lake.states(origin.Origins)
+        assert {month for month in after if after[month] != before[month]} == {NEWEST}
