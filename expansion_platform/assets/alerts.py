@@ -23,13 +23,14 @@ from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.findings import Finding, fingerprint
 from expansion_platform.domain.detection.lifecycle import Notice, advance
 from expansion_platform.domain.detection.targets import AlertSettings
+from expansion_platform.domain.mrr import included
 from expansion_platform.domain.restatements import FLOW_COLUMNS, TYPE_COLUMNS
-from expansion_platform.domain.schemas import lasting, metrics, mrr
+from expansion_platform.domain.schemas import billing, lasting, metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage.ledger import Alert
 
 READ = [
-    *(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
+    *(billing.ItemStates, mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
     *(metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByDimension, metrics.Retention, metrics.Rollforward),
     *(metrics.Coverage, metrics.Restatements, lasting.Durability, lasting.ExpansionThenChurn),
 ]
@@ -116,6 +117,7 @@ class _Facts:
     coverage: pd.DataFrame
     reported: pd.DataFrame
     restatements: pd.DataFrame
+    in_use: list[int]
 
     def checked(self, platform: Platform) -> gate.Gate:
         """The data gate of the month."""
@@ -130,6 +132,7 @@ class _Facts:
             rollforward=self.rollforward,
             coverage=self.coverage,
             restatements=self.restatements,
+            in_use=self.in_use,
             catalogued=bool(platform.catalog().products),
         )
 
@@ -164,7 +167,15 @@ def _facts(platform: Platform, month: str) -> _Facts:
         coverage=lake.read(metrics.Coverage, [month]),
         reported=first.to_table(columns=REPORTED, filter=ds.field("month").isin(window)).to_pandas(),
         restatements=lake.read(metrics.Restatements, gate.restatement_window(month)),
+        in_use=gate.metered_in_use(_metered(platform), month, platform.timezone, platform.catalog().policy.statuses),
     )
+
+
+def _metered(platform: Platform) -> pd.DataFrame:
+    """What metered items used, month by month."""
+    columns = ["customer", "item", "status", "quantity", "valid_from", "valid_to"]
+    rows = platform.lake.dataset(billing.ItemStates).to_table(columns=columns, filter=ds.field("usage_type") == "metered").to_pandas()
+    return included(rows, platform.catalog())
 
 
 def _comparable(platform: Platform) -> ds.Expression:

@@ -6,14 +6,17 @@ negative quantities, unknown tiers and missing exchange rates never come this fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.money import decimal
+from expansion_platform.domain.states import covers
 
 INFERRED = Fraction(2, 100)
 ITEMS_CHANGED = Fraction(20, 100)
@@ -26,6 +29,10 @@ LATE_USAGE = ["late_usage"]
 """Where usage is known only by the bill every month is restated by it, and the first-reported baseline lacks as much: a note, not a stop."""
 FEWEST_ITEMS = 30
 """A count of items under this changes by a fifth through a handful of customers: no sign of broken data."""
+
+USED_MONTHS = 3
+FEWEST_METERED = 10
+"""Half of fewer metered items may stop being used by their customers' own choice."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ def gate(
     rollforward: pd.DataFrame,
     coverage: pd.DataFrame,
     restatements: pd.DataFrame,
+    in_use: Sequence[int],
     catalogued: bool,
 ) -> Gate:
     """Judges the data behind a month.
@@ -61,6 +69,7 @@ def gate(
         rollforward: metrics/rollforward of the month.
         coverage: metrics/coverage of the month.
         restatements: metrics/restatements of the three months before (`restatement_window`).
+        in_use: `metered_in_use` of the month.
         catalogued: the catalog names products. Without one everything is inferred, which is a warning; with one, 2 % is a gap in it.
     """
     failed = []
@@ -75,6 +84,7 @@ def gate(
     ]
     failed += [problem for check in identities for problem in _problem(check)]
     failed += _items_changed(month, customer_months)
+    failed += _unmetered(month, in_use)
     inferred = _share(coverage, "inferred_mrr_share")
     if catalogued and inferred >= INFERRED:
         failed.append(f"{_percent(inferred)} of MRR is in products the catalog does not name; 2 % is the most")
@@ -87,6 +97,29 @@ def gate(
 def restatement_window(month: str) -> list[str]:
     """The months whose restatements tell whether the baseline still holds."""
     return months.between(months.shift(month, -RESTATED_MONTHS), months.shift(month, -1))
+
+
+def metered_in_use(states: pd.DataFrame, month: str, timezone: str, statuses: Collection[str]) -> list[int]:
+    """How many metered items had usage in each of the three months before and in the month, of those that count when it ends.
+
+    What a customer gave up is explained by that and not asked for; an item that is held and paid for, and all at once uses nothing, is not.
+
+    Args:
+        states: billing/item_states of metered items (item, status, quantity, valid_from, valid_to).
+        month: the month judged.
+        timezone: reporting time zone.
+        statuses: those that count.
+    """
+    held = states[states["item"].isin(states.loc[covers(states, months.closing(month, timezone)) & states["status"].isin(statuses), "item"])]
+    used = held[np.array([decimal(quantity) > 0 for quantity in held["quantity"]], dtype=bool)]
+    return [int(covers(used, months.closing(name, timezone)).sum()) for name in months.between(months.shift(month, -USED_MONTHS), month)]
+
+
+def _unmetered(month: str, in_use: Sequence[int]) -> Iterator[str]:
+    *before, now = in_use
+    usual = Fraction(sum(before), len(before))
+    if usual >= FEWEST_METERED and now < usual / 2:
+        yield f"{now} metered items had usage in {month}, {float(usual):.0f} of the same a month in the three before: were events not reported?"
 
 
 def _items_changed(month: str, customer_months: pd.DataFrame) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain.gate import gate
+from expansion_platform.domain.gate import gate, metered_in_use
 from expansion_platform.domain.schemas.mrr import FLOWS
 
 MONTH = "2026-10"
@@ -48,6 +48,7 @@ def judged(**changed: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
         "rollforward": rollforward(),
         "coverage": pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [19], "denominator": [1000]}),
         "restatements": restated(1, "late_event"),
+        "in_use": [20, 20, 20, 10],
         "catalogued": True,
     }
     found = gate(MONTH, **{**given, **changed})
@@ -72,6 +73,8 @@ def test_sound_data_passes_and_one_customer_is_a_warning() -> None:
         ({"customer_months": months(now=121)}, "went from 100 to 121"),
         ({"customer_months": months(now=79)}, "went from 100 to 79"),
         ({"coverage": pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [20], "denominator": [1000]})}, "2 % of MRR"),
+        ({"in_use": [20, 20, 20, 9]}, "9 metered items had usage in 2026-10, 20 of the same"),
+        ({"in_use": [10, 10, 10, 0]}, "0 metered items"),
     ],
 )
 def test_each_reason_not_to_judge(changed: dict[str, Any], said: str) -> None:
@@ -83,6 +86,30 @@ def test_each_reason_not_to_judge(changed: dict[str, Any], said: str) -> None:
 def test_a_fifth_more_items_and_a_few_items_are_no_reason() -> None:
     assert judged(customer_months=months(now=120))[0] == ()
     assert judged(customer_months=months(before=29, now=60))[0] == ()
+
+
+def test_a_few_metered_items_are_no_reason() -> None:
+    assert judged(in_use=[10, 10, 9, 0])[0] == ()
+    assert judged(in_use=[0, 0, 0, 0])[0] == ()
+
+
+def test_metered_items_that_are_held_and_unused_are_counted_and_those_given_up_are_not() -> None:
+    cuts = pd.date_range("2026-07-01", "2026-11-01", freq="MS", tz="UTC")
+
+    def item(name: str, *quantities: str, status: str = "active") -> list[dict[str, Any]]:
+        rows = zip(quantities, cuts[:-1], cuts[1:], strict=False)
+        return [{"item": name, "status": status, "quantity": text, "valid_from": start, "valid_to": end} for text, start, end in rows]
+
+    states = pd.DataFrame(
+        [
+            *item("a", "5", "5", "5", "0"),
+            *item("b", "5", "5", "0", "5"),
+            *item("gone", "5", "5", "5"),
+            *item("unpaid", "5", "5", "5", "5", status="unpaid"),
+        ]
+    )
+    assert metered_in_use(states, MONTH, "UTC", ["active", "past_due"]) == [2, 2, 1, 1]
+    assert metered_in_use(states.iloc[:0], MONTH, "UTC", ["active"]) == [0, 0, 0, 0]
 
 
 def test_without_a_catalog_inference_is_a_warning() -> None:
