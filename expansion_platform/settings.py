@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     )
     slack_data_channel: str | None = Field(None, description="Channel for messages about data that cannot be judged; empty for SLACK_CHANNEL")
     slack_api_base: str | None = Field(None, description="Another Slack-compatible server; empty for slack.com")
+    expansion_dashboard_url: str | None = Field(None, description="Address of your dashboard, for a button in alerts; empty for none")
+    expansion_alert_customers: Literal["id", "hash"] = Field(
+        "id",
+        description="How alerts name customers: by Stripe `id`, or by a `hash` of it; names are not stored. What has to be mended is named by id",
+    )
     dagster_webserver_url: str = Field("http://localhost:3000", description="Address of the Dagster UI, for links in alerts")
 
     @field_validator("expansion_timezone")

@@ -4,6 +4,7 @@ Here: judging the newest closed month and putting its notices into the outbox on
 (`domain/gate.py`), the words (`delivery/alert_messages.py`), the posting (`automation.py`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -16,12 +17,12 @@ import pyarrow.dataset as ds
 
 from expansion_platform.assets.first_reported import versions
 from expansion_platform.assets.metadata import OWNERS
-from expansion_platform.delivery import chart
 from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_holds, data_quality
 from expansion_platform.domain import gate, months
 from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.findings import Finding, fingerprint
 from expansion_platform.domain.detection.lifecycle import Notice, advance
+from expansion_platform.domain.detection.panel import SLICES
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.mrr import included
 from expansion_platform.domain.restatements import FLOW_COLUMNS, TYPE_COLUMNS
@@ -61,10 +62,11 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     if month in platform.ledger.builds(JUDGED):
         context.log.info(f"{month}: nothing to tell (judged before)")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
+    links = _links(platform, month, context.run.run_id)
     facts = _facts(platform, month)
     passed = facts.checked(platform)
     if passed.failed:
-        added = platform.ledger.put_alert(_data_alert(platform, month, passed.failed))
+        added = platform.ledger.put_alert(_data_alert(month, passed.failed, links))
         context.log.warning(f"{month} was not judged: {'; '.join(passed.failed)}")
         return dg.MaterializeResult(metadata={"month": month, "judged": False, "problems": list(passed.failed), "new": added})
     settings = AlertSettings.from_yaml(platform.settings.expansion_alerts)
@@ -81,7 +83,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         reported=facts.reported,
     )
     judged, notices = advance(findings, platform.ledger.alert_states())
-    alerts = [*_data_recovery(platform, month), *_alerts(platform, facts, notices, settings.target("total", month), passed.warnings)]
+    alerts = [*_data_recovery(platform, month), *_alerts(platform, facts, notices, settings.target("total", month), passed.warnings, links)]
     added = platform.ledger.record_judgement(judged, alerts)
     platform.ledger.record_builds(JUDGED, {month: (platform.catalog().policy_hash, "judged")})
     for alert in alerts:
@@ -110,8 +112,7 @@ class _Facts:
     causes: pd.DataFrame
     durability: pd.DataFrame
     expansion_then_churn: pd.DataFrame
-    rates: dict[str, Fraction]
-    slice_rates: dict[str, dict[str, Fraction]]
+    rates: dict[str, dict[str, Fraction]]
     rollforward: pd.DataFrame
     retention: dict[str, str | None]
     coverage: pd.DataFrame
@@ -134,6 +135,7 @@ class _Facts:
             restatements=self.restatements,
             in_use=self.in_use,
             catalogued=bool(platform.catalog().products),
+            shown=_shown(platform),
         )
 
 
@@ -146,9 +148,9 @@ def _facts(platform: Platform, month: str) -> _Facts:
     )
     sums = first.to_table(columns=["month", "flow_expansion", "opening"]).group_by("month").aggregate([("flow_expansion", "sum"), ("opening", "sum")])
     rates |= {row["month"]: Fraction(row["flow_expansion_sum"], row["opening_sum"]) for row in sums.to_pylist() if row["opening_sum"]}
-    charted = months.between(months.shift(month, 1 - chart.MONTHS), month)
-    by_slice = pd.concat([lake.read(model, charted) for model in (metrics.ExpansionBySegment, metrics.ExpansionByDimension)])
-    by_slice = by_slice.query("metric == 'expansion_rate' and denominator > 0 and dimension in ['segment', 'pricing_model']")
+    of_slices = (ds.field("metric") == "expansion_rate") & ds.field("dimension").isin(list(SLICES)) & (ds.field("month") <= month)
+    by_slice = pd.concat([lake.read(model, where=of_slices) for model in (metrics.ExpansionBySegment, metrics.ExpansionByDimension)])
+    by_slice = by_slice.query("denominator > 0")
     retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")["ratio"]
     return _Facts(
         month=month,
@@ -157,8 +159,8 @@ def _facts(platform: Platform, month: str) -> _Facts:
         causes=lake.read(mrr.Causes, [month]),
         durability=lake.read(lasting.Durability, [month]),
         expansion_then_churn=lake.read(lasting.ExpansionThenChurn, [month]),
-        rates=rates,
-        slice_rates={
+        rates={"total": rates}
+        | {
             f"{dimension}:{name}": {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}
             for (dimension, name), rows in by_slice.groupby(["dimension", "value"])
         },
@@ -184,7 +186,9 @@ def _comparable(platform: Platform) -> ds.Expression:
     return reduce(and_, (ds.field(name) == version for name, version in now.items()))
 
 
-def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fraction | None, warnings: tuple[str, ...]) -> list[Alert]:
+def _alerts(
+    platform: Platform, facts: _Facts, notices: list[Notice], target: Fraction | None, warnings: tuple[str, ...], links: dict[str, str]
+) -> list[Alert]:
     """The outbox's rows. What begins while the total's drop is being told is a reply to it, so that a month is one message in the channel."""
     catalog, ledger = platform.catalog(), platform.ledger
     total = facts.rollforward[facts.rollforward["dimension"] == "total"].iloc[0]
@@ -192,11 +196,13 @@ def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fr
         currency=platform.settings.expansion_currency,
         moved={name: int(total[name]) for name in mrr.FLOWS},
         retention=facts.retention,
-        links=_links(platform, facts.month),
+        links=links,
         hashes=f"policy {catalog.policy_hash}, catalog {catalog.catalog_hash}",
         target=target,
-        rates={"total": facts.rates, **facts.slice_rates},
+        rates=facts.rates,
         warnings=warnings,
+        reported_at=f"{platform.read_until:%Y-%m-%d %H:%M} UTC",
+        customer=_shown(platform),
     )
     drop = next((notice for notice in notices if notice.finding.fingerprint == TOTAL_DROP and notice.event != "recovery"), None)
     drop_entry = None if drop is None else drop.state.entry
@@ -215,8 +221,8 @@ def _alerts(platform: Platform, facts: _Facts, notices: list[Notice], target: Fr
     return alerts
 
 
-def _data_alert(platform: Platform, month: str, problems: tuple[str, ...]) -> Alert:
-    message = data_quality(month, problems, _links(platform, month))
+def _data_alert(month: str, problems: tuple[str, ...], links: dict[str, str]) -> Alert:
+    message = data_quality(month, problems, links)
     return Alert(fingerprint("data_quality", month), "data_quality", "total", month, "warning", message)
 
 
@@ -231,8 +237,15 @@ def _data_recovery(platform: Platform, month: str) -> list[Alert]:
     return [Alert(key, "data_quality", "total", month, "warning", message, event="recovery", thread=entry.key)]
 
 
-def _links(platform: Platform, month: str) -> dict[str, str]:
-    return {"Open in Dagster": f"{platform.settings.dagster_webserver_url}/assets/metrics/expansion?partition={month}"}
+def _links(platform: Platform, month: str, run_id: str) -> dict[str, str]:
+    base, dashboard = platform.settings.dagster_webserver_url, platform.settings.expansion_dashboard_url
+    links = {"Open in Dagster": f"{base}/assets/metrics/expansion?partition={month}", "Open the run": f"{base}/runs/{run_id}"}
+    return links | ({"Open the dashboard": dashboard} if dashboard else {})
+
+
+def _shown(platform: Platform) -> Callable[[str], str]:
+    """How alerts name a customer."""
+    return str if platform.settings.expansion_alert_customers == "id" else lambda customer: f"customer {fingerprint(customer)[:12]}"
 
 
 def _table(findings: list[Finding]) -> str:

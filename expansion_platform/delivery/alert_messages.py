@@ -5,7 +5,7 @@ Here: pure functions from a notice to {text, blocks}. Not here: posting (`slack.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -15,6 +15,7 @@ from expansion_platform.delivery.messages import HEADER_LIMIT, SECTION_LIMIT, es
 from expansion_platform.domain.detection.decomposition import GROWTH, OTHER
 from expansion_platform.domain.detection.findings import Drop, Finding
 from expansion_platform.domain.detection.lifecycle import Notice
+from expansion_platform.domain.metrics import LOW_EXPANDERS, LOW_MEMBERS
 from expansion_platform.domain.schemas.mrr import ORGANIC
 
 FIELD_LIMIT = 2000
@@ -36,8 +37,9 @@ NAMES = {
 class Surroundings:
     """What a message tells beside its finding.
 
-    `moved` holds the month's roll-forward flows in minor units; `retention` the ratio text of `nrr` and `grr`; `links` label -> URL; `rates` the
-    expansion rates by scope (`total`, `segment:smb`) and month, for the chart of an entry.
+    `moved` holds the month's roll-forward flows in minor units; `retention` the ratio text of `nrr` and `grr`; `links` label -> URL; `reported_at`
+    when Stripe had been read as the month closed; `rates` the expansion rates by scope (`total`, `segment:smb`) and month, for the chart of an entry;
+    `customer` how a customer is named.
     """
 
     currency: str
@@ -46,8 +48,10 @@ class Surroundings:
     links: Mapping[str, str]
     hashes: str
     target: Fraction | None
+    reported_at: str
     rates: Mapping[str, Mapping[str, Fraction]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    customer: Callable[[str], str] = str
 
 
 def alert_message(notice: Notice, around: Surroundings, entry: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -75,7 +79,7 @@ def alert_message(notice: Notice, around: Surroundings, entry: Mapping[str, Any]
         {"type": "header", "text": {"type": "plain_text", "text": f"{finding.severity.capitalize()}: {headline}"[:HEADER_LIMIT]}},
         _section(text),
         *_fields(finding, around),
-        *_drivers(finding, around.currency),
+        *_drivers(finding, around),
         _section(f"*What else moved*\n{', '.join(f'{name} {money(around.moved[name], around.currency)}' for name in ALSO_MOVED)}"),
         {"type": "context", "elements": [_markdown(_context(finding, around))]},
     ]
@@ -190,28 +194,46 @@ def _fields(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
         target = "" if around.target is None or finding.dimension != "total" else f", target {percent(around.target)}"
         shown = [
             ("Expansion rate", f"{percent(drop.rate)} (was {percent(drop.baseline)}, last three months {percent(drop.three_months)}){target}"),
-            ("Change", f"{percent(drop.rate - drop.baseline)[:-2]} points, {percent(drop.change, 1)}"),
+            ("Change", f"{_points(drop.rate - drop.baseline)}, {percent(drop.change, 1)}"),
             ("Expansion / opening MRR", f"{money(drop.expansion, around.currency)} / {money(drop.opening, around.currency)}"),
             ("Missing against the baseline", money(finding.shortfall, around.currency)),
             ("Chance of this by noise", f"p = {_p(p)}, {drop.members} customers, {drop.expanders} expanded"),
         ]
         if "low" in figures:
-            shown.append(("90 % interval", f"{percent(figures['low'])} to {percent(figures['high'])}, approximate"))
+            interval = f"{percent(figures['low'])} to {percent(figures['high'])}, approximate: too narrow below about 1,000 customers"
+            shown.append(("90 % interval", interval))
         if "robust_z" in figures:
             shown.append(("Robust z", f"{figures['robust_z']} against the last 12 months"))
+    elif finding.rule == "below_target":
+        shown = [
+            (
+                "Expansion rate",
+                f"{percent(figures['rate'])}, at most {percent(figures['high'])} with 95 % confidence, target {percent(figures['target'])}",
+            ),
+            ("Change to the target", f"{_points(figures['rate'] - figures['target'])}, {percent(figures['rate'] / figures['target'] - 1, 1)}"),
+            ("Expansion / opening MRR", f"{money(figures['expansion'], around.currency)} / {money(figures['opening'], around.currency)}"),
+            ("Missing to the target", money(finding.shortfall, around.currency)),
+            ("Customers", f"{figures['members']}, {figures['expanders']} expanded"),
+        ]
     elif finding.rule == "mix_shift":
         shown = [(name, f"{percent(figures[f'{name}_now'], 1)} (was {percent(figures[f'{name}_before'], 1)})") for name in ORGANIC]
         shown.append(("Divergence", f"{_shown(finding, finding.measured)}, PSI {float(figures['psi']):.2f}, p = {_p(figures['p'])}"))
-    shown.append(("NRR / GRR", retention))
+    shown += [("NRR / GRR", retention), ("Quality, basis", f"{_quality(finding)}first reported")]
     return [{"type": "section", "fields": [_markdown(f"*{name}*\n{value}", FIELD_LIMIT) for name, value in shown[:10]]}]
 
 
-def _drivers(finding: Finding, currency: str) -> list[dict[str, Any]]:
+def _drivers(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
     """Whose expansion is missing; each list sums to the shortfall."""
     if finding.drop is None:
         return []
-    parts = finding.drop.parts
-    lists = [("By customer", parts.customers), ("By type", parts.types)]
+    parts, currency = finding.drop.parts, around.currency
+    customers = {name if name in (OTHER, GROWTH) else around.customer(name): amount for name, amount in parts.customers.items()}
+    beside = {
+        name: f"{name} (now {money(now, currency)}, was {money(parts.types_before[name], currency)})"
+        for name, now in parts.types_now.items()
+        if now or parts.types_before[name]
+    }
+    lists = [("By customer", customers), ("By type", {beside.get(name, name): amount for name, amount in parts.types.items()})]
     if finding.dimension == "total":
         lists += [("By segment", parts.slices["segment"]), ("By pricing model", parts.slices["pricing_model"])]
     told = []
@@ -226,7 +248,7 @@ def _drivers(finding: Finding, currency: str) -> list[dict[str, Any]]:
 
 def _context(finding: Finding, around: Surroundings) -> str:
     members = finding.drop.members if finding.drop is not None else finding.figures.get("members")
-    told = [f"First reported figures of {finding.month}. {escape(around.hashes)}."]
+    told = [f"Figures of {finding.month} as first reported, Stripe read up to {around.reported_at}. {escape(around.hashes)}."]
     if isinstance(members, int) and members < SMALL_BASE:
         told.append(f"Below {SMALL_BASE} customers only large drops can be told from noise.")
     if finding.figures.get("note") == "seasonal":
@@ -240,6 +262,20 @@ def _drop(finding: Finding) -> Drop:
     if finding.drop is None:
         raise ValueError(f"{finding.rule} has no rate")
     return finding.drop
+
+
+def _points(difference: Fraction) -> str:
+    return f"{percent(difference)[:-2]} points"
+
+
+def _quality(finding: Finding) -> str:
+    """As the published figures have it (semantics 4); nothing where a rule counts no customers."""
+    members, expanders = (
+        (finding.drop.members, finding.drop.expanders) if finding.drop else (finding.figures.get("members"), finding.figures.get("expanders"))
+    )
+    if not isinstance(members, int) or not isinstance(expanders, int):
+        return ""
+    return "low_n, " if members < LOW_MEMBERS or expanders < LOW_EXPANDERS else "ok, "
 
 
 def _p(p: Fraction) -> str:

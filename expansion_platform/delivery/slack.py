@@ -27,6 +27,10 @@ RETRIES = 2  # of a 429 (waits as told) or a 5xx; a dropped connection is not re
 HISTORY_LIMIT = 200  # messages looked through for a key; a lost answer is a minute old when it is looked for
 CANNOT_SEARCH = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found"}  # posting again is better than not at all
 DATA_RULES = {"data_quality", "run_failure", "check_failure"}  # told where people look after data
+CANNOT_SHOW = {
+    "invalid_blocks",
+    "msg_blocks_too_long",
+}  # Slack has an undocumented limit of about 13,200 characters, too: the text alone tells the fall
 CANNOT_CHANGE = {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found", "missing_scope"}
 
 
@@ -46,11 +50,10 @@ class SlackBot:
 
     def post(self, alert: Alert, thread: str | None = None) -> str | None:
         """Posts one alert and its chart; returns Slack's `ts`. What got worse shows in the channel too, beside its thread."""
-        answer = self._call(
+        answer = self._say(
             self._client.chat_postMessage,
+            alert.message,
             channel=self._channel_of(alert),
-            text=alert.message["text"],
-            blocks=alert.message.get("blocks"),
             metadata={"event_type": "expansion_alert", "event_payload": {"key": alert.key}},
             unfurl_links=False,
             **({"thread_ts": thread, "reply_broadcast": alert.event == "worse"} if thread else {}),
@@ -95,13 +98,23 @@ class SlackBot:
     def replace(self, posted_as: str, alert: Alert, message: dict[str, Any]) -> None:
         """Changes a message. One that is gone or may not be changed is left: the reply in its thread has told."""
         try:
-            self._call(self._client.chat_update, channel=self._channel_of(alert), ts=posted_as, text=message["text"], blocks=message.get("blocks"))
+            self._say(self._client.chat_update, message, channel=self._channel_of(alert), ts=posted_as)
         except _RefusedError as refused:
             if refused.reason not in CANNOT_CHANGE:
                 raise
 
     def _channel_of(self, alert: Alert) -> str:
         return self._data_channel if alert.rule in DATA_RULES else self._channel
+
+    def _say(self, method: Any, message: dict[str, Any], **arguments: Any) -> Any:
+        """A message with its blocks; its text alone where Slack cannot show them, so that no alert waits for ever and none behind it."""
+        try:
+            return self._call(method, text=message["text"], blocks=message.get("blocks"), **arguments)
+        except _RefusedError as refused:
+            if refused.reason not in CANNOT_SHOW or not message.get("blocks"):
+                raise
+            _log.warning("Slack cannot show the blocks of an alert (%s): its text was sent alone", refused.reason)
+            return self._call(method, text=message["text"], blocks=[], **arguments)
 
     def _call(self, method: Any, **arguments: Any) -> Any:
         try:
@@ -130,13 +143,19 @@ class SlackWebhook:
 
     def post(self, alert: Alert, thread: str | None = None) -> str | None:
         """Posts one alert. The webhook client never raises on a bad status, so the status is looked at."""
-        try:
-            answer = self._client.send(text=alert.message["text"], blocks=alert.message.get("blocks"))
-        except OSError as error:
-            raise ExpansionError(f"Slack could not be reached: {error}") from error
+        answer = self._send(text=alert.message["text"], blocks=alert.message.get("blocks"))
+        if answer.body in CANNOT_SHOW and alert.message.get("blocks"):
+            _log.warning("Slack cannot show the blocks of an alert (%s): its text was sent alone", answer.body)
+            answer = self._send(text=alert.message["text"])
         if answer.status_code != 200:
             raise ExpansionError(f"Slack refused the alert: {answer.status_code} {answer.body[:200]}")
         return None
+
+    def _send(self, **message: Any) -> Any:
+        try:
+            return self._client.send(**message)
+        except OSError as error:
+            raise ExpansionError(f"Slack could not be reached: {error}") from error
 
     def find(self, alert: Alert, thread: str | None = None) -> str | None:
         """A webhook cannot look."""

@@ -56,6 +56,7 @@ def gate(
     restatements: pd.DataFrame,
     in_use: Sequence[int],
     catalogued: bool,
+    shown: Callable[[str], str] = str,
 ) -> Gate:
     """Judges the data behind a month.
 
@@ -71,6 +72,7 @@ def gate(
         restatements: metrics/restatements of the three months before (`restatement_window`).
         in_use: `metered_in_use` of the month.
         catalogued: the catalog names products. Without one everything is inferred, which is a warning; with one, 2 % is a gap in it.
+        shown: how a customer is told of.
     """
     failed = []
     if read_until is None or read_until < closes:
@@ -91,7 +93,7 @@ def gate(
     opening = int(rollforward.loc[rollforward["dimension"] == "total", "opening"].sum())
     failed += _restated(restatements, opening, LATE_FACTS)
     warnings = [] if catalogued else ["there is no catalog, so what products are was inferred"]
-    return Gate(tuple(failed), (*warnings, *_restated(restatements, opening, LATE_USAGE), *_one_customer(movements)))
+    return Gate(tuple(failed), (*warnings, *_restated(restatements, opening, LATE_USAGE), *_one_customer(movements, shown)))
 
 
 def restatement_window(month: str) -> list[str]:
@@ -138,11 +140,11 @@ def _restated(restatements: pd.DataFrame, opening: int, reasons: list[str]) -> I
             yield f"{name} was restated by {told} since it closed ({', '.join(reasons)}); 0.5 % is the most"
 
 
-def _one_customer(movements: pd.DataFrame) -> Iterator[str]:
+def _one_customer(movements: pd.DataFrame, shown: Callable[[str], str]) -> Iterator[str]:
     moved = movements.set_index("customer")["delta"].abs()
     total = int(moved.sum())
     if total and Fraction(int(moved.max()), total) > ONE_CUSTOMER:
-        yield f"{moved.idxmax()} alone is {_percent(Fraction(int(moved.max()), total))} of all that moved"
+        yield f"{shown(str(moved.idxmax()))} alone is {_percent(Fraction(int(moved.max()), total))} of all that moved"
 
 
 def _share(coverage: pd.DataFrame, metric: str) -> Fraction:

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_quality
+from expansion_platform.delivery.messages import money, percent
 from expansion_platform.delivery.outbox import deliver
 from expansion_platform.delivery.slack import SlackBot, SlackWebhook
+from expansion_platform.domain import months
 from expansion_platform.domain.detection import rules
 from expansion_platform.domain.detection.findings import RULES, Finding
 from expansion_platform.domain.detection.lifecycle import Notice, State, step
+from expansion_platform.domain.detection.panel import TOTAL
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform.simulator.http import DROPPED
@@ -31,6 +34,7 @@ AROUND = Surroundings(
     links={"Open in Dagster": "http://localhost:3000/assets/metrics/expansion?partition=2026-10"},
     hashes="policy a, catalog b",
     target=Fraction(2, 100),
+    reported_at="2026-11-03 06:00 UTC",
 )
 
 
@@ -65,6 +69,74 @@ def test_the_entry_says_what_fell_how_sure_that_is_and_whose_it_is() -> None:
         assert part in text
 
 
+def test_the_entry_says_all_that_the_semantics_ask_for() -> None:
+    """Semantics 5.9, point by point."""
+    rates = {month: Fraction(2 + place % 2, 100) for place, month in enumerate(months.between(months.shift(MONTH, -30), MONTH))}
+    found = rules.rate_drop(steady(200, 0.1), MONTH, "policy", 0, rates | {months.shift(MONTH, -12): Fraction(1, 200)})
+    assert found is not None
+    drop = found.drop
+    assert drop is not None
+    now, was, missing = (money(parts["seat"], "usd") for parts in (drop.parts.types_now, drop.parts.types_before, drop.parts.types))
+    text = shown(alert_message(notice(replace(found, figures=found.figures | {"note": "seasonal"})), AROUND))
+    for part in (
+        f"Critical: Expansion rate fell by {percent(-drop.change, 1)} in {MONTH}",  # severity, rule, scope, month
+        f"*Expansion rate*\n{percent(drop.rate)} (was {percent(drop.baseline)}, last three months {percent(drop.three_months)}), target 2.00 %",
+        f"*Change*\n{percent(drop.rate - drop.baseline)[:-2]} points, {percent(drop.change, 1)}",
+        f"*Expansion / opening MRR*\n{money(drop.expansion, 'usd')} / {money(drop.opening, 'usd')}",
+        f"*Missing against the baseline*\n{money(drop.shortfall, 'usd')}",
+        f"*Chance of this by noise*\np = 0.0010, 200 customers, {drop.expanders} expanded",
+        "*NRR / GRR*\n",
+        "*Quality, basis*\nok, first reported",
+        "*Robust z*\n-",
+        "*90 % interval*\n",
+        "approximate: too narrow below about 1,000 customers",
+        "*By customer: missing",
+        f"• seat (now {now}, was {was}): {missing}",
+        "*By segment: missing",
+        "*By pricing model: missing",
+        "price 1.00 USD, discount 1.00 USD, contraction 1.00 USD, churn -700.00 USD",
+        f"Figures of {MONTH} as first reported, Stripe read up to 2026-11-03 06:00 UTC. policy a, catalog b.",
+        "Seasonal: the same month last year moved alike.",
+        "The test tells noise from change; it knows no seasons and no common cause.",
+        "Open in Dagster",
+    ):
+        assert part in text, part
+
+
+def test_a_slice_that_fell_shows_the_same_beside_it() -> None:
+    (found,) = rules.model_drops(
+        steady(200, 0.1), MONTH, "policy", 0, {"pricing_model:seat": dict.fromkeys(months.between("2026-01", MONTH), Fraction(2, 100))}
+    )
+    text = shown(alert_message(notice(found), AROUND))
+    for part in ("(seat pricing) in", "*90 % interval*", "*Robust z*", "p = 0.0010", "*By type: missing"):
+        assert part in text
+    assert "target" not in text
+
+
+def test_a_missed_target_says_by_how_much() -> None:
+    found = rules.below_target(steady(400, 0.1, rate=0.2), MONTH, TOTAL, Fraction(2, 100), Fraction(2, 100), "policy")
+    assert found is not None
+    rate = found.figures["rate"]
+    assert isinstance(rate, Fraction)
+    text = shown(alert_message(notice(found), AROUND))
+    for part in (
+        "target 2.00 %",
+        f"{percent(rate / Fraction(2, 100) - 1, 1)}",
+        "*Missing to the target*\n",
+        "*Customers*\n400, ",
+        "ok, first reported",
+    ):
+        assert part in text
+
+
+def test_customers_may_be_shown_by_hash() -> None:
+    hidden = replace(AROUND, customer=lambda customer: f"customer {customer[-4:]}")
+    told, text = shown(alert_message(notice(rate_drop()), AROUND)), shown(alert_message(notice(rate_drop()), hidden))
+    assert "• cus_" in told
+    assert "cus_" not in text
+    assert "• customer 0" in text
+
+
 def test_the_drivers_shown_sum_to_the_shortfall_shown() -> None:
     found = rate_drop()
     lists = [block["text"]["text"] for block in alert_message(notice(found), AROUND)["blocks"] if "missing against" in str(block.get("text"))]
@@ -85,7 +157,8 @@ def of(rule: str) -> Finding:
     half = Fraction(1, 2)
     figures: dict[str, Fraction | int | str] = {
         "rate": half, "target": half, "low": half, "high": half, "members": 10, "type": "seat", "psi": half, "p": half, "durable": half,
-        "amount": 5, "bought": "2026-07", "events": 5, "surges": half, "then": "2026-04", "churned": half, "churned_others": half,
+        "expansion": 5, "opening": 10, "expanders": 5, "amount": 5,
+        "bought": "2026-07", "events": 5, "surges": half, "then": "2026-04", "churned": half, "churned_others": half,
         "net_rate": half, "net_before": half, "p_adjusted": half,
     }  # fmt: skip
     figures |= {f"{name}_{when}": half for name in ORGANIC for when in ("now", "before")}
@@ -107,6 +180,7 @@ def test_slack_takes_every_message_of_every_rule(rule: str) -> None:
     for message in (*told, told[-1]["entry"]):
         assert message["text"]
         assert block_problems(message["blocks"]) == []
+        assert len(shown(message)) < 10_000  # Slack refuses a message of about 13,200 characters whole
     assert told[-1]["entry"]["text"].startswith("Resolved in 2027-01. ")
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from expansion_platform.delivery.messages import escape
-from expansion_platform.delivery.outbox import Notifier, deliver
-from expansion_platform.delivery.slack import RETRIES, SlackBot, SlackWebhook, slack
+from expansion_platform.delivery.outbox import BATCH, Notifier, deliver
+from expansion_platform.delivery.slack import CANNOT_SHOW, RETRIES, SlackBot, SlackWebhook, slack
 from expansion_platform.domain.errors import ConfigurationError, ExpansionError
 from expansion_platform.settings import Settings
-from expansion_platform.simulator.http import DROPPED
+from expansion_platform.simulator.http import DROPPED, Request, Response
 from expansion_platform.simulator.slack_server import SlackServer
 from expansion_platform.storage.ledger import Alert, Ledger
 
@@ -97,6 +99,62 @@ def test_a_refusal_stays_pending_with_its_reason_and_goes_out_on_the_next_try(le
     assert (sent.attempts, sent.last_error) == (2, None)
     assert deliver(ledger, channel) == []
     assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("reason", sorted(CANNOT_SHOW))
+def test_blocks_that_slack_cannot_show_leave_the_text(ledger: Ledger, channel: Notifier, server: SlackServer, reason: str) -> None:
+    """Not tried as they are again and again, with every later alert waiting behind."""
+    server.refuse_next(reason)
+    ledger.put_alert(replace(ALERT, key="key-2"))
+    assert [alert.key for alert in deliver(ledger, channel)] == ["key-1", "key-2"]
+    assert [(message.text, message.blocks) for message in server.messages] == [("Expansion rate fell", []), ("Expansion rate fell", BLOCKS)]
+    assert ledger.alerts("pending") == []
+
+
+@pytest.mark.parametrize("reason", ["not_in_channel", "invalid_auth", "account_inactive", "msg_too_long"])
+def test_what_slack_refuses_is_not_repeated_within_a_try(channel: Notifier, server: SlackServer, reason: str) -> None:
+    server.refuse_next(reason)
+    with pytest.raises(ExpansionError, match=reason):
+        channel.post(ALERT)
+    assert len(server.requests) == 1
+    assert server.messages == []
+
+
+def test_an_answer_that_does_not_come_is_looked_for_and_not_posted_again(
+    ledger: Ledger, server: SlackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack took the message and kept the connection open without a word."""
+    monkeypatch.setattr("expansion_platform.delivery.slack.TIMEOUT_SECONDS", 0.3)
+    answer, silent = server.answer, [True]
+
+    def late(request: Request) -> Response:
+        answered = answer(request)
+        if silent.pop() if silent else False:
+            time.sleep(0.6)
+        return answered
+
+    monkeypatch.setattr(server, "answer", late)
+    bot = SlackBot("xoxb-test", "C1", server.api_url)
+    with pytest.raises(ExpansionError, match=r"Slack could not be reached: .*timed out"):
+        deliver(ledger, bot)
+    assert [alert.key for alert in deliver(ledger, bot)] == ["key-1"]
+    assert len(server.messages) == 1
+
+
+def test_a_host_that_cannot_be_resolved_keeps_the_alert(ledger: Ledger) -> None:
+    with pytest.raises(ExpansionError, match="Slack could not be reached"):
+        deliver(ledger, SlackBot("xoxb-test", "C1", "http://slack.invalid/api"))
+    assert [alert.key for alert in ledger.alerts("pending")] == ["key-1"]
+
+
+def test_many_alerts_go_out_in_batches_and_none_is_lost(ledger: Ledger, server: SlackServer) -> None:
+    for number in range(2, 46):
+        ledger.put_alert(replace(ALERT, key=f"key-{number}"))
+    bot, sizes = SlackBot("xoxb-test", "C1", server.api_url), []
+    while sent := deliver(ledger, bot):
+        sizes.append(len(sent))
+    assert sizes == [BATCH, BATCH, 5]
+    assert len({message.metadata["event_payload"]["key"] for message in server.messages if message.metadata}) == len(server.messages) == 45
 
 
 def test_an_error_tells_no_token(server: SlackServer) -> None:

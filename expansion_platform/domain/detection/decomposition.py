@@ -27,6 +27,9 @@ class Decomposition:
     customers: dict[str, int]
     """The largest shortfalls and gains, and `other` for everybody else."""
     types: dict[str, int]
+    types_now: dict[str, int]
+    """The month's expansion by type, and beside it the mean of the baseline's months, rounded."""
+    types_before: dict[str, int]
     slices: dict[str, dict[str, int]]
     """By dimension (`SLICES`); `other` for whom nothing says."""
 
@@ -61,7 +64,8 @@ def decompose(panel: Panel, month: str, baseline: Sequence[str], *, largest: int
     down = [index for index in sorted(order[-largest:], key=lambda index: (-int(each[index]), index)) if each[index] > 0]
     up = [index for index in order[:gains] if each[index] < 0]
     named = {panel.customers[index]: int(each[index]) for index in [*down, *up]}
-    by_type = panel.types[:, columns].sum(axis=(0, 1)) - count * panel.types[:, at].sum(axis=0)
+    types_before, types_now = panel.types[:, columns].sum(axis=(0, 1)).tolist(), panel.types[:, at].sum(axis=0).tolist()
+    by_type = {name: before - count * now for name, before, now in zip(ORGANIC, types_before, types_now, strict=True)}
 
     def by_slice(dimension: str) -> dict[str, int]:
         missing = {}
@@ -73,6 +77,8 @@ def decompose(panel: Panel, month: str, baseline: Sequence[str], *, largest: int
     return Decomposition(
         shortfall=whole,
         customers=settled(named | {OTHER: int(each.sum()) - sum(named.values())}),
-        types=settled(dict(zip(ORGANIC, by_type.tolist(), strict=True))),
+        types=settled(by_type),
+        types_now=dict(zip(ORGANIC, types_now, strict=True)),
+        types_before={name: round_half_even(Fraction(amount, count)) for name, amount in zip(ORGANIC, types_before, strict=True)},
         slices={dimension: by_slice(dimension) for dimension in SLICES},
     )

@@ -5,9 +5,6 @@ Here: which rules are asked of which scopes. Not here: the rules (`rules.py`, `f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fractions import Fraction
-
 import pandas as pd
 
 from expansion_platform.domain import months
@@ -30,7 +27,7 @@ def evaluate(
     movements: pd.DataFrame,
     durability: pd.DataFrame,
     expansion_then_churn: pd.DataFrame,
-    rates: Mapping[str, Fraction],
+    rates: rules.RatesByScope,
     settings: AlertSettings,
     exponent: int,
     seed: str,
@@ -44,7 +41,7 @@ def evaluate(
         movements: mrr/movements of the same.
         durability: metrics/durability of the month.
         expansion_then_churn: metrics/expansion_then_churn of the month.
-        rates: the total's expansion rate of every month up to this one that has a base.
+        rates: of every month up to this one that has a base, for what is shown beside and decides nothing.
         settings: targets and thresholds.
         exponent: decimal places of the reporting currency.
         seed: policy hash: the same data under the same policy gives the same p-values.
@@ -54,15 +51,15 @@ def evaluate(
     """
     everyone = as_reported(month, customer_months, movements, reported)
     smallest = settings.smallest(exponent)
-    findings = [rules.rate_drop(everyone, month, seed, smallest, rates), rules.mix_shift(everyone, month, seed)]
+    findings = [rules.rate_drop(everyone, month, seed, smallest, rates["total"]), rules.mix_shift(everyone, month, seed)]
     for scope in (TOTAL, *(("segment", name) for name in SEGMENTS)):
         name = scope[0] if scope == TOTAL else scope[1]
         target, before = settings.target(name, month), settings.target(name, months.shift(month, -1))
         if target is not None:
             of_scope = everyone if scope == TOTAL else everyone.of("segment", name)
             findings.append(rules.below_target(of_scope, month, scope, target, before, seed))
-    findings += rules.segment_deterioration(everyone, month, seed, smallest)
-    findings += rules.model_drops(everyone, month, seed, smallest)
+    findings += rules.segment_deterioration(everyone, month, seed, smallest, rates)
+    findings += rules.model_drops(everyone, month, seed, smallest, rates)
     findings.append(followups.durability(month, durability))
     findings.append(followups.post_expansion_churn(month, expansion_then_churn))
     return [finding for finding in findings if finding is not None]

@@ -35,6 +35,8 @@ RECENT_MIX, EARLIER_MIX = 3, 6
 MIX_DIVERGENCE = 0.05
 MIX_EXPANDERS = 10
 MIX_INSTABILITY = 0.25
+RatesByScope = Mapping[str, Mapping[str, Fraction]]
+"""Expansion rates by scope (`total`, `segment:smb`) and month."""
 HISTORY = RECENT_MIX + EARLIER_MIX
 """Months a panel should hold for all of these, the newest closed one being the last."""
 
@@ -92,16 +94,6 @@ def rate_drop(panel: Panel, month: str, seed: str, smallest: int, rates: Mapping
     drop = drop_of(panel, month, TOTAL, seed)
     if drop is None:
         return None
-    column = panel.at(month)
-    here = panel.members[:, column]
-    rng = statistics.generator("interval", *TOTAL, month, seed)
-    low, high = statistics.rate_interval(panel.expansion[here, column], panel.opening[here, column], rng)
-    shown: dict[str, Fraction | int | str] = {"low": Fraction(low), "high": Fraction(high)}
-    z = statistics.robust_z(drop.rate, [rate for name, rate in rates.items() if months.shift(month, -12) <= name < month])
-    if z is not None:
-        shown["robust_z"] = f"{z:.1f}"
-    if _seasonal(rates, month, drop):
-        shown["note"] = "seasonal"
     fires = large(drop, smallest) and drop.p < ALPHA
     return Finding(
         "rate_drop",
@@ -113,11 +105,11 @@ def rate_drop(panel: Panel, month: str, seed: str, smallest: int, rates: Mapping
         recovers_at=RECOVERED * drop.baseline,
         shortfall=drop.shortfall,
         drop=drop,
-        figures=shown,
+        figures=_beside(panel, month, TOTAL, drop, rates, seed),
     )
 
 
-def model_drops(panel: Panel, month: str, seed: str, smallest: int) -> list[Finding]:
+def model_drops(panel: Panel, month: str, seed: str, smallest: int, rates: RatesByScope) -> list[Finding]:
     """`rate_drop` of each pricing model (semantics 5.1).
 
     Models with fewer than thirty opening members are not judged, and p-values are Holm's over those that are, both as for segments: four more
@@ -125,13 +117,14 @@ def model_drops(panel: Panel, month: str, seed: str, smallest: int) -> list[Find
     """
     judged = list(_judged(panel, "pricing_model", month, seed))
     adjusted = statistics.holm([drop.p for *_, drop in judged])
-    return [
-        Finding(
+    findings = []
+    for (name, of_model, drop), p in zip(judged, adjusted, strict=True):
+        scope, fires = ("pricing_model", name), large(drop, smallest) and p < ALPHA
+        finding = Finding(
             "rate_drop",
-            "pricing_model",
-            name,
+            *scope,
             month,
-            outcome="fires" if large(drop, smallest) and p < ALPHA else "clear",
+            outcome="fires" if fires else "clear",
             severity=severity(drop, grr_fall(of_model.sums(), month, drop.baseline_months)),
             measured=drop.rate,
             recovers_at=RECOVERED * drop.baseline,
@@ -139,8 +132,10 @@ def model_drops(panel: Panel, month: str, seed: str, smallest: int) -> list[Find
             drop=drop,
             figures={"p_adjusted": p},
         )
-        for (name, of_model, drop), p in zip(judged, adjusted, strict=True)
-    ]
+        if fires:
+            finding.figures.update(_beside(of_model, month, scope, drop, rates.get(finding.scope, {}), seed))
+        findings.append(finding)
+    return findings
 
 
 def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fraction, before: Fraction | None, seed: str) -> Finding | None:
@@ -222,7 +217,7 @@ def mix_shift(panel: Panel, month: str, seed: str) -> Finding | None:
     )
 
 
-def segment_deterioration(panel: Panel, month: str, seed: str, smallest: int) -> list[Finding]:
+def segment_deterioration(panel: Panel, month: str, seed: str, smallest: int, rates: RatesByScope) -> list[Finding]:
     """Segments whose rate dropped, or whose organic net rate fell by two points, by more than noise after Holm's correction over all tests made.
 
     Segments with fewer than thirty opening members are not judged. The net rate holds churn, which ends a membership, so its test exchanges
@@ -258,8 +253,27 @@ def segment_deterioration(panel: Panel, month: str, seed: str, smallest: int) ->
         if by_net and not by_rate:
             missing = round_half_even((net_before - sums[month].net_rate) * drop.opening)
             finding = replace(finding, measured=sums[month].net_rate, recovers_at=net_before - NET_RECOVERED, shortfall=missing)
+        if finding.outcome == "fires":
+            finding.figures.update(_beside(of_segment, month, ("segment", name), drop, rates.get(finding.scope, {}), seed))
         findings.append(finding)
     return findings
+
+
+def _beside(
+    panel: Panel, month: str, scope: tuple[str, str], drop: Drop, rates: Mapping[str, Fraction], seed: str
+) -> dict[str, Fraction | int | str]:
+    """What is shown beside a drop and decides nothing (semantics 5.3, 5.4): the percentile interval, the robust z, whether last year was alike."""
+    column = panel.at(month)
+    here = panel.members[:, column]
+    rng = statistics.generator("interval", *scope, month, seed)
+    low, high = statistics.rate_interval(panel.expansion[here, column], panel.opening[here, column], rng)
+    shown: dict[str, Fraction | int | str] = {"low": Fraction(low), "high": Fraction(high)}
+    z = statistics.robust_z(drop.rate, [rate for name, rate in rates.items() if months.shift(month, -12) <= name < month])
+    if z is not None:
+        shown["robust_z"] = f"{z:.1f}"
+    if _seasonal(rates, month, drop):
+        shown["note"] = "seasonal"
+    return shown
 
 
 def grr_fall(sums: dict[str, Sums], month: str, baseline: tuple[str, ...]) -> Fraction:

@@ -27,6 +27,7 @@ def test_by_hand() -> None:
     assert parts.shortfall == 850
     assert parts.customers == {"cus_a": 300, "cus_b": 200, OTHER: 0, GROWTH: 350}
     assert parts.types == {"seat": 300, "tier": 200, "usage": 0, "cross_sell": 0, "addon": 0, GROWTH: 350}
+    assert (parts.types_now["seat"], parts.types_before["seat"], parts.types_before["tier"]) == (200, 500, 200)
     assert parts.slices == {
         "segment": {"enterprise": 200, "mid_market": 0, "smb": 300, OTHER: 0, GROWTH: 350},
         "pricing_model": {"usage": 300, "seat": 0, "flat": 0, "hybrid": 0, OTHER: 200, GROWTH: 350},

@@ -148,7 +148,7 @@ def together(one: Panel, other: Panel) -> Panel:
 
 def segmented(smb: float, members: int = 60) -> list[tuple[str, str, str]]:
     both = together(steady(members, smb, segment="smb"), steady(60, 0.5, seed=2, segment="enterprise"))
-    return [(found.value, found.outcome, found.scope) for found in rules.segment_deterioration(both, MONTH, SEED, 0)]
+    return [(found.value, found.outcome, found.scope) for found in rules.segment_deterioration(both, MONTH, SEED, 0, {})]
 
 
 def test_the_segment_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
@@ -158,7 +158,7 @@ def test_the_segment_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
 
 def modelled(seat: float, members: int = 60, smallest: int = 0) -> list[tuple[str, str, str]]:
     both = together(steady(members, seat, model="seat"), steady(60, 0.5, seed=2, model="usage"))
-    return [(found.rule, found.outcome, found.scope) for found in rules.model_drops(both, MONTH, SEED, smallest)]
+    return [(found.rule, found.outcome, found.scope) for found in rules.model_drops(both, MONTH, SEED, smallest, {})]
 
 
 def test_the_pricing_model_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
@@ -171,7 +171,7 @@ def test_the_pricing_model_that_fell_is_named_and_a_small_one_is_not_judged() ->
 
 def test_a_pricing_model_is_judged_by_what_is_left_after_holms_correction() -> None:
     """Two tests were made: the smaller p is doubled, and the larger is no smaller than that."""
-    found = rules.model_drops(together(steady(60, 0.0, model="seat"), steady(60, 0.5, seed=2, model="usage")), MONTH, SEED, 0)
+    found = rules.model_drops(together(steady(60, 0.0, model="seat"), steady(60, 0.5, seed=2, model="usage")), MONTH, SEED, 0, {})
     (calm, fell) = (one.drop for one in found)
     assert calm is not None
     assert fell is not None
@@ -185,7 +185,7 @@ def test_a_segment_that_loses_customers_fires_on_its_net_rate() -> None:
     flows: dict[tuple[str, str], dict[str, int]] = {(names[index], month): {"churn": -10_000} for index, month in enumerate(MONTHS[:-1])}
     flows |= {(name, MONTH): {"churn": -10_000} for name in names[20:40]}
     opening = {(name, month): paid for (name, month), paid in opening.items() if not (names.index(name) < 8 and month > MONTHS[names.index(name)])}
-    (found,) = rules.segment_deterioration(panel(*frames(opening, flows), MONTHS), MONTH, SEED, 0)
+    (found,) = rules.segment_deterioration(panel(*frames(opening, flows), MONTHS), MONTH, SEED, 0, {})
     assert found.outcome == "fires"
     assert found.measured == found.figures["net_rate"] == Fraction(-20, 192)
     assert found.severity == "critical"  # it misses over 1 % of the base, and gross retention fell too
