@@ -5,17 +5,22 @@ Here: the examination. Not here: printing it (`cli.py`), fixing anything.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from expansion_platform.account import check_key_kind, check_same_account
 from expansion_platform.domain.dimensions import refuse_taken_names
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.expansion_cac import costs_by_month
+from expansion_platform.domain.origins import initiator
 from expansion_platform.domain.schemas import TABLES, Table, billing, given, metrics, stripe, table_name
+from expansion_platform.domain.schemas.origin import INITIATORS
 from expansion_platform.resources import Platform, given_at
 from expansion_platform.settings import Settings, setting_problems
 from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
@@ -51,6 +56,7 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     for model in (given.CrmActivity, given.CustomerAttributes, given.Costs):
         if given_at(settings, model) is not None:
             yield from _guarded(table_name(model), lambda model=model: _given(platform, model))  # type: ignore[misc]
+    yield from _guarded(f"metadata {settings.expansion_initiated_by_key}", lambda: _initiators(platform))
     yield from _guarded("alerts", lambda: _channels(platform))
 
 
@@ -143,6 +149,17 @@ def _given(platform: Platform, model: type[Table]) -> str:
     told = f"{len(rows)} rows of {len(named)} customers"
     some = f": {', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}" if unknown else ""
     return f"{told}, {len(unknown)} of them ({len(unknown) / max(1, len(named)):.1%}) unknown to the account{some}"
+
+
+def _initiators(platform: Platform) -> str:
+    """How often somebody is said to have begun changes, and values nobody knows to read."""
+    said = pc.field("metadata_json") != "{}"
+    texts = pd.concat([platform.lake.read(model, where=said)["metadata_json"] for model in (stripe.Subscriptions, stripe.Invoices)])
+    counts = Counter({text: int(count) for text, count in texts.value_counts().items()})
+    known = Counter({name: sum(count for text, count in counts.items() if initiator(text) == name) for name in INITIATORS})
+    unread = sorted({str(value) for text in counts if initiator(text) is None and (value := json.loads(text).get("initiated_by"))})
+    told = ", ".join(f"{name} {count:,}" for name, count in known.items() if count) or "nowhere (README, Give it what Stripe does not know)"
+    return f"on subscriptions and bills: {told}{'; nobody knows to read ' + ', '.join(unread[:5]) if unread else ''}"
 
 
 def _channels(platform: Platform) -> str:

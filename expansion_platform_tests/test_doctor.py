@@ -152,3 +152,13 @@ def test_files_that_cannot_be_read_are_named_each_with_its_row(server: StripeSer
 
 def test_what_is_not_given_is_not_spoken_of(server: StripeServer, tmp_path: Path) -> None:
     assert given_findings(tmp_path, server) == {}
+
+
+def test_who_began_changes_is_counted_and_what_cannot_be_read_is_named(server: StripeServer, tmp_path: Path) -> None:
+    subscriptions = server.account.objects["subscriptions"]
+    for held, said in zip(subscriptions, ("sales", "Self-Serve", "the boss"), strict=False):
+        held["metadata"] = {"initiated_by": said}
+    pulled.pull(tmp_path, server.url, NOW)
+    with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
+        told = {each.subject: each.text for each in examine(platform)}["metadata initiated_by"]
+    assert told == "on subscriptions and bills: sales 1, self_serve 1; nobody knows to read the boss"

@@ -70,7 +70,7 @@ def _prepare(platform: Platform, said: pd.DataFrame) -> Callable[[str], Frames]:
     catalog, lake, timezone = platform.catalog(), platform.lake, platform.timezone
     states = included(lake.read(billing.ItemStates), catalog)
     rates = rates_by_month(lake.read(billing.FxRates))
-    stripes, keys = lake.read(stripe.Customers), platform.metadata_keys.customers
+    stripes = rules.stripes_attributes(lake.read(stripe.Customers), platform.metadata_keys.customers, catalog)
     closed: dict[str, pd.DataFrame] = {}
 
     def profiles(month: str) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def _prepare(platform: Platform, said: pd.DataFrame) -> Callable[[str], Frames]:
     def compute(month: str) -> Frames:
         before = months.shift(month, -1)
         customer_months = lake.read(mrr.CustomerMonths, [month])
-        attributes = [rules.attributes_of(each, said, stripes, keys, catalog) for each in (month, months.shift(month, 1))]
+        attributes = [rules.attributes_of(each, said, stripes, catalog) for each in (month, months.shift(month, 1))]
         customers = rules.customers_of(month, customer_months, profiles(before), profiles(month), timezone, *attributes)
         closed.pop(before)
         movements = lake.arrow(mrr.Movements, [month])

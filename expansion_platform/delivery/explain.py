@@ -14,7 +14,7 @@ import pandas as pd
 from expansion_platform.delivery.messages import money
 from expansion_platform.domain import months as calendar
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.domain.schemas import billing, mrr, origin
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.resources import Platform
 
@@ -74,6 +74,18 @@ FLAGS = {
     "usage_tier_period_mismatch": "tiers are applied to one month's usage although the price bills a longer period, an approximation",
 }
 
+ORIGINS = {
+    "initiated_by": "its metadata says so",
+    "opportunity": "an expansion opportunity was won near it",
+    "portal": "the customer had opened the portal within the hour before",
+    "checkout": "the customer checked it out",
+    "usage": "nobody has to ask for usage",
+    "schedule": "a phase of a schedule began",
+    "automatic": "Stripe did it by itself",
+    "touch": "somebody had spoken with the customer in the 30 days before, which credits nobody",
+    "none": "neither Stripe nor the CRM says who asked",
+}
+
 
 def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
     """Lines that tell what happened to a customer in a month.
@@ -93,7 +105,7 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
     if states.empty:
         raise ExpansionError(f"no customer {customer} with a subscription in this account")
     opening, closing = calendar.opening(month, timezone), calendar.closing(month, timezone)
-    rows = {model: lake.read(model, [month]) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes)}
+    rows = {model: lake.read(model, [month]) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, origin.Origins)}
     rows = {model: table[table["customer"] == owner] for model, table in rows.items()}
     yield from customer_month(
         owner,
@@ -101,13 +113,22 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
         months=rows[mrr.CustomerMonths],
         movements=rows[mrr.Movements],
         causes=rows[mrr.Causes],
+        origins=rows[origin.Origins],
         states=states[(states["valid_from"] < closing) & (states["valid_to"].isna() | (states["valid_to"] >= opening))],
         currency=platform.settings.expansion_currency,
     )
 
 
 def customer_month(
-    customer: str, month: str, *, months: pd.DataFrame, movements: pd.DataFrame, causes: pd.DataFrame, states: pd.DataFrame, currency: str
+    customer: str,
+    month: str,
+    *,
+    months: pd.DataFrame,
+    movements: pd.DataFrame,
+    causes: pd.DataFrame,
+    origins: pd.DataFrame,
+    states: pd.DataFrame,
+    currency: str,
 ) -> Iterator[str]:
     """Lines that tell what happened.
 
@@ -117,6 +138,7 @@ def customer_month(
         months: the customer's row of mrr/customer_months in the month, or none.
         movements: its row of mrr/movements, or none.
         causes: its rows of mrr/causes.
+        origins: its rows of mrr/origins.
         states: its rows of billing/item_states in force at either end of the month or beginning within it.
         currency: reporting currency.
     """
@@ -143,6 +165,11 @@ def customer_month(
         yield f"  {_signed(int(cause.amount), currency)}  {CAUSES[cause.cause]}: {_pair(cause, currency)}"
         yield f"      {_arithmetic(cause, currency)}"
         yield from (f"      {FLAGS[flag]}" for flag in json.loads(cause.flags_json))
+    for began in origins.itertuples():
+        evidence = ", ".join(json.loads(began.evidence_json)[:6])
+        yield f"Who began {money(int(began.amount), currency)} of {began.cause} in {began.group}: {began.origin}; {ORIGINS[began.rule]}" + (
+            f" ({evidence})." if evidence else "."
+        )
     yield "Item states behind it:"
     for state in states.itertuples():
         until = "now" if pd.isna(state.valid_to) else f"{state.valid_to:%Y-%m-%d %H:%M}"

@@ -7,7 +7,7 @@ opening. Not here: segments and pricing models (`movements.py`), sums by value (
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
@@ -43,31 +43,54 @@ def profiles(valued: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     return pd.DataFrame({"currency": largest["currency"].astype("str"), "plan": largest["product"].astype("str")})
 
 
-def attributes_of(month: str, given: pd.DataFrame, customers: pd.DataFrame, keys: Sequence[str], catalog: Catalog) -> dict[str, dict[str, str]]:
-    """What the user says of customers, in force in a month: attribute -> customer after aliases -> value.
+Attributes = Mapping[str, Mapping[str, str]]
+"""Attribute -> customer after aliases -> value."""
+
+
+def stripes_attributes(customers: pd.DataFrame, keys: Collection[str], catalog: Catalog) -> Attributes:
+    """What Stripe says of customers now: `country`, and the metadata keys that are attributes.
+
+    Args:
+        customers: stripe/customers (id, country, metadata_json).
+        keys: metadata keys.
+        catalog: who was merged into whom; what is said of the customer that is left goes before what is said of one merged into it.
+
+    Raises:
+        ConfigurationError: a key has the name of a dimension that is there already.
+    """
+    refuse_taken_names(keys)
+    customers = customers.assign(owner=owners(customers["id"], catalog), own=~customers["id"].isin(list(catalog.aliases))).sort_values("own")
+    told = {"country": _by_owner(customers, customers["country"])}
+    texts = customers["metadata_json"]
+    said = {text: json.loads(text) for text in texts.unique()} if keys else {}
+    return told | {key: _by_owner(customers, texts.map({text: known.get(key) or None for text, known in said.items()})) for key in sorted(keys)}
+
+
+def attributes_of(month: str, given: pd.DataFrame, stripes: Attributes, catalog: Catalog) -> Attributes:
+    """What is said of customers, in force in a month.
 
     Args:
         month: whose; a value holds from the first instant of its `valid_from` on, so at the month's opening as at its closing instant.
         given: the user's rows (`schemas/given.py`, CustomerAttributes); of several the newest that holds.
-        customers: stripe/customers, of which `country` and the metadata `keys` are what Stripe says now. A row of `given` goes before it.
-        keys: metadata keys that are attributes.
-        catalog: who was merged into whom; what is said of the customer that is left goes before what is said of one merged into it.
+        stripes: `stripes_attributes`, which what the user gives goes before.
+        catalog: as there.
 
     Raises:
         ConfigurationError: an attribute has the name of a dimension that is there already.
     """
-    refuse_taken_names(given["attribute"], keys)
-    told: dict[str, dict[str, str]] = {name: {} for name in ["country", *sorted({*given["attribute"], *keys})]}
-    merged_first = sorted(customers[["id", "country", "metadata_json"]].itertuples(index=False), key=lambda row: row.id not in catalog.aliases)
-    for identity, country, metadata_json in merged_first:
-        said = {"country": country, **{key: value for key, value in json.loads(metadata_json).items() if key in keys}}
-        for name, value in said.items():
-            if not pd.isna(value) and value:
-                told[name][catalog.customer(identity)] = value
-    holds = given[given["valid_from"].isna() | (given["valid_from"] <= month)].assign(own=~given["customer"].isin(list(catalog.aliases)))
-    for row in holds.sort_values(["own", "valid_from"], na_position="first").to_dict("records"):
-        told[row["attribute"]][catalog.customer(row["customer"])] = row["value"]
-    return told
+    refuse_taken_names(given["attribute"])
+    holds = given[given["valid_from"].isna() | (given["valid_from"] <= month)]
+    holds = holds.assign(owner=owners(holds["customer"], catalog), own=~holds["customer"].isin(list(catalog.aliases)))
+    holds = holds.sort_values(["own", "valid_from"], na_position="first", kind="stable")
+    told = {name: _by_owner(rows, rows["value"]) for name, rows in holds.groupby("attribute")}
+    names = sorted({*stripes, *given["attribute"]})
+    return {name: {**stripes.get(name, {}), **told.get(name, {})} for name in names}
+
+
+def _by_owner(rows: pd.DataFrame, values: pd.Series[str]) -> dict[str, str]:
+    """Values that are there by customer after aliases; of several rows of one the last."""
+    there = values.notna()
+    return dict(zip(rows.loc[there, "owner"].tolist(), values[there].tolist(), strict=True))
 
 
 def refuse_taken_names(*names: Iterable[str]) -> None:
@@ -82,8 +105,8 @@ def customers_of(
     opened: pd.DataFrame,
     closed: pd.DataFrame,
     timezone: str,
-    attributes: Mapping[str, Mapping[str, str]],
-    next_attributes: Mapping[str, Mapping[str, str]],
+    attributes: Attributes,
+    next_attributes: Attributes,
 ) -> pd.DataFrame:
     """Each customer's value in every dimension, for a month and at the next opening.
 
@@ -103,14 +126,14 @@ def customers_of(
     rows = customer_months.set_index("customer")
     member = rows["opening"] > 0
     held = pd.concat([opened.reindex(rows.index[member]), closed.reindex(rows.index[~member])]).reindex(rows.index)
-    first = rows["first_paid_month"]
+    first, names = rows["first_paid_month"], rows.index.tolist()
     parts = []
     for opened_in, profile, model, named in (
         (month, held, rows["pricing_model"], attributes),
         (months.shift(month, 1), closed.reindex(rows.index), rows["closing_pricing_model"], next_attributes),
     ):
         told = profile.assign(pricing_model=model, cohort=first, tenure=tenures(opened_in, first, timezone))
-        said = pd.DataFrame({name: rows.index.map(values) for name, values in named.items()}, index=rows.index, dtype="str")
+        said = pd.DataFrame({name: [values.get(customer) for customer in names] for name, values in named.items()}, index=rows.index, dtype="str")
         told = told.join(said).fillna(UNKNOWN)
         parts.append(told.rename_axis("customer").reset_index().melt("customer", var_name="dimension", value_name="value"))
     parts[0]["next_value"] = parts[1]["value"]  # the same customers and dimensions in the same order: both name every attribute

@@ -228,13 +228,14 @@ def expansion_by_origin(rows: pd.DataFrame, published: pd.Series) -> pd.DataFram
     return metric_rows(pd.DataFrame(sums), METRICS).assign(incomplete=incomplete)
 
 
+def initiator(text: str) -> str | None:
+    """What `initiated_by` says in a JSON text, in one spelling; None where it says nothing, or what nobody knows to read."""
+    said = str(json.loads(text).get("initiated_by") or "").strip().lower().replace("-", "_").replace(" ", "_")
+    return said if said in INITIATORS else None
+
+
 def _initiators(texts: pd.Series[str]) -> pd.Series[str]:
-    """What `initiated_by` says in each JSON text, in one spelling; null where it says nothing or what nobody knows to read."""
-    known = {}
-    for text in texts.drop_duplicates():
-        said = str(json.loads(text).get("initiated_by") or "").strip().lower().replace("-", "_").replace(" ", "_")
-        known[text] = said if said in INITIATORS else None
-    return texts.map(known).astype("str")
+    return texts.map({text: initiator(text) for text in texts.drop_duplicates()}).astype("str")
 
 
 def _present(facts: Facts) -> Iterator[tuple[str, pd.DataFrame]]:

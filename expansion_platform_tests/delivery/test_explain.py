@@ -13,9 +13,10 @@ from expansion_platform.delivery import explain
 from expansion_platform.delivery.explain import customer_month, explained
 from expansion_platform.delivery.messages import money
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.domain.schemas import billing, mrr, origin
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.domain.schemas.mrr import DORMANT_REASONS, REASONS, RETURNS
+from expansion_platform.domain.schemas.origin import RULES
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
@@ -49,6 +50,15 @@ def test_the_evidence_is_named(pipeline: Pipeline) -> None:
     for state in held.itertuples():
         assert state.item in told
         assert json.loads(state.evidence_json)[0] in told
+
+
+def test_who_began_an_expansion_is_told_with_what_says_so(pipeline: Pipeline) -> None:
+    rows = pipeline.lake.read(origin.Origins)
+    assert set(RULES) == set(explain.ORIGINS)
+    for row in rows.groupby("rule").head(2).itertuples():
+        told = text(pipeline, row.customer, row.month)
+        assert f"Who began {money(row.amount, 'usd')} of {row.cause} in {row.group}: {row.origin}; {explain.ORIGINS[row.rule]}" in told
+        assert all(name in told for name in json.loads(row.evidence_json)[:6])
 
 
 def test_a_quiet_month_says_so(pipeline: Pipeline) -> None:
@@ -87,6 +97,7 @@ def words(movement: dict[str, Any], *causes: dict[str, Any]) -> str:
         months=pd.DataFrame([MONTH | {"opening": row["opening"], "closing": row["closing"]}]),
         movements=pd.DataFrame([row]),
         causes=pd.DataFrame(causes),
+        origins=empty(origin.Origins),
         states=empty(billing.ItemStates),
         currency="usd",
     )

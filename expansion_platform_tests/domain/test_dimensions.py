@@ -148,7 +148,8 @@ def test_attributes_hold_from_their_month_on_and_go_before_metadata() -> None:
         ("ada", "region", "south", "2026-03"), ("ada", "region", "north", None), ("dee", "region", "east", None), ("bob", "crm", "a", "2026-04")
     )
     known = stripes(ada={"country": "DE", "region": "west", "other": "x"}, bob={"region": "west"}, dee={})
-    at = {month: dimensions.attributes_of(month, given, known, ["region"], CATALOG) for month in ("2026-02", "2026-03", "2026-04")}
+    stripe = dimensions.stripes_attributes(known, ["region"], CATALOG)
+    at = {month: dimensions.attributes_of(month, given, stripe, CATALOG) for month in ("2026-02", "2026-03", "2026-04")}
     assert [at[month]["region"] for month in at] == [
         {"ada": "north", "bob": "west", "dee": "east"},
         {"ada": "south", "bob": "west", "dee": "east"},
@@ -160,13 +161,16 @@ def test_attributes_hold_from_their_month_on_and_go_before_metadata() -> None:
 
 def test_a_merged_customer_is_what_the_one_that_is_left_is() -> None:
     known = stripes(ada={"country": "DE"}, ada_old={"country": "FR", "region": "west"})
-    told = dimensions.attributes_of(MONTH, said(("ada_old", "crm", "b", None), ("ada", "crm", "a", None)), known, ["region"], CATALOG)
+    given = said(("ada", "crm", "a", None), ("ada_old", "crm", "b", "2026-01"))
+    told = dimensions.attributes_of(MONTH, given, dimensions.stripes_attributes(known, ["region"], CATALOG), CATALOG)
     assert told == {"country": {"ada": "DE"}, "region": {"ada": "west"}, "crm": {"ada": "a"}}
 
 
 def test_an_attribute_cannot_be_called_as_a_dimension_is() -> None:
-    with pytest.raises(ConfigurationError, match="cannot be called currency, plan"):
-        dimensions.attributes_of(MONTH, said(("ada", "plan", "x", None)), stripes(), ["currency"], CATALOG)
+    with pytest.raises(ConfigurationError, match="cannot be called plan"):
+        dimensions.attributes_of(MONTH, said(("ada", "plan", "x", None)), {}, CATALOG)
+    with pytest.raises(ConfigurationError, match="cannot be called currency"):
+        dimensions.stripes_attributes(stripes(), ["currency"], CATALOG)
 
 
 def test_rates_and_flows_by_pricing_model() -> None:
