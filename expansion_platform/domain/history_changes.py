@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
@@ -67,7 +68,7 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     """
     price_terms, _ = prices(staged.prices)
     coupon_terms, meters = coupons(staged.coupons), metered(staged.meter_usage)
-    found: list[tuple[Any, ...]] = []
+    found: dict[str, tuple[Any, ...]] = {}
     for subscription in subscriptions(staged):
         subscription.events = in_order(subscription.events)
         subscription.lines, usage = _apart(whole_lines(subscription.lines, price_terms), price_terms)
@@ -83,8 +84,9 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
             *(change for item, own in marks.items() for change in _held(subscription, item, own)),
             *(change for item, own in marks.items() for change in _usage(subscription, item, own, usage, meters, price_terms, timezone)),
         ]
-        found += [_row(change) for change in told]
-    frame = pd.DataFrame(found, columns=COLUMNS, dtype="object")
+        for name, same in _by_name(told).items():
+            found[name] = _row(name, same)
+    frame = pd.DataFrame(list(found.values()), columns=COLUMNS, dtype="object")
     for name in INSTANTS:
         frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True).astype("datetime64[us, UTC]")
     return frame.sort_values("change", ignore_index=True)
@@ -105,11 +107,18 @@ def read(frame: pd.DataFrame) -> Iterator[list[Change]]:
         yield group
 
 
-def _row(change: Change) -> tuple[Any, ...]:
-    said = change[:-1]
-    name = hashlib.sha256(repr(said).encode()).hexdigest()[:16]
-    evidence = canonical.dumps(sorted(set(change.evidence)))
-    return (name, *said[:-2], change.source, RANK[change.source], change.confidence, evidence)
+def _by_name(told: list[Change]) -> dict[str, list[Change]]:
+    """Changes by the hash of what they say: two facts may tell of the same one."""
+    found: dict[str, list[Change]] = defaultdict(list)
+    for change in told:
+        found[hashlib.sha256(repr(change[:-1]).encode()).hexdigest()[:16]].append(change)
+    return found
+
+
+def _row(name: str, same: list[Change]) -> tuple[Any, ...]:
+    *said, source, confidence, _ = same[0]
+    evidence = canonical.dumps(sorted({spoken for change in same for spoken in change.evidence}))
+    return (name, *said, source, RANK[source], confidence, evidence)
 
 
 def _began(subscription: Subscription) -> Change:

@@ -7,9 +7,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from expansion_platform_tests.benchmarks import month, pull, range
+from expansion_platform_tests.benchmarks import history, month, pull, range
 
-BENCHMARKS = {"month": (month, 1_000_000), "pull": (pull, None), "range": (range, 100_000)}
+BENCHMARKS = {"history": (history, 5_000), "month": (month, 1_000_000), "pull": (pull, None), "range": (range, 100_000)}
 
 
 def main() -> None:

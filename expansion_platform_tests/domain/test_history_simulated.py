@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pandas as pd
 import pytest
 
 from expansion_platform.domain.history import Staged, rebuild
-from expansion_platform.domain.schemas import stripe
-from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.domain.history_changes import changes
+from expansion_platform.domain.history_log import holding, news
 from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
-from expansion_platform.sources.stripe import bills, events, rows
-from expansion_platform.sources.stripe.fields import frame
+from expansion_platform_tests.domain.simulated import staged
 
 COMPARED = [
     *("customer", "subscription", "item", "valid_from", "valid_to", "status", "collection_paused"),
     *("price", "quantity", "scheme_json", "discounts_json"),
 ]
-
-
-def staged(account: StripeAccount, observed_at: datetime) -> Staged:
-    """The account's tables as one first pull reads them, discounts expanded."""
-    held = account.objects
-
-    def expanded(item: dict) -> dict:
-        return {**item, "discounts": [account.discounts[name] for name in item["discounts"]]}
-
-    coupons = [*held["coupons"], *account.deleted_coupons.values()]
-
-    def embedded(item: dict, field: str) -> dict:
-        return {**expanded(item), field: {**item[field], "data": [expanded(each) for each in item[field]["data"]]}}
-
-    subscriptions = [embedded(item, "items") for item in held["subscriptions"]]
-    invoices = [embedded(item, "lines") for item in held["invoices"]]
-    return Staged(
-        customers=frame(stripe.Customers, (rows.customer(item, observed_at) for item in held["customers"])),
-        prices=frame(stripe.Prices, (rows.price(item, observed_at) for item in held["prices"])),
-        coupons=frame(stripe.Coupons, (rows.coupon(item, observed_at) for item in coupons)),
-        subscriptions=frame(stripe.Subscriptions, (rows.subscription(item, observed_at) for item in subscriptions)),
-        subscription_items=frame(stripe.SubscriptionItems, (row for item in subscriptions for row in rows.subscription_items(item, observed_at))),
-        subscription_schedules=frame(
-            stripe.SubscriptionSchedules, (rows.subscription_schedule(item, observed_at) for item in held["subscription_schedules"])
-        ),
-        invoices=frame(stripe.Invoices, (bills.invoice(item, observed_at) for item in invoices)),
-        invoice_lines=frame(stripe.InvoiceLines, (row for item in invoices for row in bills.invoice_lines(item, observed_at))),
-        invoice_items=frame(stripe.InvoiceItems, (bills.invoice_item(item, observed_at) for item in held["invoiceitems"] if item["invoice"] is None)),
-        events=frame(stripe.Events, (events.event(item, observed_at) for item in held["events"])),
-    )
 
 
 def compared(states: pd.DataFrame) -> pd.DataFrame:
@@ -63,6 +32,13 @@ def test_rebuilt_history_is_what_happened(seed: int, behaviours: frozenset[str])
     expected = compared(company.truth.expected_states)
     differences = rebuilt.merge(expected, how="outer", indicator=True).query("_merge != 'both'")
     assert differences.empty, f"{len(differences)} of {len(expected)} rows differ:\n{differences.head(20).to_string()}"
+
+
+def test_a_change_is_told_once() -> None:
+    """Also where two facts tell of it, as of a discount that ends on all items of a subscription at once."""
+    found = changes(staged(simulate(7, customers=100, months=24, behaviours=BEHAVIOURS).account, AS_OF))
+    assert found["change"].is_unique
+    assert news(found, holding(news(found, found.head(0), known_at=pd.Timestamp(AS_OF), entry=0)), known_at=pd.Timestamp(AS_OF), entry=0).empty
 
 
 def test_further_behaviours_occur() -> None:
