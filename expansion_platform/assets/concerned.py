@@ -2,8 +2,8 @@
 
 Here: from the rows that are not as they were, and from what time alone changes. Not here: what the rows tell (`domain/history_*.py`).
 
-A customer's history is told by its own rows, by the prices and coupons they name, and by how long ago Stripe was read: a bill that is still owed,
-a draft that was left, a trial that ended, and a day or a month in which more could be used change without a row of theirs.
+A customer's history is told by its own rows, by the prices and coupons they name, and by until when Stripe was read: a bill becomes due, a draft is
+left, a trial ends, and a month of usage begins without a row that says so. So does a day that its meter does not tell of.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset
 
 from expansion_platform.domain import months
+from expansion_platform.domain.history_records import DRAFT_LEFT
 from expansion_platform.domain.schemas import Table, stripe
 from expansion_platform.storage.lake import Lake, Point
 from expansion_platform.storage.rows import among
 
-OWED = ["draft", "open", "uncollectible"]
-"""Statuses of bills that say something else the longer they last."""
 NAMED_IN: dict[type[Table], Mapping[type[Table], Sequence[str]]] = {
     stripe.Prices: {
         stripe.SubscriptionItems: ["price"],
@@ -98,14 +98,20 @@ def _naming(lake: Lake, model: type[Table], names: list[str]) -> set[str]:
 
 
 def _by_time(lake: Lake, last: pd.Timestamp, now: pd.Timestamp, timezone: str) -> set[str]:
-    """Customers of whom something was to come between two instants, or is still owed."""
-    owed = lake.dataset(stripe.Invoices).to_table(columns=["customer"], filter=among("status", OWED))
-    ended = (pc.field("period_end") > pa.scalar(last)) & (pc.field("period_end") <= pa.scalar(now)) & (pc.field("amount") == 0)
-    free = lake.dataset(stripe.InvoiceLines).to_table(columns=["customer"], filter=ended)
-    over = (pc.field("trial_end") > pa.scalar(last)) & (pc.field("trial_end") <= pa.scalar(now))
-    tried = lake.dataset(stripe.SubscriptionItems).to_table(columns=["subscription"], filter=over)
-    found = set(owed["customer"].to_pylist()) | set(free["customer"].to_pylist()) | _of_subscriptions(lake, tried["subscription"])
-    if months.of(last, timezone) != months.of(now, timezone) or last.floor("D") != now.floor("D"):
+    """Customers of whom something was to come between two instants, or of whom a draft was fresh."""
+
+    def between(column: str) -> pyarrow.dataset.Expression:
+        return (pc.field(column) > pa.scalar(last)) & (pc.field(column) <= pa.scalar(now))
+
+    fresh = (pc.field("status") == "draft") & (pc.field("created") >= pa.scalar(last - DRAFT_LEFT))
+    due = among("status", ["open", "uncollectible"]) & between("due_date")
+    bills = lake.dataset(stripe.Invoices).to_table(columns=["customer"], filter=fresh | due)
+    free = lake.dataset(stripe.InvoiceLines).to_table(columns=["customer"], filter=(pc.field("amount") == 0) & between("period_end"))
+    tried = lake.dataset(stripe.SubscriptionItems).to_table(columns=["subscription"], filter=between("trial_end"))
+    found = {*bills["customer"].to_pylist(), *free["customer"].to_pylist(), *_of_subscriptions(lake, tried["subscription"])}
+    if last.floor("D") != now.floor("D"):
+        found |= set(pc.unique(lake.dataset(stripe.MeterUsage).to_table(columns=["customer"])["customer"]).to_pylist())
+    if months.of(last, timezone) != months.of(now, timezone):
         metered = lake.dataset(stripe.Prices).to_table(columns=["id"], filter=pc.field("usage_type") == "metered")
         items = lake.dataset(stripe.SubscriptionItems).to_table(columns=["subscription"], filter=among("price", metered["id"].to_pylist()))
         found |= _of_subscriptions(lake, items["subscription"])
