@@ -15,7 +15,7 @@ from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import aftermath as rules
-from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain import months, reconciliation_metrics
 from expansion_platform.domain.schemas import lasting, metrics, mrr
 from expansion_platform.resources import Platform
 
@@ -44,7 +44,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
         def same_expanders(frames: Frames) -> None:
             rows = frames[lasting.ExpansionThenChurn]
-            reconciliation.expanders_tie(rows, lake.read(metrics.Expansion, sorted(rows["expanded_month"].unique())))
+            reconciliation_metrics.expanders_tie(rows, lake.read(metrics.Expansion, sorted(rows["expanded_month"].unique())))
 
         yield from build_months(
             context,

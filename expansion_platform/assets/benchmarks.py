@@ -10,14 +10,17 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform import checks
-from expansion_platform.assets.build import Frames, build_months, fingerprint
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import benchmarks as rules
+from expansion_platform.domain import reconciliation_metrics
 from expansion_platform.domain.schemas import metrics
 from expansion_platform.resources import Platform
+from expansion_platform.storage.lake import Lake
 
 KINDS = {"pandas", "pandera", "deltalake"}
 FIGURES = [metrics.Trailing, metrics.Expanders, metrics.ExpansionCac]
+OF_PUBLISHED = "What is compared is the figure as published."
 INPUTS = [*FIGURES, metrics.Rollforward, metrics.RollforwardByDimension]
 
 
@@ -26,7 +29,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         specs=[asset_spec(metrics.Benchmarks, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(metrics.Benchmarks)],
+        check_specs=[checks.schema_spec(metrics.Benchmarks), checks.reconciled_spec(metrics.Benchmarks, OF_PUBLISHED)],
         name="benchmarks",
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -41,6 +44,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             models=[metrics.Benchmarks],
             inputs=lambda month: fingerprint(catalog.policy_hash, catalog.catalog_hash, *(known.get(month, "absent") for known in states)),
             prepare=lambda due: _prepare(platform, due),
+            reconciled=[Reconciled(metrics.Benchmarks, OF_PUBLISHED, lambda frames: _of_published(platform.lake, frames[metrics.Benchmarks]))],
             describe=lambda wanted: _describe(platform.lake.read(metrics.Benchmarks, wanted)),
         )
 
@@ -49,7 +53,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     catalog = platform.catalog()
-    figures = pd.concat([platform.lake.read(model, due) for model in FIGURES])
+    figures = _figures(platform.lake, due)
     by_model = platform.lake.read(metrics.RollforwardByDimension, due).query("dimension == 'pricing_model'")
     flows = pd.concat([platform.lake.read(metrics.Rollforward, due), by_model])
 
@@ -59,6 +63,14 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
         return {metrics.Benchmarks: rows.assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)}
 
     return compute
+
+
+def _figures(lake: Lake, wanted: list[str]) -> pd.DataFrame:
+    return pd.concat([lake.read(model, wanted) for model in FIGURES])
+
+
+def _of_published(lake: Lake, rows: pd.DataFrame) -> None:
+    reconciliation_metrics.benchmarks_tie(rows, _figures(lake, sorted(rows["month"].unique())))
 
 
 def _describe(rows: pd.DataFrame) -> dict[Any, dict[str, dict[str, Any]]]:

@@ -14,7 +14,7 @@ from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import cohorts as rules
-from expansion_platform.domain import reconciliation
+from expansion_platform.domain import reconciliation_metrics
 from expansion_platform.domain.schemas import lasting, metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
@@ -50,7 +50,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         def of_rollforward(frames: Frames) -> None:
             rows = frames[lasting.CohortExpansion]
             by_cohort = lake.read(metrics.RollforwardByDimension, known, pc.field("dimension") == "cohort")
-            reconciliation.cohorts_tie(rows, by_cohort)
+            reconciliation_metrics.cohorts_tie(rows, by_cohort)
 
         def prepare(due: list[str]) -> Callable[[str], Frames]:
             before = pc.field("month") <= due[-1]

@@ -13,6 +13,7 @@ import pandas as pd
 from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.metrics import customer_sums
 from expansion_platform.domain import dimensions as rules
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.canonical import content_hash
@@ -25,7 +26,7 @@ from expansion_platform.storage import engine
 KINDS = {"duckdb", "pandera", "deltalake"}
 INPUTS = [stripe.Customers, billing.ItemStates, billing.FxRates, mrr.CustomerMonths, mrr.Movements]
 TABLES = [metrics.ExpansionByDimension, metrics.RollforwardByDimension]
-DIMENSIONS_SUM = "Every dimension sums to the total in every column; transfers between its slices cancel."
+DIMENSIONS_SUM = "Every dimension sums to the total in every column, the total is of all customers; transfers cancel and lead to the next opening."
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -48,19 +49,20 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             *(content_hash(said.astype("object").where(said.notna(), None).to_numpy().tolist()), *platform.metadata_keys.customers),
         )
         customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
+
+        def dimensions_sum(frames: Frames) -> None:
+            flows = frames[metrics.RollforwardByDimension]
+            reconciliation.dimensions_sum(flows)
+            reconciliation.slices_chain(flows)
+            reconciliation.rollforward_ties(flows, *customer_sums(lake, sorted(flows["month"].unique())))
+
         yield from build_months(
             context,
             platform,
             models=TABLES,
             inputs=lambda month: fingerprint(basis, customers.get(month, "absent"), movements.get(month, "absent")),
             prepare=lambda due: _prepare(platform, said),
-            reconciled=[
-                Reconciled(
-                    metrics.RollforwardByDimension,
-                    DIMENSIONS_SUM,
-                    lambda frames: reconciliation.dimensions_sum(frames[metrics.RollforwardByDimension]),
-                )
-            ],
+            reconciled=[Reconciled(metrics.RollforwardByDimension, DIMENSIONS_SUM, dimensions_sum)],
         )
 
     return dimension_tables

@@ -16,9 +16,9 @@ from expansion_platform.assets.build import Frames, Reconciled, build_months, fi
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import durability as rules
-from expansion_platform.domain import reconciliation
+from expansion_platform.domain import reconciliation_metrics
 from expansion_platform.domain.metrics import slices
-from expansion_platform.domain.schemas import lasting, mrr
+from expansion_platform.domain.schemas import lasting, metrics, mrr
 from expansion_platform.domain.schemas.mrr import ORGANIC
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
@@ -26,7 +26,9 @@ from expansion_platform.storage import engine
 KINDS = {"duckdb", "pandera", "deltalake"}
 TABLES = [lasting.SeatEvents, lasting.Durability]
 OF_CAUSES = "What added seats are worth is what the causes of their month say."
-SLICES_SUM = "Segments sum to the total in every numerator and denominator; what is said of seats is the sum of mrr/seat_events."
+SLICES_SUM = (
+    "Segments sum to the total in every numerator and denominator; what is said of seats is the sum of mrr/seat_events, the rest a part of expansion."
+)
 COLUMNS = {
     mrr.CustomerMonths: ["month", "customer", "segment", "opening"],
     mrr.Movements: ["month", "customer", "segment", "movement", "flow_expansion", "flags_json"],
@@ -38,7 +40,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The two tables as one computation, by the month in which it is known; either can be materialized alone."""
 
     @dg.multi_asset(
-        specs=[asset_spec(model, deps=list(COLUMNS), kinds=KINDS, skippable=True) for model in TABLES],
+        specs=[asset_spec(model, deps=[*COLUMNS, metrics.Rollforward], kinds=KINDS, skippable=True) for model in TABLES],
         check_specs=[
             *(checks.schema_spec(model) for model in TABLES),
             checks.reconciled_spec(lasting.SeatEvents, OF_CAUSES),
@@ -60,11 +62,13 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         def of_causes(frames: Frames) -> None:
             events = frames[lasting.SeatEvents]
             told = sorted({name for month in frames[lasting.Durability]["month"].unique() for name in rules.looked_at(month)})
-            reconciliation.seat_events_tie(events, lake.read(mrr.Causes, told, pc.field("cause") == "seat"))
+            reconciliation_metrics.seat_events_tie(events, lake.read(mrr.Causes, told, pc.field("cause") == "seat"))
 
         def sums(frames: Frames) -> None:
-            reconciliation.slices_sum(frames[lasting.Durability])
-            reconciliation.durability_ties(frames[lasting.Durability], frames[lasting.SeatEvents])
+            reconciliation_metrics.slices_sum(frames[lasting.Durability])
+            reconciliation_metrics.durability_ties(frames[lasting.Durability], frames[lasting.SeatEvents])
+            expanded = sorted(frames[lasting.Durability]["expanded_month"].unique())
+            reconciliation_metrics.durability_follows_expansion(frames[lasting.Durability], lake.read(metrics.Rollforward, expanded))
 
         yield from build_months(
             context,

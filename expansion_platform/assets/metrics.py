@@ -5,16 +5,18 @@ Here: wiring of `domain/sql/slice_sums.sql` and `domain/metrics.py`. Not here: f
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow.compute as pc
 
 from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec, bridge_picture
 from expansion_platform.domain import metrics as rules
-from expansion_platform.domain import reconciliation
+from expansion_platform.domain import reconciliation, reconciliation_metrics
 from expansion_platform.domain.schemas import Table, metrics, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.resources import Platform
@@ -30,7 +32,14 @@ RULES = {
     metrics.Expanders: rules.expanders,
     metrics.Rollforward: rules.rollforward,
 }
-SEGMENTS_SUM = "Segments sum to the total in every column; transfers between segments cancel."
+TIES = {
+    metrics.Expansion: "Every rate is the roll-forward's expansion over its opening MRR.",
+    metrics.ExpansionByType: "Types sum to expansion and to contraction.",
+    metrics.ExpansionBySegment: "Every rate is the roll-forward's; segments sum to the total in every numerator and denominator.",
+    metrics.Retention: "Every rate is of the roll-forward's flows, GRR lies between 0 and NRR, and segments sum to the total.",
+    metrics.Expanders: "Expansion's shares of new MRR are of the roll-forward's flows.",
+    metrics.Rollforward: "Customers sum to the total and segments, too; transfers between segments cancel and lead to the next opening.",
+}
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -38,7 +47,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         specs=[asset_spec(model, deps=[mrr.CustomerMonths, mrr.Movements], kinds=KINDS, skippable=True) for model in RULES],
-        check_specs=[*(checks.schema_spec(model) for model in RULES), checks.reconciled_spec(metrics.Rollforward, SEGMENTS_SUM)],
+        check_specs=[*(checks.schema_spec(model) for model in RULES), *(checks.reconciled_spec(model, rule) for model, rule in TIES.items())],
         name="metrics",
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -65,11 +74,39 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             models=list(RULES),
             inputs=lambda month: fingerprint(*hashes.values(), customers.get(month, "absent"), movements.get(month, "absent")),
             prepare=prepare,
-            reconciled=[Reconciled(metrics.Rollforward, SEGMENTS_SUM, lambda frames: reconciliation.segments_sum(frames[metrics.Rollforward]))],
+            reconciled=[Reconciled(model, rule, partial(_ties, platform.lake, model)) for model, rule in TIES.items()],
             describe=lambda wanted: _describe(platform.lake, wanted),
         )
 
     return metric_tables
+
+
+def _ties(lake: Lake, model: type[Table], frames: Frames) -> None:
+    """Raises DataQualityError when what is about to be published of one table contradicts the roll-forward."""
+    frame, flows = frames[model], frames[metrics.Rollforward]
+    if model is metrics.Rollforward:
+        wanted = sorted(flows["month"].unique())
+        reconciliation.segments_sum(flows)
+        reconciliation.slices_chain(flows)
+        reconciliation.rollforward_ties(flows, *customer_sums(lake, wanted))
+    elif model is metrics.ExpansionByType:
+        reconciliation_metrics.types_sum(frame, flows)
+    else:
+        reconciliation_metrics.rates_tie(frame, flows)
+    if model is metrics.ExpansionBySegment:
+        reconciliation_metrics.slices_sum(pd.concat([frame, frames[metrics.Expansion]], ignore_index=True))
+    if model is metrics.Retention:
+        reconciliation_metrics.slices_sum(frame)
+
+
+def customer_sums(lake: Lake, wanted: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row a month: opening and closing MRR of mrr/customer_months, and the flows of mrr/movements."""
+    found = []
+    for model, columns in ((mrr.CustomerMonths, ["opening", "closing"]), (mrr.Movements, [f"flow_{name}" for name in FLOWS])):
+        rows = lake.dataset(model).to_table(columns=["month", *columns], filter=pc.field("month").isin(wanted))
+        sums = rows.group_by("month").aggregate([(name, "sum") for name in columns])
+        found.append(sums.rename_columns(["month", *columns]).to_pandas())
+    return found[0], found[1]
 
 
 def slice_sums(platform: Platform, wanted: list[str]) -> pd.DataFrame:

@@ -21,14 +21,16 @@ from expansion_platform.domain.flags import Month, flagged
 from expansion_platform.domain.migrations import price_migrations
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month, refuse_unknown_past, refuse_unreadable, touching
+from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import Table, billing, mrr, stripe
 from expansion_platform.domain.states import covers
 from expansion_platform.resources import Platform
 
 KINDS = {"pandas", "pandera", "deltalake"}
 TABLES = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.PriceMigrations]
-CUSTOMERS_TIE = "Opening + flows = closing for every customer, and each opening is the closing of the month before."
-CAUSES_SUM = "The causes of every continuing customer sum to its movement."
+CUSTOMERS_TIE = "Opening + flows = closing for every customer, each opening is the closing before, and who is new first paid in the month."
+FLOWS_FOLLOW = "The flows, gross amounts and types of every continuing customer are what its causes make of them."
+CAUSES_SUM = "The causes of every continuing customer sum to its movement, those of every pair of items to its change."
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -42,6 +44,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         check_specs=[
             *(checks.schema_spec(model) for model in TABLES),
             checks.reconciled_spec(mrr.CustomerMonths, CUSTOMERS_TIE),
+            checks.reconciled_spec(mrr.Movements, FLOWS_FOLLOW),
             checks.reconciled_spec(mrr.Causes, CAUSES_SUM),
         ],
         name="mrr",
@@ -71,8 +74,9 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
             reconciled=[
-                Reconciled(mrr.CustomerMonths, CUSTOMERS_TIE, _customers_tie),
-                Reconciled(mrr.Causes, CAUSES_SUM, lambda frames: reconciliation.causes_explain_movements(frames[mrr.Movements], frames[mrr.Causes])),
+                Reconciled(mrr.CustomerMonths, CUSTOMERS_TIE, lambda frames: _customers_tie(frames, catalog)),
+                Reconciled(mrr.Movements, FLOWS_FOLLOW, lambda frames: reconciliation.flows_follow_causes(frames[mrr.Movements], frames[mrr.Causes])),
+                Reconciled(mrr.Causes, CAUSES_SUM, _causes_sum),
             ],
             describe=lambda wanted: _describe(platform, wanted),
         )
@@ -120,9 +124,15 @@ def _deletions(platform: Platform) -> pd.DataFrame:
     return chosen.rename(columns={"object_id": "customer"}).sort_values(["customer", "created"], ignore_index=True)
 
 
-def _customers_tie(frames: Frames) -> None:
+def _customers_tie(frames: Frames, catalog: Catalog) -> None:
     reconciliation.customers_tie(frames[mrr.CustomerMonths], frames[mrr.Movements])
     reconciliation.months_chain(frames[mrr.CustomerMonths])
+    reconciliation.first_paid_ties(frames[mrr.CustomerMonths], frames[mrr.Movements], [catalog.customer(name) for name in catalog.ever_paid])
+
+
+def _causes_sum(frames: Frames) -> None:
+    reconciliation.causes_explain_movements(frames[mrr.Movements], frames[mrr.Causes])
+    reconciliation.pairs_sum(frames[mrr.Causes])
 
 
 def _describe(platform: Platform, wanted: list[str]) -> dict[type[Table], dict[str, dict[str, Any]]]:

@@ -15,7 +15,7 @@ from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.metrics import percents
-from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain import months, reconciliation_metrics
 from expansion_platform.domain import trailing as rules
 from expansion_platform.domain.metrics import slices
 from expansion_platform.domain.schemas import Table, metrics, mrr
@@ -24,7 +24,7 @@ from expansion_platform.storage import engine
 from expansion_platform.storage.lake import Lake
 
 KINDS = {"duckdb", "pandera", "deltalake"}
-SLICES_SUM = "Segments and pricing models fixed at the window's start sum to the total in every numerator and denominator."
+SLICES_SUM = "Segments and pricing models at the window's start sum to the total in every numerator and denominator, and months to sums."
 # What the queries read; a window of 100,000 customers is a million rows of them.
 CUSTOMER_COLUMNS = ["month", "customer", "segment", "pricing_model", "opening", "closing"]
 FLOW_COLUMNS = ["month", "customer", *(f"flow_{name}" for name in ("new", "expansion", "contraction", "churn", "fx"))]
@@ -34,7 +34,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
     @dg.multi_asset(
-        specs=[asset_spec(metrics.Trailing, deps=[mrr.CustomerMonths, mrr.Movements], kinds=KINDS, skippable=True)],
+        specs=[asset_spec(metrics.Trailing, deps=[mrr.CustomerMonths, mrr.Movements, metrics.Rollforward], kinds=KINDS, skippable=True)],
         check_specs=[checks.schema_spec(metrics.Trailing), checks.reconciled_spec(metrics.Trailing, SLICES_SUM)],
         name="trailing",
         partitions_def=partitions,
@@ -48,13 +48,19 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         def inputs(month: str) -> str:
             return fingerprint(catalog.policy_hash, catalog.catalog_hash, *states_over(_window(month), customers, movements))
 
+        def sums(frames: Frames) -> None:
+            rows = frames[metrics.Trailing]
+            reconciliation_metrics.slices_sum(rows)
+            told = sorted({name for month in rows["month"].unique() for name in _window(month)})
+            reconciliation_metrics.windows_tie(rows, lake.read(metrics.Rollforward, told))
+
         yield from build_months(
             context,
             platform,
             models=[metrics.Trailing],
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
-            reconciled=[Reconciled(metrics.Trailing, SLICES_SUM, lambda frames: reconciliation.slices_sum(frames[metrics.Trailing]))],
+            reconciled=[Reconciled(metrics.Trailing, SLICES_SUM, sums)],
             describe=lambda wanted: {metrics.Trailing: percents(lake.read(metrics.Trailing, wanted).query("dimension == 'total'"), "metric")},
         )
 

@@ -20,7 +20,8 @@ import pandas as pd
 from expansion_platform.domain import months
 from expansion_platform.domain.detection.statistics import DRAWS, Floats, generator, newcombe
 from expansion_platform.domain.dimensions import tenures
-from expansion_platform.domain.metrics import LOW_MEMBERS, decimal_text, ratio_text
+from expansion_platform.domain.metrics import decimal_text, ratio_text
+from expansion_platform.domain.schemas.metrics import LOW_MEMBERS
 
 SPANS = [3, 6, 12]
 SCOPES = {("total", "all"): ["surge", "expander"], ("flag", "seat_surge"): ["surge"]}

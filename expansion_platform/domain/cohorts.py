@@ -11,7 +11,8 @@ from collections.abc import Set as AbstractSet
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.metrics import LOW_MEMBERS, ratio_text
+from expansion_platform.domain.metrics import ratio_text
+from expansion_platform.domain.schemas.metrics import LOW_MEMBERS
 
 COLUMNS = [
     *("month", "cohort", "months_since", "customers", "paying", "starting_mrr", "expansion"),

@@ -16,7 +16,8 @@ from fractions import Fraction
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.metrics import LOW_EXPANDERS, ratio_text
+from expansion_platform.domain.metrics import ratio_text
+from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS
 from expansion_platform.domain.wording import money, percent
 
 GROWING = Fraction(1)  # NRR T12M from which the base grows (semantics 4.6, retention: above 100 %)

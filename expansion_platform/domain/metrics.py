@@ -13,11 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS, LOW_MEMBERS, PLACES
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC, SEGMENTS
 
-RATIO_PLACES = 10
-LOW_MEMBERS = 30  # semantics 4: fewer opening members than this, or fewer expanders than LOW_EXPANDERS, is `low_n`
-LOW_EXPANDERS = 5
 SLICES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
 """Dimension and value of what most tables are given for."""
 
@@ -87,9 +85,9 @@ def ratio_text(numerator: int, denominator: int) -> str | None:
 
 def decimal_text(value: Fraction) -> str:
     """A rational as decimal text with 10 places, rounded half-even once."""
-    scaled = round(value * 10**RATIO_PLACES)
-    digits = f"{abs(scaled):0{RATIO_PLACES + 1}d}"
-    return f"{'-' if scaled < 0 else ''}{digits[:-RATIO_PLACES]}.{digits[-RATIO_PLACES:]}"
+    scaled = round(value * 10**PLACES)
+    digits = f"{abs(scaled):0{PLACES + 1}d}"
+    return f"{'-' if scaled < 0 else ''}{digits[:-PLACES]}.{digits[-PLACES:]}"
 
 
 def expansion(sums: pd.DataFrame) -> pd.DataFrame:

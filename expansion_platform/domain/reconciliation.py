@@ -1,20 +1,22 @@
 """Identities that hold between tables (architecture section 4), each as a function that raises on the rows that break it.
 
 Here: causes against movements, customers against movements, segments and dimensions against totals (of months and of windows), coverage
-against customers, seat events against causes and sums of them against events, restatements against what was first reported, history against
-Stripe's live subscriptions. Not here: invariants of one table (`schemas/`).
+against customers, restatements against what was first reported, history against Stripe's live subscriptions. Not here: invariants of one table
+(`schemas/`), published figures against one another (`reconciliation_metrics.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
 
 import pandas as pd
 
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
+from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC
 
+COMMERCIAL = ["price", "discount", "interval"]
 COUNTED_STATUSES = ["active", "past_due", "trialing", "unpaid", "paused"]
 
 
@@ -29,6 +31,70 @@ def causes_explain_movements(movements: pd.DataFrame, causes: pd.DataFrame) -> N
     rows["explained"] = rows["explained"].fillna(0).astype("int64")
     expected = rows["delta"].where(rows["movement"] == "continuing", 0)
     _refuse("causes do not sum to the movement", rows[(rows["_merge"] == "right_only") | (rows["explained"] != expected)])
+
+
+def flows_follow_causes(movements: pd.DataFrame, causes: pd.DataFrame) -> None:
+    """Every flow, gross amount and type of a continuing customer is what semantics 2.2 to 2.4 make of its causes.
+
+    With G the sum of its organic causes and N of its commercial ones: expansion = max(0, min(G, G + N)), contraction = min(0, G), fx its cause;
+    commercial flows are their causes, but that what a concession took from the gain is given back to the negative ones. Gross amounts are the
+    positive and the negative sums by match group and cause, and no type exceeds its own.
+
+    Raises:
+        DataQualityError: naming customer/month.
+    """
+    key = ["month", "customer"]
+    rows = movements[movements["movement"] == "continuing"].set_index(key)
+    sums = causes.pivot_table(index=key, columns="cause", values="amount", aggfunc="sum", fill_value=0)
+    sums = sums.reindex(index=rows.index, columns=CAUSES, fill_value=0)
+    of_groups = causes[causes["cause"].isin(ORGANIC)].groupby([*key, "group", "cause"])["amount"].sum()
+    up, down = (
+        (sign * of_groups).clip(lower=0).groupby([*key, "cause"]).sum().unstack("cause").reindex(index=rows.index, columns=ORGANIC).fillna(0)
+        for sign in (1, -1)
+    )
+    organic, commercial = sums[ORGANIC].sum(axis=1), sums[COMMERCIAL].sum(axis=1)
+    expansion = (organic + commercial).clip(upper=organic).clip(lower=0)
+    given_back = (organic - expansion).where((organic > 0) & (commercial < 0), 0)
+    flows = rows[[f"flow_{name}" for name in COMMERCIAL]]
+    wrong = (rows["flow_expansion"] != expansion) | (rows["flow_contraction"] != organic.clip(upper=0)) | (rows["flow_fx"] != sums["fx"])
+    wrong |= (rows["expansion_gross"] != up.sum(axis=1)) | (rows["contraction_gross"] != down.sum(axis=1))
+    wrong |= flows.sum(axis=1) != commercial + given_back
+    for name in COMMERCIAL:
+        cause, flow = sums[name], rows[f"flow_{name}"]
+        wrong |= (flow < cause) | (flow > cause.clip(lower=0))
+    for name in ORGANIC:
+        wrong |= (rows[f"expansion_{name}"] > up[name]) | (rows[f"contraction_{name}"] > down[name])
+    _refuse("flows are not those the causes make", rows[wrong].reset_index())
+
+
+def pairs_sum(causes: pd.DataFrame) -> None:
+    """The causes of a matched pair of items, exchange rates aside, sum to the change of its MRR at opening rates.
+
+    Raises:
+        DataQualityError: naming customer/month.
+    """
+    pair = ["month", "customer", "group", "from_item", "to_item"]
+    amount = causes["amount"].where(causes["cause"] != "fx", 0)
+    rows = causes.assign(explained=amount.groupby([causes[name] for name in pair]).transform("sum"))
+    _refuse("causes of a pair do not sum to its change", rows[rows["explained"] != rows["to_mrr"] - rows["from_mrr"]])
+
+
+def first_paid_ties(customer_months: pd.DataFrame, movements: pd.DataFrame, ever_paid: Collection[str]) -> None:
+    """A new customer first paid in the month, everybody else before it; a customer said to have paid earlier may return in its first month.
+
+    Args:
+        customer_months: mrr/customer_months.
+        movements: mrr/movements of the same months.
+        ever_paid: customers the catalog says have paid before.
+
+    Raises:
+        DataQualityError: naming customer/month.
+    """
+    rows = customer_months.merge(movements[["month", "customer", "movement"]], on=["month", "customer"], how="left")
+    first = rows["first_paid_month"] == rows["month"]
+    imported = (rows["movement"] == "reactivation") & rows["customer"].isin(set(ever_paid))
+    late = rows["first_paid_month"] > rows["month"]
+    _refuse("who is new is not who first paid", rows[late | ((first != (rows["movement"] == "new")) & ~(first & imported))])
 
 
 def customers_tie(customer_months: pd.DataFrame, movements: pd.DataFrame) -> None:
@@ -75,98 +141,36 @@ def segments_sum(rollforward: pd.DataFrame) -> None:
         raise DataQualityError("segments do not sum to the total", broken)
 
 
-def slices_sum(metric_values: pd.DataFrame) -> None:
-    """Slices sum to the total, dimension by dimension, numerator by numerator and denominator by denominator.
+def slices_chain(rollforward: pd.DataFrame) -> None:
+    """A slice opens with what it closed with and what moved into it less what moved out, wherever both months are given (semantics 4.1).
 
     Raises:
-        DataQualityError: naming month, metric and dimension.
+        DataQualityError: naming month/slice.
     """
-    columns = ["numerator", "denominator"]
-    given = metric_values[metric_values["numerator"].notna()]
-    total = given[given["dimension"] == "total"].set_index(["month", "metric"])[columns]
-    broken = []
-    for dimension in sorted(set(metric_values["dimension"]) - {"total"}):
-        parts = given[given["dimension"] == dimension].groupby(["month", "metric"])[columns].sum()
-        differs = (parts.reindex(total.index, fill_value=0) != total).any(axis=1)
-        broken += [f"{month} {metric} by {dimension}" for month, metric in total.index[differs]]
-    if broken:
-        raise DataQualityError("slices do not sum to the total", broken)
-
-
-def seat_events_tie(events: pd.DataFrame, seat_causes: pd.DataFrame) -> None:
-    """Every seat event is worth what the causes `seat` of its customer's group in its month are.
-
-    Args:
-        events: mrr/seat_events of whole months.
-        seat_causes: the rows `seat` of mrr/causes of those months and the three before each.
-
-    Raises:
-        DataQualityError: naming customer/month.
-    """
-    key = ["expanded_month", "customer", "group"]
-    causes = seat_causes.rename(columns={"month": "expanded_month"}).groupby(key, as_index=False)["amount"].sum()
-    rows = events[["month", *key, "amount"]].merge(causes, on=key, how="left", suffixes=("", "_caused"))
-    _refuse("added seats are not those of the causes", rows[rows["amount"] != rows["amount_caused"]])
-
-
-def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
-    """What metrics/durability says of seats is the sum of mrr/seat_events: judged events under the month they were made in, pending ones together.
-
-    Raises:
-        DataQualityError: naming month and metric.
-    """
-    told = durability[durability["dimension"] == "total"].set_index(["month", "metric"])
-    judged, pending = events[events["status"] != "pending"], events[events["status"] == "pending"]
-    sums = {
-        ("seat_durability_3m", "numerator"): judged.groupby("month")["kept"].sum(),
-        ("seat_durability_3m", "denominator"): judged.groupby("month")["amount"].sum(),
-        ("seat_events_pending", "numerator"): pending.groupby("month").size(),
-        ("seat_amount_pending", "numerator"): pending.groupby("month")["amount"].sum(),
-    }
-    for status in ("durable", "partial", "reverted"):
-        of_status = judged[judged["status"] == status].groupby("month")["amount"]
-        sums |= {(f"seat_events_{status}", "numerator"): of_status.size(), (f"seat_amount_{status}", "numerator"): of_status.sum()}
-    broken = []
-    for (metric, column), expected in sums.items():
-        found = told.xs(metric, level="metric")[column]
-        broken += [f"{month} {metric}" for month in found.index[found != expected.reindex(found.index, fill_value=0)]]
-    if broken:
-        raise DataQualityError("durability is not the sum of the seat events", broken)
-
-
-def expanders_tie(after: pd.DataFrame, expansion: pd.DataFrame) -> None:
-    """Expanders whose churn is told are those that metrics/expansion counts in the month they expanded in; rows without a base are left out.
-
-    Raises:
-        DataQualityError: naming month and span.
-    """
-    counted = expansion[expansion["metric"] == "expander_rate"].set_index("month")["numerator"]
-    total = after[(after["dimension"] == "total") & (after["quality"] != "no_base")]
-    broken = total[total["expanders"] != total["expanded_month"].map(counted)]
+    key = ["month", "dimension", "value"]
+    rows = rollforward.assign(month=rollforward["month"].map(lambda month: months.shift(month, 1))).set_index(key)
+    expected = rows["closing"] + rows["transfer_in"] - rows["transfer_out"]
+    opened = rollforward.set_index(key)["opening"]
+    both = opened.index.intersection(expected.index)
+    broken = both[(opened[both] != expected[both]).to_numpy(dtype=bool)]
     if len(broken):
-        raise DataQualityError("expanders are not those of metrics/expansion", (f"{row.month}/{row.within_months}" for row in broken.itertuples()))
+        raise DataQualityError("a slice does not open with what it closed with and what moved", (f"{month}/{value}" for month, _, value in broken))
 
 
-def cohorts_tie(cohorts: pd.DataFrame, rollforward: pd.DataFrame) -> None:
-    """A cohort's expansion and closing MRR are those of the roll-forward, and its expansion since it began is the sum of its months'.
-
-    Args:
-        cohorts: metrics/cohort_expansion.
-        rollforward: metrics/rollforward_by_dimension of all months, by cohort.
+def rollforward_ties(rollforward: pd.DataFrame, customer_months: pd.DataFrame, movements: pd.DataFrame) -> None:
+    """The total's roll-forward is the sum of all customers, flow by flow.
 
     Raises:
-        DataQualityError: naming month/cohort.
+        DataQualityError: naming month/figure.
     """
-    key = ["month", "cohort"]
-    flows = rollforward.rename(columns={"value": "cohort"}).sort_values("month")[[*key, "expansion", "closing"]]
-    flows["cumulative_expansion"] = flows.groupby("cohort")["expansion"].cumsum()
-    rows = cohorts.merge(flows, on=key, how="left", suffixes=("", "_flow"))
-    columns = ["expansion", "closing", "cumulative_expansion"]
-    differs = rows[[f"{name}_flow" for name in columns]].to_numpy() != rows[columns].to_numpy()
-    gone = rows["expansion_flow"].isna() & (rows["expansion"] == 0) & (rows["closing"] == 0)  # a cohort nobody is left of has no row there
-    broken = rows[differs.any(axis=1) & ~gone]
-    if len(broken):
-        raise DataQualityError("a cohort's expansion is not the roll-forward's", (f"{row.month}/{row.cohort}" for row in broken.itertuples()))
+    total = rollforward[rollforward["dimension"] == "total"].set_index("month")
+    flows = movements.groupby("month")[[f"flow_{name}" for name in FLOWS]].sum().rename(columns=lambda name: name.removeprefix("flow_"))
+    sums = flows.join(customer_months.groupby("month")[["opening", "closing"]].sum(), how="outer").reindex(total.index).fillna(0)
+    columns = ["opening", *FLOWS, "closing"]
+    differs = sums[columns] != total[columns]
+    broken = [f"{month}/{figure}" for month, row in differs.iterrows() for figure, bad in row.items() if bad]
+    if broken:
+        raise DataQualityError("the roll-forward is not the sum of the customers", broken)
 
 
 def dimensions_sum(rollforward: pd.DataFrame) -> None:

@@ -16,7 +16,8 @@ from math import prod
 import pandas as pd
 
 from expansion_platform.domain import metrics, months
-from expansion_platform.domain.metrics import LOW_EXPANDERS, LOW_MEMBERS, decimal_text
+from expansion_platform.domain.metrics import decimal_text
+from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS, LOW_MEMBERS
 from expansion_platform.domain.schemas.mrr import PRICING_MODELS
 
 YEAR, QUARTER = 12, 3

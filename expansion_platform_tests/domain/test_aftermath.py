@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import aftermath, reconciliation
+from expansion_platform.domain import aftermath, reconciliation_metrics
 from expansion_platform.domain.detection.statistics import newcombe
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import lasting as tables
@@ -129,6 +129,6 @@ def test_the_same_data_give_the_same_interval() -> None:
 def test_the_check_sees_an_expander_too_many() -> None:
     frame = rows()
     expansion = pd.DataFrame({"month": [THEN], "metric": ["expander_rate"], "numerator": [7]})
-    reconciliation.expanders_tie(frame, expansion)
+    reconciliation_metrics.expanders_tie(frame, expansion)
     with pytest.raises(DataQualityError, match="2026-10/6"):
-        reconciliation.expanders_tie(frame, expansion.assign(numerator=8))
+        reconciliation_metrics.expanders_tie(frame, expansion.assign(numerator=8))

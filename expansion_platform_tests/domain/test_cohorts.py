@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import cohorts, months, reconciliation
+from expansion_platform.domain import cohorts, months, reconciliation_metrics
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import lasting as tables
 from expansion_platform.storage.engine import query
@@ -70,8 +70,8 @@ def test_a_cohort_with_a_month_that_is_not_known_is_left_out() -> None:
 def test_the_check_sees_one_cent(column: str) -> None:
     frame = pd.concat([rows(month) for month in CALENDAR], ignore_index=True)
     flows = sums().rename(columns={"cohort": "value"})
-    reconciliation.cohorts_tie(frame, flows)
+    reconciliation_metrics.cohorts_tie(frame, flows)
     frame.loc[(frame["month"] == "2026-04") & (frame["cohort"] == "2026-01"), column] += 1
     with pytest.raises(DataQualityError) as caught:
-        reconciliation.cohorts_tie(frame, flows)
+        reconciliation_metrics.cohorts_tie(frame, flows)
     assert caught.value.objects == ["2026-04/2026-01"]

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expansion_platform.domain import durability, months, reconciliation
+from expansion_platform.domain import durability, months, reconciliation_metrics
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.metrics import slices
 from expansion_platform.domain.schemas import lasting as tables
@@ -110,8 +110,8 @@ def test_what_is_left_after_three_months() -> None:
     assert told(frame, "mid_market")["durability_3m"] == told(frame, "mid_market")["seat_durability_3m"] == (GREW, 0, 0, None)
     assert set(frame.loc[frame["value"] == "mid_market", "quality"]) == {"no_base", "low_n"}
     assert frame.set_index(["metric", "value"])["n_expanders"].to_dict()["seat_events_pending", "all"] == 1
-    reconciliation.slices_sum(frame)
-    reconciliation.durability_ties(frame, seats())
+    reconciliation_metrics.slices_sum(frame)
+    reconciliation_metrics.durability_ties(frame, seats())
 
 
 def test_each_purchase_of_seats() -> None:
@@ -166,11 +166,13 @@ def test_what_is_kept_is_the_share_of_the_seats_added(levels: list[int]) -> None
 
 def test_the_checks_see_one_cent_and_one_event() -> None:
     frame, events = rows(), seats()
-    reconciliation.seat_events_tie(events, causes().query("cause == 'seat'"))
+    reconciliation_metrics.seat_events_tie(events, causes().query("cause == 'seat'"))
     with pytest.raises(DataQualityError, match="bob/2026-06"):
-        reconciliation.seat_events_tie(events.assign(amount=events["amount"] + (events["customer"] == "bob")), causes().query("cause == 'seat'"))
+        reconciliation_metrics.seat_events_tie(
+            events.assign(amount=events["amount"] + (events["customer"] == "bob")), causes().query("cause == 'seat'")
+        )
     with pytest.raises(DataQualityError) as caught:
-        reconciliation.durability_ties(frame, events[events["customer"] != "bob"])
+        reconciliation_metrics.durability_ties(frame, events[events["customer"] != "bob"])
     assert set(caught.value.objects) == {f"2026-06 {metric}" for metric in ("seat_durability_3m", "seat_events_reverted", "seat_amount_reverted")}
 
 

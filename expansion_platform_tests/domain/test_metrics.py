@@ -4,7 +4,7 @@ March 2026, US cents. ACV from ARR at opening (closing for new and returned): en
 
 | customer | segment | opening | closing | flows |
 |---|---|---|---|---|
-| ada | enterprise | 1,000,000 | 1,050,000 | expansion 50,000 (seat 30,000, tier 20,000), gross 60,000 |
+| ada | enterprise | 1,000,000 | 1,050,000 | expansion 50,000 (seat 30,000, tier 20,000), gross 60,000 and -10,000 |
 | bob | mid_market, then smb | 300,000 | 200,000 | contraction -80,000 (seat), discount -20,000 |
 | cy | smb | 100,000 | 0 | churn -100,000 |
 | dee | smb | 50,000 | 0 | churn -50,000, dormant |
@@ -64,7 +64,14 @@ BOOK = [
     customer("hal", "smb", 40_000, 40_000),
 ]
 MOVED: dict[str, dict[str, Any]] = {
-    "ada": {"flow_expansion": 50_000, "expansion_seat": 30_000, "expansion_tier": 20_000, "expansion_gross": 60_000, "expansion_unadjusted": 50_000},
+    "ada": {
+        "flow_expansion": 50_000,
+        "expansion_seat": 30_000,
+        "expansion_tier": 20_000,
+        "expansion_gross": 60_000,
+        "contraction_gross": 10_000,
+        "expansion_unadjusted": 50_000,
+    },
     "bob": {"flow_contraction": -80_000, "flow_discount": -20_000, "contraction_seat": 80_000, "contraction_gross": 80_000},
     "cy": {"flow_churn": -100_000, "movement": "churn"},
     "dee": {"flow_churn": -50_000, "movement": "churn", "dormant": True},
@@ -98,12 +105,16 @@ def movements(book: list[dict[str, Any]]) -> pd.DataFrame:
         mrr.Movements,
         [
             {name: row[name] for name in ends}
-            | {"delta": row["closing"] - row["opening"], "movement": "continuing", "label": "flat"}
+            | {"delta": row["closing"] - row["opening"], "movement": "continuing", "label": labelled(MOVED[row["customer"]])}
             | MOVED[row["customer"]]
             for row in book
             if row["customer"] in MOVED
         ],
     )
+
+
+def labelled(moved: dict[str, Any]) -> str:
+    return str(moved.get("movement", "expansion" if "flow_expansion" in moved else "contraction"))
 
 
 def sums(book: list[dict[str, Any]] = BOOK, months: tuple[str, ...] = (MONTH,)) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import months, reconciliation, trailing
+from expansion_platform.domain import months, reconciliation_metrics, trailing
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.metrics import slices
 from expansion_platform.domain.schemas import metrics as tables
@@ -178,7 +178,7 @@ def test_exchange_rates_are_undone_and_rounded_once(closing: int, closings: list
 @pytest.mark.parametrize("column", ["numerator", "denominator"])
 def test_slices_sum_to_the_total_and_the_check_sees_one_cent(column: str, value: str) -> None:
     frame = rows()
-    reconciliation.slices_sum(frame)
+    reconciliation_metrics.slices_sum(frame)
     frame.loc[(frame["value"] == value) & (frame["metric"] == "nrr_t12m"), column] += 1
     with pytest.raises(DataQualityError, match="2026-03 nrr_t12m"):
-        reconciliation.slices_sum(frame)
+        reconciliation_metrics.slices_sum(frame)

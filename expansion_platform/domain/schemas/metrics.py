@@ -16,6 +16,9 @@ DIMENSIONS = ["cohort", "country", "currency", "plan", "pricing_model", "tenure"
 """Dimensions every company has; the attributes its user maps are further ones."""
 DIMENSION = "What it is sliced by: `total`, " + ", ".join(f"`{name}`" for name in DIMENSIONS) + ", or an attribute the user maps"
 QUALITIES = ["ok", "low_n", "no_base", "no_losses", "provisional"]
+PLACES = 10
+LOW_MEMBERS, LOW_EXPANDERS = 30, 5
+"""Fewer opening members or expanders than these are `low_n` (semantics 4)."""
 RESTATED_BECAUSE = ["merge", "backdated", "late_event", "late_usage", "fx_revision", "catalog_change", "policy_change", "code_change"]
 """Reasons of a restatement (semantics 1.8), what is surest of one customer first."""
 
@@ -36,6 +39,27 @@ class MetricValue(Monthly):
         "`no_base`, `no_losses`: denominator zero",
         isin=QUALITIES,
     )
+
+    @pa.dataframe_check(description="ratio = numerator / denominator to half a unit of the tenth place; none without a base")
+    def quotient(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        known = frame["numerator"].notna()  # compounded and mean rates have no sum above a line
+        based = frame["denominator"].notna() & (frame["denominator"] != 0)
+        cells = zip(frame["ratio"], frame["numerator"], frame["denominator"], known & based & frame["ratio"].notna(), strict=True)
+        right = [not checked or _is_quotient(ratio, int(above), int(below)) for ratio, above, below, checked in cells]
+        return pd.Series(right, index=frame.index, dtype=bool) & (~known | (frame["ratio"].notna() == based))
+
+    @pa.dataframe_check(description="a zero denominator is `no_base` or `no_losses`; few customers or expanders are `low_n`")
+    def graded(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        empty = frame["numerator"].notna() & (frame["denominator"] == 0).fillna(False)
+        few = (frame["n_customers"] < LOW_MEMBERS) | (frame["n_expanders"] < LOW_EXPANDERS)
+        baseless = frame["quality"].isin(["no_base", "no_losses"])
+        return (~empty | baseless) & (~frame["quality"].isin(["ok", "low_n"]) | (few == (frame["quality"] == "low_n")))
+
+
+def _is_quotient(text: str, numerator: int, denominator: int) -> bool:
+    """Whether decimal text with ten places is the quotient, within rounding."""
+    scaled = int(text.replace(".", ""))
+    return len(text.partition(".")[2]) == PLACES and 2 * abs(scaled * denominator - numerator * 10**PLACES) <= abs(denominator)
 
 
 class Expansion(MetricValue):

@@ -6,6 +6,7 @@ reporting currency; `opening` is at the opening instant's exchange rates, `closi
 
 from __future__ import annotations
 
+import pandas as pd
 import pandera.pandas as pa
 
 from expansion_platform.domain.schemas.base import MONTH_PATTERN, Instant, Table
@@ -116,6 +117,38 @@ class Movements(Monthly):
         down = frame[[f"contraction_{name}" for name in ORGANIC]].sum(axis=1)
         return (up == frame["flow_expansion"]) & (-down == frame["flow_contraction"])
 
+    @pa.dataframe_check(description="who pays at which end decides the movement; new, returned and churned customers have that one flow and no other")
+    def membership(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        before, after, movement = frame["opening"] > 0, frame["closing"] > 0, frame["movement"]
+        held = movement.isin(["churn", "continuing"]) == before
+        kept = movement.isin(["new", "reactivation", "continuing"]) == after
+        whole = {"new": frame["closing"], "reactivation": frame["closing"], "churn": -frame["opening"]}
+        flows = [frame[f"flow_{name}"] == amount.where(movement == name, 0) for name, amount in whole.items()]
+        inside = frame[[f"flow_{name}" for name in FLOWS if name not in whole]].ne(0).any(axis=1)
+        return held & kept & flows[0] & flows[1] & flows[2] & ~(inside & (movement != "continuing"))
+
+    @pa.dataframe_check(description="a dormant customer churned or came back, and only of one it is said why")
+    def dormancy(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        moved = frame["movement"].isin(["churn", "reactivation"])
+        return (~frame["dormant"] | moved) & (frame["dormant"] | frame["dormant_reason"].isna())
+
+    @pa.dataframe_check(description="expansion or contraction, never both; contraction = min(0, G), expansion <= max(0, G), of the gross amounts")
+    def one_direction(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        organic = frame["expansion_gross"] - frame["contraction_gross"]
+        down = frame["flow_contraction"] == organic.clip(upper=0)
+        return down & (frame["flow_expansion"] <= organic.clip(lower=0))
+
+    @pa.dataframe_check(description="unadjusted = max(0, closing - opening) of continuing customers")
+    def unadjusted(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return frame["expansion_unadjusted"] == frame["delta"].clip(lower=0).where(frame["movement"] == "continuing", 0)
+
+    @pa.dataframe_check(description="the label is the first that fits: expansion, contraction, repriced, fx, flat")
+    def labelled(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        repriced = frame[["flow_price", "flow_discount", "flow_interval"]].ne(0).any(axis=1)
+        fitting = pd.Series("flat", index=frame.index).mask(frame["flow_fx"] != 0, "fx").mask(repriced, "repriced")
+        fitting = fitting.mask(frame["flow_contraction"] < 0, "contraction").mask(frame["flow_expansion"] > 0, "expansion")
+        return frame["label"] == fitting.where(frame["movement"] == "continuing", frame["movement"])
+
     class Config(Table.Config):
         name = "mrr/movements"
         metadata = {"key": ["month", "customer"], "partitioned_by": "month"}
@@ -197,6 +230,11 @@ class Causes(Monthly):
         description="Sorted list of `contracted_ramp`, `downgrade`, `possible_price_migration`, `price_migration`, `upgrade`, "
         "`usage_tier_period_mismatch` (semantics 3.5, 7); no flag changes an amount"
     )
+
+    @pa.dataframe_check(description="an added item has no opening side, a removed one no closing side, every other pair has both")
+    def sides(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        how = frame["match_pass"]
+        return (how.eq("added") == frame["from_item"].eq("")) & (how.eq("removed") == frame["to_item"].eq(""))
 
     class Config(Table.Config):
         name = "mrr/causes"
