@@ -66,18 +66,24 @@ def validate(model: type[Table], frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rules(cases: pd.DataFrame) -> str:
-    rules = [
-        f"`{check}` on {column}" if isinstance(column, str) else f"`{check}`" for column, check in cases[["column", "check"]].drop_duplicates().values
-    ]
+    columns = cases["column"].mask(_of_rows(cases), None)
+    pairs = dict.fromkeys(zip(columns, cases["check"], strict=True))
+    rules = [f"`{check}` on {column}" if isinstance(column, str) else f"`{check}`" for column, check in pairs]
     return ", ".join(rules[:5])
+
+
+def _of_rows(cases: pd.DataFrame) -> pd.Series[bool]:
+    """Failures of a rule about whole rows, of which pandera tells each cell."""
+    return cases["schema_context"].eq("DataFrameSchema") & cases["index"].notna()
 
 
 def _culprits(model: type[Table], frame: pd.DataFrame, cases: pd.DataFrame) -> Sequence[str]:
     known = [name for name in key(model) if name in frame.columns]
     culprits = []
-    for row in cases.itertuples():
+    for row, whole in zip(cases.itertuples(), _of_rows(cases), strict=True):
         if pd.isna(row.index) or row.index not in frame.index:
             culprits.append(f"{row.column}={row.failure_case}")
         else:
-            culprits.append("/".join(str(frame.at[row.index, name]) for name in known) + f" ({row.failure_case})")
+            named = "/".join(str(frame.at[row.index, name]) for name in known)
+            culprits.append(named if whole else f"{named} ({row.failure_case})")
     return list(dict.fromkeys(culprits))

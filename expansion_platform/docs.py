@@ -1,6 +1,7 @@
 """Documents made from the code, so that they cannot say anything else: `make docs` writes them.
 
-Here: the data dictionary from the Pandera models; README's settings table and `.env.example` from the settings class. Not here: what people write.
+Here: the data dictionary from the Pandera models; the list of identities; README's settings table and `.env.example` from the settings class.
+Not here: what people write.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import pandera.pandas as pa
 from pydantic import SecretStr
 
+from expansion_platform.domain import identities
 from expansion_platform.domain.schemas import TABLES
 from expansion_platform.domain.schemas.base import Table, arrow_schema, columns, key, partitioned_by
 from expansion_platform.settings import Settings
@@ -76,6 +78,7 @@ def generated(root: Path) -> dict[Path, str]:
     readme = root / "README.md"
     return {
         root / "docs" / "data-dictionary.md": dictionary(),
+        root / "docs" / "identities.md": identities.document(),
         root / ".env.example": env_example(),
         readme: with_settings(readme.read_text(encoding="utf-8")),
     }

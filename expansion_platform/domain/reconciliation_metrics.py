@@ -52,7 +52,7 @@ def slices_sum(metric_values: pd.DataFrame) -> None:
         DataQualityError: naming month, metric and dimension.
     """
     columns = ["numerator", "denominator"]
-    given = metric_values[metric_values["numerator"].notna()]
+    given = metric_values[metric_values["numerator"].notna()].fillna({"denominator": 0})  # an amount has none
     total = given[given["dimension"] == "total"].set_index(["month", "metric"])[columns]
     broken = []
     for dimension in sorted(set(metric_values["dimension"]) - {"total"}):
