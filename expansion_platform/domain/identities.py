@@ -91,6 +91,8 @@ IDENTITIES = [
     Identity("net_new", "4.2", "total change = net new MRR + R + P + D + I + F", "metrics/retention", reconciliation_metrics.rates_tie),
     Identity("share_of_new", "4.2", "expansion_share_of_new = E / (E + W)", "metrics/expanders", reconciliation_metrics.rates_tie),
     Identity("windows", "4.2", "T12M and T3M sums are those of their months, over O at the start", _TRAILING, reconciliation_metrics.windows_tie),
+    Identity("origins", "4.3", "origins sum to E, customer by customer and type by type", "mrr/origins", reconciliation.origins_tie),
+    Identity("origin_shares", "4.3", "origins and motions sum to the headline", "metrics/expansion_by_origin", reconciliation.origin_shares_sum),
     Identity("expanders", "4.4", "expanders followed are those counted", "metrics/expansion_then_churn", reconciliation_metrics.expanders_tie),
     Identity("then_churn", "4.4", "churned <= compared <= expanders; rates where anybody compares", "metrics/expansion_then_churn", "parts"),
     Identity("seats_kept", "4.5", "0 <= seats kept <= seats added; kept is their share of the amount", _EVENTS, "share"),

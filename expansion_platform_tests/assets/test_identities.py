@@ -79,6 +79,8 @@ CORRUPTED = {
     "net_new": Corruption("metric == 'mrr_change'", {"numerator": 1}),
     "share_of_new": Corruption("metric == 'expansion_share_of_new'", {"denominator": 1}),
     "windows": Corruption("metric == 'expansion_rate_t12m_simple' and dimension == 'total' and month == '2026-10'", {"numerator": 1}),
+    "origins": Corruption("expansion > 0", {"expansion": -1}),
+    "origin_shares": Corruption("metric == 'expansion_rate'", {"numerator": 1}),
     "expanders": Corruption("dimension == 'total' and compared > 0", {"expanders": 1}),
     "then_churn": Corruption("compared > 0", {"churned": 10**6}),
     "seats_kept": Corruption("kept > 0", {"kept": -1}),
@@ -124,7 +126,9 @@ def refuse(identity: Identity, read: Read) -> None:
         check(read(identity.table), read(customers))
     elif check is reconciliation_metrics.cohorts_tie:
         check(read(identity.table), read("metrics/rollforward_by_dimension").query("dimension == 'cohort'"))
-    elif check is reconciliation_metrics.expanders_tie:
+    elif check is reconciliation.origins_tie:
+        check(read(identity.table), read(moved))
+    elif check in (reconciliation.origin_shares_sum, reconciliation_metrics.expanders_tie):
         check(read(identity.table), read("metrics/expansion"))
     elif check is reconciliation_metrics.seat_events_tie:
         check(read(identity.table), read("mrr/causes").query("cause == 'seat'"))
