@@ -114,6 +114,12 @@ def test_what_is_left_after_three_months() -> None:
     reconciliation_metrics.durability_ties(frame, seats())
 
 
+def test_a_month_of_nobody() -> None:
+    assert {metric: values[1:] for metric, values in told(rows(("2030-01",))).items()} == {
+        metric: (0, None, None) if metric.endswith("_pending") else (0, 0, None) for metric in EVERYONE
+    }
+
+
 def test_each_purchase_of_seats() -> None:
     columns = ["expanded_month", "customer", "seats_added", "seats_kept", "amount", "kept", "status", "surge"]
     assert seats()[columns].to_numpy().tolist() == [

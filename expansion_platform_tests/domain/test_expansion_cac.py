@@ -14,20 +14,30 @@ from expansion_platform.domain.schemas.metrics import ExpansionCac
 MONTH = "2026-03"
 
 
+GOLDEN = {
+    "expansion_cac": [1_200_000, 500_000, "2.4000000000", "ok"],
+    "acquisition_cac": [9_000_000, 900_000, "10.0000000000", "ok"],
+    "expansion_cac_ratio": [6, 25, "0.2400000000", "ok"],
+}
+
+
+def rows(program: int = 0, acquisition: int = 0, expansion: int = 0, new: int = 0, members: int = 40, expanders: int = 9) -> pd.DataFrame:
+    made = expansion_cac(MONTH, {MONTH: (program, acquisition)}, {"expansion": expansion, "new": new}, members, expanders)
+    return ExpansionCac.validate(made.assign(policy_hash="p", catalog_hash="c"))
+
+
 def told(program: int = 0, acquisition: int = 0, expansion: int = 0, new: int = 0, members: int = 40, expanders: int = 9) -> dict[str, list[Any]]:
-    rows = expansion_cac(MONTH, {MONTH: (program, acquisition)}, {"expansion": expansion, "new": new}, members, expanders)
-    rows = ExpansionCac.validate(rows.assign(policy_hash="p", catalog_hash="c"))
-    shown = rows.set_index("metric")[["numerator", "denominator", "ratio", "quality"]].astype(object)
+    shown = (
+        rows(program, acquisition, expansion, new, members, expanders)
+        .set_index("metric")[["numerator", "denominator", "ratio", "quality"]]
+        .astype(object)
+    )
     return {str(metric): [None if pd.isna(value) else value for value in row] for metric, row in shown.T.to_dict("list").items()}
 
 
 def test_one_month_by_hand() -> None:
     """12,000.00 for 5,000.00 of expansion is 2.40 a unit; 90,000.00 for 9,000.00 new is 10.00: 6/25."""
-    assert told(1_200_000, 9_000_000, 500_000, 900_000) == {
-        "expansion_cac": [1_200_000, 500_000, "2.4000000000", "ok"],
-        "acquisition_cac": [9_000_000, 900_000, "10.0000000000", "ok"],
-        "expansion_cac_ratio": [6, 25, "0.2400000000", "ok"],
-    }
+    assert told(1_200_000, 9_000_000, 500_000, 900_000) == GOLDEN
 
 
 def test_programs_that_cost_nothing_are_a_ratio_of_nothing() -> None:

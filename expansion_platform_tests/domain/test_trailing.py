@@ -77,18 +77,34 @@ def text(value: Fraction) -> str:
     return f"{round(value * 10**10) / 10**10:.10f}"
 
 
+FULL = {
+    "expansion_rate_annualised": (1, None, None, "0.0000000000", "low_n"),
+    "expansion_rate_t3m_mean": (3, None, None, "0.0087719298", "low_n"),  # (0 + 100/3,800 + 0) / 3
+    "expansion_rate_t12m": (12, None, None, text(Fraction(21, 20) * Fraction(31, 21) * Fraction(39, 38) - 1), "low_n"),
+    "expansion_rate_t12m_simple": (12, 1_200, 2_000, "0.6000000000", "low_n"),
+    "expansion_rate_t12m_cohort": (12, 1_100, 2_000, "0.5500000000", "low_n"),  # without cy, who came later
+    "nrr_t12m": (12, 1_800, 2_000, "0.9000000000", "low_n"),  # bob's 1,980 at the first rates: 1,980 x 2,000 / 2,200
+    "grr_t12m": (12, 1_000, 2_000, "0.5000000000", "low_n"),  # bob no more than his 1,000, ada nothing
+    "quick_ratio_t3m": (3, 100, 1_320, "0.0757575758", "low_n"),
+    "expansion_share_of_new_t12m": (12, 1_200, 1_700, "0.7058823529", "low_n"),
+}
+FIRST = {
+    "expansion_rate_annualised": (1, None, None, text(Fraction(21, 20) ** 12 - 1), "low_n"),  # 100 of 2,000
+    **dict.fromkeys(
+        ("expansion_rate_t3m_mean", "expansion_rate_t12m", "expansion_rate_t12m_simple", "expansion_rate_t12m_cohort", "nrr_t12m", "grr_t12m"),
+        (1, None, None, None, "too_short"),
+    ),
+    "quick_ratio_t3m": (1, 100, 0, None, "no_losses"),
+    "expansion_share_of_new_t12m": (1, 100, 100, "1.0000000000", "provisional"),
+}
+
+
 def test_a_full_window() -> None:
-    assert told(rows()) == {
-        "expansion_rate_annualised": (1, None, None, "0.0000000000", "low_n"),
-        "expansion_rate_t3m_mean": (3, None, None, "0.0087719298", "low_n"),  # (0 + 100/3,800 + 0) / 3
-        "expansion_rate_t12m": (12, None, None, text(Fraction(21, 20) * Fraction(31, 21) * Fraction(39, 38) - 1), "low_n"),
-        "expansion_rate_t12m_simple": (12, 1_200, 2_000, "0.6000000000", "low_n"),
-        "expansion_rate_t12m_cohort": (12, 1_100, 2_000, "0.5500000000", "low_n"),  # without cy, who came later
-        "nrr_t12m": (12, 1_800, 2_000, "0.9000000000", "low_n"),  # bob's 1,980 at the first rates: 1,980 x 2,000 / 2,200
-        "grr_t12m": (12, 1_000, 2_000, "0.5000000000", "low_n"),  # bob no more than his 1,000, ada nothing
-        "quick_ratio_t3m": (3, 100, 1_320, "0.0757575758", "low_n"),
-        "expansion_share_of_new_t12m": (12, 1_200, 1_700, "0.7058823529", "low_n"),
-    }
+    assert told(rows()) == FULL
+
+
+def test_the_first_month_of_the_tables() -> None:
+    assert told(rows(START)) == FIRST
 
 
 def test_a_customer_keeps_the_segment_of_the_windows_start() -> None:
@@ -121,8 +137,6 @@ def test_a_window_that_began_before_the_tables() -> None:
     assert seen["expansion_share_of_new_t12m"] == (3, 1_100, 1_600, "0.6875000000", "provisional")
     two = told(rows("2025-05"))
     assert two["expansion_rate_t12m"] == two["expansion_rate_t3m_mean"] == (2, None, None, None, "too_short")
-    one = told(rows("2025-04"))
-    assert one["expansion_rate_annualised"] == (1, None, None, text(Fraction(21, 20) ** 12 - 1), "low_n")
 
 
 def test_a_month_before_everything_has_no_base() -> None:
