@@ -14,6 +14,7 @@ from expansion_platform import checks
 from expansion_platform.assets.alerts import JUDGED
 from expansion_platform.assets.build import Frames, Reconciled, build_tables, fingerprint, states_over
 from expansion_platform.assets.metadata import OWNERS, asset_spec
+from expansion_platform.assets.touched import REPEATED
 from expansion_platform.delivery.pace import pace_message
 from expansion_platform.domain import canonical, months, reconciliation
 from expansion_platform.domain import pace as rules
@@ -106,7 +107,7 @@ def _open_month(platform: Platform, month: str, until: pd.Timestamp, targets: di
     computed = [name for name in window if name in set(rollforward["month"])]
     if window[-1] not in computed:
         return pd.DataFrame()
-    states = included(lake.read(billing.ItemStates), catalog)
+    states = included(lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
     quarantine = included(lake.read(billing.Quarantine), catalog)
     rates = rates_by_month(lake.read(billing.FxRates))
     paid = first_paid_months(states, catalog=catalog, rates=rates, last=window[-1], timezone=timezone)

@@ -31,6 +31,7 @@ SHARE_OF_OPENING = Fraction(1, 1000)
 NET_FALL = Fraction(2, 100)
 NET_RECOVERED = Fraction(2, 1000)  # a tenth of the fall that fires, as for rates
 SLICE_MEMBERS = 30
+NEARLY_ALL = Fraction(95, 100)
 RECENT_MIX, EARLIER_MIX = 3, 6
 MIX_DIVERGENCE = 0.05
 MIX_EXPANDERS = 10
@@ -113,9 +114,11 @@ def model_drops(panel: Panel, month: str, seed: str, smallest: int, rates: Rates
     """`rate_drop` of each pricing model (semantics 5.1).
 
     Models with fewer than thirty opening members are not judged, and p-values are Holm's over those that are, both as for segments: four more
-    chances of a false alarm a month would otherwise come on top of the total's one.
+    chances of a false alarm a month would otherwise come on top of the total's one. A model that holds nearly all of opening MRR is the total by
+    another name: it would tell the same drop twice.
     """
-    judged = list(_judged(panel, "pricing_model", month, seed))
+    opening = panel.opening[:, panel.at(month)].sum()
+    judged = [one for one in _judged(panel, "pricing_model", month, seed) if one[2].opening < NEARLY_ALL * int(opening)]
     adjusted = statistics.holm([drop.p for *_, drop in judged])
     findings = []
     for (name, of_model, drop), p in zip(judged, adjusted, strict=True):

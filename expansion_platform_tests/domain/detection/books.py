@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -45,3 +46,13 @@ def steady(customers: int, newest: float, *, rate: float = 0.5, seed: int = 1, s
     opening = {(name, month): 10_000 for name in names for month in MONTHS}
     flows = {key: {"expansion": 500} for key in opening if rng.random() < (newest if key[1] == MONTH else rate)}
     return panel(*frames(opening, flows, dict.fromkeys(names, segment), dict.fromkeys(names, model)), MONTHS)
+
+
+def together(one: Panel, other: Panel) -> Panel:
+    """Both in one base, under names of their own."""
+    return replace(
+        one,
+        customers=tuple(f"a{name}" for name in one.customers) + tuple(f"b{name}" for name in other.customers),
+        slices={name: np.concatenate([one.slices[name], other.slices[name]]) for name in one.slices},
+        **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in ("opening", "expansion", "net", "retained", "types")},
+    )

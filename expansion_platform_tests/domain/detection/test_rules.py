@@ -11,9 +11,9 @@ import pytest
 
 from expansion_platform.domain import months
 from expansion_platform.domain.detection import followups, rules
-from expansion_platform.domain.detection.panel import TOTAL, Panel, panel
+from expansion_platform.domain.detection.panel import TOTAL, panel
 from expansion_platform.domain.schemas.mrr import ORGANIC
-from expansion_platform_tests.domain.detection.books import MONTH, MONTHS, frames, steady
+from expansion_platform_tests.domain.detection.books import MONTH, MONTHS, frames, steady, together
 
 SEED = "policy"
 TARGET = Fraction(2, 100)
@@ -137,15 +137,6 @@ def test_a_mix_that_moved_from_seats_to_usage_is_named() -> None:
     assert rules.mix_shift(panel(*frames(opening, few), MONTHS), MONTH, SEED) is None  # fewer than ten expanders
 
 
-def together(one: Panel, other: Panel) -> Panel:
-    return replace(
-        one,
-        customers=tuple(f"a{name}" for name in one.customers) + tuple(f"b{name}" for name in other.customers),
-        slices={name: np.concatenate([one.slices[name], other.slices[name]]) for name in one.slices},
-        **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in ("opening", "expansion", "net", "retained", "types")},
-    )
-
-
 def segmented(smb: float, members: int = 60) -> list[tuple[str, str, str]]:
     both = together(steady(members, smb, segment="smb"), steady(60, 0.5, seed=2, segment="enterprise"))
     return [(found.value, found.outcome, found.scope) for found in rules.segment_deterioration(both, MONTH, SEED, 0, {})]
@@ -167,6 +158,14 @@ def test_the_pricing_model_that_fell_is_named_and_a_small_one_is_not_judged() ->
     assert modelled(0.5) == [calm, ("rate_drop", "clear", "pricing_model:seat")]
     assert modelled(0.0, smallest=10**9) == [calm, ("rate_drop", "clear", "pricing_model:seat")]
     assert modelled(0.0, members=29) == [calm]
+
+
+def test_a_pricing_model_that_is_nearly_the_total_is_not_asked() -> None:
+    """570 of 600 equal customers are 95 %, of 601 less."""
+    for others, asked in ((30, ["usage"]), (31, ["usage", "seat"])):
+        both = together(steady(570, 0.1, model="seat"), steady(others, 0.5, seed=2, model="usage"))
+        assert [found.value for found in rules.model_drops(both, MONTH, SEED, 0, {})] == asked
+    assert rules.model_drops(steady(60, 0.0), MONTH, SEED, 0, {}) == []
 
 
 def test_a_pricing_model_is_judged_by_what_is_left_after_holms_correction() -> None:
