@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from expansion_platform import checks
 from expansion_platform.assets.build import Frames, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
-from expansion_platform.assets.metrics import percents
+from expansion_platform.assets.metrics import percents, published_total
 from expansion_platform.domain import expansion_cac as rules
-from expansion_platform.domain.schemas import given, metrics
+from expansion_platform.domain.schemas import Table, given, metrics
 from expansion_platform.resources import Platform
+from expansion_platform.storage.lake import Lake
 
 KINDS = {"pandas", "pandera", "deltalake"}
 INPUTS = [metrics.Rollforward, metrics.Expansion]
@@ -38,12 +40,11 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         states = [lake.states(model) for model in INPUTS]
 
         def prepare(due: list[str]) -> Callable[[str], Frames]:
-            flows = lake.read(metrics.Rollforward, due).query("dimension == 'total'").set_index("month")
-            rates = lake.read(metrics.Expansion, due).query("metric == 'expansion_rate'").set_index("month")
+            flows, rates = published_total(lake, metrics.Rollforward, due), published_total(lake, metrics.Expansion, due)
 
             def compute(month: str) -> Frames:
-                moved = {name: int(flows.at[month, name]) for name in ("expansion", "new")}
-                members, expanders = int(rates.at[month, "n_customers"]), int(rates.at[month, "n_expanders"])
+                moved = {name: int(flows(month)[name]) for name in ("expansion", "new")}
+                members, expanders = int(rates(month)["n_customers"]), int(rates(month)["n_expanders"])
                 return {metrics.ExpansionCac: rules.expansion_cac(month, costs, moved, members, expanders).assign(**hashes)}
 
             return compute
@@ -54,7 +55,12 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             models=[metrics.ExpansionCac],
             inputs=lambda month: fingerprint(*hashes.values(), str(costs.get(month)), *(known.get(month, "absent") for known in states)),
             prepare=prepare,
-            describe=lambda wanted: {metrics.ExpansionCac: percents(lake.read(metrics.ExpansionCac, wanted), "metric")},
+            describe=lambda wanted: _describe(lake, wanted),
         )
 
     return expansion_cac_table
+
+
+def _describe(lake: Lake, wanted: list[str]) -> dict[type[Table], dict[str, dict[str, Any]]]:
+    """The ratio in percent, which the UI plots."""
+    return {metrics.ExpansionCac: percents(lake.read(metrics.ExpansionCac, wanted, pc.field("metric") == rules.RATIO), "metric")}

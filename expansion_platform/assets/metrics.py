@@ -17,7 +17,8 @@ from expansion_platform.assets.build import Frames, Reconciled, build_months, fi
 from expansion_platform.assets.metadata import asset_spec, bridge_picture
 from expansion_platform.domain import metrics as rules
 from expansion_platform.domain import reconciliation, reconciliation_metrics
-from expansion_platform.domain.schemas import Table, metrics, mrr
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.schemas import Table, metrics, mrr, table_name
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
@@ -138,6 +139,23 @@ def _describe(lake: Lake, wanted: list[str]) -> dict[type[Table], dict[str, dict
         for month, row in totals.iterrows()
     }
     return described
+
+
+def published_total(lake: Lake, model: type[Table], wanted: list[str]) -> Callable[[str], pd.Series]:
+    """Looks up the total's row of metrics/rollforward, or of `expansion_rate` in metrics/expansion, of some months.
+
+    The look-up raises DataQualityError for a month that has none yet.
+    """
+    rows = lake.read(model, wanted).query("dimension == 'total'")
+    rows = (rows[rows["metric"] == "expansion_rate"] if "metric" in rows.columns else rows).set_index("month", drop=False)
+
+    def of(month: str) -> pd.Series:
+        if month not in rows.index:
+            raise DataQualityError(f"{table_name(model)} has no such month yet: compute it first", [month])
+        found: pd.Series = rows.loc[month]
+        return found
+
+    return of
 
 
 def percents(rows: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:

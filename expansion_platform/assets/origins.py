@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
-from expansion_platform.assets.metrics import percents
+from expansion_platform.assets.metrics import percents, published_total
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain import origins as rules
 from expansion_platform.domain.canonical import content_hash
@@ -67,12 +67,12 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             return fingerprint(*hashes.values(), platform.timezone, said[month], near, *(each.get(month, "absent") for each in states))
 
         def prepare(due: list[str]) -> Callable[[str], Frames]:
-            published = lake.read(metrics.Expansion, due).query("metric == 'expansion_rate'").set_index("month", drop=False)
+            published = published_total(lake, metrics.Expansion, due)
 
             def compute(month: str) -> Frames:
                 near = _near(activity, month, platform.timezone)
                 rows = rules.origins(month, lake.read(mrr.Causes, [month]), lake.read(mrr.Movements, [month]), told()[month], near, platform.timezone)
-                split = rules.expansion_by_origin(rows, published.loc[month])
+                split = rules.expansion_by_origin(rows, published(month))
                 return {origin.Origins: rows.assign(**hashes), origin.ExpansionByOrigin: split.assign(**hashes)}
 
             return compute

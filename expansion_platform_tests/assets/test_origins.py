@@ -66,3 +66,10 @@ def test_an_opportunity_makes_its_customers_expansion_sales_driven(pipeline: Pip
         assert split["expansion_mix", "motion", "sales_driven"] == moved["flow_expansion"]
         after = won.lake.states(origin.Origins)
         assert {month for month in after if after[month] != before[month]} == {NEWEST}
+
+
+def test_a_month_without_published_figures_says_what_to_compute(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pipeline.copied(tmp_path) as copied:
+        copied.lake.delete_months(metrics.Expansion, [NEWEST])
+        with pytest.raises(ExpansionError, match=f"metrics/expansion has no such month yet: compute it first: {NEWEST}"):
+            computed(copied)
