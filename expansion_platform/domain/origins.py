@@ -82,7 +82,8 @@ def changes(states: pd.DataFrame) -> pd.DataFrame:
 def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog) -> pd.DataFrame:
     """`changes` with `initiated_by`, and the ids of what tells of each: metadata, a portal session, a checkout, an event Stripe made by itself.
 
-    Of metadata the event of the change itself goes first, then the item's, then that on the next bill, then the subscription's.
+    Of metadata the event of the change itself goes first, then the item's, then that on the next bill, then the subscription's. Where no event
+    names a request, as a warehouse's loader may leave them out, none is taken for Stripe's own.
     """
     told = found.assign(customer=found["customer"].map(catalog.customer).astype("str"))
     events = facts.events.rename(columns={"created": "at", "object_id": "subscription", "id": "event_id"})
@@ -117,7 +118,9 @@ def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog) -> pd.DataFra
     sessions = events[events["type"] == CHECKED_OUT]
     begun = {json.loads(text).get("subscription"): identity for text, identity in zip(sessions["state_json"], sessions["event_id"], strict=True)}
     told["checkout_id"] = told["subscription"].map(begun).where(told["first"])
-    by_itself = own[own["request_id"].isna() & ((own["type"] == CREATED) | own["previous_json"].str.contains('"(?:items|status)":', regex=True))]
+    asked = own["request_id"].notna()
+    listed = (own["type"] == CREATED) | own["previous_json"].str.contains('"(?:items|status)":', regex=True)
+    by_itself = own[listed & (~asked if asked.any() else asked)]
     by_itself = by_itself.drop_duplicates(["subscription", "at"]).rename(columns={"event_id": "automatic_id"})
     told = told.merge(by_itself[["subscription", "at", "automatic_id"]], on=["subscription", "at"], how="left")
     columns = ["customer", "subscription", "item", "at", "source", *WITNESSED]

@@ -104,11 +104,14 @@ def event(name: str, when: str, subscription: str, *, kind: str = "customer.subs
     return {"id": name, "created": at(when), "type": kind, "object_id": subscription, **known, **texts}
 
 
-def facts(events: list[dict[str, Any]] = (), bills: list[tuple[str, str, str, str]] = (), now: dict[str, str] | None = None) -> rules.Facts:
+def facts(
+    events: list[dict[str, Any]] = (), bills: list[tuple[str, str, str, str]] = (), now: dict[str, str] | None = None, *, requests: bool = True
+) -> rules.Facts:
     now = {name: dumps({"initiated_by": said}) for name, said in (now or {}).items()}
     held = {kind: [(name, text) for name, text in now.items() if name.startswith(kind)] for kind in ("sub", "si")}
     said = [(name, at(when), subscription, dumps({"initiated_by": by})) for name, when, subscription, by in bills]
     columns = ["id", "created", "type", "object_id", "customer", "request_id", "state_json", "previous_json"]
+    events = [*events, *([event("evt_0", "2020-01-01", "sub_other")] if requests else [])]
     instant, texts = {"created": "datetime64[us, UTC]"}, {"subscription": "str", "metadata_json": "str"}
     return rules.Facts(
         pd.DataFrame(events, columns=columns).astype(dict.fromkeys(columns, "str") | instant),
@@ -326,6 +329,13 @@ def test_what_stripe_says_now_tells_of_the_last_change() -> None:
     assert one(states, facts(now={"sub_a": "sales", "si_a": "api"})) == ["api", "initiated_by", '["si_a"]']
     since = [*states[:1], state("si_a", CHANGE, "2026-05-01", quantity="2"), state("si_a", "2026-05-01", quantity="3")]
     assert one(since, facts(now={"sub_a": "sales", "si_a": "api"})) == NOBODY
+
+
+def test_events_without_any_request_are_not_taken_for_stripes_own() -> None:
+    """A warehouse's loader may leave requests out; the product must not be credited with everything."""
+    changed = event("evt_1", CHANGE, "sub_a", request_id=None)
+    assert one(grown("si_a", CHANGE), facts([changed], requests=False)) == NOBODY
+    assert one(grown("si_a", CHANGE), facts([changed]))[1] == "automatic"
 
 
 def test_a_discount_is_no_change_and_a_trial_that_ends_is_one() -> None:
