@@ -16,11 +16,11 @@ from expansion_platform.assets.build import Frames, Reconciled, build_months, fi
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import aftermath as rules
 from expansion_platform.domain import months, reconciliation_metrics
-from expansion_platform.domain.schemas import lasting, metrics, mrr
+from expansion_platform.domain.schemas import lasting, metrics, mrr, origin
 from expansion_platform.resources import Platform
 
 KINDS = {"pandas", "pandera", "deltalake"}
-INPUTS = [mrr.CustomerMonths, mrr.Movements, metrics.Expansion]
+INPUTS = [mrr.CustomerMonths, mrr.Movements, origin.Origins, metrics.Expansion]
 SAME_EXPANDERS = "The expanders are those that metrics/expansion counts in the month they expanded in."
 
 
@@ -66,6 +66,8 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     chosen = pc.field("month").isin(wanted) & ((pc.field("flow_expansion") > 0) | (pc.field("movement") == "churn"))
     moved = lake.dataset(mrr.Movements).to_table(columns=told, filter=chosen).to_pandas()
     by_month = dict(iter(moved.groupby("month")))
+    columns = ["month", "customer", "origin", "expansion"]
+    begun = lake.dataset(origin.Origins).to_table(columns=columns, filter=pc.field("month").isin(wanted)).to_pandas()
 
     def of_month(month: str) -> pd.DataFrame:
         return by_month.get(month, moved.head(0))
@@ -74,7 +76,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     def base(month: str) -> pd.DataFrame:
         columns = ["customer", "segment", "opening", "closing", "first_paid_month"]
         held = lake.dataset(mrr.CustomerMonths).to_table(columns=columns, filter=pc.field("month") == month).to_pandas()
-        return rules.base(month, held, of_month(month).query("flow_expansion > 0"), platform.timezone)
+        return rules.base(month, held, of_month(month).query("flow_expansion > 0"), begun[begun["month"] == month], platform.timezone)
 
     def compute(month: str) -> Frames:
         parts = []

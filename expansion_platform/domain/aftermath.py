@@ -3,7 +3,7 @@
 Here: strata, reweighting, rates and their intervals. Not here: the alert (`detection/followups.py`), which reads the table. Observational: those
 that expand differ in more than segment and tenure.
 
-Customers are counted and their MRR summed in cells: stratum (segment and tenure bucket), kind (surge, other expander, not an expander), left or
+Customers are counted and their MRR summed in cells: stratum (segment and tenure bucket), kind (surge or not by origin, not an expander), left or
 not. Every rate is a ratio of sums of cells, and the bootstrap over customers draws the cells anew.
 """
 
@@ -22,12 +22,18 @@ from expansion_platform.domain.detection.statistics import DRAWS, Floats, genera
 from expansion_platform.domain.dimensions import tenures
 from expansion_platform.domain.metrics import decimal_text, ratio_text
 from expansion_platform.domain.schemas.metrics import LOW_MEMBERS
+from expansion_platform.domain.schemas.origin import ORIGINS
 
 SPANS = [3, 6, 12]
-SCOPES = {("total", "all"): ["surge", "expander"], ("flag", "seat_surge"): ["surge"]}
-"""Dimension and value -> the kinds of expander in it. Expanders by origin (4.3) would be further kinds and scopes."""
-KINDS = ["surge", "expander", "other"]
+SURGE, STEADY = "surge", "steady"
+KINDS = [*(f"{how}/{origin}" for how in (SURGE, STEADY) for origin in ORIGINS), "other"]
 OTHER = KINDS.index("other")
+SCOPES = {
+    ("total", "all"): KINDS[:OTHER],
+    ("flag", "seat_surge"): [kind for kind in KINDS if kind.startswith(SURGE)],
+    **{("origin", origin): [f"{SURGE}/{origin}", f"{STEADY}/{origin}"] for origin in ORIGINS},
+}
+"""Dimension and value -> the kinds of expander in it."""
 LARGEST = 100  # of a cell are drawn one by one; of all others together the sum is normal: a cell of 100,000 costs as much as one of 100
 INTERVAL = [0.025, 0.975]
 
@@ -37,18 +43,22 @@ def looked_at(month: str) -> list[str]:
     return months.between(months.shift(month, -max(SPANS)), month)
 
 
-def base(month: str, customer_months: pd.DataFrame, expanded: pd.DataFrame, timezone: str) -> pd.DataFrame:
+def base(month: str, customer_months: pd.DataFrame, expanded: pd.DataFrame, origins: pd.DataFrame, timezone: str) -> pd.DataFrame:
     """The continuing customers of a month as they are compared: customer, stratum, kind, mrr at closing.
 
     Args:
         month: the month in which some expanded.
         customer_months: mrr/customer_months of it (customer, segment, opening, closing, first_paid_month).
         expanded: mrr/movements with expansion of it (customer, flags_json).
+        origins: mrr/origins of it (customer, origin, expansion). A customer's is that of most of its expansion, `unknown` where nothing says.
         timezone: reporting time zone.
     """
     held = customer_months[(customer_months["opening"] > 0) & (customer_months["closing"] > 0)]
     surged = expanded.loc[expanded["flags_json"].str.contains('"seat_surge"', regex=False), "customer"]
-    kind = np.select([held["customer"].isin(surged), held["customer"].isin(expanded["customer"])], KINDS[:OTHER], KINDS[OTHER])
+    sums = origins.groupby(["customer", "origin"])[["expansion"]].sum().reset_index()
+    main = sums.sort_values(["expansion", "origin"], ascending=[False, True]).drop_duplicates("customer").set_index("customer")["origin"]
+    how = pd.Series(np.where(held["customer"].isin(surged), SURGE, STEADY), index=held.index, dtype="str")
+    kind = (how + "/" + held["customer"].map(main).astype("str").fillna("unknown")).where(held["customer"].isin(expanded["customer"]), KINDS[OTHER])
     stratum = held["segment"] + "/" + tenures(month, held["first_paid_month"], timezone)
     return pd.DataFrame({"customer": held["customer"], "stratum": stratum, "kind": kind, "mrr": held["closing"]}).reset_index(drop=True)
 

@@ -158,7 +158,7 @@ def post_expansion_churn(customers: int, rng: np.random.Generator) -> bool:
     held["first_paid_month"] = rng.choice(["2023-01", "2025-06", "2026-03"], customers)
     expanded, left = rng.random(customers) < EXPANDING, rng.random(customers) < 1 - (1 - CHURNING) ** followups.CHURN_WITHIN
     moved = pd.DataFrame({"customer": held.loc[expanded, "customer"], "flags_json": "[]"})
-    base_then = aftermath.base(then, held, moved, "UTC")
+    base_then = aftermath.base(then, held, moved, pd.DataFrame(columns=["customer", "origin", "expansion"]), "UTC")
     told = aftermath.expansion_then_churn(MONTH, followups.CHURN_WITHIN, base_then, held.loc[left, "customer"], str(rng.integers(2**32)))
     finding = followups.post_expansion_churn(MONTH, told)
     return finding is not None and finding.outcome == "fires"

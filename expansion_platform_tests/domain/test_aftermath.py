@@ -28,6 +28,12 @@ SURGED = ("ann", "cy")
 LEFT = ["ann", "bea", "s0", "e0", "who_was_not_there"]
 
 
+ORIGINS = pd.DataFrame(
+    [("ann", "sales", 60), ("ann", "unknown", 40), ("abe", "sales", 100), ("bea", "touched", 9), ("bea", "product", 9)],
+    columns=["customer", "origin", "expansion"],
+)
+
+
 def base() -> pd.DataFrame:
     rows = [
         {"customer": name, "segment": segment, "first_paid_month": first, "opening": 1, "closing": mrr}
@@ -35,7 +41,7 @@ def base() -> pd.DataFrame:
     ]
     rows += [{**rows[0], "customer": "gone", "closing": 0}, {**rows[0], "customer": "came", "opening": 0}]  # neither continued through April
     flags = ['["concentrated","seat_surge"]' if name in SURGED else "[]" for name in EXPANDED]
-    return aftermath.base(THEN, pd.DataFrame(rows), pd.DataFrame({"customer": list(EXPANDED), "flags_json": flags}), "UTC")
+    return aftermath.base(THEN, pd.DataFrame(rows), pd.DataFrame({"customer": list(EXPANDED), "flags_json": flags}), ORIGINS, "UTC")
 
 
 def rows(of_base: pd.DataFrame | None = None, left: list[str] | None = None) -> pd.DataFrame:
@@ -43,8 +49,8 @@ def rows(of_base: pd.DataFrame | None = None, left: list[str] | None = None) -> 
     return tables.ExpansionThenChurn.validate(told.assign(policy_hash="p", catalog_hash="c"))
 
 
-def row(frame: pd.DataFrame, dimension: str = "total") -> dict[str, Any]:
-    (found,) = frame[frame["dimension"] == dimension].to_dict("records")
+def row(frame: pd.DataFrame, value: str = "all") -> dict[str, Any]:
+    (found,) = frame[frame["value"] == value].to_dict("records")
     return {name: None if pd.isna(value) else value for name, value in found.items()}
 
 
@@ -61,11 +67,26 @@ def test_rates_of_the_expanders_and_of_others_like_them() -> None:
 
 
 def test_expanders_with_a_flag_are_compared_on_their_own() -> None:
-    told = row(rows(), "flag")
-    assert (told["value"], told["expanders"], told["compared"], told["dropped_share"], told["others"]) == ("seat_surge", 2, 1, "0.5000000000", 10)
+    told = row(rows(), "seat_surge")
+    assert (told["dimension"], told["expanders"], told["compared"], told["dropped_share"], told["others"]) == ("flag", 2, 1, "0.5000000000", 10)
     assert (told["rate"], told["rate_others"], told["difference"]) == ("1.0000000000", "0.1000000000", "0.9000000000")
     low, high = newcombe(1.0, 1, 0.1, 10)  # one stratum: nothing is reweighted
     assert (told["interval"], told["low"], told["high"]) == ("newcombe", f"{low:.6f}", f"{high:.6f}")
+
+
+def test_expanders_are_of_the_origin_of_most_of_their_expansion() -> None:
+    """ann and abe are of sales; bea's halves tie, and go by name; nothing says where the others came from."""
+    frame = rows()
+    assert {value: row(frame, value)["expanders"] for value in ("sales", "product", "touched", "unknown", "csm")} == {
+        "sales": 2,
+        "product": 1,
+        "touched": 0,
+        "unknown": 4,
+        "csm": 0,
+    }
+    sales = row(frame, "sales")
+    assert (sales["dimension"], sales["churned"], sales["rate"], sales["rate_others"]) == ("origin", 1, "0.5000000000", "0.1000000000")
+    assert frame.loc[frame["dimension"] == "origin", "expanders"].sum() == row(frame)["expanders"]
 
 
 def test_nobody_to_compare_has_no_rate() -> None:
@@ -86,11 +107,11 @@ def many(expanders: int, others: int) -> tuple[pd.DataFrame, list[str]]:
     """Three strata of unequal sizes and very unequal customers, of whom expanders leave twice as often."""
     rng = np.random.default_rng(5)
     size = expanders + others
-    kind = np.where(np.arange(size) < expanders, "expander", "other")
+    kind = np.where(np.arange(size) < expanders, "steady/unknown", "other")
     stratum = rng.choice(["a", "b", "c"], size, p=[0.6, 0.3, 0.1])
     mrr = (10_000 * np.exp(rng.normal(0, 1.2, size))).astype(np.int64)
     of_base = pd.DataFrame({"customer": [f"c{number}" for number in range(size)], "stratum": stratum, "kind": kind, "mrr": mrr})
-    return of_base, of_base.loc[rng.random(size) < np.where(kind == "expander", 0.2, 0.1), "customer"].tolist()
+    return of_base, of_base.loc[rng.random(size) < np.where(kind == "other", 0.1, 0.2), "customer"].tolist()
 
 
 def resampled(of_base: pd.DataFrame, left: list[str], column: str) -> tuple[float, float]:
@@ -98,7 +119,7 @@ def resampled(of_base: pd.DataFrame, left: list[str], column: str) -> tuple[floa
     rng = np.random.default_rng(6)
     weight = of_base["mrr"].to_numpy() if column == "mrr" else np.ones(len(of_base))
     stratum, gone = pd.factorize(of_base["stratum"])[0], of_base["customer"].isin(left).to_numpy()
-    sides = [np.flatnonzero(of_base["kind"] == kind) for kind in ("expander", "other")]
+    sides = [np.flatnonzero(of_base["kind"] == kind) for kind in ("steady/unknown", "other")]
     differences = []
     for _ in range(1_000):
         mine, theirs = (rng.choice(side, len(side)) for side in sides)

@@ -14,6 +14,7 @@ import pandera.pandas as pa
 from expansion_platform.domain.schemas.base import DECIMAL_PATTERN, MONTH_PATTERN, Table
 from expansion_platform.domain.schemas.metrics import MetricValue
 from expansion_platform.domain.schemas.mrr import SEGMENTS, Monthly
+from expansion_platform.domain.schemas.origin import ORIGINS
 
 STATUSES = ["pending", "durable", "partial", "reverted"]
 DURABLE, REVERTED = Fraction(8, 10), Fraction(2, 10)
@@ -75,8 +76,10 @@ class ExpansionThenChurn(Monthly):
     """
 
     within_months: int = pa.Field(description="Span after the expansion, all of it observed", isin=[3, 6, 12])
-    dimension: str = pa.Field(description="`total`, or `flag` for expanders with a flag of mrr/movements", isin=["total", "flag"])
-    value: str = pa.Field(description="`all`, or the flag: `seat_surge`", isin=["all", "seat_surge"])
+    dimension: str = pa.Field(description="`total`; `flag`, for expanders with a flag of mrr/movements; `origin`", isin=["total", "flag", "origin"])
+    value: str = pa.Field(
+        description="`all`; `seat_surge`; or the origin of most of their expansion, as in mrr/origins", isin=["all", "seat_surge", *ORIGINS]
+    )
     expanded_month: str = pa.Field(description="Month in which they expanded: `within_months` before `month`", str_matches=MONTH_PATTERN)
     expanders: int = pa.Field(description="Customers with expansion in it", ge=0)
     compared: int = pa.Field(description="Of them those with a comparable customer, of the same segment and tenure bucket", ge=0)
