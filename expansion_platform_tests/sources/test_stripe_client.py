@@ -114,6 +114,33 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(server, source, monkeypatc
     assert len(list(source.objects("customers"))) == 250
 
 
+def test_a_page_that_no_stripe_sent_is_an_error_that_does_not_quote_it(server, source, monkeypatch):
+    """A proxy's login page, with status 200."""
+    monkeypatch.setattr(server, "answer", lambda request: Response("<html>secret page</html>"))
+    with pytest.raises(StripeRequestError, match="answer to /v1/customers is no JSON object") as caught:
+        list(source.objects("customers"))
+    assert len(server.requests) == client.ATTEMPTS
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_is_asked_again(server, source, monkeypatch):
+    whole, hung = server.answer, iter([True])
+    monkeypatch.setattr(source._http, "_timeout", 0.3)
+    monkeypatch.setattr(server, "answer", lambda request: time.sleep(next(hung, False)) or whole(request))
+    began = time.monotonic()
+    assert len(list(source.objects("products"))) == 1
+    assert len(server.requests) == 2
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("listed", [[], [stripe_objects.customer(7)]], ids=["empty page", "same page"])
+def test_a_list_that_does_not_end_is_an_error(server, source, monkeypatch, listed):
+    monkeypatch.setattr(server, "answer", lambda request: Response({"object": "list", "data": listed, "has_more": True, "url": "/v1/customers"}))
+    with pytest.raises(StripeRequestError, match="/v1/customers does not end: it says that more follows"):
+        list(source.objects("customers"))
+    assert len(server.requests) <= client.SAME_CURSOR + 1
+
+
 @pytest.mark.parametrize("gone", [1, 3, 100])
 def test_objects_deleted_while_a_list_is_read(server, source, gone):
     """A list goes on from the last object that is still there; when a whole page is gone it begins anew."""
@@ -176,6 +203,7 @@ def test_no_server_at_all(monkeypatch):
 def test_a_refused_key_shows_four_characters_only(server):
     with StripeSource("rk_invalid_secret_abcd", server.url) as refused, pytest.raises(ConfigurationError) as caught:
         next(refused.objects("customers"))
+    assert len(server.requests) == 1
     assert "'abcd'" in str(caught.value)
     assert "secret" not in str(caught.value)
 

@@ -174,6 +174,22 @@ def test_a_gap_longer_than_stripes_memory_reads_everything(source):
     assert result.reason == "29 days since the last pull, and Stripe keeps events for 30"
 
 
+def test_invoices_that_are_not_final_are_read_each_time(server, source):
+    """No event tells that a draft got a line, or that a bill that is owed is due later."""
+    account = later(server)
+    find(account, "invoices", "in_0003")["status"] = "open"
+    server.account = account
+    first = pull(source, PullState(), at(FIRST))
+    account = later(server)
+    find(account, "invoices", "in_0003")["due_date"] = FIRST + 9 * DAY
+    draft = find(account, "invoices", "in_0025")
+    draft["lines"]["data"].append({**copy.deepcopy(draft["lines"]["data"][0]), "id": "il_0025_99"})
+    server.account = account
+    after = applied(pull(source, first.state, at(FIRST + DAY)), applied(first))
+    assert after["stripe/invoices"].set_index("id").loc["in_0003", "due_date"] == at(FIRST + 9 * DAY)
+    assert "il_0025_99" in set(after["stripe/invoice_lines"]["id"])
+
+
 def test_deleted_customers_and_coupons_stay(server, source):
     first = pull(source, PullState(), at(FIRST))
     account = later(server)

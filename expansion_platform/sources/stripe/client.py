@@ -9,6 +9,7 @@ The official SDK sends the requests (authentication, API version, encoding of pa
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +31,7 @@ DAY = 86_400
 ATTEMPTS = 8  # waits of 0.5, 1, 2, 4, 8, 16 and 30 s: about a minute before giving up
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30
+SAME_CURSOR = 2  # a list whose page was deleted while it was read begins anew, and may come by an object again
 CONNECTIONS = 16  # more than the threads of a pull
 LIVE_PER_SECOND, TEST_PER_SECOND = 12, 8  # half of what one endpoint allows, and a third of what a sandbox does: others use the account too
 
@@ -225,10 +227,15 @@ class StripeSource:
 
     def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[tuple[list[Object], bool]]:
         page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters})
+        went_on = Counter[str]()
         while True:
             yield page["data"], page["has_more"]
             if not page["has_more"]:
                 return
+            cursor = page["data"][-1]["id"] if page["data"] else None
+            went_on[str(cursor)] += 1
+            if cursor is None or went_on[cursor] > SAME_CURSOR:
+                raise StripeRequestError(f"{path} does not end: it says that more follows {cursor or 'an empty page'}, and nothing new comes")
             page = self._after(page["data"], path, resource, parameters)
 
     def _after(self, listed: list[Object], path: str, resource: Resource, parameters: Object) -> Object:
@@ -292,6 +299,8 @@ class StripeSource:
             return _CursorGoneError(f"the object {path} was to go on from is gone ({request})")
         if error.http_status == 404 or gone == "customer":
             return _NotFoundError(f"Stripe has no {gone or 'such object'} of {path} ({request})")
+        if isinstance(error.__cause__, ValueError) and not isinstance(error.__cause__, OSError):
+            return StripeRequestError(f"The answer to {path} is no JSON object. Check the network, proxies and STRIPE_API_BASE.")
         if error.http_status is None:
             return StripeRequestError(
                 f"Stripe could not be reached for {path}: {type(error.__cause__).__name__}. Check the network and STRIPE_API_BASE."
