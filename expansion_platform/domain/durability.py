@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from operator import attrgetter
 
 import pandas as pd
@@ -81,7 +82,7 @@ def seat_events(wanted: Collection[str], movements: pd.DataFrame, causes: pd.Dat
             for month, kept in _held(event, changes, churned):
                 if month in wanted:
                     share = kept / added
-                    status = "pending" if month < months.shift(event[0], LASTS) else _status(share)
+                    status = "pending" if month < _after(event[0])[-1] else _status(share)
                     records.append((month, *event, segment, _text(added), _text(kept), amount, round(amount * share), status, surge))
     return pd.DataFrame.from_records(records, columns=EVENT_COLUMNS).sort_values([*SPAN, "customer", "group"], ignore_index=True)
 
@@ -134,10 +135,16 @@ def _held(event: Event, changes: dict[Event, Fraction], churned: set[tuple[str, 
     added = held = changes[event]
     left = False
     yield bought, added
-    for month in months.between(months.shift(bought, 1), months.shift(bought, LASTS)):
+    for month in _after(bought):
         left = left or (month, customer) in churned
         held += changes.get((month, customer, group), Fraction(0))
         yield month, Fraction(0) if left else min(added, max(Fraction(0), held))
+
+
+@cache
+def _after(month: str) -> list[str]:
+    """The months after which an expansion is judged; asked for of every event."""
+    return months.between(months.shift(month, 1), months.shift(month, LASTS))
 
 
 def _status(share: Fraction) -> str:
