@@ -17,7 +17,7 @@ from expansion_platform.domain.schemas.base import columns
 from expansion_platform.domain.schemas.mrr import FLOWS, CustomerMonths
 from expansion_platform_tests.pipelines import Pipeline
 
-ALERT = "alerts/expansion"
+ALERTS = ["alerts/expansion", "alerts/pace"]
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,11 @@ def specs() -> dict[str, dg.AssetSpec]:
     return {spec.key.to_user_string(): spec for spec in build_defs().resolve_all_asset_specs()}
 
 
-def test_every_table_and_the_alert_are_assets(specs: dict[str, dg.AssetSpec]) -> None:
-    assert specs.keys() == {*TABLES, ALERT}
+def test_every_table_and_the_alerts_are_assets(specs: dict[str, dg.AssetSpec]) -> None:
+    assert specs.keys() == {*TABLES, *ALERTS}
 
 
-@pytest.mark.parametrize("name", [*TABLES, ALERT])
+@pytest.mark.parametrize("name", [*TABLES, *ALERTS])
 def test_an_asset_says_what_it_is(specs: dict[str, dg.AssetSpec], name: str) -> None:
     spec = specs[name]
     assert spec.description
