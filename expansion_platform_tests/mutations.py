@@ -170,6 +170,31 @@ MUTANTS = {
     "late-usage": Mutant("late usage is any late fact", "restatements.py", '"late_usage": usage &', '"late_usage": states &'),
     "merge": Mutant("a merge is a change of catalog", "restatements.py", '"merge": self.merged', '"merge": self.made_later'),
     "restated": Mutant("five percent may be restated", "gate.py", "RESTATED = Fraction(5, 1000)", "RESTATED = Fraction(50, 1000)"),
+    "metered": Mutant("a quarter of the metered items is enough", "gate.py", "now < usual / 2", "now < usual / 4"),
+    # Alerts
+    "quarter": Mutant("a drop is a fifth", "detection/rules.py", "DROP = Fraction(3, 4)", "DROP = Fraction(4, 5)"),
+    "members": Mutant("slices of 29 are judged", "detection/rules.py", "SLICE_MEMBERS = 30", "SLICE_MEMBERS = 29"),
+    "nearly-all": Mutant("a model of 90 % is the total", "detection/rules.py", "NEARLY_ALL = Fraction(95, 100)", "NEARLY_ALL = Fraction(90, 100)"),
+    "two-months": Mutant("one month below target is enough", "detection/rules.py", "now.rate < target and twice and", "now.rate < target and"),
+    "nobody": Mutant(
+        "nobody expanding bounds the rate by nothing",
+        "detection/statistics.py",
+        "return float(usual * Fraction(",
+        "return 0 * float(usual * Fraction(",
+    ),
+    "holm": Mutant("every p-value is multiplied by all", "detection/statistics.py", "(len(p_values) - position)", "len(p_values)"),
+    "silent": Mutant("half of the shortfall is silent", "detection/lifecycle.py", "SLICE_SHARE = Fraction(3, 10)", "SLICE_SHARE = Fraction(5, 10)"),
+    "recovers": Mutant(
+        "it is over where it fired", "detection/lifecycle.py", "clear_months = before.clear_months + 1 if clear else 0", "clear_months = 2"
+    ),
+    # The open month
+    "fifteenth": Mutant("notices begin on the 15th", "pace.py", "NOTICE_AFTER_DAY = 15", "NOTICE_AFTER_DAY = 14"),
+    "pending": Mutant("usage so far is usage", "pace.py", 'if usage_type == "metered" else quantity', 'if usage_type == "" else quantity'),
+    "two-paces": Mutant("two months are a pace", "pace.py", "LEAST_COMPARED = 3", "LEAST_COMPARED = 2"),
+    "slowest": Mutant(
+        "the lower quartile is due", "pace.py", 'due = quantile(shares, SHARES["share_p10"])', 'due = quantile(shares, SHARES["share_lower"])'
+    ),
+    "crossed": Mutant("who crossed over stays in the opening", "pace.py", ' + int(before["transfer_in"])', ""),
 }
 
 
