@@ -162,9 +162,9 @@ MUTANTS = {
     "trial": Mutant("trials are active", "history_status.py", 'subscription.trial_start, "trialing"', 'subscription.trial_start, "active"'),
     "backdated": Mutant(
         "backdating is ignored",
-        "history.py",
-        "begin, end = subscription.start_date, subscription.ended_at",
-        "begin, end = subscription.created, subscription.ended_at",
+        "history_changes.py",
+        '"began", subscription.start_date, subscription.ended_at',
+        '"began", subscription.created, subscription.ended_at',
     ),
     # What became of closed months
     "late-usage": Mutant("late usage is any late fact", "restatements.py", '"late_usage": usage &', '"late_usage": states &'),
