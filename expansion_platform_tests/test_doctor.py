@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from expansion_platform.doctor import Finding, examine
 from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.resources import Platform
+from expansion_platform.simulator.http import Request, Response
 from expansion_platform.simulator.stripe_meters import meter
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.sources.stripe.client import RESOURCES
@@ -69,7 +70,7 @@ def test_nothing_that_a_pull_reads_is_left_out(server: StripeServer, tmp_path: P
 def test_a_meter_whose_summaries_may_not_be_read(server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = server.answer
 
-    def refusing(request):  # type: ignore[no-untyped-def]
+    def refusing(request: Request) -> Response:
         answered = whole(request)
         return server.failure(403, "no") if request.path.endswith("/event_summaries") else answered
 
