@@ -25,6 +25,7 @@ EMPTY = {
     *("stripe/subscription_schedules", "stripe/meter_usage"),  # a plain company has none
     "billing/quarantine",  # nothing that cannot be read
     "metrics/restatements",  # nothing late
+    "metrics/expansion_cac",  # nobody says what was spent
     *("metrics/stripe_parity", "metrics/stripe_differences"),  # nothing to compare with
 }
 
