@@ -69,6 +69,18 @@ def test_a_movement_of_nobody_is_named() -> None:
         reconciliation.customers_tie(customer_months(BOOK[1:]), movements(BOOK))
 
 
+def test_a_returning_customer_paid_before_or_is_said_to_have() -> None:
+    """eve is new in March; fay returned, and her first MRR that Stripe tells of is March's, too: only the catalog can know of an earlier one."""
+    book = customer_months(BOOK)
+    book.loc[book["customer"].isin(["eve", "fay"]), "first_paid_month"] = "2026-03"
+    reconciliation.first_paid_ties(book, movements(BOOK), ["fay"])
+    with pytest.raises(DataQualityError) as caught:
+        reconciliation.first_paid_ties(book, movements(BOOK), [])
+    assert caught.value.objects == ["fay/2026-03"]
+    with pytest.raises(DataQualityError, match="eve/2026-03"):
+        reconciliation.first_paid_ties(customer_months(BOOK), movements(BOOK), ["fay"])  # who is new cannot have paid in January
+
+
 def two_months() -> pd.DataFrame:
     """April opens where March closed."""
     march = customer_months(BOOK)
