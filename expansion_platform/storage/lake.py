@@ -266,9 +266,15 @@ class Lake:
 
     def _open(self, model: type[Table]) -> DeltaTable:
         try:
-            return DeltaTable(str(self.path(model)))
+            table = DeltaTable(str(self.path(model)))
         except Exception as error:
             raise ExpansionError(f"cannot open the table {table_name(model)} in {self.path(model)}: {error}") from error
+        stored = {field.name for field in table.schema().fields}
+        if missing := [name for name in arrow_schema(model).names if name not in stored]:
+            computed = table_name(model).startswith(("billing/", "mrr/", "metrics/"))
+            away = f"{self.path(model)} away and refresh: it is computed" if computed else f"{self.root.parent} away and refresh: everything is read"
+            raise ExpansionError(f"{table_name(model)} was stored by an older version, without {', '.join(missing)}. Move {away} again")
+        return table
 
     def _files(self, table: DeltaTable, months: Iterable[str] | None) -> list[str]:
         wanted = None if months is None else set(months)

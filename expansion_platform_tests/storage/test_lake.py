@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.dataset as ds
 import pytest
+from deltalake import write_deltalake
 
-from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas.billing import FxRates
 from expansion_platform.domain.schemas.mrr import CustomerMonths
 from expansion_platform.domain.schemas.stripe import Customers
@@ -272,3 +274,11 @@ def test_a_writer_killed_in_the_middle_leaves_a_whole_month(filled: Lake, after_
     assert filled.rows_by_month(CustomerMonths) == {JANUARY: 2, FEBRUARY: 3, MARCH: 20_000}
     filled.replace(CustomerMonths, customer_months(MARCH, "a"), months=[MARCH])
     assert filled.rows(CustomerMonths, [MARCH]) == 1
+
+
+def test_a_table_of_an_older_version_says_what_to_do(lake: Lake) -> None:
+    for model, rows, remedy in ((FxRates, rates(m2026_01="1.08"), str(lake.path(FxRates))), (Customers, customers("cus_1"), str(lake.root.parent))):
+        lost = rows.columns[-1]
+        write_deltalake(str(lake.path(model)), rows.drop(columns=lost))
+        with pytest.raises(ExpansionError, match=f"stored by an older version, without {lost}. Move {re.escape(remedy)} away and refresh"):
+            lake.read(model)
