@@ -39,7 +39,8 @@ POLICIES: dict[str, dict[str, Any]] = {"house": {}, "stripe_parity": {"metered_c
 """Policy presets as the reference knows them, key by key (semantics 1.3, 8.1); the pipeline is told the preset's name."""
 
 COMPUTED = [
-    *(name for name in TABLES if name.startswith(("stripe/", "billing/", "mrr/")) and name != "mrr/first_reported"),
+    *(name for name in TABLES if name.startswith(("stripe/", "billing/"))),
+    *("mrr/customer_months", "mrr/movements", "mrr/causes", "mrr/price_migrations"),
     "metrics/expansion",
     "metrics/expansion_by_type",
     "metrics/expansion_by_segment",

@@ -40,7 +40,7 @@ def test_usage_by_meters_and_without_them(tmp_path: Path, meters: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 21))
+@pytest.mark.parametrize("seed", range(1, 11))  # `make verify` runs twenty
 def test_companies(tmp_path: Path, seed: int) -> None:
     assert differences(tmp_path, seed, customers=200, months=24) == []
     assert_ties(Lake(tmp_path / "lake"), 24)
@@ -57,7 +57,7 @@ def test_companies_as_stripe_counts(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_companies_whose_stripe_fails_and_changes_while_it_is_read(tmp_path: Path, seed: int) -> None:
     verdict = verify(seed, 60, 12, tmp_path, Console(quiet=True), behaviours=BEHAVIOURS, faults=seed)
     assert verdict.differences == []
