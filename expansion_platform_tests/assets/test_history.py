@@ -125,3 +125,22 @@ def test_a_trial_that_ends_concerns_its_customer(tmp_path: Path, last: float, no
         lake.replace(model, getattr(account.staged(), name))
     points = {model: lake.point(model) for model in history.STAGED.values()}
     assert concerned(lake, points, day(last), day(now), "UTC") == whom
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "whom"), [(5, 10, set()), (18, 21, {"cus"}), (21, 22, set()), (31, 32, {"cus"}), (33, 35, {"cus"}), (36, 40, set())]
+)
+def test_a_bill_that_becomes_due_or_is_left_a_draft_concerns_its_customer(tmp_path: Path, last: float, now: float, whom: set[str]) -> None:
+    """One due on day 20, and a draft of day 31, which is left after day 34."""
+    account = Account()
+    account.subscription()
+    account.invoice("in_1", 0, line("si_1", "basic", "1", 0, 30), status="open")
+    account.rows["invoices"][-1]["due_date"] = day(20)
+    if now > 31:
+        account.invoice("in_2", 31, line("si_1", "basic", "1", 31, 61), status="draft")
+    lake = Lake(tmp_path)
+    for name, model in history.STAGED.items():
+        if (frame := getattr(account.staged(), name)) is not None:
+            lake.replace(model, frame)
+    points = {model: lake.point(model) for model in history.STAGED.values()}
+    assert concerned(lake, points, day(last), day(now), "UTC") == whom
