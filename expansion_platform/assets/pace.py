@@ -36,7 +36,7 @@ SCOPES = ["total", "enterprise", "mid_market", "smb"]
     specs=[
         asset_spec(
             reading.Pace,
-            deps=[billing.ItemStates, billing.Quarantine, billing.FxRates, metrics.Rollforward],
+            deps=[*READ, metrics.Rollforward],
             kinds={"pandas", "pandera", "deltalake"},
         )
     ],

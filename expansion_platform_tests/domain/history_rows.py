@@ -6,26 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from expansion_platform.assets.history import STAGED
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history import Staged, rebuild
-from expansion_platform.domain.schemas import stripe
 from expansion_platform.domain.schemas.base import arrow_schema, empty
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
 NOW = 100.0
-MODELS = {
-    "customers": stripe.Customers,
-    "prices": stripe.Prices,
-    "coupons": stripe.Coupons,
-    "subscriptions": stripe.Subscriptions,
-    "subscription_items": stripe.SubscriptionItems,
-    "subscription_schedules": stripe.SubscriptionSchedules,
-    "invoices": stripe.Invoices,
-    "invoice_lines": stripe.InvoiceLines,
-    "invoice_items": stripe.InvoiceItems,
-    "events": stripe.Events,
-    "meter_usage": stripe.MeterUsage,
-}
 
 
 def day(number: float) -> pd.Timestamp:
@@ -40,12 +27,12 @@ class Account:
     """One customer's subscription `sub` with per-unit prices `basic` (1000), `pro` (2000) and `extra` (500) of the same currency."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in MODELS}
+        self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in STAGED}
         for name, unit in (("basic", "1000"), ("pro", "2000"), ("extra", "500")):
             self.price(name, unit_amount_decimal=unit)
 
     def _add(self, table: str, row: dict[str, Any]) -> None:
-        blank = {name: False if column.dtype == "bool" else None for name, column in MODELS[table].to_schema().columns.items()}
+        blank = {name: False if column.dtype == "bool" else None for name, column in STAGED[table].to_schema().columns.items()}
         common = {"created": day(0), "livemode": True, "observed_at": day(NOW), "currency": "usd", "metadata_json": "{}"}
         self.rows[table].append({name: value for name, value in {**blank, **common, **row}.items() if name in blank})
 
@@ -95,8 +82,8 @@ class Account:
     def staged(self) -> Staged:
         frames = {}
         for name, rows in self.rows.items():
-            frame = pd.DataFrame(rows, columns=arrow_schema(MODELS[name]).names) if rows else empty(MODELS[name])
-            frames[name] = MODELS[name].validate(frame)
+            frame = pd.DataFrame(rows, columns=arrow_schema(STAGED[name]).names) if rows else empty(STAGED[name])
+            frames[name] = STAGED[name].validate(frame)
         return Staged(**frames)
 
     def states(self) -> pd.DataFrame:
