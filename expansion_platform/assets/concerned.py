@@ -39,6 +39,8 @@ NAMED_IN: dict[type[Table], Mapping[type[Table], Sequence[str]]] = {
     },
 }
 """Where rows name a price or a coupon."""
+OWNER: dict[type[Table], str] = {stripe.Customers: "id", stripe.SubscriptionItems: "subscription", stripe.Events: "object_id"}
+"""The column that says whose a row is, where it is not `customer`."""
 MANY = 100
 """More changed prices and coupons than this are a new catalogue: all history is read again."""
 
@@ -71,11 +73,8 @@ def concerned(lake: Lake, points: Mapping[type[Table], Point | None], last: pd.T
 
 def _customers(lake: Lake, model: type[Table], rows: pa.Table) -> set[str]:
     """Whose rows they are."""
-    if model is stripe.Customers:
-        return set(rows["id"].to_pylist())
-    if model in (stripe.SubscriptionItems, stripe.Events):
-        return _of_subscriptions(lake, rows["subscription" if model is stripe.SubscriptionItems else "object_id"])
-    return set(rows["customer"].to_pylist())
+    owners = rows[OWNER.get(model, "customer")]
+    return _of_subscriptions(lake, owners) if model in (stripe.SubscriptionItems, stripe.Events) else set(owners.to_pylist())
 
 
 def _of_subscriptions(lake: Lake, names: pa.ChunkedArray) -> set[str]:
@@ -90,9 +89,7 @@ def _naming(lake: Lake, model: type[Table], names: list[str]) -> set[str]:
     for where, columns in NAMED_IN[model].items():
         for column in columns:
             told = pc.match_substring_regex(pc.field(column), quoted) if column.endswith("_json") else among(column, names)
-            owner = [name for name in ("customer", "subscription", "object_id", "id") if name in where.to_schema().columns][:1]
-            columns_of = ["object_id"] if where is stripe.Events else owner
-            rows = lake.dataset(where).to_table(columns=columns_of, filter=told)
+            rows = lake.dataset(where).to_table(columns=[OWNER.get(where, "customer")], filter=told)
             found |= _customers(lake, where, rows) if rows.num_rows else set()
     return found
 
