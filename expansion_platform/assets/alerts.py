@@ -18,6 +18,7 @@ import pyarrow.dataset as ds
 from expansion_platform.assets.first_reported import versions
 from expansion_platform.assets.metadata import OWNERS
 from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_holds, data_quality
+from expansion_platform.delivery.together import together
 from expansion_platform.domain import gate, months
 from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.findings import Finding, fingerprint
@@ -83,7 +84,8 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         reported=facts.reported,
     )
     judged, notices = advance(findings, platform.ledger.alert_states())
-    alerts = [*_data_recovery(platform, month), *_alerts(platform, facts, notices, settings.target("total", month), passed.warnings, links)]
+    begun = _alerts(platform, facts, notices, settings.target("total", month), passed.warnings, links)
+    alerts = [*_data_recovery(platform, month), *together(begun)]
     added = platform.ledger.record_judgement(judged, alerts)
     platform.ledger.record_builds(JUDGED, {month: (platform.catalog().policy_hash, "judged")})
     for alert in alerts:

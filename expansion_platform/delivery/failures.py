@@ -130,6 +130,8 @@ def _alerts(outcome: Outcome, before: State | None, after: State, entries: Mappi
     """Entry, update or recovery; nothing while the same problem lasts, and nothing for one that began and ended unseen."""
     was_firing = before is not None and before.state == "firing"
     rule, month = RULES[outcome.kind], after.month
+    entry = entries.get(str(after.entry))
+    began = after.entry if entry is None or entry.thread is None else entry.thread
 
     def alert(key: str, event: str, message: dict[str, Any], thread: str | None) -> list[Alert]:
         return [Alert(key, rule, after.scope, month, SEVERITY, message, event=event, thread=thread)]
@@ -137,10 +139,9 @@ def _alerts(outcome: Outcome, before: State | None, after: State, entries: Mappi
     if after.state == "firing" and not was_firing:
         return alert(str(after.entry), "entry", failed(outcome, base_url), None)
     if after.state == "firing" and _Noted.of(before).problem != _Noted.of(after).problem:
-        return alert(outcome.key, "update", failed(outcome, base_url, again=True), after.entry)
+        return alert(outcome.key, "update", failed(outcome, base_url, again=True), began)
     if after.state == "ok" and was_firing:
-        entry = entries.get(str(after.entry))
-        return alert(fingerprint(str(after.entry), "recovery"), "recovery", recovered(outcome, base_url, entry), after.entry)
+        return alert(fingerprint(str(after.entry), "recovery"), "recovery", recovered(outcome, base_url, entry), began)
     return []
 
 
