@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 
 from expansion_platform.domain import months
-from expansion_platform.domain.history_records import DRAFT_LEFT
+from expansion_platform.domain.history_records import DRAFT_LEFT, TELLING_EVENTS
 from expansion_platform.domain.schemas import Table, stripe
 from expansion_platform.storage.lake import Lake, Point
 from expansion_platform.storage.rows import among
@@ -39,7 +41,7 @@ NAMED_IN: dict[type[Table], Mapping[type[Table], Sequence[str]]] = {
     },
 }
 """Where rows name a price or a coupon."""
-OWNER: dict[type[Table], str] = {stripe.Customers: "id", stripe.SubscriptionItems: "subscription", stripe.Events: "object_id"}
+OWNER: dict[type[Table], str] = {stripe.Customers: "id", stripe.SubscriptionItems: "subscription"}
 """The column that says whose a row is, where it is not `customer`."""
 MANY = 100
 """More changed prices and coupons than this are a new catalogue: all history is read again."""
@@ -67,14 +69,19 @@ def concerned(lake: Lake, points: Mapping[type[Table], Point | None], last: pd.T
                 return None
             found |= _naming(lake, model, sorted(set(rows["id"].to_pylist())))
         else:
-            found |= _customers(lake, model, rows)
+            found |= _customers(lake, model, rows.filter(telling()) if model is stripe.Events else rows)
     return found | _by_time(lake, last, now, timezone)
+
+
+def telling() -> pyarrow.dataset.Expression:
+    """The events that history is told by."""
+    return reduce(or_, (pc.starts_with(pc.field("type"), kind) for kind in TELLING_EVENTS))
 
 
 def _customers(lake: Lake, model: type[Table], rows: pa.Table) -> set[str]:
     """Whose rows they are."""
-    owners = rows[OWNER.get(model, "customer")]
-    return _of_subscriptions(lake, owners) if model in (stripe.SubscriptionItems, stripe.Events) else set(owners.to_pylist())
+    owners = rows[OWNER.get(model, "customer")].drop_null()
+    return _of_subscriptions(lake, owners) if model is stripe.SubscriptionItems else set(owners.to_pylist())
 
 
 def _of_subscriptions(lake: Lake, names: pa.ChunkedArray) -> set[str]:

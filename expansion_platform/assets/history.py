@@ -18,7 +18,7 @@ import pyarrow.dataset
 from expansion_platform import checks
 from expansion_platform.account import UNDER_WAY
 from expansion_platform.assets.build import Frames, Reconciled, build_tables, fingerprint
-from expansion_platform.assets.concerned import concerned
+from expansion_platform.assets.concerned import concerned, telling
 from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.domain import reconciliation
 from expansion_platform.domain.history import states_of
@@ -142,7 +142,7 @@ def stage(platform: Platform, whose: Collection[str] | None = None) -> Staged:
     where = {
         stripe.Customers: _of(whose, "id"),
         stripe.SubscriptionItems: None if whose is None else among("subscription", subscriptions["id"]),
-        stripe.Events: None if whose is None else among("object_id", subscriptions["id"]),
+        stripe.Events: telling() if whose is None else telling() & among("customer", whose),
         **dict.fromkeys(TERMS),
     }
     frames = {name: lake.read(model, where=where.get(model, _of(whose))) for name, model in STAGED.items() if model is not stripe.Subscriptions}

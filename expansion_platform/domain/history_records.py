@@ -22,6 +22,8 @@ from expansion_platform.domain.history_reading import SECOND, Grouped, rows
 
 DRAFT_LEFT = pd.Timedelta(days=3)
 """Stripe finalizes a draft after an hour, at most three days; an older one was left."""
+TELLING_EVENTS = ("customer.subscription.", "customer.discount.")
+"""How the types of the events begin that history is told by."""
 NEVER_STARTED = ("incomplete", "incomplete_expired")
 _LINE_COLUMNS = [
     *("id", "invoice", "created", "observed_at", "subscription", "subscription_item", "price", "quantity", "amount"),
@@ -174,14 +176,14 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
     evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
     evident &= ~staged.invoice_lines["invoice"].isin(staged.invoices.loc[revised, "id"])
-    billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged))
+    billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged), staged.events)
     items = Grouped(staged.subscription_items, "subscription")
     of_subscriptions = staged.invoices["subscription"].notna() & ~revised
     bills = Grouped(staged.invoices.loc[of_subscriptions, _BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
     lines = Grouped(staged.invoice_lines.loc[evident, _LINE_COLUMNS], "subscription")
     pending = Grouped(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()], "subscription")
     schedules = Grouped(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()], "subscription")
-    events = Grouped(staged.events[staged.events["type"].str.startswith("customer.subscription.")], "object_id")
+    events = Grouped(staged.events[staged.events["type"].str.startswith(TELLING_EVENTS[0])], "object_id")
     for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
         name = row["id"]
         billed = [_line(each, each["invoice"], status[each["invoice"]]) for each in lines.of(name) if _tells_of_an_item(each)]

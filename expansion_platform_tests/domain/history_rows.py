@@ -79,6 +79,11 @@ class Account:
         texts = {"state_json": canonical.dumps(state), "previous_json": canonical.dumps(previous)}
         self._add("events", {"id": name, "created": day(at), "type": f"customer.subscription.{kind}", "object_id": "sub"} | texts)
 
+    def discount_event(self, name: str, at: float, kind: str, held: dict[str, Any]) -> None:
+        told = {name: held.get(name) for name in ("id", "coupon", "start", "end", "subscription", "invoice")}
+        plain = {"id": name, "created": day(at), "type": f"customer.discount.{kind}", "object_id": held["id"], "customer": "cus"}
+        self._add("events", plain | {"state_json": canonical.dumps({"discount": told}), "previous_json": "{}"})
+
     def staged(self) -> Staged:
         frames = {}
         for name, rows in self.rows.items():

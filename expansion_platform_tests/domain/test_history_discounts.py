@@ -192,6 +192,30 @@ def test_order_outlives_an_earlier_discount(account: Account) -> None:
     assert account.discounts()[-2:] == [("si", 45, 60, [("ten", "10"), ("pro_only", "30")]), ("si", 60, None, [("pro_only", "30")])]
 
 
+def test_customers_discount_taken_off_between_bills_ends_when_its_event_says(account: Account) -> None:
+    given = discount("di_cus", "ten", 0, subscription=None)
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), discounts=(given,))
+    account.discount_event("evt", 12, "deleted", given)
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
+    assert account.discounts() == [("si", 0, 12, [("ten", "10")]), ("si", 12, None, [])]
+    assert account.states()["confidence"].tolist() == ["exact", "exact"]
+
+
+def test_customers_discount_that_no_bill_ever_listed_is_known_from_its_events(account: Account) -> None:
+    customers, subscriptions = discount("di_cus", "ten", 12, subscription=None), discount("di_sub", "ten", 3)
+    account.subscription()
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    account.discount_event("evt1", 12, "created", customers)
+    account.discount_event("evt2", 20, "deleted", customers)
+    account.discount_event("evt3", 3, "created", subscriptions)  # of a subscription: its own events list it
+    account.discount_event("evt4", 4, "created", customers | {"id": "di_bill", "invoice": "in1"})
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
+    assert account.discounts() == [("si", 0, 12, []), ("si", 12, 20, [("ten", "10")]), ("si", 20, None, [])]
+
+
 def test_customers_discount_is_known_from_any_of_its_bills(account: Account) -> None:
     """An annual subscription, not billed since, beside a monthly one; the customer has been deleted."""
     given = discount("di_cus", "ten", 20, subscription=None)

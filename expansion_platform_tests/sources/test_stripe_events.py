@@ -120,6 +120,13 @@ def test_one_change_reads_the_same_in_every_version(version: str):
     assert before == {"items": [normal("5")]}
 
 
+@pytest.mark.parametrize("held", [OLD_COUPON, {**DISCOUNT, "source": {"type": "coupon", "coupon": "SAVE10"}}], ids=["acacia", "clover"])
+def test_event_about_a_discount_tells_whose_it_is(held: dict[str, Any]):
+    after, before = told({**held, "customer": "cus_1", "subscription": None, "invoice": None}, kind="customer.discount.deleted")
+    assert after == {"discount": {"id": "di_1", "coupon": "SAVE10", "start": 100, "end": 900, "subscription": None, "invoice": None}}
+    assert before == {}
+
+
 def test_a_discount_given_and_taken_away():
     given = told(subscription(item(), discount=OLD_COUPON, discounts=["di_1"]), {"discount": None, "discounts": []})
     assert given[1] == {"discounts": []}

@@ -279,7 +279,8 @@ class Events(StripeObject):
     request_id: str = pa.Field(description="API request behind it; null when Stripe acted by itself", nullable=True)
     state_json: str = pa.Field(
         description="Subscription events: state after, {status, items: [{id, price, product, quantity, discounts}], discounts, "
-        "pause_collection, ended_at, trial_end, cancel_at, and `initiated_by` of its metadata}; a finished checkout: {subscription}; `{}` otherwise"
+        "pause_collection, ended_at, trial_end, cancel_at, and `initiated_by` of its metadata}; a finished checkout: {subscription}; "
+        "of a discount: {discount: {id, coupon, start, end, subscription, invoice}}; `{}` otherwise"
     )
     previous_json: str = pa.Field(description="The same fields before the change, only those that changed; `{}` when none")
 

@@ -63,6 +63,7 @@ EVENT_TYPES: tuple[tuple[str, ...], ...] = (
 )
 
 _PREFIX = "customer.subscription."
+_DISCOUNT = "customer.discount."
 _SCALARS = ("status", "ended_at", "trial_end", "cancel_at")
 
 
@@ -72,7 +73,7 @@ def event(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) 
     about: Object = data.get("object") or {}
     kind = need(item, "type")
     is_subscription = kind.startswith(_PREFIX)
-    after = {**state(about), **keys.initiator(about)} if is_subscription else _checked_out(kind, about)
+    after = {**state(about), **keys.initiator(about)} if is_subscription else _told(kind, about)
     return {
         "id": need(item, "id"),
         "created": instant(need(item, "created")),
@@ -131,8 +132,10 @@ def previous(about: Object, before: Object, after: Row, keys: MetadataKeys = PLA
     return {name: value for name, value in told.items() if value != after.get(name)}
 
 
-def _checked_out(kind: str, about: Object) -> Row:
-    """{subscription} a customer began by a checkout of its own."""
+def _told(kind: str, about: Object) -> Row:
+    """{discount} of an event about one; {subscription} a customer began by a checkout of its own."""
+    if kind.startswith(_DISCOUNT):
+        return {"discount": {**_discount(about), **{name: reference(about.get(name)) for name in ("subscription", "invoice")}}}
     begun = reference(about.get("subscription")) if kind == "checkout.session.completed" else None
     return {"subscription": begun} if begun else {}
 
