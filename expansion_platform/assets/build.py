@@ -151,6 +151,7 @@ def build_tables(
         for model in models:
             write = platform.lake.append if append else platform.lake.replace
             commits[model] = write(model, frames[model], info={"run": context.run.run_id})
+            platform.lake.compact(model)
             platform.ledger.record_builds(table_name(model), {WHOLE: (inputs, platform.lake.state(model))})
             context.log.info(f"{table_name(model)}: {commits[model].rows} rows{'' if commits[model].changed else ', unchanged'}")
     for model in models:

@@ -30,3 +30,9 @@ def commit_changes(lake: Lake, changes: Mapping[str, TableChange], info: dict[st
         if len(rows) or gone or not lake.exists(model):
             applied.append((model, checks.validate(model, rows), gone, change.concerns))
     return {model: lake.upsert(model, rows, delete=gone, among=concerns, info=info).rows for model, rows, gone, concerns in applied}
+
+
+def compact(lake: Lake) -> None:
+    """Makes the many small files of many pulls few."""
+    for model in MODELS:
+        lake.compact(model)

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.account import CURSOR, UNDER_WAY, check_same_account, server
-from expansion_platform.assets.committing import MODELS, commit_changes
+from expansion_platform.assets.committing import MODELS, commit_changes, compact
 from expansion_platform.assets.pulling import KEYS, RECONCILE_SECONDS, Say, other_keys
 from expansion_platform.domain.schemas import Table, stripe
 from expansion_platform.domain.schemas.base import empty, table_name
@@ -67,6 +67,7 @@ class Importing:
             count = len(source.unresolved_discounts)
             self._say(f"stripe: {count} discounts name no coupon in the warehouse ({some}); what they apply to cannot be read: see docs/warehouse.md")
         reconciled_at = int(as_of.timestamp()) if since is None or stored is None else stored["reconciled_at"]
+        compact(self._platform.lake)
         ledger.complete_pull(
             CURSOR,
             UNDER_WAY,

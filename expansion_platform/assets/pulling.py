@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from expansion_platform.account import CURSOR, UNDER_WAY, check_same_account, server
-from expansion_platform.assets.committing import MODELS, commit_changes
+from expansion_platform.assets.committing import MODELS, commit_changes, compact
 from expansion_platform.assets.metering import FROM_BILLS, commit_usage, due
 from expansion_platform.domain.schemas import Table, stripe
 from expansion_platform.domain.schemas.base import empty, table_name
@@ -98,6 +98,7 @@ class Pulling:
             self._read(source, as_of, lists=["subscriptions"])
             reconciled_at = int(as_of.timestamp())
         self._usage(source, as_of, None if stored is None else stored["last_pull_at"])
+        compact(self._platform.lake)
         self._platform.ledger.complete_pull(CURSOR, UNDER_WAY, self._cursor(state, reconciled_at))
 
     def _everything(self, source: StripeSource, as_of: datetime, reason: str) -> PullState:

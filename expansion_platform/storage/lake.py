@@ -4,7 +4,8 @@ Here: reading and committing frames of a declared model, and cheap identity of w
 (`domain/`), SQL over them (`engine.py`), operational state (`ledger.py`).
 
 Contracts (architecture section 4): a commit is atomic; a commit that would change nothing is not made, so a table's files change
-exactly when its content does and `state()` can tell from the file names alone.
+exactly when its content does and `state()` can tell from the file names alone. Only `compact` changes files alone, once in dozens of commits: what
+depends on them is looked at once more and found the same.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Commit:
     version: int | None
 
 
+SMALL_FILE = 16 << 20
+MANY_FILES = 64
 Point = tuple[str, int]
 """A table at a time: its identity and version."""
 
@@ -258,6 +261,20 @@ class Lake:
         (by,) = key(model)
         compared = [name for name in went.column_names if name != by]
         return pa.concat_tables([changed_rows(went, came, by, compared), changed_rows(came, went, by, compared)])
+
+    def compact(self, model: type[Table]) -> bool:
+        """Rewrites a table's small files as few once there are many; its rows stay, its `state` does not. Returns whether it did.
+
+        Each pull adds files of some kilobytes: read every hour, a table would be of 8,760 in a year, and every look at it opens them all.
+        """
+        if not self.exists(model):
+            return False
+        table = self._open(model)
+        sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
+        if sum(size < SMALL_FILE for size in sizes) <= MANY_FILES:
+            return False
+        table.optimize.compact(writer_properties=_text_columns_unmeasured(arrow_schema(model)))
+        return True
 
     def delete_months(self, model: type[Table], months: Sequence[str]) -> None:
         """Removes months of a monthly table (to be rebuilt)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
 
 from expansion_platform import checks
 from expansion_platform.assets import history
@@ -20,6 +21,7 @@ from expansion_platform.domain.schemas import billing, stripe
 from expansion_platform.resources import Platform
 from expansion_platform.simulator.company import BEHAVIOURS, simulate
 from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.storage import lake as storage
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.domain.history_rows import Account, day, line
 from expansion_platform_tests.sources import pulled
@@ -58,7 +60,9 @@ def same(stored: pd.DataFrame, told: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(stored.fillna({"collection_paused": "-"}), told.fillna({"collection_paused": "-"}), check_dtype=False)
 
 
-def test_pull_after_pull_is_what_reading_everything_gives(tmp_path: Path, read: list[int]) -> None:
+def test_pull_after_pull_is_what_reading_everything_gives(tmp_path: Path, read: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With files compacted now and then in between."""
+    monkeypatch.setattr(storage, "MANY_FILES", 3)
     lake = Lake(tmp_path / "lake")
     held = []
     for instant in PULLS:
@@ -73,6 +77,7 @@ def test_pull_after_pull_is_what_reading_everything_gives(tmp_path: Path, read: 
     assert read[0] > 20
     assert all(0 < count < subscriptions for count in read[1:])
     assert read[1] < subscriptions / 2  # a day later
+    assert len(DeltaTable(str(lake.path(billing.ItemChanges))).file_uris()) <= 3 < len(PULLS)
     log = lake.read(billing.ItemChanges)
     for instant, then in zip(PULLS, held, strict=True):
         pd.testing.assert_frame_equal(holding(log[log["known_at"] <= pd.Timestamp(instant)]), then)
