@@ -10,9 +10,7 @@ depends on them is looked at once more and found the same.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas import Table, table_name
 from expansion_platform.domain.schemas.base import arrow_schema, key, partitioned_by
+from expansion_platform.storage.files import but, identity, month_of, small_files, text_columns_unmeasured, without_log_statistics
 from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries
 
 
@@ -42,7 +41,6 @@ class Commit:
     version: int | None
 
 
-SMALL_FILE = 16 << 20
 MANY_FILES = 64
 Point = tuple[str, int]
 """A table at a time: its identity and version."""
@@ -71,7 +69,7 @@ class Lake:
         """Identity of the stored content (of some months): equal exactly when no commit touched it. Reads the log, no data."""
         if not self.exists(model):
             return "absent"
-        return _identity([Path(uri).name for uri in self._files(self._open(model), months)])
+        return identity([Path(uri).name for uri in self._files(self._open(model), months)])
 
     def states(self, model: type[Table]) -> dict[str, str]:
         """`state` of each month the table holds rows of, from one look at the log."""
@@ -79,15 +77,15 @@ class Lake:
             return {}
         files: dict[str, list[str]] = {}
         for uri in self._open(model).file_uris():
-            if month := _month_of(uri):
+            if month := month_of(uri):
                 files.setdefault(month, []).append(Path(uri).name)
-        return {month: _identity(names) for month, names in files.items()}
+        return {month: identity(names) for month, names in files.items()}
 
     def months(self, model: type[Table]) -> list[str]:
         """Months the table holds rows of, sorted."""
         if not self.exists(model):
             return []
-        return sorted({month for uri in self._open(model).file_uris() if (month := _month_of(uri))})
+        return sorted({month for uri in self._open(model).file_uris() if (month := month_of(uri))})
 
     def dataset(self, model: type[Table], *, dictionaries: Collection[str] = ()) -> pyarrow.dataset.Dataset:
         """The newest version as an Arrow dataset for an engine to scan; empty with the right columns before the first commit.
@@ -101,7 +99,7 @@ class Lake:
         known = self._datasets.get(asked)
         if known is None or known[0] != committed:  # listing the files of 36 months takes 0.1 s, and a range run reads each month of a table
             options = pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries))
-            known = committed, _without_log_statistics(table.to_pyarrow_dataset(parquet_read_options=options))
+            known = committed, without_log_statistics(table.to_pyarrow_dataset(parquet_read_options=options))
             self._datasets[asked] = known
         return known[1]
 
@@ -213,7 +211,7 @@ class Lake:
                 predicate=f"t.{by} = s.{by}",
                 source_alias="s",
                 target_alias="t",
-                writer_properties=_text_columns_unmeasured(changed.schema),
+                writer_properties=text_columns_unmeasured(changed.schema),
                 commit_properties=_info(info),
             )
             .when_matched_delete(predicate="s._delete")
@@ -255,7 +253,7 @@ class Lake:
         try:
             before = DeltaTable(str(self.path(model)), version=point[1])
             kept = set(before.file_uris()) & set(now.file_uris())
-            went, came = (ordered(model, conform(model, _but(each, kept).to_table())) for each in (before, now))
+            went, came = (ordered(model, conform(model, but(each, kept).to_table())) for each in (before, now))
         except (DeltaError, OSError):
             return None
         (by,) = key(model)
@@ -270,10 +268,9 @@ class Lake:
         if not self.exists(model):
             return False
         table = self._open(model)
-        sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
-        if sum(size < SMALL_FILE for size in sizes) <= MANY_FILES:
+        if small_files(table) <= MANY_FILES:
             return False
-        table.optimize.compact(writer_properties=_text_columns_unmeasured(arrow_schema(model)))
+        table.optimize.compact(writer_properties=text_columns_unmeasured(arrow_schema(model)))
         return True
 
     def delete_months(self, model: type[Table], months: Sequence[str]) -> None:
@@ -295,45 +292,7 @@ class Lake:
 
     def _files(self, table: DeltaTable, months: Iterable[str] | None) -> list[str]:
         wanted = None if months is None else set(months)
-        return [uri for uri in table.file_uris() if wanted is None or _month_of(uri) in wanted]
-
-
-def _but(table: DeltaTable, uris: set[str]) -> pyarrow.dataset.Dataset:
-    """A version of a table without some of its files."""
-    found, left_out = table.to_pyarrow_dataset(), {Path(uri).name for uri in uris}
-    fragments = [fragment for fragment in found.get_fragments() if Path(fragment.path).name not in left_out]
-    return _without_log_statistics(pyarrow.dataset.FileSystemDataset(fragments, found.schema, found.format, found.filesystem))
-
-
-def _without_log_statistics(found: pyarrow.dataset.FileSystemDataset) -> pyarrow.dataset.FileSystemDataset:
-    """The dataset with months only: the log reads a column without statistics (`_text_columns_unmeasured`) as all null, and a filter skips the file.
-
-    Row groups are still skipped by Parquet's own statistics of numbers and instants.
-    """
-    fragments = [
-        found.format.make_fragment(
-            fragment.path,
-            filesystem=found.filesystem,
-            partition_expression=pc.field("month") == month if (month := _month_of(f"/{fragment.path}")) else None,
-        )
-        for fragment in found.get_fragments()
-    ]
-    return pyarrow.dataset.FileSystemDataset(fragments, found.schema, found.format, found.filesystem)
-
-
-def _identity(names: list[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16] if names else "absent"
-
-
-def _month_of(uri: str) -> str | None:
-    match = re.search(r"/month=(\d{4}-\d{2})/", uri)
-    return match[1] if match else None
-
-
-def _text_columns_unmeasured(schema: pa.Schema) -> WriterProperties:
-    """A merge writes texts as `string_view`; against statistics of that type Arrow fails on any filter by a text, from SQL too."""
-    unmeasured = ColumnProperties(statistics_enabled="NONE")
-    return WriterProperties(column_properties={field.name: unmeasured for field in schema if field.type == pa.string()})
+        return [uri for uri in table.file_uris() if wanted is None or month_of(uri) in wanted]
 
 
 def _in(column: str, values: Sequence[str]) -> str:

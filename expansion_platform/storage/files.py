@@ -1,0 +1,62 @@
+"""The Parquet files of a Delta table: which are of a month, which are small, what may be read of them.
+
+Here: pure functions of Delta tables, their files' names and datasets. Not here: reading and committing tables (`lake.py`), rows (`rows.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
+from deltalake import ColumnProperties, DeltaTable, WriterProperties
+
+SMALL_FILE = 16 << 20
+
+
+def small_files(table: DeltaTable) -> int:
+    """How many of its files are under 16 MB."""
+    return sum(size < SMALL_FILE for size in pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
+
+
+def but(table: DeltaTable, uris: set[str]) -> pyarrow.dataset.Dataset:
+    """A version of a table without some of its files."""
+    found, left_out = table.to_pyarrow_dataset(), {Path(uri).name for uri in uris}
+    fragments = [fragment for fragment in found.get_fragments() if Path(fragment.path).name not in left_out]
+    return without_log_statistics(pyarrow.dataset.FileSystemDataset(fragments, found.schema, found.format, found.filesystem))
+
+
+def without_log_statistics(found: pyarrow.dataset.FileSystemDataset) -> pyarrow.dataset.FileSystemDataset:
+    """The dataset with months only: the log reads a column without statistics (`text_columns_unmeasured`) as all null, and a filter skips the file.
+
+    Row groups are still skipped by Parquet's own statistics of numbers and instants.
+    """
+    fragments = [
+        found.format.make_fragment(
+            fragment.path,
+            filesystem=found.filesystem,
+            partition_expression=pc.field("month") == month if (month := month_of(f"/{fragment.path}")) else None,
+        )
+        for fragment in found.get_fragments()
+    ]
+    return pyarrow.dataset.FileSystemDataset(fragments, found.schema, found.format, found.filesystem)
+
+
+def identity(names: list[str]) -> str:
+    """One name for a set of files."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16] if names else "absent"
+
+
+def month_of(uri: str) -> str | None:
+    """The month of the partition a file is in."""
+    match = re.search(r"/month=(\d{4}-\d{2})/", uri)
+    return match[1] if match else None
+
+
+def text_columns_unmeasured(schema: pa.Schema) -> WriterProperties:
+    """A merge writes texts as `string_view`; against statistics of that type Arrow fails on any filter by a text, from SQL too."""
+    unmeasured = ColumnProperties(statistics_enabled="NONE")
+    return WriterProperties(column_properties={field.name: unmeasured for field in schema if field.type == pa.string()})
