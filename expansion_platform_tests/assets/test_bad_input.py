@@ -79,7 +79,7 @@ def test_a_negative_quantity_stops_the_month_it_holds_in(pipeline: Pipeline, tmp
         assert {model: content_by_month(copied, model) for model in COMPUTED} == before
         (stretch,) = copied.lake.read(billing.Quarantine).to_dict("records")
         assert item["id"] in stretch["objects_json"]
-        without_its_customer(copied, stretch["customer"], tmp_path).refresh()
+        without_its_customer(copied, stretch["customer"], tmp_path).refresh(NEWEST, NEWEST)
         copied.world.stripe.account = right
         copied.account_to_change()
         copied.refresh()
