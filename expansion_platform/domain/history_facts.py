@@ -183,8 +183,13 @@ def _strongest(facts: list[Fact]) -> Fact:
 
 
 def _confidence(winner: Fact, facts: list[Fact], before: State | None) -> str:
-    """A regular line dates a change only where the item begins, or a credit shows that the change is of that instant."""
-    if before is None or winner.kind in (DEBIT, CREDIT, PLANNED, CHANGED) or any(fact.kind == CREDIT for fact in facts):
+    """A regular line dates a change only where the item begins, or a credit of another price shows that the change is of that instant.
+
+    A credit of the same price gives back what was billed: where a cycle begins anew, the quantity may have changed without proration before.
+    """
+    if before is None or winner.kind in (DEBIT, CREDIT, PLANNED, CHANGED):
+        return "exact"
+    if any(fact.kind == CREDIT and (fact.old is None or winner.state is None or fact.old.price != winner.state.price) for fact in facts):
         return "exact"
     return "renewal" if winner.kind == REGULAR else "snapshot"
 
@@ -244,11 +249,16 @@ def _added_unbilled(subscription: Subscription) -> list[Item]:
 
 
 def _begin_where_added(marks: list[ItemMark], now: Item | None, subscription: Subscription, first: int) -> None:
-    """Original items begin with the subscription; one added later when Stripe created it, else with its first fact."""
+    """Original items begin with the subscription; one added later when Stripe created it, else with its first fact.
+
+    One that is gone and whose first fact is a renewal's bill was added without proration some time in the period before.
+    """
     if not marks:
         return
     if now is None:
         start = subscription.start_date if marks[0].at <= first else marks[0].at
+        if start > first and marks[0].source == _SOURCES[REGULAR] and any(_renewed_at(line, start) for line in subscription.lines):
+            marks[0].confidence = "renewal"
     elif now.created <= subscription.created:
         start = subscription.start_date
     else:
@@ -257,6 +267,11 @@ def _begin_where_added(marks: list[ItemMark], now: Item | None, subscription: Su
             marks[0].source, marks[0].confidence = "snapshot", "exact"
             marks[0].evidence.append((start, start + 1, subscription.id))
     marks[0].at = min(start, marks[0].at)
+
+
+def _renewed_at(line: Line, at: int) -> bool:
+    """Whether a period that was billed for ends as planned at an instant."""
+    return line.end == at and not line.credits
 
 
 def _event_facts(events: list[Event]) -> dict[str, list[Fact]]:

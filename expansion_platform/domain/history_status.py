@@ -12,6 +12,8 @@ from expansion_platform.domain.history_bills import DAY, bill_pauses, bill_statu
 from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_records import Event, Subscription
 
+UPDATED = "customer.subscription.updated"
+
 
 def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[str]]:
     """Statuses from the start: the trial, then what bills tell, changed by events, and what the subscription says today.
@@ -32,7 +34,7 @@ def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[s
         status = event.state.get("status")
         if status is None or status == "canceled":
             continue
-        _put(marks, Mark(event.at, status, "event", "exact", [(event.at, event.at + 1, event.id)]))
+        _put(marks, _of_event(event, "status", status))
     if subscription.ended_at is None and marks[-1].value != subscription.status:
         at = max(subscription.observed_at, marks[-1].at)
         _put(marks, Mark(at, subscription.status, "snapshot", "snapshot", _read(subscription)))
@@ -57,12 +59,17 @@ def pause_marks(subscription: Subscription, events: list[Event], statuses: list[
             _put(marks, found)
     for event in events:
         if "pause_collection" in event.state:
-            mark = Mark(event.at, _behavior(event.state["pause_collection"]), "event", "exact", [(event.at, event.at + 1, event.id)])
-            _put(marks, mark)
+            _put(marks, _of_event(event, "pause_collection", _behavior(event.state["pause_collection"])))
     if subscription.ended_at is None and marks[-1].value != subscription.paused:
         at = max(subscription.observed_at, marks[-1].at)
         _put(marks, Mark(at, subscription.paused, "snapshot", "snapshot", _read(subscription)))
     return _without_repeats(marks)
+
+
+def _of_event(event: Event, field: str, value: str | None) -> Mark[Any]:
+    """What an event shows. One that does not list the field as changed saw it so: since when, it does not say."""
+    shown = event.type == UPDATED and field not in event.previous
+    return Mark(event.at, value, "event", "snapshot" if shown else "exact", [(event.at, event.at + 1, event.id)])
 
 
 def _contradicted(at: int, field: str, value: str | None, events: list[Event]) -> bool:
@@ -82,7 +89,9 @@ def _read(subscription: Subscription) -> list[tuple[int, int, str]]:
 
 
 def _put(marks: list[Mark[Any]], mark: Mark[Any]) -> None:
-    """Add a mark in its place; of two at one instant the later told wins."""
+    """Add a mark in its place; of two at one instant the later told wins, but not one that merely saw what the other says."""
+    if mark.confidence == "snapshot" and any((other.at, other.value) == (mark.at, mark.value) for other in marks):
+        return
     marks[:] = [other for other in marks if other.at != mark.at]
     marks.append(mark)
     marks.sort(key=lambda other: other.at)

@@ -19,6 +19,7 @@ from expansion_platform.simulator.verify import POLICIES
 from expansion_platform.simulator.verify import verify as run_verify
 
 Preset = StrEnum("Preset", list(POLICIES))
+SURE = {"exact": "states begin exactly", "renewal": "by a renewal", "snapshot": "when first seen"}
 app = typer.Typer(help="The simulated company.", add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -48,10 +49,11 @@ def verify(
         verdict = run_verify(seed, customers, months, Path(folder), told, policy.value, wanted, plan, meters)
     for difference in verdict.differences:
         console.print(difference, highlight=False, markup=False)
+    sure = ", ".join(f"{verdict.confidence.get(name, 0)} {how}" for name, how in SURE.items())
     console.print(
         f"seed {seed}, {policy.value}: {verdict.item_states} item states, {verdict.customer_months} customer months, {verdict.causes} causes and "
         f"{verdict.sums} roll-forwards compared; "
-        f"{len(verdict.differences)} differ; {verdict.undatable} changes Stripe's records cannot date are expected where they show",
+        f"{len(verdict.differences)} differ; {verdict.undatable} changes Stripe's records cannot date are expected where they show ({sure})",
         highlight=False,
     )
     if faults:

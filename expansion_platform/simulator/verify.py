@@ -56,13 +56,18 @@ CHANGING_HOURS = (36, 24, 12)
 
 @dataclass
 class Verdict:
-    """What was compared and what differed; `undatable` changes are expected where Stripe's records can show them, `faults` what was met."""
+    """What was compared and what differed.
+
+    `undatable` changes are expected where Stripe's records can show them; `confidence` counts the states by how surely they begin when they are said to,
+    `faults` what was met.
+    """
 
     item_states: int = 0
     customer_months: int = 0
     causes: int = 0
     sums: int = 0
     undatable: int = 0
+    confidence: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
 
@@ -118,7 +123,10 @@ def first_seen(company: Company, at: datetime) -> Company:
 def compare(company: Company, lake: Lake, months: int) -> Verdict:
     """The lake's item states, customer months, movements, causes and roll-forward against the truth."""
     verdict = Verdict(undatable=len(company.truth.undatable))
-    verdict.differences += _compare_states(company.truth.expected_states, lake.read(billing.ItemStates), verdict)
+    rebuilt = lake.read(billing.ItemStates)
+    verdict.confidence = rebuilt["confidence"].value_counts().to_dict()
+    verdict.differences += _compare_states(company.truth.expected_states, rebuilt, verdict)
+    verdict.differences += overclaimed(company.truth.states, rebuilt)
     tables = {model: lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Rollforward)}
     for month, truth in true_months(company, calendar.between(calendar.shift(LAST_MONTH, 1 - months), LAST_MONTH)):
         of_month = {model: table[table["month"] == month] for model, table in tables.items()}
@@ -169,6 +177,18 @@ def _compare_states(truth: pd.DataFrame, rebuilt: pd.DataFrame, verdict: Verdict
     verdict.item_states = len(expected)
     for row in sorted(expected ^ found):
         yield f"{row[0]} item state {'missing' if row in expected else 'invented'}: {' '.join(row[1:])}"
+
+
+def overclaimed(truth: pd.DataFrame, rebuilt: pd.DataFrame) -> Iterator[str]:
+    """States said to begin exactly where nothing of their subscription did.
+
+    Usage is cut by month. What a schedule planned may have been done by hand before, which leaves no trace: it is believed.
+    """
+    sure = rebuilt[(rebuilt["confidence"] == "exact") & (rebuilt["usage_type"] != "metered") & (rebuilt["source"] != "schedule")]
+    happened = set(zip(truth["subscription"], truth["valid_from"], strict=True))
+    for row in sure.itertuples():
+        if (row.subscription, row.valid_from) not in happened:
+            yield f"{row.customer} item state said to begin exactly where nothing did: {row.subscription} {row.item} {row.valid_from}"
 
 
 def _compare_month(month: str, truth: dict[str, Any], tables: dict[type, pd.DataFrame], verdict: Verdict) -> Iterator[str]:

@@ -85,6 +85,27 @@ def test_change_without_proration_is_dated_by_the_renewal(account: Account) -> N
     assert account.states()["confidence"].tolist() == ["exact", "renewal"]
 
 
+def test_item_that_is_gone_and_first_billed_by_a_renewal_was_added_some_time_before(account: Account) -> None:
+    account.subscription()
+    account.item("si_3", "extra", "1", created=40)
+    account.invoice("in1", 0, line("si_1", "basic", "5", 0, 30))
+    account.invoice("in2", 30, line("si_2", "pro", "5", 30, 60))
+    account.invoice("in3", 40, proration("si_2", "pro", "5", 40, 60, -6667), proration("si_3", "extra", "1", 40, 60, 333))
+    assert account.story() == [("si_1", 0, 30, "basic", "5"), ("si_2", 30, 40, "pro", "5"), ("si_3", 40, None, "extra", "1")]
+    assert account.states()["confidence"].tolist() == ["exact", "renewal", "exact"]
+
+
+@pytest.mark.parametrize(("price", "confidence"), [("basic", "renewal"), ("pro", "exact")])
+def test_cycle_begun_anew_dates_another_price_but_not_a_quantity(account: Account, price: str, confidence: str) -> None:
+    """The credit gives back the five seats that were billed; whether there were three on the day before, it does not say."""
+    account.subscription()
+    account.item("si", price, "3")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    account.invoice("in2", 10, proration("si", "basic", "5", 10, 30, -3333), line("si", price, "3", 10, 40))
+    assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, price, "3")]
+    assert account.states()["confidence"].tolist() == ["exact", confidence]
+
+
 def test_change_without_proration_is_dated_by_its_event(account: Account) -> None:
     account.subscription()
     account.item("si", "basic", "8")

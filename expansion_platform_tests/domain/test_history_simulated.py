@@ -12,6 +12,7 @@ from expansion_platform.domain.history import Staged, rebuild
 from expansion_platform.domain.history_changes import changes
 from expansion_platform.domain.history_log import holding, news
 from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
+from expansion_platform.simulator.verify import overclaimed
 from expansion_platform_tests.domain.simulated import staged
 
 COMPARED = [
@@ -28,10 +29,12 @@ def compared(states: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_rebuilt_history_is_what_happened(seed: int, behaviours: frozenset[str]) -> None:
     company = simulate(seed, customers=100, months=24, behaviours=behaviours)
-    rebuilt = compared(rebuild(staged(company.account, AS_OF)).states)
+    states = rebuild(staged(company.account, AS_OF)).states
+    rebuilt = compared(states)
     expected = compared(company.truth.expected_states)
     differences = rebuilt.merge(expected, how="outer", indicator=True).query("_merge != 'both'")
     assert differences.empty, f"{len(differences)} of {len(expected)} rows differ:\n{differences.head(20).to_string()}"
+    assert list(overclaimed(company.truth.states, states)) == []
 
 
 def test_a_change_is_told_once() -> None:

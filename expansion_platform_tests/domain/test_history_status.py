@@ -53,6 +53,22 @@ def test_status_no_event_dates_begins_when_it_was_seen(account: Account) -> None
     assert account.states()["confidence"].tolist() == ["exact", "snapshot"]
 
 
+@pytest.mark.parametrize(("before", "confidence"), [({}, "snapshot"), ({"pause_collection": None}, "exact")], ids=["seen", "changed"])
+def test_event_that_lists_no_change_saw_a_pause_and_does_not_date_it(account: Account, before: dict[str, Any], confidence: str) -> None:
+    account.subscription(pause_collection="void")
+    account.event("evt", 30, {"pause_collection": "void"}, before)
+    assert account.states()[["collection_paused", "source", "confidence"]].iloc[1].tolist() == ["void", "event", confidence]
+
+
+def test_event_that_saw_what_a_bill_dates_leaves_it_exact(account: Account) -> None:
+    account.subscription(status="past_due")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30), status="open")
+    account.event("evt_1", 20, {"status": "past_due"}, {"status": "active"})
+    account.event("evt_2", 20, {"status": "past_due"}, {})
+    assert statuses(account)[-1] == (20, None, "past_due")
+    assert account.states()["confidence"].iloc[-1] == "exact"
+
+
 def test_pause_of_collection_from_events_and_from_today(account: Account) -> None:
     account.subscription(pause_collection="keep_as_draft", observed_at=day(50))
     account.event("evt_1", 30, {"pause_collection": "void"}, {"pause_collection": None})
