@@ -58,7 +58,7 @@ CHANGING_HOURS = (36, 24, 12)
 class Verdict:
     """What was compared and what differed.
 
-    `undatable` changes are expected where Stripe's records can show them; `confidence` counts the states by how surely they begin when they are said to,
+    `undatable` changes are expected where Stripe's records can show them; `confidence` counts states by how surely they begin when they are said to,
     `faults` what was met.
     """
 
