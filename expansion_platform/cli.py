@@ -15,6 +15,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from expansion_platform import cli_catalog
@@ -146,10 +147,25 @@ def sql(statement: str, format: Annotated[Format, typer.Option("--format", help=
     elif format is Format.json:
         sys.stdout.write(json.dumps(rows.to_pylist(), default=str, ensure_ascii=False, indent=1) + "\n")
     else:
-        table = RichTable(*map(escape, rows.column_names))
-        for row in rows.to_pylist():
-            table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
+        _print_rows(rows.column_names, [["" if value is None else escape(str(value)) for value in row.values()] for row in rows.to_pylist()])
+
+
+def _print_rows(names: list[str], rows: list[list[str]]) -> None:
+    """A table, or where the terminal is too narrow for it each row as a list of its values."""
+    table = RichTable(*map(escape, names))
+    for row in rows:
+        table.add_row(*row)
+    if Measurement.get(out, out.options.update(max_width=sys.maxsize), table).maximum <= out.width:
         out.print(table)
+        return
+    for number, row in enumerate(rows, start=1):
+        record = RichTable.grid(padding=(0, 2))
+        record.add_column()
+        record.add_column(overflow="fold")
+        for name, value in zip(names, row, strict=True):
+            record.add_row(escape(name), value)
+        out.rule(f"row {number} of {len(rows)}", align="left")
+        out.print(record)
 
 
 @app.command()

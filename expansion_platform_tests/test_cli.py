@@ -80,6 +80,16 @@ class TestOnAComputedCompany:
         assert "segment" in ran.out
         assert "smb [red]" in ran.out  # what a table holds is text, never markup
 
+    def test_sql_that_is_too_wide_for_a_table(self, expansion: Command, pipeline: Pipeline) -> None:
+        statement = f"select '{'x' * 60}' as \"long [red]\", '{'y' * 100}' as longer from range(2)"
+        ran = expansion("sql", statement, **pipeline.world.environment | {"COLUMNS": "80"})
+        assert ran.code == 0
+        assert "…" not in ran.out
+        assert ran.out.count("x" * 60) == 2
+        assert ran.out.count("y") == 200
+        assert "row 2 of 2" in ran.out
+        assert "long [red]" in ran.out
+
     @pytest.mark.parametrize(
         "statement", ["delete from mrr.movements", "select 1; select 2", "select * from mrr.nothing", "select * from '/etc/passwd'"]
     )
