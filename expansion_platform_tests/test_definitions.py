@@ -39,6 +39,18 @@ def test_the_job_runs_everything() -> None:
     assert selected == {spec.key for spec in defs.resolve_all_asset_specs()}
 
 
+def test_data_goes_up_floor_by_floor() -> None:
+    floors = ["stripe", "analytics", "billing", "mrr", "metrics", "alerts"]
+    graph = build_defs().resolve_asset_graph()
+    down = [
+        f"{parent.to_user_string()} -> {node.key.to_user_string()}"
+        for node in graph.asset_nodes
+        for parent in node.parent_keys
+        if floors.index(graph.get(parent).group_name) > floors.index(node.group_name)
+    ]
+    assert down == []
+
+
 @pytest.mark.parametrize(
     ("settings", "first", "last"),
     [

@@ -65,6 +65,21 @@ def states_over(window: Sequence[str], *tables: Mapping[str, str]) -> list[str]:
     return [states.get(month, "absent") for states in tables for month in window]
 
 
+def built(platform: Platform, model: type[Table]) -> Callable[[str], pd.DataFrame]:
+    """Looks up a month's rows of a monthly table in which a month may have none.
+
+    The look-up raises DataQualityError for a month that was not computed yet.
+    """
+    known = platform.ledger.builds(table_name(model))
+
+    def of(month: str) -> pd.DataFrame:
+        if month not in known:
+            raise DataQualityError(f"{table_name(model)} has no such month yet: compute it first", [month])
+        return platform.lake.read(model, [month])
+
+    return of
+
+
 def build_months(
     context: dg.AssetExecutionContext,
     platform: Platform,

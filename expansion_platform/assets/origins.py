@@ -1,6 +1,7 @@
-"""Floors `mrr` and `metrics`: who began each expansion, and the split of the headline by it.
+"""Floor `mrr`: who began each expansion.
 
-Here: wiring of `domain/origins.py`: causes, what Stripe says of changes and what the CRM recorded in, two tables out. Not here: the rules.
+Here: wiring of `domain/origins.py`: causes, what Stripe says of changes and what the CRM recorded in, one table out. Not here: the rules, the split
+of the headline (`expansion_by_origin.py`).
 """
 
 from collections import defaultdict
@@ -16,43 +17,35 @@ import pyarrow.compute as pc
 from expansion_platform import checks
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
 from expansion_platform.assets.metadata import asset_spec
-from expansion_platform.assets.metrics import percents, published_total
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain import origins as rules
 from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.mrr import included
 from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas import Table, billing, given, metrics, mrr, origin, stripe
+from expansion_platform.domain.schemas import Table, billing, given, mrr, origin, stripe
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Lake
 
 KINDS = {"pandas", "pandera", "deltalake"}
 FACTS = [billing.ItemStates, stripe.Events, stripe.Invoices, stripe.Subscriptions, stripe.SubscriptionItems]
-INPUTS: list[type[Table]] = [*FACTS, mrr.Causes, mrr.Movements, metrics.Expansion]
-TABLES = [origin.Origins, origin.ExpansionByOrigin]
+INPUTS: list[type[Table]] = [*FACTS, mrr.Causes, mrr.Movements]
 ORIGINS_TIE = "Origins sum, customer by customer, to gross expansion and, cause by cause, to the headline."
-SHARES_SUM = "Origins, and motions, sum to the published headline."
 REPEATED = ["price", "quantity", "status", "usage_type", "source"]
 REMEMBERED = "who began changes by month"
 UNREAD = ["livemode", "currency", "product", "interval", "interval_count", "scheme_json", "discounts_json", "confidence", "evidence_json"]
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The two tables as one computation; either can be materialized alone."""
+    """The one table, by month."""
 
     @dg.multi_asset(
-        specs=[asset_spec(model, deps=INPUTS, kinds=KINDS, skippable=True) for model in TABLES],
-        check_specs=[
-            *(checks.schema_spec(model) for model in TABLES),
-            checks.reconciled_spec(origin.Origins, ORIGINS_TIE),
-            checks.reconciled_spec(origin.ExpansionByOrigin, SHARES_SUM),
-        ],
+        specs=[asset_spec(origin.Origins, deps=INPUTS, kinds=KINDS, skippable=True)],
+        check_specs=[checks.schema_spec(origin.Origins), checks.reconciled_spec(origin.Origins, ORIGINS_TIE)],
         name="origins",
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        can_subset=True,
     )
-    def origin_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+    def origins_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Where each month's expansion came from."""
         catalog, lake = platform.catalog(), platform.lake
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
@@ -60,40 +53,32 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         said = _said_by_month(platform, catalog, context.partition_keys, told)
         activity = platform.given(given.CrmActivity)
         activity = activity.assign(customer=activity["customer"].map(catalog.customer).astype("str"))
-        states = [lake.states(model) for model in (mrr.Causes, mrr.Movements, metrics.Expansion)]
+        states = [lake.states(model) for model in (mrr.Causes, mrr.Movements)]
+        computed: list[str] = []
 
         def inputs(month: str) -> str:
             near = content_hash(_near(activity, month, platform.timezone).to_numpy().tolist())
             return fingerprint(*hashes.values(), platform.timezone, said[month], near, *(each.get(month, "absent") for each in states))
 
-        def prepare(due: list[str]) -> Callable[[str], Frames]:
-            published = published_total(lake, metrics.Expansion, due)
-
-            def compute(month: str) -> Frames:
-                near = _near(activity, month, platform.timezone)
-                rows = rules.origins(month, lake.read(mrr.Causes, [month]), lake.read(mrr.Movements, [month]), told()[month], near, platform.timezone)
-                split = rules.expansion_by_origin(rows, published(month))
-                return {origin.Origins: rows.assign(**hashes), origin.ExpansionByOrigin: split.assign(**hashes)}
-
-            return compute
+        def compute(month: str) -> Frames:
+            computed.append(month)
+            near = _near(activity, month, platform.timezone)
+            rows = rules.origins(month, lake.read(mrr.Causes, [month]), lake.read(mrr.Movements, [month]), told()[month], near, platform.timezone)
+            return {origin.Origins: rows.assign(**hashes)}
 
         def tie(frames: Frames) -> None:
-            reconciliation.origins_tie(frames[origin.Origins], lake.read(mrr.Movements, _months(frames)))
-
-        def sum_up(frames: Frames) -> None:
-            reconciliation.origin_shares_sum(frames[origin.ExpansionByOrigin], lake.read(metrics.Expansion, _months(frames)))
+            reconciliation.origins_tie(frames[origin.Origins], lake.read(mrr.Movements, computed))
 
         yield from build_months(
             context,
             platform,
-            models=TABLES,
+            models=[origin.Origins],
             inputs=inputs,
-            prepare=prepare,
-            reconciled=[Reconciled(origin.Origins, ORIGINS_TIE, tie), Reconciled(origin.ExpansionByOrigin, SHARES_SUM, sum_up)],
-            describe=lambda wanted: _describe(lake, wanted),
+            prepare=lambda _due: compute,
+            reconciled=[Reconciled(origin.Origins, ORIGINS_TIE, tie)],
         )
 
-    return origin_tables
+    return origins_table
 
 
 def _said_by_month(platform: Platform, catalog: Catalog, wanted: Sequence[str], told: Callable[[], Mapping[str, pd.DataFrame]]) -> Mapping[str, str]:
@@ -128,16 +113,3 @@ def _near(activity: pd.DataFrame, month: str, timezone: str) -> pd.DataFrame:
     first = months.opening(month, timezone).tz_convert(timezone).date() - rules.BEFORE
     last = months.closing(month, timezone).tz_convert(timezone).date() - timedelta(days=1) + rules.AFTER
     return activity[(activity["date"] >= first.isoformat()) & (activity["date"] <= last.isoformat())]
-
-
-def _months(frames: Frames) -> list[str]:
-    return sorted(frames[origin.ExpansionByOrigin]["month"].unique())
-
-
-def _describe(lake: Lake, wanted: list[str]) -> dict[type[Table], dict[str, dict[str, Any]]]:
-    """The share of each motion in percent, which the UI plots; and whether it tells enough."""
-    rows = lake.read(origin.ExpansionByOrigin, wanted)
-    shown = percents(rows[(rows["metric"] == "expansion_mix") & (rows["dimension"] == "motion")], "value")
-    for month, incomplete in rows.groupby("month")["incomplete"].any().items():
-        shown.setdefault(str(month), {})["split"] = "incomplete: more than 20 % unknown" if incomplete else "complete enough: at most 20 % unknown"
-    return {origin.ExpansionByOrigin: shown}
