@@ -11,9 +11,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table, states_over
 from expansion_platform.domain import aftermath as rules
 from expansion_platform.domain import months, reconciliation_metrics
 from expansion_platform.domain.schemas import lasting, metrics, mrr, origin
@@ -27,13 +25,7 @@ SAME_EXPANDERS = "The expanders are those that metrics/expansion counts in the m
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by the last month of the span."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(lasting.ExpansionThenChurn, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(lasting.ExpansionThenChurn), checks.reconciled_spec(lasting.ExpansionThenChurn, SAME_EXPANDERS)],
-        name="expansion_then_churn",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, lasting.ExpansionThenChurn, deps=INPUTS, kinds=KINDS, rule=SAME_EXPANDERS)
     def expansion_then_churn(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Who left within 3, 6 and 12 months that end with each month."""
         catalog, lake = platform.catalog(), platform.lake

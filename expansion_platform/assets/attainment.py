@@ -11,9 +11,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table, states_over
 from expansion_platform.domain import attainment as rules
 from expansion_platform.domain import canonical
 from expansion_platform.domain.detection.targets import AlertSettings
@@ -29,13 +27,7 @@ OF_PUBLISHED = "Every numerator and denominator is the sum of the published ones
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(reading.Attainment, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(reading.Attainment), checks.reconciled_spec(reading.Attainment, OF_PUBLISHED)],
-        name="attainment",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, reading.Attainment, deps=INPUTS, kinds=KINDS, rule=OF_PUBLISHED)
     def attainment_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """How far each target was met."""
         catalog, lake = platform.catalog(), platform.lake

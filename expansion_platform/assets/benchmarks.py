@@ -9,9 +9,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table
 from expansion_platform.domain import benchmarks as rules
 from expansion_platform.domain import reconciliation_metrics
 from expansion_platform.domain.schemas import metrics
@@ -27,13 +25,7 @@ INPUTS = [*FIGURES, metrics.Rollforward, metrics.RollforwardByDimension]
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(metrics.Benchmarks, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(metrics.Benchmarks), checks.reconciled_spec(metrics.Benchmarks, OF_PUBLISHED)],
-        name="benchmarks",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, metrics.Benchmarks, deps=INPUTS, kinds=KINDS, rule=OF_PUBLISHED)
     def benchmark_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Where each month's figures stand."""
         catalog = platform.catalog()

@@ -1,6 +1,7 @@
 """The one shape of every computed table: is it current, compute, audit, commit, record, describe.
 
-Here: `build_months` for monthly tables and `build_tables` for whole ones. Not here: any table's rule (`domain/`) or wiring (its floor).
+Here: `monthly_table` and `build_months` for monthly tables, `build_tables` for whole ones. Not here: any table's rule (`domain/`), its wiring (its
+floor).
 
 A table is current when the rules, the catalog and the stored state of its inputs are those it was last built from and nobody touched its
 files since; then nothing is computed. A month that fails is named, shown as a failed check and not written; the other months of the run are.
@@ -9,7 +10,7 @@ files since; then nothing is computed. A month that fails is named, shown as a f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform import checks, domain
-from expansion_platform.assets.metadata import preview_metadata, table_metadata
+from expansion_platform.assets.metadata import asset_spec, preview_metadata, table_metadata
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import Table, table_name
 from expansion_platform.domain.schemas.base import columns
@@ -63,6 +64,19 @@ def fingerprint(*parts: str) -> str:
 def states_over(window: Sequence[str], *tables: Mapping[str, str]) -> list[str]:
     """What is stored of a window of months, table by table (`Lake.states`): part of the fingerprint of a month that looks at others."""
     return [states.get(month, "absent") for states in tables for month in window]
+
+
+def monthly_table(
+    partitions: dg.PartitionsDefinition, model: type[Table], *, deps: Iterable[type[Table]], kinds: set[str], rule: str | None = None
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Decorator of the computation of one table by month, a range of months in one run; `rule` says in words what it is reconciled with."""
+    return dg.multi_asset(
+        specs=[asset_spec(model, deps=deps, kinds=kinds, skippable=True)],
+        check_specs=[checks.schema_spec(model), *([] if rule is None else [checks.reconciled_spec(model, rule)])],
+        name=table_name(model).split("/")[1],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
 
 
 def built(platform: Platform, model: type[Table]) -> Callable[[str], pd.DataFrame]:

@@ -10,9 +10,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table, states_over
 from expansion_platform.domain import cohorts as rules
 from expansion_platform.domain import reconciliation_metrics
 from expansion_platform.domain.schemas import lasting, metrics, mrr
@@ -31,13 +29,7 @@ OF_ROLLFORWARD = "A cohort's expansion and closing MRR are those of metrics/roll
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(lasting.CohortExpansion, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(lasting.CohortExpansion), checks.reconciled_spec(lasting.CohortExpansion, OF_ROLLFORWARD)],
-        name="cohort_expansion",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, lasting.CohortExpansion, deps=INPUTS, kinds=KINDS, rule=OF_ROLLFORWARD)
     def cohort_expansion(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """What each cohort has expanded by since it began."""
         catalog, lake = platform.catalog(), platform.lake

@@ -8,9 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table
 from expansion_platform.assets.metrics import percents, slice_sums
 from expansion_platform.assets.touched import states_by_month
 from expansion_platform.domain import metrics as rules
@@ -29,13 +27,7 @@ SAME_BASE = "The MRR the shares are of is the closing MRR of mrr/customer_months
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(metrics.Coverage, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(metrics.Coverage), checks.reconciled_spec(metrics.Coverage, SAME_BASE)],
-        name="coverage",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, metrics.Coverage, deps=INPUTS, kinds=KINDS, rule=SAME_BASE)
     def coverage_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """How much of each month's closing MRR is inferred or not dated by a fact."""
         catalog, lake = platform.catalog(), platform.lake

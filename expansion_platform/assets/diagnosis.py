@@ -12,9 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, build_months, fingerprint, states_over
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, build_months, fingerprint, monthly_table, states_over
 from expansion_platform.domain import diagnosis as rules
 from expansion_platform.domain import months
 from expansion_platform.domain.schemas import metrics, mrr, reading
@@ -29,13 +27,7 @@ OF_THE_WINDOW = [metrics.Retention, mrr.Movements]
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(reading.Diagnosis, deps=[*OF_THE_MONTH, *OF_THE_WINDOW], kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(reading.Diagnosis)],
-        name="diagnosis",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, reading.Diagnosis, deps=[*OF_THE_MONTH, *OF_THE_WINDOW], kinds=KINDS)
     def diagnosis_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """What each month's figures say."""
         catalog, lake = platform.catalog(), platform.lake

@@ -11,9 +11,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, built, fingerprint, states_over
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, built, fingerprint, monthly_table, states_over
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import durability as rules
 from expansion_platform.domain import reconciliation_metrics
@@ -38,13 +36,7 @@ INPUTS: list[type[Table]] = [*COLUMNS, lasting.SeatEvents, metrics.Rollforward]
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by the month in which it is known."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(lasting.Durability, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(lasting.Durability), checks.reconciled_spec(lasting.Durability, SLICES_SUM)],
-        name="durability",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, lasting.Durability, deps=INPUTS, kinds=KINDS, rule=SLICES_SUM)
     def durability_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """What each month says of the expansion of the three months before, and of its own."""
         catalog, lake = platform.catalog(), platform.lake

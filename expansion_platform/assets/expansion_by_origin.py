@@ -8,9 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, built, fingerprint
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, built, fingerprint, monthly_table
 from expansion_platform.assets.metrics import percents, published_total
 from expansion_platform.domain import origins as rules
 from expansion_platform.domain import reconciliation
@@ -26,13 +24,7 @@ SHARES_SUM = "Origins, and motions, sum to the published headline."
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(origin.ExpansionByOrigin, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(origin.ExpansionByOrigin), checks.reconciled_spec(origin.ExpansionByOrigin, SHARES_SUM)],
-        name="expansion_by_origin",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, origin.ExpansionByOrigin, deps=INPUTS, kinds=KINDS, rule=SHARES_SUM)
     def by_origin_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """The headline by origin and by motion."""
         catalog, lake = platform.catalog(), platform.lake

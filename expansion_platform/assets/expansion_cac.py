@@ -9,9 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, build_months, fingerprint
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, build_months, fingerprint, monthly_table
 from expansion_platform.assets.metrics import percents, published_total
 from expansion_platform.domain import expansion_cac as rules
 from expansion_platform.domain.schemas import Table, given, metrics
@@ -25,13 +23,7 @@ INPUTS = [metrics.Rollforward, metrics.Expansion]
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(metrics.ExpansionCac, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(metrics.ExpansionCac)],
-        name="expansion_cac",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, metrics.ExpansionCac, deps=INPUTS, kinds=KINDS)
     def expansion_cac_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Cost of expansion over cost of acquisition, of the months whose costs are given."""
         catalog, lake = platform.catalog(), platform.lake

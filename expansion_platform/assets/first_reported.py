@@ -12,9 +12,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, build_months, rules_hash
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, build_months, monthly_table, rules_hash
 from expansion_platform.assets.touched import REPEATED
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import DataQualityError
@@ -33,15 +31,7 @@ HASH_DIGITS = 16
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[
-            asset_spec(mrr.FirstReported, deps=[mrr.CustomerMonths, mrr.Movements, billing.ItemStates, billing.FxRates], kinds=KINDS, skippable=True)
-        ],
-        check_specs=[checks.schema_spec(mrr.FirstReported)],
-        name="first_reported",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, mrr.FirstReported, deps=[mrr.CustomerMonths, mrr.Movements, billing.ItemStates, billing.FxRates], kinds=KINDS)
     def first_reported_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Keeps the figures of every month of the run that has closed and was not kept before."""
         lake = platform.lake

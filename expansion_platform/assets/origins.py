@@ -14,9 +14,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain import origins as rules
 from expansion_platform.domain.canonical import content_hash
@@ -38,13 +36,7 @@ UNREAD = ["livemode", "currency", "product", "interval", "interval_count", "sche
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(origin.Origins, deps=INPUTS, kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(origin.Origins), checks.reconciled_spec(origin.Origins, ORIGINS_TIE)],
-        name="origins",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, origin.Origins, deps=INPUTS, kinds=KINDS, rule=ORIGINS_TIE)
     def origins_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Where each month's expansion came from."""
         catalog, lake = platform.catalog(), platform.lake

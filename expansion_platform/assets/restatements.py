@@ -9,10 +9,8 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table
 from expansion_platform.assets.first_reported import closes, ends, versions
-from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.touched import REPEATED, states_by_month
 from expansion_platform.domain import months, reconciliation, restatements
 from expansion_platform.domain.canonical import content_hash
@@ -22,21 +20,14 @@ from expansion_platform.resources import Platform
 
 KINDS = {"pandas", "pandera", "deltalake"}
 READ = [mrr.FirstReported, mrr.CustomerMonths, mrr.Movements, metrics.Rollforward]
+INPUTS = [*READ, billing.ItemStates, billing.FxRates, stripe.Subscriptions]
 ROWS_SUM = "Restatements sum, month by month and figure by figure, to the published roll-forward less what was first reported."
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[
-            asset_spec(metrics.Restatements, deps=[*READ, billing.ItemStates, billing.FxRates, stripe.Subscriptions], kinds=KINDS, skippable=True)
-        ],
-        check_specs=[checks.schema_spec(metrics.Restatements), checks.reconciled_spec(metrics.Restatements, ROWS_SUM)],
-        name="restatements",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, metrics.Restatements, deps=INPUTS, kinds=KINDS, rule=ROWS_SUM)
     def restatements_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Every figure of a closed month that is no longer as first reported, with its reason."""
         lake, catalog = platform.lake, platform.catalog()

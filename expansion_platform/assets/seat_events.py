@@ -10,9 +10,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table, states_over
 from expansion_platform.domain import durability as rules
 from expansion_platform.domain import reconciliation_metrics
 from expansion_platform.domain.schemas import lasting, mrr
@@ -29,13 +27,7 @@ COLUMNS = {
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by the month in which it is known."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(lasting.SeatEvents, deps=[*COLUMNS], kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(lasting.SeatEvents), checks.reconciled_spec(lasting.SeatEvents, OF_CAUSES)],
-        name="seat_events",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, lasting.SeatEvents, deps=[*COLUMNS], kinds=KINDS, rule=OF_CAUSES)
     def seat_events_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """What each month says of the seats added in the three months before, and in its own."""
         catalog, lake = platform.catalog(), platform.lake

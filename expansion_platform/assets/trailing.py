@@ -11,9 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, states_over
-from expansion_platform.assets.metadata import asset_spec
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table, states_over
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import months, reconciliation_metrics
 from expansion_platform.domain import trailing as rules
@@ -33,13 +31,7 @@ FLOW_COLUMNS = ["month", "customer", *(f"flow_{name}" for name in ("new", "expan
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @dg.multi_asset(
-        specs=[asset_spec(metrics.Trailing, deps=[mrr.CustomerMonths, mrr.Movements, metrics.Rollforward], kinds=KINDS, skippable=True)],
-        check_specs=[checks.schema_spec(metrics.Trailing), checks.reconciled_spec(metrics.Trailing, SLICES_SUM)],
-        name="trailing",
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @monthly_table(partitions, metrics.Trailing, deps=[mrr.CustomerMonths, mrr.Movements, metrics.Rollforward], kinds=KINDS, rule=SLICES_SUM)
     def trailing_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """T12M and T3M figures of each month, for the total, and segments and pricing models fixed at the window's start."""
         catalog, lake = platform.catalog(), platform.lake
