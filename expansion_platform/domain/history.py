@@ -172,7 +172,8 @@ def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretc
     statuses, pauses, bounds, marks, trials = subscription.statuses, subscription.pauses, subscription.bounds, subscription.items, subscription.trials
     begin, end = subscription.begin, subscription.end
     found = [window for _, window in sorted(subscription.windows, key=lambda placed: placed[0])]
-    every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *trial_marks(trials), *(mark for own in marks.values() for mark in own)]
+    siblings = [mark for own in marks.values() for mark in own]
+    every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *trial_marks(trials), *siblings]
     cuts: list[Any] = sorted(at for at in {max(begin, mark.at) for mark in every} if end is None or at < end)
     rows: dict[str, Row] = {}
     done: list[Row] = []
@@ -198,17 +199,24 @@ def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretc
                 continue
             if last is not None:
                 done.append(last)
-            by = _beginning(at, begin, mark, [status, pause, *bounds], every)
+            again = last is not None and last.end == at and _shared_anew(last.piece, piece)
+            by = _beginning(at, begin, mark, [*siblings, *every] if again else [status, pause, *bounds, *every])
             evidence |= {name for start, to, name in by.evidence if start <= at < to}
             rows[item] = Row(item, at, until, piece, by.source, by.confidence, evidence or {subscription.id})
     return done + list(rows.values()), joined(unread)
 
 
-def _beginning(at: int, begin: int, own: ItemMark, shared: list[Mark[Any]], every: list[Mark[Any]]) -> Mark[Any]:
-    """The mark that begins a row at `at`: the item's own, else its subscription's, else the sibling's that moved a shared amount off."""
+def _beginning(at: int, begin: int, own: ItemMark, others: list[Mark[Any]]) -> Mark[Any]:
+    """The mark that begins a row at `at`: the item's own, else the first of others."""
     if own.at == at or at == begin:
         return own
-    return next((mark for mark in [*shared, *every] if mark.at == at), own)
+    return next((mark for mark in others if mark.at == at), own)
+
+
+def _shared_anew(before: Piece, now: Piece) -> bool:
+    """Whether only the shares of the same discounts are others: a sibling changed, and moved a shared amount off."""
+    coupons = [[entry["coupon"] for entry in json.loads(piece.discounts)] for piece in (before, now)]
+    return before._replace(discounts="") == now._replace(discounts="") and coupons[0] == coupons[1]
 
 
 def _at(marks: list[Any], at: int) -> Any:

@@ -141,6 +141,22 @@ def test_amount_off_of_another_currency_takes_nothing(account: Account) -> None:
     assert account.discounts() == [("si", 0, None, [])]
 
 
+def test_share_that_a_sibling_moved_is_known_as_surely_as_the_sibling(account: Account) -> None:
+    """The customer's discount, which begins exactly there, is none of the subscription's as long as it has its own."""
+    shared, customers = discount("di", "hundred", 0), discount("di_cus", "ten", 30, subscription=None)
+    account.customer(customers)
+    account.subscription(discounts=(shown(shared),))
+    account.item("si_a", "basic", "2")
+    account.item("si_b", "extra", "12")
+    account.invoice("in1", 0, line("si_a", "basic", "2", 0, 30), line("si_b", "extra", "4", 0, 30), discounts=(shared,))
+    account.invoice("in2", 30, line("si_a", "basic", "2", 30, 60), line("si_b", "extra", "12", 30, 60), discounts=(shared,))
+    assert account.discounts() == [
+        ("si_a", 0, 30, [("hundred", "50")]), ("si_a", 30, None, [("hundred", "25")]),
+        ("si_b", 0, 30, [("hundred", "50")]), ("si_b", 30, None, [("hundred", "75")]),
+    ]  # fmt: skip
+    assert account.states()["confidence"].tolist() == ["exact", "renewal", "exact", "renewal"]
+
+
 def test_customer_level_counts_only_where_the_subscription_has_none(account: Account) -> None:
     customers, own = discount("di_cus", "ten", 0, subscription=None), discount("di_sub", "three_months", 20, 60)
     account.customer(customers)
