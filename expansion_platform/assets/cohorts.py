@@ -5,17 +5,21 @@ changed, it is computed again.
 """
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
 
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table, states_over
+from expansion_platform.assets.metadata import INLINE_MARKDOWN
 from expansion_platform.domain import cohorts as rules
 from expansion_platform.domain import reconciliation_metrics
 from expansion_platform.domain.schemas import lasting, metrics, mrr
+from expansion_platform.domain.wording import percent
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
+from expansion_platform.storage.lake import Lake
 
 KINDS = {"duckdb", "pandera", "deltalake"}
 INPUTS = [mrr.CustomerMonths, mrr.Movements, metrics.RollforwardByDimension]
@@ -23,6 +27,7 @@ COLUMNS = {
     mrr.CustomerMonths: ["month", "customer", "first_paid_month", "closing"],
     mrr.Movements: ["month", "customer", "flow_expansion"],
 }
+AGES = (3, 6, 12, 24)
 OF_ROLLFORWARD = "A cohort's expansion and closing MRR are those of metrics/rollforward_by_dimension, and its expansion adds up over the months."
 
 
@@ -62,6 +67,21 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=inputs,
             prepare=prepare,
             reconciled=[Reconciled(lasting.CohortExpansion, OF_ROLLFORWARD, of_rollforward)],
+            describe=lambda wanted: {lasting.CohortExpansion: {wanted[-1]: {"by_age": dg.MetadataValue.md(_by_age(lake, wanted[-1]))}}},
         )
 
     return cohort_expansion
+
+
+def _by_age(lake: Lake, month: str) -> str:
+    """Cohorts beside each other at the same age, as a markdown table that shows inline: newer ones below, the oldest left out where they are many."""
+    rows = lake.read(lasting.CohortExpansion, where=(pc.field("month") <= month) & pc.field("months_since").isin(AGES))
+    if rows.empty:
+        return f"no cohort is {AGES[0]} months old"
+    begun = dict(zip(rows["cohort"], rows["customers"], strict=True))
+    rates = {(row.cohort, row.months_since): percent(Fraction(row.cumulative_rate), 0) for row in rows.itertuples()}
+    heading = [f"|cohort|customers|{'|'.join(f'{age} months' for age in AGES)}|", "|---" * (len(AGES) + 2) + "|"]
+    lines = [f"|{cohort}|{begun[cohort]}|{'|'.join(rates.get((cohort, age), '') for age in AGES)}|" for cohort in sorted(begun)]
+    while len("\n".join([*heading, *lines])) >= INLINE_MARKDOWN:
+        lines.pop(0)
+    return "\n".join([*heading, *lines])

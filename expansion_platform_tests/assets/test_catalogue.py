@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import xml.etree.ElementTree as ET
+from fractions import Fraction
 from itertools import product
 
 import dagster as dg
 import pandas as pd
 import pytest
 
+from expansion_platform import checks
 from expansion_platform.assets.metadata import INLINE_MARKDOWN, OWNERS, bridge_picture, preview
 from expansion_platform.definitions import build_defs
-from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.schemas import TABLES, lasting
 from expansion_platform.domain.schemas.base import columns
 from expansion_platform.domain.schemas.mrr import FLOWS, CustomerMonths
+from expansion_platform.domain.wording import percent
 from expansion_platform_tests.pipelines import Pipeline
 
 ALERTS = ["alerts/expansion", "alerts/pace"]
@@ -102,7 +105,7 @@ def test_metadata_of_a_run(pipeline: Pipeline) -> None:
         assert metadata["dagster/row_count"].value == pipeline.lake.rows(model, None if month is None else [month])
         assert "preview" in metadata
         assert "dagster/uri" in metadata
-    assert seen == {"preview", "bridge", "diagnosis"}
+    assert seen == {"preview", "bridge", "diagnosis", "by_age"}
 
 
 @pytest.mark.xdist_group("pipeline")
@@ -118,3 +121,17 @@ def test_headline_figures_are_numbers_that_plot(pipeline: Pipeline) -> None:
     closing = int(pipeline.lake.read(CustomerMonths, [month])["closing"].sum())
     assert metadata["mrr"].value == closing / 100
     assert isinstance(metadata["expansion_rate_percent"].value, float)
+
+
+@pytest.mark.xdist_group("pipeline")
+def test_cohorts_stand_beside_each_other_at_the_same_age(pipeline: Pipeline) -> None:
+    told = (
+        pipeline.instance.get_latest_materialization_event(checks.asset_key(lasting.CohortExpansion)).asset_materialization.metadata["by_age"].value
+    )
+    rows = pipeline.lake.read(lasting.CohortExpansion)
+    heading, _, *lines = told.splitlines()
+    assert heading == "|cohort|customers|3 months|6 months|12 months|24 months|"
+    begun = rows[rows["months_since"] >= 3]["cohort"].unique()
+    assert [line.split("|")[1] for line in lines] == sorted(begun)
+    oldest = rows[rows["cohort"] == min(begun)].set_index("months_since")["cumulative_rate"]
+    assert lines[0].split("|")[3:5] == [percent(Fraction(oldest[age]), 0) for age in (3, 6)]
