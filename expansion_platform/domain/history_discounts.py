@@ -113,10 +113,8 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
             note(one, ITEM, item.id).live = True
     if subscription.customer_discount is not None:
         note(subscription.customer_discount, CUSTOMER, None).live = True
-    for one, gone, given, removed in subscription.customers_discounts:
-        entry = note(one, CUSTOMER, None)
-        entry.unlisted, entry.gone_at = gone, removed
-        entry.first_event = None if given is None else given[0]
+    for one, gone in subscription.customers_discounts:
+        note(one, CUSTOMER, None).unlisted = gone
     for line in subscription.lines:
         for one in line.discounts:
             # One given to a single bill never enters MRR (semantics 1.6).
@@ -128,6 +126,9 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
                 entry.lines.append(line)
     for event in events:
         _note_event(seen, event)
+    for entry in seen.values():
+        entry.first_event = subscription.given.get(entry.id, entry.first_event)
+        entry.gone_at = subscription.removed.get(entry.id, entry.gone_at)
     return seen
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from expansion_platform.domain.history_reading import SECOND, rows
 
-GIVEN, UPDATED, REMOVED = "customer.discount.created", "customer.discount.updated", "customer.discount.deleted"
+GIVEN, REMOVED = "customer.discount.created", "customer.discount.deleted"
 _TOLD = ["id", "customer", "created", "period_start", "period_end", "discounts_json"]
 
 
@@ -34,16 +35,20 @@ class Discount(NamedTuple):
 
 
 class CustomersDiscount(NamedTuple):
-    """A customer's discount, and what dates its end.
-
-    `gone` is the customer's first bill after the last that listed it: (when, and its line's start, end and id). `given` and `removed` are the events
-    of its beginning and end: (when, id).
-    """
+    """A customer's discount; `gone` is the customer's first bill after the last that listed it: (when, and its line's start, end and id)."""
 
     discount: Discount
     gone: tuple[int, int, int, str] | None
-    given: tuple[int, str] | None = None
-    removed: tuple[int, str] | None = None
+
+
+class DiscountEvent(NamedTuple):
+    """An event about one discount of a customer, of a subscription or of an item."""
+
+    id: str
+    at: int
+    type: str
+    customer: str
+    discount: Discount
 
 
 class _Billed(NamedTuple):
@@ -79,13 +84,24 @@ def _discount(entry: dict[str, Any], level: str) -> Discount:
     )
 
 
-def customers_discounts(lines: pd.DataFrame, regular: pd.Series, events: pd.DataFrame) -> dict[str, list[CustomersDiscount]]:
+def discount_events(events: pd.DataFrame) -> list[DiscountEvent]:
+    """The events about discounts, in the order of their time; those stored by earlier versions tell of none."""
+    told = []
+    for row in rows(events[events["type"].str.startswith("customer.discount.")].sort_values(["created", "id"])):
+        entry = json.loads(row["state_json"]).get("discount")
+        if entry is not None and entry["coupon"] is not None and entry["invoice"] is None:
+            level = "customer" if entry["subscription"] is None else "subscription"
+            told.append(DiscountEvent(row["id"], row["created"], row["type"], row["customer"], _discount(entry, level)))
+    return told
+
+
+def customers_discounts(lines: pd.DataFrame, regular: pd.Series, told: Iterable[DiscountEvent]) -> dict[str, list[CustomersDiscount]]:
     """Discounts of each customer that any of its bills or events tells of: one tells of all its subscriptions, those not billed since included.
 
     Args:
         lines: All invoice lines.
         regular: Which of them would list a customer's discount: of an item's period, on a bill that stands.
-        events: All events.
+        told: All events about discounts.
     """
     found: dict[str, dict[str, Discount]] = defaultdict(dict)
     listed = lines.loc[lines["discounts_json"].str.contains('"subscription":null', regex=False), ["customer", "discounts_json"]].drop_duplicates()
@@ -93,22 +109,16 @@ def customers_discounts(lines: pd.DataFrame, regular: pd.Series, events: pd.Data
         for one in discounts(row["discounts_json"], ""):
             if one.level == "invoice" and one.subscription is None and one.invoice is None:
                 found[row["customer"]][one.id] = one
-    told: dict[str, dict[str, tuple[int, str]]] = {GIVEN: {}, UPDATED: {}, REMOVED: {}}
-    for row in rows(events[events["type"].isin(told)].sort_values(["created", "id"])):
-        entry = json.loads(row["state_json"]).get("discount")  # events stored by earlier versions tell of none
-        if entry is not None and entry["subscription"] is None and entry["invoice"] is None and entry["coupon"] is not None:
-            found[row["customer"]][str(entry["id"])] = _discount(entry, "customer")
-            told[row["type"]].setdefault(str(entry["id"]), (row["created"], row["id"]))
+    for event in told:
+        if event.discount.subscription is None:
+            found[event.customer][event.discount.id] = event.discount
     billed: dict[str, list[_Billed]] = defaultdict(list)
     for row in rows(lines.loc[regular & lines["customer"].isin(found), _TOLD]):
         shown = discounts(row["discounts_json"], "")
         if not any(one.level == "invoice" and one.subscription is not None for one in shown):  # beside those it lists none of the customer's
             at = listed_at(row["created"], row["period_start"], row["period_end"])
             billed[row["customer"]].append(_Billed(at, row["id"], row["period_start"], row["period_end"], frozenset(one.id for one in shown)))
-    return {
-        customer: [CustomersDiscount(one, _gone(one, billed[customer]), told[GIVEN].get(one.id), told[REMOVED].get(one.id)) for one in each.values()]
-        for customer, each in found.items()
-    }
+    return {customer: [CustomersDiscount(one, _gone(one, billed[customer])) for one in each.values()] for customer, each in found.items()}
 
 
 def listed_at(created: int, start: int, end: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_listed import CustomersDiscount, Discount, customers_discounts, discounts
+from expansion_platform.domain.history_listed import GIVEN, REMOVED, CustomersDiscount, Discount, customers_discounts, discount_events, discounts
 from expansion_platform.domain.history_reading import SECOND, Grouped, rows
 
 DRAFT_LEFT = pd.Timedelta(days=3)
@@ -134,7 +134,10 @@ class Phase(NamedTuple):
 
 @dataclass
 class Subscription:
-    """One subscription as it is now, with everything that tells of its past."""
+    """One subscription as it is now, with everything that tells of its past.
+
+    `given` and `removed` say of any discount when an event told of its beginning and its end, and which.
+    """
 
     id: str
     customer: str
@@ -151,6 +154,8 @@ class Subscription:
     discounts: tuple[Discount, ...]
     customer_discount: Discount | None
     customers_discounts: list[CustomersDiscount]
+    given: Mapping[str, int]
+    removed: Mapping[str, tuple[int, str]]
     items: list[Item]
     lines: list[Line]
     bills: list[Bill]
@@ -176,7 +181,10 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
     evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
     evident &= ~staged.invoice_lines["invoice"].isin(staged.invoices.loc[revised, "id"])
-    billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged), staged.events)
+    told = discount_events(staged.events)
+    given = {event.discount.id: event.at for event in reversed(told) if event.type == GIVEN}
+    removed = {event.discount.id: (event.at, event.id) for event in told if event.type == REMOVED}
+    billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged), told)
     items = Grouped(staged.subscription_items, "subscription")
     of_subscriptions = staged.invoices["subscription"].notna() & ~revised
     bills = Grouped(staged.invoices.loc[of_subscriptions, _BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
@@ -204,6 +212,8 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             discounts(row["discounts_json"], "subscription"),
             customer_discounts.get(row["customer"]),
             billed_to.get(row["customer"], []),
+            given,
+            removed,
             [_item(each) for each in items.of(name)],
             billed + waiting,
             [_bill(each) for each in bills.of(name)],

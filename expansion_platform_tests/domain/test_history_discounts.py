@@ -219,6 +219,16 @@ def test_customers_discount_taken_off_between_bills_ends_when_its_event_says(acc
     assert account.states()["confidence"].tolist() == ["exact", "exact"]
 
 
+def test_discount_read_after_its_end_ends_when_its_event_says(account: Account) -> None:
+    """The account moved while it was read: the list it is missing from is newer than the instant the reading began, and its end a day after that."""
+    given = discount("di", "three_months", 0, 21)
+    account.subscription(observed_at=day(20))
+    account.item("si", "basic", "5")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 365), discounts=(given,))
+    account.discount_event("evt", 21, "deleted", given)
+    assert account.discounts() == [("si", 0, 21, [("three_months", "20.5")]), ("si", 21, None, [])]
+
+
 def test_customers_discount_that_no_bill_ever_listed_is_known_from_its_events(account: Account) -> None:
     customers, subscriptions = discount("di_cus", "ten", 12, subscription=None), discount("di_sub", "ten", 3)
     account.subscription()
