@@ -181,8 +181,8 @@ class Ledger:
     def record_builds(self, table: str, builds: Mapping[str, tuple[str, str]]) -> None:
         """Notes what each month was built from; call it after the commit (a crash between them only costs a rebuild)."""
         with Session(self._engine) as session, session.begin():
-            for month, (inputs, state) in builds.items():
-                session.merge(_Build(table_name=table, month=month, inputs=inputs, state=state))
+            session.execute(sa.delete(_Build).where(_Build.table_name == table, _Build.month.in_(builds)))
+            session.add_all(_Build(table_name=table, month=month, inputs=inputs, state=state) for month, (inputs, state) in builds.items())
 
     def put_alert(self, alert: Alert) -> bool:
         """Adds an alert once per key; False when the key is already there (whatever became of it)."""
