@@ -72,7 +72,7 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     for subscription in subscriptions(staged):
         subscription.events = in_order(subscription.events)
         subscription.lines, usage = _apart(whole_lines(subscription.lines, price_terms), price_terms)
-        marks = item_marks(subscription, subscription.events)
+        marks = item_marks(subscription, subscription.events, price_terms)
         statuses = status_marks(subscription, subscription.events)
         pauses = pause_marks(subscription, subscription.events, statuses)
         told = [

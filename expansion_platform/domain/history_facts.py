@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from expansion_platform.domain.history_records import Event, Item, Line, State, Subscription, by_item, quantity
+from expansion_platform.domain.history_terms import Price
 
 Value = TypeVar("Value")
 
@@ -53,7 +54,7 @@ class Fact(NamedTuple):
     reverses: frozenset[str] = frozenset()
 
 
-def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, list[ItemMark]]:
+def item_marks(subscription: Subscription, events: list[Event], prices: Mapping[str, Price]) -> dict[str, list[ItemMark]]:
     """Marks of every item the subscription ever had, by item id, earliest first; a None value means the item is not there.
 
     `events` are the subscription's in the order they happened (`history_events.py`).
@@ -63,7 +64,7 @@ def item_marks(subscription: Subscription, events: list[Event]) -> dict[str, lis
     now = {item.id: item for item in subscription.items}
     for item, facts in planned(subscription, lines, told).items():
         told[item] = [*told.get(item, []), *facts]
-    marks = {item: _fold(lines.get(item, []), told.get(item, [])) for item in sorted(lines.keys() | told.keys() | now.keys())}
+    marks = {item: _fold(lines.get(item, []), told.get(item, []), prices) for item in sorted(lines.keys() | told.keys() | now.keys())}
     first = min((own[0].at for own in marks.values() if own), default=subscription.start_date)
     for item, own in marks.items():
         if item in now:
@@ -120,7 +121,7 @@ def _left_out(item: str, at: int, lines: Mapping[str, list[Line]], told: Mapping
     return not shown and any(covered <= line.start < at for other, own in lines.items() if other != item for line in own if not line.proration)
 
 
-def _fold(lines: list[Line], told: list[Fact]) -> list[ItemMark]:
+def _fold(lines: list[Line], told: list[Fact], prices: Mapping[str, Price]) -> list[ItemMark]:
     """Marks of one item from its facts. Equal neighbours are one mark, with the evidence of all."""
     facts = sorted([_line_fact(line) for line in lines] + told, key=lambda fact: (fact.at, fact.order))
     marks: list[ItemMark] = []
@@ -135,7 +136,7 @@ def _fold(lines: list[Line], told: list[Fact]) -> list[ItemMark]:
         if not marks or winner.state != before:
             by_plan = any(fact.kind == PLANNED and fact.state == winner.state for fact in speaking)
             source = _SOURCES[PLANNED if by_plan else winner.kind]
-            marks.append(Mark(at, winner.state, source, _confidence(winner, speaking, before)))
+            marks.append(Mark(at, winner.state, source, _confidence(winner, speaking, before, prices)))
         for fact in speaking:
             if fact.kind == CREDIT:
                 ended = [mark for mark in marks[-2:] if mark.value == fact.old] or [mark for mark in marks[-2:] if mark.at < at][-1:]
@@ -182,16 +183,22 @@ def _strongest(facts: list[Fact]) -> Fact:
     return (debits or regular or of[PLANNED] or of[CREDIT] or of[CONFIRMED])[-1]
 
 
-def _confidence(winner: Fact, facts: list[Fact], before: State | None) -> str:
-    """A regular line dates a change only where the item begins, or a credit of another price shows that the change is of that instant.
+def _confidence(winner: Fact, facts: list[Fact], before: State | None, prices: Mapping[str, Price]) -> str:
+    """A regular line dates a change only where the item begins, or where a credit shows that it is billed by another interval from then on.
 
-    A credit of the same price gives back what was billed: where a cycle begins anew, the quantity may have changed without proration before.
+    A credit where a cycle begins anew gives back what was billed, which a change without proration may have replaced before. Another interval makes a
+    new cycle by itself.
     """
     if before is None or winner.kind in (DEBIT, CREDIT, PLANNED, CHANGED):
         return "exact"
-    if any(fact.kind == CREDIT and (fact.old is None or winner.state is None or fact.old.price != winner.state.price) for fact in facts):
+    if winner.kind == REGULAR and any(fact.kind == CREDIT and _interval(fact.old, prices) != _interval(winner.state, prices) for fact in facts):
         return "exact"
     return "renewal" if winner.kind == REGULAR else "snapshot"
+
+
+def _interval(state: State | None, prices: Mapping[str, Price]) -> tuple[str, int] | None:
+    price = None if state is None else prices.get(state.price)
+    return None if price is None else (price.interval, price.interval_count)
 
 
 def _continue_after_credits(marks: list[ItemMark], now: Item | None) -> None:

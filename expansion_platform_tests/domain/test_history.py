@@ -95,9 +95,10 @@ def test_item_that_is_gone_and_first_billed_by_a_renewal_was_added_some_time_bef
     assert account.states()["confidence"].tolist() == ["exact", "renewal", "exact"]
 
 
-@pytest.mark.parametrize(("price", "confidence"), [("basic", "renewal"), ("pro", "exact")])
-def test_cycle_begun_anew_dates_another_price_but_not_a_quantity(account: Account, price: str, confidence: str) -> None:
-    """The credit gives back the five seats that were billed; whether there were three on the day before, it does not say."""
+@pytest.mark.parametrize(("price", "confidence"), [("basic", "renewal"), ("pro", "renewal"), ("yearly", "exact")])
+def test_cycle_begun_anew_dates_another_interval_but_not_another_plan_or_quantity(account: Account, price: str, confidence: str) -> None:
+    """The credit gives back the five seats that were billed; whether there were three, or of another plan, on the day before, it does not say."""
+    account.price("yearly", unit_amount_decimal="10000", interval="year")
     account.subscription()
     account.item("si", price, "3")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
