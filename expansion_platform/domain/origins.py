@@ -11,6 +11,7 @@ change. So metadata has to be written with every change. A change of before the 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -196,7 +197,9 @@ def origins(month: str, causes: pd.DataFrame, movements: pd.DataFrame, told: pd.
     whole = (start.date(), (end - pd.Timedelta(microseconds=1)).date())
     within = told[(told["at"] >= start) & (told["at"] < end)]
     grown = organic[(organic["amount"] > 0) & (organic["to_item"] != "")].merge(within, left_on="to_item", right_on="item", suffixes=("", "_of"))
-    behind = {key: rows.to_dict("records") for key, rows in grown.sort_values(["at", "item"], ascending=[False, True]).groupby(by)}
+    behind: dict[tuple[str, ...], list[dict[Hashable, Any]]] = defaultdict(list)
+    for change in grown.sort_values(["at", "item"], ascending=[False, True])[[*by, "subscription", "at", "source", *WITNESSED]].to_dict("records"):
+        behind[tuple(change[name] for name in by)].append(change)
     recorded = _by_customer(activity)
     records = []
     for row in amounts[amounts["amount"] > 0].to_dict("records"):
@@ -255,9 +258,12 @@ def _by_customer(activity: pd.DataFrame) -> dict[str, list[tuple[str, date, str]
 
 def _shared(frame: pd.DataFrame, movements: pd.DataFrame) -> pd.Series[int]:
     """By row: its part of the customer's headline of that cause, by largest remainder."""
-    headline = {row["customer"]: row for row in movements.to_dict("records")}
+    headline = movements.set_index("customer")[[f"expansion_{cause}" for cause in ORGANIC]].to_dict()
+    shares: dict[tuple[str, str], list[tuple[Hashable, int]]] = defaultdict(list)
+    for index, customer, cause, amount in zip(frame.index, frame["customer"], frame["cause"], frame["amount"], strict=True):
+        shares[customer, cause].append((index, amount))
     parts: dict[Hashable, int] = {}
-    for _, rows in frame.groupby(["customer", "cause"]):
-        customer, cause = rows["customer"].iloc[0], rows["cause"].iloc[0]
-        parts |= zip(rows.index, largest_remainder(int(headline[customer][f"expansion_{cause}"]), rows["amount"].tolist()), strict=True)
+    for (customer, cause), rows in shares.items():
+        split = largest_remainder(int(headline[f"expansion_{cause}"][customer]), [amount for _, amount in rows])
+        parts |= zip((index for index, _ in rows), split, strict=True)
     return pd.Series(parts, index=frame.index, dtype="int64")

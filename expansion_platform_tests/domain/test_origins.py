@@ -133,7 +133,7 @@ def movements(headline: dict[str, dict[str, int]] = HEADLINE, gross: dict[str, i
         {"month": MONTH, "customer": customer, "expansion_gross": gross[customer], **{f"expansion_{kind}": parts.get(kind, 0) for kind in ORGANIC}}
         for customer, parts in headline.items()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["month", "customer", "expansion_gross", *(f"expansion_{kind}" for kind in ORGANIC)])
 
 
 def activity(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
