@@ -39,7 +39,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are cores: of 15 minutes on two of them, two and a half were waiting, for a browser, for servers, for a Stripe that limits."""
+    """One more than there are cores: of 15 minutes on two, two and a half were waiting for a browser, for servers, for a Stripe that limits."""
     return (os.cpu_count() or 1) + 1
 
 
