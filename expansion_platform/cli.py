@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -126,10 +127,7 @@ def reconcile(
         found = reconciled(platform, months)
     out.print(escape(found.history), highlight=False)
     if found.header:
-        table = RichTable(*map(escape, found.header))
-        for row in found.rows:
-            table.add_row(*map(escape, row))
-        out.print(table)
+        _print_rows(found.header, found.rows)
     for note in found.notes:
         out.print(escape(note), highlight=False)
     sys.exit(0 if found.ok else 1)
@@ -147,14 +145,14 @@ def sql(statement: str, format: Annotated[Format, typer.Option("--format", help=
     elif format is Format.json:
         sys.stdout.write(json.dumps(rows.to_pylist(), default=str, ensure_ascii=False, indent=1) + "\n")
     else:
-        _print_rows(rows.column_names, [["" if value is None else escape(str(value)) for value in row.values()] for row in rows.to_pylist()])
+        _print_rows(rows.column_names, [["" if value is None else str(value) for value in row.values()] for row in rows.to_pylist()])
 
 
-def _print_rows(names: list[str], rows: list[list[str]]) -> None:
-    """A table, or where the terminal is too narrow for it each row as a list of its values."""
+def _print_rows(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table, or where the terminal is too narrow for it each row as a list of its values: a table would cut amounts off."""
     table = RichTable(*map(escape, names))
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     if Measurement.get(out, out.options.update(max_width=sys.maxsize), table).maximum <= out.width:
         out.print(table)
         return
@@ -163,7 +161,7 @@ def _print_rows(names: list[str], rows: list[list[str]]) -> None:
         record.add_column()
         record.add_column(overflow="fold")
         for name, value in zip(names, row, strict=True):
-            record.add_row(escape(name), value)
+            record.add_row(escape(name), escape(value))
         out.rule(f"row {number} of {len(rows)}", align="left")
         out.print(record)
 
