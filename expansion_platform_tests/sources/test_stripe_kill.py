@@ -16,7 +16,7 @@ from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.kills import COMPANY, NOW, kill_at_random, ledger
 from expansion_platform_tests.sources import pulled
 
-KILLS = 6
+KILLS = 4
 
 
 @pytest.fixture(scope="module")
