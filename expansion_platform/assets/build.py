@@ -1,7 +1,6 @@
 """The one shape of every computed table: is it current, compute, audit, commit, record, describe.
 
-Here: `monthly_table` and `build_months` for monthly tables, `build_tables` for whole ones. Not here: any table's rule (`domain/`), its wiring (its
-floor).
+Here: `monthly_table` and `build_months` for monthly tables, `build_tables` for whole ones. Not here: a table's rule (`domain/`), wiring (its floor).
 
 A table is current when the rules, the catalog and the stored state of its inputs are those it was last built from and nobody touched its
 files since; then nothing is computed. A month that fails is named, shown as a failed check and not written; the other months of the run are.
@@ -180,7 +179,8 @@ def build_tables(
         for model in models:
             write = platform.lake.append if append else platform.lake.replace
             commits[model] = write(model, frames[model], info={"run": context.run.run_id})
-            platform.lake.compact(model)
+            if append:  # a table that is replaced has few files
+                platform.lake.compact(model)
             platform.ledger.record_builds(table_name(model), {WHOLE: (inputs, platform.lake.state(model))})
             context.log.info(f"{table_name(model)}: {commits[model].rows} rows{'' if commits[model].changed else ', unchanged'}")
     for model in models:

@@ -15,7 +15,9 @@ import pandas as pd
 
 from expansion_platform.domain.history_reading import SECOND, rows
 
-GIVEN, REMOVED = "customer.discount.created", "customer.discount.deleted"
+DISCOUNT_EVENTS = "customer.discount."
+"""How the types of events about discounts begin."""
+GIVEN, REMOVED = f"{DISCOUNT_EVENTS}created", f"{DISCOUNT_EVENTS}deleted"
 _TOLD = ["id", "customer", "created", "period_start", "period_end", "discounts_json"]
 
 
@@ -87,7 +89,7 @@ def _discount(entry: dict[str, Any], level: str) -> Discount:
 def discount_events(events: pd.DataFrame) -> list[DiscountEvent]:
     """The events about discounts, in the order of their time; those stored by earlier versions tell of none."""
     told = []
-    for row in rows(events[events["type"].str.startswith("customer.discount.")].sort_values(["created", "id"])):
+    for row in rows(events[events["type"].str.startswith(DISCOUNT_EVENTS)].sort_values(["created", "id"])):
         entry = json.loads(row["state_json"]).get("discount")
         if entry is not None and entry["coupon"] is not None and entry["invoice"] is None:
             level = "customer" if entry["subscription"] is None else "subscription"

@@ -17,12 +17,22 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_listed import GIVEN, REMOVED, CustomersDiscount, Discount, customers_discounts, discount_events, discounts
+from expansion_platform.domain.history_listed import (
+    DISCOUNT_EVENTS,
+    GIVEN,
+    REMOVED,
+    CustomersDiscount,
+    Discount,
+    customers_discounts,
+    discount_events,
+    discounts,
+)
 from expansion_platform.domain.history_reading import SECOND, Grouped, rows
 
 DRAFT_LEFT = pd.Timedelta(days=3)
 """Stripe finalizes a draft after an hour, at most three days; an older one was left."""
-TELLING_EVENTS = ("customer.subscription.", "customer.discount.")
+SUBSCRIPTION_EVENTS = "customer.subscription."
+TELLING_EVENTS = (SUBSCRIPTION_EVENTS, DISCOUNT_EVENTS)
 """How the types of the events begin that history is told by."""
 NEVER_STARTED = ("incomplete", "incomplete_expired")
 _LINE_COLUMNS = [
@@ -191,7 +201,7 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     lines = Grouped(staged.invoice_lines.loc[evident, _LINE_COLUMNS], "subscription")
     pending = Grouped(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()], "subscription")
     schedules = Grouped(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()], "subscription")
-    events = Grouped(staged.events[staged.events["type"].str.startswith(TELLING_EVENTS[0])], "object_id")
+    events = Grouped(staged.events[staged.events["type"].str.startswith(SUBSCRIPTION_EVENTS)], "object_id")
     for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
         name = row["id"]
         billed = [_line(each, each["invoice"], status[each["invoice"]]) for each in lines.of(name) if _tells_of_an_item(each)]
