@@ -32,7 +32,7 @@ lint: setup  ## ruff and mypy
 format: setup  ## rewrites the code in the project's format
 	@$(RUN)ruff check --fix --quiet . ; $(RUN)ruff format --quiet .
 
-docs: setup  ## the data dictionary, README's settings table and .env.example, from the code
+docs: setup  ## the data dictionary, the settings page and .env.example, from the code
 	@$(RUN)python -m expansion_platform.docs
 
 verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20, under both policy presets

@@ -1,6 +1,6 @@
 """Documents made from the code, so that they cannot say anything else: `make docs` writes them.
 
-Here: the data dictionary from the Pandera models; the list of identities; README's settings table and `.env.example` from the settings class.
+Here: the data dictionary from the Pandera models; the list of identities; the settings page's table and `.env.example` from the settings class.
 Not here: what people write.
 """
 
@@ -67,20 +67,20 @@ def env_example() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_settings(readme: str) -> str:
-    """The README with its settings table as it is now."""
+def with_settings(page: str) -> str:
+    """The settings page with its table as it is now."""
     pattern = re.compile(re.escape(SETTINGS_BEGIN) + ".*?" + re.escape(SETTINGS_END), re.DOTALL)
-    return pattern.sub(lambda _: SETTINGS_BEGIN + settings_table() + SETTINGS_END, readme)
+    return pattern.sub(lambda _: SETTINGS_BEGIN + settings_table() + SETTINGS_END, page)
 
 
 def generated(root: Path) -> dict[Path, str]:
     """Path -> content of every document made here."""
-    readme = root / "README.md"
+    settings = root / "docs" / "settings.md"
     return {
         root / "docs" / "data-dictionary.md": dictionary(),
         root / "docs" / "identities.md": identities.document(),
         root / ".env.example": env_example(),
-        readme: with_settings(readme.read_text(encoding="utf-8")),
+        settings: with_settings(settings.read_text(encoding="utf-8")),
     }
 
 

@@ -158,7 +158,7 @@ def _initiators(platform: Platform) -> str:
     counts = Counter({text: int(count) for text, count in texts.value_counts().items()})
     known = Counter({name: sum(count for text, count in counts.items() if initiator(text) == name) for name in INITIATORS})
     unread = sorted({str(value) for text in counts if initiator(text) is None and (value := json.loads(text).get("initiated_by"))})
-    told = ", ".join(f"{name} {count:,}" for name, count in known.items() if count) or "nowhere (README, Give it what Stripe does not know)"
+    told = ", ".join(f"{name} {count:,}" for name, count in known.items() if count) or "nowhere (docs/own-data.md)"
     return f"on subscriptions and bills: {told}{'; nobody knows to read ' + ', '.join(unread[:5]) if unread else ''}"
 
 

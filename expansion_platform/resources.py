@@ -146,7 +146,7 @@ class Platform:
         key = self.settings.stripe_api_key
         if key is None:
             raise ConfigurationError(
-                "STRIPE_API_KEY is not set: create a restricted read-only key in Stripe and put it into .env (README, Connect your account)"
+                "STRIPE_API_KEY is not set: create a restricted read-only key in Stripe and put it into .env (docs/connect-stripe.md)"
             )
         return StripeSource(key.get_secret_value(), self.settings.stripe_api_base, self.settings.stripe_requests_per_second, self.metadata_keys)
 

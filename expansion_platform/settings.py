@@ -1,6 +1,6 @@
 """Every environment variable the platform reads, in one class; nothing else reads the environment.
 
-Here: names, defaults and what each is for (README's table and `.env.example` are made from it). Not here: anything that uses them.
+Here: names, defaults and what each is for (docs/settings.md and `.env.example` are made from it). Not here: anything that uses them.
 """
 
 from __future__ import annotations

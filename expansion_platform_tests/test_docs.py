@@ -18,9 +18,16 @@ def test_a_generated_document_is_the_committed_one(path):
     assert path.read_text(encoding="utf-8") == generated(ROOT)[path], "run `make docs`"
 
 
-def test_the_readme_has_a_place_for_the_settings():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_settings_page_has_a_place_for_its_table():
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert text.count(SETTINGS_BEGIN) == text.count(SETTINGS_END) == 1
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 200
+    missing = [page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in text]
+    assert not missing
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
