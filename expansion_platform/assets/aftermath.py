@@ -77,7 +77,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
             span = months.between(months.shift(then, 1), month)
             of_base = base(then) if known >= {then, *span} else base(then).head(0)
             left = {customer for name in span for customer in of_month(name).query("movement == 'churn'")["customer"]}
-            parts.append(rules.expansion_then_churn(month, within, of_base, left, catalog.policy_hash))
+            parts.append(rules.expansion_then_churn(month, within, of_base, left))
         rows = pd.concat(parts, ignore_index=True)
         return {lasting.ExpansionThenChurn: rows.assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)}
 

@@ -21,6 +21,7 @@ from expansion_platform.domain import aftermath, months
 from expansion_platform.domain.detection import followups, rules, statistics
 from expansion_platform.domain.detection.panel import TOTAL, Panel
 from expansion_platform.domain.schemas.mrr import ORGANIC, PRICING_MODELS, SEGMENTS
+from expansion_platform_tests.benchmarks import intervals
 
 SIZES = [60, 200, 800, 3000]
 BASES = 400
@@ -159,7 +160,7 @@ def post_expansion_churn(customers: int, rng: np.random.Generator) -> bool:
     expanded, left = rng.random(customers) < EXPANDING, rng.random(customers) < 1 - (1 - CHURNING) ** followups.CHURN_WITHIN
     moved = pd.DataFrame({"customer": held.loc[expanded, "customer"], "flags_json": "[]"})
     base_then = aftermath.base(then, held, moved, pd.DataFrame(columns=["customer", "origin", "expansion"]), "UTC")
-    told = aftermath.expansion_then_churn(MONTH, followups.CHURN_WITHIN, base_then, held.loc[left, "customer"], str(rng.integers(2**32)))
+    told = aftermath.expansion_then_churn(MONTH, followups.CHURN_WITHIN, base_then, held.loc[left, "customer"])
     finding = followups.post_expansion_churn(MONTH, told)
     return finding is not None and finding.outcome == "fires"
 
@@ -214,6 +215,8 @@ def _lines(measured: pd.DataFrame, bases: int) -> Iterator[str]:
     yield "| target missed | " + " | ".join(f"{100 * share:.0f} %" for share in measured.loc["missed"]) + " |"
     yield ""
     yield "Below about 200 customers only collapses can be told from noise, and every message to so small a base says so."
+    yield ""
+    yield from intervals.section()
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from expansion_platform.domain.detection.panel import Bools, Ints
 
 DRAWS = 2000  # semantics 5.4; the smallest one-sided p is 1/2001
+TWO_SIDED = 1.959964  # standard normal deviations that 95 % lie within
 _CELLS = 2_000_000  # random numbers held at once: 8 MB
 _EXACT = 2**53
 
@@ -259,8 +260,8 @@ def holm(p_values: Sequence[Fraction]) -> list[Fraction]:
     return adjusted
 
 
-def wilson(share: float, size: float, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
+def wilson(share: float, size: float, z: float = TWO_SIDED) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share; of weighted customers `size` is the effective sample size."""
     centre = (share + z * z / (2 * size)) / (1 + z * z / size)
     half = z * math.sqrt(share * (1 - share) / size + z * z / (4 * size * size)) / (1 + z * z / size)
     return centre - half, centre + half

@@ -92,8 +92,8 @@ class ExpansionThenChurn(Monthly):
     low: str = pa.Field(description="Lower end of its 95 % interval, decimal text with 6 places", nullable=True)
     high: str = pa.Field(description="Upper end", nullable=True)
     interval: str = pa.Field(
-        description="`newcombe`, or `bootstrap` over customers where more than one stratum is reweighted",
-        isin=["newcombe", "bootstrap"],
+        description="`newcombe`; `newcombe_weighted` where more than one stratum is reweighted: the same with effective sample sizes",
+        isin=["newcombe", "newcombe_weighted"],
         nullable=True,
     )
     mrr: int = pa.Field(description="MRR of those compared at the closing of the month they expanded in, minor units", ge=0)
@@ -101,7 +101,7 @@ class ExpansionThenChurn(Monthly):
     mrr_rate: str = pa.Field(description="mrr_churned / mrr, decimal text", nullable=True)
     mrr_rate_others: str = pa.Field(description="The same share of the others, reweighted by MRR, decimal text", nullable=True)
     mrr_difference: str = pa.Field(description="mrr_rate - mrr_rate_others, decimal text", nullable=True)
-    mrr_low: str = pa.Field(description="Lower end of its 95 % interval, a bootstrap over customers, decimal text with 6 places", nullable=True)
+    mrr_low: str = pa.Field(description="Lower end of its 95 % interval, effective sample sizes by MRR, decimal text with 6 places", nullable=True)
     mrr_high: str = pa.Field(description="Upper end", nullable=True)
     signal: bool = pa.Field(description='`low` is above zero: expanders leave more often ("aggressive upselling")')
     quality: str = pa.Field(
