@@ -68,6 +68,7 @@ def _contradiction(listed: ListPrice, account: Account) -> str | None:
     price = account.prices.get(listed.price)
     if price is None:
         return f"{listed.price} is no recurring price of the account"
+    price = price.charged_in(listed.currency)
     said = {name: (getattr(listed, name), getattr(price, name)) for name in ("product", "currency", "interval", "interval_count")}
     wrong = [f"{name} {here}, in Stripe {there}" for name, (here, there) in said.items() if here != there]
     if parse_scheme(listed.scheme_json) != parse_scheme(price.scheme_json):

@@ -86,7 +86,8 @@ def first_catalog(account: Account, currency: str) -> str:
 def _product(offer: Offer, guessed: list[Guess], account: Account) -> Iterator[str]:
     share = account.share(account.mrr.get(offer.id, 0))
     told = "no MRR computed yet" if share is None else f"{percent(share)} of MRR in {account.month}"
-    count = f"{len(offer.prices)} price{'' if len(offer.prices) == 1 else 's'}"
+    prices = {price.id for price in offer.prices}
+    count = f"{len(prices)} price{'' if len(prices) == 1 else 's'}"
     yield ""
     yield f"  # {' '.join(offer.name.split())}: {told}, {count}"
     yield f"  {_scalar(offer.id)}:"

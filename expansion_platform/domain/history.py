@@ -17,6 +17,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -28,7 +29,7 @@ from expansion_platform.domain.history_discounts import Window, in_force, resolv
 from expansion_platform.domain.history_facts import ItemMark, Mark
 from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problems_at, record
 from expansion_platform.domain.history_records import Staged, State
-from expansion_platform.domain.history_terms import Coupon, Price, coupons, prices, unreadable_coupon
+from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, prices, unreadable_coupon
 from expansion_platform.domain.history_trials import Trial, status_of, trial_marks
 from expansion_platform.domain.schemas.base import Table, arrow_schema, key
 from expansion_platform.domain.schemas.billing import CONFIDENCES, SOURCES, ItemStates, Quarantine
@@ -97,14 +98,18 @@ def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.Da
     """One row per subscription item and interval in which nothing about it changed, and one per stretch that cannot be read.
 
     Pure: the same changes (`history_changes.changes`, `history_log.holding`) and terms (stripe/prices, stripe/coupons) give the same rows. States
-    of metered items are cut by month, and their quantity is the month's usage (semantics 1.5). Unknown statuses, missing prices, currencies that
-    disagree, negative quantities and unknown coupons put the stretch they hold for in quarantine, never more and never less.
+    of metered items are cut by month, and their quantity is the month's usage (semantics 1.5). Unknown statuses, missing prices, prices and
+    coupons without an amount in the subscription's currency, negative quantities and unknown coupons put the stretch they hold for in quarantine,
+    never more and never less.
     """
-    terms, coupon_terms = Terms(*prices(price_frame)), coupons(coupon_frame)
+    price_terms, problems = prices(price_frame)
+    terms_in = cache(lambda currency: Terms(in_currency(price_terms, currency), problems))
+    coupon_terms = coupons(coupon_frame)
     stretches: list[Stretch] = []
     records: list[Record] = []
     for group in read(held):
         subscription = _timelines(group, coupon_terms)
+        terms = terms_in(subscription.currency)
         rows, unread = _rows(subscription, terms)
         records += [_record(row, subscription, terms.prices[row.piece.state.price]) for row in _with_usage(rows, subscription.usage, terms.prices)]
         stretches += unread
@@ -133,6 +138,7 @@ def _timelines(group: list[Change], coupon_terms: Mapping[str, Coupon]) -> Timel
         if change.kind == "discount":
             said = json.loads(str(change.value))
             coupon = coupon_terms.get(str(change.coupon)) or unreadable_coupon(str(change.coupon))
+            coupon = coupon.taken_off_in(found.currency)
             found.windows.append((said["place"], Window(said["discount"], coupon, said["level"], change.item, at, change.until)))
     # Where one discount ends as another begins, the row that begins there is known as surely as the surer of the two.
     found.bounds.sort(key=lambda mark: (mark.at, CONFIDENCES.index(mark.confidence), SOURCES.index(mark.source), mark.evidence))

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -25,7 +26,7 @@ from expansion_platform.domain.history_facts import ItemMark, Mark, item_marks
 from expansion_platform.domain.history_reading import rows
 from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions, unreadable
 from expansion_platform.domain.history_status import pause_marks, status_marks
-from expansion_platform.domain.history_terms import Price, coupons, prices
+from expansion_platform.domain.history_terms import Price, coupons, in_currency, prices
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.history_trials import item_trials
 from expansion_platform.domain.history_usage import Metered, by_bills, by_meter, is_usage, metered, months_of
@@ -66,10 +67,12 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     Pure: the same tables give the same changes, in whatever order they came. Subscriptions that never started have none. Usage of metered items
     is told by calendar month of `timezone` (semantics 1.5).
     """
-    price_terms, _ = prices(staged.prices)
+    listed, _ = prices(staged.prices)
+    prices_in = cache(lambda currency: in_currency(listed, currency))
     coupon_terms, meters = coupons(staged.coupons), metered(staged.meter_usage)
     found: dict[str, tuple[Any, ...]] = {}
     for subscription in subscriptions(staged):
+        price_terms = prices_in(subscription.currency)
         subscription.events = in_order(subscription.events)
         subscription.lines, usage = _apart(whole_lines(subscription.lines, price_terms), price_terms)
         marks = item_marks(subscription, subscription.events, price_terms)

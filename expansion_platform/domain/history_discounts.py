@@ -55,14 +55,15 @@ class _Seen:
 def windows(subscription: Subscription, events: list[Event], coupons: Mapping[str, Coupon]) -> tuple[list[Window], list[Mark[None]]]:
     """Windows of all discounts the subscription ever had, in the order they apply, and marks that say how their bounds are known.
 
-    A coupon missing from stripe/coupons is one that cannot be read. An `amount_off` of another currency applies to nothing.
+    A coupon missing from stripe/coupons is one that cannot be read, and so is an `amount_off` without an amount in the subscription's currency. A
+    customer's, given beside a subscription of another currency, lowers nothing of that subscription.
     """
     seen = _collect(subscription, events)
     found: list[Window] = []
     marks: list[Mark[None]] = []
     for one in seen.values():
-        coupon = coupons.get(one.coupon) or unreadable_coupon(one.coupon)
-        if coupon.type == "amount" and coupon.currency != subscription.currency:
+        coupon = (coupons.get(one.coupon) or unreadable_coupon(one.coupon)).taken_off_in(subscription.currency)
+        if one.level == CUSTOMER and coupon.currency not in (None, subscription.currency):
             continue
         own, bounds = _once(one, coupon, subscription) if coupon.duration == "once" else _lasting(one, coupon, subscription)
         found += own

@@ -53,6 +53,8 @@ def problems_at(
     for window in now:
         if window.coupon.type is None:
             yield "a coupon that is missing or cannot be read", frozenset({subscription, window.coupon.id})
+        elif window.coupon.currency not in (None, currency):
+            yield "a coupon without an amount in the currency of its subscription", frozenset({subscription, window.coupon.id})
 
 
 def _of_state(state: State, currency: str, terms: Terms) -> str | None:
@@ -60,7 +62,7 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
     if price is None:
         return terms.problems.get(state.price, "a price that is missing")
     if price.currency != currency:
-        return "an item in another currency than its subscription"
+        return "a price without an amount in the currency of its subscription"
     if unreadable(state.quantity):
         return "a negative quantity" if state.quantity.startswith("-") else "lines of one item and period that no quantity of its price costs"
     return "a licensed item without a quantity" if not state.quantity and price.usage_type == "licensed" else None

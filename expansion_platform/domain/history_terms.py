@@ -7,7 +7,10 @@ Here: stripe/prices and stripe/coupons as small records, amounts as decimal text
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -20,7 +23,7 @@ from expansion_platform.domain.schemas.billing import INTERVALS
 
 
 class Price(NamedTuple):
-    """The terms of a price; `scheme` as in semantics 8.1."""
+    """The terms of a price in one currency; `scheme` as in semantics 8.1, `options` the same price in its other currencies."""
 
     id: str
     product: str
@@ -31,10 +34,19 @@ class Price(NamedTuple):
     scheme: dict[str, Any]
     scheme_json: str
     meter: str | None = None
+    options: Mapping[str, Price] = MappingProxyType({})
+
+    def charged_in(self, currency: str) -> Price:
+        """The price as a subscription of this currency pays it (semantics 7, case 64); itself where it has no amount in it."""
+        return self.options.get(currency, self)
+
+    def in_all_currencies(self) -> tuple[Price, ...]:
+        """The price once in each of its currencies, its own first."""
+        return (self, *(self.options[currency] for currency in sorted(self.options)))
 
 
 class Coupon(NamedTuple):
-    """The terms of a coupon; `value` is percent or minor units as decimal text."""
+    """The terms of a coupon; `value` is percent or minor units of `currency` as decimal text, `options` the amounts off in its other currencies."""
 
     id: str
     type: str | None
@@ -42,6 +54,11 @@ class Coupon(NamedTuple):
     duration: str
     currency: str | None
     products: frozenset[str] | None
+    options: Mapping[str, str] = MappingProxyType({})
+
+    def taken_off_in(self, currency: str) -> Coupon:
+        """The coupon as it lowers a subscription of this currency (semantics 7, case 65); itself where it has no amount in it."""
+        return self._replace(currency=currency, value=self.options[currency]) if currency in self.options else self
 
 
 def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
@@ -51,30 +68,22 @@ def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
     for row in rows(frame):
         if row["type"] != "recurring":
             continue
-        if row["interval"] not in INTERVALS or row["billing_scheme"] not in ("per_unit", "tiered"):
-            problems[row["id"]] = "a price with an unknown interval or billing scheme"
-            continue
-        if row["tiers_json" if row["billing_scheme"] == "tiered" else "unit_amount_decimal"] is None:
-            problems[row["id"]] = "a price without an amount"
-            continue
-        scheme = _scheme(row)
         try:
-            parse_scheme(canonical.dumps(scheme))
+            own = _price(row, row["currency"], row["unit_amount_decimal"], json.loads(row["tiers_json"] or "null"))
         except ValueError as error:
-            problems[row["id"]] = f"a price that cannot be read ({error})"
+            problems[row["id"]] = str(error)
             continue
-        found[row["id"]] = Price(
-            row["id"],
-            row["product"],
-            row["currency"],
-            row["usage_type"] or "licensed",
-            row["interval"],
-            int(row["interval_count"] or 1),
-            scheme,
-            canonical.dumps(scheme),
-            row["meter"],
-        )
+        options: dict[str, Price] = {}
+        for currency, amounts in json.loads(row["currency_options_json"] or "{}").items():
+            with suppress(ValueError):  # the price has no amount in this currency: whatever is charged in it cannot be read
+                options[currency] = _price(row, currency, amounts["unit"], amounts["tiers"])
+        found[row["id"]] = own._replace(options=options) if options else own
     return found, problems
+
+
+def in_currency(price_terms: Mapping[str, Price], currency: str) -> dict[str, Price]:
+    """The same prices as a subscription of this currency pays them."""
+    return {name: price.charged_in(currency) for name, price in price_terms.items()}
 
 
 def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
@@ -87,6 +96,7 @@ def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
             found[row["id"]] = unreadable_coupon(row["id"])
             continue
         products = None if row["applies_to_json"] is None else frozenset(parse(row["applies_to_json"]))
+        options = json.loads(row["currency_options_json"] or "{}") if percent is None else {}
         found[row["id"]] = Coupon(
             row["id"],
             "amount" if percent is None else "percent",
@@ -94,6 +104,7 @@ def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
             row["duration"],
             row["currency"] if percent is None else None,
             products,
+            {currency: canonical.decimal_text(Decimal(str(amount))) for currency, amount in options.items() if amount is not None},
         )
     return found
 
@@ -103,15 +114,31 @@ def unreadable_coupon(name: str) -> Coupon:
     return Coupon(name, None, "0", "forever", None, None)
 
 
-def _scheme(row: dict[str, Any]) -> dict[str, Any]:
+def _price(row: dict[str, Any], currency: str, unit: str | None, tiers: list[dict[str, Any]] | None) -> Price:
+    """A price in one of its currencies. ValueError says what is wrong with it."""
+    if row["interval"] not in INTERVALS or row["billing_scheme"] not in ("per_unit", "tiered"):
+        raise ValueError("a price with an unknown interval or billing scheme")
+    if (tiers if row["billing_scheme"] == "tiered" else unit) is None:
+        raise ValueError("a price without an amount")
+    scheme = _scheme(row, unit, tiers or [])
+    text = canonical.dumps(scheme)
+    try:
+        parse_scheme(text)
+    except ValueError as error:
+        raise ValueError(f"a price that cannot be read ({error})") from error
+    usage_type, count = row["usage_type"] or "licensed", int(row["interval_count"] or 1)
+    return Price(row["id"], row["product"], currency, usage_type, row["interval"], count, scheme, text, row["meter"])
+
+
+def _scheme(row: dict[str, Any], unit: str | None, tiers: list[dict[str, Any]]) -> dict[str, Any]:
     if row["billing_scheme"] == "tiered":
-        tiers = [
+        steps = [
             {"up_to": None if tier["up_to"] is None else int(tier["up_to"]), "unit": _amount(tier.get("unit")), "flat": _amount(tier.get("flat"))}
-            for tier in json.loads(row["tiers_json"])
+            for tier in tiers
         ]
-        scheme: dict[str, Any] = {"type": row["tiers_mode"], "tiers": tiers}
+        scheme: dict[str, Any] = {"type": row["tiers_mode"], "tiers": steps}
     else:
-        scheme = {"type": "per_unit", "unit": _amount(row["unit_amount_decimal"])}
+        scheme = {"type": "per_unit", "unit": _amount(unit)}
     if row["divide_by"] is not None:
         scheme |= {"divide_by": int(row["divide_by"]), "round": row["round"] or "up"}
     return scheme

@@ -42,7 +42,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Offer:
-    """A product with its recurring prices; `hint` is what Stripe's metadata says of it, by field."""
+    """A product with its recurring prices, each once in each of its currencies; `hint` is what Stripe's metadata says of it, by field."""
 
     id: str
     name: str
@@ -65,7 +65,8 @@ def offers(products: pd.DataFrame, prices: Mapping[str, Price], active: frozense
         if every:
             sold = tuple(price for price in every if price.id in active) or tuple(every)
             hint = catalog.hint(str(row.id))
-            found.append(Offer(str(row.id), str(row.name), {} if hint is None else hint.model_dump(exclude_none=True), sold))
+            charged = tuple(each for price in sold for each in price.in_all_currencies())
+            found.append(Offer(str(row.id), str(row.name), {} if hint is None else hint.model_dump(exclude_none=True), charged))
     return found
 
 

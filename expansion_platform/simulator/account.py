@@ -19,10 +19,11 @@ RESOURCES = (
 class StripeAccount:
     """The objects of one account in API version 2026-10-28.endive, as plain dicts.
 
-    `objects` maps each of `RESOURCES` to complete API objects, `created` ascending: references are ids, prices carry `tiers`, coupons `applies_to`,
-    invoices all their lines and subscriptions all their items. `discounts` maps discount ids to discount objects, ended ones included
-    (`source.coupon` is an id), and `deleted_coupons` coupon ids to coupons: Stripe has no list of them, they are seen only by expansion. `meters` are
-    billing meters, `created` ascending, and `reported` the meter events of a meter and a customer: (instant, value), ascending.
+    `objects` maps each of `RESOURCES` to complete API objects, `created` ascending: references are ids, prices carry `tiers` and
+    `currency_options`, coupons `applies_to` and `currency_options`, invoices all their lines and subscriptions all their items. `discounts` maps
+    discount ids to discount objects, ended ones included (`source.coupon` is an id), and `deleted_coupons` coupon ids to coupons: Stripe has no list
+    of them, they are seen only by expansion. `meters` are billing meters, `created` ascending, and `reported` the meter events of a meter and a
+    customer: (instant, value), ascending.
     """
 
     id: str

@@ -5,7 +5,7 @@ Here: the catalogue's content, and its form for semantics 8.1. Not here: who buy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -40,6 +40,8 @@ API = Product("prod_Api", "api", "API calls", "api", 1, "usage", "usage:api")
 """Sold by use, and only by a company that has the behaviour `metered`."""
 PRODUCTS = (BASIC, PRO, ENTERPRISE, INSIGHTS, STORAGE, SSO)
 PLANS = (BASIC, PRO, ENTERPRISE)
+SEVERAL_CURRENCIES = (PRO, ENTERPRISE, INSIGHTS, STORAGE, API)
+"""Products whose prices have all currencies under one id, in a company that has the behaviour `multi_currency`."""
 
 # Monthly price list in US cents, in the scheme form of semantics 8.1. Insights' last tier is priced below the cent on purpose.
 _MONTHLY_USD: dict[str, dict[str, Any]] = {
@@ -73,7 +75,10 @@ MIGRATED_USD = "3300"
 
 @dataclass(frozen=True)
 class Price:
-    """One recurring price. `scheme` is the 8.1 form; `retired_at` is when the migration closed it to new buyers."""
+    """One recurring price in one currency. `scheme` is the 8.1 form; `retired_at` is when the migration closed it to new buyers.
+
+    `offered` are the schemes by currency of a price that has several under one id, its own first; such a price is one of these for each currency.
+    """
 
     id: str
     product: Product
@@ -83,6 +88,7 @@ class Price:
     created: int
     retired_at: int | None = None
     usage_type: str = "licensed"
+    offered: tuple[tuple[str, dict[str, Any]], ...] = ()
 
     def gross(self, quantity: int) -> Fraction:
         """Amount of one billing period in minor units, before discounts, not rounded."""
@@ -106,7 +112,10 @@ class Price:
 
 @dataclass(frozen=True)
 class Coupon:
-    """A coupon: `percent` as decimal text or `amount` in minor units of `currency`; limited to `products` unless that is empty."""
+    """A coupon: `percent` as decimal text or `amount` in minor units of `currency`; limited to `products` unless that is empty.
+
+    `offered` are the amounts by currency of one that has several under one id, its own first.
+    """
 
     id: str
     duration: str
@@ -115,6 +124,7 @@ class Coupon:
     currency: str | None = None
     months: int | None = None
     products: tuple[str, ...] = ()
+    offered: tuple[tuple[str, int], ...] = ()
 
     def covers(self, product: Product) -> bool:
         """Whether the coupon reduces this product."""
@@ -126,8 +136,8 @@ RETIRED = Coupon("RETIRED15", "forever", percent="15")
 _PLAN_IDS = tuple(product.id for product in PLANS)
 
 
-def coupons() -> dict[str, Coupon]:
-    """All coupons by id. An `amount_off` coupon exists once a currency, because Stripe fixes its currency."""
+def coupons(*, multi_currency: bool = False) -> dict[str, Coupon]:
+    """All coupons by name. An `amount_off` coupon exists once a currency, or is one with an amount in each, which then shares its id."""
     listed = [
         Coupon("LAUNCH20", "repeating", percent="20", months=3),
         Coupon("FREE2", "repeating", percent="100", months=2),
@@ -137,17 +147,25 @@ def coupons() -> dict[str, Coupon]:
         Coupon("ANNUAL15", "once", percent="15"),
         Coupon("INSIGHTS30", "repeating", percent="30", months=6, products=(INSIGHTS.id,)),
     ]
-    for currency in CURRENCIES:
-        listed.append(Coupon(f"OFF25{currency.upper()}", "repeating", amount=_local(2500, currency), currency=currency, months=6))
-        listed.append(Coupon(f"LOYAL40{currency.upper()}", "forever", amount=_local(4000, currency), currency=currency))
-        listed.append(Coupon(f"PLAN30{currency.upper()}", "forever", amount=_local(3000, currency), currency=currency, products=_PLAN_IDS))
-        listed.append(Coupon(f"CREDIT99{currency.upper()}", "once", amount=_local(9900, currency), currency=currency))
-    return {coupon.id: coupon for coupon in listed}
+    found = {coupon.id: coupon for coupon in listed}
+    amounts = [
+        (Coupon("OFF25", "repeating", months=6), 2500),
+        (Coupon("LOYAL40", "forever"), 4000),
+        (Coupon("PLAN30", "forever", products=_PLAN_IDS), 3000),
+        (Coupon("CREDIT99", "once"), 9900),
+    ]
+    for coupon, cents in amounts:
+        offered = tuple((currency, _local(cents, currency)) for currency in CURRENCIES)
+        for currency, amount in offered:
+            name = f"{coupon.id}{currency.upper()}"
+            shared = {"offered": offered} if multi_currency else {"id": name}
+            found[name] = replace(coupon, amount=amount, currency=currency, **shared)  # type: ignore[arg-type]
+    return found
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """The price list, and the day Pro's monthly price was replaced."""
+    """The price list, by a name for each price and currency, and the day Pro's monthly price was replaced."""
 
     prices: dict[str, Price]
     coupons: dict[str, Coupon]
@@ -174,6 +192,10 @@ class Catalog:
         """The price a retired one was migrated to."""
         return None if price.retired_at is None else self.price(price.product, price.currency, price.interval, price.retired_at)
 
+    def _migrations(self, known: list[Price], as_of: int) -> dict[tuple[str, str], None]:
+        pairs = [(price.id, new.id) for price in known if (new := self.successor(price)) is not None and new.created <= as_of]
+        return dict.fromkeys(pairs)
+
     def semantics(self, as_of: int) -> dict[str, Any]:
         """The catalog of semantics 8.1 as people would write it at `as_of`: products, list prices, declared migrations."""
         known = [price for price in self.prices.values() if price.created <= as_of]
@@ -194,29 +216,34 @@ class Catalog:
                 }
                 for price in known
             ],
-            "migrations": [[price.id, new.id] for price in known if (new := self.successor(price)) is not None and new.created <= as_of],
+            "migrations": [list(pair) for pair in self._migrations(known, as_of)],
             "aliases": {},
         }
 
 
-def build(created: int, migrated_at: int, *, metered: bool = False) -> Catalog:
+def build(created: int, migrated_at: int, behaviours: frozenset[str] = frozenset()) -> Catalog:
     """The catalogue of a company that opened its price list at `created` and repriced Pro at `migrated_at` (epoch seconds)."""
-    prices = []
+    prices: dict[str, Price] = {}
+    several = SEVERAL_CURRENCIES if "multi_currency" in behaviours else ()
+
+    def add(name: str, product: Product, monthly_usd: dict[str, Any], interval: str, since: int, **more: Any) -> None:
+        schemes = tuple((currency, _scheme(monthly_usd, currency, interval)) for currency in CURRENCIES)
+        for currency, scheme in schemes:
+            key = name.format(currency=currency)
+            identity, offered = (name.format(currency="any"), schemes) if product in several else (key, ())
+            prices[key] = Price(identity, product, currency, interval, scheme, since, offered=offered, **more)
+
     for product in PRODUCTS:
-        for currency in CURRENCIES:
-            for interval in INTERVALS:
-                migrated = product is PRO and interval == "month"
-                scheme = _scheme(_MONTHLY_USD[product.key], currency, interval)
-                name = f"price_{product.key}_{currency}_{interval}"
-                prices.append(Price(name, product, currency, interval, scheme, created, migrated_at if migrated else None))
-                if migrated:
-                    new = _scheme({"type": "per_unit", "unit": MIGRATED_USD}, currency, interval)
-                    prices.append(Price(f"{name}_2", product, currency, interval, new, migrated_at))
-    if metered:
-        for currency in CURRENCIES:
-            scheme = _scheme(_API_USD, currency, "month")
-            prices.append(Price(f"price_api_{currency}", API, currency, "month", scheme, created, usage_type="metered"))
-    return Catalog({price.id: price for price in prices}, coupons(), created, migrated_at, (*PRODUCTS, API) if metered else PRODUCTS)
+        for interval in INTERVALS:
+            migrated = product is PRO and interval == "month"
+            name = f"price_{product.key}_{{currency}}_{interval}"
+            add(name, product, _MONTHLY_USD[product.key], interval, created, retired_at=migrated_at if migrated else None)
+            if migrated:
+                add(f"{name}_2", product, {"type": "per_unit", "unit": MIGRATED_USD}, interval, migrated_at)
+    if "metered" in behaviours:
+        add("price_api_{currency}", API, _API_USD, "month", created, usage_type="metered")
+    sold = (*PRODUCTS, API) if "metered" in behaviours else PRODUCTS
+    return Catalog(prices, coupons(multi_currency="multi_currency" in behaviours), created, migrated_at, sold)
 
 
 def _local(cents: int, currency: str) -> int:

@@ -40,16 +40,19 @@ def product(value: Product, created: int) -> JSON:
     }
 
 
-def price(value: Price, as_of: int, *, tiers: bool = False) -> JSON:
-    """A price; embedded in other objects it comes without `tiers`, as the API embeds it."""
-    tiered = value.scheme["type"] != "per_unit"
+def price(value: Price, as_of: int, *, whole: bool = False) -> JSON:
+    """A price; `whole` with what the API leaves out until it is asked for: tiers, and the amounts in its other currencies.
+
+    A price in several currencies is shown in its own, whichever it is charged in.
+    """
+    currency, scheme = _own(value)
     rendered: JSON = {
         "id": value.id,
         "object": "price",
         "active": value.retired_at is None or as_of < value.retired_at,
-        "billing_scheme": "tiered" if tiered else "per_unit",
+        "billing_scheme": "tiered" if "tiers" in scheme else "per_unit",
         "created": value.created,
-        "currency": value.currency,
+        "currency": currency,
         "custom_unit_amount": None,
         "livemode": True,
         "lookup_key": None,
@@ -64,26 +67,42 @@ def price(value: Price, as_of: int, *, tiers: bool = False) -> JSON:
             "usage_type": value.usage_type,
         },
         "tax_behavior": "unspecified",
-        "tiers_mode": value.scheme["type"] if tiered else None,
+        "tiers_mode": scheme["type"] if "tiers" in scheme else None,
         "transform_quantity": _transform(value),
         "type": "recurring",
-        **_amount("unit_amount", value.scheme.get("unit")),
+        **_amount("unit_amount", scheme.get("unit")),
     }
-    if tiers:
-        rendered["tiers"] = [_tier(tier) for tier in value.scheme["tiers"]] if tiered else None
+    if whole:
+        rendered["tiers"] = _tiers(scheme)
+        rendered["currency_options"] = {name: _option(each) for name, each in value.offered or ((currency, scheme),)}
     return rendered
+
+
+def _own(value: Price) -> tuple[str, JSON]:
+    """The currency a price is shown in, and its scheme there."""
+    return value.offered[0] if value.offered else (value.currency, value.scheme)
+
+
+def _option(scheme: JSON) -> JSON:
+    """A price in one of its currencies."""
+    return {"custom_unit_amount": None, "tax_behavior": "unspecified", "tiers": _tiers(scheme), **_amount("unit_amount", scheme.get("unit"))}
+
+
+def _tiers(scheme: JSON) -> list[JSON] | None:
+    return [_tier(tier) for tier in scheme["tiers"]] if "tiers" in scheme else None
 
 
 def plan(value: Price, as_of: int) -> JSON:
     """The legacy plan every subscription item still carries beside its price."""
-    tiered = value.scheme["type"] != "per_unit"
+    currency, scheme = _own(value)
+    tiered = "tiers" in scheme
     return {
         "id": value.id,
         "object": "plan",
         "active": value.retired_at is None or as_of < value.retired_at,
         "billing_scheme": "tiered" if tiered else "per_unit",
         "created": value.created,
-        "currency": value.currency,
+        "currency": currency,
         "interval": value.interval,
         "interval_count": 1,
         "livemode": True,
@@ -91,11 +110,11 @@ def plan(value: Price, as_of: int) -> JSON:
         "meter": _meter(value),
         "nickname": None,
         "product": value.product.id,
-        "tiers_mode": value.scheme["type"] if tiered else None,
+        "tiers_mode": scheme["type"] if tiered else None,
         "transform_usage": _transform(value),
         "trial_period_days": None,
         "usage_type": value.usage_type,
-        **_amount("amount", value.scheme.get("unit")),
+        **_amount("amount", scheme.get("unit")),
     }
 
 
@@ -104,14 +123,16 @@ def _meter(value: Price) -> str | None:
 
 
 def coupon(value: Coupon, created: int) -> JSON:
-    """A coupon with `applies_to`, null when it applies to everything."""
+    """A coupon with `applies_to`, null when it applies to everything, and `currency_options`, null when it has one currency or takes a share."""
+    currency, amount = value.offered[0] if value.offered else (value.currency, value.amount)
     return {
         "id": value.id,
         "object": "coupon",
-        "amount_off": value.amount,
+        "amount_off": amount,
         "applies_to": {"products": list(value.products)} if value.products else None,
         "created": created,
-        "currency": value.currency,
+        "currency": currency,
+        "currency_options": {name: {"amount_off": each} for name, each in value.offered} or None,
         "duration": value.duration,
         "duration_in_months": value.months,
         "livemode": True,

@@ -36,7 +36,7 @@ AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
 BEHAVIOURS = frozenset(
     {
         *(*NAMES, *ENDINGS, BEHAVIOUR, "incomplete", "pause_after_trial", "pause_collection"),
-        *("customer_discount", "deleted_coupon", "deleted_customer", "metered"),
+        *("customer_discount", "deleted_coupon", "deleted_customer", "metered", "multi_currency"),
     }
 )
 """What a company can do beyond a plain one's life."""
@@ -78,7 +78,7 @@ def simulate(seed: int, customers: int, months: int, as_of: datetime | None = No
     catalog = build(
         opening - PRICED_BEFORE,
         int(calendar.opening(calendar.shift(first, int(months * MIGRATION_AFTER))).timestamp()) + 9 * DAY,
-        metered="metered" in behaviours,
+        behaviours,
     )
     account = StripeAccount(id=f"acct_Simulated{seed}")
     account.objects["events"] += _catalog_events(catalog, Recorder(objects.Ids(f"{seed}:account"), now - EVENTS_KEPT), now)
@@ -140,7 +140,7 @@ def _account_name(number: int) -> str:
 def _catalog_events(catalog: Catalog, recorder: Recorder, now: int) -> list[dict[str, Any]]:
     """The migration's day in the account's catalogue: new prices are created, and the old ones taken off sale."""
     at = catalog.migrated_at
-    for price in catalog.prices.values() if at <= now else ():
+    for price in {price.id: price for price in catalog.prices.values()}.values() if at <= now else ():
         if price.created == at:
             recorder.emit("price.created", at, partial(catalog_objects.price, price, at), requested=True)
         elif price.retired_at == at:
@@ -151,8 +151,10 @@ def _catalog_events(catalog: Catalog, recorder: Recorder, now: int) -> list[dict
 def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int) -> None:
     held = account.objects
     held["products"] = [catalog_objects.product(product, catalog.created) for product in catalog.products]
-    held["prices"] = [catalog_objects.price(price, now, tiers=True) for price in catalog.prices.values() if price.created <= now]
-    held["coupons"] = [catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()]
+    prices = {price.id: price for price in catalog.prices.values() if price.created <= now}
+    held["prices"] = [catalog_objects.price(price, now, whole=True) for price in prices.values()]
+    coupons = {coupon.id: coupon for coupon in catalog.coupons.values()}
+    held["coupons"] = [catalog_objects.coupon(coupon, catalog.created) for coupon in coupons.values()]
     account.meters = [meter(METER, "API calls", catalog.created)] if API in catalog.products else []
     for life in lives:
         books = life.billing

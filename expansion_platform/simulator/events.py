@@ -113,7 +113,7 @@ def _discount(value: Discount, customer: str) -> JSON:
     rendered = objects.discount(value, customer)
     del rendered["source"], rendered["customer_account"]
     coupon = catalog_objects.coupon(value.coupon, 0)
-    del coupon["applies_to"]
+    del coupon["applies_to"], coupon["currency_options"]
     return {**rendered, "coupon": coupon}
 
 

@@ -33,6 +33,10 @@ _EMBEDDED: dict[str, tuple[str, ...]] = {
 }
 
 
+_MAPS = {"currency_options": ("tiers",)}
+"""Properties that are maps by currency, and what is left out of each of their values unless it is expanded by that currency's name."""
+
+
 def expansion(paths: Iterable[str], sdk_class: str, *, in_list: bool) -> Expansion:
     """The tree of the `expand` paths of a request for objects of an SDK class; in a list every path begins with `data.`.
 
@@ -49,6 +53,8 @@ def expansion(paths: Iterable[str], sdk_class: str, *, in_list: bool) -> Expansi
         if in_list and segments[0] != "data":
             raise ValueError(f"This property cannot be expanded ({path}). You may want to try expanding 'data.{path}' instead.")
         inner = segments[1:] if in_list else segments
+        if len(inner) == 2 and inner[0] in _MAPS:  # accepted and ignored
+            inner = inner[:1]
         if not inner or not _expandable(sdk_class, shapes.schema(sdk_class), inner):
             raise ValueError(f"This property cannot be expanded ({path}).")
         branch = tree
@@ -70,6 +76,8 @@ def _expandable(sdk_class: str | None, schema: shapes.Schema, segments: list[str
             if _expandable(name, shapes.schema(name), segments[1:]):
                 return True
         if "properties" in branch and _expandable(None, branch, segments[1:]):
+            return True
+        if segments[0] in _MAPS and len(segments) == 3 and segments[2] in _MAPS[segments[0]]:
             return True
     return False
 
@@ -101,6 +109,13 @@ def render(value: Any, tree: Expansion, by_id: Mapping[str, dict[str, Any]]) -> 
         shown["has_more"] = len(value["data"]) > EMBEDDED_OBJECTS
     for key in (*tree, *(key for key in embedded if key not in tree)):
         content = shown.get(key)
-        if content is not None and (key in tree or not isinstance(content, str)):
+        if key in _MAPS and isinstance(content, dict):
+            shown[key] = {name: _in_map(option, _MAPS[key], tree.get(key, {}).get(name, {})) for name, option in content.items()}
+        elif content is not None and (key in tree or not isinstance(content, str)):
             shown[key] = render(content, tree.get(key, {}), by_id)
     return shown
+
+
+def _in_map(option: dict[str, Any], on_request: Iterable[str], tree: Expansion) -> dict[str, Any]:
+    """A value of a map by currency. Expanding `currency_options.tiers` is no error, and does nothing."""
+    return {key: content for key, content in option.items() if key not in on_request or key in tree}

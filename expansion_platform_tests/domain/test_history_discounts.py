@@ -14,7 +14,6 @@ def account() -> Account:
     account.coupon("three_months", "repeating", percent="20.50", duration_in_months=3)
     account.coupon("first", "once", percent="50")
     account.coupon("hundred", amount=100, currency="usd")
-    account.coupon("euros", amount=100, currency="eur")
     account.coupon("pro_only", percent="30", applies_to_json='["prod_pro"]')
     return account
 
@@ -133,12 +132,6 @@ def test_amount_off_is_shared_and_moves_when_a_sibling_changes(account: Account)
         ("si_b", 10, None, [("hundred", "67")]),
     ]
     assert account.states()["source"].tolist() == ["invoice_line", "proration", "invoice_line", "proration"]
-
-
-def test_amount_off_of_another_currency_takes_nothing(account: Account) -> None:
-    account.subscription(discounts=(shown(discount("di", "euros", 0)),))
-    account.item("si", "basic", "5")
-    assert account.discounts() == [("si", 0, None, [])]
 
 
 def test_share_that_a_sibling_moved_is_known_as_surely_as_the_sibling(account: Account) -> None:

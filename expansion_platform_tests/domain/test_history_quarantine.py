@@ -31,7 +31,7 @@ def story(account: Account) -> list[tuple[Any, ...]]:
     ("price", "quantity", "problem", "objects"),
     [
         ("nowhere", "5", "a price that is missing", ["nowhere", "si", "sub"]),
-        ("euro", "1", "an item in another currency than its subscription", ["euro", "si", "sub"]),
+        ("euro", "1", "a price without an amount in the currency of its subscription", ["euro", "si", "sub"]),
         ("odd", "1", "a price with an unknown interval or billing scheme", ["odd", "si", "sub"]),
         ("unpriced", "1", "a price without an amount", ["si", "sub", "unpriced"]),
         ("backwards", "1", "a price that cannot be read (unknown rounding 'sideways')", ["backwards", "si", "sub"]),

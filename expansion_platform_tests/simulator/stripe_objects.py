@@ -30,7 +30,12 @@ def product(product_id: str = "prod_seats") -> dict[str, Any]:
     }
 
 
+def tier(unit: int) -> dict[str, Any]:
+    return {"up_to": None, "unit_amount": unit, "unit_amount_decimal": str(unit), "flat_amount": None, "flat_amount_decimal": None}
+
+
 def price(price_id: str = "price_seat", *, active: bool = True, created: int = START) -> dict[str, Any]:
+    option = {"custom_unit_amount": None, "tax_behavior": "unspecified", "unit_amount": None, "unit_amount_decimal": None}
     return {
         "id": price_id,
         "object": "price",
@@ -38,12 +43,13 @@ def price(price_id: str = "price_seat", *, active: bool = True, created: int = S
         "billing_scheme": "tiered",
         "created": created,
         "currency": "usd",
+        "currency_options": {"usd": {**option, "tiers": [tier(1000)]}, "eur": {**option, "tiers": [tier(900)]}},
         "livemode": True,
         "lookup_key": None,
         "metadata": {},
         "product": "prod_seats",
         "recurring": {"interval": "month", "interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"},
-        "tiers": [{"up_to": None, "unit_amount": 1000, "unit_amount_decimal": "1000", "flat_amount": None, "flat_amount_decimal": None}],
+        "tiers": [tier(1000)],
         "tiers_mode": "graduated",
         "type": "recurring",
         "unit_amount": None,
@@ -73,6 +79,7 @@ def coupon() -> dict[str, Any]:
         "object": "coupon",
         "applies_to": {"products": ["prod_seats"]},
         "created": START,
+        "currency_options": {"eur": {"amount_off": 450}},
         "duration": "forever",
         "livemode": True,
         "percent_off": 10.0,

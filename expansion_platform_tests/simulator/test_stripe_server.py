@@ -153,6 +153,13 @@ def test_what_is_left_out_until_expanded(server: StripeServer) -> None:
     assert api.prices.list({"expand": ["data.tiers"]}).data[0].tiers[0].unit_amount == 1000
     assert "applies_to" not in api.coupons.list().data[0].to_dict()
     assert api.coupons.list({"expand": ["data.applies_to"]}).data[0].applies_to.products == ["prod_seats"]
+    assert "currency_options" not in api.prices.retrieve("price_seat").to_dict()
+    in_euros = api.prices.retrieve("price_seat", {"expand": ["currency_options", "currency_options.tiers"]}).currency_options["eur"]
+    assert "tiers" not in in_euros.to_dict()
+    in_euros = api.prices.list({"expand": ["data.currency_options.eur.tiers"]}).data[0].currency_options["eur"]
+    assert in_euros.tiers[0].unit_amount == 900
+    assert "currency_options" not in api.coupons.list().data[0].to_dict()
+    assert api.coupons.list({"expand": ["data.currency_options"]}).data[0].currency_options["eur"].amount_off == 450
     item = api.subscriptions.retrieve("sub_001").items.data[0]
     assert "tiers" not in item.price.to_dict()
     assert "tiers" not in item.plan.to_dict()

@@ -190,6 +190,31 @@ def test_invoices_that_are_not_final_are_read_each_time(server, source):
     assert "il_0025_99" in set(after["stripe/invoice_lines"]["id"])
 
 
+def test_prices_and_coupons_come_in_all_their_currencies(server, source):
+    """Their tiers are shown by the name of each currency only, and a tiered price in one currency costs no further request."""
+    account = later(server)
+    for name in ("usd", "eur"):
+        account.objects["prices"][0]["currency_options"].pop(name)
+    find(account, "coupons", "SAVE10").update({"percent_off": None, "amount_off": 500, "currency": "usd"})
+    server.account = account
+    stored = applied(pull(source, PullState(), at(FIRST)))
+    offered = stored["stripe/prices"].set_index("id")["currency_options_json"]
+    assert offered[offered.notna()].to_dict() == {"price_old": '{"eur":{"tiers":[{"flat":"0","unit":"900","up_to":null}],"unit":null}}'}
+    assert stored["stripe/coupons"]["currency_options_json"].tolist() == ['{"eur":450}']
+    assert sum(request.path.startswith("/v1/prices/") for request in server.requests) == 1
+
+
+def test_a_changed_option_is_read_by_its_event(server, source):
+    first = pull(source, PullState(), at(FIRST))
+    account = later(server)
+    changed = account.objects["prices"][-1]
+    changed["currency_options"]["gbp"] = {**changed["currency_options"]["eur"], "tiers": [made.tier(800)]}
+    happen(account, "price.updated", {name: value for name, value in changed.items() if name not in ("tiers", "currency_options")})
+    server.account = account
+    after = applied(pull(source, first.state, at(FIRST + 2 * DAY)), applied(first))["stripe/prices"]
+    assert '"gbp":{"tiers":[{"flat":"0","unit":"800"' in after.set_index("id").loc[changed["id"], "currency_options_json"]
+
+
 def test_deleted_customers_and_coupons_stay(server, source):
     first = pull(source, PullState(), at(FIRST))
     account = later(server)

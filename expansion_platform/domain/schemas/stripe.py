@@ -68,6 +68,10 @@ class Prices(StripeObject):
     unit_amount_decimal: str = _decimal("Price of one unit in minor units; null when tiered", nullable=True)
     tiers_mode: str = pa.Field(description="`graduated` or `volume`, null when not tiered", nullable=True)
     tiers_json: str = pa.Field(description="Tiers in order: [{up_to, unit, flat}], amounts as decimal strings in minor units", nullable=True)
+    currency_options_json: str = pa.Field(
+        description="The same price in other currencies: {currency: {unit, tiers}}, as the two columns before; null when it has one currency",
+        nullable=True,
+    )
     divide_by: pd.Int64Dtype = pa.Field(description="`transform_quantity.divide_by`: units in a package", nullable=True)
     round: str = pa.Field(description="`transform_quantity.round`: `up` or `down`", nullable=True)
     interval: str = pa.Field(description="`day`, `week`, `month` or `year`; null for one-time prices", nullable=True)
@@ -91,6 +95,9 @@ class Coupons(StripeObject):
     percent_off: str = _decimal("Percent off, 0 to 100", nullable=True)
     amount_off: pd.Int64Dtype = pa.Field(description="Amount off an invoice, minor units of `currency`", nullable=True)
     currency: str = pa.Field(description="Currency of `amount_off`", nullable=True)
+    currency_options_json: str = pa.Field(
+        description="Amount off in other currencies: {currency: minor units}; null when it has one currency", nullable=True
+    )
     applies_to_json: str = pa.Field(description="Products the coupon is limited to, null when all", nullable=True)
 
     class Config(Table.Config):

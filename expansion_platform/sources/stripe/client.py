@@ -51,8 +51,8 @@ class Resource:
 RESOURCES: dict[str, Resource] = {
     "customers": Resource("customers", "Customers", ("discount.source.coupon",)),
     "products": Resource("products", "Products"),
-    "prices": Resource("prices", "Prices", ("tiers",)),
-    "coupons": Resource("coupons", "Coupons", ("applies_to",)),
+    "prices": Resource("prices", "Prices", ("tiers", "currency_options")),
+    "coupons": Resource("coupons", "Coupons", ("applies_to", "currency_options")),
     "subscriptions": Resource("subscriptions", "Subscriptions", ("discounts.source.coupon", "items.data.discounts"), "items", ("discounts",)),
     "subscription_schedules": Resource("subscription_schedules", "Subscription schedules", without="what a schedule changed is dated by bills"),
     "invoices": Resource("invoices", "Invoices", ("discounts.source.coupon", "lines.data.discounts"), "lines", ("discounts",)),
@@ -211,9 +211,11 @@ class StripeSource:
     def whole(self, resource: str, found: Object) -> Object | None:
         """The object with its embedded list whole: Stripe embeds the first 10 lines of an invoice, and limits a subscription's items likewise.
 
-        None when the object was deleted after it was listed, as a draft invoice may be.
+        A price comes with the tiers of all its currencies. None when the object was deleted after it was listed, as a draft invoice may be.
         """
         known = RESOURCES[resource]
+        if resource == "prices":
+            return self._with_tiers_in_all_currencies(found)
         part = known.embedded
         if part is None or not found[part].get("has_more"):
             return found
@@ -224,6 +226,21 @@ class StripeSource:
         except _NotFoundError:
             return None
         return {**found, part: {**found[part], "data": items, "has_more": False}}
+
+    def _with_tiers_in_all_currencies(self, price: Object) -> Object | None:
+        """A price whose currency options have their tiers: Stripe gives them by the name of each currency only, and ignores `currency_options.tiers`.
+
+        One request for each tiered price in several currencies.
+        """
+        options = price.get("currency_options") or {}
+        without = [currency for currency, option in options.items() if price.get("billing_scheme") == "tiered" and not option.get("tiers")]
+        if not without:
+            return price
+        expand = [*RESOURCES["prices"].expand, *(f"currency_options.{currency}.tiers" for currency in without)]
+        try:
+            return self._get(f"/v1/prices/{price['id']}", RESOURCES["prices"], {"expand": expand})
+        except _NotFoundError:
+            return None
 
     def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[tuple[list[Object], bool]]:
         page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters})

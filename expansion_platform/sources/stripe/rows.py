@@ -9,8 +9,9 @@ without raises `DataQualityError` naming the object: it is never filled in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
@@ -57,7 +58,7 @@ def product(item: Object, observed_at: datetime) -> Row:
 
 
 def price(item: Object, observed_at: datetime) -> Row:
-    """Row of `stripe/prices`; `tiers` must have been expanded."""
+    """Row of `stripe/prices`; `tiers` and `currency_options` must have been expanded, the tiers of the options too."""
     recurring = item.get("recurring") or {}
     package = item.get("transform_quantity") or {}
     tiered = need(item, "billing_scheme") == "tiered"
@@ -67,13 +68,14 @@ def price(item: Object, observed_at: datetime) -> Row:
     return {
         **common(item, observed_at),
         "product": reference(need(item, "product")),
-        "currency": need(item, "currency"),
+        "currency": str(need(item, "currency")).lower(),
         "active": bool(need(item, "active")),
         "type": need(item, "type"),
         "billing_scheme": item["billing_scheme"],
         "unit_amount_decimal": None if tiered else unit,
         "tiers_mode": item.get("tiers_mode"),
         "tiers_json": canonical.dumps([_tier(tier, item) for tier in need(item, "tiers")]) if tiered else None,
+        "currency_options_json": _in_other_currencies(item, lambda option: _amounts(option, item)),
         "divide_by": package.get("divide_by"),
         "round": package.get("round"),
         "interval": recurring.get("interval"),
@@ -86,7 +88,7 @@ def price(item: Object, observed_at: datetime) -> Row:
 
 
 def coupon(item: Object, observed_at: datetime) -> Row:
-    """Row of `stripe/coupons`; `applies_to` must have been expanded, it is absent otherwise as when the coupon has no limit."""
+    """Row of `stripe/coupons`; `applies_to` and `currency_options` must have been expanded: otherwise they are absent, as for a coupon without."""
     limit = item.get("applies_to")
     return {
         **common(item, observed_at),
@@ -95,6 +97,7 @@ def coupon(item: Object, observed_at: datetime) -> Row:
         "percent_off": decimal_text(item, "percent_off"),
         "amount_off": item.get("amount_off"),
         "currency": item.get("currency"),
+        "currency_options_json": _in_other_currencies(item, lambda option: option.get("amount_off")),
         "applies_to_json": canonical.dumps(sorted(limit["products"])) if limit else None,
     }
 
@@ -163,6 +166,23 @@ def embedded_coupons(item: Object) -> list[Object]:
 def _metadata(item: Object, allowed: tuple[str, ...], also: Row | None = None) -> str:
     given = item.get("metadata") or {}
     return canonical.dumps({name: given[name] for name in allowed if name in given} | (also or {}))
+
+
+def _in_other_currencies(item: Object, read: Callable[[Object], Any]) -> str | None:
+    """What a price or a coupon is in the currencies it offers beside its own, None where there is none. Stripe lists its own among them."""
+    own = str(item.get("currency")).lower()
+    options = {str(currency).lower(): option for currency, option in (item.get("currency_options") or {}).items()}
+    read_options = {currency: read(option) for currency, option in options.items() if currency != own}
+    return canonical.dumps(read_options) if read_options else None
+
+
+def _amounts(option: Object, owner: Object) -> Row:
+    """Unit amount and tiers of a price in one of its currencies, null where the option has none."""
+    named = {**option, "object": "currency option of a price", "id": owner.get("id")}
+    return {
+        "unit": decimal_text(named, "unit_amount_decimal") or decimal_text(named, "unit_amount"),
+        "tiers": [_tier(tier, owner) for tier in option.get("tiers") or []] or None,
+    }
 
 
 def _tier(tier: Object, owner: Object) -> Row:

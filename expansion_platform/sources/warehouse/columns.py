@@ -100,7 +100,7 @@ class Products(_Object):
 
 
 class Prices(_Object):
-    """Prices; `tiers` as JSON, or in `price_tiers`."""
+    """Prices; `tiers` as JSON, or in `price_tiers`; `currency_options` as JSON, or in `price_currency_options`."""
 
     product: Text
     currency: Text
@@ -118,6 +118,17 @@ class Prices(_Object):
     usage_type: Text = NOTHING
     lookup_key: Text = NOTHING
     metadata: Json = NOTHING
+    currency_options: Json = NOTHING
+
+
+class CurrencyOptions(Columns):
+    """A price or a coupon (`owner`) in one of its further currencies."""
+
+    owner: Text
+    currency: Text
+    unit_amount: Whole = NOTHING
+    unit_amount_decimal: Number = NOTHING
+    amount_off: Whole = NOTHING
 
 
 class PriceTiers(Columns):
@@ -132,7 +143,7 @@ class PriceTiers(Columns):
 
 
 class Coupons(_Object):
-    """Coupons; `applies_to` lists product ids."""
+    """Coupons; `applies_to` lists product ids; `currency_options` as JSON, or in `coupon_currency_options`."""
 
     duration: Text
     duration_in_months: Whole = NOTHING
@@ -140,6 +151,7 @@ class Coupons(_Object):
     amount_off: Whole = NOTHING
     currency: Text = NOTHING
     applies_to: Listed = NOTHING
+    currency_options: Json = NOTHING
 
 
 class Discounts(Columns):

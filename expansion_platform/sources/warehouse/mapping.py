@@ -42,7 +42,9 @@ class Tables(BaseModel):
     invoices: TableMapping[columns.Invoices]
     invoice_lines: TableMapping[columns.InvoiceLines]
     price_tiers: TableMapping[columns.PriceTiers] | None = None
+    price_currency_options: TableMapping[columns.CurrencyOptions] | None = None
     coupons: TableMapping[columns.Coupons] | None = None
+    coupon_currency_options: TableMapping[columns.CurrencyOptions] | None = None
     discounts: TableMapping[columns.Discounts] | None = None
     subscription_items: TableMapping[columns.SubscriptionItems] | None = None
     line_discount_amounts: TableMapping[columns.LineDiscountAmounts] | None = None

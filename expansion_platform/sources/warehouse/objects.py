@@ -78,6 +78,7 @@ class Looked:
     currencies: Mapping[str, str] = field(default_factory=dict)  # price -> currency
     billed_in: Mapping[str, str] = field(default_factory=dict)  # subscription -> currency of its bills
     tiers: Mapping[str, list[Record]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Object]] = field(default_factory=dict)  # price or coupon -> currency -> amounts
     metadata: Mapping[str, Mapping[str, dict[str, str]]] = field(default_factory=dict)  # kind -> owner -> entries
     discounts: Discounts = field(default_factory=Discounts)
 
@@ -95,7 +96,7 @@ class Looked:
         return {**_plain(record, "product", "name", "active"), "metadata": self._metadata("products", record)}
 
     def price(self, record: Record) -> Object:
-        """A price with its tiers in order."""
+        """A price with its tiers in order, and its amounts in further currencies."""
         recurring = {name: record[name] for name in ("interval", "interval_count", "usage_type")}
         return {
             **_plain(record, "price", "product", "currency", "active", "type", "billing_scheme", "unit_amount", "unit_amount_decimal", "tiers_mode"),
@@ -103,6 +104,7 @@ class Looked:
             "recurring": recurring if record["type"] == "recurring" else None,
             "transform_quantity": None if record["divide_by"] is None else {"divide_by": record["divide_by"], "round": record["round"]},
             "tiers": self._tiers(record),
+            "currency_options": record["currency_options"] or self.options.get(record["id"]),
             "metadata": self._metadata("prices", record),
         }
 
@@ -112,6 +114,7 @@ class Looked:
         return {
             **_plain(record, "coupon", "duration", "duration_in_months", "percent_off", "amount_off", "currency"),
             "applies_to": {"products": products} if products else None,
+            "currency_options": record["currency_options"] or self.options.get(record["id"]),
         }
 
     def subscription(self, record: Record, items: Sequence[Record]) -> Object:

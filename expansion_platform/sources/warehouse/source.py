@@ -203,9 +203,17 @@ class _Reading:
             currencies={price["id"]: price["currency"] for price in prices},
             billed_in={} if subscriptions.has("currency") else warehouse.value_by(warehouse.needed("invoices"), "subscription", "currency"),
             tiers=of_price,
+            options=self._options("price_currency_options", "coupon_currency_options"),
             metadata={kind: self._metadata(kind, names) for kind, names in _METADATA.items()},
             discounts=Discounts(() if discounts is None else warehouse.records(discounts)),
         )
+
+    def _options(self, *kinds: str) -> dict[str, dict[str, Object]]:
+        found: dict[str, dict[str, Object]] = defaultdict(dict)
+        for bound in filter(None, map(self._warehouse.table, kinds)):
+            for option in self._warehouse.records(bound):
+                found[option["owner"]][option["currency"]] = option
+        return found
 
     def _metadata(self, kind: str, names: tuple[str, ...]) -> dict[str, dict[str, str]]:
         bound = self._warehouse.table(f"{kind}_metadata")

@@ -172,6 +172,16 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
             if each["tiers"]
             for tier in each["tiers"]
         ],
+        "prices_currency_options": [
+            {"price_id": each["id"], "currency": currency, "unit_amount": option["unit_amount"], "unit_amount_decimal": option["unit_amount_decimal"]}
+            for each in held["prices"]
+            for currency, option in (each["currency_options"] or {}).items()
+        ],
+        "coupons_currency_options": [
+            {"coupon_id": each["id"], "currency": currency, "amount_off": option["amount_off"]}
+            for each in held["coupons"]
+            for currency, option in (each["currency_options"] or {}).items()
+        ],
         "coupons": [
             {
                 **_pick(each, "id", "duration", "duration_in_months", "percent_off", "amount_off", "currency"),
@@ -294,12 +304,16 @@ def airbyte(account: StripeAccount) -> Tables:
             _pick(
                 each,
                 *("id", "created", "livemode", "product", "currency", "active", "type", "billing_scheme", "unit_amount", "unit_amount_decimal"),
-                *("tiers_mode", "tiers", "transform_quantity", "recurring", "lookup_key", "metadata"),
+                *("tiers_mode", "tiers", "transform_quantity", "recurring", "lookup_key", "metadata", "currency_options"),
             )
             for each in held["prices"]
         ],
         "coupons": [
-            _pick(each, "id", "created", "livemode", "duration", "duration_in_months", "percent_off", "amount_off", "currency", "applies_to")
+            _pick(
+                each,
+                *("id", "created", "livemode", "duration", "duration_in_months", "percent_off", "amount_off", "currency", "applies_to"),
+                "currency_options",
+            )
             for each in held["coupons"]
         ],
         "subscriptions": [
