@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin/
 
-.PHONY: setup demo ui test test-fast lint format docs verify mutants clean
+.PHONY: setup demo ui test test-slow test-fast lint format docs verify mutants clean
 
 setup: .venv/.locked  ## the environment, exactly as locked
 
@@ -20,8 +20,11 @@ demo: setup  ## the whole platform on a simulated company; prints the newest clo
 ui: setup  ## the Dagster UI on the same data, http://localhost:3000
 	@$(RUN)expansion ui
 
-test: setup lint  ## lint, types and every test
-	@$(RUN)pytest -n auto --dist loadgroup
+test: setup lint  ## lint, types and every test but the slow ones
+	@$(RUN)pytest -n auto --dist loadgroup -m "not slow"
+
+test-slow: setup  ## the slow tests: whole companies against the truth, kills, faults, mutants, many examples of each property
+	@$(RUN)pytest -n auto --dist loadgroup -m slow
 
 test-fast: setup  ## the tests that take seconds
 	@$(RUN)pytest -n auto -m "not slow and not ui"
