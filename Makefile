@@ -38,9 +38,11 @@ format: setup  ## rewrites the code in the project's format
 docs: setup  ## the data dictionary, the settings page and .env.example, from the code
 	@$(RUN)python -m expansion_platform.docs
 
-verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20, under both policy presets
+verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20, under both policy presets and every way to sell plans
 	@for seed in $$(seq 1 20); do for policy in house stripe_parity; do \
-	  $(RUN)python -m expansion_platform.simulator verify --seed $$seed --customers 200 --policy $$policy --quiet || exit 1; done; done
+	  $(RUN)python -m expansion_platform.simulator verify --seed $$seed --customers 200 --policy $$policy --quiet || exit 1; done; \
+	  for catalog in one_product one_product_in_lists repriced; do \
+	  $(RUN)python -m expansion_platform.simulator verify --seed $$seed --customers 200 --catalog $$catalog --quiet || exit 1; done; done
 
 mutants: setup  ## flips one rule at a time and shows that a test notices each (minutes)
 	@$(RUN)python -m expansion_platform_tests.mutations

@@ -124,6 +124,13 @@ MUTANTS = {
         "migrations are ignored", "causes.py", "if a.price == b.price or catalog.is_migration(a.price, b.price):", "if a.price == b.price:"
     ),
     "ranks": Mutant("ranks are ignored", "causes.py", "return ranks[0] != ranks[1]", "return a.product != b.product"),
+    "plans-customers": Mutant("two customers make a plan", "plans.py", "FEWEST_BEGINNINGS = 3", "FEWEST_BEGINNINGS = 2"),
+    "plans-stretch": Mutant("89 days are side by side", "plans.py", "pd.Timedelta(days=90)", "pd.Timedelta(days=89)"),
+    "plans-year": Mutant("beginnings a day older than a year count", "plans.py", "pd.Timedelta(days=365)", "pd.Timedelta(days=366)"),
+    "plans-later": Mutant("a beginning at the closing instant counts", "plans.py", '(rows["at"] < closing)', '(rows["at"] <= closing)'),
+    "plans-free": Mutant("who comes from a free plan does not begin", "plans.py", "with_any if free else with_paid", "with_any"),
+    "plans-parts": Mutant("parts bought together are plans", "plans.py", '~first.duplicated("key", keep=False) & ', ""),
+    "plans-said": Mutant("inferred plans win over a rank that was said", "plans.py", "entry.tier_rank is None)", "True)"),
     "units": Mutant("any units compare", "causes.py", "comparable = before.entry.unit == after.entry.unit", "comparable = True"),
     "addon": Mutant("add-on quantities are seats", "causes.py", 'return "addon" if', 'return "seat" if'),
     "interval": Mutant("plan and interval are not split", "causes.py", 'players.get(SCHEDULE) == "tier" and', 'players.get(SCHEDULE) == "none" and'),

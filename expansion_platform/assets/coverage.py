@@ -12,9 +12,10 @@ from expansion_platform.assets.build import Frames, Reconciled, build_months, fi
 from expansion_platform.assets.metrics import percents, slice_sums
 from expansion_platform.assets.touched import states_by_month
 from expansion_platform.domain import metrics as rules
-from expansion_platform.domain import reconciliation
+from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.coverage import closing_states, mrr_by_trust
 from expansion_platform.domain.mrr import included, rates_by_month
+from expansion_platform.domain.plans import beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import billing, metrics, mrr
 from expansion_platform.resources import Platform
@@ -55,11 +56,12 @@ def _prepare(platform: Platform, catalog: Catalog, due: list[str]) -> Callable[[
     sums = slice_sums(platform, due)
     states = included(platform.lake.read(billing.ItemStates), catalog)
     rates = rates_by_month(platform.lake.read(billing.FxRates))
+    begun = beginnings(states, catalog)
     hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
 
     def compute(month: str) -> Frames:
         held = closing_states(states, month, platform.timezone, rates.get(month, {}), catalog)
-        known = sums[sums["month"] == month].assign(**mrr_by_trust(held, catalog))
+        known = sums[sums["month"] == month].assign(**mrr_by_trust(held, catalog, begun.plans(months.closing(month, platform.timezone))))
         return {metrics.Coverage: rules.coverage(known).assign(**hashes)}
 
     return compute

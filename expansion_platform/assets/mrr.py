@@ -21,6 +21,7 @@ from expansion_platform.domain.flags import Month, flagged
 from expansion_platform.domain.migrations import price_migrations
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month, refuse_unknown_past, refuse_unreadable, touching
+from expansion_platform.domain.plans import beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import Table, billing, mrr, stripe
 from expansion_platform.domain.states import covers
@@ -89,6 +90,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     states = included(platform.lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
     rates = rates_by_month(platform.lake.read(billing.FxRates))
     first_paid = first_paid_months(states, catalog=catalog, rates=rates, last=due[-1], timezone=timezone)
+    begun = beginnings(states, catalog)
     deletions = _deletions(platform)
     quarantine = included(platform.lake.read(billing.Quarantine), catalog)
     hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
@@ -99,12 +101,13 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
         before, after = states[covers(states, start)], states[covers(states, end)]
         rates_open, rates_close = rates.get(months.shift(month, -1), {}), rates.get(month, {})
         ever_paid = first_paid.before(month).append(pd.Index(catalog.ever_paid, dtype="str"))
-        classified = classify(before, after, catalog=catalog, rates_open=rates_open, rates_close=rates_close, ever_paid=ever_paid)
+        plans = begun.plans(end)
+        classified = classify(before, after, catalog=catalog, rates_open=rates_open, rates_close=rates_close, ever_paid=ever_paid, plans=plans)
         new = classified.movements.loc[classified.movements["movement"] == "new", "customer"]
         refuse_unknown_past(quarantine, set(new), start, catalog)
         migrations = price_migrations(classified.causes, classified.movements, before, catalog=catalog, rates_open=rates_open)
         deleted = deletions.loc[(deletions["created"] >= start) & (deletions["created"] < end), "customer"].map(catalog.customer)
-        facts = Month(month, timezone, states, before, after, rates_open, rates_close, set(deleted))
+        facts = Month(month, timezone, states, before, after, rates_open, rates_close, set(deleted), plans)
         classified = flagged(classified, facts, migrations, catalog)
         customers = classified.customers
         return {

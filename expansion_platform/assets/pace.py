@@ -22,6 +22,7 @@ from expansion_platform.domain.detection.findings import fingerprint as alert_ke
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month, refuse_unreadable
+from expansion_platform.domain.plans import beginnings
 from expansion_platform.domain.schemas import billing, metrics, reading
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import Platform
@@ -110,13 +111,15 @@ def _open_month(platform: Platform, month: str, until: pd.Timestamp, targets: di
     states = included(lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
     quarantine = included(lake.read(billing.Quarantine), catalog)
     rates = rates_by_month(lake.read(billing.FxRates))
+    begun = beginnings(states, catalog)
     paid = first_paid_months(states, catalog=catalog, rates=rates, last=window[-1], timezone=timezone)
 
     def to_date(name: str, at: pd.Timestamp) -> pd.DataFrame:
         refuse_unreadable(quarantine, months.opening(name, timezone), at)
         before = paid.before(name).append(pd.Index(catalog.ever_paid, dtype="str"))
         opening_rates = rates.get(months.shift(name, -1), {})
-        return rules.month_to_date(states, name, at, catalog=catalog, rates=opening_rates, ever_paid=before, timezone=timezone)
+        known = {"ever_paid": before, "plans": begun.plans(at)}
+        return rules.month_to_date(states, name, at, catalog=catalog, rates=opening_rates, **known, timezone=timezone)
 
     then = {}
     for name in computed:

@@ -87,6 +87,7 @@ def cause_frame(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
     columns["inferred"] = np.zeros(len(rows.pair), dtype=bool)
     for side, at in ends.values():
         columns["inferred"] |= (at >= 0) & inferred[_terms_at(side, at)]
+    columns["inferred"] |= book.plans.among(columns["from_price"], columns["to_price"])
     return pd.DataFrame(columns, copy=False)
 
 
@@ -111,7 +112,7 @@ def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog, rates_open: Mapping[st
     currencies = {book.terms[code].currency for code in {*terms_a.tolist(), *terms_b.tolist()}}
     rates = {currency: conversion(currency, catalog.reporting_currency, rates_open.get(currency)) for currency in currencies}
     ends = [End(*end) for end in zip(book.terms, book.entries, book.at_open.mrr.tolist(), strict=True)]
-    explained = [explain(ends[code // len(ends)], ends[code % len(ends)], rates, catalog) for code in distinct.tolist()]
+    explained = [explain(ends[code // len(ends)], ends[code % len(ends)], rates, catalog, book.plans) for code in distinct.tolist()]
     sizes = np.array([len(one.causes) for one in explained], dtype=np.int64)
     starts = np.cumsum(sizes) - sizes
     cause = np.array([CAUSES.index(name) for one in explained for name, _ in one.causes], dtype=np.int64)

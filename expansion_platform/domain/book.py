@@ -15,6 +15,7 @@ import pandas as pd
 from expansion_platform.domain.encoding import encode, number
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.money import Ints
+from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog, Entry
 from expansion_platform.domain.valuation import TERMS, Bools, Terms, Valued, check_present, count_states, read_terms, refuse, value_terms
 
@@ -52,9 +53,18 @@ class Book:
     at_open: Valued
     """Every terms code at opening rates."""
     at_close: Valued
+    plans: Plans
+    """Prices of one product inferred to be plans, before the closing instant."""
 
 
-def read_book(opening: pd.DataFrame, closing: pd.DataFrame, catalog: Catalog, rates_open: Mapping[str, str], rates_close: Mapping[str, str]) -> Book:
+def read_book(
+    opening: pd.DataFrame,
+    closing: pd.DataFrame,
+    catalog: Catalog,
+    rates_open: Mapping[str, str],
+    rates_close: Mapping[str, str],
+    plans: Plans = NO_PLANS,
+) -> Book:
     """Encodes, validates and values both sides.
 
     Raises:
@@ -83,7 +93,9 @@ def read_book(opening: pd.DataFrame, closing: pd.DataFrame, catalog: Catalog, ra
     entries = _entries(distinct, catalog)
     group, groups = pd.factorize(np.array([entry.group for entry in entries], dtype=object))
     family, _ = pd.factorize(np.array([entry.family for entry in entries], dtype=object))
-    return Book(pd.Index(customers), len(item_ids), sides[0], sides[1], distinct, terms, entries, pd.Index(groups), group, family, at_open, at_close)
+    return Book(
+        pd.Index(customers), len(item_ids), sides[0], sides[1], distinct, terms, entries, pd.Index(groups), group, family, at_open, at_close, plans
+    )
 
 
 def by_customer(book: Book, side: Side, amounts: Ints) -> Ints:

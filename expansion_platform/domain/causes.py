@@ -14,6 +14,7 @@ from itertools import permutations
 
 from expansion_platform.domain import canonical, discounts, pricing
 from expansion_platform.domain.money import round_half_even, settle
+from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog, Entry
 from expansion_platform.domain.schemas.mrr import CAUSES
 from expansion_platform.domain.valuation import Terms
@@ -49,13 +50,13 @@ class End:
     mrr: int
 
 
-def explain(before: End, after: End, rates: Mapping[str, Fraction], catalog: Catalog) -> Explanation:
+def explain(before: End, after: End, rates: Mapping[str, Fraction], catalog: Catalog, plans: Plans = NO_PLANS) -> Explanation:
     """Attributes the change between two ends at opening rates; the amounts sum to the difference of their MRR exactly.
 
-    `rates` turns minor units of either currency into reporting ones at the opening instant.
+    `rates` turns minor units of either currency into reporting ones at the opening instant; `plans` are the prices inferred to be plans.
     """
     a, b = before.terms, after.terms
-    players = _players(before, after, catalog)
+    players = _players(before, after, catalog, plans)
     listed = _list_schedules(a, b, rates, catalog) if _splits(before, after, players) else {}
     if len(players) == 1 and not listed:
         ((factor, cause),) = players.items()
@@ -80,15 +81,19 @@ def explain(before: End, after: End, rates: Mapping[str, Fraction], catalog: Cat
     return Explanation(causes, canonical.dumps(values))
 
 
-def tier_changed(before: End, after: End, catalog: Catalog) -> bool:
-    """Whether the plan is another one: by rank where both are known, else by product; never for one price or a declared migration (D-7)."""
+def tier_changed(before: End, after: End, catalog: Catalog, plans: Plans = NO_PLANS) -> bool:
+    """Whether the plan is another one; never for one price or a declared migration (D-7).
+
+    By rank where both are said; where neither is, by the plans inferred of prices of one product (D-12); else by product.
+    """
     a, b = before.terms, after.terms
     if a.price == b.price or catalog.is_migration(a.price, b.price):
         return False
     ranks = before.entry.tier_rank, after.entry.tier_rank
     if None not in ranks:
         return ranks[0] != ranks[1]
-    return a.product != b.product
+    step = plans.step(a.price, b.price)
+    return a.product != b.product if step is None else step != 0
 
 
 def volume_cause(before: End, after: End) -> str:
@@ -123,7 +128,7 @@ def _orders(players: str) -> tuple[tuple[tuple[str, str, str], ...], ...]:
     return tuple(orders)
 
 
-def _players(before: End, after: End, catalog: Catalog) -> dict[str, str]:
+def _players(before: End, after: End, catalog: Catalog, plans: Plans) -> dict[str, str]:
     """Changed factors and their causes. A quantity in another unit is not a volume change: it belongs to the schedule."""
     a, b = before.terms, after.terms
     comparable = before.entry.unit == after.entry.unit
@@ -134,7 +139,7 @@ def _players(before: End, after: End, catalog: Catalog) -> dict[str, str]:
     if more and comparable:
         players[QUANTITY] = volume_cause(before, after)
     if (a.scheme, a.period, a.currency, a.metered) != (b.scheme, b.period, b.currency, b.metered) or (more and not comparable):
-        tier = tier_changed(before, after, catalog)
+        tier = tier_changed(before, after, catalog, plans)
         players[SCHEDULE] = "tier" if tier else "price" if not comparable else _schedule_cause(a, b, catalog)
     return players
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from expansion_platform.domain import months
+from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.states import covers
 from expansion_platform.domain.valuation import value_states
@@ -31,20 +32,23 @@ def closing_states(states: pd.DataFrame, month: str, timezone: str, rates: Mappi
     return value_states(states[covers(states, months.closing(month, timezone))], rates, catalog.policy, catalog.reporting_currency)
 
 
-def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog) -> dict[str, int]:
+def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog, plans: Plans = NO_PLANS) -> dict[str, int]:
     """Sums of one instant, in minor units of the reporting currency.
 
     Args:
         valued: item states with `mrr_minor`, as `valuation.value_states` returns them.
         catalog: whose entries are looked up.
+        plans: prices inferred to be plans before the instant.
 
     Returns:
-        `closing`: all MRR; `inferred`: of items the catalog is silent on; `low_confidence`: of states not dated by a fact.
+        `closing`: all MRR; `inferred`: of items the catalog is silent on; `inferred_plans`: of items whose price is a plan by inference;
+        `low_confidence`: of states not dated by a fact.
     """
     mrr = valued["mrr_minor"]
     return {
         "closing": int(mrr.sum()),
         "inferred": int(mrr[inferred(valued, catalog)].sum()),
+        "inferred_plans": int(mrr[valued["price"].isin(plans.prices)].sum()),
         "low_confidence": int(mrr[valued["confidence"] != "exact"].sum()),
     }
 

@@ -18,6 +18,7 @@ import pandas as pd
 from expansion_platform.domain import canonical, months, pricing
 from expansion_platform.domain.migrations import SCHEDULE_CAUSES
 from expansion_platform.domain.movements import Classified
+from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.reasons import reasons
 from expansion_platform.domain.states import among, levels, of_customers, owners, totals_at
@@ -38,7 +39,8 @@ _OF_BOTH = ("contracted_ramp", "price_migration", "possible_price_migration")
 class Month:
     """The facts of one month: item states with their history, and the two instants' states and rates.
 
-    `states` is billing/item_states; `opening` and `closing` are its rows at the two instants; `deleted` the customers deleted within the month.
+    `states` is billing/item_states; `opening` and `closing` are its rows at the two instants; `deleted` the customers deleted within the month;
+    `plans` the prices inferred to be plans before its closing.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Month:
     rates_open: Mapping[str, str]
     rates_close: Mapping[str, str]
     deleted: Collection[str] = ()
+    plans: Plans = NO_PLANS
 
     @property
     def start(self) -> pd.Timestamp:
@@ -109,9 +112,11 @@ def plan_direction(causes: pd.DataFrame, month: Month, catalog: Catalog) -> dict
         known = {kind: catalog.entry(*kind).tier_rank for kind in held.dropna().drop_duplicates().itertuples(index=False, name=None)}
         kinds = held.itertuples(index=False, name=None)
         ranks.append(np.array([np.nan if (rank := known.get(kind)) is None else rank for kind in kinds], dtype="float64"))
+    moves = causes.loc[tier, ["from_price", "to_price"]].itertuples(index=False, name=None)
+    inferred = np.array([month.plans.step(*move) or 0 for move in moves], dtype="float64")  # only where neither rank was said
     found = {name: np.zeros(len(causes), dtype=bool) for name in ("upgrade", "downgrade")}
-    found["upgrade"][tier] = ranks[1] > ranks[0]
-    found["downgrade"][tier] = ranks[1] < ranks[0]
+    found["upgrade"][tier] = (ranks[1] > ranks[0]) | (inferred > 0)
+    found["downgrade"][tier] = (ranks[1] < ranks[0]) | (inferred < 0)
     return found
 
 

@@ -68,6 +68,7 @@ EXPANDERS: dict[str, tuple[Amount, Amount | None]] = {
 
 COVERAGE: dict[str, tuple[Amount, Amount]] = {
     "inferred_mrr_share": (lambda s: s.inferred, lambda s: s.closing),
+    "inferred_plans_mrr_share": (lambda s: s.inferred_plans, lambda s: s.closing),
     "low_confidence_mrr_share": (lambda s: s.low_confidence, lambda s: s.closing),
 }
 """Metric -> numerator and denominator, for metrics/coverage."""

@@ -18,6 +18,7 @@ from expansion_platform.domain.attribution import CauseRows, attribute, cause_fr
 from expansion_platform.domain.book import Book, by_customer, read_book
 from expansion_platform.domain.matching import Pairs, match
 from expansion_platform.domain.money import Ints, split_rows
+from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC, PRICING_MODELS, SEGMENTS
 from expansion_platform.domain.states import among
@@ -54,6 +55,7 @@ def classify(
     rates_open: Mapping[str, str],
     rates_close: Mapping[str, str],
     ever_paid: Collection[str],
+    plans: Plans = NO_PLANS,
 ) -> Classified:
     """Classifies one month (semantics 2 and 3).
 
@@ -65,6 +67,7 @@ def classify(
         rates_open: Reporting currency for one unit of each currency at the opening instant, decimal text.
         rates_close: The same at the closing instant.
         ever_paid: Customers with MRR at any earlier closing, before or after aliases.
+        plans: Prices of one product inferred to be plans before the closing instant (`plans.Beginnings`).
 
     Returns:
         Customers that pay at one end at least; movements and causes only where something moved.
@@ -72,7 +75,8 @@ def classify(
     Raises:
         DataQualityError: Names items that are duplicated, malformed, unpriceable or without a rate.
     """
-    every = classify_wide(opening, closing, catalog=catalog, rates_open=rates_open, rates_close=rates_close, ever_paid=ever_paid, still=False)
+    rates = {"rates_open": rates_open, "rates_close": rates_close}
+    every = classify_wide(opening, closing, catalog=catalog, **rates, ever_paid=ever_paid, still=False, plans=plans)
     return Classified(every.customers, every.movements[MOVEMENT_COLUMNS], every.causes)
 
 
@@ -85,12 +89,13 @@ def classify_wide(
     rates_close: Mapping[str, str],
     ever_paid: Collection[str],
     still: bool,
+    plans: Plans = NO_PLANS,
 ) -> Classified:
     """As `classify`, with the causes and the gross amounts by type of each customer in `movements` (`cause_*`, `expansion_gross_*`, ...).
 
     `still` adds the customers in whom nothing moved, and those with items that never counted (movement and label `none`).
     """
-    book = read_book(opening, closing, catalog, rates_open, rates_close)
+    book = read_book(opening, closing, catalog, rates_open, rates_close, plans)
     totals = _totals(book)
     movement = _movement(totals, _paid_before(book, totals, catalog, ever_paid))
     continuing = movement == CONTINUING

@@ -20,6 +20,7 @@ from expansion_platform.domain.canonical import dumps
 from expansion_platform.domain.metrics import SLICES, decimal_text
 from expansion_platform.domain.money import round_half_even
 from expansion_platform.domain.movements import classify
+from expansion_platform.domain.plans import Plans
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.domain.states import covers, of_customers, owners
@@ -45,7 +46,15 @@ def same_point(month: str, of: str, at: pd.Timestamp, timezone: str) -> pd.Times
 
 
 def month_to_date(
-    states: pd.DataFrame, month: str, at: pd.Timestamp, *, catalog: Catalog, rates: Mapping[str, str], ever_paid: Collection[str], timezone: str
+    states: pd.DataFrame,
+    month: str,
+    at: pd.Timestamp,
+    *,
+    catalog: Catalog,
+    rates: Mapping[str, str],
+    ever_paid: Collection[str],
+    plans: Plans,
+    timezone: str,
 ) -> pd.DataFrame:
     """What moved from a month's opening up to an instant within it: one row a customer and its flows, as `movements.classify` gives them.
 
@@ -56,6 +65,7 @@ def month_to_date(
         catalog: products, aliases, policy.
         rates: the opening instant's exchange rates.
         ever_paid: customers that paid in an earlier month.
+        plans: prices inferred to be plans before that instant.
         timezone: reporting time zone.
 
     Raises:
@@ -65,7 +75,8 @@ def month_to_date(
     changed = pd.concat([states.loc[(states[name] >= start) & (states[name] < at), "customer"] for name in ("valid_from", "valid_to")])
     touched = of_customers(states, set(owners(changed, catalog)), catalog)
     before, after = touched[covers(touched, start)], touched[covers(touched, at)]
-    classified = classify(before, _usage_pending(before, after), catalog=catalog, rates_open=rates, rates_close=rates, ever_paid=ever_paid)
+    after = _usage_pending(before, after)
+    classified = classify(before, after, catalog=catalog, rates_open=rates, rates_close=rates, ever_paid=ever_paid, plans=plans)
     return classified.movements
 
 

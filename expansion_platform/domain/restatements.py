@@ -5,8 +5,9 @@ what it reported is kept (`assets/first_reported.py`).
 
 A customer's figures depend on what it held at the two ends of the month, the exchange rates there, whether it paid before, the policy, the catalog,
 the rules and the time zone, and on no other customer (semantics 8.2, property 8). So these are kept with the figures, and compared with them: a
-reason is found and not guessed. The old catalog and the old rules are not kept, so nothing can be computed again as it was then: where several
-changed together, no amount is split between them.
+reason is found and not guessed. One thing is of all customers: which prices are plans, where nobody said so (semantics 3.1, D-12). A late fact about
+others that changes this is a `late_event`, as is everything that nothing else explains. The old catalog and the old rules are not kept, so nothing
+can be computed again as it was then: where several changed together, no amount is split between them.
 """
 
 from __future__ import annotations

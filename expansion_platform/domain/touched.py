@@ -4,7 +4,8 @@ Here: the fingerprints. Not here: what is built from them (`assets/mrr.py`), pol
 
 A month depends on what is in force when it begins, on what begins and ends within it, on who paid before, and, for customers in whom something
 changes, on what they had before (`seat_surge`, `brief_lapse`). So a late fact about March touches March and the months after it in which that
-customer still has what changed or changes again, and no others. Cost: one pass over the states, whatever the number of months.
+customer still has what changed or changes again, and no others. It also depends on which prices are plans by inference (`plans.py`): a late fact
+about a beginning touches the months in which that changes, and no others. Cost: one pass over the states, whatever the number of months.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pandas as pd
 
 from expansion_platform.domain import months
 from expansion_platform.domain.mrr import FirstPaid
+from expansion_platform.domain.plans import beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.states import owners
 from expansion_platform.domain.valuation import STATE
@@ -54,6 +56,8 @@ def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence
         ],
         ignore_index=True,
     )
+    begun = beginnings(states, catalog)
+    plans = {month: begun.plans(months.closing(month, timezone)).text for month in calendar}
     openings = pd.DatetimeIndex([months.opening(month, timezone) for month in calendar]).as_unit("us")
     # Number of the month an event falls in: 0 before the first, len(calendar) in the last or after it.
     events["month"] = openings.searchsorted(events["at"], side="right")
@@ -65,7 +69,7 @@ def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence
     changed = _sums(events.loc[last, "month"], past[last].to_numpy(), len(calendar) + 1)
     begins = "" if states.empty else months.of(states["valid_from"].min(), timezone)
     return {
-        month: f"{standing[number]:016x} {changed[number + 1]:016x} {'begins' if month == begins else ''}".rstrip()
+        month: f"{standing[number]:016x} {changed[number + 1]:016x} {plans[month]} {'begins' if month == begins else ''}".rstrip()
         for number, month in enumerate(calendar)
     }
 

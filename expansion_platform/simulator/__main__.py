@@ -14,11 +14,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from expansion_platform.simulator.catalog import CATALOGS, PLANS_AS_PRODUCTS
 from expansion_platform.simulator.company import BEHAVIOURS
 from expansion_platform.simulator.verify import POLICIES
 from expansion_platform.simulator.verify import verify as run_verify
 
 Preset = StrEnum("Preset", list(POLICIES))
+Sells = StrEnum("Sells", list(CATALOGS))
 SURE = {"exact": "states begin exactly", "renewal": "by a renewal", "snapshot": "when first seen"}
 app = typer.Typer(help="The simulated company.", add_completion=False, pretty_exceptions_enable=False)
 
@@ -37,6 +39,7 @@ def verify(
     behaviours: Annotated[str, typer.Option(help="Further behaviours, comma-separated, or `all`: " + ", ".join(sorted(BEHAVIOURS)))] = "",
     faults: Annotated[bool, typer.Option("--faults", help="Stripe fails by a plan of the seed, and the account changes while it is read")] = False,
     meters: Annotated[bool, typer.Option(help="The key may read meters; otherwise usage is what bills show")] = True,
+    catalog: Annotated[Sells, typer.Option(help="; ".join(f"{name}: {how}" for name, how in CATALOGS.items()))] = Sells[PLANS_AS_PRODUCTS],
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the result")] = False,
 ) -> None:
     """Runs the pipeline over HTTP and compares it with the truth, to the cent; exit 0 only when nothing differs."""
@@ -46,7 +49,7 @@ def verify(
         raise typer.BadParameter(f"unknown behaviours: {', '.join(sorted(unknown))}", param_hint="--behaviours")
     with tempfile.TemporaryDirectory() as folder:
         told, plan = Console(quiet=quiet, soft_wrap=True), seed if faults else None
-        verdict = run_verify(seed, customers, months, Path(folder), told, policy.value, wanted, plan, meters)
+        verdict = run_verify(seed, customers, months, Path(folder), told, policy.value, wanted, plan, meters, catalog.value)
     for difference in verdict.differences:
         console.print(difference, highlight=False, markup=False)
     sure = ", ".join(f"{verdict.confidence.get(name, 0)} {how}" for name, how in SURE.items())

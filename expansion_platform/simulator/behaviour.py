@@ -41,7 +41,8 @@ class Life:
         self.rng = rng
         self.catalog = catalog
         self.segment = rng.choices(p.SEGMENTS, [segment.share for segment in p.SEGMENTS])[0]
-        self.currency = self._one_of(p.CURRENCIES)
+        currency = self._one_of(p.CURRENCIES)
+        self.currency = currency if currency in catalog.currencies else catalog.currencies[0]
         self.agenda = Agenda()
         self._extras = extras(self.agenda)
         self.billing: Billing
@@ -55,7 +56,9 @@ class Life:
         for extra in self._extras:
             extra.begin(billing)
         self.agenda.put(at, self._sign_up)
-        self.agenda.put(max(at, self.catalog.migrated_at) + 1, self._migrate)
+        repriced = self.catalog.repriced_at
+        for date in repriced[:1] if len(repriced) > 1 and self._happens(p.GRANDFATHERED) else repriced:
+            self.agenda.put(max(at, date) + 1, self._migrate)
 
     # Signing up, leaving, coming back
 
@@ -65,7 +68,7 @@ class Life:
             self.agenda.put(at + self.rng.randint(5 * DAY, 90 * DAY), self._subscribe_to_insights)
 
     def _subscribe(self, at: int, plan: Product, seats: int, *, trial: bool) -> None:
-        interval = "year" if self._happens(self.segment.annual) else "month"
+        interval = "year" if self._happens(self.segment.annual) and "year" in self.catalog.intervals else "month"
         wanted = [(self._price(plan, interval, at), seats)]
         if self._happens(p.SSO_AT_START):
             wanted.append((self._price(SSO, interval, at), 1))
@@ -209,6 +212,8 @@ class Life:
 
     def _switch_interval(self, subscription: Subscription, at: int) -> None:
         other = "year" if subscription.interval == "month" else "month"
+        if other not in self.catalog.intervals:
+            return
         edits = [Edit(item, self._price(item.price.product, other, at), item.quantity) for item in subscription.items]
         if can_change(subscription, at, edits) and not subscription.used_once(at):
             self.billing.restart(subscription, at, edits)

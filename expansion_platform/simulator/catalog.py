@@ -1,4 +1,4 @@
-"""What the simulated company sells: products, prices in four currencies, coupons, and one price migration.
+"""What the simulated company sells: products, prices in four currencies, coupons, and how it reprices.
 
 Here: the catalogue's content, and its form for semantics 8.1. Not here: who buys it (`behaviour.py`) or its Stripe objects (`objects.py`).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import zip_longest
 from typing import Any
 
 CURRENCIES = {"usd": "1", "eur": "0.9", "gbp": "0.8", "jpy": "1.5"}
@@ -69,13 +70,24 @@ _MONTHLY_USD: dict[str, dict[str, Any]] = {
 _API_USD = {"type": "graduated", "tiers": [{"up_to": 1000, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}]}
 PRICED_BEFORE = 30 * 86_400
 """Seconds from the price list to the first month's opening."""
-MIGRATED_USD = "3300"
-"""Pro's new monthly price, in US cents a seat: +10 %."""
+VERSIONS = (Decimal("1"), Decimal("1.1"), Decimal("1.2"))
+"""A price's versions, as factors of the price list. Pro's monthly price has two; every price of a company that repriced twice has three."""
+
+PLANS_AS_PRODUCTS, ONE_PRODUCT, ONE_PRODUCT_IN_LISTS, REPRICED = "plans_as_products", "one_product", "one_product_in_lists", "repriced"
+CATALOGS = {
+    PLANS_AS_PRODUCTS: "each plan is a product, its rank is in the catalog, and so is the migration of Pro's price",
+    ONE_PRODUCT: "the plans are three prices of one product, in dollars a month, and the catalog says nothing of it nor of the migration",
+    ONE_PRODUCT_IN_LISTS: "the same in four currencies, by month and year",
+    REPRICED: "all prices of all plans are replaced at two dates, and the catalog says neither ranks nor migrations",
+}
+"""What the company sells and what its catalog says. All but the first are told apart by what customers did alone (semantics 3.1, D-12)."""
+WORKSPACE = Product("prod_Workspace", "workspace", "Workspace", "workspace", 1, "base", "seat")
+"""The one product that has all plans, where they are its prices."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """One recurring price in one currency. `scheme` is the 8.1 form; `retired_at` is when the migration closed it to new buyers.
+    """One recurring price in one currency. `product` is what it is for, `scheme` the 8.1 form, `retired_at` when it was closed to new buyers.
 
     `offered` are the schemes by currency of a price that has several under one id, its own first; such a price is one of these for each currency.
     """
@@ -89,6 +101,13 @@ class Price:
     retired_at: int | None = None
     usage_type: str = "licensed"
     offered: tuple[tuple[str, dict[str, Any]], ...] = ()
+    sold_as: Product | None = None
+    """The product it is a price of in Stripe, where that is not the plan itself."""
+
+    @property
+    def product_id(self) -> str:
+        """Its product in Stripe."""
+        return (self.sold_as or self.product).id
 
     def gross(self, quantity: int) -> Fraction:
         """Amount of one billing period in minor units, before discounts, not rounded."""
@@ -126,9 +145,9 @@ class Coupon:
     products: tuple[str, ...] = ()
     offered: tuple[tuple[str, int], ...] = ()
 
-    def covers(self, product: Product) -> bool:
-        """Whether the coupon reduces this product."""
-        return not self.products or product.id in self.products
+    def covers(self, price: Price) -> bool:
+        """Whether the coupon reduces this price's product."""
+        return not self.products or price.product_id in self.products
 
 
 RETIRED = Coupon("RETIRED15", "forever", percent="15")
@@ -136,8 +155,11 @@ RETIRED = Coupon("RETIRED15", "forever", percent="15")
 _PLAN_IDS = tuple(product.id for product in PLANS)
 
 
-def coupons(*, multi_currency: bool = False) -> dict[str, Coupon]:
-    """All coupons by name. An `amount_off` coupon exists once a currency, or is one with an amount in each, which then shares its id."""
+def coupons(plans: tuple[str, ...] = _PLAN_IDS, *, multi_currency: bool = False) -> dict[str, Coupon]:
+    """All coupons by name; some are limited to `plans`, the plans' products.
+
+    An `amount_off` coupon exists once a currency, or is one with an amount in each, which then shares its id.
+    """
     listed = [
         Coupon("LAUNCH20", "repeating", percent="20", months=3),
         Coupon("FREE2", "repeating", percent="100", months=2),
@@ -151,7 +173,7 @@ def coupons(*, multi_currency: bool = False) -> dict[str, Coupon]:
     amounts = [
         (Coupon("OFF25", "repeating", months=6), 2500),
         (Coupon("LOYAL40", "forever"), 4000),
-        (Coupon("PLAN30", "forever", products=_PLAN_IDS), 3000),
+        (Coupon("PLAN30", "forever", products=plans), 3000),
         (Coupon("CREDIT99", "once"), 9900),
     ]
     for coupon, cents in amounts:
@@ -165,13 +187,20 @@ def coupons(*, multi_currency: bool = False) -> dict[str, Coupon]:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The price list, by a name for each price and currency, and the day Pro's monthly price was replaced."""
+    """The price list, by a name for each price and currency, when prices of it were replaced, and what the user's catalog says.
+
+    `entries` is what it says of products, by id; `declared` whether it names the migrations.
+    """
 
     prices: dict[str, Price]
     coupons: dict[str, Coupon]
     created: int
-    migrated_at: int
-    products: tuple[Product, ...] = PRODUCTS
+    repriced_at: tuple[int, ...]
+    products: tuple[Product, ...]
+    entries: dict[str, dict[str, Any]]
+    declared: bool
+    currencies: tuple[str, ...] = tuple(CURRENCIES)
+    intervals: tuple[str, ...] = tuple(INTERVALS)
 
     @property
     def opened(self) -> int:
@@ -201,14 +230,11 @@ class Catalog:
         known = [price for price in self.prices.values() if price.created <= as_of]
         return {
             "reporting_currency": "usd",
-            "products": {
-                product.id: {"family": product.family, "tier_rank": product.tier_rank, "kind": product.kind, "unit": product.unit}
-                for product in self.products
-            },
+            "products": self.entries,
             "list_prices": [
                 {
                     "price": price.id,
-                    "product": price.product.id,
+                    "product": price.product_id,
                     "currency": price.currency,
                     "interval": price.interval,
                     "interval_count": 1,
@@ -216,42 +242,74 @@ class Catalog:
                 }
                 for price in known
             ],
-            "migrations": [list(pair) for pair in self._migrations(known, as_of)],
+            "migrations": [list(pair) for pair in self._migrations(known, as_of) if self.declared],
             "aliases": {},
         }
 
 
-def build(created: int, migrated_at: int, behaviours: frozenset[str] = frozenset()) -> Catalog:
-    """The catalogue of a company that opened its price list at `created` and repriced Pro at `migrated_at` (epoch seconds)."""
+def build(created: int, repriced_at: tuple[int, ...], behaviours: frozenset[str] = frozenset(), sells: str = PLANS_AS_PRODUCTS) -> Catalog:
+    """The catalogue of a company that opened its price list at `created` and replaced prices at `repriced_at` (epoch seconds).
+
+    `sells` is a name of `CATALOGS`. Pro's monthly price is replaced, or all prices of all plans where the company is one that repriced.
+    """
     prices: dict[str, Price] = {}
     several = SEVERAL_CURRENCIES if "multi_currency" in behaviours else ()
+    one_product = sells in (ONE_PRODUCT, ONE_PRODUCT_IN_LISTS)
+    currencies, intervals = (("usd",), ("month",)) if sells == ONE_PRODUCT else (tuple(CURRENCIES), tuple(INTERVALS))
 
-    def add(name: str, product: Product, monthly_usd: dict[str, Any], interval: str, since: int, **more: Any) -> None:
-        schemes = tuple((currency, _scheme(monthly_usd, currency, interval)) for currency in CURRENCIES)
+    def add(name: str, product: Product, monthly_usd: dict[str, Any], interval: str, since: int, factor: Decimal = VERSIONS[0], **more: Any) -> None:
+        schemes = tuple((currency, _scheme(monthly_usd, currency, interval, factor)) for currency in currencies)
         for currency, scheme in schemes:
             key = name.format(currency=currency)
             identity, offered = (name.format(currency="any"), schemes) if product in several else (key, ())
             prices[key] = Price(identity, product, currency, interval, scheme, since, offered=offered, **more)
 
     for product in PRODUCTS:
-        for interval in INTERVALS:
-            migrated = product is PRO and interval == "month"
-            name = f"price_{product.key}_{{currency}}_{interval}"
-            add(name, product, _MONTHLY_USD[product.key], interval, created, retired_at=migrated_at if migrated else None)
-            if migrated:
-                add(f"{name}_2", product, {"type": "per_unit", "unit": MIGRATED_USD}, interval, migrated_at)
+        sold_as = WORKSPACE if one_product and product in PLANS else None
+        for interval in intervals:
+            replaced = product in PLANS if sells == REPRICED else product is PRO and interval == "month"
+            starts = (created, *repriced_at) if replaced else (created,)
+            for version, (since, until) in enumerate(zip_longest(starts, starts[1:]), 1):
+                name = f"price_{product.key}_{{currency}}_{interval}{f'_{version}' if version > 1 else ''}"
+                add(name, product, _MONTHLY_USD[product.key], interval, since, VERSIONS[version - 1], retired_at=until, sold_as=sold_as)
     if "metered" in behaviours:
         add("price_api_{currency}", API, _API_USD, "month", created, usage_type="metered")
-    sold = (*PRODUCTS, API) if "metered" in behaviours else PRODUCTS
-    return Catalog(prices, coupons(multi_currency="multi_currency" in behaviours), created, migrated_at, sold)
+    products = _products(sells, (*PRODUCTS, API) if "metered" in behaviours else PRODUCTS)
+    return Catalog(
+        prices=prices,
+        coupons=coupons((WORKSPACE.id,) if one_product else _PLAN_IDS, multi_currency="multi_currency" in behaviours),
+        created=created,
+        repriced_at=repriced_at,
+        products=products,
+        entries=_entries(sells, products),
+        declared=sells == PLANS_AS_PRODUCTS,
+        currencies=currencies,
+        intervals=intervals,
+    )
+
+
+def _products(sells: str, products: tuple[Product, ...]) -> tuple[Product, ...]:
+    """The products in Stripe; their metadata has a plan's rank only where the catalog has it, too."""
+    if sells in (ONE_PRODUCT, ONE_PRODUCT_IN_LISTS):
+        return (WORKSPACE, *(product for product in products if product not in PLANS))
+    return tuple(replace(product, hints=False) if sells == REPRICED and product in PLANS else product for product in products)
+
+
+def _entries(sells: str, products: tuple[Product, ...]) -> dict[str, dict[str, Any]]:
+    """What the user's catalog says of each product: of plans sold as prices nothing, and where they were repriced only that they are a family."""
+    whole = {
+        product.id: {"family": product.family, "tier_rank": product.tier_rank, "kind": product.kind, "unit": product.unit} for product in products
+    }
+    whole.pop(WORKSPACE.id, None)
+    return {identity: {"family": said["family"]} if sells == REPRICED and identity in _PLAN_IDS else said for identity, said in whole.items()}
 
 
 def _local(cents: int, currency: str) -> int:
     return int(Decimal(cents) * Decimal(CURRENCIES[currency]))
 
 
-def _scheme(monthly_usd: dict[str, Any], currency: str, interval: str) -> dict[str, Any]:
-    factor = Decimal(CURRENCIES[currency]) * INTERVALS[interval]
+def _scheme(monthly_usd: dict[str, Any], currency: str, interval: str, version: Decimal = VERSIONS[0]) -> dict[str, Any]:
+    factor = Decimal(CURRENCIES[currency]) * INTERVALS[interval] * version
 
     def local(amount: str) -> str:
         return format((Decimal(amount) * factor).normalize(), "f")

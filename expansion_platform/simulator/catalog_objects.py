@@ -58,7 +58,7 @@ def price(value: Price, as_of: int, *, whole: bool = False) -> JSON:
         "lookup_key": None,
         "metadata": {},
         "nickname": None,
-        "product": value.product.id,
+        "product": value.product_id,
         "recurring": {
             "interval": value.interval,
             "interval_count": 1,
@@ -109,7 +109,7 @@ def plan(value: Price, as_of: int) -> JSON:
         "metadata": {},
         "meter": _meter(value),
         "nickname": None,
-        "product": value.product.id,
+        "product": value.product_id,
         "tiers_mode": scheme["type"] if tiered else None,
         "transform_usage": _transform(value),
         "trial_period_days": None,
@@ -149,7 +149,7 @@ def coupon(value: Coupon, created: int) -> JSON:
 def pricing(value: Price) -> JSON:
     """The price a line was charged at; the unit amount is null when tiered."""
     return {
-        "price_details": {"price": value.id, "product": value.product.id},
+        "price_details": {"price": value.id, "product": value.product_id},
         "type": "price_details",
         "unit_amount_decimal": value.scheme.get("unit"),
     }

@@ -91,7 +91,7 @@ def reduced(amount: Fraction, coupons: Sequence[Coupon]) -> Fraction:
 def bears(held: Sequence[tuple[Price, int]], coupons: Sequence[Coupon], times: int) -> bool:
     """Whether what each amount off reduces is at least `times` the amount: a bill never falls to nothing by one."""
     for coupon in coupons:
-        covered = sum(price.gross(quantity) for price, quantity in held if coupon.covers(price.product))
+        covered = sum(price.gross(quantity) for price, quantity in held if coupon.covers(price))
         if coupon.amount is not None and covered < times * coupon.amount:
             return False
     return True
@@ -119,7 +119,7 @@ def line_discounts(items: Sequence[Item], at: int, subscription_level: Sequence[
             if discount.listed(at):
                 _take(left, taken, item.id, discount, _off(discount.coupon, left[item.id]))
     for discount in subscription_level:
-        eligible = [item for item in items if discount.coupon.covers(item.price.product) and left[item.id] > 0]
+        eligible = [item for item in items if discount.coupon.covers(item.price) and left[item.id] > 0]
         if not discount.listed(at) or not eligible:
             continue
         if discount.coupon.amount is None:
@@ -135,7 +135,7 @@ def line_discounts(items: Sequence[Item], at: int, subscription_level: Sequence[
 def prorated(item: Item, at: int, period: tuple[int, int], subscription_level: Sequence[Discount]) -> int:
     """The share of one period's price that falls on [at, end), net of percentages in force, as classic billing prorates; >= 0."""
     amount = item.price.gross(item.quantity)
-    for discount in [*item.discounts, *(each for each in subscription_level if each.coupon.covers(item.price.product))]:
+    for discount in [*item.discounts, *(each for each in subscription_level if each.coupon.covers(item.price))]:
         if discount.coupon.percent is not None and discount.listed(at):
             amount *= 1 - Fraction(discount.coupon.percent) / 100
     start, end = period

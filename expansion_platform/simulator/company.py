@@ -22,7 +22,18 @@ from expansion_platform.simulator.agenda import Agenda
 from expansion_platform.simulator.arrangements import NAMES, Arrangements
 from expansion_platform.simulator.behaviour import DAY, Extra, Life
 from expansion_platform.simulator.billing import Billing
-from expansion_platform.simulator.catalog import API, CURRENCIES, PRICED_BEFORE, PRODUCTS, RETIRED, Catalog, build
+from expansion_platform.simulator.catalog import (
+    API,
+    CURRENCIES,
+    PLANS_AS_PRODUCTS,
+    PRICED_BEFORE,
+    PRODUCTS,
+    REPRICED,
+    RETIRED,
+    WORKSPACE,
+    Catalog,
+    build,
+)
 from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.hardship import ENDINGS, Hardship
 from expansion_platform.simulator.initiators import BEHAVIOUR, Initiation, Initiators
@@ -44,6 +55,8 @@ BASE_SHARE = 0.45
 """Customers who sign up in the first month; the others come evenly over the months after it."""
 MIGRATION_AFTER = 0.58
 """Share of the months after which Pro's monthly price is replaced."""
+REPRICED_AFTER = (0.33, 0.66)
+"""Shares of the months after which a company that repriced twice did so."""
 CREATED_BEFORE = 600
 """Seconds from a customer's creation to its first subscription."""
 UNMAPPED = 0.03
@@ -65,21 +78,26 @@ class Company:
     crm_activity: pd.DataFrame
 
 
-def simulate(seed: int, customers: int, months: int, as_of: datetime | None = None, behaviours: frozenset[str] = frozenset()) -> Company:
+def simulate(
+    seed: int,
+    customers: int,
+    months: int,
+    as_of: datetime | None = None,
+    behaviours: frozenset[str] = frozenset(),
+    sells: str = PLANS_AS_PRODUCTS,
+) -> Company:
     """The company's `months` months up to 2026-10 and on to `as_of` (default 2026-11-03 06:00 UTC), a pure function of its arguments.
 
-    `behaviours` are further ones than a plain company's, named in `BEHAVIOURS`.
+    `behaviours` are further ones than a plain company's, named in `BEHAVIOURS`; `sells` is how its plans are sold, a name of `CATALOGS`.
     The world up to an instant does not depend on `as_of`: reading at T1 and again at T2 shows one consistent account.
     """
     as_of = as_of or AS_OF
     now = int(as_of.timestamp())
     first = calendar.shift(LAST_MONTH, 1 - months)
     opening = int(calendar.opening(first).timestamp())
-    catalog = build(
-        opening - PRICED_BEFORE,
-        int(calendar.opening(calendar.shift(first, int(months * MIGRATION_AFTER))).timestamp()) + 9 * DAY,
-        behaviours,
-    )
+    shares = REPRICED_AFTER if sells == REPRICED else (MIGRATION_AFTER,)
+    repriced_at = tuple(int(calendar.opening(calendar.shift(first, int(months * share))).timestamp()) + 9 * DAY for share in shares)
+    catalog = build(opening - PRICED_BEFORE, repriced_at, behaviours, sells)
     account = StripeAccount(id=f"acct_Simulated{seed}")
     account.objects["events"] += _catalog_events(catalog, Recorder(objects.Ids(f"{seed}:account"), now - EVENTS_KEPT), now)
     lives: list[tuple[int, Life]] = []
@@ -138,13 +156,13 @@ def _account_name(number: int) -> str:
 
 
 def _catalog_events(catalog: Catalog, recorder: Recorder, now: int) -> list[dict[str, Any]]:
-    """The migration's day in the account's catalogue: new prices are created, and the old ones taken off sale."""
-    at = catalog.migrated_at
-    for price in {price.id: price for price in catalog.prices.values()}.values() if at <= now else ():
-        if price.created == at:
-            recorder.emit("price.created", at, partial(catalog_objects.price, price, at), requested=True)
-        elif price.retired_at == at:
-            recorder.emit("price.updated", at, partial(catalog_objects.price, price, at), {"active": True}, requested=True)
+    """The days on which prices were replaced in the account's catalogue: new ones are created, and the old ones taken off sale."""
+    for at in [at for at in catalog.repriced_at if at <= now]:
+        for price in {price.id: price for price in catalog.prices.values()}.values():
+            if price.created == at:
+                recorder.emit("price.created", at, partial(catalog_objects.price, price, at), requested=True)
+            elif price.retired_at == at:
+                recorder.emit("price.updated", at, partial(catalog_objects.price, price, at), {"active": True}, requested=True)
     return recorder.events
 
 
@@ -197,7 +215,7 @@ def _fx_rates(seed: int, wanted: list[str]) -> pd.DataFrame:
 
 def _account_months(states: pd.DataFrame, accounts: dict[str, str], wanted: list[str]) -> pd.DataFrame:
     """Seats held at each month's closing instant by every account that holds any."""
-    seat_products = [product.id for product in PRODUCTS if product.unit == "seat"]
+    seat_products = [product.id for product in (*PRODUCTS, WORKSPACE) if product.unit == "seat"]
     seats = states[states["product"].isin(seat_products)]
     rows = []
     for month in wanted:

@@ -60,6 +60,8 @@ SEATS_WITH_UPGRADE = 0.3
 OWN_SUBSCRIPTION = 0.5
 """A cross-sold product gets its own subscription."""
 MIGRATED_WITHOUT_PRORATION = 0.5
+GRANDFATHERED = 0.3
+"""Of a company that repriced twice: customers who keep their price the second time."""
 
 LEAVES_AT_PERIOD_END = 0.5
 CREDITED = 0.6

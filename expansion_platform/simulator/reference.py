@@ -22,7 +22,12 @@ SEGMENTS = ("enterprise", "mid_market", "smb")
 
 
 def classify_month(
-    prev: Sequence[Mapping[str, Any]], curr: Sequence[Mapping[str, Any]], catalog: Mapping[str, Any], *, evidence: bool = False
+    prev: Sequence[Mapping[str, Any]],
+    curr: Sequence[Mapping[str, Any]],
+    catalog: Mapping[str, Any],
+    *,
+    evidence: bool = False,
+    plans: Mapping[frozenset[str], bool] | None = None,
 ) -> dict[str, Any]:
     """Movements and causes between two books of item states (semantics 8.1); all money is int minor units of the reporting currency.
 
@@ -30,6 +35,7 @@ def classify_month(
         prev: Item states at the opening instant, as described in 8.1.
         curr: Item states at the closing instant.
         catalog: Products, list prices, migrations, aliases, ever_paid, rates and policy.
+        plans: Pairs of prices that are plans by what happened before the closing instant (`reference_plans.py`).
         evidence: Adds `cause_rows` to each customer: one {group, cause, amount, from_item, to_item} per pair of items and cause.
 
     Returns:
@@ -58,7 +64,7 @@ def classify_month(
             # Only here are closing items valued at opening rates, so only here must those rates exist.
             needed = [item.schedule.currency for item in [*befores, *afters]]
             at_opening = rates_to_minor(fx.get("prev") or {}, reporting, needed, " at the opening instant")
-            reasons = explain(befores, afters, Context(catalog, policy, at_opening, closing_rates))
+            reasons = explain(befores, afters, Context(catalog, policy, at_opening, closing_rates, plans or {}))
         customers[customer] = _row(held, reasons, customer in ever_paid, befores, afters, policy)
         if evidence:
             customers[customer]["cause_rows"] = [dict(vars(reason)) for reason in reasons]

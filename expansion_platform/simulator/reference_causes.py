@@ -44,12 +44,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Context:
-    """All that attribution needs besides the items: the raw catalog, the full policy and both sides' rates in minor units."""
+    """All that attribution needs besides the items: the raw catalog, the full policy, both sides' rates in minor units, and inferred plans."""
 
     catalog: Mapping[str, Any]
     policy: Mapping[str, Any]
     opening_rates: Mapping[str, Fraction]
     closing_rates: Mapping[str, Fraction]
+    plans: Mapping[frozenset[str], bool]
+    """Pairs of prices inferred to be plans, and whether one is the higher plan."""
 
     def opening_mrr(self, item: Item) -> int:
         """MRR of an item of either side at the opening instant's rates."""
@@ -170,7 +172,7 @@ def _cause_of_unmatched(item: Item, entry: Entry, other_end: Iterable[Entry]) ->
 def _explain_pair(before: Item, after: Item, a: Entry, b: Entry, context: Context) -> dict[str, int]:
     """Settled amounts by cause of one matched pair, at opening rates, without the rate part of fx."""
     migrated = any({before.price, after.price} == set(pair) for pair in context.catalog.get("migrations") or ())
-    tier = _tier_changed(before, after, a, b, migrated)
+    tier = _tier_changed(before, after, a, b, migrated, context.plans)
     licensed = not before.schedule.metered and not after.schedule.metered
     interval = licensed and not migrated and before.billing_months != after.billing_months
     currency = before.schedule.currency != after.schedule.currency
@@ -196,12 +198,12 @@ def _explain_pair(before: Item, after: Item, a: Entry, b: Entry, context: Contex
     return _attribute(before, after, players, schedules, context)
 
 
-def _tier_changed(before: Item, after: Item, a: Entry, b: Entry, migrated: bool) -> bool:
+def _tier_changed(before: Item, after: Item, a: Entry, b: Entry, migrated: bool, plans: Mapping[frozenset[str], bool]) -> bool:
     if before.price == after.price or migrated:
         return False
     if a.tier_rank is not None and b.tier_rank is not None:
         return a.tier_rank != b.tier_rank
-    return before.product != after.product
+    return plans.get(frozenset((before.price, after.price)), before.product != after.product)
 
 
 def _counts_add_ons(entry: Entry) -> bool:

@@ -238,7 +238,7 @@ def _discounts(discounts: list[Discount], held: dict[str, tuple[Price, int]], at
 
 
 def _applies(discount: Discount, item: str, price: Price, at: int) -> bool:
-    if discount.item not in (None, item) or not discount.coupon.covers(price.product):
+    if discount.item not in (None, item) or not discount.coupon.covers(price):
         return False
     if discount.coupon.duration == "once":
         return any(used == item and start <= at < end for used, start, end in discount.windows)
@@ -254,7 +254,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
         identity = (log.customer, log.id, row["item"], row["valid_from"], row["valid_to"], status, paused, True)
         scheme = canonical.dumps(price.scheme)
         held = row.get("used", str(quantity))
-        terms = (log.currency, price.product.id, price.id, price.usage_type, price.interval, 1, scheme, held, discounts)
+        terms = (log.currency, price.product_id, price.id, price.usage_type, price.interval, 1, scheme, held, discounts)
         records.append(identity + terms)
     frame = pd.DataFrame(records, columns=_COLUMNS)
     for column in ("valid_from", "valid_to"):

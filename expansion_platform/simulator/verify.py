@@ -22,9 +22,11 @@ from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform.run import refresh
 from expansion_platform.simulator import stripe_meters
+from expansion_platform.simulator.catalog import PLANS_AS_PRODUCTS
 from expansion_platform.simulator.company import AS_OF, LAST_MONTH, Company, simulate
 from expansion_platform.simulator.faults import moments
 from expansion_platform.simulator.reference import classify_month
+from expansion_platform.simulator.reference_plans import plans_before, read_history
 from expansion_platform.simulator.truth import EVENTS_KEPT
 from expansion_platform.simulator.world import running
 from expansion_platform.storage.lake import Lake
@@ -82,13 +84,14 @@ def verify(
     behaviours: frozenset[str] = frozenset(),
     faults: int | None = None,
     meters: bool = True,
+    sells: str = PLANS_AS_PRODUCTS,
 ) -> Verdict:
     """Simulates, with further behaviours if asked, runs the whole pipeline over HTTP into `data_dir` under a policy preset, and compares.
 
     With `faults`, the seed of a plan, a first run reads the account while it changes, and a second one what changed. Without `meters` the key may
-    not read them: usage is what bills show.
+    not read them: usage is what bills show. `sells` is how its plans are sold (`catalog.CATALOGS`).
     """
-    company = simulate(seed, customers, months, behaviours=behaviours)
+    company = simulate(seed, customers, months, behaviours=behaviours, sells=sells)
     if meters:
         company = replace(company, truth=replace(company.truth, expected_states=company.truth.metered_states))
     written = under(company, {"preset": policy})
@@ -97,7 +100,7 @@ def verify(
             world.stripe.missing_permissions = frozenset({stripe_meters.PATH})
         if faults is not None:
             instants = [AS_OF - timedelta(hours=hours) for hours in CHANGING_HOURS]
-            earlier = {at: simulate(seed, customers, months, at, behaviours).account for at in instants}
+            earlier = {at: simulate(seed, customers, months, at, behaviours, sells).account for at in instants}
             accounts = {int(at.timestamp()): account for at, account in {**earlier, AS_OF: company.account}.items()}
             world.stripe.moving(moments(accounts, faults, int(AS_OF.timestamp()) - EVENTS_KEPT))
             changing = world.settings.model_copy(update={"expansion_as_of": instants[0].isoformat()})
@@ -140,11 +143,13 @@ def true_months(company: Company, wanted: list[str]) -> Iterator[tuple[str, dict
     states = company.truth.expected_states
     rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in company.fx_rates.groupby("month")}
     ever_paid: set[str] = set()
+    history = read_history(zip(items_of(states), states["valid_from"], strict=True), company.catalog)
     before = book(states, calendar.opening(wanted[0]))
     for month in wanted:
         after = book(states, calendar.closing(month))
         fx = {"prev": rates[calendar.shift(month, -1)], "curr": rates[month]}
-        truth = classify_month(before, after, {**company.catalog, "fx": fx, "ever_paid": sorted(ever_paid)}, evidence=True)
+        catalog = {**company.catalog, "fx": fx, "ever_paid": sorted(ever_paid)}
+        truth = classify_month(before, after, catalog, evidence=True, plans=plans_before(history, calendar.closing(month)))
         ever_paid |= {customer for customer, row in truth["customers"].items() if row["opening"] or row["closing"]}
         yield month, truth
         before = after
@@ -152,7 +157,11 @@ def true_months(company: Company, wanted: list[str]) -> Iterator[tuple[str, dict
 
 def book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
     """The states that hold at an instant, as the reference reads them."""
-    rows = states[(states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))]
+    return items_of(states[(states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))])
+
+
+def items_of(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Item states as the reference reads them, one a row."""
     return [
         {
             **{name: getattr(row, name) for name in ("customer", "subscription", "item", "status", "currency", "product", "price", "usage_type")},

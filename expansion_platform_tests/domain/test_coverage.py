@@ -4,6 +4,7 @@ import pytest
 from expansion_platform.domain import metrics, reconciliation
 from expansion_platform.domain.coverage import mrr_by_product, mrr_by_trust
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.plans import Plans
 from expansion_platform.domain.policy import Catalog
 
 VALUED = pd.DataFrame(
@@ -19,12 +20,15 @@ VALUED = pd.DataFrame(
 
 
 def test_sums_by_what_is_known():
-    assert mrr_by_trust(VALUED, Catalog()) == {"closing": 1000, "inferred": 1000, "low_confidence": 230}
+    nothing = {"closing": 1000, "inferred": 1000, "inferred_plans": 0, "low_confidence": 230}
+    assert mrr_by_trust(VALUED, Catalog()) == nothing
+    plans = Plans({("price_1", "price_2"): 1})
+    assert mrr_by_trust(VALUED, Catalog(), plans) == {**nothing, "inferred_plans": 900}
     product = Catalog.from_dict({"products": {"prod_1": {"kind": "base"}}})
-    assert mrr_by_trust(VALUED, product) == {"closing": 1000, "inferred": 100, "low_confidence": 230}
+    assert mrr_by_trust(VALUED, product, plans) == {"closing": 1000, "inferred": 100, "inferred_plans": 900, "low_confidence": 230}
     price = Catalog.from_dict({"products": {"price_3": {"kind": "base"}, "prod_3": {}}})
     assert mrr_by_trust(VALUED, price)["inferred"] == 930
-    assert mrr_by_trust(VALUED.iloc[:0], Catalog()) == {"closing": 0, "inferred": 0, "low_confidence": 0}
+    assert mrr_by_trust(VALUED.iloc[:0], Catalog()) == dict.fromkeys(nothing, 0)
 
 
 def test_mrr_by_product():
@@ -37,13 +41,17 @@ def rows(**sums: int) -> pd.DataFrame:
 
 
 def test_the_shares_are_of_closing_mrr():
-    shares = rows(closing=1000, inferred=100, low_confidence=230).set_index("metric")
-    assert shares["ratio"].to_dict() == {"inferred_mrr_share": "0.1000000000", "low_confidence_mrr_share": "0.2300000000"}
-    assert set(rows(closing=0, inferred=0, low_confidence=0)["quality"]) == {"no_base"}
+    shares = rows(closing=1000, inferred=100, inferred_plans=70, low_confidence=230).set_index("metric")
+    assert shares["ratio"].to_dict() == {
+        "inferred_mrr_share": "0.1000000000",
+        "inferred_plans_mrr_share": "0.0700000000",
+        "low_confidence_mrr_share": "0.2300000000",
+    }
+    assert set(rows(closing=0, inferred=0, inferred_plans=0, low_confidence=0)["quality"]) == {"no_base"}
 
 
 def test_shares_of_another_mrr_are_refused():
     months = pd.DataFrame({"month": ["2026-01", "2026-01"], "closing": [400, 600]})
-    reconciliation.coverage_ties(rows(closing=1000, inferred=100, low_confidence=230), months)
+    reconciliation.coverage_ties(rows(closing=1000, inferred=100, inferred_plans=0, low_confidence=230), months)
     with pytest.raises(DataQualityError, match=r"2026-01 inferred_mrr_share"):
-        reconciliation.coverage_ties(rows(closing=1001, inferred=100, low_confidence=230), months)
+        reconciliation.coverage_ties(rows(closing=1001, inferred=100, inferred_plans=0, low_confidence=230), months)

@@ -12,7 +12,7 @@ from expansion_platform.simulator.catalog import BASIC, ENTERPRISE, INSIGHTS, PR
 from expansion_platform.simulator.charges import Discount, Item
 from expansion_platform.simulator.subscription import after
 
-PRICES = build(0, 10)
+PRICES = build(0, (10,))
 
 
 def price(product: object, currency: str = "usd", interval: str = "month") -> Price:

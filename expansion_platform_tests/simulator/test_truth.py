@@ -15,7 +15,7 @@ from expansion_platform.simulator.truth import EVENTS_KEPT, Change, Subscription
 
 DAY = 86_400
 NOW = 400 * DAY
-CATALOG = build(0, 10**9)
+CATALOG = build(0, (10**9,))
 BASIC_PRICE, PRO_PRICE, INSIGHTS_PRICE = (CATALOG.price(product, "usd", "month", 1) for product in (BASIC, PRO, INSIGHTS))
 
 

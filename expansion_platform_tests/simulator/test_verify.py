@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from expansion_platform.domain.schemas import billing
+from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.simulator.catalog import ONE_PRODUCT, REPRICED
 from expansion_platform.simulator.company import BEHAVIOURS
 from expansion_platform.simulator.verify import verify
 from expansion_platform.storage.lake import Lake
@@ -63,6 +64,22 @@ def test_companies_whose_stripe_fails_and_changes_while_it_is_read(tmp_path: Pat
     assert verdict.differences == []
     assert verdict.item_states > 60
     assert len(verdict.faults) > 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sells", [ONE_PRODUCT, REPRICED])
+def test_companies_whose_catalog_says_nothing_of_plans(tmp_path: Path, sells: str) -> None:
+    """Plans that are prices of one product, and prices replaced twice: told apart by what customers began on (D-12). `make verify` runs twenty."""
+    verdict = verify(1, 100, 16, tmp_path, Console(quiet=True), sells=sells)
+    assert verdict.differences == []
+    causes = Lake(tmp_path / "lake").read(mrr.Causes)
+    moved = causes[(causes["from_price"] != causes["to_price"]) & causes["from_price"].notna() & causes["to_price"].notna()]
+    plans = moved[["from_price", "to_price"]].apply(lambda prices: prices.str.split("_").str[1])
+    replaced, tier = plans["from_price"] == plans["to_price"], moved["cause"] == "tier"
+    assert not (replaced & tier).any()
+    assert moved.loc[replaced, "cause"].eq("price").any()
+    assert moved.loc[tier, "inferred"].eq(sells == ONE_PRODUCT).all()
+    assert tier.sum() > 2
 
 
 def test_the_command_says_what_it_compared(tmp_path: Path) -> None:

@@ -108,7 +108,10 @@ class Expanders(MetricValue):
 
 
 class Coverage(MetricValue):
-    """One row per month and metric: share of closing MRR whose catalog entry is inferred, and whose state is not dated by a fact."""
+    """One row per month and metric: share of closing MRR whose catalog entry is inferred, and whose state is not dated by a fact.
+
+    `inferred_plans_mrr_share` is of prices that are plans only because they are sold beside other prices of their product (semantics 3.1, D-12).
+    """
 
     class Config(Table.Config):
         name = "metrics/coverage"
