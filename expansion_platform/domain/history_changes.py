@@ -29,6 +29,7 @@ from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Price, coupons, in_currency, prices
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.history_trials import item_trials
+from expansion_platform.domain.history_updates import settle_updates
 from expansion_platform.domain.history_usage import Metered, by_bills, by_meter, is_usage, metered, months_of
 from expansion_platform.domain.schemas.base import arrow_schema
 from expansion_platform.domain.schemas.billing import SOURCES, ItemChanges
@@ -74,7 +75,9 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     for subscription in subscriptions(staged):
         price_terms = prices_in(subscription.currency)
         subscription.events = in_order(subscription.events)
-        subscription.lines, usage = _apart(whole_lines(subscription.lines, price_terms), price_terms)
+        subscription.lines = whole_lines(subscription.lines, price_terms)
+        settle_updates(subscription)
+        subscription.lines, usage = _apart(subscription.lines, price_terms)
         marks = item_marks(subscription, subscription.events, price_terms)
         statuses = status_marks(subscription, subscription.events)
         pauses = pause_marks(subscription, subscription.events, statuses)

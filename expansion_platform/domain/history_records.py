@@ -41,7 +41,7 @@ _LINE_COLUMNS = [
 ]
 _BILL_COLUMNS = [
     *("id", "subscription", "status", "billing_reason", "created", "observed_at"),
-    *("finalized_at", "due_date", "paid_at", "voided_at", "uncollectible_at"),
+    *("finalized_at", "due_date", "paid_at", "voided_at", "uncollectible_at", "uncollectible_reason", "attempt_count"),
 ]
 _NOT_BILLED = {"credited_lines_json": None, "discount_amounts_json": "[]", "discounts_json": "[]"}
 _NOTHING: frozenset[str] = frozenset()
@@ -109,6 +109,8 @@ class Bill(NamedTuple):
     paid: int | None
     voided: int | None
     uncollectible: int | None
+    why_uncollectible: str | None
+    attempts: int | None
 
 
 class Event(NamedTuple):

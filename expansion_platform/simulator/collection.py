@@ -22,6 +22,8 @@ JSON = dict[str, Any]
 DAY = 86_400
 PAYS_AFTER = 20 * DAY
 """Seconds until an invoice that was sent is paid; a charged one is paid at once."""
+RETRIES = 4
+"""Charges of a failed payment, at most."""
 EXPIRES_AFTER = 23 * 3_600
 """Seconds a first bill may stay unpaid."""
 
@@ -65,7 +67,7 @@ class Collection:
         self._events.invoice("invoice.created", document, at, requested=False)
         self._events.invoice("invoice.finalized", document, at, requested=False)
         if subscription.paused is not None and cycle:
-            self._void(document, at) if subscription.paused == "void" else self._give_up(document, at)
+            self._void(document, at) if subscription.paused == "void" else self._give_up(document, at, "subscription_paused")
             return
         self._billing.customer["balance"] = document["ending_balance"]
         self._newest[subscription.id] = document["id"]
@@ -101,6 +103,7 @@ class Collection:
 
     def _begin_incomplete(self, subscription: Subscription, document: JSON, at: int, failure: Failure) -> None:
         self.turn(subscription, at, "incomplete")
+        invoices.refuse(document)
         if failure.ending == "paid":
             self._schedule(at + min(failure.after, EXPIRES_AFTER - 1), lambda now: self._pay(subscription, document, now))
         else:
@@ -116,6 +119,7 @@ class Collection:
     def _fail(self, subscription: Subscription, document: JSON, at: int, failure: Failure) -> None:
         if subscription.ended_at is not None or self._newest[subscription.id] != document["id"]:
             return
+        invoices.refuse(document)
         if subscription.status == "active":
             with self._events.updating(subscription, at, requested=False):
                 self.turn(subscription, at, "past_due")
@@ -130,7 +134,8 @@ class Collection:
             self._void(document, at)
             self._activate(subscription, document, at)
         elif failure.ending == "uncollectible":
-            self._give_up(document, at)
+            invoices.refuse(document, RETRIES)
+            self._give_up(document, at, "max_payment_attempts")
         elif failure.ending == "canceled":
             self._billing.cancel(subscription, at)
         elif subscription.status == "past_due" and self._newest[subscription.id] == document["id"]:
@@ -157,6 +162,6 @@ class Collection:
         invoices.void(document, at)
         self._events.invoice("invoice.voided", document, at, requested=False)
 
-    def _give_up(self, document: JSON, at: int) -> None:
-        invoices.give_up(document, at)
+    def _give_up(self, document: JSON, at: int, reason: str) -> None:
+        invoices.give_up(document, at, reason)
         self._events.invoice("invoice.marked_uncollectible", document, at, requested=False)

@@ -118,7 +118,7 @@ def _discount(value: Discount, customer: str) -> JSON:
 
 
 def _invoice(document: JSON, status: str) -> JSON:
-    gone = {"parent", "total_taxes", "total_pretax_credit_amounts", "amount_overpaid", "customer_account"}
+    gone = {"parent", "total_taxes", "total_pretax_credit_amounts", "amount_overpaid", "customer_account", "status_details"}
     rendered = {key: value for key, value in document.items() if key not in gone}
     details = document["parent"]["subscription_details"]
     transitions = document["status_transitions"]

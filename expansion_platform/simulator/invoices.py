@@ -195,8 +195,15 @@ def invoice(
 
 def pay(document: JSON, at: int) -> None:
     """The invoice is paid in full."""
-    document.update(status="paid", amount_paid=document["amount_due"], amount_remaining=0, attempted=True, attempt_count=1, auto_advance=False)
+    attempts = max(1, document["attempt_count"])
+    document.update(status="paid", amount_paid=document["amount_due"], amount_remaining=0, attempted=True, attempt_count=attempts, auto_advance=False)
     document["status_transitions"] = {**document["status_transitions"], "paid_at": at}
+
+
+def refuse(document: JSON, times: int = 1) -> None:
+    """The customer is charged `times` times in vain. An invoice that was sent is never charged."""
+    if document["collection_method"] == "charge_automatically":
+        document.update(attempted=True, attempt_count=max(times, document["attempt_count"]))
 
 
 def leave_draft(document: JSON) -> None:
@@ -211,9 +218,9 @@ def void(document: JSON, at: int) -> None:
     document["status_transitions"] = {**document["status_transitions"], "voided_at": at}
 
 
-def give_up(document: JSON, at: int) -> None:
-    """The invoice is marked uncollectible."""
-    document.update(status="uncollectible", auto_advance=False, attempted=True, attempt_count=4)
+def give_up(document: JSON, at: int, reason: str) -> None:
+    """The invoice is marked uncollectible; `reason` is Stripe's word for why."""
+    document.update(status="uncollectible", auto_advance=False, status_details={"uncollectible": {"reason": reason}})
     document["status_transitions"] = {**document["status_transitions"], "marked_uncollectible_at": at}
 
 

@@ -184,3 +184,55 @@ def test_case_62_order_and_replays_change_nothing():
     account.event("evt_3", 45, seats[2], seats[1])  # the same change told again, under another id
     assert told(account, FEBRUARY) == ("continuing", 5000, 9000, {"seat": 4000})
     assert once.drop(columns="evidence_json").equals(account.states().drop(columns="evidence_json"))
+
+
+def finalized(account, reason, **told_of):
+    """What Stripe says of the newest bill; dates are days."""
+    row = account.rows["invoices"][-1]
+    row |= {"billing_reason": reason, "finalized_at": row["created"]}
+    row |= {key: day(value) if key.endswith("_at") else value for key, value in told_of.items()}
+
+
+@pytest.mark.parametrize(("held", "march", "april"), [("5", None, None), ("8", ("continuing", 5000, 8000, {"seat": 3000}), None)])
+def test_case_63_update_that_is_never_paid_was_never_made(held, march, april):
+    """8 seats asked for on 10 March, the bill void on 11 March: 50 dollars throughout, unless the renewal shows the 8."""
+    account = five_seats()
+    account.item("si", "basic", held)
+    account.invoice("in_2", 59, line("si", "basic", "5", 59, 90))
+    wanted = proration("si", "basic", "5", 68, 90, -3500), proration("si", "basic", "8", 68, 90, 5600)
+    account.invoice("in_3", 68, *wanted, status="void")
+    finalized(account, "subscription_update", voided_at=69)
+    account.invoice("in_4", 90, line("si", "basic", held, 90, 120))
+    assert [told(account, month) for month in (MARCH, "2026-04")] == [march, april]
+
+
+@pytest.mark.parametrize(("status", "told_of"), [("void", {"voided_at": 31.03}), ("uncollectible", {"uncollectible_at": 31.03})])
+@pytest.mark.parametrize("attempts", [1, None])
+def test_case_67_bill_given_up_by_a_person_is_no_pause(status, told_of, attempts):
+    account = five_seats()
+    account.item("si", "basic", "5")
+    account.rows["invoices"][-1]["status"] = status
+    finalized(account, "subscription_cycle", attempt_count=attempts, **told_of)
+    account.invoice("in_2", 59, line("si", "basic", "5", 59, 90))
+    assert [told(account, month) for month in (FEBRUARY, MARCH)] == [None, None]
+
+
+def test_case_68_bill_marked_uncollectible_later_counts_until_then():
+    """The bill is of 1 February and marked on 11 March: February's close counts."""
+    account = five_seats(status="unpaid")
+    account.item("si", "basic", "5")
+    account.rows["invoices"][-1]["status"] = "uncollectible"
+    finalized(account, "subscription_cycle", uncollectible_at=69, attempt_count=4)
+    assert [told(account, month) for month in (FEBRUARY, MARCH)] == [None, ("churn", 5000, 0, {})]
+
+
+@pytest.mark.parametrize("answered", [31 + 10 / 24, 31 + 1 / 144])
+def test_case_12_first_payment_answered_after_the_month_is_new_in_the_next(answered):
+    """Incomplete from 31 January, 23:40, until it is paid in February."""
+    begun = 31 - 1 / 72
+    account = Account()
+    account.subscription(begun)
+    account.item("si", "basic", "5", begun)
+    account.invoice("in_0", begun, line("si", "basic", "5", begun, begun + 31))
+    finalized(account, "subscription_create", paid_at=answered)
+    assert [told(account, month) for month in ("2026-01", FEBRUARY)] == [None, ("new", 0, 5000, {})]

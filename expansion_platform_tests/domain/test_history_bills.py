@@ -16,12 +16,15 @@ def account() -> Account:
     return account
 
 
-def bill(account: Account, name: str, at: float, status: str = "paid", reason: str = "subscription_cycle", **dates: Any) -> None:
-    """A bill of day `at` for 30 days, finalized at once unless it is a draft; `dates` are in days."""
+MINUTE = 1 / 1440
+
+
+def bill(account: Account, name: str, at: float, status: str = "paid", reason: str | None = "subscription_cycle", **told: Any) -> None:
+    """A bill of day `at` for 30 days, finalized at once unless it is a draft; what ends with `_at` and `_date` is in days."""
     account.invoice(name, at, line("si", "basic", "5", at, at + 30), status=status)
-    instants = {key: None if value is None else day(value) for key, value in dates.items()}
+    fields = {key: day(value) if key.endswith(("_at", "_date")) and value is not None else value for key, value in told.items()}
     finalized = None if status == "draft" else day(at)
-    account.rows["invoices"][-1] |= {"billing_reason": reason, "finalized_at": finalized} | instants
+    account.rows["invoices"][-1] |= {"billing_reason": reason, "finalized_at": finalized} | fields
 
 
 def told(account: Account, column: str = "status") -> list[tuple[Any, ...]]:
@@ -81,10 +84,90 @@ def test_unpaid_today_is_unpaid_since_its_bill_unless_an_event_dates_it(account:
     assert told(account) == [(0, 30, "active", "exact"), (30, 51, "past_due", "exact"), (51, None, "unpaid", "exact")]
 
 
-def test_first_bill_paid_within_hours_began_incomplete_and_later_by_a_slow_method(account: Account) -> None:
+def test_bill_marked_uncollectible_leaves_the_subscription_unpaid_from_then(account: Account) -> None:
+    """Case 68, of 21 days: drafts show that it was unpaid, not since when."""
+    account.subscription(status="unpaid")
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, "uncollectible", uncollectible_at=51)
+    bill(account, "in3", 60, "draft")
+    unpaid = [(0, 30, "active", "exact"), (30, 51, "past_due", "exact"), (51, None, "unpaid", "exact")]
+    assert told(account) == unpaid
+    for table in ("invoices", "invoice_lines"):
+        account.rows[table].pop()
+    assert told(account) == unpaid
+    account.event("evt", 55, {"status": "unpaid"}, {"status": "past_due"})
+    assert told(account) == [*unpaid[:1], (30, 55, "past_due", "exact"), (55, None, "unpaid", "exact")]
+
+
+@pytest.mark.parametrize("reason", [None, "max_payment_attempts", "payment_not_received"])
+def test_bill_marked_uncollectible_by_the_end_of_retries_is_unpaid_where_nothing_else_shows(account: Account, reason: str | None) -> None:
+    account.subscription(status="canceled", ended_at=day(58))
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, "uncollectible", uncollectible_at=51, uncollectible_reason=reason)
+    assert told(account) == [(0, 30, "active", "exact"), (30, 51, "past_due", "exact"), (51, 58, "unpaid", "exact")]
+
+
+def test_bill_paid_after_it_was_marked_uncollectible_ends_unpaid(account: Account) -> None:
     account.subscription()
-    bill(account, "in1", 0, reason="subscription_create", paid_at=0.25)
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, uncollectible_at=51, paid_at=58)
+    spells = [(0, 30, "active", "exact"), (30, 51, "past_due", "exact"), (51, 58, "unpaid", "exact"), (58, None, "active", "exact")]
+    assert told(account) == spells
+
+
+def test_draft_finalized_after_weeks_shows_that_the_subscription_was_unpaid(account: Account) -> None:
+    """It comes back when its newest bill, a draft till then, is finalized and paid."""
+    account.subscription()
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, "uncollectible", uncollectible_at=51)
+    bill(account, "in3", 60, finalized_at=80, paid_at=80)
+    spells = [(0, 30, "active", "exact"), (30, 51, "past_due", "exact"), (51, 80, "unpaid", "exact"), (80, None, "active", "exact")]
+    assert told(account) == spells
+
+
+def test_sent_bill_marked_uncollectible_after_it_was_due(account: Account) -> None:
+    account.subscription(status="unpaid")
+    bill(account, "in1", 0, due_date=20, paid_at=19)
+    bill(account, "in2", 30, "uncollectible", due_date=50, uncollectible_at=80)
+    assert told(account) == [(0, 50, "active", "exact"), (50, 80, "past_due", "exact"), (80, None, "unpaid", "exact")]
+
+
+@pytest.mark.parametrize(
+    ("told_of", "since"),
+    [
+        ({"uncollectible_at": 30 + 40 * MINUTE}, 30 + 40 * MINUTE),
+        ({"uncollectible_at": 30 + 40 * MINUTE, "attempt_count": 1}, 30 + 40 * MINUTE),
+        ({"uncollectible_at": 45, "attempt_count": 3, "uncollectible_reason": "user_forgiven"}, 45),
+    ],
+)
+@pytest.mark.parametrize("status", ["active", "canceled"])
+def test_bill_marked_uncollectible_by_a_person_is_settled(account: Account, told_of: dict[str, Any], since: float, status: str) -> None:
+    """Stripe sets the subscription active; whether it is billed again, or ends with its period, changes nothing."""
+    account.subscription(status=status, ended_at=day(60) if status == "canceled" else None)
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, "uncollectible", **told_of)
+    if status == "active":
+        bill(account, "in3", 60, paid_at=60)
+    spells = [(start, status) for start, _, status, _ in told(account)]
+    assert spells == [(0, "active"), (30, "past_due"), (pytest.approx(since), "active")]
+    assert told(account, "collection_paused")[0][2] is None
+
+
+def test_retries_that_end_leave_past_due_where_billing_goes_on(account: Account) -> None:
+    account.subscription()
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, "uncollectible", uncollectible_at=51, uncollectible_reason="max_payment_attempts")
+    bill(account, "in3", 60, paid_at=60)
+    assert told(account) == [(0, 30, "active", "exact"), (30, 60, "past_due", "exact"), (60, None, "active", "exact")]
+
+
+@pytest.mark.parametrize("reason", ["subscription_create", None])
+def test_first_bill_answered_later_began_incomplete_and_days_later_by_a_slow_method(account: Account, reason: str | None) -> None:
+    account.subscription()
+    bill(account, "in1", 0, reason=reason, paid_at=0.25)
     assert told(account) == [(0, 0.25, "incomplete", "exact"), (0.25, None, "active", "exact")]
+    account.rows["invoices"][0]["paid_at"] = day(2 * MINUTE)
+    assert [row[2] for row in told(account)] == ["incomplete", "active"]
     account.rows["invoices"][0]["paid_at"] = day(4)
     assert told(account) == [(0, None, "active", "exact")]
 
@@ -93,6 +176,8 @@ def test_first_bill_paid_within_hours_began_incomplete_and_later_by_a_slow_metho
     ("behavior", "status", "dates"),
     [
         ("void", "void", {"voided_at": 30}),
+        ("void", "void", {"voided_at": 30 + MINUTE, "attempt_count": 0}),
+        ("mark_uncollectible", "uncollectible", {"uncollectible_at": 30, "attempt_count": 0, "uncollectible_reason": "subscription_paused"}),
         ("mark_uncollectible", "uncollectible", {"uncollectible_at": 30}),
         ("keep_as_draft", "draft", {}),
     ],
@@ -105,6 +190,38 @@ def test_renewals_not_collected_at_once_were_paused(account: Account, behavior: 
     paused = told(account, "collection_paused")
     assert paused == [(0, 30, None, "exact"), (30, 60, behavior, "renewal"), (60, None, None, "renewal")]
     assert told(account)[1][2] == "active"
+
+
+@pytest.mark.parametrize(
+    ("status", "told_of"),
+    [
+        ("void", {"voided_at": 30 + 40 * MINUTE, "attempt_count": 1}),
+        ("void", {"voided_at": 30 + 40 * MINUTE}),
+        ("void", {"voided_at": 30 + MINUTE, "attempt_count": 1}),
+        ("void", {"voided_at": 30 + 40 * MINUTE, "attempt_count": 0, "due_date": 60}),
+        ("uncollectible", {"uncollectible_at": 30 + 40 * MINUTE, "attempt_count": 0}),
+        ("uncollectible", {"uncollectible_at": 30, "attempt_count": 0, "uncollectible_reason": "user_forgiven"}),
+    ],
+)
+@pytest.mark.parametrize("ends", [False, True])
+def test_bill_a_person_gave_up_is_no_pause(account: Account, status: str, told_of: dict[str, Any], ends: bool) -> None:
+    """Case 67: it was charged, or it was given up later than it was finalized; also where the source does not say whether it was charged."""
+    account.subscription(**{"status": "canceled", "ended_at": day(60), "cancel_at_period_end": True} if ends else {})
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, status, **told_of)
+    if not ends:
+        bill(account, "in3", 60, paid_at=60)
+    assert {row[2] for row in told(account, "collection_paused")} == {None}
+    assert {row[2] for row in told(account)} <= {"active", "past_due"}
+
+
+def test_period_that_is_billed_again_was_not_paused(account: Account) -> None:
+    account.subscription()
+    bill(account, "in1", 0, paid_at=0)
+    bill(account, "in2", 30, "void", voided_at=30)
+    account.invoice("in2b", 30.1, line("si", "basic", "5", 30, 60))
+    account.rows["invoices"][-1] |= {"billing_reason": "manual", "finalized_at": day(30.1), "paid_at": day(30.2)}
+    assert {row[2] for row in told(account, "collection_paused")} == {None}
 
 
 def test_event_that_shows_no_pause_forbids_inferring_one(account: Account) -> None:

@@ -183,6 +183,8 @@ class Invoices(StripeObject):
     revised_by: str = pa.Field(description="The invoice that took its place when it was revised", nullable=True)
     paid_at: Instant = pa.Field(description="When it was paid", nullable=True)
     uncollectible_at: Instant = pa.Field(description="When it was given up as uncollectible", nullable=True)
+    uncollectible_reason: str = pa.Field(description="Why it was given up, in Stripe's words; null where Stripe does not say", nullable=True)
+    attempt_count: pd.Int64Dtype = pa.Field(description="Attempts to charge it; null where the source does not say", nullable=True)
     metadata_json: str = pa.Field(description="`initiated_by` of its subscription's metadata when it was finalized")
 
     class Config(Table.Config):

@@ -46,8 +46,18 @@ def invoice(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS
         "revised_by": reference(item.get("latest_revision")),
         "paid_at": instant(transitions.get("paid_at")),
         "uncollectible_at": instant(transitions.get("marked_uncollectible_at")),
+        "uncollectible_reason": ((item.get("status_details") or {}).get("uncollectible") or {}).get("reason"),
+        "attempt_count": _attempts(item),
         "metadata_json": canonical.dumps(keys.initiator(_subscription_details(item))),
     }
+
+
+def _attempts(item: Object) -> int | None:
+    """How often Stripe tried to charge a bill; a source may say only whether it did (`attempted`), or nothing (None)."""
+    count, attempted = item.get("attempt_count"), item.get("attempted")
+    if attempted is True and not count:
+        return 1
+    return 0 if attempted is False and count is None else count
 
 
 def invoice_lines(item: Object, observed_at: datetime, subscription_item_of: Mapping[str, str] | None = None) -> list[Row]:

@@ -221,6 +221,9 @@ class Invoices(_Object):
     due_date: Moment = NOTHING
     paid_at: Moment = NOTHING
     uncollectible_at: Moment = NOTHING
+    uncollectible_reason: Text = NOTHING
+    attempt_count: Whole = NOTHING
+    attempted: Flag = NOTHING
     discounts: Listed = NOTHING
     deleted: Flag = NOTHING
     subscription_metadata: Json = NOTHING

@@ -136,6 +136,7 @@ class Looked:
     def invoice(self, record: Record, lines: Sequence[Record], amounts: Sequence[Record]) -> Object:
         """An invoice with all its lines and what discounts took off them."""
         names = ("customer", "status", "billing_reason", "currency", "period_start", "period_end", "subtotal", "total", "due_date")
+        names += ("attempt_count", "attempted")
         own = self.discounts.of(record["id"], record["discounts"])
         taken: dict[str, list[Object]] = defaultdict(list)
         for each in amounts:
@@ -148,6 +149,7 @@ class Looked:
                 **{name: record[name] for name in ("finalized_at", "paid_at", "voided_at")},
                 "marked_uncollectible_at": record["uncollectible_at"],
             },
+            "status_details": {"uncollectible": {"reason": record["uncollectible_reason"]}},
             "lines": {"data": [self._line(each, own, taken[each["id"]]) for each in lines], "has_more": False},
         }
 

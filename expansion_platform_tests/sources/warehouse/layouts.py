@@ -92,7 +92,7 @@ def fivetran(account: StripeAccount) -> Tables:
         ],
         "invoice": [
             {
-                **_pick(each, "id", "livemode", "status", "billing_reason", "currency", "subtotal", "total"),
+                **_pick(each, "id", "livemode", "status", "billing_reason", "currency", "subtotal", "total", "attempt_count"),
                 **{name: stamp(each[name]) for name in ("created", "period_start", "period_end", "due_date")},
                 **{f"status_transitions_{name}": stamp(at) for name, at in each["status_transitions"].items()},
                 "customer_id": each["customer"],
@@ -237,7 +237,8 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
         ],
         "invoices": [
             {
-                **_pick(each, "id", "status", "billing_reason", "currency", "subtotal", "total"),
+                **_pick(each, "id", "status", "billing_reason", "currency", "subtotal", "total", "attempted"),
+                "status_details_uncollectible_reason": ((each.get("status_details") or {}).get("uncollectible") or {}).get("reason"),
                 **{name: naive(each[name]) for name in ("period_start", "period_end", "due_date")},
                 **{f"status_transitions_{name}": naive(at) for name, at in each["status_transitions"].items()},
                 "date": naive(each["created"]),
@@ -345,8 +346,9 @@ def airbyte(account: StripeAccount) -> Tables:
                 **_pick(
                     each,
                     *("id", "created", "livemode", "customer", "status", "currency", "billing_reason", "period_start", "period_end"),
-                    *("subtotal", "total", "status_transitions", "due_date"),
+                    *("subtotal", "total", "status_transitions", "due_date", "attempted", "attempt_count"),
                 ),
+                "status_details": each.get("status_details"),
                 "subscription": _subscription(each),
                 "discounts": [discount(identity) for identity in each["discounts"]],
             }
