@@ -21,7 +21,7 @@ from expansion_platform.delivery.alert_messages import Surroundings, alert_messa
 from expansion_platform.delivery.together import together
 from expansion_platform.domain import gate, months
 from expansion_platform.domain.detection import evaluation
-from expansion_platform.domain.detection.findings import Finding, fingerprint
+from expansion_platform.domain.detection.findings import Finding, fingerprint, scope
 from expansion_platform.domain.detection.lifecycle import Notice, advance
 from expansion_platform.domain.detection.panel import SLICES
 from expansion_platform.domain.detection.targets import AlertSettings
@@ -33,7 +33,8 @@ from expansion_platform.storage.ledger import Alert
 
 READ = [
     *(billing.ItemStates, mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
-    *(metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByDimension, metrics.Retention, metrics.Rollforward),
+    *(metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByDimension, metrics.Retention),
+    *(metrics.Rollforward, metrics.RollforwardByDimension),
     *(metrics.Coverage, metrics.Restatements, lasting.Durability, lasting.ExpansionThenChurn),
 ]
 JUDGED = "alerts/expansion"
@@ -64,7 +65,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         context.log.info(f"{month}: nothing to tell (judged before)")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
     links = _links(platform, month, context.run.run_id)
-    facts = _facts(platform, month)
+    facts = facts_of(platform, month)
     passed = facts.checked(platform)
     if passed.failed:
         added = platform.ledger.put_alert(_data_alert(month, passed.failed, links))
@@ -105,7 +106,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
 
 
 @dataclass(frozen=True)
-class _Facts:
+class Facts:
     """The tables as the rules and messages need them."""
 
     month: str
@@ -116,7 +117,8 @@ class _Facts:
     expansion_then_churn: pd.DataFrame
     rates: dict[str, dict[str, Fraction]]
     rollforward: pd.DataFrame
-    retention: dict[str, str | None]
+    moved: dict[str, dict[str, int]]
+    retention: dict[str, dict[str, str | None]]
     coverage: pd.DataFrame
     reported: pd.DataFrame
     restatements: pd.DataFrame
@@ -141,7 +143,8 @@ class _Facts:
         )
 
 
-def _facts(platform: Platform, month: str) -> _Facts:
+def facts_of(platform: Platform, month: str) -> Facts:
+    """Reads the tables for judging a month; rates of earlier months are those first reported where these are comparable."""
     lake, window = platform.lake, evaluation.window(month)
     published = lake.read(metrics.Expansion).query("metric == 'expansion_rate' and denominator > 0 and month <= @month")
     rates = {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in published.itertuples()}
@@ -153,8 +156,11 @@ def _facts(platform: Platform, month: str) -> _Facts:
     of_slices = (ds.field("metric") == "expansion_rate") & ds.field("dimension").isin(list(SLICES)) & (ds.field("month") <= month)
     by_slice = pd.concat([lake.read(model, where=of_slices) for model in (metrics.ExpansionBySegment, metrics.ExpansionByDimension)])
     by_slice = by_slice.query("denominator > 0")
-    retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")["ratio"]
-    return _Facts(
+    rollforward = lake.read(metrics.Rollforward, [month])
+    flows = pd.concat([rollforward, lake.read(metrics.RollforwardByDimension, [month]).query("dimension in @SLICES")])
+    retained = pd.concat([lake.read(metrics.Retention, [month]), lake.read(metrics.ExpansionByDimension, [month]).query("dimension in @SLICES")])
+    retained = retained.query("metric in ['nrr', 'grr']")
+    return Facts(
         month=month,
         customer_months=lake.read(mrr.CustomerMonths, window),
         movements=lake.read(mrr.Movements, window),
@@ -163,11 +169,15 @@ def _facts(platform: Platform, month: str) -> _Facts:
         expansion_then_churn=lake.read(lasting.ExpansionThenChurn, [month]),
         rates={"total": rates}
         | {
-            f"{dimension}:{name}": {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}
+            scope(dimension, name): {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}
             for (dimension, name), rows in by_slice.groupby(["dimension", "value"])
         },
-        rollforward=lake.read(metrics.Rollforward, [month]),
-        retention={name: retention.get(name) for name in ("nrr", "grr")},
+        rollforward=rollforward,
+        moved={scope(row["dimension"], row["value"]): {name: int(row[name]) for name in mrr.FLOWS} for row in flows.to_dict("records")},
+        retention={
+            scope(dimension, name): dict(zip(rows["metric"], rows["ratio"], strict=True))
+            for (dimension, name), rows in retained.groupby(["dimension", "value"])
+        },
         coverage=lake.read(metrics.Coverage, [month]),
         reported=first.to_table(columns=REPORTED, filter=ds.field("month").isin(window)).to_pandas(),
         restatements=lake.read(metrics.Restatements, gate.restatement_window(month)),
@@ -189,23 +199,10 @@ def _comparable(platform: Platform) -> ds.Expression:
 
 
 def _alerts(
-    platform: Platform, facts: _Facts, notices: list[Notice], target: Fraction | None, warnings: tuple[str, ...], links: dict[str, str]
+    platform: Platform, facts: Facts, notices: list[Notice], target: Fraction | None, warnings: tuple[str, ...], links: dict[str, str]
 ) -> list[Alert]:
     """The outbox's rows. What begins while the total's drop is being told is a reply to it, so that a month is one message in the channel."""
-    catalog, ledger = platform.catalog(), platform.ledger
-    total = facts.rollforward[facts.rollforward["dimension"] == "total"].iloc[0]
-    around = Surroundings(
-        currency=platform.settings.expansion_currency,
-        moved={name: int(total[name]) for name in mrr.FLOWS},
-        retention=facts.retention,
-        links=links,
-        hashes=f"policy {catalog.policy_hash}, catalog {catalog.catalog_hash}",
-        target=target,
-        rates=facts.rates,
-        warnings=warnings,
-        reported_at=f"{platform.read_until:%Y-%m-%d %H:%M} UTC",
-        customer=_shown(platform),
-    )
+    ledger, around = platform.ledger, surroundings(platform, facts, target, warnings, links)
     drop = next((notice for notice in notices if notice.finding.fingerprint == TOTAL_DROP and notice.event != "recovery"), None)
     drop_entry = None if drop is None else drop.state.entry
     alerts = []
@@ -221,6 +218,23 @@ def _alerts(
             Alert(notice.key, finding.rule, finding.scope, finding.month, notice.state.severity, message, event=notice.event, thread=thread)
         )
     return alerts
+
+
+def surroundings(platform: Platform, facts: Facts, target: Fraction | None, warnings: tuple[str, ...], links: dict[str, str]) -> Surroundings:
+    """What every message of the month says beside its finding, by scope."""
+    catalog = platform.catalog()
+    return Surroundings(
+        currency=platform.settings.expansion_currency,
+        moved=facts.moved,
+        retention=facts.retention,
+        links=links,
+        hashes=f"policy {catalog.policy_hash}, catalog {catalog.catalog_hash}",
+        target=target,
+        rates=facts.rates,
+        warnings=warnings,
+        reported_at=f"{platform.read_until:%Y-%m-%d %H:%M} UTC",
+        customer=_shown(platform),
+    )
 
 
 def _data_alert(month: str, problems: tuple[str, ...], links: dict[str, str]) -> Alert:

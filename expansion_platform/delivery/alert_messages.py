@@ -14,7 +14,7 @@ from expansion_platform.delivery.chart import chart_data
 from expansion_platform.delivery.messages import HEADER_LIMIT, SECTION_LIMIT, escape, money, percent
 from expansion_platform.domain.detection.decomposition import GROWTH, OTHER
 from expansion_platform.domain.detection.findings import Drop, Finding
-from expansion_platform.domain.detection.lifecycle import Notice
+from expansion_platform.domain.detection.lifecycle import Notice, measured
 from expansion_platform.domain.metrics import LOW_EXPANDERS, LOW_MEMBERS
 from expansion_platform.domain.schemas.mrr import ORGANIC
 
@@ -35,16 +35,17 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a message tells beside its finding.
+    """What a message says beside its finding.
 
-    `moved` holds the month's roll-forward flows in minor units; `retention` the ratio text of `nrr` and `grr`; `links` label -> URL; `reported_at`
-    when Stripe had been read as the month closed; `rates` the expansion rates by scope (`total`, `segment:smb`) and month, for the chart of an entry;
-    `customer` how a customer is named.
+    By scope (`total`, `segment:smb`, `pricing_model:seat`), so that a message shows the figures of its own scope: `moved`, the month's roll-forward
+    flows in minor units; `retention`, the ratio text of `nrr` and `grr`; `rates`, the expansion rates by month, for the chart of an entry. A scope
+    that has none is shown without. `links` holds label -> URL; `reported_at` when Stripe had been read as the month closed; `warnings` are about all
+    data; `customer` says how a customer is named.
     """
 
     currency: str
-    moved: Mapping[str, int]
-    retention: Mapping[str, str | None]
+    moved: Mapping[str, Mapping[str, int]]
+    retention: Mapping[str, Mapping[str, str | None]]
     links: Mapping[str, str]
     hashes: str
     target: Fraction | None
@@ -80,7 +81,7 @@ def alert_message(notice: Notice, around: Surroundings, entry: Mapping[str, Any]
         _section(text),
         *_fields(finding, around),
         *_drivers(finding, around),
-        _section(f"*What else moved*\n{', '.join(f'{name} {money(around.moved[name], around.currency)}' for name in ALSO_MOVED)}"),
+        *_moved(finding, around),
         {"type": "context", "elements": [_markdown(_context(finding, around))]},
     ]
     if around.links:
@@ -117,9 +118,13 @@ def data_holds(month: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def title(finding: Finding) -> str:
     """Rule, scope and month in a few words."""
-    where = {"total": "", "pricing_model": f" ({finding.value} pricing)"}.get(finding.dimension, f" ({finding.value})")
+    where = "" if finding.dimension == "total" else f" ({_scope(finding)})"
     fallen = f" by {percent(-finding.drop.change, 1)}" if finding.rule == "rate_drop" and finding.drop else ""
     return f"{NAMES[finding.rule]}{fallen}{where} in {finding.month}"
+
+
+def _scope(finding: Finding) -> str:
+    return f"{finding.value} pricing" if finding.dimension == "pricing_model" else finding.value
 
 
 def sentence(finding: Finding, currency: str) -> str:
@@ -130,10 +135,12 @@ def sentence(finding: Finding, currency: str) -> str:
             return f"{title(finding)}: {_against(finding)} That is {money(finding.shortfall, currency)} of expansion MRR missing."
         case "segment_deterioration":
             net = f"organic net rate {percent(figures['net_rate'])} (was {percent(figures['net_before'])})"
-            return f"{title(finding)}: {_against(finding)} Its {net}. Missing: {money(finding.shortfall, currency)}."
+            missing = f"{money(finding.shortfall, currency)} of {'organic net growth' if figures['by_net'] else 'expansion MRR'}"
+            return f"{title(finding)}: {_against(finding)} Its {net}. Missing: {missing}."
         case "below_target":
             interval = f"at most {percent(figures['high'])} with 95 % confidence"
-            return f"{title(finding)}: {percent(figures['rate'])} of opening MRR, {interval}, against a target of {percent(figures['target'])}."
+            rate = f"{percent(figures['rate'])} of {_opening(finding)}"
+            return f"{title(finding)}: {rate}, {interval}, against a target of {percent(figures['target'])}."
         case "mix_shift":
             name = figures["type"]
             shares = f"{percent(figures[f'{name}_before'], 0)} to {percent(figures[f'{name}_now'], 0)}"
@@ -149,16 +156,20 @@ def sentence(finding: Finding, currency: str) -> str:
 def _against(finding: Finding) -> str:
     drop = _drop(finding)
     before = f"{percent(drop.baseline)} on average over the {len(drop.baseline_months)} months before."
-    return f"{percent(drop.rate)} of opening MRR against {before}"
+    return f"{percent(drop.rate)} of {_opening(finding)} against {before}"
+
+
+def _opening(finding: Finding) -> str:
+    return "opening MRR" if finding.dimension == "total" else "its opening MRR"
 
 
 def _recovery(notice: Notice, around: Surroundings, entry: Mapping[str, Any] | None) -> dict[str, Any]:
-    finding, limit = notice.finding, Fraction(notice.state.recovers_at or 0)
-    text = f"Recovered in {finding.month}, after {notice.state.since}: {_measure(finding)}, {_bound(finding)} {_shown(finding, limit)}."
+    finding, limit, what = notice.finding, Fraction(notice.state.recovers_at or 0), _measure(notice)
+    text = f"Recovered in {finding.month}, after {notice.state.since}: {what}, {_bound(finding)} {_shown(finding, limit)}."
     message: dict[str, Any] = {"text": text, "blocks": [_section(text), *_fields(finding, around)]}
     if entry is not None:
         mark = f"Resolved in {finding.month}."
-        message["entry"] = {"text": f"{mark} {entry['text']}", "blocks": [_section(f"*{mark}* {_measure(finding)}"), *entry.get("blocks", [])]}
+        message["entry"] = {"text": f"{mark} {entry['text']}", "blocks": [_section(f"*{mark}* {what}"), *entry.get("blocks", [])]}
     return message
 
 
@@ -170,14 +181,16 @@ def _bound(finding: Finding) -> str:
     return "at or above" if finding.falling else "at or below"
 
 
-def _measure(finding: Finding) -> str:
+def _measure(notice: Notice) -> str:
+    finding = notice.finding
+    rate = "the organic net rate is" if finding.rule == "segment_deterioration" and notice.state.baseline is None else "the rate is"
     what = {
         "below_target": "the interval of the rate reaches",
         "mix_shift": "divergence from the months before is",
         "durability": "seats still held are",
         "post_expansion_churn": "the lower end of the difference is",
-    }.get(finding.rule, "the rate is")
-    return f"{what} {_shown(finding, finding.measured)}"
+    }.get(finding.rule, rate)
+    return f"{what} {_shown(finding, measured(finding, notice.state))}"
 
 
 def _shown(finding: Finding, amount: Fraction) -> str:
@@ -186,7 +199,6 @@ def _shown(finding: Finding, amount: Fraction) -> str:
 
 def _fields(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
     figures: Mapping[str, Any] = finding.figures
-    retention = " / ".join(_ratio(around.retention.get(name)) for name in ("nrr", "grr"))
     shown: list[tuple[str, str]] = []
     if finding.drop is not None:
         drop = finding.drop
@@ -196,9 +208,12 @@ def _fields(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
             ("Expansion rate", f"{percent(drop.rate)} (was {percent(drop.baseline)}, last three months {percent(drop.three_months)}){target}"),
             ("Change", f"{_points(drop.rate - drop.baseline)}, {percent(drop.change, 1)}"),
             ("Expansion / opening MRR", f"{money(drop.expansion, around.currency)} / {money(drop.opening, around.currency)}"),
-            ("Missing against the baseline", money(finding.shortfall, around.currency)),
+            ("Missing against the baseline", money(drop.shortfall, around.currency)),
             ("Chance of this by noise", f"p = {_p(p)}, {drop.members} customers, {drop.expanders} expanded"),
         ]
+        if "net_rate" in figures:
+            net = f"{percent(figures['net_rate'])} (was {percent(figures['net_before'])}), p = {_p(figures['p_net'])}"
+            shown.append(("Organic net rate", net))
         if "low" in figures:
             interval = f"{percent(figures['low'])} to {percent(figures['high'])}, approximate: too narrow below about 1,000 customers"
             shown.append(("90 % interval", interval))
@@ -218,7 +233,9 @@ def _fields(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
     elif finding.rule == "mix_shift":
         shown = [(name, f"{percent(figures[f'{name}_now'], 1)} (was {percent(figures[f'{name}_before'], 1)})") for name in ORGANIC]
         shown.append(("Divergence", f"{_shown(finding, finding.measured)}, PSI {float(figures['psi']):.2f}, p = {_p(figures['p'])}"))
-    shown += [("NRR / GRR", retention), ("Quality, basis", f"{_quality(finding)}first reported")]
+    if finding.scope in around.retention:
+        shown.append(("NRR / GRR", " / ".join(_ratio(around.retention[finding.scope][name]) for name in ("nrr", "grr"))))
+    shown.append(("Quality, basis", f"{_quality(finding)}first reported"))
     return [{"type": "section", "fields": [_markdown(f"*{name}*\n{value}", FIELD_LIMIT) for name, value in shown[:10]]}]
 
 
@@ -246,6 +263,15 @@ def _drivers(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
     return told
 
 
+def _moved(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
+    """The scope's other flows of the month."""
+    if finding.scope not in around.moved:
+        return []
+    flows, where = around.moved[finding.scope], "" if finding.dimension == "total" else f" in {escape(_scope(finding))}"
+    told = ", ".join(f"{name} {money(flows[name], around.currency)}" for name in ALSO_MOVED)
+    return [_section(f"*What else moved{where}*\n{told}")]
+
+
 def _context(finding: Finding, around: Surroundings) -> str:
     members = finding.drop.members if finding.drop is not None else finding.figures.get("members")
     told = [f"Figures of {finding.month} as first reported, Stripe read up to {around.reported_at}. {escape(around.hashes)}."]
@@ -253,7 +279,7 @@ def _context(finding: Finding, around: Surroundings) -> str:
         told.append(f"Below {SMALL_BASE} customers only large drops can be told from noise.")
     if finding.figures.get("note") == "seasonal":
         told.append("Seasonal: the same month last year moved alike.")
-    told += [f"Note: {escape(warning)}." for warning in around.warnings]
+    told += [f"Note on the data of all customers: {escape(warning)}." for warning in around.warnings]
     told.append("The test tells noise from change; it knows no seasons and no common cause.")
     return " ".join(told)
 

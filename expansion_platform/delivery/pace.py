@@ -71,7 +71,8 @@ def pace_message(row: Row, currency: str, closes: pd.Timestamp, links: Mapping[s
 
 def _bridge(row: Row, currency: str) -> str:
     moved = ", ".join(f"{name} {money(row[name], currency)}" for name in FLOWS if row[name])
-    return f"MRR {money(row['opening'], currency)} at its opening, {money(row['closing'], currency)} now: {moved or 'nothing moved'}."
+    scope = "" if row["dimension"] == "total" else f" of {row['value']}"
+    return f"MRR{scope} {money(row['opening'], currency)} at the month's opening, {money(row['closing'], currency)} now: {moved or 'nothing moved'}."
 
 
 def _instant(row: Row) -> str:

@@ -29,8 +29,8 @@ from expansion_platform_tests.domain.detection.books import MONTH, steady, toget
 
 AROUND = Surroundings(
     currency="usd",
-    moved=dict.fromkeys(FLOWS, 100) | {"churn": -700_00},
-    retention={"nrr": "1.0100000000", "grr": None},
+    moved={"total": dict.fromkeys(FLOWS, 100) | {"churn": -700_00}},
+    retention={"total": {"nrr": "1.0100000000", "grr": None}},
     links={"Open in Dagster": "http://localhost:3000/assets/metrics/expansion?partition=2026-10"},
     hashes="policy a, catalog b",
     target=Fraction(2, 100),
@@ -159,7 +159,7 @@ def of(rule: str) -> Finding:
         "rate": half, "target": half, "low": half, "high": half, "members": 10, "type": "seat", "psi": half, "p": half, "durable": half,
         "expansion": 5, "opening": 10, "expanders": 5, "amount": 5,
         "bought": "2026-07", "events": 5, "surges": half, "then": "2026-04", "churned": half, "churned_others": half,
-        "net_rate": half, "net_before": half, "p_adjusted": half,
+        "net_rate": half, "net_before": half, "p_adjusted": half, "p_net": half, "by_net": 0,
     }  # fmt: skip
     figures |= {f"{name}_{when}": half for name in ORGANIC for when in ("now", "before")}
     scope = ("segment", "<!channel>") if rule == "segment_deterioration" else ("total", "all")

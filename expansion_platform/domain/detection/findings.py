@@ -72,12 +72,17 @@ class Finding:
     @property
     def scope(self) -> str:
         """`total`, or the slice, such as `segment:smb`."""
-        return self.dimension if self.dimension == "total" else f"{self.dimension}:{self.value}"
+        return scope(self.dimension, self.value)
 
     @property
     def fingerprint(self) -> str:
         """Identity of what is told about, over months (semantics 5.6)."""
         return fingerprint(self.rule, self.dimension, self.value)
+
+
+def scope(dimension: str, value: str) -> str:
+    """Name of a scope: `total`, or the slice, such as `segment:smb`."""
+    return dimension if dimension == "total" else f"{dimension}:{value}"
 
 
 def fingerprint(*parts: str) -> str:

@@ -21,7 +21,10 @@ Event = Literal["entry", "update", "worse", "recovery"]
 
 @dataclass(frozen=True)
 class State:
-    """Where one fingerprint stands after the last month it was judged in. `recovers_at` and `baseline` are frozen at entry, as exact text."""
+    """Where one fingerprint stands after the last month it was judged in. `recovers_at` and `baseline` are frozen at entry, as exact text.
+
+    `baseline` is that of the expansion rate; None where something else is measured, such as a segment's organic net rate.
+    """
 
     fingerprint: str
     rule: str
@@ -91,12 +94,13 @@ def step(before: State | None, finding: Finding, *, silent: bool = False) -> tup
                 severity=finding.severity,
                 since=finding.month,
                 recovers_at=str(finding.recovers_at),
-                baseline=None if finding.drop is None else str(finding.drop.baseline),
+                baseline=None if finding.drop is None or finding.figures.get("by_net") else str(finding.drop.baseline),
             )
             return replace(entered, entry=fingerprint(finding.fingerprint, finding.month)), "entry"
         return replace(quiet, state="ok" if finding.outcome == "clear" else "pending"), None
     limit = Fraction(before.recovers_at or 0)
-    clear = finding.measured >= limit if finding.falling else finding.measured <= limit
+    amount = measured(finding, before)
+    clear = amount >= limit if finding.falling else amount <= limit
     clear_months = before.clear_months + 1 if clear else 0
     if clear_months >= CLEAR_MONTHS.get(finding.rule, 1):
         return replace(quiet, since=before.since, recovers_at=before.recovers_at, baseline=before.baseline, entry=before.entry), "recovery"
@@ -104,6 +108,13 @@ def step(before: State | None, finding: Finding, *, silent: bool = False) -> tup
     worse = finding.outcome == "fires" and SEVERITIES.index(finding.severity) > SEVERITIES.index(before.severity)
     severity = finding.severity if worse else before.severity
     return replace(before, month=finding.month, clear_months=clear_months, severity=severity), "worse" if worse else "update"
+
+
+def measured(finding: Finding, state: State) -> Fraction:
+    """What a state's limit is compared with: what was measured when it began, also in a month in which the segment's other test finds more."""
+    if finding.drop is None or "by_net" not in finding.figures or bool(finding.figures["by_net"]) == (state.baseline is None):
+        return finding.measured
+    return Fraction(finding.figures["net_rate"]) if state.baseline is None else finding.drop.rate
 
 
 def _silent(findings: Sequence[Finding], states: Mapping[str, State]) -> set[str]:

@@ -251,6 +251,7 @@ def segment_deterioration(panel: Panel, month: str, seed: str, smallest: int, ra
                 "net_rate": sums[month].net_rate,
                 "net_before": net_before,
                 "p_net": adjusted[len(judged) + index],
+                "by_net": int(by_net and not by_rate),
             },
         )
         if by_net and not by_rate:

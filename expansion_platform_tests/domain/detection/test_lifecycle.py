@@ -6,8 +6,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 from expansion_platform.domain import months
+from expansion_platform.domain.detection import rules
 from expansion_platform.domain.detection.findings import Finding, Outcome
 from expansion_platform.domain.detection.lifecycle import State, advance, step
+from expansion_platform_tests.domain.detection.books import MONTH, steady
 
 FIRST = "2026-01"
 
@@ -155,3 +157,25 @@ def test_the_entry_is_remembered_through_to_the_recovery() -> None:
     again, event = step(state, finding("2026-03", 90, "fires"))
     assert event == "entry"
     assert again.entry != entry.key
+
+
+def segment(month: str, rate: int, net: int, *, by_net: bool) -> Finding:
+    """A segment's rate and organic net rate in hundredths of a percent: over at 1.80 % and at -1.00 %."""
+    base = steady(200, 0.1)
+    drop = rules.drop_of(base, MONTH, ("segment", "smb"), "seed")
+    assert drop is not None
+    figures: dict[str, Fraction | int | str] = {"net_rate": Fraction(net, 10_000), "by_net": int(by_net)}
+    found = finding(month, net if by_net else rate, "fires", rule="segment_deterioration", scope=("segment", "smb"), over=-100 if by_net else 180)
+    return replace(found, drop=replace(drop, rate=Fraction(rate, 10_000)), figures=figures)
+
+
+def test_a_segment_recovers_by_what_it_was_found_by() -> None:
+    """Found by its organic net rate: an expansion rate of 1.00 % is above that limit and says nothing of it. And the other way round."""
+    entry, still, over = (
+        segment(month, 100, net, by_net=by_net) for month, net, by_net in (("2026-01", -400, True), ("2026-02", -300, False), ("2026-03", -90, False))
+    )
+    assert told(entry, still, over) == ["entry", "update", "recovery"]
+    entry, still, over = (
+        segment(month, rate, -400, by_net=by_net) for month, rate, by_net in (("2026-01", 100, False), ("2026-02", 170, True), ("2026-03", 180, True))
+    )
+    assert told(entry, still, over) == ["entry", "update", "recovery"]
