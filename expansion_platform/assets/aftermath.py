@@ -66,9 +66,10 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
 
     @cache
     def base(month: str) -> pd.DataFrame:
-        columns = ["customer", "segment", "opening", "closing", "first_paid_month"]
+        columns = ["customer", "segment", "opening", "closing", "first_paid_at"]
         held = lake.dataset(mrr.CustomerMonths).to_table(columns=columns, filter=pc.field("month") == month).to_pandas()
-        return rules.base(month, held, of_month(month).query("flow_expansion > 0"), begun[begun["month"] == month], platform.timezone)
+        expanded = of_month(month).query("flow_expansion > 0")
+        return rules.base(month, held, expanded, begun[begun["month"] == month], platform.timezone, catalog.paid_before)
 
     def compute(month: str) -> Frames:
         parts = []

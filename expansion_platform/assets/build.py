@@ -210,10 +210,10 @@ def _compute(
 
 
 def _provisional(frame: pd.DataFrame, open_months: set[str]) -> pd.DataFrame:
-    """The frame with figures of open months marked as such."""
+    """The frame with figures of open months marked as such; no base and few customers are said first (semantics 4)."""
     if not open_months or QUALITY not in frame.columns:
         return frame
-    graded = frame["month"].isin(open_months) & frame[QUALITY].isin(["ok", "low_n"])
+    graded = frame["month"].isin(open_months) & (frame[QUALITY] == "ok")
     return frame.assign(**{QUALITY: frame[QUALITY].mask(graded, "provisional")})
 
 

@@ -85,7 +85,7 @@ def _prepare(platform: Platform, said: pd.DataFrame) -> Callable[[str], Frames]:
         before = months.shift(month, -1)
         customer_months = lake.read(mrr.CustomerMonths, [month])
         attributes = [rules.attributes_of(each, said, stripes, catalog) for each in (month, months.shift(month, 1))]
-        customers = rules.customers_of(month, customer_months, profiles(before), profiles(month), timezone, *attributes)
+        customers = rules.customers_of(month, customer_months, profiles(before), profiles(month), timezone, catalog.paid_before, *attributes)
         closed.pop(before)
         movements = lake.arrow(mrr.Movements, [month])
         sums = engine.query("dimension_sums", {"customer_months": customer_months, "movements": movements, "customers": customers})

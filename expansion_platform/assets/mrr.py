@@ -111,7 +111,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
         classified = flagged(classified, facts, migrations, catalog)
         customers = classified.customers
         return {
-            mrr.CustomerMonths: customers.assign(month=month, first_paid_month=customers["customer"].map(first_paid.months), **hashes),
+            mrr.CustomerMonths: customers.assign(month=month, **first_paid.columns(customers["customer"]), **hashes),
             mrr.Movements: classified.movements.assign(month=month, **hashes),
             mrr.Causes: classified.causes.assign(month=month, **hashes),
             mrr.PriceMigrations: migrations.assign(month=month, **hashes),
@@ -130,7 +130,7 @@ def _deletions(platform: Platform) -> pd.DataFrame:
 def _customers_tie(frames: Frames, catalog: Catalog) -> None:
     reconciliation.customers_tie(frames[mrr.CustomerMonths], frames[mrr.Movements])
     reconciliation.months_chain(frames[mrr.CustomerMonths])
-    reconciliation.first_paid_ties(frames[mrr.CustomerMonths], frames[mrr.Movements], [catalog.customer(name) for name in catalog.ever_paid])
+    reconciliation.first_paid_ties(frames[mrr.CustomerMonths], frames[mrr.Movements], catalog.paid_before)
 
 
 def _causes_sum(frames: Frames) -> None:

@@ -43,15 +43,18 @@ def looked_at(month: str) -> list[str]:
     return months.between(months.shift(month, -max(SPANS)), month)
 
 
-def base(month: str, customer_months: pd.DataFrame, expanded: pd.DataFrame, origins: pd.DataFrame, timezone: str) -> pd.DataFrame:
+def base(
+    month: str, customer_months: pd.DataFrame, expanded: pd.DataFrame, origins: pd.DataFrame, timezone: str, ever_paid: Collection[str]
+) -> pd.DataFrame:
     """The continuing customers of a month as they are compared: customer, stratum, kind, mrr at closing.
 
     Args:
         month: the month in which some expanded.
-        customer_months: mrr/customer_months of it (customer, segment, opening, closing, first_paid_month).
+        customer_months: mrr/customer_months of it (customer, segment, opening, closing, first_paid_at).
         expanded: mrr/movements with expansion of it (customer, flags_json).
         origins: mrr/origins of it (customer, origin, expansion). A customer's is that of most of its expansion, `unknown` where nothing says.
         timezone: reporting time zone.
+        ever_paid: customers that the catalog says paid before, after aliases: their tenure is not known (`dimensions.tenures`).
     """
     held = customer_months[(customer_months["opening"] > 0) & (customer_months["closing"] > 0)]
     surged = expanded.loc[expanded["flags_json"].str.contains('"seat_surge"', regex=False), "customer"]
@@ -59,7 +62,8 @@ def base(month: str, customer_months: pd.DataFrame, expanded: pd.DataFrame, orig
     main = sums.sort_values(["expansion", "origin"], ascending=[False, True]).drop_duplicates("customer").set_index("customer")["origin"]
     how = pd.Series(np.where(held["customer"].isin(surged), SURGE, STEADY), index=held.index, dtype="str")
     kind = (how + "/" + held["customer"].map(main).astype("str").fillna("unknown")).where(held["customer"].isin(expanded["customer"]), KINDS[OTHER])
-    stratum = held["segment"] + "/" + tenures(month, held["first_paid_month"], timezone)
+    imported = held["customer"].isin(list(ever_paid)).to_numpy(dtype=bool)
+    stratum = held["segment"] + "/" + tenures(held["first_paid_at"], months.opening(month, timezone), imported)
     return pd.DataFrame({"customer": held["customer"], "stratum": stratum, "kind": kind, "mrr": held["closing"]}).reset_index(drop=True)
 
 

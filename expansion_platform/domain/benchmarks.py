@@ -9,9 +9,10 @@ one and below healthy (3 to 5 %) in the other, and 2 % compounded is 27 % a year
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import pandas as pd
 
@@ -25,26 +26,28 @@ INDICATIVE = ("low_n", "provisional")
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Bands of one metric, lowest first; each edge is the lower end of the band after it and belongs to it, unless `above` it only."""
+    """Bands of one metric, lowest first; each edge is the lower end of the band after it and belongs to it, unless it is one of `beyond`."""
 
     name: str
     source: str
     metric: str
     bands: tuple[str, ...]
     edges: tuple[str, ...]
+    """As decimals or fractions."""
     suspicious: str
     """Above this the data are to be checked: price rises and migrations counted as expansion are the usual cause."""
     dimension: str = "total"
     value: str = "all"
     of_opening: bool = True
     """The metric is a part of opening MRR, so that a gap is an amount."""
-    above: bool = False
+    beyond: tuple[str, ...] = ()
+    """Edges that belong to the band before them: only what is above one is beyond it."""
     cost: bool = False
     """Less is better, so the gap is the room left; there is none where no costs are given."""
 
     def band(self, ratio: Fraction) -> int:
         """Index of the band a value is in."""
-        return sum(ratio > Fraction(edge) if self.above else ratio >= Fraction(edge) for edge in self.edges)
+        return sum(ratio > Fraction(edge) if edge in self.beyond else ratio >= Fraction(edge) for edge in self.edges)
 
 
 RANGE = ("below", "within", "above")
@@ -75,9 +78,9 @@ BENCHMARKS = [
         of_opening=False,
     ),
     Benchmark("share_of_growth", BENCHMARKING, "expansion_share_of_growth", RANGE, ("0.20", "0.30"), "0.60", of_opening=False),
-    Benchmark("retention", BENCHMARKING, "nrr_t12m", ("below", "expanding", "highest_group"), ("1.00", "1.20"), "2.40", above=True),
+    Benchmark("retention", BENCHMARKING, "nrr_t12m", ("below", "expanding", "highest_group"), ("1.00", "1.20"), "2.40", beyond=("1.00", "1.20")),
     Benchmark("quick_ratio", QUICK_RATIO, "quick_ratio_t3m", ("below", "healthy"), ("4",), "8", of_opening=False),
-    Benchmark("economics", BENCHMARKING, "expansion_cac_ratio", RANGE, ("0.20", "0.33"), "0.66", of_opening=False, cost=True),
+    Benchmark("economics", BENCHMARKING, "expansion_cac_ratio", RANGE, ("0.20", "1/3"), "2/3", of_opening=False, beyond=("1/3",), cost=True),
 ]
 
 
@@ -85,12 +88,13 @@ def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) ->
     """metrics/benchmarks of one month without hashes.
 
     Args:
-        figures: month, metric, dimension, value, ratio and quality of metrics/trailing, metrics/expanders and metrics/expansion_cac.
+        figures: month, metric, dimension, value, numerator, denominator, ratio and quality of metrics/trailing, metrics/expanders and
+            metrics/expansion_cac.
         opening: opening MRR by dimension and value, minor units; nobody is in a slice that is not there.
 
     Returns:
-        One row per benchmark, of costs only where they are given. A figure is compared as it is published, with ten places; one without a value
-        has no band.
+        One row per benchmark, of costs only where they are given. A figure is compared as the exact fraction it is; a compounded or mean rate, which
+        has none, with its ten places. One without a value has no band.
     """
     known = {(row["metric"], row["dimension"], row["value"]): row for row in figures.to_dict("records")}
     records = []
@@ -98,7 +102,7 @@ def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) ->
         if benchmark.cost and (benchmark.metric, benchmark.dimension, benchmark.value) not in known:
             continue
         figure = known[benchmark.metric, benchmark.dimension, benchmark.value]
-        standing = _standing(benchmark, figure["ratio"], opening.get((benchmark.dimension, benchmark.value), 0))
+        standing = _standing(benchmark, figure, opening.get((benchmark.dimension, benchmark.value), 0))
         records.append(
             {
                 "month": figure["month"],
@@ -115,16 +119,18 @@ def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) ->
     return pd.DataFrame.from_records(records).astype({"gap_mrr": "Int64"})
 
 
-def _standing(benchmark: Benchmark, text: str | None, opening: int) -> dict[str, object]:
+def _standing(benchmark: Benchmark, figure: Mapping[Hashable, Any], opening: int) -> dict[str, object]:
     """The band, its lower edge, and what is missing to the next: in points of the ratio, and in MRR where the ratio is a part of opening MRR."""
     nothing = dict.fromkeys(("ratio", "band", "lower_edge", "next_band", "gap", "gap_mrr"))
-    if text is None or pd.isna(text):
+    text, above, below = figure["ratio"], figure["numerator"], figure["denominator"]
+    if pd.isna(text):
         return {**nothing, "check_data": False}
-    ratio = Fraction(text)
+    ratio = Fraction(text) if pd.isna(above) or pd.isna(below) else Fraction(int(above), int(below))
     index = benchmark.band(ratio)
     told: dict[str, object] = {**nothing, "ratio": text, "band": benchmark.bands[index], "check_data": ratio > Fraction(benchmark.suspicious)}
     if index:
-        told["lower_edge"] = benchmark.edges[index - 1]
+        edge = benchmark.edges[index - 1]
+        told["lower_edge"] = decimal_text(Fraction(edge)) if "/" in edge else edge
     if index < len(benchmark.edges):
         gap = Fraction(benchmark.edges[index]) - ratio
         told |= {"next_band": benchmark.bands[index + 1], "gap": decimal_text(gap)}

@@ -11,11 +11,10 @@ from collections.abc import Set as AbstractSet
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.metrics import ratio_text
-from expansion_platform.domain.schemas.metrics import LOW_MEMBERS
+from expansion_platform.domain.metrics import quality_by_size, ratio_text
 
 COLUMNS = [
-    *("month", "cohort", "months_since", "customers", "paying", "starting_mrr", "expansion"),
+    *("month", "cohort", "months_since", "customers", "paying", "expanders", "starting_mrr", "expansion"),
     *("cumulative_expansion", "cumulative_rate", "closing", "quality"),
 ]
 
@@ -37,7 +36,7 @@ def cohort_expansion(month: str, sums: pd.DataFrame, known: AbstractSet[str]) ->
     for cohort, rows in past.groupby("cohort"):
         by_month = {row["month"]: row for row in rows.to_dict("records")}
         start, now = by_month[cohort], by_month.get(month, {"paying": 0, "expansion": 0, "closing": 0})  # nobody may be left
-        total, base = int(rows["expansion"].sum()), int(start["closing"])
+        total, base, expanders = int(rows["expansion"].sum()), int(start["closing"]), int(rows["expanders"].sum())
         records.append(
             {
                 "month": month,
@@ -45,12 +44,13 @@ def cohort_expansion(month: str, sums: pd.DataFrame, known: AbstractSet[str]) ->
                 "months_since": months.distance(str(cohort), month),
                 "customers": int(start["paying"]),
                 "paying": int(now["paying"]),
+                "expanders": expanders,
                 "starting_mrr": base,
                 "expansion": int(now["expansion"]),
                 "cumulative_expansion": total,
                 "cumulative_rate": ratio_text(total, base),
                 "closing": int(now["closing"]),
-                "quality": "low_n" if start["paying"] < LOW_MEMBERS else "ok",
+                "quality": quality_by_size(int(start["paying"]), expanders),
             }
         )
     return pd.DataFrame.from_records(records, columns=COLUMNS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import months
@@ -18,13 +19,15 @@ from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.metrics import DIMENSIONS
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.domain.states import owners
+from expansion_platform.domain.valuation import Bools
 
 UNKNOWN = "unknown"
-TENURES = [(90, "first_90_days"), (365, "rest_of_year_1"), (730, "year_2")]
-"""Most days since first paid -> bucket; longer is `year_3_plus`."""
+TENURES = {"first_90_days": 90, "rest_of_year_1": 365, "year_2": 730}
+"""Bucket -> most whole days since first paid; longer is LONGEST_TENURE."""
+LONGEST_TENURE = "year_3_plus"
 METRICS: dict[str, tuple[Amount, Amount | None]] = {
     **EXPANSION,
-    **{name: RETENTION[name] for name in ("contraction_rate", "churn_rate", "nrr", "grr", "logo_churn")},
+    **{name: RETENTION[name] for name in ("contraction_rate", "churn_rate", "nrr", "grr", "logo_churn", "dormant_churn")},
 }
 
 
@@ -105,6 +108,7 @@ def customers_of(
     opened: pd.DataFrame,
     closed: pd.DataFrame,
     timezone: str,
+    ever_paid: Collection[str],
     attributes: Attributes,
     next_attributes: Attributes,
 ) -> pd.DataFrame:
@@ -112,27 +116,29 @@ def customers_of(
 
     Args:
         month: whose.
-        customer_months: mrr/customer_months of the month (month, customer, opening, pricing_model, closing_pricing_model, first_paid_month).
+        customer_months: mrr/customer_months of the month (month, customer, opening, pricing_model, closing_pricing_model, first_paid_month,
+            first_paid_at).
         opened: `profiles` at the opening instant.
         closed: `profiles` at the closing instant.
         timezone: reporting time zone.
+        ever_paid: as of `tenures`.
         attributes: `attributes_of` the month.
         next_attributes: `attributes_of` the month after it.
 
     Returns:
-        month, customer, dimension, value, next_value: a row per customer and dimension, `unknown` where nothing says. Tenure runs from the first
-        closing instant at which the customer paid to the opening instant, in days.
+        month, customer, dimension, value, next_value: a row per customer and dimension, `unknown` where nothing says.
     """
     rows = customer_months.set_index("customer")
     member = rows["opening"] > 0
     held = pd.concat([opened.reindex(rows.index[member]), closed.reindex(rows.index[~member])]).reindex(rows.index)
-    first, names = rows["first_paid_month"], rows.index.tolist()
+    names, opening, closing = rows.index.tolist(), months.opening(month, timezone), months.closing(month, timezone)
     parts = []
-    for opened_in, profile, model, named in (
-        (month, held, rows["pricing_model"], attributes),
-        (months.shift(month, 1), closed.reindex(rows.index), rows["closing_pricing_model"], next_attributes),
+    for profile, model, named, at in (
+        (held, rows["pricing_model"], attributes, pd.Series(closing, index=rows.index).where(~member, opening)),
+        (closed.reindex(rows.index), rows["closing_pricing_model"], next_attributes, pd.Series(closing, index=rows.index)),
     ):
-        told = profile.assign(pricing_model=model, cohort=first, tenure=tenures(opened_in, first, timezone))
+        tenure = tenures(rows["first_paid_at"], at, rows.index.isin(list(ever_paid)))
+        told = profile.assign(pricing_model=model, cohort=rows["first_paid_month"], tenure=tenure)
         said = pd.DataFrame({name: [values.get(customer) for customer in names] for name, values in named.items()}, index=rows.index, dtype="str")
         told = told.join(said).fillna(UNKNOWN)
         parts.append(told.rename_axis("customer").reset_index().melt("customer", var_name="dimension", value_name="value"))
@@ -140,15 +146,18 @@ def customers_of(
     return parts[0].assign(month=month)[["month", "customer", "dimension", "value", "next_value"]]
 
 
-def tenures(month: str, first_paid: pd.Series[str], timezone: str) -> pd.Series[str]:
-    """The tenure bucket at a month's opening of customers that first paid in these months."""
-    at = months.opening(month, timezone)
-    return first_paid.map({first: tenure((at - months.closing(first, timezone)).days) for first in first_paid.unique()})
+def tenures(first_paid_at: pd.Series[pd.Timestamp], at: pd.Series[pd.Timestamp] | pd.Timestamp, imported: Bools) -> pd.Series[str]:
+    """The tenure bucket of customers at an instant, by whole days since the beginning of the first state with MRR (semantics 4.1).
 
-
-def tenure(days: int) -> str:
-    """The tenure bucket of so many days since a customer first paid."""
-    return next((name for most, name in TENURES if days <= most), "year_3_plus")
+    Args:
+        first_paid_at: of each customer, as in mrr/customer_months.
+        at: the instant, or one for each.
+        imported: customers of whom the catalog says that they paid before the history that Stripe gives (`ever_paid`). They have paid for longer than
+            we know, so that they are `unknown` until what we know is already the longest bucket.
+    """
+    names = np.array([*TENURES, LONGEST_TENURE], dtype=object)
+    bucket = pd.Series(names[np.searchsorted(list(TENURES.values()), (at - first_paid_at).dt.days)], index=first_paid_at.index)
+    return bucket.mask(imported & (bucket != LONGEST_TENURE).to_numpy(), UNKNOWN).astype("str")
 
 
 def expansion_by_dimension(sums: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS, LOW_MEMBERS, PLACES
-from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC, SEGMENTS
+from expansion_platform.domain.schemas.mrr import DORMANT_REASONS, FLOWS, ORGANIC, SEGMENTS
 
 SLICES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
 """Dimension and value of what most tables are given for."""
@@ -45,13 +45,19 @@ RETENTION: dict[str, tuple[Amount, Amount | None]] = {
     "interval_rate": (lambda s: s.interval_, lambda s: s.opening),
     "fx_rate": (lambda s: s.fx, lambda s: s.opening),
     "logo_churn": (lambda s: s.churned_logos, lambda s: s.members),
+    "dormant_churn": (lambda s: s.dormant_logos, lambda s: s.members),
+    **{f"dormant_churn_{reason}": (attrgetter(f"dormant_{reason}"), None) for reason in DORMANT_REASONS},
+    "dormant_churn_mrr": (lambda s: s.dormant_churn, None),
+    "logo_reactivation": (lambda s: s.returned_logos, None),
+    "dormant_reactivation": (lambda s: s.woken_logos, None),
+    "dormant_reactivation_mrr": (lambda s: s.dormant_reactivation, None),
     "quick_ratio": (lambda s: s.new + s.expansion, lambda s: -s.contraction - s.churn),
     "quick_ratio_with_reactivation": (lambda s: s.new + s.reactivation + s.expansion, lambda s: -s.contraction - s.churn),
     "net_new_mrr": (lambda s: s.new + s.expansion + s.contraction + s.churn, None),
     "net_new_mrr_with_reactivation": (lambda s: s.new + s.reactivation + s.expansion + s.contraction + s.churn, None),
     "mrr_change": (lambda s: s.closing - s.opening, None),
 }
-"""Metric -> numerator and denominator (None for an amount), for metrics/retention."""
+"""Metric -> numerator and denominator (None for an amount or a count), for metrics/retention. Dormant customers are beside logos (semantics 2.1)."""
 
 EXPANDERS: dict[str, tuple[Amount, Amount | None]] = {
     "expanders": (lambda s: s.expanders, None),
@@ -168,4 +174,11 @@ def quality(metric: str, denominator: int | None, members: int, expanders: int) 
     """Quality of a figure of a closed month (semantics 4)."""
     if denominator == 0:
         return "no_losses" if metric.startswith("quick_ratio") else "no_base"
-    return "low_n" if members < LOW_MEMBERS or expanders < LOW_EXPANDERS else "ok"
+    return quality_by_size(members, expanders)
+
+
+def quality_by_size(members: int, expanders: int, *, complete: bool = True) -> str:
+    """Quality of a figure that has a base: few customers are said before an open month or an incomplete window (semantics 4)."""
+    if members < LOW_MEMBERS or expanders < LOW_EXPANDERS:
+        return "low_n"
+    return "ok" if complete else "provisional"

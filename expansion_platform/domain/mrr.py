@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import months
@@ -26,9 +27,14 @@ LACKING, NOTHING, PAYS = -1, 0, 1
 
 @dataclass(frozen=True)
 class FirstPaid:
-    """Who paid first when: `months` is `YYYY-MM` by customer after aliases, those that paid; `missing` are items that lacked a rate, by month."""
+    """Who paid first when, by customer after aliases.
+
+    `months` is `YYYY-MM` of the first closing instant with MRR, of those that have one. `instants` are the beginnings of the first states with MRR
+    (semantics 4.1, tenure), also of those that paid between two closing instants only. `missing` are items that lacked a rate, by month.
+    """
 
     months: pd.Series
+    instants: pd.Series
     missing: Mapping[str, list[str]]
 
     def before(self, month: str) -> pd.Index[str]:
@@ -41,6 +47,10 @@ class FirstPaid:
         if lacking:
             raise DataQualityError("no month-end exchange rate", lacking)
         return self.months.index[(self.months < month).to_numpy(dtype=bool)]
+
+    def columns(self, customers: pd.Series[str]) -> dict[str, pd.Series]:
+        """What mrr/customer_months says of these customers, each of which pays at some closing instant."""
+        return {"first_paid_month": customers.map(self.months), "first_paid_at": customers.map(self.instants)}
 
 
 def included(item_states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
@@ -88,7 +98,7 @@ def _refuse(stretches: pd.DataFrame) -> None:
 def first_paid_months(
     item_states: pd.DataFrame, *, catalog: Catalog, rates: Mapping[str, Mapping[str, str]], last: str, timezone: str = "UTC"
 ) -> FirstPaid:
-    """First month at whose closing instant each customer's MRR is above zero, among months up to `last`.
+    """Each customer's first month at whose closing instant its MRR is above zero, up to month `last`, and the beginning of its first state with MRR.
 
     Args:
         item_states: billing/item_states.
@@ -97,19 +107,20 @@ def first_paid_months(
         last: months after it are not looked at.
         timezone: reporting time zone.
 
-    A state is valued at the first closing instant it covers. Only where rounding leaves nothing there (a fraction of a cent at that month's
-    rate) are its later months looked at, because another rate can lift it to a cent.
+    A state is valued at the rates of the month it begins in. Only where rounding leaves nothing there (a fraction of a cent at that month's rate) are
+    its later months looked at, because another rate can lift it to a cent; then it pays from that month's opening on.
     """
     calendar = [] if item_states.empty else months.between(months.of(item_states["valid_from"].min(), timezone), last)
     if not calendar:
-        return FirstPaid(pd.Series(dtype="str"), {})
+        return FirstPaid(pd.Series(dtype="str"), pd.Series(dtype="datetime64[us, UTC]"), {})
     closings = pd.DatetimeIndex([months.closing(month, timezone) for month in calendar]).as_unit("us")
     # A state covers the closing instant T when valid_from < T <= valid_to.
     first = closings.searchsorted(item_states["valid_from"], side="right")
     ends = item_states["valid_to"].fillna(closings[-1] + pd.Timedelta(days=1))
     beyond = closings.searchsorted(ends, side="right")
-    covers = first < beyond
-    states, at, until = item_states[covers], first[covers], beyond[covers]
+    begun = first < len(calendar)
+    states, at, until = item_states[begun], first[begun], beyond[begun]
+    covers = at < until
     check_present([states])
     code, distinct = encode([states], TERMS)
     terms = read_terms(distinct, catalog.policy, code, states["item"])
@@ -117,6 +128,9 @@ def first_paid_months(
     can_rise = np.array([one.scheme.chargeable and one.currency != catalog.reporting_currency for one in terms], dtype=bool)
     customer, customers = number([states], "customer")
     paid = np.full(len(customers), len(calendar))
+    since = np.full(len(customers), _NEVER)
+    openings = _microseconds(pd.DatetimeIndex([months.opening(calendar[0], timezone), *closings[:-1]]))
+    begins = _microseconds(pd.DatetimeIndex(states["valid_from"]))
     missing: dict[str, list[str]] = {}
     rows = np.arange(len(states))
     while len(rows):
@@ -130,12 +144,22 @@ def first_paid_months(
             pairs = sorted(zip(which_rows["currency"], which_rows["item"], strict=True))
             missing.setdefault(calendar[index], []).extend(f"{currency} {calendar[index]} for {item}" for currency, item in pairs)
         paying = (outcome == PAYS) & counting[rows]
+        np.minimum.at(since, customer[rows[paying]], np.maximum(begins[rows[paying]], openings[at[paying]]))
+        paying &= covers[rows]
         np.minimum.at(paid, customer[rows[paying]], at[paying])
         again = (outcome == NOTHING) & counting[rows] & can_rise[code[rows]] & (at + 1 < until)
         rows, at, until = rows[again], at[again] + 1, until[again]
     owners = customers.map(catalog.customer) if catalog.aliases else customers
     earliest = pd.Series(paid, index=owners)[paid < len(calendar)].groupby(level=0).min()
-    return FirstPaid(pd.Series(np.array(calendar, dtype=object)[earliest.to_numpy()], index=earliest.index, dtype="str"), missing)
+    instants = pd.Series(since, index=owners)[since < _NEVER].groupby(level=0).min().astype("datetime64[us]").dt.tz_localize("UTC")
+    return FirstPaid(pd.Series(np.array(calendar, dtype=object)[earliest.to_numpy()], index=earliest.index, dtype="str"), instants, missing)
+
+
+_NEVER = np.iinfo(np.int64).max
+
+
+def _microseconds(instants: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+    return np.asarray(instants.as_unit("us").asi8)
 
 
 def _pays(terms: Terms, rates: Mapping[str, str], catalog: Catalog) -> int:

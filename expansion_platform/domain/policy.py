@@ -275,6 +275,11 @@ class Catalog(_Model):
         return Entry(family, said.get("tier_rank"), kind, unit, group, "family" in said, inferred)
 
     @cached_property
+    def paid_before(self) -> frozenset[str]:
+        """The customers of `ever_paid`, after aliases."""
+        return frozenset(map(self.customer, self.ever_paid))
+
+    @cached_property
     def _excluded(self) -> frozenset[str]:
         return frozenset(self.excluded_customers)
 

@@ -40,7 +40,7 @@ SUMMED = {  # of metrics/trailing: the flows summed over the window of so many m
     "expansion_share_of_new_t12m": (12, ["expansion"], ["expansion", "new"]),
     "quick_ratio_t3m": (3, ["new", "expansion"], ["-contraction", "-churn"]),
 }
-FROM_START = ["expansion_rate_t12m_simple", "expansion_rate_t12m_cohort", "nrr_t12m", "grr_t12m"]
+FROM_START = ["expansion_rate_t12m_simple", "expansion_rate_t12m_cohort", "nrr_t12m", "grr_t12m", "grr_continuous_t12m"]
 """Of metrics/trailing: over the MRR the window opened with."""
 YEAR = 12
 

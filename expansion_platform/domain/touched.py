@@ -47,7 +47,7 @@ def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence
     owner = owners(states["customer"].astype("object"), catalog)
     ended = states["valid_to"].notna().to_numpy()
     paid = first_paid.months
-    payers, pays = paid.index.to_series().astype("object"), _hashed(pd.DataFrame({"customer": paid.index, "month": paid.to_numpy()}))
+    payers, pays = paid.index.to_series().astype("object"), _hashed(_first_paid(first_paid))
     events = pd.concat(
         [
             _events(owner, states["valid_from"], terms, _BEGINS),
@@ -87,6 +87,12 @@ def _events(owner: pd.Series[str], at: pd.Series[pd.Timestamp], terms: Hashes, k
             "event": _hashed(happened),
         }
     )
+
+
+def _first_paid(first_paid: FirstPaid) -> pd.DataFrame:
+    """What mrr/customer_months says of who paid first when: customer, month, at."""
+    paid = first_paid.months
+    return pd.DataFrame({"customer": paid.index, "month": paid.to_numpy(), "at": first_paid.instants.reindex(paid.index).to_numpy()})
 
 
 def _hashed(rows: pd.DataFrame) -> Hashes:

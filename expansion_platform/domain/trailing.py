@@ -17,7 +17,6 @@ import pandas as pd
 
 from expansion_platform.domain import metrics, months
 from expansion_platform.domain.metrics import decimal_text
-from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS, LOW_MEMBERS
 from expansion_platform.domain.schemas.mrr import PRICING_MODELS
 
 YEAR, QUARTER = 12, 3
@@ -68,6 +67,7 @@ def _of_slice(month: str, sums: pd.DataFrame, cohort: pd.DataFrame, known: int) 
         _from_start("expansion_rate_t12m_cohort", year, _quotient(_total(year, "member_expansion"), start), known),
         _from_start("nrr_t12m", year, _quotient(_total(cohort, "closing"), opened), known),
         _from_start("grr_t12m", year, _quotient(_total(cohort, "retained"), opened), known),
+        _from_start("grr_continuous_t12m", year, _quotient(_total(cohort, "continuous"), opened), known),
         _sum("quick_ratio_t3m", quarter, _quotient(_total(quarter, "new", "expansion"), -_total(quarter, "contraction", "churn")), known),
         _sum("expansion_share_of_new_t12m", year, _quotient(_total(year, "expansion"), _total(year, "new", "expansion")), known),
     ]
@@ -118,7 +118,7 @@ def _quotient(numerator: int, denominator: int) -> Value:
 def _rate(metric: str, window: pd.DataFrame, rate: tuple[int, Fraction | None], *, shortest: int) -> dict[str, object]:
     """A compounded or mean rate, of as many months as have a base."""
     count, value = rate
-    problem = "no_base" if not count else "too_short" if count < shortest else "provisional" if count < len(window) else None
+    problem = "no_base" if not count else "too_short" if count < shortest else None
     return _record(metric, window, (None, None, value), count, problem)
 
 
@@ -133,7 +133,7 @@ def _sum(metric: str, window: pd.DataFrame, value: Value, known: int) -> dict[st
     """A ratio of sums over the window's months, or over those there are."""
     count = min(known, len(window))
     empty = "no_losses" if metric.startswith("quick_ratio") else "no_base"
-    return _record(metric, window, value, count, empty if not value[1] else "provisional" if count < len(window) else None)
+    return _record(metric, window, value, count, None if value[1] else empty)
 
 
 def _record(metric: str, window: pd.DataFrame, value: Value, count: int, problem: str | None) -> dict[str, object]:
@@ -148,17 +148,21 @@ def _record(metric: str, window: pd.DataFrame, value: Value, count: int, problem
         "ratio": None if quotient is None else decimal_text(quotient),
         "n_customers": members,
         "n_expanders": expanders,
-        "quality": problem or ("low_n" if members < LOW_MEMBERS or expanders < LOW_EXPANDERS else "ok"),
+        "quality": problem or metrics.quality_by_size(members, expanders, complete=count == len(window)),
     }
 
 
 def _cohort_values(cohort: pd.DataFrame) -> pd.DataFrame:
-    """Closing and retained MRR of the window's first members at the exchange rates of its start; a customer's is rounded half-even once."""
+    """Closing and retained MRR of the window's first members at the exchange rates of its start; a customer's is rounded half-even once.
+
+    `continuous` is retained MRR of customers that paid at every closing instant of the window: one that left and came back is lost (semantics 4.2).
+    """
     foreign = cohort["customer"].notna()
     moved = cohort[foreign]
     closing = [at_first_rates(*rates) for rates in zip(moved["closing"], moved["closings"], moved["fxs"], strict=True)]
-    at_rates = moved.assign(closing=closing, retained=moved["opening"].clip(upper=pd.Series(closing, index=moved.index, dtype="int64")))
-    return pd.concat([cohort[~foreign], at_rates])[["segment", "pricing_model", "opening", "closing", "retained"]]
+    retained = moved["opening"].clip(upper=pd.Series(closing, index=moved.index, dtype="int64"))
+    at_rates = moved.assign(closing=closing, retained=retained, continuous=retained.where(~moved["interrupted"].astype(bool), 0))
+    return pd.concat([cohort[~foreign], at_rates])[["segment", "pricing_model", "opening", "closing", "retained", "continuous"]]
 
 
 def at_first_rates(closing: int, closings: Sequence[int], added: Sequence[int]) -> int:

@@ -135,6 +135,7 @@ def compare(company: Company, lake: Lake, months: int) -> Verdict:
         of_month = {model: table[table["month"] == month] for model, table in tables.items()}
         verdict.differences += _compare_month(month, truth, of_month, verdict)
         verdict.differences += _compare_sums(month, truth, of_month[metrics.Rollforward], verdict)
+    verdict.differences += _compare_first_payments(first_payments(company), tables[mrr.CustomerMonths])
     return verdict
 
 
@@ -153,6 +154,22 @@ def true_months(company: Company, wanted: list[str]) -> Iterator[tuple[str, dict
         ever_paid |= {customer for customer, row in truth["customers"].items() if row["opening"] or row["closing"]}
         yield month, truth
         before = after
+
+
+def first_payments(company: Company) -> dict[str, pd.Timestamp]:
+    """Customer -> beginning of its first state with MRR, valued by the plain reference at the rates of the month it begins in."""
+    states = company.truth.expected_states
+    states = states[states["valid_from"] < calendar.closing(LAST_MONTH)].sort_values("valid_from", ignore_index=True)
+    states = states.assign(owner=states["customer"], customer=states.index.astype(str), item=states.index.astype(str))  # a customer for each state
+    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in company.fx_rates.groupby("month")}
+    found: dict[str, pd.Timestamp] = {}
+    for month, rows in states.groupby(states["valid_from"].map(calendar.of)):
+        fx = {"prev": {}, "curr": rates[str(month)]}
+        alone = classify_month([], items_of(rows), {**company.catalog, "fx": fx}, evidence=False)["customers"]
+        for row in rows.itertuples():
+            if row.owner not in found and alone[row.customer]["closing"] > 0:
+                found[row.owner] = row.valid_from
+    return found
 
 
 def book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
@@ -235,6 +252,14 @@ def _compare_sums(month: str, truth: dict[str, Any], rollforward: pd.DataFrame, 
         wrong = [f"{column} {found[name][column]} (truth {value})" for column, value in expected.items() if found[name][column] != value]
         if wrong:
             yield f"{name} {month}: {', '.join(wrong)}"
+
+
+def _compare_first_payments(truth: dict[str, pd.Timestamp], customer_months: pd.DataFrame) -> Iterator[str]:
+    """When each customer first paid, in each of its rows."""
+    told = customer_months[["customer", "first_paid_at"]].drop_duplicates()
+    for customer, at in told.itertuples(index=False, name=None):
+        if at != truth.get(customer):
+            yield f"{customer} first_paid_at {at} (truth {truth.get(customer)})"
 
 
 def _unmoved(row: dict[str, Any]) -> dict[str, Any]:

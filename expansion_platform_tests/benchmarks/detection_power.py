@@ -156,10 +156,10 @@ def post_expansion_churn(customers: int, rng: np.random.Generator) -> bool:
     names = [f"{number:06d}" for number in range(customers)]
     held = pd.DataFrame({"customer": names, "opening": 1, "closing": 1})
     held["segment"] = rng.choice(SEGMENTS, customers, p=[0.05, 0.25, 0.7])
-    held["first_paid_month"] = rng.choice(["2023-01", "2025-06", "2026-03"], customers)
+    held["first_paid_at"] = pd.DatetimeIndex(rng.choice(["2023-01-31", "2025-06-30", "2026-03-31"], customers), tz="UTC")
     expanded, left = rng.random(customers) < EXPANDING, rng.random(customers) < 1 - (1 - CHURNING) ** followups.CHURN_WITHIN
     moved = pd.DataFrame({"customer": held.loc[expanded, "customer"], "flags_json": "[]"})
-    base_then = aftermath.base(then, held, moved, pd.DataFrame(columns=["customer", "origin", "expansion"]), "UTC")
+    base_then = aftermath.base(then, held, moved, pd.DataFrame(columns=["customer", "origin", "expansion"]), "UTC", ())
     told = aftermath.expansion_then_churn(MONTH, followups.CHURN_WITHIN, base_then, held.loc[left, "customer"])
     finding = followups.post_expansion_churn(MONTH, told)
     return finding is not None and finding.outcome == "fires"

@@ -24,7 +24,7 @@ from expansion_platform.domain.schemas import lasting as tables
 from expansion_platform_tests.benchmarks import intervals
 
 THEN, MONTH = "2026-04", "2026-10"
-SMB, NEW, MIDDLE = ("smb", "2024-01"), ("enterprise", "2026-02"), ("mid_market", "2024-01")
+SMB, NEW, MIDDLE = ("smb", "2024-01-31"), ("enterprise", "2026-02-28"), ("mid_market", "2024-01-31")
 EXPANDED = dict.fromkeys(("ann", "abe", "amy", "ace"), (SMB, 100)) | {"bea": (NEW, 1_000), "bob": (NEW, 1_000), "cy": (MIDDLE, 300)}
 OTHERS = {f"s{number}": (SMB, 50) for number in range(10)} | {"e0": (NEW, 2_000), "e1": (NEW, 6_000)}
 SURGED = ("ann", "cy")
@@ -37,14 +37,14 @@ ORIGINS = pd.DataFrame(
 )
 
 
-def base() -> pd.DataFrame:
+def base(ever_paid: tuple[str, ...] = ()) -> pd.DataFrame:
     rows = [
-        {"customer": name, "segment": segment, "first_paid_month": first, "opening": 1, "closing": mrr}
+        {"customer": name, "segment": segment, "first_paid_at": pd.Timestamp(first, tz="UTC"), "opening": 1, "closing": mrr}
         for name, ((segment, first), mrr) in (EXPANDED | OTHERS).items()
     ]
     rows += [{**rows[0], "customer": "gone", "closing": 0}, {**rows[0], "customer": "came", "opening": 0}]  # neither continued through April
     flags = ['["concentrated","seat_surge"]' if name in SURGED else "[]" for name in EXPANDED]
-    return aftermath.base(THEN, pd.DataFrame(rows), pd.DataFrame({"customer": list(EXPANDED), "flags_json": flags}), ORIGINS, "UTC")
+    return aftermath.base(THEN, pd.DataFrame(rows), pd.DataFrame({"customer": list(EXPANDED), "flags_json": flags}), ORIGINS, "UTC", ever_paid)
 
 
 def rows(of_base: pd.DataFrame | None = None, left: list[str] | None = None) -> pd.DataFrame:
@@ -90,6 +90,13 @@ def test_expanders_are_of_the_origin_of_most_of_their_expansion() -> None:
     sales = row(frame, "sales")
     assert (sales["dimension"], sales["churned"], sales["rate"], sales["rate_others"]) == ("origin", 1, "0.5000000000", "0.1000000000")
     assert frame.loc[frame["dimension"] == "origin", "expanders"].sum() == row(frame)["expanders"]
+
+
+def test_strata_are_by_days_since_the_first_payment_at_the_months_opening() -> None:
+    """The month opens on 1 April 2026: 31 days after 28 February (midnight) and 791 after 31 January 2024. Of imported customers nobody knows."""
+    found = base(("ann", "s0", "bea", "e0")).set_index("customer")["stratum"]
+    assert found[["ann", "s0", "abe"]].tolist() == ["smb/year_3_plus"] * 3  # so long at least
+    assert found[["bea", "bob", "e0", "e1"]].tolist() == ["enterprise/unknown", "enterprise/first_90_days"] * 2
 
 
 def test_nobody_to_compare_has_no_rate() -> None:

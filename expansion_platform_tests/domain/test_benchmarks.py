@@ -1,4 +1,4 @@
-"""Where figures stand: every edge belongs to the band above it, NRR's to the one below, and no figure has no band."""
+"""Where figures stand: every edge belongs to the band above it, NRR's and the cost's upper one to the one below, and no figure has no band."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain.benchmarks import BENCHMARKS, benchmarks
+from expansion_platform.domain.metrics import ratio_text
 from expansion_platform.domain.schemas import metrics as tables
 
 MONTH = "2026-03"
@@ -21,7 +22,10 @@ OPENING = {
 
 
 def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:
-    """Benchmarks of one month in which a figure is 0 unless `metric` or `metric__segment` says otherwise; costs only where they are said."""
+    """Benchmarks of one month in which a figure is 0 unless `metric` or `metric__segment` says otherwise; costs only where they are said.
+
+    A figure is a decimal text, or a fraction: then it has a numerator and a denominator, too.
+    """
     figures = []
     for benchmark in BENCHMARKS:
         if benchmark.cost and benchmark.metric not in ratios:
@@ -29,8 +33,12 @@ def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:
         name = benchmark.metric if benchmark.dimension == "total" else f"{benchmark.metric}__{benchmark.value}"
         ratio = ratios.get(name, "0.0000000000")
         cells = {"month": MONTH, "metric": benchmark.metric, "dimension": benchmark.dimension, "value": benchmark.value}
-        figures.append({**cells, "ratio": ratio or None, "quality": quality})
-    told = benchmarks(pd.DataFrame(figures).drop_duplicates(), OPENING)
+        above, _, below = ratio.partition("/")
+        exact = {"numerator": int(above) if below else None, "denominator": int(below) if below else None}
+        text = ratio_text(int(above), int(below)) if below else ratio or None
+        figures.append({**cells, **exact, "ratio": text, "quality": quality})
+    frame = pd.DataFrame(figures).astype({"numerator": "Int64", "denominator": "Int64"})
+    told = benchmarks(frame.drop_duplicates(), OPENING)
     return tables.Benchmarks.validate(told.assign(policy_hash="p", catalog_hash="c"))
 
 
@@ -68,7 +76,13 @@ def test_what_is_missing_is_told_in_points_and_in_mrr() -> None:
         ("share_of_growth", "expansion_share_of_growth", "0.3000000000", "above"),
         ("economics", "expansion_cac_ratio", "0.1999999999", "below"),
         ("economics", "expansion_cac_ratio", "0.2000000000", "within"),
-        ("economics", "expansion_cac_ratio", "0.3300000000", "above"),
+        ("economics", "expansion_cac_ratio", "1/5", "within"),
+        ("economics", "expansion_cac_ratio", "199999999999/1000000000000", "below"),  # 0.2000000000 as text
+        ("economics", "expansion_cac_ratio", "0.3300000000", "within"),
+        ("economics", "expansion_cac_ratio", "1/3", "within"),
+        ("economics", "expansion_cac_ratio", "333333333334/1000000000000", "above"),  # 0.3333333333 as text
+        ("share_of_growth", "expansion_share_of_growth", "299999999999/1000000000000", "within"),
+        ("share_of_growth", "expansion_share_of_growth", "3/10", "above"),
         ("retention", "nrr_t12m", "1.0000000000", "below"),
         ("retention", "nrr_t12m", "1.0000000001", "expanding"),
         ("retention", "nrr_t12m", "1.2000000000", "expanding"),
@@ -114,13 +128,20 @@ def test_a_figure_of_few_is_indicative(quality: str, indicative: bool) -> None:
     assert set(rows(quality)["indicative"]) == {indicative}
 
 
+def test_a_third_is_told_with_ten_places() -> None:
+    told = standing("economics", expansion_cac_ratio="1/2")
+    assert (told["band"], told["lower_edge"], told["next_band"], told["check_data"]) == ("above", "0.3333333333", None, False)
+    assert not standing("economics", expansion_cac_ratio="2/3")["check_data"]
+    assert standing("economics", expansion_cac_ratio="6666666667/10000000000")["check_data"]
+
+
 def test_costs_are_compared_only_where_they_are_given() -> None:
     assert "economics" not in set(rows()["benchmark"])
     assert standing("economics", expansion_cac_ratio="0.2500000000") == {
         "band": "within",
         "lower_edge": "0.20",
         "next_band": "above",
-        "gap": "0.0800000000",
+        "gap": "0.0833333333",
         "gap_mrr": None,
         "check_data": False,
     }

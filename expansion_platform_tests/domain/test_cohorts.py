@@ -41,23 +41,33 @@ def rows(month: str, known: list[str] = CALENDAR) -> pd.DataFrame:
 
 
 def told(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Cohort -> age, customers, paying, starting MRR, expansion, cumulative expansion, its rate, closing."""
+    """Cohort -> age, customers, paying, expanders, starting MRR, expansion, cumulative expansion, its rate, closing."""
     return {row[1]: list(row[2:-3]) for row in frame.itertuples(index=False, name=None)}
 
 
 def test_expansion_adds_up_over_what_the_cohort_began_with() -> None:
-    assert told(rows("2026-01")) == {"2026-01": [0, 2, 2, 1_500, 0, 0, "0.0000000000", 1_500]}
-    assert told(rows("2026-02")) == {"2026-01": [1, 2, 2, 1_500, 200, 200, "0.1333333333", 1_700]}
+    assert told(rows("2026-01")) == {"2026-01": [0, 2, 2, 0, 1_500, 0, 0, "0.0000000000", 1_500]}
+    assert told(rows("2026-02")) == {"2026-01": [1, 2, 2, 1, 1_500, 200, 200, "0.1333333333", 1_700]}
     assert told(rows("2026-03")) == {
-        "2026-01": [2, 2, 2, 1_500, 100, 300, "0.2000000000", 1_800],
-        "2026-03": [0, 1, 1, 400, 0, 0, "0.0000000000", 400],
+        "2026-01": [2, 2, 2, 2, 1_500, 100, 300, "0.2000000000", 1_800],
+        "2026-03": [0, 1, 1, 0, 400, 0, 0, "0.0000000000", 400],
     }
     assert told(rows("2026-04")) == {
-        "2026-01": [3, 2, 1, 1_500, 300, 600, "0.4000000000", 1_500],
-        "2026-03": [1, 1, 0, 400, 0, 0, "0.0000000000", 0],
+        "2026-01": [3, 2, 1, 2, 1_500, 300, 600, "0.4000000000", 1_500],
+        "2026-03": [1, 1, 0, 0, 400, 0, 0, "0.0000000000", 0],
     }
-    assert told(rows("2026-05"))["2026-03"] == [2, 1, 0, 400, 0, 0, "0.0000000000", 0]  # nobody is left, and its past stays
+    assert told(rows("2026-05"))["2026-03"] == [2, 1, 0, 0, 400, 0, 0, "0.0000000000", 0]  # nobody is left, and its past stays
     assert set(rows("2026-05")["quality"]) == {"low_n"}
+
+
+@pytest.mark.parametrize(("customers", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")])
+def test_quality_by_size(customers: int, expanders: int, quality: str) -> None:
+    """Expanders are counted once, however often they expand."""
+    held = [{"month": month, "customer": f"c{n}", "first_paid_month": "2026-01", "closing": 100} for month in CALENDAR for n in range(customers)]
+    moved = [{"month": month, "customer": f"c{n}", "flow_expansion": 1} for month in CALENDAR[1:] for n in range(expanders)]
+    found = query("cohort_sums", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)})
+    told = cohorts.cohort_expansion("2026-05", found, set(CALENDAR))
+    assert told[["expanders", "quality"]].to_numpy().tolist() == [[expanders, quality]]
 
 
 def test_a_cohort_with_a_month_that_is_not_known_is_left_out() -> None:

@@ -2,18 +2,19 @@
 
 March 2026, US cents; ada opened the month, bob came in it, cy returned, dee left:
 
-| customer | opening | closing | flow | cohort | pricing model |
+| customer | opening | closing | flow | first paid | pricing model |
 |---|---|---|---|---|---|
-| ada | 1,000 | 1,250 | expansion 200, price 50 | 2025-12 | seat |
-| bob | 0 | 300 | new | 2026-03 | flat |
-| cy | 0 | 400 | reactivation | 2024-01 | seat |
-| dee | 600 | 0 | churn | 2025-02 | hybrid |
+| ada | 1,000 | 1,250 | expansion 200, price 50 | 1 December 2025, noon | seat |
+| bob | 0 | 300 | new | 5 March 2026 | flat |
+| cy | 0 | 400 | reactivation | 25 December 2025 | seat |
+| dee | 600 | 0 | churn | 1 March 2025 | hybrid |
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,10 +29,10 @@ MONTH = "2026-03"
 HASHES = {"policy_hash": "p", "catalog_hash": "c"}
 CATALOG = Catalog.from_dict({"aliases": {"ada_old": "ada"}})
 BOOK = {
-    "ada": (1_000, 1_250, {"flow_expansion": 200, "flow_price": 50, "expansion_gross": 200, "expansion_unadjusted": 250}, "2025-12"),
-    "bob": (0, 300, {"flow_new": 300}, "2026-03"),
-    "cy": (0, 400, {"flow_reactivation": 400}, "2024-01"),
-    "dee": (600, 0, {"flow_churn": -600}, "2025-02"),
+    "ada": (1_000, 1_250, {"flow_expansion": 200, "flow_price": 50, "expansion_gross": 200, "expansion_unadjusted": 250}, "2025-12-01T12:00"),
+    "bob": (0, 300, {"flow_new": 300}, "2026-03-05"),
+    "cy": (0, 400, {"flow_reactivation": 400}, "2025-12-25"),
+    "dee": (600, 0, {"flow_churn": -600}, "2025-03-01"),
 }
 MODELS = {"ada": "seat", "bob": "flat", "cy": "seat", "dee": "hybrid"}
 FLOWS = [f"flow_{name}" for name in ("new", "reactivation", "expansion", "contraction", "price", "discount", "interval", "fx", "churn")]
@@ -48,6 +49,10 @@ def item(customer: str, item: str, product: str, mrr: int, **changed: Any) -> di
     }
 
 
+def instant(text: str) -> pd.Timestamp:
+    return pd.Timestamp(text, tz="UTC")
+
+
 def profile(*items: dict[str, Any]) -> pd.DataFrame:
     return dimensions.profiles(pd.DataFrame(items), CATALOG)
 
@@ -55,9 +60,16 @@ def profile(*items: dict[str, Any]) -> pd.DataFrame:
 def customer_months() -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"month": MONTH, "customer": name, "opening": opening, "closing": closing, "first_paid_month": cohort}
+            {
+                "month": MONTH,
+                "customer": name,
+                "opening": opening,
+                "closing": closing,
+                "first_paid_month": paid_at[:7],
+                "first_paid_at": instant(paid_at),
+            }
             | {"pricing_model": MODELS[name], "closing_pricing_model": {**MODELS, "ada": "flat"}[name]}
-            for name, (opening, closing, _, cohort) in BOOK.items()
+            for name, (opening, closing, _, paid_at) in BOOK.items()
         ]
     )
 
@@ -66,10 +78,10 @@ COUNTRIES = {"country": {"ada": "DE", "bob": "US"}, "region": {"ada": "north", "
 MOVED = {"country": {"ada": "FR", "bob": "US"}, "region": {"ada": "north", "cy": "west", "dee": "south"}}
 
 
-def customers() -> pd.DataFrame:
+def customers(*ever_paid: str) -> pd.DataFrame:
     opened = profile(item("ada", "i1", "prod_a", 1_000), item("dee", "i2", "prod_flat", 500), item("dee", "i3", "prod_a", 500, currency="eur"))
     closed = profile(item("ada", "i1", "prod_flat", 1_250), item("bob", "i4", "prod_flat", 300), item("cy", "i5", "prod_a", 400))
-    return dimensions.customers_of(MONTH, customer_months(), opened, closed, "UTC", COUNTRIES, MOVED)
+    return dimensions.customers_of(MONTH, customer_months(), opened, closed, "UTC", ever_paid, COUNTRIES, MOVED)
 
 
 def sums() -> pd.DataFrame:
@@ -90,40 +102,49 @@ def test_currency_and_plan_are_those_of_the_item_that_pays_most() -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "bucket"),
+    ("days", "bucket", "imported"),
     [
-        (-31, "first_90_days"),
-        (90, "first_90_days"),
-        (91, "rest_of_year_1"),
-        (365, "rest_of_year_1"),
-        (366, "year_2"),
-        (730, "year_2"),
-        (731, "year_3_plus"),
+        (0, "first_90_days", "unknown"),
+        (90, "first_90_days", "unknown"),
+        (90.9, "first_90_days", "unknown"),
+        (91, "rest_of_year_1", "unknown"),
+        (365, "rest_of_year_1", "unknown"),
+        (366, "year_2", "unknown"),
+        (730, "year_2", "unknown"),
+        (731, "year_3_plus", "year_3_plus"),  # so long at least
     ],
 )
-def test_tenure(days: int, bucket: str) -> None:
-    assert dimensions.tenure(days) == bucket
+def test_tenure(days: float, bucket: str, imported: str) -> None:
+    at = instant("2026-03-01")
+    paid_at = pd.Series([at - pd.Timedelta(days=days)] * 2)
+    assert dimensions.tenures(paid_at, at, np.array([False, True])).tolist() == [bucket, imported]
 
 
 def test_a_customer_is_what_it_was_at_opening_or_what_it_came_as() -> None:
     told = customers().pivot(index="customer", columns="dimension", values="value")
     assert told.to_dict("index") == {
-        "ada": {"cohort": "2025-12", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "first_90_days"}  # 59 days
+        "ada": {"cohort": "2025-12", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "first_90_days"}  # 89.5 days
         | {"country": "DE", "region": "north"},
         "bob": {"cohort": "2026-03", "currency": "usd", "plan": "prod_flat", "pricing_model": "flat", "tenure": "first_90_days"}
         | {"country": "US", "region": "unknown"},
-        "cy": {"cohort": "2024-01", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "year_3_plus"}  # 759 days
+        # 97 days at closing, as it came back; 66 at opening
+        "cy": {"cohort": "2025-12", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "rest_of_year_1"}
         | {"country": "unknown", "region": "unknown"},
-        "dee": {"cohort": "2025-02", "currency": "usd", "plan": "prod_flat", "pricing_model": "hybrid", "tenure": "rest_of_year_1"}  # 365 days
+        "dee": {"cohort": "2025-03", "currency": "usd", "plan": "prod_flat", "pricing_model": "hybrid", "tenure": "rest_of_year_1"}  # 365 days
         | {"country": "unknown", "region": "south"},
     }
 
 
 def test_what_it_is_at_the_next_opening() -> None:
     told = customers().pivot(index="customer", columns="dimension", values="next_value")
-    assert told.loc["ada", ["plan", "pricing_model", "country", "tenure"]].tolist() == ["prod_flat", "flat", "FR", "first_90_days"]  # 90 days
-    assert told.loc["cy", ["region", "tenure"]].tolist() == ["west", "year_3_plus"]
+    assert told.loc["ada", ["plan", "pricing_model", "country", "tenure"]].tolist() == ["prod_flat", "flat", "FR", "rest_of_year_1"]  # 120.5 days
+    assert told.loc["cy", ["region", "tenure"]].tolist() == ["west", "rest_of_year_1"]
     assert told.loc["dee", ["plan", "region"]].tolist() == ["unknown", "south"]  # left: it has no plan, and nothing to take along
+
+
+def test_the_tenure_of_customers_said_to_have_paid_earlier_is_not_known() -> None:
+    told = customers("ada", "cy", "dee").pivot(index="customer", columns="dimension", values="value")["tenure"]
+    assert told.to_dict() == {"ada": "unknown", "bob": "first_90_days", "cy": "unknown", "dee": "unknown"}
 
 
 def test_transfers_are_what_crosses_to_another_slice() -> None:
@@ -198,7 +219,7 @@ def test_rows_are_the_tables_and_what_nothing_says_is_unknown() -> None:
 def test_the_check_sees_one_cent() -> None:
     rows = dimensions.rollforward_by_dimension(sums())
     reconciliation.dimensions_sum(rows)
-    rows.loc[(rows["dimension"] == "tenure") & (rows["value"] == "year_3_plus"), "closing"] += 1
+    rows.loc[(rows["dimension"] == "tenure") & (rows["value"] == "rest_of_year_1"), "closing"] += 1
     with pytest.raises(DataQualityError, match="2026-03 tenure"):
         reconciliation.dimensions_sum(rows)
 

@@ -54,7 +54,16 @@ RETENTION: dict[str, list[Value]] = {
     "discount_rate": [(-20_000, 1_500_000, "-0.0133333333"), (0, 10_000, "0.0000000000"), NOBODY, NOBODY],
     "interval_rate": [(-500, 1_500_000, "-0.0003333333"), (-500, 10_000, "-0.0500000000"), NOBODY, NOBODY],
     "fx_rate": [(500, 1_500_000, "0.0003333333"), (500, 10_000, "0.0500000000"), NOBODY, NOBODY],
-    "logo_churn": [(1, 6, "0.1666666667"), (0, 1, "0.0000000000"), NOBODY, NOBODY],  # dee is dormant
+    # dee is dormant
+    "logo_churn": [(1, 6, "0.1666666667"), (0, 1, "0.0000000000"), NOBODY, NOBODY],
+    "dormant_churn": [(1, 6, "0.1666666667"), (0, 1, "0.0000000000"), NOBODY, NOBODY],
+    "dormant_churn_full_discount": [NOTHING] * 4,
+    "dormant_churn_zero_quantity": [NOTHING] * 4,
+    "dormant_churn_zero_usage": [(1, None, None), NOTHING, NOTHING, NOTHING],
+    "dormant_churn_mrr": [(50_000, None, None), NOTHING, NOTHING, NOTHING],
+    "logo_reactivation": [(1, None, None), NOTHING, NOTHING, NOTHING],  # fay
+    "dormant_reactivation": [NOTHING] * 4,
+    "dormant_reactivation_mrr": [NOTHING] * 4,
     "quick_ratio": [(125_000, 230_000, "0.5434782609"), (5_000, 0, None), (70_000, 0, None), NOBODY],
     "quick_ratio_with_reactivation": [(155_000, 230_000, "0.6739130435"), (5_000, 0, None), (70_000, 0, None), NOBODY],
     "net_new_mrr": [(-105_000, None, None), (5_000, None, None), (70_000, None, None), NOTHING],
@@ -106,6 +115,7 @@ BY_DIMENSION: dict[str, list[Value]] = {
     "nrr": [(1_250, 1_000, "1.2500000000"), (0, 600, "0.0000000000"), NOBODY],
     "grr": [(1_000, 1_000, "1.0000000000"), (0, 600, "0.0000000000"), NOBODY],
     "logo_churn": [(0, 1, "0.0000000000"), (1, 1, "1.0000000000"), NOBODY],
+    "dormant_churn": [(0, 1, "0.0000000000"), (0, 1, "0.0000000000"), NOBODY],
 }
 COVERAGE: dict[str, list[Value]] = {
     "inferred_mrr_share": [(100, 1_000, "0.1000000000"), NOBODY],

@@ -50,6 +50,7 @@ def customer(name: str, segment: str, opening: int, closing: int) -> dict[str, A
         "pricing_model": "seat",
         "closing_pricing_model": "seat",
         "first_paid_month": "2026-01",
+        "first_paid_at": pd.Timestamp("2026-01-05", tz="UTC"),
     }
 
 
@@ -74,7 +75,7 @@ MOVED: dict[str, dict[str, Any]] = {
     },
     "bob": {"flow_contraction": -80_000, "flow_discount": -20_000, "contraction_seat": 80_000, "contraction_gross": 80_000},
     "cy": {"flow_churn": -100_000, "movement": "churn"},
-    "dee": {"flow_churn": -50_000, "movement": "churn", "dormant": True},
+    "dee": {"flow_churn": -50_000, "movement": "churn", "dormant": True, "dormant_reason": "zero_usage"},
     "eve": {"flow_new": 70_000, "movement": "new"},
     "fay": {"flow_reactivation": 30_000, "movement": "reactivation"},
     "gus": {
@@ -235,6 +236,32 @@ def test_one_customer() -> None:
     assert told(rows)["nrr"] == (40_000, 40_000, "1.0000000000")
     assert told(rows)["quick_ratio"] == (0, 0, None)
     assert set(rows.query("dimension == 'total' and metric == 'nrr'")["quality"]) == {"low_n"}
+
+
+def test_dormant_customers_stand_beside_those_that_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five members one left, three pay nothing for what they still hold, one stays; one of two that pay again had held its items all along."""
+    moves = {
+        "left": {"flow_churn": -100, "movement": "churn"},
+        "idle": {"flow_churn": -200, "movement": "churn", "dormant": True, "dormant_reason": "zero_usage"},
+        "free": {"flow_churn": -300, "movement": "churn", "dormant": True, "dormant_reason": "full_discount"},
+        "none": {"flow_churn": -400, "movement": "churn", "dormant": True, "dormant_reason": "full_discount"},
+        "back": {"flow_reactivation": 500, "movement": "reactivation"},
+        "woke": {"flow_reactivation": 600, "movement": "reactivation", "dormant": True, "dormant_reason": "zero_quantity"},
+    }
+    monkeypatch.setattr("expansion_platform_tests.domain.test_metrics.MOVED", moves)
+    ends = {name: (-move.get("flow_churn", 0), move.get("flow_reactivation", 0)) for name, move in moves.items()} | {"stay": (1, 1)}
+    rows = told(metrics.retention(sums([customer(name, "smb", *amounts) for name, amounts in ends.items()])), "segment", "smb")
+    assert {name: rows[name] for name in rows if "logo" in name or "dormant" in name} == {
+        "logo_churn": (1, 5, "0.2000000000"),
+        "dormant_churn": (3, 5, "0.6000000000"),
+        "dormant_churn_full_discount": (2, None, None),
+        "dormant_churn_zero_quantity": (0, None, None),
+        "dormant_churn_zero_usage": (1, None, None),
+        "dormant_churn_mrr": (900, None, None),
+        "logo_reactivation": (1, None, None),
+        "dormant_reactivation": (1, None, None),
+        "dormant_reactivation_mrr": (600, None, None),
+    }
 
 
 @pytest.mark.parametrize(("members", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")])

@@ -20,7 +20,7 @@ def run(before, after, *, rates=None, rates_close=None, ever_paid=(), **more):
     made = Catalog.from_dict(catalog(**more))
     close = rates if rates_close is None else rates_close
     result = classify(states(before), states(after), catalog=made, rates_open=rates, rates_close=close, ever_paid=ever_paid)
-    mrr.CustomerMonths.validate(result.customers.assign(**STAMP, first_paid_month="2026-01"))
+    mrr.CustomerMonths.validate(result.customers.assign(**STAMP, first_paid_month="2026-01", first_paid_at=pd.Timestamp("2026-01-05", tz="UTC")))
     told = flagged(result, month(states(before), states(after), rates=rates, rates_close=close), NO_MIGRATIONS, made)
     mrr.Movements.validate(told.movements.assign(**STAMP))
     mrr.Causes.validate(told.causes.assign(**STAMP))

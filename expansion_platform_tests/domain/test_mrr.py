@@ -59,12 +59,19 @@ def held(since: str, until: str | None = None, **more: Any) -> dict[str, Any]:
 
 def first_paid(*rows: dict[str, Any], rates: Any = RATES, timezone: str = "UTC", last: str = LAST, **catalog: Any) -> FirstPaid:
     instants = pd.DataFrame([{name: row[name] for name in ("valid_from", "valid_to")} for row in rows])
-    frame = states(list(rows)).assign(**{name: pd.to_datetime(instants[name], utc=True).astype("datetime64[us, UTC]") for name in instants})
+    frame = states(list(rows)).assign(
+        **{name: pd.to_datetime(instants[name], utc=True, format="ISO8601").astype("datetime64[us, UTC]") for name in instants}
+    )
     return first_paid_months(frame, catalog=Catalog.from_dict(catalog), rates=rates, last=last, timezone=timezone)
 
 
 def months(*rows: dict[str, Any], **more: Any) -> dict[str, str]:
     return first_paid(*rows, **more).months.to_dict()
+
+
+def since(*rows: dict[str, Any], **more: Any) -> dict[str, str]:
+    """Customer -> beginning of its first state with MRR."""
+    return {customer: at.isoformat(timespec="minutes")[:16] for customer, at in first_paid(*rows, **more).instants.items()}
 
 
 def test_the_month_whose_end_a_state_covers() -> None:
@@ -121,6 +128,45 @@ def test_an_amount_that_rounds_to_nothing_at_one_rate_is_looked_at_again_at_the_
     assert months(row, rates=rates, last="2026-03") == {"c1": "2026-03"}
     assert months(row, rates=rates, last="2026-02") == {}
     assert months({**row, "valid_to": "2026-02-20"}, rates=rates, last="2026-03") == {}
+
+
+def test_tenure_runs_from_the_beginning_of_the_first_state_with_mrr() -> None:
+    """Not from the end of its month, nor from a trial, a free plan or a full discount."""
+    before = [
+        held("2026-01-01", "2026-01-15", status="trialing"),
+        held("2026-01-01", "2026-01-15", name="si_free", unit="0"),
+        held("2026-01-01", "2026-01-15", name="si_full", discounts=[percent("100")]),
+        held("2026-01-01", "2026-01-15", name="si_seats", quantity="0"),
+        held("2026-01-01", "2026-01-15", name="si_incomplete", status="incomplete"),
+    ]
+    assert since(*before) == {}
+    assert since(*before, held("2026-02-03T10:30", "2026-03-04"), held("2026-03-04")) == {"c1": "2026-02-03T10:30"}
+    assert since(held("2025-11-15")) == {"c1": "2025-11-15T00:00"}
+
+
+def test_who_paid_within_a_month_only_has_paid_since_then() -> None:
+    """It came and went in January and returned in March: its cohort is March, since no closing instant had seen it, its tenure runs from January."""
+    rows = [held("2026-01-10", "2026-01-20"), held("2026-03-05")]
+    assert months(*rows) == {"c1": "2026-03"}
+    assert since(*rows) == {"c1": "2026-01-10T00:00"}
+
+
+def test_the_first_payment_of_a_merged_customer_is_its_owners() -> None:
+    rows = [held("2026-01-10", "2026-02-10", customer="old"), held("2026-02-10", customer="new")]
+    assert since(*rows, aliases={"old": "new"}) == {"new": "2026-01-10T00:00"}
+    assert since(*rows) == {"old": "2026-01-10T00:00", "new": "2026-02-10T00:00"}
+
+
+def test_what_a_rate_lifts_to_a_cent_pays_from_that_months_opening_on() -> None:
+    rates = {month: {"usd": "1", "jpy": rate} for month, rate in (("2026-01", "0.00004"), ("2026-02", "0.00004"), ("2026-03", "0.006"))}
+    row = held("2026-01-10", currency="jpy", unit="1")
+    assert since(row, rates=rates, last="2026-03") == {"c1": "2026-03-01T00:00"}
+    assert since(row, rates=rates, last="2026-02") == {}
+
+
+@pytest.mark.parametrize("last", ["2026-02", "2026-03", "2026-04"])
+def test_the_first_payment_is_the_same_whatever_is_looked_at_later(last: str) -> None:
+    assert since(held("2026-02-10", "2026-02-20"), held("2026-02-25"), held("2026-04-10", name="si_b"), last=last) == {"c1": "2026-02-10T00:00"}
 
 
 def test_a_missing_rate_concerns_its_month_and_later_ones_only() -> None:

@@ -95,10 +95,14 @@ def test_a_later_change_of_the_customer_sees_what_it_had_before():
 def test_the_month_a_customer_first_paid_is_known_ever_after():
     paying, free = one(), one(scheme_json='{"type":"per_unit","unit":"0"}')
     gone = {"valid_to": instant("2026-03-05")}
-    early = FirstPaid(pd.Series({"cus_1": "2026-02"}), {})
-    later = FirstPaid(pd.Series({"cus_1": "2026-05"}), {})
-    first, second = (fingerprints(one(), paid, CALENDAR, CATALOG) for paid in (early, later))
+
+    def paid(month: str, at: str) -> FirstPaid:
+        return FirstPaid(pd.Series({"cus_1": month}), pd.Series({"cus_1": instant(at)}), {})
+
+    early, later, sooner = paid("2026-02", "2026-02-10"), paid("2026-05", "2026-05-10"), paid("2026-02", "2026-02-09")
+    first, second, third = (fingerprints(one(), paid, CALENDAR, CATALOG) for paid in (early, later, sooner))
     assert [month for month in CALENDAR if first[month] != second[month]] == CALENDAR[1:]
+    assert [month for month in CALENDAR if first[month] != third[month]] == CALENDAR[1:]  # tenure runs from that day
     assert touched(paying.assign(**gone), free.assign(**gone))
 
 

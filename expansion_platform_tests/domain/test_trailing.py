@@ -85,17 +85,21 @@ FULL = {
     "expansion_rate_t12m_cohort": (12, 1_100, 2_000, "0.5500000000", "low_n"),  # without cy, who came later
     "nrr_t12m": (12, 1_800, 2_000, "0.9000000000", "low_n"),  # bob's 1,980 at the first rates: 1,980 x 2,000 / 2,200
     "grr_t12m": (12, 1_000, 2_000, "0.5000000000", "low_n"),  # bob no more than his 1,000, ada nothing
+    "grr_continuous_t12m": (12, 1_000, 2_000, "0.5000000000", "low_n"),
     "quick_ratio_t3m": (3, 100, 1_320, "0.0757575758", "low_n"),
     "expansion_share_of_new_t12m": (12, 1_200, 1_700, "0.7058823529", "low_n"),
 }
 FIRST = {
     "expansion_rate_annualised": (1, None, None, text(Fraction(21, 20) ** 12 - 1), "low_n"),  # 100 of 2,000
     **dict.fromkeys(
-        ("expansion_rate_t3m_mean", "expansion_rate_t12m", "expansion_rate_t12m_simple", "expansion_rate_t12m_cohort", "nrr_t12m", "grr_t12m"),
+        (
+            *("expansion_rate_t3m_mean", "expansion_rate_t12m", "expansion_rate_t12m_simple", "expansion_rate_t12m_cohort"),
+            *("nrr_t12m", "grr_t12m", "grr_continuous_t12m"),
+        ),
         (1, None, None, None, "too_short"),
     ),
     "quick_ratio_t3m": (1, 100, 0, None, "no_losses"),
-    "expansion_share_of_new_t12m": (1, 100, 100, "1.0000000000", "provisional"),
+    "expansion_share_of_new_t12m": (1, 100, 100, "1.0000000000", "low_n"),
 }
 
 
@@ -105,6 +109,36 @@ def test_a_full_window() -> None:
 
 def test_the_first_month_of_the_tables() -> None:
     assert told(rows(START)) == FIRST
+
+
+def gap(fx: int = 0) -> dict[str, tuple[Any, ...]]:
+    """Ada leaves in July and is back in September at 1,500, bob stays at 1,000; exchange rates of March add `fx` to each. Both opened with 1,000."""
+    levels = {"ada": {START: 1_000, "2025-07": 0, "2025-09": 1_500}, "bob": {START: 1_000}}
+    held, moved, amounts = [], [], {"ada": 1_000, "bob": 1_000}
+    for month in months.between(START, LAST):
+        for customer, level in levels.items():
+            before, rate = amounts[customer], fx if month == LAST else 0
+            after = level.get(month, before) + rate
+            amounts[customer] = after
+            if before or after:
+                held.append({"month": month, "customer": customer, "segment": "smb", "pricing_model": "seat", "opening": before, "closing": after})
+                moved.append(
+                    {"month": month, "customer": customer, **dict.fromkeys(FLOWS, 0), "flow_churn": 0 if after else -before, "flow_fx": rate}
+                )
+    windows = trailing.windows(LAST)
+    read = {"book": query("window_book", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)})}
+    sums = query("window_sums", {"windows": windows, "slices": slices(trailing.SLICES), **read})
+    cohort = query("window_cohort", {"windows": windows[windows["length"] == trailing.YEAR], **read})
+    return told(tables.Trailing.validate(trailing.trailing(LAST, sums, cohort).assign(policy_hash="p", catalog_hash="c")))
+
+
+@pytest.mark.parametrize("fx", [0, 150])
+def test_who_left_and_came_back_is_lost_to_continuous_retention_only(fx: int) -> None:
+    """At the two ends ada pays 1,000 and 1,500 at the first rates; in between she was gone for two months."""
+    seen = gap(fx)
+    assert seen["nrr_t12m"] == (12, 2_500, 2_000, "1.2500000000", "low_n")
+    assert seen["grr_t12m"] == (12, 2_000, 2_000, "1.0000000000", "low_n")
+    assert seen["grr_continuous_t12m"] == (12, 1_000, 2_000, "0.5000000000", "low_n")
 
 
 def test_a_customer_keeps_the_segment_of_the_windows_start() -> None:
@@ -131,10 +165,10 @@ def test_a_customer_keeps_the_pricing_model_of_the_windows_start() -> None:
 def test_a_window_that_began_before_the_tables() -> None:
     seen = told(rows("2025-06"))
     mean = (Fraction(100, 2_000) + Fraction(1_000, 2_100)) / 3
-    assert seen["expansion_rate_t12m"] == (3, None, None, text((1 + mean) ** 12 - 1), "provisional")
+    assert seen["expansion_rate_t12m"] == (3, None, None, text((1 + mean) ** 12 - 1), "low_n")
     assert seen["expansion_rate_t12m_simple"] == seen["nrr_t12m"] == seen["grr_t12m"] == (3, None, None, None, "too_short")
     assert seen["quick_ratio_t3m"] == (3, 1_600, 0, None, "no_losses")
-    assert seen["expansion_share_of_new_t12m"] == (3, 1_100, 1_600, "0.6875000000", "provisional")
+    assert seen["expansion_share_of_new_t12m"] == (3, 1_100, 1_600, "0.6875000000", "low_n")
     two = told(rows("2025-05"))
     assert two["expansion_rate_t12m"] == two["expansion_rate_t3m_mean"] == (2, None, None, None, "too_short")
 
@@ -143,33 +177,39 @@ def test_a_month_before_everything_has_no_base() -> None:
     frame = rows("2025-03")
     assert frame["ratio"].isna().all()
     assert set(frame["quality"]) == {"no_base", "no_losses", "too_short"}
-    assert len(frame) == 8 * 9
+    assert len(frame) == 8 * 10
 
 
-def test_the_seeds_example() -> None:
-    """1.4 % a month is 18.2 % a year."""
+def monthly(expansion: int, members: int, expanders: int, since: str = LAST, opening: int = 50_000) -> dict[str, tuple[Any, ...]]:
+    """What months alike from `since` on come to; those that expand are counted in the last."""
+    silent = dict.fromkeys(("new", "contraction", "churn", "member_expansion"), 0)
     sums = pd.DataFrame(
         [
-            {
-                "length": length,
-                "month": LAST,
-                "dimension": "total",
-                "value": "all",
-                "opening": 50_000,
-                "expansion": 700,
-                "new": 0,
-                "contraction": 0,
-                "churn": 0,
-                "member_expansion": 0,
-                "members": 40,
-                "expanders": 6,
-            }
+            {"length": length, "month": month, "dimension": "total", "value": "all", "opening": opening, "expansion": expansion, "members": members}
+            | {"expanders": expanders if month == LAST else 0, **silent}
             for length in trailing.LENGTHS
+            for month in months.between(max(since, months.shift(LAST, 1 - length)), LAST)
         ]
     )
     empty = query("window_book", dict(zip(("customer_months", "movements"), (frame.head(0) for frame in book()), strict=True)))
     nobody = query("window_cohort", {"windows": trailing.windows(LAST), "book": empty})
-    assert told(trailing.trailing(LAST, sums, nobody))["expansion_rate_annualised"] == (1, None, None, "0.1815591289", "ok")  # 1.014 ** 12 - 1
+    return told(tables.Trailing.validate(trailing.trailing(LAST, sums, nobody).assign(policy_hash="p", catalog_hash="c")))
+
+
+def test_the_seeds_example() -> None:
+    """1.4 % a month is 18.2 % a year."""
+    assert monthly(700, 40, 6)["expansion_rate_annualised"] == (1, None, None, "0.1815591289", "ok")  # 1.014 ** 12 - 1
+
+
+def test_few_customers_are_said_before_an_incomplete_window() -> None:
+    """One member whose MRR grew 26-fold a month: a rate of 1e17 and more of three months was `provisional`, as if only time were missing."""
+    rate = monthly(25_000, 1, 1, since="2026-01", opening=1_000)["expansion_rate_t12m"]
+    assert (rate[0], rate[3], rate[4]) == (3, f"{26**12 - 1}.0000000000", "low_n")
+    assert Fraction(rate[3]) > 10**16
+    qualities = {since: monthly(700, 40, 6, since)["expansion_rate_t12m"][4] for since in ("2026-02", "2026-01", "2025-05", "2025-04")}
+    assert qualities == {"2026-02": "too_short", "2026-01": "provisional", "2025-05": "provisional", "2025-04": "ok"}
+    assert monthly(700, 40, 4, "2025-05")["expansion_rate_t12m"][4] == "low_n"
+    assert monthly(700, 40, 6, "2025-05")["expansion_share_of_new_t12m"][4] == "provisional"
 
 
 @pytest.mark.parametrize(

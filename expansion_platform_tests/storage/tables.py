@@ -21,6 +21,7 @@ _CUSTOMER_MONTH = {
     "pricing_model": "seat",
     "closing_pricing_model": "seat",
     "first_paid_month": "2026-01",
+    "first_paid_at": pd.Timestamp("2026-01-05", tz="UTC"),
     "policy_hash": "p",
     "catalog_hash": "c",
 }

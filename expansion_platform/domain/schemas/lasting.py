@@ -105,7 +105,7 @@ class ExpansionThenChurn(Monthly):
     mrr_high: str = pa.Field(description="Upper end", nullable=True)
     signal: bool = pa.Field(description='`low` is above zero: expanders leave more often ("aggressive upselling")')
     quality: str = pa.Field(
-        description="`ok`; `low_n`: under 30 compared; `provisional`: the month has not closed; `no_base`: nobody to compare",
+        description="The first that holds: `no_base`: nobody to compare; `low_n`: under 30 compared; `provisional`: the month has not closed; `ok`",
         isin=["ok", "low_n", "provisional", "no_base"],
     )
 
@@ -131,13 +131,16 @@ class CohortExpansion(Monthly):
     months_since: int = pa.Field(description="Age in months: 0 in the month it began, in which nobody can expand", ge=0)
     customers: int = pa.Field(description="Customers it began with", ge=1)
     paying: int = pa.Field(description="Of them those paying at the closing instant", ge=0)
+    expanders: int = pa.Field(description="Of them those that have expanded since", ge=0)
     starting_mrr: int = pa.Field(description="MRR it began with, at the closing instant of its first month, minor units", ge=1)
     expansion: int = pa.Field(description="Headline expansion of the month, minor units", ge=0)
     cumulative_expansion: int = pa.Field(description="The same of all months since it began", ge=0)
     cumulative_rate: str = pa.Field(description="cumulative_expansion / starting_mrr as decimal text with 10 places")
     closing: int = pa.Field(description="MRR at the closing instant, minor units", ge=0)
     quality: str = pa.Field(
-        description="`ok`; `low_n`: it began with under 30 customers; `provisional`: the month has not closed", isin=["ok", "low_n", "provisional"]
+        description="The first that holds: `low_n`: it began with under 30 customers, or under 5 have expanded; `provisional`: the month has not "
+        "closed; `ok`",
+        isin=["ok", "low_n", "provisional"],
     )
 
     @pa.dataframe_check(description="a cohort does not expand in its first month, nor beyond what it has expanded by in all")

@@ -35,8 +35,8 @@ class MetricValue(Monthly):
     n_customers: int = pa.Field(description="Customers that paid at opening", ge=0)
     n_expanders: int = pa.Field(description="Customers with expansion", ge=0)
     quality: str = pa.Field(
-        description="`ok`; `low_n`: under 30 customers or 5 expanders; `provisional`: the month has not closed; "
-        "`no_base`, `no_losses`: denominator zero",
+        description="The first that holds: `no_base`, `no_losses`: denominator zero; `low_n`: under 30 customers or 5 expanders; "
+        "`provisional`: the month has not closed; `ok`",
         isin=QUALITIES,
     )
 
@@ -48,12 +48,12 @@ class MetricValue(Monthly):
         right = [not checked or _is_quotient(ratio, int(above), int(below)) for ratio, above, below, checked in cells]
         return pd.Series(right, index=frame.index, dtype=bool) & (~known | (frame["ratio"].notna() == based))
 
-    @pa.dataframe_check(description="a zero denominator is `no_base` or `no_losses`; few customers or expanders are `low_n`")
+    @pa.dataframe_check(description="a zero denominator is `no_base` or `no_losses`; else few customers or expanders are `low_n`")
     def graded(cls, frame):  # noqa: N805, ANN001, ANN201, D102
         empty = frame["numerator"].notna() & (frame["denominator"] == 0).fillna(False)
         few = (frame["n_customers"] < LOW_MEMBERS) | (frame["n_expanders"] < LOW_EXPANDERS)
-        baseless = frame["quality"].isin(["no_base", "no_losses"])
-        return (~empty | baseless) & (~frame["quality"].isin(["ok", "low_n"]) | (few == (frame["quality"] == "low_n")))
+        valueless = ~frame["quality"].isin(["low_n", "provisional", "ok"])
+        return (~empty | valueless) & (valueless | (few == (frame["quality"] == "low_n")))
 
 
 def _is_quotient(text: str, numerator: int, denominator: int) -> bool:
@@ -90,7 +90,10 @@ class ExpansionBySegment(MetricValue):
 
 
 class Retention(MetricValue):
-    """One row per month, slice and metric: NRR, GRR, their organic variants, churn, contraction, quick ratio and net new MRR."""
+    """One row per month, slice and metric: NRR, GRR, their organic variants, churn, contraction, quick ratio and net new MRR.
+
+    `logo_churn` and `logo_reactivation` leave out dormant customers, who pay nothing for a while for what they still hold; `dormant_...` counts them.
+    """
 
     class Config(Table.Config):
         name = "metrics/retention"
@@ -120,7 +123,10 @@ class Coverage(MetricValue):
 
 
 class Trailing(MetricValue):
-    """One row per month, slice and metric over the months that end with it: T12M expansion in its three forms, T12M NRR and GRR, T3M quick ratio."""
+    """One row per month, slice and metric over the months that end with it: T12M expansion in its three forms, T12M NRR and GRR, T3M quick ratio.
+
+    `grr_t12m` compares the two ends of the window. `grr_continuous_t12m` counts a customer as lost whose MRR was zero at a closing instant within it.
+    """
 
     dimension: str = pa.Field(
         description="`total`, `segment` or `pricing_model`, as at the window's start", isin=["total", "segment", "pricing_model"]
@@ -132,8 +138,8 @@ class Trailing(MetricValue):
     n_customers: int = pa.Field(description="Customers that paid at the opening of the first of these months", ge=0)
     n_expanders: int = pa.Field(description="Customers with expansion in the window", ge=0)
     quality: str = pa.Field(
-        description="`ok`; `low_n`: under 30 customers or 5 expanders; `provisional`: not closed, or fewer months than it is meant for; "
-        "`too_short`: too few for any value; `no_base`, `no_losses`: denominator zero",
+        description="The first that holds: `no_base`, `no_losses`: denominator zero; `too_short`: too few months for any value; `low_n`: under 30 "
+        "customers or 5 expanders; `provisional`: not closed, or fewer months than it is meant for; `ok`",
         isin=[*QUALITIES, "too_short"],
     )
 

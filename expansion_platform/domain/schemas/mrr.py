@@ -51,6 +51,10 @@ class CustomerMonths(Monthly):
         description="The same at the closing instant, so at the next opening; of a customer that left, its last", isin=PRICING_MODELS
     )
     first_paid_month: str = pa.Field(description="Cohort: month of the customer's first MRR, YYYY-MM", str_matches=MONTH_PATTERN)
+    first_paid_at: Instant = pa.Field(
+        description="Beginning of the customer's first state with MRR, from which its tenure runs; before the cohort's month where it paid for less "
+        "than a month first"
+    )
 
     @pa.dataframe_check(description="a row pays at one end at least")
     def pays(cls, frame):  # noqa: N805, ANN001, ANN201, D102

@@ -52,7 +52,7 @@ class Attainment(Monthly):
     gap_mrr: pd.Int64Dtype = pa.Field(description="The gap in minor units of MRR; null where the figure is not of opening MRR", nullable=True)
     met: pd.BooleanDtype = pa.Field(description="Whether the target was reached; null without a base", nullable=True)
     quality: str = pa.Field(
-        description="`ok`; `low_n` when that of a month is; `provisional`: the month has not closed; `no_base`",
+        description="The first that holds: `no_base`; `low_n` when that of a month is; `provisional`: the month has not closed; `ok`",
         isin=["ok", "low_n", "provisional", "no_base"],
     )
 

@@ -55,7 +55,8 @@ sums as (
         sum(case when next_value <> value then closing else 0 end) as transfer_out,
         count(*) filter (where opening > 0) as members,
         count(*) filter (where expansion > 0) as expanders,
-        count(*) filter (where churn < 0 and not dormant) as churned_logos
+        count(*) filter (where churn < 0 and not dormant) as churned_logos,
+        count(*) filter (where churn < 0 and dormant) as dormant_logos
     from sliced
     group by month, dimension, value
 ),

@@ -22,6 +22,7 @@ moved as (
         customers.closing,
         customers.closing_arr,
         coalesce(movements.dormant, false) as dormant,
+        movements.dormant_reason,
         coalesce(flow_new, 0) as new,
         coalesce(flow_reactivation, 0) as reactivation,
         coalesce(flow_expansion, 0) as expansion,
@@ -106,7 +107,15 @@ sums as (
         count(*) filter (where opening > 0) as members,
         count(*) filter (where expansion > 0) as expanders,
         count(*) filter (where churn < 0 and not dormant) as churned_logos,
-        count(*) filter (where churn < 0 and dormant) as dormant_logos
+        count(*) filter (where reactivation > 0 and not dormant) as returned_logos,
+        -- dormant: paid nothing for a while, and never left
+        count(*) filter (where churn < 0 and dormant) as dormant_logos,
+        count(*) filter (where churn < 0 and dormant_reason = 'zero_usage') as dormant_zero_usage,
+        count(*) filter (where churn < 0 and dormant_reason = 'zero_quantity') as dormant_zero_quantity,
+        count(*) filter (where churn < 0 and dormant_reason = 'full_discount') as dormant_full_discount,
+        sum(case when dormant then -churn else 0 end) as dormant_churn,
+        count(*) filter (where reactivation > 0 and dormant) as woken_logos,
+        sum(case when dormant then reactivation else 0 end) as dormant_reactivation
     from sliced
     group by month, dimension, value
 )

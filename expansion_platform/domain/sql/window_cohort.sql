@@ -16,6 +16,7 @@ members as (
         arg_min(pricing_model, month) as pricing_model,
         arg_min(opening, month) as opening,
         coalesce(sum(closing) filter (where month = last), 0) as closing,
+        bool_or(churn < 0) as interrupted, -- stopped paying within the window, whether it came back or not
         list(closing order by month) filter (where fx <> 0) as closings,
         list(fx order by month) filter (where fx <> 0) as fxs
     from moved
@@ -30,6 +31,8 @@ select
     sum(opening)::bigint as opening,
     sum(closing)::bigint as closing,
     sum(least(opening, closing))::bigint as retained,
+    coalesce(sum(least(opening, closing)) filter (where not interrupted), 0)::bigint as continuous,
+    bool_or(interrupted) as interrupted,
     any_value(closings) filter (where closing > 0) as closings,
     any_value(fxs) filter (where closing > 0) as fxs
 from members
