@@ -60,7 +60,7 @@ class Billing:
         self.invoices = self.invoicing.invoices
         self.invoice_items = self.invoicing.invoice_items
         self._ids = ids
-        self._events = recorder
+        self.recorder = self._events = recorder
         self._schedule = schedule
         recorder.emit("customer.created", customer["created"], lambda: dict(customer), requested=True)
 
@@ -191,6 +191,14 @@ class Billing:
         with self._events.updating(subscription, at, requested=False):
             subscription.schedule = None
         self._events.schedule("subscription_schedule.released", schedule, at, requested=False)
+
+    def edit(self, subscription: Subscription, at: int, edits: Sequence[Edit], *, prorated: bool) -> None:
+        """Make edits in the running period, with prorations if asked, without a bill and without an event."""
+        self._make(subscription, at, edits, prorated=prorated, renewal=None)
+
+    def follow_period(self, subscription: Subscription) -> None:
+        """Have the running period end when it does: it was begun anew."""
+        self._schedule(subscription.period[1], lambda now: self._period_ends(subscription, now))
 
     def cancel(self, subscription: Subscription, at: int, *, prorate: bool = False, invoice_now: bool = False) -> None:
         """End the subscription at once, crediting the unused time if asked; credits stay pending unless invoiced now."""

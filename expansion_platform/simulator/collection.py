@@ -24,6 +24,8 @@ PAYS_AFTER = 20 * DAY
 """Seconds until an invoice that was sent is paid; a charged one is paid at once."""
 RETRIES = 4
 """Charges of a failed payment, at most."""
+BY_HAND = ("void", "forgiven")
+"""Endings by a person's hand."""
 EXPIRES_AFTER = 23 * 3_600
 """Seconds a first bill may stay unpaid."""
 
@@ -32,13 +34,16 @@ EXPIRES_AFTER = 23 * 3_600
 class Failure:
     """How a bill that was not paid when it should have been ends, `after` seconds later.
 
-    `ending`: paid, unpaid (then paid or canceled after `afterwards` more seconds), canceled, uncollectible, void.
+    `ending`: paid, unpaid (then paid or canceled after `afterwards` more seconds), given_up (the same, and marked uncollectible with it), canceled,
+    uncollectible; by a person's hand: void, forgiven (marked uncollectible). `leaves`: the subscription is then canceled, at the period's end where
+    a person gave the bill up. `slow`: the payment is on its way all the time.
     """
 
     ending: str
     after: int
     afterwards: int = 0
     leaves: bool = False
+    slow: bool = False
 
 
 class Collection:
@@ -75,8 +80,12 @@ class Collection:
         sent = subscription.collection_method == "send_invoice" and document["amount_due"] > 0
         if failure is None:
             self._schedule(at + PAYS_AFTER if sent else at, lambda now: self._pay(subscription, document, now))
+        elif failure.slow:
+            self._schedule(at + failure.after, lambda now: self._pay(subscription, document, now))
         elif document["billing_reason"] == "subscription_create" and not sent:
             self._begin_incomplete(subscription, document, at, failure)
+        elif sent and failure.ending in BY_HAND and at + failure.after < document["due_date"]:
+            self._schedule(at + failure.after, lambda now: self._settle(subscription, document, now, failure))
         else:
             self._schedule(document["due_date"] or at, lambda now: self._fail(subscription, document, now, failure))
 
@@ -126,21 +135,36 @@ class Collection:
         self._schedule(at + failure.after, lambda now: self._settle(subscription, document, now, failure))
 
     def _settle(self, subscription: Subscription, document: JSON, at: int, failure: Failure) -> None:
-        if subscription.ended_at is not None or document["status"] != "open":
+        if subscription.ended_at is not None or document["status"] not in ("open", "uncollectible"):
             return
         if failure.ending == "paid":
             self._pay(subscription, document, at)
-        elif failure.ending == "void":
-            self._void(document, at)
-            self._activate(subscription, document, at)
-        elif failure.ending == "uncollectible":
-            invoices.refuse(document, RETRIES)
-            self._give_up(document, at, "max_payment_attempts")
+        elif failure.ending in BY_HAND:
+            self._by_hand(subscription, document, at, failure)
         elif failure.ending == "canceled":
             self._billing.cancel(subscription, at)
-        elif subscription.status == "past_due" and self._newest[subscription.id] == document["id"]:
+        else:
+            self._end_retries(subscription, document, at, failure)
+
+    def _by_hand(self, subscription: Subscription, document: JSON, at: int, failure: Failure) -> None:
+        """Somebody takes the bill back or writes it off: the subscription is in good standing again, or is to end with its period."""
+        self._void(document, at) if failure.ending == "void" else self._give_up(document, at, "user_forgiven")
+        self._activate(subscription, document, at)
+        # Until the renewal shows it, nothing else does that a change on a void bill was made.
+        subscription.locked |= document["billing_reason"] == "subscription_update"
+        if failure.leaves and subscription.status == "active" and not subscription.cancel_at_period_end:
+            self._billing.cancel_at_period_end(subscription, at)
+
+    def _end_retries(self, subscription: Subscription, document: JSON, at: int, failure: Failure) -> None:
+        """The last retry has failed: by the account's settings the bill is written off, the subscription is unpaid, or both."""
+        unpaid = failure.ending != "uncollectible" and subscription.status == "past_due" and self._newest[subscription.id] == document["id"]
+        invoices.refuse(document, RETRIES)
+        if failure.ending != "unpaid":
+            self._give_up(document, at, "max_payment_attempts")
+        if unpaid:
+            bill = document["due_date"] or document["created"] if failure.ending == "unpaid" else None
             with self._events.updating(subscription, at, requested=False):
-                self.turn(subscription, at, "unpaid", document["due_date"] or document["created"])
+                self.turn(subscription, at, "unpaid", bill)
             follows = Failure("canceled" if failure.leaves else "paid", 0)
             self._schedule(at + failure.afterwards, lambda now: self._settle(subscription, document, now, follows))
 

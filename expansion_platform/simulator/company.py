@@ -40,13 +40,15 @@ from expansion_platform.simulator.initiators import BEHAVIOUR, Initiation, Initi
 from expansion_platform.simulator.metering import METER, Metering
 from expansion_platform.simulator.stripe_meters import meter
 from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
+from expansion_platform.simulator.updates import NAMES as UPDATES
+from expansion_platform.simulator.updates import Updates
 
 LAST_MONTH = "2026-10"
 """The newest closed month of the default clock; the first month is counted back from it."""
 AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
 BEHAVIOURS = frozenset(
     {
-        *(*NAMES, *ENDINGS, BEHAVIOUR, "incomplete", "pause_after_trial", "pause_collection"),
+        *(*NAMES, *ENDINGS, *UPDATES, BEHAVIOUR, "incomplete", "first_payment", "pause_after_trial", "pause_collection"),
         *("customer_discount", "deleted_coupon", "deleted_customer", "metered", "multi_currency"),
     }
 )
@@ -142,8 +144,13 @@ def simulate(
 
 def _extras(seed: str, behaviours: frozenset[str], catalog: Catalog, agenda: Agenda) -> list[Extra]:
     """What a customer does and suffers beyond a plain life; each decides by a generator of its own."""
-    hardship = Hardship(random.Random(f"{seed}:hardship"), behaviours, catalog, agenda.put, Metering(f"{seed}:meter"))
-    return [hardship, Arrangements(random.Random(f"{seed}:arrangements"), behaviours, catalog, agenda.put)] if behaviours else []
+    if not behaviours:
+        return []
+    return [
+        Hardship(random.Random(f"{seed}:hardship"), behaviours, catalog, agenda.put, Metering(f"{seed}:meter")),
+        Arrangements(random.Random(f"{seed}:arrangements"), behaviours, catalog, agenda.put),
+        Updates(random.Random(f"{seed}:updates"), behaviours, catalog, agenda.put),
+    ]
 
 
 def _signup(rng: random.Random, months: int) -> float:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+from expansion_platform.domain import months as calendar
 from expansion_platform.simulator.billing import Billing
 from expansion_platform.simulator.catalog import API, RETIRED, Catalog, coupons
-from expansion_platform.simulator.collection import Failure
+from expansion_platform.simulator.collection import BY_HAND, EXPIRES_AFTER, Failure
 from expansion_platform.simulator.metering import Metering
 from expansion_platform.simulator.subscription import Subscription
 
@@ -37,7 +39,23 @@ PAUSE = 0.012
 """Of active subscriptions a month."""
 LEAVES = 0.4
 """Of those that stopped paying or never gave a card."""
-ENDINGS = {"past_due": "paid", "dunning_cancel": "canceled", "unpaid": "unpaid", "uncollectible": "uncollectible", "void_invoice": "void"}
+ENDINGS = {
+    "past_due": "paid",
+    "dunning_cancel": "canceled",
+    "unpaid": "unpaid",
+    "uncollectible": "uncollectible",
+    "uncollectible_unpaid": "given_up",
+    "void_invoice": "void",
+    "bill_by_hand": "forgiven",
+}
+SOON = (6 * 60, 55 * 60)
+"""Seconds after which a person gives up a bill that need not be paid."""
+GIVEN_UP_SOON = 0.5
+"""Of the bills a person gives up."""
+NEAR_MONTH_END = 0.6
+"""Of first bills made in the last hours of a month: their payment is answered in the next."""
+SLOW = 0.25
+"""Of first bills that are not paid at once: the payment takes days, and the subscription is active meanwhile."""
 
 
 class Hardship:
@@ -95,7 +113,9 @@ class Hardship:
         subscriptions = self._billing.subscriptions
         # A customer's discount that no bill showed, hidden by a subscription's own, would be gone without a trace.
         hidden = self._billing.redemption.own and any(each.given() for each in subscriptions)
-        if not self._billing.deleted and not hidden and all(each.status != "incomplete" for each in subscriptions):
+        # Of a bill written off just before the end, nothing tells whether it left the subscription past due or unpaid.
+        unclear = ("incomplete", "past_due")
+        if not self._billing.deleted and not hidden and all(each.status not in unclear for each in subscriptions):
             self._billing.delete_customer(at)
 
     def _before_renewal(self, subscription: Subscription, at: int) -> None:
@@ -112,17 +132,37 @@ class Hardship:
             self._billing.redemption.redeem(subscription, at, RETIRED)
 
     def _failure(self, subscription: Subscription, document: dict[str, Any]) -> Failure | None:
-        first = document["billing_reason"] == "subscription_create"
-        if first and subscription.collection_method == "charge_automatically":
-            fails = "incomplete" in self._behaviours and self._rng.random() < FIRST_FAILS
-            return Failure("paid" if self._rng.random() < 0.6 else "void", self._rng.randint(2 * HOUR, 22 * HOUR)) if fails else None
+        reason = document["billing_reason"]
+        if reason == "subscription_create" and subscription.collection_method == "charge_automatically":
+            return self._first_failure(document["created"])
         shown = subscription.given() or self._billing.redemption.own or subscription.log.usage
-        possible = [each for each in self._endings if each != "void" or not shown]
-        if document["billing_reason"] != "subscription_cycle" or subscription.cancel_at_period_end or not possible or self._rng.random() >= FAILS:
+        possible = [each for each in self._endings if each not in BY_HAND or not shown]
+        if reason != "subscription_cycle" or subscription.cancel_at_period_end or not possible or self._rng.random() >= FAILS:
             return None
         ending = self._rng.choice(possible)
-        after = RETRIES if ending in ("canceled", "unpaid", "uncollectible") else self._rng.randint(2 * HOUR, RETRIES)
+        if ending in BY_HAND:
+            return self._given_up(ending)
+        after = RETRIES if ending in ("canceled", "unpaid", "uncollectible", "given_up") else self._rng.randint(2 * HOUR, RETRIES)
         return Failure(ending, after, self._rng.randint(2 * DAY, 100 * DAY), leaves=self._rng.random() < LEAVES)
+
+    def _given_up(self, ending: str) -> Failure:
+        """A person voids a bill or writes it off, within the hour or later; some let the subscription end with its period."""
+        if ending == "forgiven" and self._rng.random() < 0.5:
+            ending = "void"
+        soon = "bill_by_hand" in self._behaviours and self._rng.random() < GIVEN_UP_SOON
+        after = self._rng.randint(*SOON) if soon else self._rng.randint(2 * HOUR, RETRIES)
+        return Failure(ending, after, leaves=soon and self._rng.random() < LEAVES)
+
+    def _first_failure(self, at: int) -> Failure | None:
+        """A first payment that is not answered at once: within 23 hours, over the month's end where that is near, or by a slow method."""
+        over = int(calendar.closing(calendar.of(datetime.fromtimestamp(at, UTC))).timestamp()) - at
+        if "first_payment" in self._behaviours and over < EXPIRES_AFTER - HOUR and self._rng.random() < NEAR_MONTH_END:
+            return Failure("paid", over + self._rng.randint(60, EXPIRES_AFTER - over - 60))
+        if "incomplete" not in self._behaviours or self._rng.random() >= FIRST_FAILS:
+            return None
+        if "first_payment" in self._behaviours and self._rng.random() < SLOW:
+            return Failure("paid", self._rng.randint(2 * DAY, 9 * DAY), slow=True)
+        return Failure("paid" if self._rng.random() < 0.6 else "void", self._rng.randint(2 * 60, 22 * HOUR))
 
     def _lacks_card(self, subscription: Subscription, at: int) -> bool:
         if "pause_after_trial" not in self._behaviours or self._rng.random() >= NO_CARD:

@@ -76,8 +76,9 @@ class Invoicing:
         invoice_period: tuple[int, int],
         back: int | None = None,
         tried: Item | None = None,
+        collect: Callable[[Subscription, JSON, int], None] | None = None,
     ) -> None:
-        """Bill the running period's regular lines (if asked) and everything pending, and collect.
+        """Bill the running period's regular lines (if asked) and everything pending, and collect, or have `collect` do it.
 
         Lines come first for the time from `back` on, and for the trial of an item.
         """
@@ -119,7 +120,7 @@ class Invoicing:
         bill.document = document
         self.invoices.append(document)
         subscription.latest_invoice = identity
-        self._collect(subscription, document, at)
+        (collect or self._collect)(subscription, document, at)
 
     def _back_lines(self, subscription: Subscription, back: int, at: int, invoice: str) -> list[JSON]:
         """The time from a backdated start on: a line for each period gone by in flexible billing, in classic billing one proration."""

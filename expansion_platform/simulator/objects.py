@@ -156,7 +156,7 @@ def subscription_base(value: Subscription) -> JSON:
         "payment_settings": {"payment_method_options": None, "payment_method_types": None, "save_default_payment_method": "off"},
         "pending_invoice_item_interval": None,
         "pending_setup_intent": None,
-        "pending_update": None,
+        "pending_update": value.pending_update,
         "schedule": value.schedule,
         "start_date": value.log.start,
         "status": value.status,

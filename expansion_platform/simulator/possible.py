@@ -15,8 +15,8 @@ HOUR = 3_600
 
 
 def steady(subscription: Subscription) -> bool:
-    """Active, collecting, with no end set, and no change that waits unseen for its renewal."""
-    active = subscription.status == "active" and subscription.paused is None
+    """Active, collecting, with no end set, and no change that waits for its payment, or unseen for its renewal."""
+    active = subscription.status == "active" and subscription.paused is None and subscription.pending_update is None
     return active and not subscription.locked and not subscription.cancel_at_period_end
 
 

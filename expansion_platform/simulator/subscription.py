@@ -46,6 +46,7 @@ class Subscription:
     locked: bool = False
     paused: str | None = None
     schedule: str | None = None
+    pending_update: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     used_since: int = 0
     """From when on usage is not billed yet."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass
 class Turn:
-    """From `at` on the value holds. `bill` is when the bill behind `unpaid` was not paid.
+    """From `at` on the value holds. `bill` is when the bill behind `unpaid` was not paid, where nothing else dates it.
 
     `records` are bills dated after the turn whose treatment shows it: drafts while unpaid, the first bill after a pause began or ended.
     """
@@ -31,17 +31,17 @@ def expected_statuses(turns: Sequence[Turn], ended_at: int | None, told: Sequenc
     """Statuses as records show them: bills date `past_due` and the return, but of `unpaid` they only show that it was.
 
     `unpaid` is then expected from the bill it is for: shown by drafts, by events (`told` are their instants) or by the subscription as it is now.
+    A bill marked uncollectible dates it.
     """
     found: list[Turn] = []
     for place, turn in enumerate(turns):
         end = next((later.at for later in turns[place + 1 :] if later.at <= as_of), ended_at)
         if turn.at > as_of:
             break
-        if turn.value != "unpaid" or turn.at in told:
+        if turn.value != "unpaid" or turn.bill is None or turn.at in told:
             found.append(turn)
         elif end is None or any(turn.at < at <= end for at in [*turn.records, *told]):
-            bill = turn.at if turn.bill is None else turn.bill
-            found = [*(each for each in found if each.at < bill), replace(turn, at=bill)]
+            found = [*(each for each in found if each.at < turn.bill), replace(turn, at=turn.bill)]
     return found
 
 
