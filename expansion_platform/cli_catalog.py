@@ -31,8 +31,9 @@ def init(output: Annotated[Path, typer.Option("--output", "-o", help="File to wr
     if output.exists():
         raise ExpansionError(f"{output} is there already: choose another --output, so that no edit of yours is lost")
     platform = Platform(Settings().model_copy(update={"expansion_catalog": None}))
-    account = read_account(platform, platform.catalog())
-    output.write_text(first_catalog(account, platform.settings.expansion_currency), encoding="utf-8")
+    catalog = platform.catalog()
+    account = read_account(platform, catalog)
+    output.write_text(first_catalog(account, catalog, platform.settings.expansion_currency), encoding="utf-8")
     out.print(f"{output}: {len(account.offers)} products. It changes no number as it stands.", highlight=False)
     out.print(f"Uncomment what is right, set EXPANSION_CATALOG={output}, then: expansion catalog check, expansion refresh", highlight=False)
 

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from expansion_platform.account import check_key_kind, check_same_account
+from expansion_platform.delivery.catalog_account import read_account
+from expansion_platform.delivery.catalog_plans import sold_side_by_side, undecided_products
 from expansion_platform.domain.dimensions import refuse_taken_names
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.expansion_cac import costs_by_month
@@ -52,6 +54,7 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _guarded("lake", lambda: _lake(platform))
     yield from _guarded("ledger", lambda: _ledger(platform))
     yield from _guarded("history", lambda: _history(platform))
+    yield from _guarded("plans", lambda: _plans(platform))
     yield from _guarded("product analytics", lambda: f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)")
     for model in (given.CrmActivity, given.CustomerAttributes, given.Costs):
         if given_at(settings, model) is not None:
@@ -132,6 +135,16 @@ def _low_confidence(platform: Platform) -> str:
     shares = platform.lake.read(metrics.Coverage, [computed[-1]]).set_index("metric")["ratio"]
     share = shares["low_confidence_mrr_share"]
     return "" if pd.isna(share) else f", {float(share):.1%} of the MRR of {computed[-1]}"
+
+
+def _plans(platform: Platform) -> str:
+    """Prices of one product that count as plans by inference, and products of which nobody can say."""
+    if not platform.lake.exists(stripe.Prices):
+        return "nothing pulled yet"
+    catalog = platform.catalog()
+    account = read_account(platform, catalog)
+    told = [text for text in (sold_side_by_side(account),) if text] + list(undecided_products(account, catalog, catalog.reporting_currency))
+    return "\n".join(told) or "no product has prices whose ranks are inferred or undecided"
 
 
 def _given(platform: Platform, model: type[Table]) -> str:

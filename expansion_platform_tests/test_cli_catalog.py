@@ -97,7 +97,7 @@ def test_detected_migrations_are_listed_to_confirm(pipeline: Pipeline) -> None:
     account = read_account(platform, platform.catalog())
     row = {"month": "2026-05", "old_price": "price_basic_usd_month", "new_price": "on", "customers_moved": 6, "customers_on_old": 8}
     account = account.__class__(**{**vars(account), "migrations": pd.DataFrame([row])})
-    text = first_catalog(account, "usd")
+    text = first_catalog(account, Catalog(), "usd")
     assert '  # - [price_basic_usd_month, "on"]  # 6 of 8 customers moved in 2026-05 at unchanged quantity' in text
     told = [finding.text for finding in examine(Catalog(), account) if finding.subject == "migrations"]
     assert told[-1] == "detected, yours to confirm: price_basic_usd_month to on"

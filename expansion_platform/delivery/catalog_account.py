@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from expansion_platform.domain import months
 from expansion_platform.domain.coverage import closing_states, mrr_by_product
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.history_terms import Price, prices
+from expansion_platform.domain.ladders import Undecided, undecided
 from expansion_platform.domain.mrr import included
+from expansion_platform.domain.plans import Plans, beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import billing, mrr, stripe
 from expansion_platform.domain.suggestions import Offer, offers
@@ -22,7 +27,10 @@ from expansion_platform.resources import Platform
 
 @dataclass(frozen=True)
 class Account:
-    """Products and prices; the item states at the newest closing instant with their MRR (none before anything was computed)."""
+    """Products and prices; the item states at the newest closing instant with their MRR (none before anything was computed).
+
+    `plans` are the prices that count as plans then by inference, `undecided` the products of which nobody can say whether their prices are plans.
+    """
 
     offers: list[Offer]
     prices: dict[str, Price]
@@ -32,11 +40,17 @@ class Account:
     month: str
     held: pd.DataFrame
     migrations: pd.DataFrame
+    plans: Plans
+    undecided: list[Undecided]
 
     @property
     def mrr(self) -> dict[str, int]:
         """MRR by product, minor units of the reporting currency."""
         return mrr_by_product(self.held)
+
+    def name(self, product: str) -> str:
+        """A product's name on one line, its id where it has none."""
+        return next((" ".join(offer.name.split()) for offer in self.offers if offer.id == product), product)
 
     def share(self, amount: int) -> Fraction | None:
         """Part of all MRR; None when there is none."""
@@ -59,6 +73,9 @@ def read_account(platform: Platform, catalog: Catalog) -> Account:
     computed = lake.months(mrr.CustomerMonths)
     month = computed[-1] if computed else platform.newest_closed_month
     migrations = lake.read(mrr.PriceMigrations)
+    states = included(lake.read(billing.ItemStates), catalog)
+    plans = beginnings(states, catalog).plans(months.closing(month, platform.timezone))
+    repricings = set(migrations[["old_price", "new_price"]].itertuples(index=False, name=None))
     return Account(
         offers=offers(products, every, active, catalog),
         prices=every,
@@ -66,14 +83,23 @@ def read_account(platform: Platform, catalog: Catalog) -> Account:
         products=frozenset(products["id"]),
         customers=frozenset(lake.read(stripe.Customers)["id"]) | frozenset(lake.read(billing.ItemStates)["customer"]),
         month=month,
-        held=_held(platform, catalog, month),
+        held=_held(platform, states, catalog, month),
         migrations=migrations[migrations["status"] == "to_confirm"].sort_values(["month", "old_price", "new_price"]),
+        plans=plans,
+        undecided=undecided(_moves(platform, computed[-12:]), every, catalog, plans, repricings),
     )
 
 
-def _held(platform: Platform, catalog: Catalog, month: str) -> pd.DataFrame:
+def _moves(platform: Platform, wanted: list[str]) -> pd.DataFrame:
+    """Who moved from one price to another within some months, where that was counted as `price`: customer, from_price, to_price."""
+    both = pc.field("from_price").is_valid() & pc.field("to_price").is_valid() & (pc.field("from_price") != pc.field("to_price"))
+    priced = pc.field("cause") == "price"
+    within = pc.field("month").isin(pa.array(wanted, pa.string()))
+    return platform.lake.dataset(mrr.Causes).to_table(columns=["customer", "from_price", "to_price"], filter=within & both & priced).to_pandas()
+
+
+def _held(platform: Platform, states: pd.DataFrame, catalog: Catalog, month: str) -> pd.DataFrame:
     """Valued item states at a month's closing instant; worth nothing, so shares are not shown, while a rate is missing."""
-    states = included(platform.lake.read(billing.ItemStates), catalog)
     of_month = platform.lake.read(billing.FxRates).query("month == @month")
     try:
         return closing_states(states, month, platform.timezone, dict(zip(of_month["currency"], of_month["rate"], strict=True)), catalog)

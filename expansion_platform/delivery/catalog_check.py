@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Literal
 
 from expansion_platform.delivery.catalog_account import Account
+from expansion_platform.delivery.catalog_plans import sold_side_by_side, undecided_products
 from expansion_platform.delivery.messages import percent
 from expansion_platform.domain.coverage import inferred
 from expansion_platform.domain.policy import Catalog, Entry, ListPrice
@@ -36,6 +37,7 @@ def examine(catalog: Catalog, account: Account) -> Iterator[Finding]:
     yield from _list_prices(catalog, account)
     yield from _silent(catalog, account)
     yield from _ranks(catalog, account)
+    yield from _plans(catalog, account)
     yield from _to_confirm(catalog, account)
 
 
@@ -129,6 +131,16 @@ def _family(family: str, members: list[tuple[Offer, Entry]], catalog: Catalog) -
                 for high in by_rank[above]:
                     if amounts[low.id] > amounts[high.id]:
                         yield f"{family}: {high.id} (rank {above}) is cheaper than {low.id} (rank {rank})"
+
+
+def _plans(catalog: Catalog, account: Account) -> Iterator[Finding]:
+    """Products whose prices count as plans by inference, and those of which nobody can say whether their prices are plans."""
+    texts = [text for text in (sold_side_by_side(account),) if text is not None]
+    texts += undecided_products(account, catalog, catalog.reporting_currency)
+    for text in texts:
+        yield Finding("look", "plans", text)
+    if not texts:
+        yield Finding("ok", "plans", "no product has prices whose ranks are inferred or undecided")
 
 
 def _to_confirm(catalog: Catalog, account: Account) -> Iterator[Finding]:

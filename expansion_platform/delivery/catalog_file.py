@@ -6,16 +6,15 @@ Here: the YAML text, in which everything guessed is a comment. Not here: the gue
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 
-import yaml
-
 from expansion_platform.delivery.catalog_account import Account
+from expansion_platform.delivery.catalog_plans import amount_of, of_product, unranked_because
 from expansion_platform.delivery.messages import percent
+from expansion_platform.delivery.yaml_text import flow, scalar
 from expansion_platform.domain.history_terms import Price
-from expansion_platform.domain.policy import PRESETS, Policy
+from expansion_platform.domain.ladders import Rung
+from expansion_platform.domain.policy import PRESETS, Catalog, Policy
 from expansion_platform.domain.suggestions import Guess, Offer, guesses
 
 HEAD = """\
@@ -27,7 +26,8 @@ HEAD = """\
 # What a field of a product changes:
 #   family     products of one family are plans of one another: cancelling one and buying another is an upgrade or downgrade (cause `tier`),
 #              not a product dropped and another added (`cross_sell`)
-#   tier_rank  higher is a higher plan; between equal ranks a new price is repricing (`price`, never expansion) and not `tier`
+#   tier_rank  higher is a higher plan; between equal ranks a new price is repricing (`price`, never expansion) and not `tier`. Where nothing says
+#              it, prices of one product are plans if customers begin on them side by side (at least 3 on each within a year, over 90 days)
 #   kind       base: a plan or product. addon: bought and dropped as cause `addon`. usage: metered, as cause `usage`
 #   unit       what a quantity counts. seat: more of it is cause `seat`. flat: of an add-on, more of it is `addon`. Between products of different
 #              units a change of quantity counts as part of the change of plan
@@ -37,7 +37,8 @@ HEAD = """\
 """
 LIST_PRICES = """
 # The price list. It only matters where a customer changes plan and billing interval at once: with the price of either plan at the other's interval
-# known, the change is split into `tier` and `interval`; without it all of it is `tier`. The smallest price id wins where several fit.
+# known, the change is split into `tier` and `interval`; without it all of it is `tier`. The smallest price id wins where several fit. A list price is
+# its product's: products that have several plans as prices are left out.
 list_prices:
 """
 MIGRATIONS = """
@@ -65,21 +66,22 @@ policy:
 """
 
 
-def first_catalog(account: Account, currency: str) -> str:
-    """The whole file; amounts and shares are those of the account's newest month in the reporting currency."""
+def first_catalog(account: Account, catalog: Catalog, currency: str) -> str:
+    """The whole file; amounts and shares are those of the account's newest month in the reporting currency, `catalog` what is known without it."""
     guessed = guesses(account.offers, account.held, currency)
     lines = [HEAD + "products:"]
     for offer in sorted(account.offers, key=lambda offer: (-account.mrr.get(offer.id, 0), offer.id)):
-        lines += _product(offer, guessed[offer.id], account)
+        rungs = of_product(offer.id, account, catalog)
+        # Ranks of its prices make a rank of the product meaningless: it would make them equal.
+        lines += _product(offer, [guess for guess in guessed[offer.id] if not (rungs and guess.field == "tier_rank")], account)
+        lines += _plans(rungs, account)
     lines.append(LIST_PRICES.rstrip("\n"))
-    lines += [f"  # - {_price(price)}" for price in _listed(account)]
+    lines += [f"  # - {_price(price)}" for price in _listed(account, catalog)]
     lines.append(MIGRATIONS.rstrip("\n"))
     lines += _migrations(account)
     lines.append(CUSTOMERS.rstrip("\n"))
     lines.append(POLICY.rstrip("\n"))
-    lines += [
-        f"  # {name}: {_flow(_plain(Policy(), name))}  # {field.description}" for name, field in Policy.model_fields.items() if name != "preset"
-    ]
+    lines += [f"  # {name}: {flow(_plain(Policy(), name))}  # {field.description}" for name, field in Policy.model_fields.items() if name != "preset"]
     return "\n".join(lines) + "\n"
 
 
@@ -90,21 +92,35 @@ def _product(offer: Offer, guessed: list[Guess], account: Account) -> Iterator[s
     count = f"{len(prices)} price{'' if len(prices) == 1 else 's'}"
     yield ""
     yield f"  # {' '.join(offer.name.split())}: {told}, {count}"
-    yield f"  {_scalar(offer.id)}:"
+    yield f"  {scalar(offer.id)}:"
     for guess in guessed:
-        value = guess.value if guess.field == "tier_rank" else _scalar(guess.value)
+        value = guess.value if guess.field == "tier_rank" else scalar(guess.value)
         yield f"    # {guess.field}: {value}  # {' '.join(guess.reason.split())}"
 
 
-def _listed(account: Account) -> list[Price]:
-    """Prices that can be bought, licensed: a metered one has no interval to split a change by."""
-    offered = [price for offer in account.offers for price in offer.prices if price.id in account.active and price.usage_type == "licensed"]
+def _plans(rungs: list[Rung], account: Account) -> Iterator[str]:
+    """A product's prices with ranks, where they are plans of one another or may be."""
+    for rung in rungs:
+        told = " ".join(f"{scalar(rung.price.id)}: {amount_of(rung)}".split())
+        if rung.rank is None:
+            yield f"  # {told}; {unranked_because(rung)}"
+            continue
+        plan = rung.price.id in account.plans.prices
+        known = "sold side by side with others of its product, so a plan already" if plan else "not known to be a plan"
+        yield f"  {scalar(rung.price.id)}:"
+        yield f"    # tier_rank: {rung.rank}  # {amount_of(rung)}; {known}"
+
+
+def _listed(account: Account, catalog: Catalog) -> list[Price]:
+    """Prices that can be bought, licensed: a metered one has no interval to split a change by, and of a product with plans none is the product's."""
+    single = [offer for offer in account.offers if not of_product(offer.id, account, catalog)]
+    offered = [price for offer in single for price in offer.prices if price.id in account.active and price.usage_type == "licensed"]
     return sorted(offered, key=lambda price: (price.product, price.currency, price.interval, price.interval_count, price.id))
 
 
 def _price(price: Price) -> str:
-    texts = ", ".join(f"{name}: {_scalar(getattr(price, name))}" for name in ("product", "currency", "interval"))
-    return f"{{price: {_scalar(price.id)}, {texts}, interval_count: {price.interval_count}, scheme: {_flow(price.scheme)}}}"
+    texts = ", ".join(f"{name}: {scalar(getattr(price, name))}" for name in ("product", "currency", "interval"))
+    return f"{{price: {scalar(price.id)}, {texts}, interval_count: {price.interval_count}, scheme: {flow(price.scheme)}}}"
 
 
 def _migrations(account: Account) -> Iterator[str]:
@@ -112,20 +128,9 @@ def _migrations(account: Account) -> Iterator[str]:
         yield "  # none was detected; write them as: - [price_old, price_new]"
     for row in account.migrations.drop_duplicates(["old_price", "new_price"], keep="last").itertuples():
         moved = f"{row.customers_moved} of {row.customers_on_old} customers moved in {row.month} at unchanged quantity"
-        yield f"  # - [{_scalar(row.old_price)}, {_scalar(row.new_price)}]  # {moved}"
+        yield f"  # - [{scalar(row.old_price)}, {scalar(row.new_price)}]  # {moved}"
 
 
 def _plain(policy: Policy, name: str) -> object:
     value = getattr(policy, name)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _flow(value: object) -> str:
-    """A value on one line; JSON is YAML."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _scalar(text: str) -> str:
-    """Text as YAML that reads as the same text: quoted unless it is a plain word that YAML takes for nothing else."""
-    plain = re.fullmatch(r"[A-Za-z][\w.-]*", text, re.ASCII) is not None and yaml.safe_load(text) == text
-    return text if plain else json.dumps(text, ensure_ascii=True)

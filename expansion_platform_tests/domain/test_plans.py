@@ -227,19 +227,19 @@ def test_ranks_of_the_catalog_decide() -> None:
 
 # Properties
 
-BEGAN = st.tuples(
-    st.sampled_from([LOW, HIGH, TOP, "price_free"]), st.integers(-60, 420), st.sampled_from(["usd", "eur"]), st.sampled_from(["month", "year"])
-)
+DAYS = st.integers(-60, 420)
+SOLD = st.dictionaries(st.sampled_from([LOW, HIGH, TOP, "price_free"]), st.lists(DAYS, min_size=3, max_size=8), min_size=2)
+NOISE = st.tuples(st.sampled_from([LOW, HIGH, TOP, "price_free"]), DAYS, st.sampled_from(["usd", "eur"]), st.sampled_from(["month", "year"]))
 
 
 @st.composite
 def books(draw: st.DrawFn) -> pd.DataFrame:
-    rows = []
-    for number, (price, began, currency, interval) in enumerate(draw(st.lists(BEGAN, max_size=40))):
-        customer = f"c{draw(st.integers(0, 60))}"
+    """Prices that customers of their own begin on, and some of them begin on another one earlier or later, or in another currency or interval."""
+    rows = [row for price, days in sorted(draw(SOLD).items()) for row in sold(price, *days)]
+    for number, (price, began, currency, interval) in enumerate(draw(st.lists(NOISE, max_size=12))):
+        customer = draw(st.sampled_from(rows))["customer"]
         rows.append(state(customer, price, began, currency=currency, interval=interval, part=str(number)))
-    rows.sort(key=lambda row: row["valid_from"])
-    return history(*rows) if rows else history(*SIDE_BY_SIDE).iloc[:0]
+    return history(*rows)
 
 
 @settings(max_examples=30, deadline=None)
