@@ -4,8 +4,10 @@ Here: the beginnings of customers on prices, found once for all months, and the 
 of a price, which wins (`policy.py`), and what a plan does to a label (`causes.py`).
 
 Exactly what the words of D-12 mean here:
-* A customer begins on a price with its first counting item of that product and unit, under its id after aliases. Statuses that do not count do not
-  exist (semantics 1.3): a trial begins when it converts, on the price it converts to, and a trial that never converts begins nothing.
+* A customer begins on a price with its first counting item of that match group (a product, or the family it is said to be of) and unit, under its id
+  after aliases. Who moves there from another product of the family, or takes an item there from any other product, is no new customer.
+* Statuses that do not count do not exist (semantics 1.3): a trial begins when it converts, on the price it converts to, and one that never converts
+  begins nothing.
 * Between prices that can charge something, a first item is the first one that can charge something: a customer is new when it first pays (D-9), so
   that customers who come from a free plan begin on the plan they choose. Compared with a free price, the first item of all counts.
 * A customer whose first items of the product are of several prices chose none of them: it bought parts of one plan. It begins on none.
@@ -47,16 +49,13 @@ class Slot(NamedTuple):
     interval: str
     interval_count: int
 
-    @property
-    def home(self) -> tuple[str, str]:
-        """Where a customer is new once: the product and unit, whatever the interval."""
-        return self.product, self.unit
-
 
 class Sold(NamedTuple):
     """One price in one currency."""
 
     slot: Slot
+    home: tuple[str, str]
+    """Match group and unit, within which a customer is new once, whatever the product and interval."""
     price: str
     currency: str
     amount: Fraction
@@ -115,7 +114,7 @@ class _Selling(NamedTuple):
 class Beginnings:
     """Every customer's beginning on a price that may be a plan: index of `sold` and instant, in order of time.
 
-    `any_item` has the first item of each customer, product and unit, `paid_item` the first one that can charge something.
+    `any_item` has the first item of each customer, match group and unit, `paid_item` the first one that can charge something.
     """
 
     sold: Sequence[Sold]
@@ -153,17 +152,23 @@ def beginnings(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
     terms = [_read(catalog, *row) for row in distinct[TERMS].itertuples(index=False, name=None)]
     sold = _candidates(terms)
     number_of = {(one.slot, one.price, one.currency): at for at, one in enumerate(sold)}
-    homes = {home: at for at, home in enumerate(sorted({one.slot.home for one in sold}))}
-    home = np.array([homes.get(one.slot.home, -1) for one in terms], dtype=np.int64)[codes]
-    chosen = np.flatnonzero((home >= 0) & _counts(states, catalog))
-    customer, customers = number([states.iloc[chosen]], "customer")
+    homes = {home: at for at, home in enumerate(sorted({one.home for one in sold}))}
+    home = np.array([homes.get(one.home, -1) for one in terms], dtype=np.int64)
+    counting = np.flatnonzero(_counts(states, catalog)) if homes else np.zeros(0, dtype=np.int64)
+    item, items = number([states[["item"]].iloc[counting]], "item")
+    # Of other products only the items are asked that were on one of these at some time.
+    here = np.zeros(len(items), dtype=bool)
+    here[item[home[codes[counting]] >= 0]] = True
+    chosen, item = counting[here[item]], item[here[item]]
+    codes = codes[chosen]
+    customer, customers = number([states[["customer"]].iloc[chosen]], "customer")
     if catalog.aliases:
         customer = pd.factorize(customers.map(catalog.customer))[0][customer]
-    codes = codes[chosen]
     rows = pd.DataFrame(
         {
-            "key": customer * max(1, len(homes)) + home[chosen],
+            "key": np.where(home[codes] < 0, -1, customer * max(1, len(homes)) + home[codes]),
             "at": states["valid_from"].iloc[chosen].to_numpy(),
+            "item": item,
             "price": pd.factorize(distinct["price"])[0][codes],
             "sold": np.array([number_of.get((one.slot, one.price, one.currency), -1) for one in terms], dtype=np.int64)[codes],
         }
@@ -174,14 +179,14 @@ def beginnings(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
 
 def _read(catalog: Catalog, product: str, price: str, usage_type: str, currency: str, interval: str, interval_count: int, scheme_json: str) -> Sold:
     entry, policy, metered = catalog.entry(price, product, usage_type), catalog.policy, usage_type == "metered"
-    slot = Slot(product, entry.unit, interval, interval_count)
+    slot, home = Slot(product, entry.unit, interval, interval_count), (entry.group, entry.unit)
     try:
         scheme = parse_scheme(scheme_json)
         months = period_months(interval, interval_count, metered=metered, week=policy.week, day=policy.day)
         amount = gross(scheme, Fraction(1)) / months
     except ValueError:  # whoever values it says what is wrong
-        return Sold(slot, price, currency, Fraction(0), free=False, candidate=False)
-    return Sold(slot, price, currency, amount, not scheme.chargeable, entry.tier_rank is None)
+        return Sold(slot, home, price, currency, Fraction(0), free=False, candidate=False)
+    return Sold(slot, home, price, currency, amount, not scheme.chargeable, entry.tier_rank is None)
 
 
 def _candidates(terms: Sequence[Sold]) -> list[Sold]:
@@ -206,9 +211,12 @@ def _counts(states: pd.DataFrame, catalog: Catalog) -> Bools:
 
 
 def _firsts(rows: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each key; none where it is of several prices at once, or of one that cannot be a plan."""
-    first = rows[rows["at"] == rows.groupby("key")["at"].transform("min")].drop_duplicates(["key", "price"])
-    alone = first[~first.duplicated("key", keep=False) & (first["sold"] >= 0)]
+    """The first row of each key; none where it is of several prices at once, of one that cannot be a plan, or of an item that began elsewhere."""
+    began = rows["at"] == rows.groupby("item")["at"].transform("min")
+    own = rows.assign(began=began)[rows["key"] >= 0]
+    first = own[own["at"] == own.groupby("key")["at"].transform("min")]
+    first = first.assign(began=first.groupby("key")["began"].transform("all")).drop_duplicates(["key", "price"])
+    alone = first[~first.duplicated("key", keep=False) & first["began"] & (first["sold"] >= 0)]
     return alone[["sold", "at"]].sort_values("at", ignore_index=True)
 
 

@@ -39,14 +39,14 @@ def read_history(rows: Iterable[tuple[Mapping[str, Any], datetime]], catalog: Ma
 def plans_before(history: Sequence[Held], closing: datetime) -> dict[frozenset[str], bool]:
     """The pairs of prices that are plans by what happened before an instant, and whether one is the higher plan."""
     known = [one for one in history if one.since < closing]
+    paid = [one for one in known if one.item.schedule.scheme.charges]
     found = {}
-    for home in sorted({(one.item.product, one.entry.unit) for one in known}):
-        here = [one for one in known if (one.item.product, one.entry.unit) == home]
-        silent = {one.item.price: one.item for one in here if one.entry.tier_rank is None}
-        first_of_all, first_paid = _beginnings(here), _beginnings([one for one in here if one.item.schedule.scheme.charges])
+    for home in sorted({(one.entry.group, one.entry.unit) for one in known}):
+        silent = {one.item.price: one.item for one in known if one.entry.tier_rank is None and (one.entry.group, one.entry.unit) == home}
+        first_of_all, first_paid = _beginnings(known, home), _beginnings(paid, home)
         for a, b in itertools.combinations(sorted(silent), 2):
             one, other = silent[a], silent[b]
-            if (one.interval, one.interval_count) != (other.interval, other.interval_count):
+            if (one.product, one.interval, one.interval_count) != (other.product, other.interval, other.interval_count):
                 continue
             both_paid = one.schedule.scheme.charges and other.schedule.scheme.charges
             begun = [each for each in (first_paid if both_paid else first_of_all) if closing - YEAR <= each.since < closing]
@@ -55,13 +55,19 @@ def plans_before(history: Sequence[Held], closing: datetime) -> dict[frozenset[s
     return found
 
 
-def _beginnings(held: Sequence[Held]) -> list[Held]:
-    """Each customer's first item, where its first items are of one price."""
+def _beginnings(known: Sequence[Held], home: tuple[str, str]) -> list[Held]:
+    """Each customer's first item of a match group and unit, where its first items there are of one price and were nowhere else before."""
+    of_item: dict[str, list[Held]] = {}
+    of_customer: dict[str, list[Held]] = {}
+    for one in known:
+        of_item.setdefault(one.item.id, []).append(one)
+        if (one.entry.group, one.entry.unit) == home:
+            of_customer.setdefault(one.item.customer, []).append(one)
     begun = []
-    for customer in sorted({one.item.customer for one in held}):
-        own = [one for one in held if one.item.customer == customer]
+    for own in of_customer.values():
         first = [one for one in own if one.since == min(each.since for each in own)]
-        if len({one.item.price for one in first}) == 1:
+        moved_here = any(other.since < one.since for one in first for other in of_item[one.item.id])
+        if len({one.item.price for one in first}) == 1 and not moved_here:
             begun.append(first[0])
     return begun
 

@@ -99,6 +99,20 @@ def test_customers_who_come_back_do_not_begin() -> None:
     assert plans(*back, *sold(LOW, 200, 150, 100)).step(LOW, HIGH) is None
 
 
+def test_who_comes_from_another_product_does_not_begin() -> None:
+    """By the same item from any product; by another item from a product of the same family."""
+    other, later = {"product": "other", "price": "price_other"}, (200, 150, 100)
+    swapped = [row for n, when in enumerate(later) for row in (state(f"c{n}", LOW, 300, when) | other, state(f"c{n}", HIGH, when))]
+    assert plans(*swapped, *sold(LOW, *later)).step(LOW, HIGH) is None
+    bought = [row for n, when in enumerate(later) for row in (state(f"c{n}", LOW, 300, when) | other, state(f"c{n}", HIGH, when, part="b"))]
+    assert plans(*bought, *sold(LOW, *later)).step(LOW, HIGH) == 1
+    family = Catalog.from_dict({"products": {name: {"family": "main"} for name in ("prod", "other")}})
+    assert plans(*bought, *sold(LOW, *later), catalog=family).step(LOW, HIGH) is None
+    # A second item there does not make a customer new that came with its first one.
+    again = [state(f"c{n}", HIGH, when - 5, part="b") for n, when in enumerate(later)]
+    assert plans(*swapped, *again, *sold(LOW, *later)).step(LOW, HIGH) is None
+
+
 def test_from_a_free_plan_customers_begin_on_the_plan_they_first_pay_for() -> None:
     free = "price_free"
     starts = [row for n, when in enumerate((200, 150, 100)) for row in (state(f"a{n}", free, 300, when), state(f"a{n}", LOW, when))]
