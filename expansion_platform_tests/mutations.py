@@ -166,6 +166,9 @@ MUTANTS = {
         '(states["valid_from"] <= instant) & (states["valid_to"].isna()',
     ),
     "timezone": Mutant("months are UTC's", "months.py", "tzinfo=ZoneInfo(timezone)", "tzinfo=UTC"),
+    "wish": Mutant("updates that were not paid are made", "history_updates.py", "if _took_effect(subscription, update, facts):", "if True:"),
+    "hand": Mutant("what a person gives up within the hour is a pause", "history_bills.py", "AT_ONCE = 5 * MINUTE", "AT_ONCE = 60 * MINUTE"),
+    "written-off": Mutant("unpaid from the bill on", "history_bills.py", "if given_up is None or not failed", "if True or not failed"),
     "trial": Mutant("trials are active", "history_status.py", 'subscription.trial_start, "trialing"', 'subscription.trial_start, "active"'),
     "backdated": Mutant(
         "backdating is ignored",

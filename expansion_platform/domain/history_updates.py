@@ -56,7 +56,7 @@ def _updates(subscription: Subscription) -> Iterator[_Update]:
     for line in subscription.lines:
         lines[line.invoice].append(line)
     for bill in subscription.bills:
-        if bill.reason not in (UPDATE, *UNKNOWN_REASONS) or bill.due is not None or bill.finalized is None:
+        if bill.reason not in (UPDATE, *UNKNOWN_REASONS) or bill.due is not None or bill.status == "draft":
             continue
         # Usage is billed for the time before the bill, and is no part of a change.
         ahead = [line for line in lines[bill.id] if line.end > bill.created]
@@ -68,9 +68,9 @@ def _updates(subscription: Subscription) -> Iterator[_Update]:
 
 def _may_never_have_begun(bill: Bill, now: int) -> bool:
     """Whether a bill was voided, or is not paid and not older than an update waits: one that is left open longer is of a change that was made."""
-    if bill.status == "paid" or bill.finalized is None:
+    if bill.status == "paid":
         return False
-    return bill.status == "void" or (bill.uncollectible or now) - bill.finalized <= DAY
+    return bill.status == "void" or (bill.uncollectible or now) - (bill.finalized or bill.created) <= DAY
 
 
 def _never_in_force(subscription: Subscription, unpaid: list[_Update]) -> list[_Update]:

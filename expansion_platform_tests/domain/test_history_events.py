@@ -61,3 +61,14 @@ def test_many_events_of_one_second_and_such_that_do_not_chain_are_put_one_after_
     assert names(steps) == [each.id for each in steps]
     gap = event("a", 10, {"seats": 9}, {"seats": 8}), event("b", 10, {"seats": 5}, {"seats": 4})
     assert names([*gap, event("c", 5, {"seats": 4}, {})]) == ["c", "b", "a"]
+
+
+def test_discount_is_the_same_with_and_without_its_coupon() -> None:
+    """Of two discounts an event of version 2024-06-20 gives the coupon of the newest only."""
+    old, new = {"id": "di_1", "coupon": "A", "start": 1, "end": None}, {"id": "di_2", "coupon": "B", "start": 9, "end": None}
+    bare = {"id": "di_1", "coupon": None, "start": None, "end": None}
+    given = event("c", 10, {"status": "active", "discounts": [bare, new]}, {"discounts": [old]})
+    used = event("b", 10, {"status": "active", "discounts": [old]}, {"discounts": [old, new]})
+    failed = event("a", 10, {"status": "past_due", "discounts": [old]}, {"status": "active"})
+    for order in itertools.permutations([given, used, failed]):
+        assert names([*order]) == ["c", "b", "a"]

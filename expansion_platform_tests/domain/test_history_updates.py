@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from expansion_platform_tests.domain.history_rows import Account, day, days, line, proration
 
@@ -57,8 +60,16 @@ EXPIRES = ASKED + 23 * HOUR
 UNCHANGED = [("si", 0, None, "basic", "5")]
 
 
-@pytest.mark.parametrize("reason", ["subscription_update", "subscription", None])
-@pytest.mark.parametrize("voided", [EXPIRES, ASKED + HOUR, ASKED + 3])
+@pytest.mark.parametrize(
+    ("reason", "voided"),
+    [
+        ("subscription_update", EXPIRES),
+        ("subscription_update", ASKED + HOUR),
+        ("subscription_update", ASKED + 3),
+        ("subscription", EXPIRES),
+        (None, EXPIRES),
+    ],
+)
 def test_seats_never_paid_for_were_never_held(account: Account, reason: str | None, voided: float) -> None:
     asked(account, "in2", ASKED, *seats("5", "8"), reason=reason, voided_at=voided)
     renewed(account)
@@ -214,3 +225,30 @@ def test_voided_renewal_is_no_wish(account: Account) -> None:
     bill(account, "in3", 60, line("si", "basic", "6", 60, 90))
     account.item("si", "basic", "6")
     assert held(account) == [(0, "5"), (30, "8"), (60, "6")]
+
+
+WISHES = st.lists(
+    st.tuples(st.integers(1, 27), st.sampled_from(["1", "2", "3"]), st.sampled_from(["basic", "pro"])), max_size=3, unique_by=lambda each: each[0]
+)
+SEATS = st.lists(st.tuples(st.integers(1, 27), st.integers(5, 9)), max_size=2, unique_by=lambda each: each[0])
+
+
+@settings(max_examples=8, deadline=None)
+@given(WISHES, SEATS, st.booleans())
+def test_wishes_change_nothing(wishes: list[tuple[int, str, str]], changes: list[tuple[int, int]], renews: bool) -> None:
+    """Whatever was really changed between, the states are those of an account that never had the bills. Nobody wanted what is there later."""
+    stories = []
+    for wanted in (wishes, []):
+        account = Account()
+        account.subscription()
+        bill(account, "in1", 0, line("si", "basic", "5", 0, RENEWAL))
+        held = [(0, "5"), *((at, str(quantity)) for at, quantity in sorted(changes))]
+        for number, ((_, before), (at, now)) in enumerate(pairwise(held)):
+            asked(account, f"in_made_{number}", at, *seats(before, now, at))
+        for number, (day_of, quantity, price) in enumerate(wanted):
+            at = day_of + 0.5
+            before = next(now for since, now in reversed(held) if since < at)
+            asked(account, f"in_wish_{number}", at, *seats(before, quantity, at, price), voided_at=at + 23 * HOUR)
+        renewed(account, held[-1][1]) if renews else account.item("si", "basic", held[-1][1])
+        stories.append(account.states().drop(columns="evidence_json"))
+    assert stories[0].equals(stories[1])
