@@ -114,3 +114,20 @@ def test_a_month_is_the_same_in_any_range(states):
 
 def test_no_states_at_all():
     assert told(one().iloc[:0])["2026-05"] == told(one().iloc[:0])["2026-06"]
+
+
+def test_a_beginning_that_makes_prices_plans_touches_the_months_in_which_they_are():
+    """Two customers on each of two prices and a third one on the first; whether a third began on the second in March decides D-12 from April on."""
+
+    def customer(number: int, price: str, began: str, until: str | None = None) -> pd.DataFrame:
+        last = pd.NaT if until is None else instant(until)
+        names = {"customer": f"cus_{number}", "subscription": f"sub_{number}", "item": f"si_{number}"}
+        return one(**names, price=price, valid_from=instant(began), valid_to=last, scheme_json=f'{{"type":"per_unit","unit":"{100 * number}"}}')
+
+    begun = [customer(n, price, day) for n, (price, day) in enumerate([("a", "2026-01-05"), ("b", "2026-01-06"), ("a", "2026-02-01")], 1)]
+    begun += [customer(4, "b", "2026-04-20"), customer(5, "a", "2026-04-21")]
+    third = customer(6, "b", "2026-03-10", "2026-03-11")
+    # Of one that came and went within March the month itself is touched, as of any; the others only because the prices are plans then.
+    assert touched(pd.concat(begun), pd.concat([*begun, third])) == ["2026-03", *CALENDAR[3:]]
+    elsewhere = third.assign(price="c")
+    assert touched(pd.concat(begun), pd.concat([*begun, elsewhere])) == ["2026-03"]
