@@ -182,7 +182,7 @@ def doctor() -> None:
     ok = True
     for finding in examine():
         ok &= finding.ok
-        mark = "[green]ok  [/]" if finding.ok else "[red]FAIL[/]"
+        mark = "[red]FAIL[/]" if not finding.ok else "[yellow]look[/]" if finding.look else "[green]ok  [/]"
         out.print(f"{mark} {escape(f'{finding.subject}: {finding.text}')}", highlight=False)
     sys.exit(0 if ok else 1)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,6 +20,7 @@ from expansion_platform.delivery.catalog_plans import sold_side_by_side, undecid
 from expansion_platform.domain.dimensions import refuse_taken_names
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.expansion_cac import costs_by_month
+from expansion_platform.domain.hints import ignored
 from expansion_platform.domain.origins import initiator
 from expansion_platform.domain.schemas import TABLES, Table, billing, given, metrics, stripe, table_name
 from expansion_platform.domain.schemas.origin import INITIATORS
@@ -27,6 +28,8 @@ from expansion_platform.resources import Platform, given_at
 from expansion_platform.settings import Settings, setting_problems
 from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
 from expansion_platform.storage.ledger import SLACK
+
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Finding:
     subject: str
     ok: bool
     text: str
+    look: bool = False
+    """Nothing is wrong, but a person should know."""
 
 
 def examine(platform: Platform | None = None) -> Iterator[Finding]:
@@ -53,6 +58,7 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _stripe(platform)
     yield from _guarded("lake", lambda: _lake(platform))
     yield from _guarded("ledger", lambda: _ledger(platform))
+    yield from _unread(platform)
     yield from _guarded("history", lambda: _history(platform))
     yield from _guarded("plans", lambda: _plans(platform))
     yield from _guarded("product analytics", lambda: f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)")
@@ -61,6 +67,32 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
             yield from _guarded(table_name(model), lambda model=model: _given(platform, model))  # type: ignore[misc]
     yield from _guarded(f"metadata {settings.expansion_initiated_by_key}", lambda: _initiators(platform))
     yield from _guarded("alerts", lambda: _channels(platform))
+
+
+def _unread(platform: Platform) -> Iterator[Finding]:
+    """What of the account's own content is ignored or set apart; nothing is said when there is nothing."""
+    try:
+        hints = ignored(platform.catalog().metadata)
+        named = [(name, platform.lake.read(model, where=~pc.field("unreadable").is_null())) for name, model in TABLES.items() if _is_stripes(model)]
+    except ExpansionError:
+        return  # said by the catalog and the lake
+    if hints:
+        text = f"ignored: {_some(map(str, hints))}. Correct the metadata in Stripe, or say it in the catalog file"
+        yield Finding("catalog hints", True, text, look=True)
+    for name, rows in named:
+        if len(rows):
+            told = _some(f"{row.id} ({row.unreadable})" for row in rows.itertuples())
+            text = f"{told}. What these objects tell of is in billing/quarantine; where nothing uses them, nothing is missing"
+            yield Finding(f"{name}: {len(rows)} cannot be read", True, text, look=True)
+
+
+def _is_stripes(model: type[Table]) -> bool:
+    return issubclass(model, stripe.StripeObject)
+
+
+def _some(texts: Iterable[str]) -> str:
+    every = list(texts)
+    return "; ".join(every[:SHOWN]) + (f"; and {len(every) - SHOWN} more" if len(every) > SHOWN else "")
 
 
 def _warehouse(platform: Platform) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ in the Dagster UI; settings are read when a run starts, never at import.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,6 +16,7 @@ import pandas as pd
 from expansion_platform.delivery.outbox import Notifier, channels
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.hints import from_rows
 from expansion_platform.domain.money import exponent
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import Table, given
@@ -110,8 +110,8 @@ class Platform:
         Raises:
             ConfigurationError: the file makes no sense, or is written for another reporting currency.
         """
-        hints = {row.id: json.loads(row.metadata_json) for model in (Products, Prices) for row in self.lake.read(model).itertuples()}
-        hints = {identity: said for identity, said in hints.items() if said}
+        frames = (self.lake.read(model) for model in (Products, Prices))
+        hints = from_rows(pair for frame in frames for pair in zip(frame["id"], frame["metadata_json"], strict=True))
         path = self.settings.expansion_catalog
         catalog = Catalog.from_dict({}, hints) if path is None else Catalog.from_yaml(path, hints)
         currency = self.settings.expansion_currency

@@ -15,6 +15,7 @@ from expansion_platform.delivery.catalog_account import Account
 from expansion_platform.delivery.catalog_plans import sold_side_by_side, undecided_products
 from expansion_platform.delivery.messages import percent
 from expansion_platform.domain.coverage import inferred
+from expansion_platform.domain.hints import ignored
 from expansion_platform.domain.policy import Catalog, Entry, ListPrice
 from expansion_platform.domain.pricing import parse_scheme
 from expansion_platform.domain.suggestions import Offer, comparable
@@ -38,6 +39,7 @@ def examine(catalog: Catalog, account: Account) -> Iterator[Finding]:
     yield from _silent(catalog, account)
     yield from _ranks(catalog, account)
     yield from _plans(catalog, account)
+    yield from _hints(catalog)
     yield from _to_confirm(catalog, account)
 
 
@@ -141,6 +143,13 @@ def _plans(catalog: Catalog, account: Account) -> Iterator[Finding]:
         yield Finding("look", "plans", text)
     if not texts:
         yield Finding("ok", "plans", "no product has prices whose ranks are inferred or undecided")
+
+
+def _hints(catalog: Catalog) -> Iterator[Finding]:
+    """Metadata in Stripe that should say something of a product, and does not."""
+    if unread := ignored(catalog.metadata):
+        told = _some([str(hint) for hint in unread], "; ")
+        yield Finding("look", "metadata", f"hints in Stripe that are ignored: {told}. Correct them in Stripe, or say it in this file")
 
 
 def _to_confirm(catalog: Catalog, account: Account) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ from expansion_platform.domain.history_quarantine import Stretch, Terms, joined,
 from expansion_platform.domain.history_records import Staged, State
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, prices, unreadable_coupon
 from expansion_platform.domain.history_trials import Trial, status_of, trial_marks
+from expansion_platform.domain.history_unreadable import Unreadable, covering
 from expansion_platform.domain.schemas.base import Table, arrow_schema, key
 from expansion_platform.domain.schemas.billing import CONFIDENCES, SOURCES, ItemStates, Quarantine
 
@@ -76,6 +77,7 @@ class Timelines:
     trials: dict[str, list[Trial]] = field(default_factory=lambda: defaultdict(list))
     items: dict[str, list[ItemMark]] = field(default_factory=lambda: defaultdict(list))
     usage: dict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
+    unread: list[Unreadable] = field(default_factory=list)
 
 
 Record = tuple[Any, ...]
@@ -135,6 +137,8 @@ def _timelines(group: list[Change], coupon_terms: Mapping[str, Coupon]) -> Timel
             found.trials[item].append(Trial(at, change.until, change.evidence[0][0], change.source))
         elif change.kind in ("discount", "discount_end"):
             found.bounds.append(_mark(change, None))
+        elif change.kind == "unreadable":
+            found.unread.append(Unreadable(at, change.until, str(change.value), change.evidence[0][0]))
         if change.kind == "discount":
             said = json.loads(str(change.value))
             coupon = coupon_terms.get(str(change.coupon)) or unreadable_coupon(str(change.coupon))
@@ -180,7 +184,8 @@ def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretc
     found = [window for _, window in sorted(subscription.windows, key=lambda placed: placed[0])]
     siblings = [mark for own in marks.values() for mark in own]
     every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *trial_marks(trials), *siblings]
-    cuts: list[Any] = sorted(at for at in {max(begin, mark.at) for mark in every} if end is None or at < end)
+    turns = {mark.at for mark in every} | {at for one in subscription.unread for at in (one.start, one.end) if at is not None}
+    cuts: list[Any] = sorted(at for at in {max(begin, turn) for turn in turns} if end is None or at < end)
     rows: dict[str, Row] = {}
     done: list[Row] = []
     unread: list[Stretch] = []
@@ -188,7 +193,9 @@ def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretc
         holding = {item: mark for item, own in marks.items() if (mark := _at(own, at)) is not None and mark.value is not None}
         status, pause = cast(Mark[str], _at(statuses, at)), cast(Mark[str | None], _at(pauses, at))
         now = in_force(found, at) if found else found
-        if problems := list(problems_at(subscription.id, subscription.currency, status.value, holding, now, terms)):
+        problems = list(covering(subscription.unread, at))
+        problems += problems_at(subscription.id, subscription.currency, status, pause, holding, now, terms)
+        if problems:
             unread += [Stretch(subscription.customer, subscription.id, at, until, problem, objects) for problem, objects in problems[:1]]
             continue
         held = {item: mark.value for item, mark in holding.items() if mark.value is not None}

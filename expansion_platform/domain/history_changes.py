@@ -29,6 +29,7 @@ from expansion_platform.domain.history_status import pause_marks, status_marks
 from expansion_platform.domain.history_terms import Price, coupons, in_currency, prices
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.history_trials import item_trials
+from expansion_platform.domain.history_unreadable import Unreadable
 from expansion_platform.domain.history_updates import settle_updates
 from expansion_platform.domain.history_usage import Metered, by_bills, by_meter, is_usage, metered, months_of
 from expansion_platform.domain.schemas.base import arrow_schema
@@ -87,6 +88,7 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
             *(_of_mark(subscription, None, "collection", mark, value=mark.value) for mark in pauses),
             *_discounts(subscription, *windows(subscription, subscription.events, coupon_terms)),
             *_trials(subscription, price_terms),
+            *(_unread(subscription, one) for one in subscription.unread),
             *(change for item, own in marks.items() for change in _held(subscription, item, own)),
             *(change for item, own in marks.items() for change in _usage(subscription, item, own, usage, meters, price_terms, timezone)),
         ]
@@ -132,6 +134,11 @@ def _began(subscription: Subscription) -> Change:
     evidence = ((subscription.id, subscription.start_date, subscription.start_date + 1),)
     who = (subscription.customer, subscription.id, None)
     return Change(*who, "began", subscription.start_date, subscription.ended_at, None, None, None, value, "snapshot", "exact", evidence)
+
+
+def _unread(subscription: Subscription, one: Unreadable) -> Change:
+    who, evidence = (subscription.customer, subscription.id, None), ((one.object, one.start, one.start + 1),)
+    return Change(*who, "unreadable", one.start, one.end, None, None, None, one.problem, "snapshot", "exact", evidence)
 
 
 def _of_mark(

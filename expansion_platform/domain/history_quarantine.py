@@ -10,14 +10,14 @@ can be read. One item's makes its siblings unreadable too: a shared amount off c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history_discounts import Window
-from expansion_platform.domain.history_facts import ItemMark
-from expansion_platform.domain.history_records import State, unreadable
+from expansion_platform.domain.history_facts import ItemMark, Mark
+from expansion_platform.domain.history_records import NO_QUANTITY, State, unreadable
 from expansion_platform.domain.history_terms import Price
-from expansion_platform.domain.schemas.billing import STATUSES
+from expansion_platform.domain.schemas.billing import PAUSES, STATUSES
 
 
 class Terms(NamedTuple):
@@ -39,17 +39,25 @@ class Stretch(NamedTuple):
 
 
 def problems_at(
-    subscription: str, currency: str, status: str, holding: Mapping[str, ItemMark], now: list[Window], terms: Terms
+    subscription: str,
+    currency: str,
+    status: Mark[str],
+    paused: Mark[str | None],
+    holding: Mapping[str, ItemMark],
+    now: list[Window],
+    terms: Terms,
 ) -> Iterator[tuple[str, frozenset[str]]]:
     """(problem, objects) of everything that cannot be read about a subscription over one stretch; nothing is the rule."""
     # `canceled` is told by `ended_at`; as a status of its own it is a subscription that ended no one knows when.
-    if status == "canceled":
-        yield "a canceled subscription without ended_at", frozenset({subscription})
-    elif status not in STATUSES:
-        yield "a subscription with an unknown status", frozenset({subscription})
+    if status.value == "canceled":
+        yield "a canceled subscription without ended_at", _with_evidence(subscription, status)
+    elif status.value not in STATUSES:
+        yield "a subscription with an unknown status", _with_evidence(subscription, status)
+    if paused.value is not None and paused.value not in PAUSES:
+        yield f"a subscription whose collection is paused in an unknown way ({paused.value})", _with_evidence(subscription, paused)
     for item, mark in holding.items():
         if mark.value is not None and (problem := _of_state(mark.value, currency, terms)) is not None:
-            yield problem, frozenset({item, *(name for _, _, name in mark.evidence), *_price_behind(problem, mark.value, terms)})
+            yield problem, _with_evidence(item, mark) | _price_behind(problem, mark.value, terms)
     for window in now:
         if window.coupon.type is None:
             yield "a coupon that is missing or cannot be read", frozenset({subscription, window.coupon.id})
@@ -58,6 +66,8 @@ def problems_at(
 
 
 def _of_state(state: State, currency: str, terms: Terms) -> str | None:
+    if state.quantity.startswith(NO_QUANTITY) and state.quantity != NO_QUANTITY:
+        return f"an item that cannot be read ({state.quantity.removeprefix(NO_QUANTITY)})"
     price = terms.prices.get(state.price)
     if price is None:
         return terms.problems.get(state.price, "a price that is missing")
@@ -66,6 +76,10 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
     if unreadable(state.quantity):
         return "a negative quantity" if state.quantity.startswith("-") else "lines of one item and period that no quantity of its price costs"
     return "a licensed item without a quantity" if not state.quantity and price.usage_type == "licensed" else None
+
+
+def _with_evidence(name: str, mark: Mark[Any]) -> frozenset[str]:
+    return frozenset({name, *(told for _, _, told in mark.evidence)})
 
 
 def _price_behind(problem: str, state: State, terms: Terms) -> set[str]:

@@ -28,6 +28,7 @@ from expansion_platform.domain.history_listed import (
     discounts,
 )
 from expansion_platform.domain.history_reading import SECOND, Grouped, rows
+from expansion_platform.domain.history_unreadable import Unread, Unreadable, readable, readable_bills
 
 DRAFT_LEFT = pd.Timedelta(days=3)
 """Stripe finalizes a draft after an hour, at most three days; an older one was left."""
@@ -173,6 +174,7 @@ class Subscription:
     bills: list[Bill]
     events: list[Event]
     phases: list[Phase]
+    unread: list[Unreadable]
 
 
 def subscriptions(staged: Staged) -> Iterator[Subscription]:
@@ -186,28 +188,32 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     customer_discounts = {
         row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }
+    telling = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
+    unread = Unread({**vars(staged), "events": telling})
+    happened = readable(telling)
     status = dict(zip(staged.invoices["id"], staged.invoices["status"], strict=True))
     # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills tell.
     recent = staged.invoices["created"] >= staged.invoices["observed_at"].max() - DRAFT_LEFT
     fresh = staged.invoices.loc[staged.invoices["status"].eq("draft") & recent, "id"]
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
     evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
-    evident &= ~staged.invoice_lines["invoice"].isin(staged.invoices.loc[revised, "id"])
-    told = discount_events(staged.events)
+    evident &= ~staged.invoice_lines["invoice"].isin(staged.invoices.loc[revised, "id"]) & staged.invoice_lines["unreadable"].isna()
+    told = discount_events(happened)
     given = {event.discount.id: event.at for event in reversed(told) if event.type == GIVEN}
     removed = {event.discount.id: (event.at, event.id) for event in told if event.type == REMOVED}
     billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged), told)
     items = Grouped(staged.subscription_items, "subscription")
     of_subscriptions = staged.invoices["subscription"].notna() & ~revised
-    bills = Grouped(staged.invoices.loc[of_subscriptions, _BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
+    bills = Grouped(readable_bills(staged.invoices[of_subscriptions])[_BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
     lines = Grouped(staged.invoice_lines.loc[evident, _LINE_COLUMNS], "subscription")
-    pending = Grouped(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()], "subscription")
-    schedules = Grouped(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()], "subscription")
-    events = Grouped(staged.events[staged.events["type"].str.startswith(SUBSCRIPTION_EVENTS)], "object_id")
+    pending = Grouped(readable(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()]), "subscription")
+    schedules = Grouped(readable(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()]), "subscription")
+    events = Grouped(happened[happened["type"].str.startswith(SUBSCRIPTION_EVENTS)], "object_id")
     for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
         name = row["id"]
         billed = [_line(each, each["invoice"], status[each["invoice"]]) for each in lines.of(name) if _tells_of_an_item(each)]
         waiting = [_line(each | _NOT_BILLED, None, "") for each in pending.of(name) if _tells_of_an_item(each)]
+        start = _start(row, billed)
         yield Subscription(
             name,
             row["customer"],
@@ -216,7 +222,7 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             row["livemode"],
             row["created"],
             row["observed_at"],
-            row["start_date"],
+            start,
             row["trial_start"],
             row["trial_end"],
             row["ended_at"],
@@ -231,6 +237,7 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             [_bill(each) for each in bills.of(name)],
             [Event(each["id"], each["created"], each["type"], parse(each["state_json"]), parse(each["previous_json"])) for each in events.of(name)],
             sorted((phase for each in schedules.of(name) for phase in _phases(each)), key=lambda phase: (phase.start, phase.schedule)),
+            unread.of(name, row["customer"], row["unreadable"], start, row["ended_at"], row["observed_at"]),
         )
 
 
@@ -242,8 +249,15 @@ def _regular(staged: Staged) -> pd.Series:
     return of_items & ~lines["proration"] & ~lines["invoice"].isin(weak)
 
 
+def _start(row: dict[str, Any], billed: list[Line]) -> int:
+    """When a subscription began; if it cannot be read, the first instant anything speaks of."""
+    if row["unreadable"] is None:
+        return int(row["start_date"])
+    return min([int(row["created"]), *(line.start for line in billed), *(at for at in (int(row["start_date"]),) if at > 0)])
+
+
 def _item(row: dict[str, Any]) -> Item:
-    state = State(row["price"], quantity(row["quantity"]))
+    state = State(row["price"], quantity(row["quantity"]) if row["unreadable"] is None else f"{NO_QUANTITY}{row['unreadable']}")
     listed = discounts(row["discounts_json"], "line")
     return Item(row["id"], row["created"], row["observed_at"], state, listed, row["trial_start"], row["trial_end"])
 
@@ -294,11 +308,11 @@ def quantity(text: str | int | None) -> str:
 
 
 NO_QUANTITY = "?"
-"""Of lines that together assert no quantity."""
+"""Of lines that together assert no quantity; followed by what is wrong, of an item that cannot be read."""
 
 
 def unreadable(text: str) -> bool:
-    """Whether a quantity is none: negative, or asserted by lines that contradict each other."""
+    """Whether a quantity is none: negative, asserted by lines that contradict each other, or of an item that cannot be read."""
     return text.startswith(("-", NO_QUANTITY))
 
 

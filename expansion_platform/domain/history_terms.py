@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
+from expansion_platform.domain.discounts import DURATIONS
 from expansion_platform.domain.history_reading import rows
 from expansion_platform.domain.history_records import parse
 from expansion_platform.domain.pricing import parse_scheme
-from expansion_platform.domain.schemas.billing import INTERVALS
+from expansion_platform.domain.schemas.billing import INTERVALS, USAGE_TYPES
 
 
 class Price(NamedTuple):
@@ -66,7 +67,7 @@ def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
     found: dict[str, Price] = {}
     problems: dict[str, str] = {}
     for row in rows(frame):
-        if row["type"] != "recurring":
+        if row["type"] == "one_time":
             continue
         try:
             own = _price(row, row["currency"], row["unit_amount_decimal"], json.loads(row["tiers_json"] or "null"))
@@ -92,7 +93,7 @@ def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
     for row in rows(frame):
         percent = row["percent_off"]
         value = row["amount_off"] if percent is None else percent
-        if value is None or row["duration"] not in ("once", "repeating", "forever"):
+        if row["unreadable"] is not None or value is None or row["duration"] not in DURATIONS or not _takes_off(percent, row["currency"]):
             found[row["id"]] = unreadable_coupon(row["id"])
             continue
         products = None if row["applies_to_json"] is None else frozenset(parse(row["applies_to_json"]))
@@ -109,6 +110,11 @@ def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
     return found
 
 
+def _takes_off(percent: str | None, currency: str | None) -> bool:
+    """Whether a coupon's percentage is one, or its amount has a currency."""
+    return currency is not None if percent is None else 0 <= Decimal(percent) <= 100
+
+
 def unreadable_coupon(name: str) -> Coupon:
     """A coupon nobody can say the terms of: what it is in force for is put in quarantine."""
     return Coupon(name, None, "0", "forever", None, None)
@@ -116,6 +122,10 @@ def unreadable_coupon(name: str) -> Coupon:
 
 def _price(row: dict[str, Any], currency: str, unit: str | None, tiers: list[dict[str, Any]] | None) -> Price:
     """A price in one of its currencies. ValueError says what is wrong with it."""
+    if row["unreadable"] is not None:
+        raise ValueError(f"a price that cannot be read ({row['unreadable']})")
+    if row["type"] != "recurring" or row["usage_type"] not in (None, *USAGE_TYPES):
+        raise ValueError("a price of an unknown type or usage type")
     if row["interval"] not in INTERVALS or row["billing_scheme"] not in ("per_unit", "tiered"):
         raise ValueError("a price with an unknown interval or billing scheme")
     if (tiers if row["billing_scheme"] == "tiered" else unit) is None:

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from expansion_platform.domain.canonical import content_hash, dumps
 from expansion_platform.domain.configuration import read_yaml, told
 from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.hints import HIGHEST_RANK, followed
 from expansion_platform.domain.pricing import parse_scheme
 from expansion_platform.domain.schemas.billing import INTERVALS, PAUSES, STATUSES
 
-KINDS = ("base", "addon", "usage")
 PRESETS: dict[str, dict[str, Any]] = {"house": {}, "stripe_parity": {"metered_counts": False, "repeating_discount_counts": False}}
 """What each preset changes in the defaults. `stripe_parity` counts as Stripe's dashboard does, only to reconcile with it (semantics 1.3)."""
 
@@ -97,7 +97,7 @@ class CatalogEntry(_Model):
     """What the catalog says of one price or product id; None is silence."""
 
     family: str | None = Field(None, min_length=1, description="Products that are tiers of one another share it")
-    tier_rank: int | None = Field(None, description="Higher is a higher plan")
+    tier_rank: int | None = Field(None, ge=-HIGHEST_RANK, le=HIGHEST_RANK, description="Higher is a higher plan")
     kind: Literal["base", "addon", "usage"] | None = None
     unit: str | None = Field(None, min_length=1, description="What a quantity counts: seat, flat, or a meter")
     meter: str | None = Field(None, min_length=1, description="Meter of usage prices")
@@ -248,15 +248,8 @@ class Catalog(_Model):
         return self._list_prices.get((product, currency, interval, interval_count))
 
     def hint(self, identity: str) -> CatalogEntry | None:
-        """What Stripe's metadata says of a price or product, None when nothing.
-
-        Sellers use such names for other things too, so a kind or rank that cannot be one is silence, not an error.
-        """
-        said: dict[str, Any] = {name: text for name, text in self.metadata.get(identity, {}).items() if text}
-        if said.get("kind") not in KINDS:
-            said.pop("kind", None)
-        if not said.get("tier_rank", "0").lstrip("-").isdecimal():
-            said.pop("tier_rank")
+        """What Stripe's metadata says of a price or product, None when nothing that makes sense (`hints.py`)."""
+        said = followed(self.metadata.get(identity, {}))
         return CatalogEntry.model_validate(said) if said else None
 
     def entry(self, price: str, product: str, usage_type: str) -> Entry:

@@ -12,8 +12,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from expansion_platform import doctor
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.resources import Platform
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform_tests.pipelines import COMPUTED, NEWEST, Pipeline
 
@@ -95,31 +97,61 @@ def without_its_customer(pipeline: Pipeline, customer: str, folder: Path) -> Pip
     return pipeline.with_settings(expansion_catalog=path)
 
 
-def test_an_unknown_status_of_today_leaves_closed_months_as_they_are(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_what_cannot_be_read_today_leaves_closed_months_as_they_are(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Words of subscriptions that nobody knows, prices and coupons nobody uses that cannot be read, and hints that make no sense."""
     with pipeline.copied(tmp_path) as copied:
         before = copied.contents(COMPUTED)
         account = copied.account_to_change()
-        subscription = live(account)
+        subscription, paused = [item for item in account.objects["subscriptions"] if item["status"] == "active"][:2]
         subscription["status"] = "frozen"
+        paused["pause_collection"] = {"behavior": "hold_for_review", "resumes_at": None}
+        add_unused(account)
+        account.objects["products"][0]["metadata"]["unit"] = " "
         copied.world.stripe.account = account
         copied.refresh()
         assert names_of_failed_checks(copied) == {("billing/quarantine", "readable")}
         (check,) = copied.failed_checks()
         assert check.severity == dg.AssetCheckSeverity.WARN
         assert f"{subscription['id']}: a subscription with an unknown status" in str(check.description)
-        assert copied.contents(COMPUTED) == before
+        assert f"{paused['id']}: a subscription whose collection is paused in an unknown way (hold_for_review)" in str(check.description)
+        assert figures(copied) == figures(pipeline)
+        assert {name for name, stored in copied.contents(COMPUTED).items() if stored != before[name]} <= HASHED
+        told = {each.subject: each for each in doctor.examine(Platform(copied.settings))}
+        assert f'{account.objects["products"][0]["id"]}: unit is " ", and should be a name' in told["catalog hints"].text
+        assert "price_unused_without (unit_amount_decimal is no number" in told["stripe/prices: 1 cannot be read"].text
+        assert all(told[name].ok and told[name].look for name in ("catalog hints", "stripe/prices: 1 cannot be read"))
 
 
-def test_an_object_without_a_required_field(pipeline: Pipeline, tmp_path: Path) -> None:
+HASHED = {model.Config.name for model in COMPUTED if "catalog_hash" in model.to_schema().columns}
+"""Tables whose rows say which catalog they were made with: another hint is another catalog."""
+
+
+def figures(pipeline: Pipeline) -> list[dict[str, Any]]:
+    rows = pipeline.lake.read(mrr.CustomerMonths)
+    return rows.drop(columns=["policy_hash", "catalog_hash"]).to_dict("records")
+
+
+def add_unused(account: StripeAccount) -> None:
+    """Prices without an amount or a known usage type, and a coupon that takes nothing off, none of them in use."""
+    price = {**account.objects["prices"][0], "billing_scheme": "per_unit", "tiers": None, "tiers_mode": None, "unit_amount": None}
+    account.objects["prices"] += [
+        {**price, "id": "price_unused_without", "unit_amount_decimal": "twelve"},
+        {**price, "id": "price_unused_none", "unit_amount_decimal": None},
+        {**price, "id": "price_unused_prepaid", "unit_amount_decimal": "12", "recurring": {**price["recurring"], "usage_type": "prepaid"}},
+    ]
+    account.objects["prices"].sort(key=lambda item: item["created"])
+    account.objects["coupons"].append({**account.objects["coupons"][0], "id": "UNUSED", "percent_off": None, "amount_off": None})
+    account.objects["coupons"].sort(key=lambda item: item["created"])
+
+
+def test_an_object_whose_customer_nobody_knows_stops_the_pull(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.copied(tmp_path) as copied:
         before = copied.contents()
         account = copied.account_to_change()
         subscription = live(account)
-        subscription["currency"] = "US Dollar"
+        subscription["customer"] = {"object": "customer"}
         copied.world.stripe.account = account
-        told = refusal(copied)
-        assert subscription["id"] in told
-        assert ("stripe/subscriptions", "schema") in names_of_failed_checks(copied)
+        assert f"subscription without a readable customer: {subscription['id']}" in refusal(copied)
         assert copied.contents() == before
 
 

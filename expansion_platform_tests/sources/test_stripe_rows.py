@@ -10,7 +10,7 @@ import pytest
 
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import stripe as tables
-from expansion_platform.sources.stripe import bills, rows
+from expansion_platform.sources.stripe import bills, rows, shapes
 from expansion_platform.sources.stripe.fields import frame
 from expansion_platform_tests.simulator import stripe_objects as made
 from expansion_platform_tests.simulator.stripe_objects import DAY, START
@@ -98,27 +98,52 @@ def test_unknown_enum_values_pass_as_text():
 
 
 @pytest.mark.parametrize(
-    ("make", "named"),
+    ("make", "told"),
     [
-        (lambda: rows.subscription({**made.subscription(1, 1), "customer": None}, NOW), "customer: sub_001"),
-        (lambda: bills.invoice({**made.invoice(1, 1, 1), "total": None}, NOW), "total: in_0001"),
-        (lambda: rows.price(per_unit(unit_amount_decimal=None), NOW), "unit amount: price_seat"),
-        (lambda: rows.price(per_unit(unit_amount_decimal="12,5"), NOW), "not a number: '12,5': price_seat"),
-        (lambda: rows.price({**made.price(), "tiers": None}, NOW), "tiers: price_seat"),
-        (lambda: rows.subscription(made.subscription(1, 1, discounts=("di_1",)), NOW), "not expanded: sub_001: di_1"),
-        (lambda: rows.customer({**made.customer(1), "discount": expanded_discount(None)}, NOW), "without a coupon: cus_001: di_1"),
-        (lambda: bills.invoice_lines({**made.invoice(1, 1, 1), "lines": {"data": [], "has_more": True}}, NOW), "cut off: in_0001"),
-        (lambda: bills.invoice_lines(line(made.invoice(1, 1, 1), period={"start": START}), NOW), "period without end: il_0001_00"),
+        (lambda: bills.invoice({**made.invoice(1, 1, 1), "total": None}, NOW), "total is missing"),
+        (lambda: rows.price(per_unit(unit_amount_decimal="12,5"), NOW), 'unit_amount_decimal is no number ("12,5")'),
+        (lambda: rows.price(per_unit(recurring="monthly"), NOW), "recurring is no object"),
+        (lambda: rows.price({**made.price(), "tiers": [{"up_to": "ten"}]}, NOW), 'tiers[0].up_to is no whole number of at least 1 ("ten")'),
+        (lambda: rows.subscription(made.subscription(1, 1, discounts=("di_1",)), NOW), "discounts[0] is no object"),
+        (lambda: rows.customer({**made.customer(1), "discount": expanded_discount(None)}, NOW), "discount.coupon is missing"),
+        (lambda: bills.invoice({**made.invoice(1, 1, 1), "lines": {"data": [], "has_more": True}}, NOW), "lines is cut off"),
+        (lambda: bills.invoice_lines(line(made.invoice(1, 1, 1), period={"start": START}), NOW)[0], "period.end is missing"),
+        (lambda: rows.subscription_items({**made.subscription(1, 1), "items": [5]}, NOW), None),
+        (lambda: rows.price(per_unit(unit_amount_decimal=None), NOW), None),
+        (lambda: rows.price(per_unit(lookup_key=["x"]), NOW), None),
     ],
 )
-def test_what_cannot_be_read_names_the_object(make, named):
+def test_a_row_says_what_of_its_object_cannot_be_read(make, told):
+    found = make()
+    assert (found["unreadable"] if found else None) == told
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: rows.subscription({**made.subscription(1, 1), "customer": None}, NOW), "subscription without a readable customer: sub_001"),
+        (lambda: rows.price({**made.price(), "created": "now"}, NOW), "price without a readable created: price_seat"),
+        (lambda: bills.invoice_lines(line(made.invoice(1, 1, 1), id=None), NOW), "line_item without a readable id: of in_0001"),
+    ],
+)
+def test_an_object_that_cannot_be_told_from_others_is_refused(make, named):
     with pytest.raises(DataQualityError) as caught:
         make()
     assert named in str(caught.value)
 
 
+def test_a_field_that_is_not_declared_is_not_read():
+    with pytest.raises(TypeError, match="the field nickname is not declared"):
+        shapes.read(shapes.PRICE, made.price() | {"nickname": "seat"}).get("nickname")
+
+
+def test_text_that_a_store_refuses_is_no_text():
+    assert rows.product({**made.product(), "name": "a\0b"}, NOW)["name"] == "prod_seats"
+    assert rows.price(per_unit(lookup_key="\ud800"), NOW)["lookup_key"] is None
+
+
 def test_a_field_of_another_type_names_the_object():
-    invoices = [bills.invoice(made.invoice(1, 1, 1), NOW), bills.invoice({**made.invoice(2, 1, 1), "total": "12"}, NOW)]
+    invoices = [bills.invoice(made.invoice(1, 1, 1), NOW), bills.invoice(made.invoice(2, 1, 1), NOW) | {"total": "12"}]
     with pytest.raises(DataQualityError) as caught:
         frame(tables.Invoices, invoices)
     assert caught.value.objects == ["in_0002"]

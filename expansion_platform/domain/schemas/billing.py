@@ -13,10 +13,11 @@ from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, DECIMAL_PAT
 STATUSES = ["active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"]
 PAUSES = ["keep_as_draft", "mark_uncollectible", "void"]
 INTERVALS = ["day", "week", "month", "year"]
+USAGE_TYPES = ["licensed", "metered"]
 SOURCES = ["event", "schedule", "proration", "meter", "invoice_line", "snapshot"]
 """Kinds of facts, the strongest first."""
 CONFIDENCES = ["exact", "renewal", "snapshot"]
-CHANGES = ["began", "collection", "discount", "discount_end", "gone", "held", "status", "trial", "usage"]
+CHANGES = ["began", "collection", "discount", "discount_end", "gone", "held", "status", "trial", "unreadable", "usage"]
 TOLD, CONFIRMED, WITHDRAWN = OPS = ["told", "confirmed", "withdrawn"]
 
 
@@ -39,7 +40,8 @@ class ItemChanges(Table):
     item: str = pa.Field(description="Stripe subscription item; null for what is of the whole subscription", nullable=True)
     kind: str = pa.Field(
         description="`began`: the subscription, until it ended; `held`: the item is at this price and quantity; `gone`: it is not there; `status`, "
-        "`collection` (paused how), `trial` (of one item); `discount` and `discount_end`; `usage` of a metered item in a month",
+        "`collection` (paused how), `trial` (of one item); `discount` and `discount_end`; `usage` of a metered item in a month; "
+        "`unreadable`: a stretch that only an object that cannot be read tells of",
         isin=CHANGES,
     )
     effective_at: Instant = pa.Field(description="From when on")
@@ -49,7 +51,7 @@ class ItemChanges(Table):
     coupon: str = pa.Field(description="Coupon of a discount", nullable=True)
     value: str = pa.Field(
         description="Of `status` the status, of `collection` how it is paused (null: it is not); of `began` {currency, livemode} and of a discount "
-        "{discount, level, place} as JSON",
+        "{discount, level, place} as JSON; of `unreadable` what is wrong",
         nullable=True,
     )
     source: str = pa.Field(description="Kind of fact that tells it", isin=SOURCES)
@@ -81,7 +83,7 @@ class ItemStates(Table):
     currency: str = pa.Field(description="Currency it is charged in", str_matches=CURRENCY_PATTERN)
     product: str = pa.Field(description="Product held")
     price: str = pa.Field(description="Price in force")
-    usage_type: str = pa.Field(description="`licensed` or `metered`", isin=["licensed", "metered"])
+    usage_type: str = pa.Field(description="`licensed` or `metered`", isin=USAGE_TYPES)
     interval: str = pa.Field(description="Billing interval", isin=INTERVALS)
     interval_count: int = pa.Field(description="Intervals in a billing period", ge=1)
     scheme_json: str = pa.Field(description="How a quantity becomes an amount (semantics 1.2), decimal strings in minor units")

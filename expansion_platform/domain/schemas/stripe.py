@@ -25,6 +25,11 @@ class StripeObject(Table):
     created: Instant = pa.Field(description="When Stripe created the object")
     livemode: bool = pa.Field(description="False for objects of a sandbox or test mode")
     observed_at: Instant = pa.Field(description="When a pull first saw this content of the object")
+    unreadable: str = pa.Field(
+        description="What of it cannot be read, by field, null when everything can. Such a field has a blank here, and the stretch that the object "
+        "speaks of is in `billing/quarantine`",
+        nullable=True,
+    )
 
 
 class Customers(StripeObject):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from expansion_platform.domain import canonical
+from expansion_platform.sources.stripe import shapes
 from expansion_platform.sources.stripe.fields import (
     PLAIN_KEYS,
     MetadataKeys,
@@ -24,10 +24,12 @@ from expansion_platform.sources.stripe.fields import (
     need,
     reference,
 )
+from expansion_platform.sources.stripe.shapes import read
 
 
 def invoice(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
     """Row of `stripe/invoices`. Its subscription's metadata is kept as it was when the bill was finalized: the only dated trace of it."""
+    item = read(shapes.INVOICE, item)
     transitions = item.get("status_transitions") or {}
     return {
         **common(item, observed_at),
@@ -68,28 +70,33 @@ def invoice_lines(item: Object, observed_at: datetime, subscription_item_of: Map
         observed_at: When it was read.
         subscription_item_of: Invoice item to subscription item, for prorations whose line names only the invoice item (`unresolved_items`).
     """
-    return [_invoice_line(line, item, observed_at, subscription_item_of or {}) for line in embedded(item, "lines")]
+    item = read(shapes.LINES_OWNER, item)
+    lines = (read(shapes.INVOICE_LINE, line, item["id"]) for line in embedded(item, "lines"))
+    return [_invoice_line(line, item, observed_at, subscription_item_of or {}) for line in lines]
 
 
 def unresolved_items(item: Object) -> set[str]:
     """Invoice items on an invoice that must be read to know the subscription item: prorations whose line does not name one."""
-    details = (_line_parent(line) for line in embedded(item, "lines"))
-    return {found["invoice_item"] for found in details if found.get("proration") and not found.get("subscription_item")}
+    lines = embedded(read(shapes.LINES_OWNER, item), "lines")
+    details = (_line_parent(shapes.LINE_PARENT.read_fields(line, [])) for line in lines)
+    prorations = (found for found in details if found.get("proration") and not found.get("subscription_item"))
+    return {str(found["invoice_item"]) for found in prorations if found.get("invoice_item")}
 
 
 def billed_item(item: Object) -> str | None:
     """The subscription item an invoice item bills, None when it bills something else."""
-    return reference(_subscription_details(item).get("subscription_item"))
+    return reference(_subscription_details(read(shapes.INVOICE_ITEM, item)).get("subscription_item"))
 
 
 def invoice_item(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/invoice_items`."""
+    item = read(shapes.INVOICE_ITEM, item)
     parent = _subscription_details(item)
     return {
         **common(item, observed_at, created=need(item, "date")),
         "customer": reference(need(item, "customer")),
         "subscription": reference(parent.get("subscription")),
-        "subscription_item": billed_item(item),
+        "subscription_item": reference(parent.get("subscription_item")),
         **_priced(item),
         "amount": need(item, "amount"),
         "currency": need(item, "currency"),
@@ -101,6 +108,7 @@ def invoice_item(item: Object, observed_at: datetime) -> Row:
 
 def credit_note(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/credit_notes`."""
+    item = read(shapes.CREDIT_NOTE, item)
     return {
         **common(item, observed_at),
         "customer": reference(need(item, "customer")),
@@ -159,14 +167,14 @@ def _invoice_line(line: Object, owner: Object, observed_at: datetime, subscripti
             [{"discount": reference(entry["discount"]), "amount": entry["amount"]} for entry in line.get("discount_amounts") or []]
         ),
         "discounts_json": canonical.dumps(
-            [_line_discount(held, line, "line") for held in line.get("discounts") or []]
-            + [_line_discount(held, owner, "invoice") for held in owner.get("discounts") or []]
+            [_line_discount(held, "line") for held in line.get("discounts") or []]
+            + [_line_discount(held, "invoice") for held in owner.get("discounts") or []]
         ),
     }
 
 
-def _line_discount(held: Any, owner: Object, level: str) -> Row:
-    found = discount(held, owner)
+def _line_discount(held: Object, level: str) -> Row:
+    found = discount(held)
     return {
         **found,
         "subscription": held.get("subscription"),

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import tenacity
 
-from expansion_platform.domain.errors import ConfigurationError, ExpansionError
+from expansion_platform.domain.errors import ConfigurationError, DataQualityError, ExpansionError
 from expansion_platform.sources.stripe.fields import PLAIN_KEYS, MetadataKeys
+from expansion_platform.sources.stripe.kinds import LAST_MOMENT, is_text
 from expansion_platform.sources.stripe.rate import ENDPOINT_CEILING, Pace
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class StripeSource:
         if resource == "prices":
             return self._with_tiers_in_all_currencies(found)
         part = known.embedded
-        if part is None or not found[part].get("has_more"):
+        if part is None or not isinstance(held := found.get(part), dict) or held.get("has_more") is not True:
             return found
         expand = [f"data.{path}" for path in known.embedded_expand]
         path, own = ("/v1/subscription_items", {"subscription": found["id"]}) if part == "items" else (f"/v1/invoices/{found['id']}/lines", {})
@@ -225,7 +226,7 @@ class StripeSource:
             items = [item for page, _ in self._pages(path, known, {"expand": expand, **own}) for item in page]
         except _NotFoundError:
             return None
-        return {**found, part: {**found[part], "data": items, "has_more": False}}
+        return {**found, part: {**held, "data": items, "has_more": False}}
 
     def _with_tiers_in_all_currencies(self, price: Object) -> Object | None:
         """A price whose currency options have their tiers: Stripe gives them by the name of each currency only, and ignores `currency_options.tiers`.
@@ -243,7 +244,7 @@ class StripeSource:
             return None
 
     def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[tuple[list[Object], bool]]:
-        page = self._get(path, resource, {"limit": PAGE_SIZE, **parameters})
+        page = self._page(path, resource, {"limit": PAGE_SIZE, **parameters})
         went_on = Counter[str]()
         while True:
             yield page["data"], page["has_more"]
@@ -259,10 +260,24 @@ class StripeSource:
         """The page behind a page: behind the last of its objects that is still there, since one may be deleted meanwhile; behind none, the first."""
         for item in reversed(listed):
             try:
-                return self._get(path, resource, {"limit": PAGE_SIZE, **parameters, "starting_after": item["id"]})
+                return self._page(path, resource, {"limit": PAGE_SIZE, **parameters, "starting_after": item["id"]})
             except _CursorGoneError:
                 continue
-        return self._get(path, resource, {"limit": PAGE_SIZE, **parameters})
+        return self._page(path, resource, {"limit": PAGE_SIZE, **parameters})
+
+    def _page(self, path: str, resource: Resource, parameters: Object) -> Object:
+        """A page of a list; each of its objects says which it is and when it was created, since lists are read on by that."""
+        page = self._get(path, resource, parameters)
+        listed = page.get("data")
+        if not isinstance(listed, list) or not isinstance(page.get("has_more"), bool) or not all(isinstance(item, dict) for item in listed):
+            raise StripeRequestError(f"The answer to {path} is no list of objects. Check the network, proxies and STRIPE_API_BASE.")
+        dated = path == f"/v1/{resource.path}" and path != "/v1/invoiceitems"  # those have a `date` instead
+        for item in listed:
+            if not is_text(item.get("id")) or not item["id"]:
+                raise DataQualityError(f"an object of {path} without a readable id", [str(item.get("id"))[:40]])
+            if dated and not (type(created := item.get("created")) is int and 0 <= created < LAST_MOMENT):
+                raise DataQualityError(f"an object of {path} without a readable created", [item["id"]])
+        return page
 
     def _get(self, path: str, resource: Resource, parameters: Object, attempts: int = ATTEMPTS) -> Object:
         """One request through the rate limiter, repeated while it makes sense."""

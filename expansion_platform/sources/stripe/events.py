@@ -12,7 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from expansion_platform.domain import canonical
-from expansion_platform.sources.stripe.fields import INITIATED_BY, PLAIN_KEYS, MetadataKeys, Object, Row, decimal_text, instant, need, reference
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.history_records import TELLING_EVENTS
+from expansion_platform.sources.stripe import shapes
+from expansion_platform.sources.stripe.fields import INITIATED_BY, PLAIN_KEYS, MetadataKeys, Object, Row, decimal_text, instant, reference
+from expansion_platform.sources.stripe.kinds import Fields, is_text
+from expansion_platform.sources.stripe.shapes import NOTED
 
 # A list call takes at most 20 types and no wildcards among them.
 EVENT_TYPES: tuple[tuple[str, ...], ...] = (
@@ -67,26 +72,62 @@ _DISCOUNT = "customer.discount."
 _SCALARS = ("status", "ended_at", "trial_end", "cancel_at")
 
 
+def subject(item: Object) -> tuple[str, Object]:
+    """An event's type, and what it is about as far as every event says it: {id, object, customer}.
+
+    Raises:
+        DataQualityError: It cannot be read what it is about, or whose that is; names the event.
+    """
+    kind = item.get("type")
+    data = item.get("data")
+    about = data.get("object") if isinstance(data, Mapping) else None
+    if not is_text(kind) or not isinstance(about, Mapping):
+        raise DataQualityError("event that does not say what happened to what", [str(item.get("id"))])
+    wrong: list[str] = []
+    found = shapes.ABOUT.read_fields(about, wrong)
+    if str(kind).startswith(TELLING_EVENTS) and (not found.get("id") or (wrong and not found.get("customer"))):
+        raise DataQualityError("event that does not say what it is about", [str(item.get("id"))])
+    return str(kind), found
+
+
 def event(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
-    """Row of `stripe/events`. DataQualityError names an event without the fields every event has."""
-    data = need(item, "data")
-    about: Object = data.get("object") or {}
-    kind = need(item, "type")
+    """Row of `stripe/events`.
+
+    Raises:
+        DataQualityError: It lacks what every event has, or does not say what it is about; names it.
+    """
+    found = shapes.read(shapes.EVENT, item)
+    kind, whose = subject(item)
+    wrong = [found[NOTED]] if found[NOTED] else []
     is_subscription = kind.startswith(_PREFIX)
-    after = {**state(about), **keys.initiator(about)} if is_subscription else _told(kind, about)
+    said = _said(kind).read_fields(item["data"], wrong)
+    about, before = said["object"], (said.get("previous_attributes") or {}) if is_subscription else {}
+    after: Row = {}
+    if not wrong:
+        after = {**state(about), **keys.initiator(about)} if is_subscription else _told(kind, about)
     return {
-        "id": need(item, "id"),
-        "created": instant(need(item, "created")),
-        "livemode": bool(need(item, "livemode")),
+        "id": found["id"],
+        "created": instant(found["created"]),
+        "livemode": found["livemode"],
         "observed_at": observed_at,
+        NOTED: shapes.noted(wrong),
         "type": kind,
-        "api_version": item.get("api_version"),
-        "object_id": need({**about, "object": "event about an object", "id": about.get("id") or item["id"]}, "id"),
-        "customer": about.get("id") if about.get("object") == "customer" else reference(about.get("customer")),
-        "request_id": reference(item.get("request")),
+        "api_version": found.get("api_version"),
+        "object_id": whose.get("id") or found["id"],
+        "customer": whose.get("id") if whose.get("object") == "customer" else whose.get("customer"),
+        "request_id": (found.get("request") or {}).get("id"),
         "state_json": canonical.dumps(after),
-        "previous_json": canonical.dumps(previous(about, data.get("previous_attributes") or {}, after, keys) if is_subscription else {}),
+        "previous_json": canonical.dumps(previous(about, before, after, keys) if is_subscription and not wrong else {}),
     }
+
+
+def _said(kind: str) -> Fields:
+    """The fields that are read of what an event of a type is about, and of what that was before."""
+    if kind.startswith(_PREFIX):
+        return shapes.SUBSCRIPTION_SAID
+    if kind.startswith(_DISCOUNT):
+        return shapes.DISCOUNT_SAID
+    return shapes.SESSION_SAID if kind == "checkout.session.completed" else shapes.OTHER_SAID
 
 
 def state(about: Object) -> Row:
@@ -120,7 +161,7 @@ def previous(about: Object, before: Object, after: Row, keys: MetadataKeys = PLA
     if "pause_collection" in before:
         # Of a nested object only changed keys are listed: {"resumes_at": ...} alone leaves the behaviour as it is.
         was = before["pause_collection"]
-        told["pause_collection"] = was.get("behavior", after["pause_collection"]) if was else None
+        told["pause_collection"] = was.get("behavior", after["pause_collection"]) if was is not None else None
     if "discounts" in before:
         told["discounts"] = _discounts(before, also_known=about.get("discount"))
     elif "discount" in before:
@@ -167,7 +208,6 @@ def _items(listed: list[Object]) -> list[Row]:
 def _item(held: Object) -> Row:
     """{id, price, product, quantity, discounts} of an item; before prices (2020) the plan is the price, under the same id."""
     charged = held.get("price") or held.get("plan") or {}
-    charged = {"id": charged} if isinstance(charged, str) else charged
     return {
         "id": held.get("id"),
         "price": charged.get("id"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 import pandas as pd
@@ -18,6 +17,8 @@ import pyarrow
 from expansion_platform.domain import canonical
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas.base import Table, arrow_schema
+from expansion_platform.sources.stripe.kinds import exact
+from expansion_platform.sources.stripe.shapes import NOTED
 
 Object = Mapping[str, Any]
 Row = dict[str, Any]
@@ -90,10 +91,10 @@ def decimal_text(item: Object, field: str) -> str | None:
     value = item.get(field)
     if value is None:
         return None
-    try:
-        return canonical.decimal_text(Decimal(str(value)))
-    except (InvalidOperation, ValueError) as error:
-        raise DataQualityError(f"{item.get('object', 'object')} whose {field} is not a number: {value!r}", [str(item.get("id"))]) from error
+    found = exact(value)
+    if found is None:
+        raise DataQualityError(f"{item.get('object', 'object')} whose {field} is not a number: {value!r}", [str(item.get("id"))])
+    return canonical.decimal_text(found)
 
 
 def common(item: Object, observed_at: datetime, *, created: int | None = None, livemode: bool | None = None) -> Row:
@@ -103,22 +104,16 @@ def common(item: Object, observed_at: datetime, *, created: int | None = None, l
         "created": instant(need(item, "created") if created is None else created),
         "livemode": bool(need(item, "livemode") if livemode is None else livemode),
         "observed_at": observed_at,
+        NOTED: item.get(NOTED),
     }
 
 
 def embedded(item: Object, field: str) -> list[Object]:
-    """The objects of an embedded list, which must be whole: Stripe embeds ten lines of an invoice and says `has_more`."""
-    held = need(item, field)
-    if held.get("has_more"):
-        raise DataQualityError(f"{item.get('object', 'object')} whose {field} are cut off", [str(item.get("id"))])
-    return list(held["data"])
+    """The objects of an embedded list."""
+    return list(need(item, field)["data"])
 
 
-def discount(held: Any, owner: Object) -> Row:
-    """{id, coupon, start, end} of an expanded discount, of the pinned version or an older one (coupon beside it instead of in `source`)."""
-    if not isinstance(held, Mapping):
-        raise DataQualityError("discount that was not expanded", [f"{owner.get('id')}: {held}"])
-    named = reference((held.get("source") or {}).get("coupon") or held.get("coupon"))
-    if named is None:
-        raise DataQualityError("discount without a coupon", [f"{owner.get('id')}: {held.get('id')}"])
+def discount(held: Object) -> Row:
+    """{id, coupon, start, end} of a discount, of the pinned version or an older one (coupon beside it instead of in `source`)."""
+    named = (held.get("source") or {}).get("coupon") or held.get("coupon")
     return {"id": held.get("id"), "coupon": named, "start": held.get("start"), "end": held.get("end")}

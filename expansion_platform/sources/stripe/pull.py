@@ -17,12 +17,13 @@ from datetime import datetime
 from typing import Any
 
 from expansion_platform.domain.schemas import stripe as tables
-from expansion_platform.sources.stripe import full
+from expansion_platform.sources.stripe import full, shapes
 from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
-from expansion_platform.sources.stripe.client import StripeSource
-from expansion_platform.sources.stripe.events import EVENT_TYPES
-from expansion_platform.sources.stripe.fields import Object, reference
+from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
+from expansion_platform.sources.stripe.events import EVENT_TYPES, subject
+from expansion_platform.sources.stripe.fields import Object
 from expansion_platform.sources.stripe.full import OVERLAP_SECONDS, THREADS, Batch, Progress, items_of, read_everything, second_after
+from expansion_platform.sources.stripe.kinds import exact
 from expansion_platform.sources.stripe.lookup import FEW, look_up
 from expansion_platform.sources.stripe.staging import Staging
 
@@ -88,15 +89,18 @@ def read_changes(source: StripeSource, state: PullState, as_of: datetime, progre
 def _named_by(happened: Sequence[Object]) -> Iterator[tuple[str, str, int | None]]:
     """(resource, id, created if told) of the objects events are about. What was deleted cannot be read any more, but a canceled subscription can."""
     for item in happened:
-        about, kind = item["data"]["object"], item["type"]
+        kind, about = subject(item)
+        known, customer = about.get("id"), about.get("customer")
+        created = exact(item["data"]["object"].get("created"))
+        since = None if created is None else int(created)
         if kind.startswith("customer.discount."):
-            subscription, customer = about.get("subscription"), reference(about.get("customer"))
+            subscription = shapes.ABOUT_SESSION.read_fields(item["data"]["object"], []).get("subscription")
             if subscription or customer:
-                yield ("subscriptions", subscription, None) if subscription else ("customers", str(customer), None)
-        elif kind.startswith("customer.subscription."):
-            yield "subscriptions", about["id"], about.get("created")
-        elif not kind.endswith(".deleted") and ".session." not in kind:
-            yield f"{kind.split('.')[0]}s", about["id"], about.get("created")
+                yield ("subscriptions", str(subscription), None) if subscription else ("customers", str(customer), None)
+        elif kind.startswith("customer.subscription.") and known:
+            yield "subscriptions", known, since
+        elif known and not kind.endswith(".deleted") and ".session." not in kind and (resource := f"{kind.split('.')[0]}s") in RESOURCES:
+            yield resource, known, since
 
 
 class _Changes:

@@ -3,8 +3,8 @@
 Here: one function a table, for objects in the shape of the pinned API version with discounts expanded. Not here: invoices and their kin
 (`bills.py`), fetching (`client.py`), deciding what to fetch (`pull.py`), and events, whose payloads come in other versions' shapes (`events.py`).
 
-Values Stripe may add to (statuses, schemes, intervals) pass through as text; the domain judges them. A missing field that a row cannot do
-without raises `DataQualityError` naming the object: it is never filled in.
+Each mapping begins with `shapes.read`: what is not declared there is not seen here, and what is seen is of its kind. Values Stripe may add to
+(statuses, schemes, intervals) pass through as text; the domain judges them. What cannot be read is said in the row's `unreadable`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.sources.stripe import shapes
 from expansion_platform.sources.stripe.fields import (
     PLAIN_KEYS,
     MetadataKeys,
@@ -28,6 +28,7 @@ from expansion_platform.sources.stripe.fields import (
     need,
     reference,
 )
+from expansion_platform.sources.stripe.shapes import read
 
 CUSTOMER_METADATA = ("customer_alias_of", "account_id", "org_id", "workspace_id")
 CATALOG_METADATA = ("family", "tier_rank", "kind", "unit", "meter")
@@ -36,22 +37,24 @@ SUBSCRIPTION_METADATA = ("migration",)
 
 def customer(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
     """Row of `stripe/customers`. A deleted customer's fields come from its `customer.deleted` event, which has them all."""
+    item = read(shapes.CUSTOMER, item)
     held = item.get("discount")
     return {
         **common(item, observed_at),
         "currency": item.get("currency"),
         "country": (item.get("address") or {}).get("country"),
         "deleted": bool(item.get("deleted", False)),
-        "discount_json": canonical.dumps(discount(held, item)) if held else None,
+        "discount_json": canonical.dumps(discount(held)) if held else None,
         "metadata_json": _metadata(item, (*CUSTOMER_METADATA, *keys.customers)),
     }
 
 
 def product(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/products`."""
+    item = read(shapes.PRODUCT, item)
     return {
         **common(item, observed_at),
-        "name": need(item, "name"),
+        "name": item.get("name") or item["id"],
         "active": bool(need(item, "active")),
         "metadata_json": _metadata(item, CATALOG_METADATA),
     }
@@ -59,22 +62,21 @@ def product(item: Object, observed_at: datetime) -> Row:
 
 def price(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/prices`; `tiers` and `currency_options` must have been expanded, the tiers of the options too."""
+    item = read(shapes.PRICE, item)
     recurring = item.get("recurring") or {}
     package = item.get("transform_quantity") or {}
     tiered = need(item, "billing_scheme") == "tiered"
     unit = decimal_text(item, "unit_amount_decimal") or decimal_text(item, "unit_amount")
-    if unit is None and not tiered and not item.get("custom_unit_amount"):
-        raise DataQualityError("price without a unit amount", [need(item, "id")])
     return {
         **common(item, observed_at),
         "product": reference(need(item, "product")),
-        "currency": str(need(item, "currency")).lower(),
+        "currency": need(item, "currency"),
         "active": bool(need(item, "active")),
         "type": need(item, "type"),
         "billing_scheme": item["billing_scheme"],
         "unit_amount_decimal": None if tiered else unit,
         "tiers_mode": item.get("tiers_mode"),
-        "tiers_json": canonical.dumps([_tier(tier, item) for tier in need(item, "tiers")]) if tiered else None,
+        "tiers_json": canonical.dumps([_tier(tier, item) for tier in item["tiers"]]) if tiered and item.get("tiers") is not None else None,
         "currency_options_json": _in_other_currencies(item, lambda option: _amounts(option, item)),
         "divide_by": package.get("divide_by"),
         "round": package.get("round"),
@@ -89,6 +91,7 @@ def price(item: Object, observed_at: datetime) -> Row:
 
 def coupon(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/coupons`; `applies_to` and `currency_options` must have been expanded: otherwise they are absent, as for a coupon without."""
+    item = read(shapes.COUPON, item)
     limit = item.get("applies_to")
     return {
         **common(item, observed_at),
@@ -104,6 +107,7 @@ def coupon(item: Object, observed_at: datetime) -> Row:
 
 def subscription(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
     """Row of `stripe/subscriptions`, of any status."""
+    item = read(shapes.SUBSCRIPTION, item)
     return {
         **common(item, observed_at),
         "customer": reference(need(item, "customer")),
@@ -118,33 +122,35 @@ def subscription(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN
         "canceled_at": instant(item.get("canceled_at")),
         "ended_at": instant(item.get("ended_at")),
         "pause_collection": (item.get("pause_collection") or {}).get("behavior"),
-        "discounts_json": canonical.dumps([discount(held, item) for held in item.get("discounts") or []]),
+        "discounts_json": canonical.dumps([discount(held) for held in item.get("discounts") or []]),
         "metadata_json": _metadata(item, SUBSCRIPTION_METADATA, keys.initiator(item)),
     }
 
 
 def subscription_items(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> list[Row]:
     """Rows of `stripe/subscription_items` of one subscription: every item now on it."""
+    item = read(shapes.ITEMS_OWNER, item)
     return [
         {
             **common(held, observed_at, livemode=need(item, "livemode")),
             "subscription": need(item, "id"),
             "price": reference(need(held, "price")),
-            "product": _product_of(held),
+            "product": held["price"]["product"],
             "quantity": decimal_text(held, "quantity"),
             "current_period_start": instant(need(held, "current_period_start")),
             "current_period_end": instant(need(held, "current_period_end")),
             "trial_start": instant((held.get("current_trial") or {}).get("start_date")),
             "trial_end": instant((held.get("current_trial") or {}).get("end_date")),
-            "discounts_json": canonical.dumps([discount(entry, held) for entry in held.get("discounts") or []]),
+            "discounts_json": canonical.dumps([discount(entry) for entry in held.get("discounts") or []]),
             "metadata_json": canonical.dumps(keys.initiator(held)),
         }
-        for held in embedded(item, "items")
+        for held in (read(shapes.SUBSCRIPTION_ITEM, each, item["id"]) for each in embedded(item, "items"))
     ]
 
 
 def subscription_schedule(item: Object, observed_at: datetime) -> Row:
     """Row of `stripe/subscription_schedules`. A released schedule names the subscription it ran in another field."""
+    item = read(shapes.SUBSCRIPTION_SCHEDULE, item)
     stops = [item[name] for name in ("released_at", "completed_at", "canceled_at") if item.get(name) is not None]
     return {
         **common(item, observed_at),
@@ -158,9 +164,10 @@ def subscription_schedule(item: Object, observed_at: datetime) -> Row:
 
 def embedded_coupons(item: Object) -> list[Object]:
     """Coupon objects carried by the discounts of a customer, a subscription or an invoice: the only trace of a coupon deleted in Stripe."""
-    held = [entry for entry in [*(item.get("discounts") or []), item.get("discount")] if isinstance(entry, Mapping)]
-    coupons = [(entry.get("source") or {}).get("coupon") for entry in held]
-    return [found for found in coupons if isinstance(found, Mapping) and "duration" in found]
+    listed = item.get("discounts")
+    held = [entry for entry in [*(listed if isinstance(listed, list | tuple) else []), item.get("discount")] if isinstance(entry, Mapping)]
+    coupons = [source.get("coupon") for entry in held if isinstance(source := entry.get("source"), Mapping)]
+    return [found for found in coupons if isinstance(found, Mapping) and "duration" in found and shapes.identified(shapes.COUPON, found)]
 
 
 def _metadata(item: Object, allowed: tuple[str, ...], also: Row | None = None) -> str:
@@ -168,11 +175,10 @@ def _metadata(item: Object, allowed: tuple[str, ...], also: Row | None = None) -
     return canonical.dumps({name: given[name] for name in allowed if name in given} | (also or {}))
 
 
-def _in_other_currencies(item: Object, read: Callable[[Object], Any]) -> str | None:
+def _in_other_currencies(item: Object, amount: Callable[[Object], Any]) -> str | None:
     """What a price or a coupon is in the currencies it offers beside its own, None where there is none. Stripe lists its own among them."""
-    own = str(item.get("currency")).lower()
-    options = {str(currency).lower(): option for currency, option in (item.get("currency_options") or {}).items()}
-    read_options = {currency: read(option) for currency, option in options.items() if currency != own}
+    options = item.get("currency_options") or {}
+    read_options = {currency: amount(option) for currency, option in options.items() if currency != item.get("currency")}
     return canonical.dumps(read_options) if read_options else None
 
 
@@ -203,10 +209,3 @@ def _phase(phase: Object, owner: Object) -> Row:
         "end": phase.get("end_date"),
         "items": [{"price": reference(need(held, "price")), "quantity": decimal_text(held, "quantity")} for held in items],
     }
-
-
-def _product_of(held: Object) -> str:
-    found = held["price"].get("product") if isinstance(held["price"], Mapping) else None
-    if found is None:
-        raise DataQualityError("subscription item without a product", [str(held.get("id"))])
-    return str(reference(found))

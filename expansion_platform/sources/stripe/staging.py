@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 import pandas as pd
 
@@ -18,7 +17,7 @@ from expansion_platform.domain.schemas import stripe as tables
 from expansion_platform.domain.schemas.base import Table, table_name
 from expansion_platform.sources.stripe import bills, rows
 from expansion_platform.sources.stripe.changes import TableChange
-from expansion_platform.sources.stripe.events import event
+from expansion_platform.sources.stripe.events import event, subject
 from expansion_platform.sources.stripe.fields import PLAIN_KEYS, MetadataKeys, Object, Row, frame
 
 ItemsOf = Callable[[set[str]], Mapping[str, str]]
@@ -109,11 +108,11 @@ class Staging:
     def _staged(self, resource: str, item: Object) -> Iterator[tuple[type[Table], Row]]:
         if resource == "events":
             yield tables.Events, event(item, self._as_of, self._keys)
-            about: dict[str, Any] = item["data"]["object"]
-            if item["type"] == "customer.deleted" and about["id"] not in self.seen["customers"]:  # the last trace of it; events may come twice
+            kind, about = subject(item)
+            if kind == "customer.deleted" and about.get("id") not in self.seen["customers"]:  # the last trace of it; events may come twice
                 self.seen["customers"].add(about["id"])
-                yield tables.Customers, rows.customer({**about, "deleted": True}, self._as_of, self._keys)
-            elif item["type"] == "invoice.deleted":
+                yield tables.Customers, rows.customer({**item["data"]["object"], "deleted": True}, self._as_of, self._keys)
+            elif kind == "invoice.deleted" and about.get("id"):
                 self.deleted_invoices.add(about["id"])
         elif resource == "invoices":
             yield tables.Invoices, bills.invoice(item, self._as_of, self._keys)
@@ -135,8 +134,9 @@ class Staging:
 
 def _on_test_clock(item: Object) -> bool:
     """Whether an object, or what an event is about, lives on a test clock, in a time of its own: Stripe lists no such subscription, but its bills."""
-    about = item["data"]["object"] if item.get("object") == "event" and "data" in item else item
-    return about.get("test_clock") is not None
+    data = item.get("data")
+    about = data.get("object") if item.get("object") == "event" and isinstance(data, Mapping) else item
+    return isinstance(about, Mapping) and isinstance(about.get("test_clock"), str)
 
 
 class _Rows:

@@ -17,9 +17,11 @@ import pandas as pd
 
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas.stripe import MeterUsage
+from expansion_platform.sources.stripe import shapes
 from expansion_platform.sources.stripe.client import DAY, PAGE_SIZE, StripeSource
 from expansion_platform.sources.stripe.fields import Object, Row, decimal_text, frame, need
 from expansion_platform.sources.stripe.full import BATCH_OBJECTS, THREADS
+from expansion_platform.sources.stripe.shapes import NOTED
 
 
 class Due(NamedTuple):
@@ -43,7 +45,7 @@ def read_usage(source: StripeSource, meters: Sequence[Object], due: Sequence[Due
         DataQualityError: A summary that is not of the day asked for.
         ConfigurationError, StripeRequestError: As in `StripeSource.objects`.
     """
-    by_id = {meter["id"]: meter for meter in meters}
+    by_id = {meter["id"]: shapes.read(shapes.METER, meter) for meter in meters}
     known = [each for each in due if each.meter in by_id]
     with ThreadPoolExecutor(THREADS, thread_name_prefix="stripe") as threads:
         for some in _batches(known):
@@ -75,8 +77,8 @@ def _days(source: StripeSource, meter: Object, due: Due, observed_at: datetime) 
 
 
 def _day(summary: Object, since: int, until: int) -> int:
-    start = int(need(summary, "start_time"))
-    if not since <= start < until or start % DAY or need(summary, "end_time") != start + DAY:
+    start = need(summary, "start_time")
+    if not isinstance(start, int) or isinstance(start, bool) or not since <= start < until or start % DAY or need(summary, "end_time") != start + DAY:
         raise DataQualityError("summary of meter events of another time than a day that was asked for", [str(summary.get("id"))])
     return start
 
@@ -86,10 +88,11 @@ def _row(meter: Object, customer: str, day: int, value: str | None, observed_at:
     return {
         "id": f"{meter['id']} {customer} {at:%Y-%m-%d}",
         "created": at,
-        "livemode": bool(need(meter, "livemode")),
+        "livemode": meter["livemode"],
         "observed_at": observed_at,
+        NOTED: meter[NOTED],
         "customer": customer,
         "meter": meter["id"],
-        "formula": need(need(meter, "default_aggregation"), "formula"),
+        "formula": meter["default_aggregation"]["formula"],
         "value": value,
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas import stripe as tables
 from expansion_platform.sources.stripe import rows
 from expansion_platform.sources.stripe.changes import TableChange
@@ -137,15 +137,15 @@ class _Reading:
         for resource, made in simple:
             for record in self._records(resource):
                 if resource != "events" or record["type"] in _READ_EVENTS:
-                    yield resource, made(record), False
+                    yield resource, _made(resource, record, made), False
         for record, items in self._with_items():
             if self._in_time(record):
-                yield "subscriptions", looked.subscription(record, items), False
+                yield "subscriptions", _made("subscriptions", record, looked.subscription, items), False
         for record, lines, amounts in self._with_lines():
             if self._in_time(record):
-                yield "invoices", looked.invoice(record, lines, amounts), bool(record["deleted"])
+                yield "invoices", _made("invoices", record, looked.invoice, lines, amounts), bool(record["deleted"])
         for record in self._records("credit_notes"):
-            yield "credit_notes", looked.credit_note(record), False
+            yield "credit_notes", _made("credit_notes", record, looked.credit_note), False
 
     def _records(self, kind: str) -> Iterator[Record]:
         bound = self._warehouse.table(kind)
@@ -222,6 +222,14 @@ class _Reading:
         for entry in () if bound is None else self._warehouse.records(bound, bound.column("key").in_(wanted)):
             found[entry["owner"]][entry["key"]] = entry["value"]
         return found
+
+
+def _made(resource: str, record: Record, made: Callable[..., Object], *parts: Any) -> Object:
+    """A record as an object. JSON of another form than Stripe's is an error with the object's id."""
+    try:
+        return made(record, *parts)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataQualityError(f"warehouse: {resource} with JSON of another form than Stripe's ({error!r})", [str(record["id"])]) from error
 
 
 def _pairs(records: Iterator[Record], key: str, value: str) -> dict[str, str]:

@@ -264,8 +264,8 @@ def by_parent(parents: Iterator[Record], children: Iterator[Record], field: str)
 def _record(bound: Bound, places: Mapping[str, Sequence[tuple[int, tuple[str, ...]]]], row: Sequence[Any]) -> Record:
     record: Record = {}
     for field, found in places.items():
-        value = next((value for at, path in found if (value := _at(row[at], path)) not in (None, "")), bound.constants[field])
         try:
+            value = next((value for at, path in found if (value := _at(row[at], path)) not in (None, "")), bound.constants[field])
             record[field] = bound.reads[field].convert(value)
         except ValueError as error:
             raise DataQualityError(f"warehouse: {bound.table.name}, {field}: {error}", [str(record.get("id") or row[0])]) from error

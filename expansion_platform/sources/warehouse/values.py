@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+
+from expansion_platform.sources.stripe.kinds import exact
 
 
 def text(value: Any) -> str | None:
@@ -52,7 +54,7 @@ def moment(value: Any) -> int | None:
         return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
     if isinstance(value, date):
         return int(datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp())
-    if isinstance(value, str) and not value.lstrip("-").replace(".", "", 1).isdecimal():
+    if isinstance(value, str) and exact(value) is None:
         return moment(datetime.fromisoformat(value))
     return whole(value)
 
@@ -69,16 +71,15 @@ def listed(value: Any) -> list[Any] | None:
     if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
         return [each.strip() for each in value.split(",") if each.strip()]
     found = json_value(value)
+    if found is not None and not isinstance(found, dict | list | tuple):
+        raise ValueError(f"not a list: {value!r}")
     return [] if found is None else [found] if isinstance(found, dict) else list(found)
 
 
 def _decimal(value: Any) -> Decimal | None:
     if value is None or value == "":
         return None
-    try:
-        found = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    except (InvalidOperation, TypeError) as error:
-        raise ValueError(f"not a number: {value!r}") from error
-    if not found.is_finite():
+    found = exact(value)
+    if found is None:
         raise ValueError(f"not a number: {value!r}")
     return found

@@ -174,8 +174,8 @@ def test_a_row_without_what_it_needs_stops_the_import_and_is_named(postgres: str
     with imported("stripe_data_pipeline", postgres, tmp_path, company) as world:
         wrong = company.account.objects["invoices"][0]["id"]
         with world.filled.engine.begin() as connection:
-            connection.execute(sa.text(f"update {world.filled.schema}.invoices set total = null where id = :id"), {"id": wrong})
-        with pytest.raises(ExpansionError, match=f"invoice without total: {wrong}"):
+            connection.execute(sa.text(f"update {world.filled.schema}.invoices set customer_id = null where id = :id"), {"id": wrong})
+        with pytest.raises(ExpansionError, match=f"invoice without a readable customer: {wrong}"):
             world.refresh(IMPORTED)
 
 
