@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from expansion_platform.account import check_key_kind, check_same_account
+from expansion_platform.delivery.account_features import used
 from expansion_platform.delivery.catalog_account import read_account
 from expansion_platform.delivery.catalog_plans import sold_side_by_side, undecided_products
 from expansion_platform.domain.dimensions import refuse_taken_names
@@ -61,6 +62,7 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _unread(platform)
     yield from _guarded("history", lambda: _history(platform))
     yield from _guarded("plans", lambda: _plans(platform))
+    yield from _features(platform)
     yield from _guarded("product analytics", lambda: f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)")
     for model in (given.CrmActivity, given.CustomerAttributes, given.Costs):
         if given_at(settings, model) is not None:
@@ -167,6 +169,15 @@ def _low_confidence(platform: Platform) -> str:
     shares = platform.lake.read(metrics.Coverage, [computed[-1]]).set_index("metric")["ratio"]
     share = shares["low_confidence_mrr_share"]
     return "" if pd.isna(share) else f", {float(share):.1%} of the MRR of {computed[-1]}"
+
+
+def _features(platform: Platform) -> Iterator[Finding]:
+    """The features of Stripe the account uses whose figures a person should know about; nothing where there is none."""
+    try:
+        for name, text in used(platform):
+            yield Finding(name, True, text, look=True)
+    except ExpansionError as error:
+        yield Finding("features used", False, str(error))
 
 
 def _plans(platform: Platform) -> str:

@@ -163,3 +163,22 @@ def test_who_began_changes_is_counted_and_what_cannot_be_read_is_named(server: S
     with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
         told = {each.subject: each.text for each in examine(platform)}["metadata initiated_by"]
     assert told == "on subscriptions and bills: sales 1, self_serve 1; nobody knows to read the boss"
+
+
+def test_features_are_named_before_the_first_pull_and_after_it(server: StripeServer, tmp_path: Path) -> None:
+    """Before it from one page of each list, so without MRR; a feature that is not used is not named."""
+    account = server.account
+    price = account.objects["prices"][0]
+    price["currency_options"] = {"usd": {"tiers": price["tiers"]}, "eur": {"tiers": price["tiers"]}}
+    account.objects["subscriptions"][0]["currency"] = "eur"
+    with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
+        before = {each.subject: each for each in examine(platform)}
+    told = before["prices in several currencies"]
+    assert told.ok
+    assert told.look
+    assert told.text == "1 subscription of the newest 100. Exact: each item counts at the amount of its subscription's currency"
+    assert "usage without its meter" not in before
+    pulled.pull(tmp_path, server.url, NOW)
+    with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
+        after = {each.subject: each for each in examine(platform)}
+    assert after["prices in several currencies"].text.startswith("1 subscription. Exact: ")
