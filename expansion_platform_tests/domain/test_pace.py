@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expansion_platform.domain import pace
+from expansion_platform.domain.plans import NO_PLANS
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import reading
 from expansion_platform.domain.schemas.mrr import FLOWS
@@ -27,7 +28,7 @@ def to_date(*history: pd.DataFrame, at: pd.Timestamp = AT, rates: dict[str, str]
     """Flows that are not zero, by customer."""
     made = Catalog.from_dict(catalog(**more))
     rows = pd.concat(history, ignore_index=True)
-    moved = pace.month_to_date(rows, MONTH, at, catalog=made, rates=rates or {}, ever_paid=["c9"], timezone="UTC")
+    moved = pace.month_to_date(rows, MONTH, at, catalog=made, rates=rates or {}, ever_paid=["c9"], timezone="UTC", plans=NO_PLANS)
     return {row["customer"]: {name: row[f"flow_{name}"] for name in FLOWS if row[f"flow_{name}"]} for row in moved.to_dict("records")}
 
 
