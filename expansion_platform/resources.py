@@ -19,7 +19,7 @@ from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.hints import from_rows
 from expansion_platform.domain.money import exponent
 from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas import Table, given
+from expansion_platform.domain.schemas import Table, given, table_name
 from expansion_platform.domain.schemas.stripe import Prices, Products
 from expansion_platform.settings import Settings
 from expansion_platform.sources.analytics.posthog import PostHog
@@ -29,9 +29,11 @@ from expansion_platform.sources.stripe.fields import MetadataKeys
 from expansion_platform.sources.warehouse.mapping import BUILT_IN, mapping
 from expansion_platform.sources.warehouse.source import WarehouseSource
 from expansion_platform.sources.warehouse.tables import Warehouse
-from expansion_platform.storage.lake import Lake
+from expansion_platform.storage.lake import ABSENT, Lake
 from expansion_platform.storage.ledger import Ledger
 
+NO_ROWS = "no rows"
+"""State of a month that was computed and has none."""
 PULLED = "stripe"
 """The ledger's cursor of the account: where the last pull ended."""
 
@@ -88,6 +90,18 @@ class Platform:
         """Those of some months past whose close Stripe has been read; the others are provisional."""
         until = self.read_until
         return set() if until is None else {month for month in wanted if until >= self.closes(month)}
+
+    def states(self, model: type[Table]) -> dict[str, str]:
+        """`Lake.states` of each month of a monthly table that was computed, by month; those without any row are among them.
+
+        A month whose rows somebody deleted was not computed.
+        """
+        stored, built = self.lake.states(model), self.ledger.builds(table_name(model))
+        return {month: stored.get(month, NO_ROWS) for month, (_, state) in sorted(built.items()) if state == ABSENT or month in stored}
+
+    def months(self, model: type[Table]) -> list[str]:
+        """Months of a monthly table that were computed, sorted; `Lake.months` are those of them that have rows."""
+        return list(self.states(model))
 
     @property
     def reporting_exponent(self) -> int:

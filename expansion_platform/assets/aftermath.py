@@ -29,7 +29,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def expansion_then_churn(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Who left within 3, 6 and 12 months that end with each month."""
         catalog, lake = platform.catalog(), platform.lake
-        states = [lake.states(model) for model in INPUTS]
+        states = [platform.states(model) for model in INPUTS]
 
         def inputs(month: str) -> str:
             return fingerprint(catalog.policy_hash, catalog.catalog_hash, platform.timezone, *states_over(rules.looked_at(month), *states))
@@ -45,6 +45,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
             reconciled=[Reconciled(lasting.ExpansionThenChurn, SAME_EXPANDERS, same_expanders)],
+            looks_back_to=lambda month: rules.looked_at(month)[0],
         )
 
     return expansion_then_churn
@@ -52,7 +53,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     catalog, lake = platform.catalog(), platform.lake
-    known = set(lake.months(mrr.Movements))
+    known = set(platform.months(mrr.Movements))
     wanted = sorted({name for month in due for name in rules.looked_at(month)})
     told = ["month", "customer", "movement", "flow_expansion", "flags_json"]
     chosen = pc.field("month").isin(wanted) & ((pc.field("flow_expansion") > 0) | (pc.field("movement") == "churn"))

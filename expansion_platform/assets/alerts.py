@@ -58,7 +58,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     `deliver_alerts` posts.
     """
     month = months.newest_closed(platform.as_of - timedelta(days=platform.settings.expansion_close_lag_days), platform.timezone)
-    if month not in platform.lake.months(mrr.CustomerMonths):
+    if month not in platform.months(mrr.CustomerMonths):
         context.log.info(f"{month} has not been computed: nothing to judge")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
     if month in platform.ledger.builds(JUDGED):

@@ -32,7 +32,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         """How far each target was met."""
         catalog, lake = platform.catalog(), platform.lake
         settings = AlertSettings.from_yaml(platform.settings.expansion_alerts)
-        states = [lake.states(model) for model in INPUTS]
+        states = [platform.states(model) for model in INPUTS]
         told = canonical.content_hash(settings.model_dump(mode="json", include={"targets", "fiscal_year_begins"}))
 
         def inputs(month: str) -> str:
@@ -60,6 +60,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             prepare=prepare,
             reconciled=[Reconciled(reading.Attainment, OF_PUBLISHED, of_published)],
             describe=lambda wanted: {reading.Attainment: _described(lake.read(reading.Attainment, wanted))},
+            looks_back_to=lambda month: _looked_at(month, settings)[0],
         )
 
     return attainment_table

@@ -29,7 +29,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def benchmark_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Where each month's figures stand."""
         catalog = platform.catalog()
-        states = [platform.lake.states(model) for model in INPUTS]
+        states = [platform.states(model) for model in INPUTS]
         yield from build_months(
             context,
             platform,

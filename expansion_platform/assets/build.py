@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform import checks, domain
+from expansion_platform.assets.inputs import Inputs
 from expansion_platform.assets.metadata import asset_spec, preview_metadata, table_metadata
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import Table, table_name
-from expansion_platform.domain.schemas.base import columns
+from expansion_platform.domain.schemas.base import columns, empty
 from expansion_platform.resources import Platform
-from expansion_platform.storage.lake import Commit
+from expansion_platform.storage.lake import ABSENT, Commit
 
 WHOLE = "all"
 QUALITY = "quality"
@@ -62,7 +64,7 @@ def fingerprint(*parts: str) -> str:
 
 def states_over(window: Sequence[str], *tables: Mapping[str, str]) -> list[str]:
     """What is stored of a window of months, table by table (`Lake.states`): part of the fingerprint of a month that looks at others."""
-    return [states.get(month, "absent") for states in tables for month in window]
+    return [states.get(month, ABSENT) for states in tables for month in window]
 
 
 def monthly_table(
@@ -78,21 +80,6 @@ def monthly_table(
     )
 
 
-def built(platform: Platform, model: type[Table]) -> Callable[[str], pd.DataFrame]:
-    """Looks up a month's rows of a monthly table in which a month may have none.
-
-    The look-up raises DataQualityError for a month that was not computed yet.
-    """
-    known = platform.ledger.builds(table_name(model))
-
-    def of(month: str) -> pd.DataFrame:
-        if month not in known:
-            raise DataQualityError(f"{table_name(model)} has no such month yet: compute it first", [month])
-        return platform.lake.read(model, [month])
-
-    return of
-
-
 def build_months(
     context: dg.AssetExecutionContext,
     platform: Platform,
@@ -102,6 +89,7 @@ def build_months(
     prepare: Callable[[list[str]], Callable[[str], Frames]],
     reconciled: Sequence[Reconciled] = (),
     describe: Describe = lambda _months: {},
+    looks_back_to: Callable[[str], str] = lambda month: month,
 ) -> Iterator[Any]:
     """Builds the run's months of tables that are computed together.
 
@@ -114,6 +102,9 @@ def build_months(
             is `provisional` until it closes (semantics 4), which is seen to here.
         reconciled: identities between the frames, checked over all months computed.
         describe: months -> extra metadata per table and month.
+        looks_back_to: month -> the earliest month its rows look at.
+
+    A month is left out, by name, when a table that the assets declare to read was never computed for it (`inputs.py`).
     """
     months = sorted(context.partition_keys)
     selected = [model for model in models if checks.asset_key(model) in context.selected_asset_keys]
@@ -126,9 +117,11 @@ def build_months(
     commits: dict[type[Table], Commit] = {}
     if due:
         context.log.info(f"computing {', '.join(table_name(model) for model in selected)}: {_span(due)}")
-        frames, failures = _compute(models, due, prepare)
+        needed = Inputs(context, platform, models)
+        failures = {month: DataQualityError(lacking) for month in due if (lacking := needed.missing(month, looks_back_to(month))) is not None}
+        frames = _compute(models, [month for month in due if month not in failures], prepare, failures)
         frames = {model: _provisional(frame, open_months) for model, frame in frames.items()}
-        problems = yield from _audit(selected, models, frames, reconciled, failures)
+        problems = yield from _audit(selected, models, frames, reconciled, failures, computed=len(failures) < len(due))
         if problems is None:
             good = [month for month in due if month not in failures]
             for model in selected:
@@ -146,8 +139,7 @@ def build_months(
     if problems is not None:
         raise dg.Failure(f"{problems}; nothing was written", allow_retries=False)
     if failures:
-        text = "; ".join(f"{month}: {error}" for month, error in failures.items())
-        raise dg.Failure(f"{text}. Nothing was written for {_span(sorted(failures))}; earlier figures stay", allow_retries=False)
+        raise dg.Failure(f"{_said(failures)}. Nothing was written for {_span(sorted(failures))}; earlier figures stay", allow_retries=False)
 
 
 def build_tables(
@@ -171,6 +163,8 @@ def build_tables(
         yield from (checks.passed(model, checks.SCHEMA_CHECK, CURRENT) for model in models)
         yield from (checks.passed(rule.model, checks.RECONCILED_CHECK, CURRENT) for rule in reconciled)
     else:
+        if (lacking := Inputs(context, platform, models).missing()) is not None:
+            raise dg.Failure(f"{names} {lacking}", allow_retries=False)
         context.log.info(f"computing {names}")
         frames: dict[type[Table], pd.DataFrame] = dict(compute())
         problem = yield from _audit(models, models, frames, reconciled, {})
@@ -191,22 +185,31 @@ def build_tables(
 def _stale_months(platform: Platform, model: type[Table], wanted: Mapping[str, str]) -> list[str]:
     recorded = platform.ledger.builds(table_name(model))
     states = platform.lake.states(model)
-    return [month for month, inputs in wanted.items() if recorded.get(month) != (inputs, states.get(month, "absent"))]
+    return [month for month, inputs in wanted.items() if recorded.get(month) != (inputs, states.get(month, ABSENT))]
 
 
 def _compute(
-    models: Sequence[type[Table]], due: list[str], prepare: Callable[[list[str]], Callable[[str], Frames]]
-) -> tuple[dict[type[Table], pd.DataFrame], dict[str, DataQualityError]]:
-    compute = prepare(due)
+    models: Sequence[type[Table]],
+    due: list[str],
+    prepare: Callable[[list[str]], Callable[[str], Frames]],
+    failures: dict[str, DataQualityError],
+) -> dict[type[Table], pd.DataFrame]:
+    """The frames of the months that can be computed; why the others cannot is added to `failures`."""
     parts: dict[type[Table], list[pd.DataFrame]] = {model: [] for model in models}
-    failures = {}
-    for month in due:
+    compute = prepare(due) if due else None
+    for month in due if compute is not None else ():
         try:
             for model, frame in compute(month).items():
                 parts[model].append(frame)
         except DataQualityError as error:
             failures[month] = error
-    return {model: pd.concat(frames, ignore_index=True) if frames else pd.DataFrame() for model, frames in parts.items()}, failures
+    return {model: _stacked(model, frames) for model, frames in parts.items()}
+
+
+def _stacked(model: type[Table], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all months. Frames without rows are left out: what they were made of has lost its types, and often its columns."""
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else empty(model)
 
 
 def _provisional(frame: pd.DataFrame, open_months: set[str]) -> pd.DataFrame:
@@ -223,14 +226,19 @@ def _audit(
     frames: dict[type[Table], pd.DataFrame],
     reconciled: Sequence[Reconciled],
     failures: Mapping[str, DataQualityError],
+    *,
+    computed: bool = True,
 ) -> Iterator[Any]:
-    """Yields every declared check; returns the first problem that stops the whole write, or None."""
+    """Yields every declared check; returns the first problem that stops the whole write, or None.
+
+    `computed` is False when every month failed: then there is nothing to check, and the months' own reason is what the checks say.
+    """
     problem: DataQualityError | None = None
+    failed_month = next((DataQualityError(f"{month}: {failure.problem}", failure.objects) for month, failure in failures.items()), None)
     for model in models:
+        error = failed_month
         try:
-            if len(frames[model].columns) or not failures:
-                frames[model] = checks.validate(model, frames[model])
-            error = next((DataQualityError(f"{month}: {failure.problem}", failure.objects) for month, failure in failures.items()), None)
+            frames[model] = checks.validate(model, frames[model]) if computed else frames[model]
         except DataQualityError as broken:
             error = problem = broken
         if model in selected:
@@ -240,8 +248,8 @@ def _audit(
                 else checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=len(frames[model]))
             )
     for rule in reconciled:
-        broken_rule: DataQualityError | None = problem
-        if problem is None and all(len(frame.columns) or not failures for frame in frames.values()):
+        broken_rule: DataQualityError | None = problem if computed else failed_month
+        if broken_rule is None:
             try:
                 rule.audit(frames)
             except DataQualityError as error:
@@ -263,7 +271,7 @@ def _commit_months(
         return Commit(name, False, 0, platform.lake.version(model))
     commit = platform.lake.replace(model, frame[frame["month"].isin(months)], months=months, info={"run": context.run.run_id})
     states = platform.lake.states(model)
-    platform.ledger.record_builds(name, {month: (wanted[month], states.get(month, "absent")) for month in months})
+    platform.ledger.record_builds(name, {month: (wanted[month], states.get(month, ABSENT)) for month in months})
     context.log.info(f"{name}: {commit.rows} rows in {_span(months)}{'' if commit.changed else ', unchanged'}")
     return commit
 
@@ -298,3 +306,9 @@ def _report(
 
 def _span(months: Sequence[str]) -> str:
     return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+
+
+def _said(failures: Mapping[str, DataQualityError]) -> str:
+    """Why months failed; months in a row with the same reason are one span."""
+    runs = [(reason, [month for month, _ in run]) for reason, run in groupby(sorted(failures.items()), key=lambda failure: str(failure[1]))]
+    return "; ".join(f"{_span(run)}: {reason}" for reason, run in runs)

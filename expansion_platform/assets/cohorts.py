@@ -38,7 +38,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def cohort_expansion(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """What each cohort has expanded by since it began."""
         catalog, lake = platform.catalog(), platform.lake
-        states = [lake.states(model) for model in INPUTS]
+        states = [platform.states(model) for model in INPUTS]
         known = sorted(states[0])
 
         def inputs(month: str) -> str:
@@ -67,6 +67,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=inputs,
             prepare=prepare,
             reconciled=[Reconciled(lasting.CohortExpansion, OF_ROLLFORWARD, of_rollforward)],
+            looks_back_to=lambda month: min(known, default=month),
             describe=lambda wanted: {lasting.CohortExpansion: {wanted[-1]: {"by_age": dg.MetadataValue.md(_by_age(lake, wanted[-1]))}}},
         )
 

@@ -33,7 +33,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         """How much of each month's closing MRR is inferred or not dated by a fact."""
         catalog, lake = platform.catalog(), platform.lake
         states = states_by_month(platform, catalog, context.partition_keys)
-        customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
+        customers, movements = platform.states(mrr.CustomerMonths), platform.states(mrr.Movements)
         hashes = (catalog.policy_hash, catalog.catalog_hash)
 
         def same_base(frames: Frames) -> None:

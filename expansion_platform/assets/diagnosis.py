@@ -31,7 +31,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def diagnosis_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """What each month's figures say."""
         catalog, lake = platform.catalog(), platform.lake
-        of_month, of_window = ([lake.states(model) for model in models] for models in (OF_THE_MONTH, OF_THE_WINDOW))
+        of_month, of_window = ([platform.states(model) for model in models] for models in (OF_THE_MONTH, OF_THE_WINDOW))
 
         def inputs(month: str) -> str:
             known = states_over([month], *of_month) + states_over(rules.looked_at(month), *of_window)
@@ -44,6 +44,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
             describe=lambda wanted: {reading.Diagnosis: _described(lake.read(reading.Diagnosis, wanted))},
+            looks_back_to=lambda month: rules.looked_at(month)[0],
         )
 
     return diagnosis_table
@@ -59,7 +60,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
         lake.dataset(mrr.Movements).to_table(columns=columns, filter=pc.field("month").isin(window) & (pc.field("flow_expansion") > 0)).to_pandas()
     )
     migrations = lake.read(mrr.PriceMigrations, due)
-    known = frozenset(lake.months(mrr.Movements))
+    known = frozenset(platform.months(mrr.Movements))
 
     def compute(month: str) -> Frames:
         earlier = months.between(months.shift(month, -rules.BASELINE_MONTHS), months.shift(month, -1))

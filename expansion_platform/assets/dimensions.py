@@ -48,7 +48,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             *(catalog.policy_hash, catalog.catalog_hash, platform.timezone, lake.state(billing.ItemStates), lake.state(stripe.Customers)),
             *(content_hash(said.astype("object").where(said.notna(), None).to_numpy().tolist()), *platform.metadata_keys.customers),
         )
-        customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
+        customers, movements = platform.states(mrr.CustomerMonths), platform.states(mrr.Movements)
 
         def dimensions_sum(frames: Frames) -> None:
             flows = frames[metrics.RollforwardByDimension]
@@ -88,7 +88,8 @@ def _prepare(platform: Platform, said: pd.DataFrame) -> Callable[[str], Frames]:
         customers = rules.customers_of(month, customer_months, profiles(before), profiles(month), timezone, catalog.paid_before, *attributes)
         closed.pop(before)
         movements = lake.arrow(mrr.Movements, [month])
-        sums = engine.query("dimension_sums", {"customer_months": customer_months, "movements": movements, "customers": customers})
+        read = {"months": pd.DataFrame({"month": [month]}), "customer_months": customer_months, "movements": movements, "customers": customers}
+        sums = engine.query("dimension_sums", read)
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
         return {
             metrics.ExpansionByDimension: rules.expansion_by_dimension(sums).assign(**hashes),

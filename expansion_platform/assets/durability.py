@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform.assets.build import Frames, Reconciled, build_months, built, fingerprint, monthly_table, states_over
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table, states_over
 from expansion_platform.assets.metrics import percents
 from expansion_platform.domain import durability as rules
 from expansion_platform.domain import reconciliation_metrics
@@ -40,7 +40,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def durability_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """What each month says of the expansion of the three months before, and of its own."""
         catalog, lake = platform.catalog(), platform.lake
-        states, events = [lake.states(model) for model in COLUMNS], lake.states(lasting.SeatEvents)
+        states, events = [platform.states(model) for model in COLUMNS], platform.states(lasting.SeatEvents)
 
         def inputs(month: str) -> str:
             told = events.get(month, "absent")
@@ -60,6 +60,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
             reconciled=[Reconciled(lasting.Durability, SLICES_SUM, sums)],
+            looks_back_to=lambda month: rules.looked_at(month)[0],
             describe=lambda wanted: {lasting.Durability: percents(lake.read(lasting.Durability, wanted).query("dimension == 'total'"), "metric")},
         )
 
@@ -71,13 +72,13 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
     wanted = pc.field("month").isin(sorted({name for month in due for name in rules.looked_at(month)}))
     customers, movements, causes = (platform.lake.dataset(model).to_table(columns=names, filter=wanted) for model, names in COLUMNS.items())
-    events = built(platform, lasting.SeatEvents)
     tables = {"customer_months": customers, "movements": movements, "causes": causes, "organic": pd.DataFrame({"cause": ORGANIC})}
-    tables |= {"spans": rules.spans(due), "slices": slices(), "lasting_surges": rules.lasting_surges(platform.lake.read(lasting.SeatEvents, due))}
+    events = platform.lake.read(lasting.SeatEvents, due)
+    tables |= {"spans": rules.spans(due), "slices": slices(), "lasting_surges": rules.lasting_surges(events)}
     sums = engine.query("durability_sums", tables)
 
     def compute(month: str) -> Frames:
-        rows = rules.durability(sums[sums["month"] == month].reset_index(drop=True), events(month))
+        rows = rules.durability(sums[sums["month"] == month].reset_index(drop=True), events[events["month"] == month])
         return {lasting.Durability: rows.assign(**hashes)}
 
     return compute

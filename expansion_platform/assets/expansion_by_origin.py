@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform.assets.build import Frames, Reconciled, build_months, built, fingerprint, monthly_table
+from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table
 from expansion_platform.assets.metrics import percents, published_total
 from expansion_platform.domain import origins as rules
 from expansion_platform.domain import reconciliation
@@ -29,13 +29,13 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         """The headline by origin and by motion."""
         catalog, lake = platform.catalog(), platform.lake
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
-        states = [lake.states(model) for model in INPUTS]
+        states = [platform.states(model) for model in INPUTS]
 
         def prepare(due: list[str]) -> Callable[[str], Frames]:
-            published, origins = published_total(lake, metrics.Expansion, due), built(platform, origin.Origins)
+            published = published_total(lake, metrics.Expansion, due)
 
             def compute(month: str) -> Frames:
-                return {origin.ExpansionByOrigin: rules.expansion_by_origin(origins(month), published(month)).assign(**hashes)}
+                return {origin.ExpansionByOrigin: rules.expansion_by_origin(lake.read(origin.Origins, [month]), published(month)).assign(**hashes)}
 
             return compute
 

@@ -29,7 +29,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         catalog, lake = platform.catalog(), platform.lake
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
         costs = rules.costs_by_month(platform.given(given.Costs), platform.settings.expansion_currency)
-        states = [lake.states(model) for model in INPUTS]
+        states = [platform.states(model) for model in INPUTS]
 
         def prepare(due: list[str]) -> Callable[[str], Frames]:
             flows, rates = published_total(lake, metrics.Rollforward, due), published_total(lake, metrics.Expansion, due)

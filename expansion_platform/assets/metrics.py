@@ -17,8 +17,7 @@ from expansion_platform.assets.build import Frames, Reconciled, build_months, fi
 from expansion_platform.assets.metadata import asset_spec, bridge_picture
 from expansion_platform.domain import metrics as rules
 from expansion_platform.domain import reconciliation, reconciliation_metrics
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas import Table, metrics, mrr, table_name
+from expansion_platform.domain.schemas import Table, metrics, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
@@ -57,7 +56,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def metric_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Every metric of each month, from the sums of its customers."""
         catalog = platform.catalog()
-        customers, movements = platform.lake.states(mrr.CustomerMonths), platform.lake.states(mrr.Movements)
+        customers, movements = platform.states(mrr.CustomerMonths), platform.states(mrr.Movements)
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
 
         def prepare(due: list[str]) -> Callable[[str], Frames]:
@@ -142,20 +141,10 @@ def _describe(lake: Lake, wanted: list[str]) -> dict[type[Table], dict[str, dict
 
 
 def published_total(lake: Lake, model: type[Table], wanted: list[str]) -> Callable[[str], pd.Series]:
-    """Looks up the total's row of metrics/rollforward, or of `expansion_rate` in metrics/expansion, of some months.
-
-    The look-up raises DataQualityError for a month that has none yet.
-    """
+    """Looks up the total's row of metrics/rollforward, or of `expansion_rate` in metrics/expansion, of some months that were computed."""
     rows = lake.read(model, wanted).query("dimension == 'total'")
     rows = (rows[rows["metric"] == "expansion_rate"] if "metric" in rows.columns else rows).set_index("month", drop=False)
-
-    def of(month: str) -> pd.Series:
-        if month not in rows.index:
-            raise DataQualityError(f"{table_name(model)} has no such month yet: compute it first", [month])
-        found: pd.Series = rows.loc[month]
-        return found
-
-    return of
+    return lambda month: rows.loc[month]
 
 
 def percents(rows: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:

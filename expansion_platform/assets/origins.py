@@ -45,7 +45,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         said = _said_by_month(platform, catalog, context.partition_keys, told)
         activity = platform.given(given.CrmActivity)
         activity = activity.assign(customer=activity["customer"].map(catalog.customer).astype("str"))
-        states = [lake.states(model) for model in (mrr.Causes, mrr.Movements)]
+        states = [platform.states(model) for model in (mrr.Causes, mrr.Movements)]
         computed: list[str] = []
 
         def inputs(month: str) -> str:

@@ -63,7 +63,7 @@ def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pla
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
         return {reading.Pace: empty(reading.Pace) if rows.empty else rows.assign(**hashes)}
 
-    known = [str(until), *(lake.state(model) for model in READ), *states_over(window, lake.states(metrics.Rollforward))]
+    known = [str(until), *(lake.state(model) for model in READ), *states_over(window, platform.states(metrics.Rollforward))]
     known.append(canonical.content_hash({scope: str(target) for scope, target in targets.items()}))
     yield from build_tables(
         context,

@@ -32,7 +32,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         """Every figure of a closed month that is no longer as first reported, with its reason."""
         lake, catalog = platform.lake, platform.catalog()
         closed, rates = closes(platform), lake.read(billing.FxRates)
-        stored = [lake.states(model) for model in READ]
+        stored = [platform.states(model) for model in READ]
         states = states_by_month(platform, catalog, context.partition_keys)
         due: set[str] = set()
 

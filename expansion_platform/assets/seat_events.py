@@ -31,7 +31,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def seat_events_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """What each month says of the seats added in the three months before, and in its own."""
         catalog, lake = platform.catalog(), platform.lake
-        states = [lake.states(model) for model in COLUMNS]
+        states = [platform.states(model) for model in COLUMNS]
 
         def inputs(month: str) -> str:
             return fingerprint(catalog.policy_hash, catalog.catalog_hash, *states_over(rules.looked_at(month), *states))
@@ -48,6 +48,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
             reconciled=[Reconciled(lasting.SeatEvents, OF_CAUSES, of_causes)],
+            looks_back_to=lambda month: rules.looked_at(month)[0],
         )
 
     return seat_events_table

@@ -35,7 +35,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def trailing_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """T12M and T3M figures of each month, for the total, and segments and pricing models fixed at the window's start."""
         catalog, lake = platform.catalog(), platform.lake
-        customers, movements = lake.states(mrr.CustomerMonths), lake.states(mrr.Movements)
+        customers, movements = platform.states(mrr.CustomerMonths), platform.states(mrr.Movements)
 
         def inputs(month: str) -> str:
             return fingerprint(catalog.policy_hash, catalog.catalog_hash, *states_over(_window(month), customers, movements))
@@ -53,6 +53,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             inputs=inputs,
             prepare=lambda due: _prepare(platform, due),
             reconciled=[Reconciled(metrics.Trailing, SLICES_SUM, sums)],
+            looks_back_to=lambda month: _window(month)[0],
             describe=lambda wanted: {metrics.Trailing: percents(lake.read(metrics.Trailing, wanted).query("dimension == 'total'"), "metric")},
         )
 
@@ -68,6 +69,7 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
     wanted = sorted({name for month in due for name in _window(month)})
     customers = _columns(platform.lake, mrr.CustomerMonths, CUSTOMER_COLUMNS, wanted)
     movements = _columns(platform.lake, mrr.Movements, FLOW_COLUMNS, wanted)
+    computed = set(platform.months(mrr.CustomerMonths))
     book = pa.Table.from_pandas(engine.query("window_book", {"customer_months": customers, "movements": movements}), preserve_index=False)
 
     def compute(month: str) -> Frames:
@@ -75,8 +77,8 @@ def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
         read = book.filter(pc.field("month").isin(_window(month)))
         sums = engine.query("window_sums", {"windows": windows, "slices": slices(rules.SLICES), "book": read})
         cohort = engine.query("window_cohort", {"windows": windows[windows["length"] == rules.YEAR], "book": read})
-        rows = rules.trailing(month, sums, cohort).assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)
-        return {metrics.Trailing: rows}
+        rows = rules.trailing(month, sums, cohort, len(computed.intersection(_window(month))))
+        return {metrics.Trailing: rows.assign(policy_hash=catalog.policy_hash, catalog_hash=catalog.catalog_hash)}
 
     return compute
 

@@ -70,7 +70,7 @@ def read_account(platform: Platform, catalog: Catalog) -> Account:
         raise ExpansionError("no prices in the lake yet: `expansion refresh` pulls the account, and needs no catalog")
     every, _ = prices(listed)
     active = frozenset(listed.loc[listed["active"], "id"])
-    computed = lake.months(mrr.CustomerMonths)
+    computed = platform.months(mrr.CustomerMonths)
     month = computed[-1] if computed else platform.newest_closed_month
     migrations = lake.read(mrr.PriceMigrations)
     states = included(lake.read(billing.ItemStates), catalog)

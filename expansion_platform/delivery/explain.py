@@ -94,7 +94,7 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
         ExpansionError: the month has not been computed, or nobody of that id ever had a subscription.
     """
     lake, timezone, catalog = platform.lake, platform.timezone, platform.catalog()
-    computed = lake.months(mrr.CustomerMonths)
+    computed = platform.months(mrr.CustomerMonths)
     if month not in computed:
         raise ExpansionError(
             f"{month} has not been computed; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet"

@@ -33,7 +33,7 @@ def told(platform: Platform, month: str) -> Iterator[str]:
     if open_rows:
         yield from open_month(open_rows, currency)
         return
-    computed = lake.months(reading.Diagnosis)
+    computed = platform.months(reading.Diagnosis)
     if month not in computed:
         raise ExpansionError(
             f"{month} has nothing to tell; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet"

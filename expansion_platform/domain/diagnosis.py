@@ -99,9 +99,10 @@ Told = Iterator[tuple[Numbers, str]]
 
 
 def _headline(figures: Figures, _: Accounts) -> Told:
-    """Every month with a base."""
+    """Every month; without a base it says who paid instead."""
     opening, expansion = figures.flows["opening"], figures.expansion
     if not opening:
+        yield from _without_base(figures)
         return
     numbers: Numbers = {"expansion": expansion, "opening": opening, "expanders": figures.expanders, "members": figures.members}
     numbers |= {name: _text(figures.retention[name]) for name in ("nrr", "grr")}
@@ -110,6 +111,18 @@ def _headline(figures: Figures, _: Accounts) -> Told:
         f"{figures.members} customers; NRR of the month {percent(figures.retention['nrr'])}, GRR {percent(figures.retention['grr'])}."
     )
     yield numbers, text
+
+
+def _without_base(figures: Figures) -> Told:
+    """A month at whose opening nobody paid (semantics 7, case 69)."""
+    closing = figures.flows["closing"]
+    numbers: Numbers = {"opening": 0, "closing": closing, "new": figures.flows["new"], "reactivation": figures.flows["reactivation"]}
+    if not closing:
+        yield numbers, f"Nobody paid in {figures.month}: opening and closing MRR are {figures.money(0)}, so no rate has a base."
+        return
+    came = [(figures.flows["new"], "from new customers"), (figures.flows["reactivation"], "from customers who came back")]
+    parts = " and ".join(f"{figures.money(amount)} {who}" for amount, who in came if amount)
+    yield numbers, f"Nobody paid when {figures.month} began, so no rate has a base. Closing MRR is {figures.money(closing)}: {parts}."
 
 
 def _growth_masks_losses(figures: Figures, _: Accounts) -> Told:

@@ -19,6 +19,8 @@ from expansion_platform.domain.schemas.mrr import DORMANT_REASONS, FLOWS, ORGANI
 SLICES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
 """Dimension and value of what most tables are given for."""
 
+ROW = ["month", "metric", "dimension", "value", "numerator", "denominator", "ratio", "n_customers", "n_expanders", "quality"]
+
 Sums = Any
 """A row of `sql/slice_sums.sql` or one of its kind, its columns as attributes."""
 Amount = Callable[[Sums], int]
@@ -167,7 +169,7 @@ def metric_rows(sums: pd.DataFrame, metrics: Metrics) -> pd.DataFrame:
                     "quality": quality(metric, denominator, int(row.members), int(row.expanders)),
                 }
             )
-    return pd.DataFrame.from_records(records).astype({"denominator": "Int64"})
+    return pd.DataFrame.from_records(records, columns=ROW).astype({"denominator": "Int64"})
 
 
 def quality(metric: str, denominator: int | None, members: int, expanders: int) -> str:

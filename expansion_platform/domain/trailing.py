@@ -33,19 +33,19 @@ def windows(month: str) -> pd.DataFrame:
     return pd.DataFrame([{"length": length, "first": months.shift(month, 1 - length), "last": month} for length in LENGTHS])
 
 
-def trailing(month: str, sums: pd.DataFrame, cohort: pd.DataFrame) -> pd.DataFrame:
+def trailing(month: str, sums: pd.DataFrame, cohort: pd.DataFrame, known: int) -> pd.DataFrame:
     """metrics/trailing of one month without hashes.
 
     Args:
         month: the last of every window.
         sums: `sql/window_sums.sql` over `windows(month)`.
         cohort: `sql/window_cohort.sql` over the longest of them.
+        known: how many of the longest window's months have been computed; none of them lies before one that has not. In some nobody may have paid.
 
     Returns:
         One row per slice and metric; also for slices nobody is in, without a value.
     """
     values = _cohort_values(cohort)
-    known = 0 if sums.empty else months.distance(sums["month"].min(), month) + 1
     records = []
     for dimension, value in SLICES:
         of_slice = sums[(sums["dimension"] == dimension) & (sums["value"] == value)]

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.schemas.base import to_pandas
 from expansion_platform.storage.lake import Lake
 
 
@@ -25,7 +26,7 @@ def query(name: str, inputs: Mapping[str, Any]) -> pd.DataFrame:
         connection.execute("set timezone = 'UTC'")
         for table, rows in inputs.items():
             connection.register(table, rows)
-        return connection.sql(text).to_arrow_table().to_pandas()
+        return to_pandas(connection.sql(text).to_arrow_table())
 
 
 def select(lake: Lake, statement: str) -> pa.Table:

@@ -26,7 +26,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas import Table, table_name
-from expansion_platform.domain.schemas.base import arrow_schema, key, partitioned_by
+from expansion_platform.domain.schemas.base import arrow_schema, key, partitioned_by, to_pandas
 from expansion_platform.storage.files import but, identity, month_of, small_files, text_columns_unmeasured, without_log_statistics
 from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries
 
@@ -42,6 +42,8 @@ class Commit:
 
 
 MANY_FILES = 64
+ABSENT = "absent"
+"""`state` of a table that was never made, and of a month without rows."""
 Point = tuple[str, int]
 """A table at a time: its identity and version."""
 
@@ -68,7 +70,7 @@ class Lake:
     def state(self, model: type[Table], months: Iterable[str] | None = None) -> str:
         """Identity of the stored content (of some months): equal exactly when no commit touched it. Reads the log, no data."""
         if not self.exists(model):
-            return "absent"
+            return ABSENT
         return identity([Path(uri).name for uri in self._files(self._open(model), months)])
 
     def states(self, model: type[Table]) -> dict[str, str]:
@@ -112,7 +114,7 @@ class Lake:
 
     def read(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pd.DataFrame:
         """`arrow` as a pandas frame."""
-        return self.arrow(model, months, where).to_pandas()
+        return to_pandas(self.arrow(model, months, where))
 
     def read_coded(self, model: type[Table], coded: Collection[str], *, without: Collection[str] = ()) -> pd.DataFrame:
         """All rows in key order, `coded` columns (texts that repeat and are never null) as categoricals.
@@ -123,7 +125,7 @@ class Lake:
         names = [name for name in schema.names if name not in without]
         table = self.dataset(model, dictionaries=coded).to_table(columns=names)
         fields = pa.schema([schema.field(name) for name in names])
-        return ordered(model, table.cast(fields).unify_dictionaries()).to_pandas()
+        return to_pandas(ordered(model, table.cast(fields).unify_dictionaries()))
 
     def rows(self, model: type[Table], months: Sequence[str] | None = None) -> int:
         """Number of rows (of some months)."""
@@ -138,7 +140,7 @@ class Lake:
     def head(self, model: type[Table], count: int, months: Sequence[str] | None = None) -> pd.DataFrame:
         """A few rows, for a preview."""
         where = None if months is None else among("month", months)
-        return conform(model, self.dataset(model).head(count, filter=where)).to_pandas()
+        return to_pandas(conform(model, self.dataset(model).head(count, filter=where)))
 
     def content_hash(self, model: type[Table], months: Sequence[str] | None = None) -> str:
         """SHA-256 over the rows as text in key order: equal content, equal hash, whatever the files look like."""

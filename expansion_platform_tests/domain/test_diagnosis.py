@@ -69,9 +69,25 @@ def test_a_month_in_which_nothing_stands_out_has_its_headline_alone() -> None:
     nothing = Accounts(nobody, frozenset(), NO_MIGRATIONS, frozenset())
     made = diagnosis(figures, nothing)
     assert made["text"].tolist() == ["Expansion was 1.40 % of opening MRR: 14.00 USD from 2 of 50 customers; NRR of the month 99.00 %, GRR 97.60 %."]
-    empty = diagnosis(Figures(MONTH, "usd", {"opening": 0, "expansion": 0}, 0, 0, {}, {}, {}, {}), nothing)
-    assert empty.empty
-    assert list(empty.columns) == ["month", "position", "kind", "text", "numbers_json"]
+
+
+@pytest.mark.parametrize(
+    ("flows", "text"),
+    [
+        ({}, "Nobody paid in 2026-10: opening and closing MRR are 0.00 USD, so no rate has a base."),
+        (
+            {"new": 20_00, "reactivation": 5_00, "closing": 25_00},
+            "Nobody paid when 2026-10 began, so no rate has a base. "
+            "Closing MRR is 25.00 USD: 20.00 USD from new customers and 5.00 USD from customers who came back.",
+        ),
+    ],
+)
+def test_a_month_without_a_base_says_so(flows: dict[str, int], text: str) -> None:
+    nobody = pd.DataFrame(columns=["month", "customer", "flow_expansion", "flags_json"]).astype({"flags_json": "str", "flow_expansion": "int64"})
+    all_flows = {"opening": 0, "new": 0, "reactivation": 0, "expansion": 0, "closing": 0, **flows}
+    made = diagnosis(Figures(MONTH, "usd", all_flows, 0, 0, {}, {}, {}, {}), Accounts(nobody, frozenset(), NO_MIGRATIONS, frozenset()))
+    assert made["text"].tolist() == [text]
+    assert list(made.columns) == ["month", "position", "kind", "text", "numbers_json"]
 
 
 @pytest.mark.parametrize(("nrr", "grr", "holds"), [("1.00", "0.8999999999", True), ("0.9999999999", "0.85", False), ("1.20", "0.90", False)])

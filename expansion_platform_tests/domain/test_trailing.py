@@ -62,7 +62,8 @@ def rows(month: str = LAST, first: str = START) -> pd.DataFrame:
     read = {"book": query("window_book", {"customer_months": customers, "movements": movements})}
     sums = query("window_sums", {"windows": windows, "slices": slices(trailing.SLICES), **read})
     cohort = query("window_cohort", {"windows": windows[windows["length"] == trailing.YEAR], **read})
-    return tables.Trailing.validate(trailing.trailing(month, sums, cohort).assign(policy_hash="p", catalog_hash="c"))
+    known = min(trailing.YEAR, months.distance(first, month) + 1)
+    return tables.Trailing.validate(trailing.trailing(month, sums, cohort, known).assign(policy_hash="p", catalog_hash="c"))
 
 
 def told(frame: pd.DataFrame, value: str = "all") -> dict[str, tuple[Any, ...]]:
@@ -193,7 +194,11 @@ def monthly(expansion: int, members: int, expanders: int, since: str = LAST, ope
     )
     empty = query("window_book", dict(zip(("customer_months", "movements"), (frame.head(0) for frame in book()), strict=True)))
     nobody = query("window_cohort", {"windows": trailing.windows(LAST), "book": empty})
-    return told(tables.Trailing.validate(trailing.trailing(LAST, sums, nobody).assign(policy_hash="p", catalog_hash="c")))
+    return told(
+        tables.Trailing.validate(
+            trailing.trailing(LAST, sums, nobody, min(trailing.YEAR, months.distance(since, LAST) + 1)).assign(policy_hash="p", catalog_hash="c")
+        )
+    )
 
 
 def test_the_seeds_example() -> None:
@@ -210,6 +215,20 @@ def test_few_customers_are_said_before_an_incomplete_window() -> None:
     assert qualities == {"2026-02": "too_short", "2026-01": "provisional", "2025-05": "provisional", "2025-04": "ok"}
     assert monthly(700, 40, 4, "2025-05")["expansion_rate_t12m"][4] == "low_n"
     assert monthly(700, 40, 6, "2025-05")["expansion_share_of_new_t12m"][4] == "provisional"
+
+
+def test_months_in_which_nobody_paid_belong_to_the_window() -> None:
+    """The window is whole, and at its start nobody was there: no base, not too short."""
+    customers, movements = (frame.head(0) for frame in book())
+    windows = trailing.windows(LAST)
+    read = {"book": query("window_book", {"customer_months": customers, "movements": movements})}
+    sums = query("window_sums", {"windows": windows, "slices": slices(trailing.SLICES), **read})
+    cohort = query("window_cohort", {"windows": windows[windows["length"] == trailing.YEAR], **read})
+    whole, young = (told(trailing.trailing(LAST, sums, cohort, known)) for known in (trailing.YEAR, 2))
+    assert whole["nrr_t12m"] == (12, 0, 0, None, "no_base")
+    assert whole["quick_ratio_t3m"] == (3, 0, 0, None, "no_losses")
+    assert whole["expansion_rate_t12m"] == (0, None, None, None, "no_base")
+    assert young["nrr_t12m"] == (2, None, None, None, "too_short")
 
 
 @pytest.mark.parametrize(

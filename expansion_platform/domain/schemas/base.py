@@ -84,7 +84,17 @@ def arrow_schema(model: type[Table]) -> pyarrow.Schema:
 
 def empty(model: type[Table]) -> pd.DataFrame:
     """A frame with the model's columns and types and no rows."""
-    return arrow_schema(model).empty_table().to_pandas()
+    return to_pandas(arrow_schema(model).empty_table())
+
+
+def to_pandas(table: pyarrow.Table) -> pd.DataFrame:
+    """An Arrow table as a pandas frame that can be merged with another even when both have no rows.
+
+    pandas 3.1 makes a text column without rows one without chunks, and cannot merge two of these on several columns (ArrowInvalid).
+    """
+    frame = table.to_pandas()
+    texts = {name: pd.Series([], dtype="str") for name, kind in frame.dtypes.items() if isinstance(kind, pd.StringDtype)}
+    return frame if len(frame) else frame.assign(**texts)
 
 
 def _metadata(model: type[Table]) -> dict[str, Any]:

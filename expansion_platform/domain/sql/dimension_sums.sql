@@ -1,7 +1,8 @@
 -- The roll-forward and what rates are ratios of, for every value of every dimension (semantics 4.1, 4.2).
--- inputs: customer_months (mrr/customer_months), movements (mrr/movements),
+-- inputs: months (month), customer_months (mrr/customer_months), movements (mrr/movements),
 --         customers (month, customer, dimension, value, next_value: the slice at the next opening), a row per customer month and dimension
--- grain:  month, dimension, value; `total` beside the dimensions, each of which sums to it. Values nobody has or enters are left out.
+-- grain:  month, dimension, value; `total` beside the dimensions, each of which sums to it. Every month has its total, with zeros where nobody pays;
+--         values of the dimensions that nobody has or enters are left out.
 
 with moved as (
     select
@@ -31,6 +32,14 @@ sliced as (
     select customers.dimension, customers.value, customers.next_value, moved.*
     from moved
     inner join customers on customers.month = moved.month and customers.customer = moved.customer
+),
+
+slices as (
+    select month, 'total' as dimension, 'all' as value from months
+    union
+    select month, dimension, value from sliced
+    union
+    select month, dimension, next_value as value from sliced where next_value <> value and closing > 0
 ),
 
 sums as (
@@ -69,11 +78,12 @@ entered as (
 )
 
 select
-    coalesce(sums.month, entered.month) as month,
-    coalesce(sums.dimension, entered.dimension) as dimension,
-    coalesce(sums.value, entered.value) as value,
+    slices.month,
+    slices.dimension,
+    slices.value,
     coalesce(columns(sums.* exclude (month, dimension, value)), 0)::bigint,
     coalesce(entered.transfer_in, 0)::bigint as transfer_in
-from sums
-full join entered on entered.month = sums.month and entered.dimension = sums.dimension and entered.value = sums.value
+from slices
+left join sums using (month, dimension, value)
+left join entered using (month, dimension, value)
 order by 1, 2, 3
