@@ -1,17 +1,17 @@
 """Running the Dagster job from the command line, over a range of months, with progress.
 
-Here: the instance, the range, the printed progress and result. Not here: the job (`automation.py`).
+Here: the range, the printed progress and result. Not here: the job (`automation.py`), where its history is kept
+(`run_history.py`).
 """
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
 
+from expansion_platform import run_history
 from expansion_platform.automation import REFRESH_JOB, month_range
 from expansion_platform.definitions import build_defs, partitions
 from expansion_platform.delivery.restated import restated
@@ -23,13 +23,6 @@ from expansion_platform.run_outcomes import told
 from expansion_platform.settings import Settings
 
 RESTATED_FLOORS = ("billing", "mrr", "metrics")
-
-
-def instance() -> dg.DagsterInstance:
-    """The instance whose history the UI shows: `dagster.yaml` here, else DAGSTER_HOME, else one that is forgotten at exit."""
-    if Path("dagster.yaml").exists():
-        return dg.DagsterInstance.from_config(str(Path.cwd()))
-    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
 
 
 def refresh(
@@ -49,7 +42,7 @@ def refresh(
     first, last = first or months[0], last or months[-1]
     if first not in months or last not in months or first > last:
         raise ExpansionError(f"no range of closed months: {first} to {last}; there are {months[0]} to {months[-1]}")
-    with Platform(settings) as platform, nullcontext(dagster_instance) if dagster_instance else instance() as run_in:
+    with Platform(settings) as platform, nullcontext(dagster_instance) if dagster_instance else run_history.instance(settings) as run_in:
         job = build_defs(platform, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
         result = job.execute_in_process(
             instance=run_in,

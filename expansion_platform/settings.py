@@ -103,12 +103,28 @@ class Settings(BaseSettings):
     @property
     def data_dir(self) -> Path:
         """The data folder, absolute."""
-        return Path(self.expansion_data_dir).expanduser().resolve()
+        return _absolute(self.expansion_data_dir)
 
     @property
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
         return self.expansion_ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
+
+
+class _DataFolder(BaseSettings):
+    """EXPANSION_DATA_DIR alone."""
+
+    model_config = Settings.model_config
+    expansion_data_dir: str = Settings.model_fields["expansion_data_dir"].default
+
+
+def data_dir() -> Path:
+    """The data folder, absolute, however wrong other settings are: Dagster's run history is in it, and the UI has to start and show what is wrong."""
+    return _absolute(_DataFolder().expansion_data_dir)
+
+
+def _absolute(folder: str) -> Path:
+    return Path(folder).expanduser().resolve()
 
 
 def setting_problems(error: ValidationError) -> list[str]:

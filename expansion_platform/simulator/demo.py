@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from expansion_platform import run_history
 from expansion_platform.delivery.messages import money, percent
 from expansion_platform.delivery.month import sentences
 from expansion_platform.delivery.outbox import deliver
@@ -69,8 +70,10 @@ def run_ui(port: int, console: Console) -> int:
     """Runs `dagster dev` on the user's account when a Stripe key is set, else on the demo's company; returns its exit code."""
     settings = Settings()
     command = [sys.executable, "-m", "dagster", "dev", "--port", str(port)]
+    if not Path("workspace.yaml").exists():  # outside a checkout
+        command += ["--module-name", "expansion_platform.definitions"]
     if settings.stripe_api_key is not None:
-        return _run(command, {})
+        return _run(command, run_history.environment(settings))
     data_dir = Settings(_env_file=None).data_dir
     if not (data_dir / _REMEMBERED).exists():
         console.print("No Stripe key and no demo data yet: running the demo first.")
@@ -79,7 +82,8 @@ def run_ui(port: int, console: Console) -> int:
     company = simulate(remembered["seed"], remembered["customers"], remembered["months"], behaviours=BEHAVIOURS)
     with running(company, seed=remembered["seed"], months=remembered["months"], data_dir=data_dir) as world:
         console.print(f"The Dagster UI opens at [bold]http://localhost:{port}[/] on the simulated company. Ctrl-C ends it.")
-        return _run(command, {**world.environment, "DAGSTER_WEBSERVER_URL": f"http://localhost:{port}"})
+        history = run_history.environment(world.settings)
+        return _run(command, {**world.environment, **history, "DAGSTER_WEBSERVER_URL": f"http://localhost:{port}"})
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
