@@ -165,7 +165,7 @@ def test_a_currency_without_any_rate_stops_the_months_it_is_held_in(pipeline: Pi
         older = {model: content_by_month(copied, model) for model in COMPUTED}
         told = refusal(copied)
         assert subscription["items"]["data"][0]["id"] in told
-        assert f"{since}: " in told
+        assert f"{since} to {NEWEST}: " in told
         assert "zzz" in told
         failed = names_of_failed_checks(copied)
         assert ("billing/fx_rates", "complete") in failed
@@ -236,7 +236,7 @@ def test_a_missing_rate_of_an_older_month_spares_the_months_before_it(pipeline: 
     with pipeline.copied(tmp_path) as copied:
         broken = without_rates_of(copied, "2026-03", tmp_path)
         told = refusal(broken)
-        assert "2026-03: " in told
+        assert f"2026-03 to {NEWEST}: " in told
         assert "2026-04: " in told
         found = content_by_month(broken, mrr.CustomerMonths)
         assert found.keys().isdisjoint({"2026-03", "2026-04"})

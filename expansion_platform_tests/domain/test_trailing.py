@@ -130,7 +130,7 @@ def gap(fx: int = 0) -> dict[str, tuple[Any, ...]]:
     read = {"book": query("window_book", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)})}
     sums = query("window_sums", {"windows": windows, "slices": slices(trailing.SLICES), **read})
     cohort = query("window_cohort", {"windows": windows[windows["length"] == trailing.YEAR], **read})
-    return told(tables.Trailing.validate(trailing.trailing(LAST, sums, cohort).assign(policy_hash="p", catalog_hash="c")))
+    return told(tables.Trailing.validate(trailing.trailing(LAST, sums, cohort, trailing.YEAR).assign(policy_hash="p", catalog_hash="c")))
 
 
 @pytest.mark.parametrize("fx", [0, 150])
