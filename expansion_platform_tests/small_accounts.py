@@ -23,7 +23,7 @@ from expansion_platform.simulator.truth import EVENTS_KEPT
 AS_OF = datetime(2026, 11, 8, 6, tzinfo=UTC)
 """October is the newest month that ended, and it has closed."""
 OPENED = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
-CATALOG: Catalog = build(OPENED, int(datetime(2040, 1, 1, tzinfo=UTC).timestamp()))
+CATALOG: Catalog = build(OPENED, ())
 PRICE: Price = CATALOG.price(PRODUCTS[0], "usd", "month", OPENED)
 
 JSON = dict[str, Any]
@@ -142,7 +142,7 @@ def account(*stories: Story, as_of: datetime = AS_OF) -> StripeAccount:
         held["events"] += recorder.events
     if stories:
         held["products"] = [catalog_objects.product(PRICE.product, OPENED)]
-        held["prices"] = [catalog_objects.price(PRICE, now, tiers=True)]
+        held["prices"] = [catalog_objects.price(PRICE, now, whole=True)]
     for resource, entries in held.items():
         entries.sort(key=itemgetter("date" if resource == "invoiceitems" else "created"))
     return found

@@ -50,7 +50,8 @@ class FirstPaid:
 
     def columns(self, customers: pd.Series[str]) -> dict[str, pd.Series]:
         """What mrr/customer_months says of these customers, each of which pays at some closing instant."""
-        return {"first_paid_month": customers.map(self.months), "first_paid_at": customers.map(self.instants)}
+        found = {"first_paid_month": self.months, "first_paid_at": self.instants}  # `Series.map` of an empty one tries to make instants numbers
+        return {name: known.reindex(customers).set_axis(customers.index) for name, known in found.items()}
 
 
 def included(item_states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
