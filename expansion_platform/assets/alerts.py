@@ -20,13 +20,13 @@ from expansion_platform.assets.metadata import OWNERS
 from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_holds, data_quality
 from expansion_platform.delivery.together import together
 from expansion_platform.domain import gate, months
+from expansion_platform.domain.contributions import FLOW_COLUMNS, TYPE_COLUMNS
 from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.findings import Finding, fingerprint, scope
 from expansion_platform.domain.detection.lifecycle import Notice, advance
 from expansion_platform.domain.detection.panel import SLICES
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.mrr import included
-from expansion_platform.domain.restatements import FLOW_COLUMNS, TYPE_COLUMNS
 from expansion_platform.domain.schemas import billing, lasting, metrics, mrr
 from expansion_platform.resources import Platform
 from expansion_platform.storage.ledger import Alert

@@ -1,7 +1,7 @@
 """Floor `metrics`: expansion and the roll-forward by pricing model, plan, currency, country, cohort, tenure and the user's attributes.
 
-Here: wiring of `domain/dimensions.py` and `domain/sql/dimension_sums.sql`: item states at both ends of a month in, two tables out. Not here:
-segments (`assets/metrics.py`).
+Here: wiring of `domain/dimensions.py` and `domain/sql/dimension_sums.sql`: item states at both ends of a month in, two tables out, and beside them
+who was in which slice (mrr/customer_slices). Not here: segments (`assets/metrics.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -19,18 +19,18 @@ from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.coverage import closing_states
 from expansion_platform.domain.mrr import included, rates_by_month
-from expansion_platform.domain.schemas import billing, given, metrics, mrr, stripe
+from expansion_platform.domain.schemas import Table, billing, given, metrics, mrr, stripe
 from expansion_platform.resources import Platform
 from expansion_platform.storage import engine
 
 KINDS = {"duckdb", "pandera", "deltalake"}
 INPUTS = [stripe.Customers, billing.ItemStates, billing.FxRates, mrr.CustomerMonths, mrr.Movements]
-TABLES = [metrics.ExpansionByDimension, metrics.RollforwardByDimension]
+TABLES: list[type[Table]] = [mrr.CustomerSlices, metrics.ExpansionByDimension, metrics.RollforwardByDimension]
 DIMENSIONS_SUM = "Every dimension sums to the total in every column, the total is of all customers; transfers cancel and lead to the next opening."
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The two tables as one computation over the same sums; either can be materialized alone."""
+    """The tables as one computation over the same customers; any of them can be materialized alone."""
 
     @dg.multi_asset(
         specs=[asset_spec(model, deps=INPUTS, kinds=KINDS, skippable=True) for model in TABLES],
@@ -92,6 +92,7 @@ def _prepare(platform: Platform, said: pd.DataFrame) -> Callable[[str], Frames]:
         sums = engine.query("dimension_sums", read)
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
         return {
+            mrr.CustomerSlices: rules.customer_slices(customers).assign(**hashes),
             metrics.ExpansionByDimension: rules.expansion_by_dimension(sums).assign(**hashes),
             metrics.RollforwardByDimension: rules.rollforward_by_dimension(sums).assign(**hashes),
         }

@@ -15,23 +15,26 @@ import pandas as pd
 from expansion_platform.assets.build import Frames, build_months, monthly_table, rules_hash
 from expansion_platform.assets.touched import REPEATED
 from expansion_platform.domain import months
+from expansion_platform.domain.contributions import figures
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.restatements import Ends, first_reported, hashed_states
-from expansion_platform.domain.schemas import billing, mrr, table_name
-from expansion_platform.domain.schemas.base import empty
+from expansion_platform.domain.schemas import billing, mrr, origin, table_name
+from expansion_platform.domain.schemas.base import added, empty
 from expansion_platform.resources import Platform
 
 KINDS = {"pandas", "pandera", "deltalake"}
 OPEN = "open"
 """Record of a month that has not closed."""
 HASH_DIGITS = 16
+FIGURES_OF = [mrr.CustomerMonths, mrr.Movements, mrr.CustomerSlices, origin.Origins]
+"""What a customer's figures are read from (`contributions.figures`)."""
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The one table, by month."""
 
-    @monthly_table(partitions, mrr.FirstReported, deps=[mrr.CustomerMonths, mrr.Movements, billing.ItemStates, billing.FxRates], kinds=KINDS)
+    @monthly_table(partitions, mrr.FirstReported, deps=[*FIGURES_OF, billing.ItemStates, billing.FxRates], kinds=KINDS)
     def first_reported_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Keeps the figures of every month of the run that has closed and was not kept before."""
         lake = platform.lake
@@ -65,6 +68,11 @@ def closes(platform: Platform) -> dict[str, str]:
     return {month: record for month, (record, _) in builds.items() if record != OPEN}
 
 
+def figures_now(platform: Platform, month: str) -> pd.DataFrame:
+    """What each customer adds to the published sums of a month, as the tables have it now."""
+    return figures(*(platform.lake.read(model, [month]) for model in FIGURES_OF), policy=platform.catalog().policy)
+
+
 def ends(month: str, timezone: str, rates: pd.DataFrame) -> Ends:
     """A month's instants and rates, from billing/fx_rates."""
     before, after = (rates[rates["month"] == name] for name in (months.shift(month, -1), month))
@@ -79,7 +87,7 @@ def versions(catalog: Catalog, timezone: str) -> dict[str, str]:
 
 def _can_close(platform: Platform, wanted: Sequence[str]) -> set[str]:
     """The months whose figures have been computed, and Stripe was read long enough after their end."""
-    computed = [platform.ledger.builds(table_name(model)).keys() for model in (mrr.CustomerMonths, mrr.Movements)]
+    computed = [platform.ledger.builds(table_name(model)).keys() for model in FIGURES_OF]
     return platform.closed(wanted).intersection(*computed)
 
 
@@ -92,8 +100,7 @@ def _reported(platform: Platform, closing: list[str]) -> dict[str, pd.DataFrame]
     made_by = {"reported_at": platform.read_until, **versions(catalog, platform.timezone)}
     return {
         month: first_reported(
-            lake.read(mrr.CustomerMonths, [month]),
-            lake.read(mrr.Movements, [month]),
+            figures_now(platform, month),
             hashed,
             ends(month, platform.timezone, rates),
             catalog.reporting_currency,
@@ -106,8 +113,16 @@ def _as_recorded(platform: Platform, month: str, record: str) -> pd.DataFrame:
     """The rows of a closed month whose files are other ones than the ledger knows, as long as they say the same."""
     rows = platform.lake.read(mrr.FirstReported, [month])
     at, told = record.split(" ")
-    if platform.lake.frame_hash(mrr.FirstReported, rows)[:HASH_DIGITS] != told:
+    if told not in [found[:HASH_DIGITS] for found in _hashes(platform, rows)]:
         raise DataQualityError(
             f"what was first reported at {at} is not in the table any more: restore it from a backup", [f"mrr/first_reported {month}"]
         )
     return rows
+
+
+def _hashes(platform: Platform, rows: pd.DataFrame) -> Iterator[str]:
+    """Of the rows, and as the version that had no further columns hashed them, where these are empty."""
+    yield platform.lake.frame_hash(mrr.FirstReported, rows)
+    later = added(mrr.FirstReported)
+    if rows[later].isna().all(axis=None):
+        yield platform.lake.frame_hash(mrr.FirstReported, rows, without=later)

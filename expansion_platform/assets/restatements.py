@@ -10,18 +10,23 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table
-from expansion_platform.assets.first_reported import closes, ends, versions
+from expansion_platform.assets.first_reported import FIGURES_OF, closes, ends, figures_now, versions
 from expansion_platform.assets.touched import REPEATED, states_by_month
-from expansion_platform.domain import months, reconciliation, restatements
+from expansion_platform.domain import contributions, months, reconciliation, restatements
 from expansion_platform.domain.canonical import content_hash
-from expansion_platform.domain.schemas import Table, billing, metrics, mrr, stripe
+from expansion_platform.domain.schemas import Table, billing, metrics, mrr, origin, stripe
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import Platform
+from expansion_platform.storage.lake import Lake
 
 KINDS = {"pandas", "pandera", "deltalake"}
-READ = [mrr.FirstReported, mrr.CustomerMonths, mrr.Movements, metrics.Rollforward]
+VALUES: list[type[Table]] = [metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByDimension, metrics.Retention, metrics.Expanders]
+PUBLISHED: list[type[Table]] = [
+    *(metrics.Rollforward, metrics.RollforwardByDimension, *VALUES, metrics.ExpansionByType, origin.ExpansionByOrigin),
+]
+READ: list[type[Table]] = [mrr.FirstReported, *FIGURES_OF, *PUBLISHED]
 INPUTS = [*READ, billing.ItemStates, billing.FxRates, stripe.Subscriptions]
-ROWS_SUM = "Restatements sum, month by month and figure by figure, to the published roll-forward less what was first reported."
+ROWS_SUM = "Restatements sum, month by month and figure by figure, to every published sum less what was first reported."
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -47,9 +52,8 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
         def rows_sum(frames: Frames) -> None:
             compared = sorted(due & closed.keys())
-            reconciliation.restatements_tie(
-                frames[metrics.Restatements], lake.read(mrr.FirstReported, compared), lake.read(metrics.Rollforward, compared)
-            )
+            rows = frames[metrics.Restatements]
+            reconciliation.restatements_tie(rows[rows["month"].isin(compared)], lake.read(mrr.FirstReported, compared), _published(lake, compared))
 
         def prepare(wanted: list[str]) -> Callable[[str], Frames]:
             due.update(wanted)
@@ -68,6 +72,17 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     return restatements_table
 
 
+def _published(lake: Lake, wanted: list[str]) -> pd.DataFrame:
+    """The sums of some months as the tables publish them."""
+    return contributions.published(
+        lake.read(metrics.Rollforward, wanted),
+        lake.read(metrics.RollforwardByDimension, wanted),
+        pd.concat([lake.read(model, wanted) for model in VALUES]),
+        lake.read(metrics.ExpansionByType, wanted),
+        lake.read(origin.ExpansionByOrigin, wanted),
+    )
+
+
 def _prepare(platform: Platform, due: list[str], closed: dict[str, str]) -> Callable[[str], Frames]:
     lake, catalog = platform.lake, platform.catalog()
     hashed = restatements.hashed_states(lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
@@ -82,8 +97,7 @@ def _prepare(platform: Platform, due: list[str], closed: dict[str, str]) -> Call
         reported_at = pd.Timestamp(closed[month].split(" ")[0])
         rows = restatements.restatements(
             lake.read(mrr.FirstReported, [month]),
-            lake.read(mrr.CustomerMonths, [month]),
-            lake.read(mrr.Movements, [month]),
+            figures_now(platform, month),
             hashed=hashed,
             new_subscriptions=subscriptions.loc[subscriptions["created"] > reported_at, "id"],
             ends=ends(month, platform.timezone, rates),

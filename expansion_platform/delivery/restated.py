@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from expansion_platform.delivery.messages import money
-from expansion_platform.domain.restatements import METRICS
+from expansion_platform.domain.contributions import AMOUNTS, kept
+from expansion_platform.domain.schemas.base import added
+from expansion_platform.domain.schemas.mrr import FirstReported
 
 REASONS = {
     "merge": "customers were merged",
@@ -22,12 +24,16 @@ REASONS = {
     "policy_change": "the counting policy or the time zone was changed",
     "code_change": "the rules of this package were changed",
 }
+OF_SLICES = ["opening", "expansion", "closing"]
+"""What is listed of customers that moved to another slice; the table has every figure."""
 NAMED = 3
 """Customers named in a line; the table has all of them."""
 
 
 def restated(before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, currency: str) -> Iterator[str]:
-    """Lines that tell what a run moved, and what of each closed month is not as first reported.
+    """Lines that say what a run moved, and what of each closed month is not as first reported.
+
+    A slice is listed only for what moved into or out of it: the rest of its change is that of the figure above.
 
     Args:
         before: metrics/restatements of the months before the run.
@@ -36,18 +42,28 @@ def restated(before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, 
         currency: reporting currency.
     """
     yield _moved(before, after)
-    closing = reported.groupby("month")["closing"].sum()
-    for month in sorted(closing.index):
-        rows = after[after["month"] == month].sort_values("metric", key=lambda names: names.map(METRICS.index), kind="stable")
+    for month, closed in reported.groupby("month"):
+        rows = _shown(after[after["month"] == month])
         if rows.empty:
             continue
-        first, difference = int(closing[month]), int(rows.loc[rows["metric"] == "closing", "difference"].sum())
+        first, difference = int(closed["closing"].sum()), int(rows.loc[rows["metric"] == "closing", "difference"].sum())
         yield (
-            f"{month}: MRR {money(first, currency)} first reported {reported.loc[reported['month'] == month, 'reported_at'].iloc[0]:%Y-%m-%d}, "
+            f"{month}: MRR {money(first, currency)} first reported {closed['reported_at'].iloc[0]:%Y-%m-%d}, "
             f"{money(first + difference, currency)} now ({_signed(difference, currency)})"
         )
         for (metric, reason), part in rows.groupby(["metric", "reason"], sort=False):
             yield f"  {_signed(int(part['difference'].sum()), currency)} {metric}: {REASONS[reason]} ({_customers(part, currency)})"
+        if set(added(FirstReported)) - kept(closed):
+            yield "  not compared: contraction by type, gross amounts, ARR, origins and slices; the version that closed this month did not keep them"
+
+
+def _shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """Figures in their order, then what customers took from one slice to another: they have a row in each."""
+    parts = rows["metric"].str.split(":")
+    dimension, figure = parts.str[0].where(parts.str.len() > 1, ""), parts.str[-1]
+    slices = rows.assign(dimension=dimension, figure=figure, place=figure.map({name: place for place, name in enumerate(AMOUNTS)}))
+    moved = slices.duplicated(["customer", "dimension", "figure"], keep=False) & figure.isin(OF_SLICES)
+    return slices[(dimension == "") | moved].sort_values(["dimension", "place", "metric"], kind="stable")
 
 
 def _moved(before: pd.DataFrame, after: pd.DataFrame) -> str:

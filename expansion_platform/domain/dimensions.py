@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import months
+from expansion_platform.domain import canonical, months
 from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.metrics import EXPANSION, RETENTION, Amount, metric_rows
 from expansion_platform.domain.policy import Catalog
@@ -144,6 +144,22 @@ def customers_of(
         parts.append(told.rename_axis("customer").reset_index().melt("customer", var_name="dimension", value_name="value"))
     parts[0]["next_value"] = parts[1]["value"]  # the same customers and dimensions in the same order: both name every attribute
     return parts[0].assign(month=month)[["month", "customer", "dimension", "value", "next_value"]]
+
+
+def customer_slices(customers: pd.DataFrame) -> pd.DataFrame:
+    """mrr/customer_slices without hashes, from `customers_of`: every customer's values as JSON, of the month and at the next opening."""
+    wide = [customers.pivot(index=["month", "customer"], columns="dimension", values=name) for name in ("value", "next_value")]
+    texts = {name: _as_json(values) for name, values in zip(("slices_json", "next_slices_json"), wide, strict=True)}
+    return wide[0].index.to_frame(index=False).assign(**texts)
+
+
+def _as_json(values: pd.DataFrame) -> list[str]:
+    """Each row as canonical JSON; rows that are alike, which most are, are written once."""
+    if values.empty:
+        return []
+    codes = values.groupby(list(values.columns), sort=False).ngroup()
+    texts = [canonical.dumps(row) for row in values.drop_duplicates().to_dict("records")]
+    return [texts[code] for code in codes]
 
 
 def tenures(first_paid_at: pd.Series[pd.Timestamp], at: pd.Series[pd.Timestamp] | pd.Timestamp, imported: Bools) -> pd.Series[str]:

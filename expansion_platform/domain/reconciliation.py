@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pandas as pd
 
-from expansion_platform.domain import months
+from expansion_platform.domain import contributions, months
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC
 
@@ -239,24 +239,28 @@ def coverage_ties(coverage: pd.DataFrame, customer_months: pd.DataFrame) -> None
         raise DataQualityError("coverage is of another MRR than the customers' closing", (f"{row.month} {row.metric}" for row in broken.itertuples()))
 
 
-def restatements_tie(restatements: pd.DataFrame, reported: pd.DataFrame, rollforward: pd.DataFrame) -> None:
-    """What is restated sums, month by month and figure by figure, to the published roll-forward less what was first reported.
+def restatements_tie(restatements: pd.DataFrame, reported: pd.DataFrame, published: pd.DataFrame) -> None:
+    """What is restated sums, month by month and figure by figure, to every published sum less what was first reported.
 
     Args:
         restatements: metrics/restatements.
-        reported: mrr/first_reported of the same months.
-        rollforward: metrics/rollforward of the same months.
+        reported: mrr/first_reported of the same months. Figures that it does not have (`contributions.kept`) are not compared.
+        published: the sums that the metrics' tables publish of the same months (`contributions.published`).
 
     Raises:
         DataQualityError: naming month/figure.
     """
-    published = rollforward[rollforward["dimension"] == "total"].set_index("month")[["opening", *FLOWS, "closing"]]
-    first = reported.rename(columns={f"flow_{name}": name for name in FLOWS}).groupby("month")[list(published.columns)].sum()
-    expected = published.sub(first.reindex(published.index, fill_value=0))
-    told = restatements.pivot_table(index="month", columns="metric", values="difference", aggfunc="sum", fill_value=0)
-    differs = expected != told.reindex(index=published.index, columns=published.columns, fill_value=0)
-    broken = [f"{month}/{figure}" for month, row in differs.iterrows() for figure, bad in row.items() if bad]
-    broken += [f"{month}/roll-forward" for month in sorted(set(restatements["month"]) - set(published.index))]
+    broken = []
+    for month in sorted({*reported["month"], *restatements["month"], *published["month"]}):
+        first = reported[reported["month"] == month]
+        known = contributions.kept(first)
+        rows = restatements[restatements["month"] == month].groupby("metric")["difference"].sum()
+        now = published[published["month"] == month].groupby("metric")["amount"].sum()
+        names = [name for name in {*now.index, *rows.index} if contributions.compared(name, known)]
+        then = contributions.sums(first, known)
+        names += [name for name in then.index if name not in names and contributions.compared(name, known)]
+        change, told = (each.reindex(names, fill_value=0) for each in (now.sub(then, fill_value=0), rows))
+        broken += [f"{month}/{name}" for name in sorted(change.index[change != told])]
     if broken:
         raise DataQualityError("restatements do not sum to restated less first reported", broken)
 

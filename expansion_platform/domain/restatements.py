@@ -1,7 +1,7 @@
 """First reported against restated: every figure of a closed month that is no longer what it was, and why (semantics 1.8).
 
-Here: what is kept of a month as it closes, and the comparison with what the tables say now. Not here: when a month closes (`months.closes`), where
-what it reported is kept (`assets/first_reported.py`).
+Here: what is kept of a month as it closes, and the comparison with what the tables say now. Not here: which figures there are (`contributions.py`),
+when a month closes (`months.closes`), where what it reported is kept (`assets/first_reported.py`).
 
 A customer's figures depend on what it held at the two ends of the month, the exchange rates there, whether it paid before, the policy, the catalog,
 the rules and the time zone, and on no other customer (semantics 8.2, property 8). So these are kept with the figures, and compared with them: a
@@ -21,17 +21,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import canonical
+from expansion_platform.domain.contributions import FIGURES, TEXTS, contributions, kept
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.metrics import RESTATED_BECAUSE
-from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform.domain.states import among, covers, owners
 from expansion_platform.domain.valuation import IDENTITY, STATE, Bools
 
-METRICS = ["opening", *FLOWS, "closing"]
-FLOW_COLUMNS = [f"flow_{name}" for name in FLOWS]
-TYPE_COLUMNS = [f"expansion_{name}" for name in ORGANIC]
-FIGURES = ["opening", *FLOW_COLUMNS, "closing"]
-"""Columns of the figures compared, in the order of METRICS."""
 NOTHING_HELD = {"states_hash": "0" * 16, "usage_hash": "0" * 16, "rates_json": "{}"}
 VERSIONS = ["policy_hash", "catalog_hash", "rules_hash", "timezone"]
 
@@ -50,30 +45,20 @@ class Ends:
     rates_close: Mapping[str, str]
 
 
-def first_reported(customer_months: pd.DataFrame, movements: pd.DataFrame, hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
+def first_reported(figures: pd.DataFrame, hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
     """What is kept of a month as it closes: mrr/first_reported without month, reported_at and versions.
 
     Args:
-        customer_months: mrr/customer_months of the month.
-        movements: mrr/movements of the month.
+        figures: of the month (`contributions.figures`).
         hashed: of billing/item_states, excluded customers too (`hashed_states`).
         ends: the month's.
         reporting: reporting currency.
     """
-    reported = figures(customer_months, movements).set_index("customer")
-    kept = held(hashed, ends, reporting)
-    customers = reported.index.union(kept.index)
-    amounts = reported[[*FIGURES, *TYPE_COLUMNS]].reindex(customers, fill_value=0)
-    texts = reported[["segment", "first_paid_month"]].reindex(customers)
-    return pd.concat([texts, amounts, _known(kept, customers)], axis=1).rename_axis("customer").reset_index()
-
-
-def figures(customer_months: pd.DataFrame, movements: pd.DataFrame) -> pd.DataFrame:
-    """One row per customer that paid at either end: customer, segment, first_paid_month, opening, flows, closing and the headline by type."""
-    moved = movements[["customer", *FLOW_COLUMNS, *TYPE_COLUMNS]].astype(dict.fromkeys([*FLOW_COLUMNS, *TYPE_COLUMNS], "Int64"))
-    rows = customer_months[["customer", "segment", "first_paid_month", "opening", "closing"]].merge(moved, on="customer", how="left")
-    flows = rows[[*FLOW_COLUMNS, *TYPE_COLUMNS]].fillna(0).astype("int64")
-    return rows.assign(**{name: flows[name] for name in flows.columns})
+    reported, holding = figures.set_index("customer"), held(hashed, ends, reporting)
+    customers = reported.index.union(holding.index)
+    amounts = reported[FIGURES].reindex(customers, fill_value=0)
+    texts = reported[["first_paid_month", *TEXTS]].reindex(customers)
+    return pd.concat([texts, amounts, _known(holding, customers)], axis=1).rename_axis("customer").reset_index()
 
 
 def hashed_states(states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
@@ -120,8 +105,7 @@ def held(hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
 
 def restatements(
     reported: pd.DataFrame,
-    customer_months: pd.DataFrame,
-    movements: pd.DataFrame,
+    figures: pd.DataFrame,
     *,
     hashed: pd.DataFrame,
     new_subscriptions: Collection[str],
@@ -132,22 +116,17 @@ def restatements(
     """What of a closed month is no longer as first reported: metrics/restatements without month, reported_at and hashes.
 
     Args:
-        reported: mrr/first_reported of the month.
-        customer_months: mrr/customer_months of the month.
-        movements: mrr/movements of the month.
+        reported: mrr/first_reported of the month. What the version that wrote it did not keep is unknown and not compared.
+        figures: of the month, as the tables have them now (`contributions.figures`).
         hashed: of billing/item_states (`hashed_states`).
         new_subscriptions: subscriptions made in Stripe after the month closed.
         ends: the month's.
         catalog: gives aliases and the reporting currency.
         versions: policy_hash, catalog_hash, rules_hash and timezone of now.
     """
-    before = reported.set_index("customer")
-    after = figures(customer_months, movements).set_index("customer")
-    customers = before.index.union(after.index)
-    then, now = (rows[FIGURES].reindex(customers, fill_value=0).to_numpy(np.int64) for rows in (before, after))
-    differs = then != now
-    some = differs.any(axis=1)
-    moved = customers[some]
+    before, after = reported.set_index("customer"), figures.set_index("customer")
+    rows = _compared(before, after, kept(reported))
+    moved = pd.Index(rows["customer"].unique())
     theirs = hashed[among(hashed["customer"], set(moved))]
     in_force = theirs[covers(theirs, ends.opening) | covers(theirs, ends.closing)]
     evidence = _Evidence(
@@ -157,18 +136,30 @@ def restatements(
         merged=moved.isin([name for alias, owner in catalog.aliases.items() if alias in before.index for name in (alias, owner)]),
         made_later=moved.isin(in_force.loc[among(in_force["subscription"], new_subscriptions), "customer"]),
     )
-    row, figure = np.nonzero(differs[some])
-    first, restated = then[some][row, figure], now[some][row, figure]
-    return pd.DataFrame(
-        {
-            "customer": moved[row],
-            "metric": np.array(METRICS, dtype=object)[figure],
-            "first_reported": first,
-            "restated": restated,
-            "difference": restated - first,
-            **{name: texts[row] for name, texts in evidence.reasons().items()},
-        }
-    )
+    which = moved.get_indexer(pd.Index(rows["customer"]))
+    return rows.assign(difference=rows["restated"] - rows["first_reported"], **{name: texts[which] for name, texts in evidence.reasons().items()})
+
+
+def _compared(before: pd.DataFrame, after: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
+    """What customers add to each published sum then and now, where that differs: customer, metric, first_reported, restated.
+
+    Only customers some column of whom differs are taken apart: of 100,000 they are few.
+    """
+    customers = before.index.union(after.index)
+    columns = [name for name in (*FIGURES, *TEXTS) if name in known]
+    differs = np.zeros(len(customers), dtype=bool)
+    for name in columns:
+        then, now = (rows[name].reindex(customers).astype("object") for rows in (before, after))
+        nothing = 0 if name in FIGURES else ""
+        differs |= (then.where(then.notna(), nothing) != now.where(now.notna(), nothing)).to_numpy(dtype=bool)
+    some = customers[differs]
+    parts = [
+        contributions(rows[rows.index.isin(some)].rename_axis("customer").reset_index(), known).rename(columns={"amount": name})
+        for rows, name in ((before, "first_reported"), (after, "restated"))
+    ]
+    both = parts[0].merge(parts[1], on=["customer", "metric"], how="outer")
+    both = both.fillna({"first_reported": 0, "restated": 0}).astype({"first_reported": "int64", "restated": "int64"})
+    return both[both["first_reported"] != both["restated"]].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

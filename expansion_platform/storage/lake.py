@@ -26,7 +26,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas import Table, table_name
-from expansion_platform.domain.schemas.base import arrow_schema, key, partitioned_by, to_pandas
+from expansion_platform.domain.schemas.base import added, arrow_schema, key, partitioned_by, to_pandas
 from expansion_platform.storage.files import but, identity, month_of, small_files, text_columns_unmeasured, without_log_statistics
 from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries
 
@@ -101,7 +101,9 @@ class Lake:
         known = self._datasets.get(asked)
         if known is None or known[0] != committed:  # listing the files of 36 months takes 0.1 s, and a range run reads each month of a table
             options = pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries))
-            known = committed, without_log_statistics(table.to_pyarrow_dataset(parquet_read_options=options))
+            found = without_log_statistics(table.to_pyarrow_dataset(parquet_read_options=options))
+            lacking = [field for field in arrow_schema(model) if field.name not in found.schema.names]
+            known = committed, found.replace_schema(pa.schema([*found.schema, *lacking])) if lacking else found
             self._datasets[asked] = known
         return known[1]
 
@@ -146,9 +148,9 @@ class Lake:
         """SHA-256 over the rows as text in key order: equal content, equal hash, whatever the files look like."""
         return content_hash(self.arrow(model, months))
 
-    def frame_hash(self, model: type[Table], frame: pd.DataFrame) -> str:
-        """`content_hash` of rows that are not stored yet."""
-        return content_hash(ordered(model, conform(model, frame)))
+    def frame_hash(self, model: type[Table], frame: pd.DataFrame, *, without: Sequence[str] = ()) -> str:
+        """`content_hash` of rows that are not stored yet, of all columns or without some."""
+        return content_hash(ordered(model, conform(model, frame)).drop_columns(list(without)))
 
     def replace(self, model: type[Table], frame: pd.DataFrame, *, months: Sequence[str] | None = None, info: dict[str, Any] | None = None) -> Commit:
         """Replaces the whole table, or exactly `months` of a monthly table, in one commit; no commit when the rows are the same.
@@ -173,6 +175,7 @@ class Lake:
             mode="overwrite",
             partition_by=["month"] if monthly else None,
             predicate=_in("month", months or []) if monthly and exists else None,
+            schema_mode="merge" if exists and added(model) else None,
             commit_properties=_info(info),
         )
         return Commit(table_name(model), True, table.num_rows, self.version(model))
@@ -286,7 +289,7 @@ class Lake:
         except Exception as error:
             raise ExpansionError(f"cannot open the table {table_name(model)} in {self.path(model)}: {error}") from error
         stored = {field.name for field in table.schema().fields}
-        if missing := [name for name in arrow_schema(model).names if name not in stored]:
+        if missing := [name for name in arrow_schema(model).names if name not in stored and name not in added(model)]:
             computed = table_name(model).startswith(("billing/", "mrr/", "metrics/"))
             away = f"{self.path(model)} away and refresh: it is computed" if computed else f"{self.root.parent} away and refresh: everything is read"
             raise ExpansionError(f"{table_name(model)} was stored by an older version, without {', '.join(missing)}. Move {away} again")

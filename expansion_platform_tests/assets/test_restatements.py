@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -13,7 +14,9 @@ import sqlalchemy as sa
 import yaml
 from rich.console import Console
 
-from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain import contributions, dimensions
+from expansion_platform.domain import metrics as rules
+from expansion_platform.domain.schemas import Table, metrics, mrr, origin
 from expansion_platform.run import restate
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
@@ -66,7 +69,9 @@ def test_a_late_invoice_moves_the_expansion_to_the_month_it_happened_in(unaware:
         assert set(rows["customer"]) == {CUSTOMER}
         assert set(rows["reason"]) == {"late_event"}
         assert set(rows["also_json"]) == {"[]"}
-        table = rows.pivot_table(index="month", columns="metric", values="difference", aggfunc="sum", fill_value=0)
+        table = rows[rows["metric"].isin(["opening", *mrr.FLOWS, "closing"])].pivot_table(
+            index="month", columns="metric", values="difference", aggfunc="sum", fill_value=0
+        )
         seats = int(table.at["2026-04", "expansion"])
         assert seats > 0
         assert table.to_dict("index") == {
@@ -93,6 +98,124 @@ def assert_ties(pipeline: Pipeline) -> None:
         for figure in ("opening", *mrr.FLOWS, "closing"):
             column = figure if figure in reported else f"flow_{figure}"
             assert published.at[month, figure] - reported.at[month, column] == told.get((month, figure), 0)
+
+
+def rebuilt(pipeline: Pipeline) -> pd.DataFrame:
+    """What each customer adds to each published sum: as first reported, with the restatements' rows on top. month, customer, metric, amount."""
+    first = pipeline.lake.read(mrr.FirstReported)
+    assert contributions.kept(first) == {*contributions.FIGURES, *contributions.TEXTS}
+    parts = [contributions.contributions(rows, contributions.kept(rows)).assign(month=month) for month, rows in first.groupby("month")]
+    parts.append(restated(pipeline)[["month", "customer", "metric", "difference"]].rename(columns={"difference": "amount"}))
+    return pd.concat(parts).groupby(["month", "customer", "metric"], as_index=False)["amount"].sum().query("amount != 0")
+
+
+def slice_sums(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those amounts summed as the metrics' queries do: a row per month, dimension and value, with everything that metrics divide."""
+    split = rows["metric"].str.extract(r"^(?:(?P<dimension>[a-z0-9_]+):(?P<value>.+):)?(?P<figure>[a-z_0-9]+)$")
+    total = split["dimension"].isna()
+    rows = rows.assign(dimension=split["dimension"].where(~total, "total"), value=split["value"].where(~total, "all"), figure=split["figure"])
+    wide = rows.pivot_table(index=["month", "dimension", "value", "customer"], columns="figure", values="amount", aggfunc="sum", fill_value=0)
+    wide = wide.astype("int64")
+    columns = dict.fromkeys([*contributions.AMOUNTS, *contributions.TRANSFERS], 0)
+    wide = wide.assign(**{name: 0 for name in columns if name not in wide})
+    stays = (wide["opening"] > 0) & (wide["closing"] > 0)
+    wide["retained"] = wide["opening"].clip(upper=wide["closing"] - wide["fx"]).where(stays, 0)
+    counted = {
+        "members": wide["opening"] > 0,
+        "payers": wide["closing"] > 0,
+        "expanders": wide["expansion"] > 0,
+        "churned_logos": (wide["churn"] < 0) & (wide["dormant_churn"] == 0),
+        "dormant_logos": wide["dormant_churn"] < 0,
+        "returned_logos": (wide["reactivation"] > 0) & (wide["dormant_reactivation"] == 0),
+        "woken_logos": wide["dormant_reactivation"] > 0,
+        **{f"dormant_{reason}": wide[f"dormant_churn_{reason}"] < 0 for reason in mrr.DORMANT_REASONS},
+    }
+    wide = wide.assign(**{name: true.astype("int64") for name, true in counted.items()}, dormant_churn=-wide["dormant_churn"])
+    sums = wide.groupby(level=["month", "dimension", "value"]).sum().rename(columns={"interval": "interval_"})
+    expansions = wide["expansion"].groupby(level=["month", "dimension", "value"])
+    sums["top_ten"] = expansions.apply(lambda amounts: int(amounts.nlargest(10).sum()))
+    return sums.reset_index()
+
+
+NOT_SUMS = {"median_expansion"}  # of the customers' own amounts
+
+
+@pytest.mark.slow
+def test_everything_published_is_first_reported_and_restatements(unaware: Pipeline, tmp_path: Path) -> None:
+    """Each published figure of a month can be rebuilt from what was first reported and the restatements' rows.
+
+    After a change of kinds, families, units and segment thresholds in the catalog, and of who began it.
+    """
+    with unaware.copied(tmp_path) as copied:
+        before = {model: copied.lake.read(model) for model in WALKED}
+        catalog = yaml.safe_load(Path(str(copied.settings.expansion_catalog)).read_text())
+        products = {name: {**entry, **CHANGED.get(name, {})} for name, entry in catalog["products"].items()}
+        policy = {"enterprise_acv": 4_000_000, "mid_market_acv": 900_000}
+        (tmp_path / "catalog.yaml").write_text(yaml.safe_dump({**catalog, "products": products, "policy": policy}))
+        customers = copied.lake.read(mrr.Movements).query("flow_expansion > 0")["customer"].unique()
+        days = [f"{month}-15" for month in copied.lake.months(mrr.Movements)]
+        activity = [f"{customer},{day},opportunity,opp_{customer}_{day}" for customer in customers for day in days]
+        (tmp_path / "crm.csv").write_text("\n".join(["customer,date,kind,id", *activity]) + "\n")
+        decided = copied.with_settings(expansion_catalog=tmp_path / "catalog.yaml", expansion_crm_activity=str(tmp_path / "crm.csv"))
+        list(restate(decided.settings, copied.lake.months(mrr.Movements)[0], None, Console(quiet=True), decided.instance))
+        after = {model: copied.lake.read(model) for model in WALKED}
+        moved = {model.Config.name for model in WALKED if not after[model].drop(columns=VERSIONS).equals(before[model].drop(columns=VERSIONS))}
+        assert moved == {model.Config.name for model in WALKED}
+        for model, expected in published_from(rebuilt(copied)).items():
+            assert_same(model, expected, after[model])
+
+
+def published_from(rows: pd.DataFrame) -> dict[type[Table], pd.DataFrame]:
+    """The metrics' tables, made of rebuilt amounts by the same definitions: month, dimension, value, metric, numerator, denominator."""
+    sums = slice_sums(rows)
+    total, segments = sums[sums["dimension"] == "total"], sums[sums["dimension"] == "segment"]
+    others = sums[~sums["dimension"].isin(["segment"])]
+    both = pd.concat([total, segments])
+    by_origin = rows[rows["metric"].str.startswith("expansion_from_")]
+    by_origin = by_origin.assign(value=by_origin["metric"].str.removeprefix("expansion_from_"), dimension="origin", metric="expansion_rate")
+    by_origin = (
+        by_origin.rename(columns={"amount": "numerator"}).groupby(["month", "dimension", "value", "metric"], as_index=False)["numerator"].sum()
+    )
+    return {
+        metrics.Expansion: rules.expansion(total),
+        metrics.ExpansionBySegment: rules.expansion_by_segment(segments),
+        metrics.ExpansionByType: rules.expansion_by_type(total),
+        metrics.Retention: ratios(both, rules.RETENTION),
+        metrics.Expanders: ratios(both, rules.EXPANDERS),
+        metrics.ExpansionByDimension: ratios(others, dimensions.METRICS),
+        origin.ExpansionByOrigin: by_origin,
+    }
+
+
+def ratios(sums: pd.DataFrame, wanted: Any) -> pd.DataFrame:
+    return rules.metric_rows(sums, {name: amounts for name, amounts in wanted.items() if name not in NOT_SUMS})
+
+
+def assert_same(model: type[Table], expected: pd.DataFrame, published: pd.DataFrame) -> None:
+    """Every published figure is the rebuilt one; slices that hold nothing are not rebuilt and are zero."""
+    key = ["month", "dimension", "value", "metric"]
+    amounts = [name for name in ("numerator", "denominator") if name in expected.columns]
+    shown = published[published["metric"].isin(expected["metric"])]
+    shown = shown[shown["dimension"].isin(expected["dimension"])]
+    both = shown.merge(expected[[*key, *amounts]], on=key, how="left", suffixes=("", "_rebuilt"))
+    for name in amounts:
+        right = both[name].fillna(0).astype("int64") == both[f"{name}_rebuilt"].fillna(0).astype("int64")
+        assert right.all(), f"{model.Config.name}\n{both.loc[~right, [*key, name, f'{name}_rebuilt']].head()}"
+    assert len(both) == len(shown) > 0
+    assert not set(map(tuple, expected.loc[expected["numerator"] != 0, key].to_numpy())) - set(map(tuple, shown[key].to_numpy()))
+
+
+CHANGED: dict[str, dict[str, Any]] = {
+    "prod_Insights": {"kind": "addon"},
+    "prod_Storage": {"kind": "base", "unit": "seat"},
+    "prod_WorkspacePro": {"family": "pro"},
+    "prod_WorkspaceBasic": {"unit": "flat"},
+}
+WALKED: list[type[Table]] = [
+    *(metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByType, metrics.Retention, metrics.Expanders),
+    *(metrics.ExpansionByDimension, origin.ExpansionByOrigin, metrics.Rollforward, metrics.RollforwardByDimension),
+]
+VERSIONS = ["policy_hash", "catalog_hash"]
 
 
 def test_figures_of_a_closed_month_that_someone_changed_are_not_taken_for_reported(unaware: Pipeline, tmp_path: Path) -> None:

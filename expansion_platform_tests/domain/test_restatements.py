@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
 
+from expansion_platform.delivery.restated import restated
+from expansion_platform.domain import contributions
 from expansion_platform.domain import restatements as rules
 from expansion_platform.domain.detection.evaluation import as_reported
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.policy import Catalog, Policy
 from expansion_platform.domain.reconciliation import restatements_tie
 from expansion_platform.domain.schemas import TABLES
-from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
+from expansion_platform.domain.schemas.base import added
+from expansion_platform.domain.schemas.metrics import RESTATED_FIGURES
+from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC, FirstReported
 from expansion_platform_tests.domain.frames import dated, states
 
 MONTH = "2026-03"
@@ -31,47 +35,84 @@ def item(customer: str, quantity: str = "1", start: str = "2026-01-01", end: str
     return dated(states([{**row, **changed}]), start, end)
 
 
-def book(*rows: tuple[Any, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """mrr/customer_months and mrr/movements from (customer, opening, closing, flow that explains the difference, first paid month)."""
+class Tables(NamedTuple):
+    """What figures are read from."""
+
+    customers: pd.DataFrame
+    movements: pd.DataFrame
+    slices: pd.DataFrame
+    origins: pd.DataFrame
+
+    @property
+    def figures(self) -> pd.DataFrame:
+        return contributions.figures(*self, policy=Policy())
+
+
+def book(*rows: tuple[Any, ...], kind: str = "seat", origin: str = "unknown", plan: str = "prod") -> Tables:
+    """The tables of a month from (customer, opening, closing, flow that explains the difference, first paid month); ARR is MRR twelve times."""
     months = [
-        {"month": MONTH, "customer": name, "segment": "smb", "first_paid_month": paid, "opening": opening, "closing": closing}
+        {
+            "month": MONTH, "customer": name, "segment": "smb", "first_paid_month": paid, "opening": opening, "closing": closing,
+            "closing_arr": 12 * closing,
+        }
         for name, opening, closing, _, paid in rows
-    ]
-    moves = []
+    ]  # fmt: skip
+    moves, origins = [], []
     for name, opening, closing, flow, _ in rows:
         if opening != closing:
             flows = {f"flow_{each}": closing - opening if each == flow else 0 for each in FLOWS}
-            types = {f"expansion_{each}": closing - opening if (flow, each) == ("expansion", "seat") else 0 for each in ORGANIC}
-            moves.append({"month": MONTH, "customer": name, **flows, **types, "flow_contraction": min(0, flows["flow_contraction"])})
-    columns = ["month", "customer", *rules.FLOW_COLUMNS, *rules.TYPE_COLUMNS]
-    return pd.DataFrame(months, columns=["month", "customer", "segment", "first_paid_month", "opening", "closing"]), pd.DataFrame(
-        moves, columns=columns
-    )
+            up, down = flows["flow_expansion"], -flows["flow_contraction"]
+            types = {f"expansion_{each}": up * (each == kind) for each in ORGANIC} | {
+                f"contraction_{each}": down * (each == kind) for each in ORGANIC
+            }
+            gross = {
+                "expansion_gross": up,
+                "contraction_gross": down,
+                "expansion_unadjusted": max(0, closing - opening) if opening and closing else 0,
+            }
+            moves.append({"month": MONTH, "customer": name, "dormant": False, "dormant_reason": None, **flows, **types, **gross})
+            origins.append({"month": MONTH, "customer": name, "origin": origin, "expansion": up})
+    columns = [
+        *(
+            "month",
+            "customer",
+            "dormant",
+            "dormant_reason",
+            *contributions.FLOW_COLUMNS,
+            *contributions.TYPE_COLUMNS,
+            *contributions.CONTRACTION_COLUMNS,
+        ),
+        *contributions.GROSS_COLUMNS,
+    ]
+    held = pd.DataFrame(months, columns=["month", "customer", "segment", "first_paid_month", "opening", "closing", "closing_arr"])
+    slices = held[["month", "customer"]].assign(**dict.fromkeys(("slices_json", "next_slices_json"), json.dumps({"plan": plan})))
+    return Tables(held, pd.DataFrame(moves, columns=columns), slices, pd.DataFrame(origins, columns=["month", "customer", "origin", "expansion"]))
 
 
 BOOK = book(("a", 1000, 1000, None, "2026-01"), ("b", 2000, 3000, "expansion", "2026-01"), ("c", 0, 500, "new", "2026-03"))
 HELD = pd.concat([item("a"), item("b", "2", end="2026-03-10"), item("b", "3", start="2026-03-10"), item("c", start="2026-03-05"), item("free", "0")])
 
 
-def reported(given: tuple[pd.DataFrame, pd.DataFrame] = BOOK, held: pd.DataFrame = HELD) -> pd.DataFrame:
-    rows = rules.first_reported(*given, rules.hashed_states(held, Catalog()), ENDS, "usd")
+def reported(given: Tables = BOOK, held: pd.DataFrame = HELD) -> pd.DataFrame:
+    rows = rules.first_reported(given.figures, rules.hashed_states(held, Catalog()), ENDS, "usd")
     return rows.assign(month=MONTH, reported_at=pd.Timestamp("2026-04-06", tz="UTC"), **VERSIONS)
 
 
 def compared(
-    now: tuple[pd.DataFrame, pd.DataFrame],
+    now: Tables,
     held: pd.DataFrame,
     *,
+    every: bool = False,
     then: pd.DataFrame | None = None,
     new: tuple[str, ...] = (),
     ends: rules.Ends = ENDS,
     catalog: Catalog | None = None,
     **versions: str,
 ) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """(customer, metric) -> (first reported, restated, difference, reason, others)."""
+    """(customer, metric) -> (first reported, restated, difference, reason, others); unless `every`, of the roll-forward's figures only."""
     rows = rules.restatements(
         reported() if then is None else then,
-        *now,
+        now.figures,
         hashed=rules.hashed_states(held, catalog or Catalog()),
         new_subscriptions=new,
         ends=ends,
@@ -81,6 +122,7 @@ def compared(
     return {
         (row.customer, row.metric): (row.first_reported, row.restated, row.difference, row.reason, *json.loads(row.also_json))
         for row in rows.itertuples()
+        if every or row.metric in ("opening", *FLOWS, "closing")
     }
 
 
@@ -177,23 +219,149 @@ def test_what_differs_always_has_a_reason() -> None:
     assert compared(book(*rows_of("a", "b"), ("c", 0, 400, "new", "2026-03")), HELD)["c", "new"] == (500, 400, -100, "late_event")
 
 
+def test_a_move_between_types_that_leaves_the_flow_equal_has_its_rows() -> None:
+    """The catalog now calls what b bought an add-on: expansion is 10.00 as before."""
+    now = book(*rows_of("a", "b", "c"), kind="addon")
+    assert compared(now, HELD, every=True, catalog_hash="c2") == {
+        ("b", "expansion_seat"): (1000, 0, -1000, "catalog_change"),
+        ("b", "expansion_addon"): (0, 1000, 1000, "catalog_change"),
+    }
+
+
+def test_another_origin_has_its_rows() -> None:
+    now = book(*rows_of("a", "b", "c"), origin="sales")
+    assert compared(now, HELD, every=True) == {
+        ("b", "expansion_from_unknown"): (1000, 0, -1000, "late_event"),
+        ("b", "expansion_from_sales"): (0, 1000, 1000, "late_event"),
+    }
+
+
+def test_a_customer_that_moves_to_another_slice_has_a_row_in_both() -> None:
+    """c is of another plan, and by lower thresholds of another segment at the next opening; nothing of the total changes."""
+    now = book(*rows_of("a", "b", "c"))
+    now.slices.loc[now.slices["customer"] == "c", ["slices_json", "next_slices_json"]] = ['{"plan":"pro"}', '{"plan":"prod"}']
+    now.customers.loc[now.customers["customer"] == "c", "segment"] = "enterprise"
+    found = compared(now, HELD, every=True)
+    assert {key: amounts[:2] for key, amounts in found.items()} == {
+        ("c", "plan:prod:new"): (500, 0),
+        ("c", "plan:prod:closing"): (500, 0),
+        ("c", "plan:pro:new"): (0, 500),
+        ("c", "plan:pro:closing"): (0, 500),
+        ("c", "plan:pro:transfer_out"): (0, 500),
+        ("c", "plan:prod:transfer_in"): (0, 500),
+        ("c", "segment:smb:new"): (500, 0),
+        ("c", "segment:smb:closing"): (500, 0),
+        ("c", "segment:smb:arr"): (6000, 0),
+        ("c", "segment:enterprise:new"): (0, 500),
+        ("c", "segment:enterprise:closing"): (0, 500),
+        ("c", "segment:enterprise:arr"): (0, 6000),
+        ("c", "segment:enterprise:transfer_out"): (0, 500),
+        ("c", "segment:smb:transfer_in"): (0, 500),
+    }
+
+
+def test_a_churn_that_turns_out_dormant_has_a_row() -> None:
+    """Logo churn leaves it out, so that figure changes while churned MRR does not."""
+    gone = book(("a", 1000, 0, "churn", "2026-01"))
+    now = gone._replace(movements=gone.movements.assign(dormant=True, dormant_reason="zero_usage"))
+    assert compared(now, HELD, then=reported(gone), every=True) == {
+        ("a", f"{scope}{name}"): (0, -1000, -1000, "late_event")
+        for scope in ("", "segment:smb:", "plan:prod:")
+        for name in ("dormant_churn", "dormant_churn_zero_usage")
+    }
+
+
+def test_what_an_older_version_did_not_keep_is_unknown_and_not_zero() -> None:
+    """Its rows have no contraction by type, no gross amounts, no origins, no slices: none of these is compared, all others are."""
+    old = reported().assign(**dict.fromkeys(added(FirstReported)))
+    assert contributions.kept(old) == {"opening", "closing", "segment", *contributions.FLOW_COLUMNS, *contributions.TYPE_COLUMNS}
+    assert compared(BOOK, HELD, then=old, every=True) == {}
+    now = book(*rows_of("a", "b", "c"), kind="addon", origin="sales", plan="pro")
+    found = compared(now, HELD, then=old, every=True)
+    assert {metric for _, metric in found} == {"expansion_seat", "expansion_addon"}
+    rows = pd.DataFrame([{"month": MONTH, "metric": metric, "difference": row[2]} for (_, metric), row in found.items()])
+    amounts = {
+        "opening": 3000,
+        "new": 500,
+        "expansion": 1000,
+        "closing": 4500,
+        "expansion_addon": 1000,
+        "arr": 7,
+        "contraction_seat": 7,
+        "plan:pro:new": 7,
+    }
+    amounts |= {f"segment:smb:{name}": amounts[name] for name in ("opening", "new", "expansion", "closing")} | {"segment:smb:transfer_in": 7}
+    published = pd.DataFrame([{"month": MONTH, "metric": name, "amount": amount} for name, amount in amounts.items()])
+    restatements_tie(rows, old, published)  # 7: not compared
+    with pytest.raises(DataQualityError, match="expansion_addon"):
+        restatements_tie(rows, old, published.assign(amount=published["amount"] + (published["metric"] == "expansion_addon")))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_month_in_which_nobody_pays_is_compared_like_any_other(kept: bool) -> None:
+    """Closed empty and still so, or with a customer known since; and by an older version."""
+    nobody = reported(book(), item("free", "0"))
+    nobody = nobody if kept else nobody.assign(**dict.fromkeys(added(FirstReported)))
+    assert compared(book(), item("free", "0"), then=nobody, every=True) == {}
+    assert compared(book(), HELD.head(0), then=nobody.head(0), every=True) == {}
+    assert compared(book(*rows_of("c")), HELD, then=nobody)["c", "new"] == (0, 500, 500, "late_event")
+    restatements_tie(pd.DataFrame(columns=["month", "metric", "difference"]), nobody, pd.DataFrame(columns=["month", "metric", "amount"]))
+
+
+def test_every_figure_that_is_compared_may_be_stored() -> None:
+    assert set(RESTATED_FIGURES) == {*contributions.AMOUNTS, *contributions.TRANSFERS}
+    assert set(added(FirstReported)) <= {*contributions.FIGURES, *contributions.TEXTS}
+
+
+def test_what_moved_is_printed_slices_only_where_somebody_moved() -> None:
+    then = reported()
+    now = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"), kind="addon")
+    now.slices.loc[now.slices["customer"] == "c", ["slices_json", "next_slices_json"]] = '{"plan":"pro"}'
+    found = compared(now, HELD, every=True, catalog_hash="c2")
+    rows = pd.DataFrame(
+        [
+            {"month": MONTH, "customer": customer, "metric": metric, "restated": row[1], "difference": row[2], "reason": row[3]}
+            for (customer, metric), row in found.items()
+        ]
+    )
+    lines = list(restated(rows.head(0), rows, then, "usd"))
+    assert lines[1:] == [
+        "2026-03: MRR 45.00 USD first reported 2026-04-06, 55.00 USD now (+10.00 USD)",
+        "  +10.00 USD expansion: the catalog was changed (a +10.00 USD)",
+        "  +10.00 USD closing: the catalog was changed (a +10.00 USD)",
+        "  -10.00 USD expansion_seat: the catalog was changed (b -10.00 USD)",
+        "  +20.00 USD expansion_addon: the catalog was changed (a +10.00 USD, b +10.00 USD)",
+        "  +10.00 USD expansion_gross: the catalog was changed (a +10.00 USD)",
+        "  +10.00 USD expansion_unadjusted: the catalog was changed (a +10.00 USD)",
+        "  +120.00 USD arr: the catalog was changed (a +120.00 USD)",
+        "  +10.00 USD expansion_from_unknown: the catalog was changed (a +10.00 USD)",
+        "  +5.00 USD plan:pro:closing: the catalog was changed (c +5.00 USD)",
+        "  -5.00 USD plan:prod:closing: the catalog was changed (c -5.00 USD)",
+    ]
+    old = then.assign(**dict.fromkeys(added(FirstReported)))
+    assert list(restated(rows.head(0), rows, old, "usd"))[-1].startswith("  not compared: contraction by type")
+
+
 def test_the_tie_breaks_on_one_cent() -> None:
     now = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
     rows = rules.restatements(
-        reported(), *now, hashed=rules.hashed_states(HELD, Catalog()), new_subscriptions=(), ends=ENDS, catalog=Catalog(), versions=VERSIONS
+        reported(), now.figures, hashed=rules.hashed_states(HELD, Catalog()), new_subscriptions=(), ends=ENDS, catalog=Catalog(), versions=VERSIONS
     ).assign(month=MONTH)  # fmt: skip
-    # By hand: opening 10 + 20, new 5, expansion 10 + 10, closing 20 + 30 + 5.
-    published = {"month": MONTH, "dimension": "total", **dict.fromkeys(FLOWS, 0), "opening": 3000, "new": 500, "expansion": 2000, "closing": 5500}
-    rollforward = pd.DataFrame([published])
-    restatements_tie(rows, reported(), rollforward)
-    with pytest.raises(DataQualityError, match="2026-03/expansion"):
-        restatements_tie(rows, reported(), rollforward.assign(expansion=2001))
+    # By hand: opening 10 + 20, new 5, expansion 10 + 10 from seats, closing 20 + 30 + 5; all of one segment and one plan.
+    amounts = {"opening": 3000, "new": 500, "expansion": 2000, "closing": 5500, "expansion_gross": 2000, "expansion_unadjusted": 2000}
+    sliced = {f"{scope}:{name}": amount for scope in ("segment:smb", "plan:prod") for name, amount in amounts.items()}
+    sliced |= {"expansion_seat": 2000, "expansion_from_unknown": 2000, "arr": 66_000, "segment:smb:arr": 66_000}
+    published = pd.DataFrame([{"month": MONTH, "metric": name, "amount": amount} for name, amount in (amounts | sliced).items()])
+    restatements_tie(rows, reported(), published)
+    for name in published["metric"]:
+        with pytest.raises(DataQualityError, match=f"{MONTH}/{name}"):
+            restatements_tie(rows, reported(), published.assign(amount=published["amount"] + (published["metric"] == name)))
     with pytest.raises(DataQualityError, match="2026-03/closing"):
-        restatements_tie(rows[rows["metric"] != "closing"], reported(), rollforward)
+        restatements_tie(rows[rows["metric"] != "closing"], reported(), published)
 
 
 def test_a_month_is_compared_with_what_earlier_months_said_as_they_closed() -> None:
-    customers, movements = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
+    customers, movements, *_ = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
     customers["pricing_model"] = ["seat", "usage", "flat"]
     later = [frame.assign(month="2026-04") for frame in (customers, movements)]
     given = [pd.concat([now, then], ignore_index=True) for now, then in zip((customers, movements), later, strict=True)]

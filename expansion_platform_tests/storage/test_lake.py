@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pandera.pandas as pa
 import pyarrow.dataset as ds
 import pytest
 from deltalake import write_deltalake
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
+from expansion_platform.domain.schemas.base import Table
 from expansion_platform.domain.schemas.billing import FxRates
 from expansion_platform.domain.schemas.mrr import CustomerMonths
 from expansion_platform.domain.schemas.stripe import Customers
@@ -282,3 +284,42 @@ def test_a_table_of_an_older_version_says_what_to_do(lake: Lake) -> None:
         write_deltalake(str(lake.path(model)), rows.drop(columns=lost))
         with pytest.raises(ExpansionError, match=f"stored by an older version, without {lost}. Move {re.escape(remedy)} away and refresh"):
             lake.read(model)
+
+
+class Kept(Table):
+    """A table that is written once, as its first version had it."""
+
+    month: str = pa.Field()
+    customer: str = pa.Field()
+    opening: int = pa.Field()
+
+    class Config(Table.Config):
+        name = "mrr/kept"
+        metadata = {"key": ["month", "customer"], "partitioned_by": "month"}  # noqa: RUF012
+
+
+class KeptWithMore(Kept):
+    """The same table with a column that came later."""
+
+    arr: pd.Int64Dtype = pa.Field(nullable=True)
+
+    class Config(Table.Config):
+        name = "mrr/kept"
+        metadata = {"key": ["month", "customer"], "partitioned_by": "month", "added": ["arr"]}  # noqa: RUF012
+
+
+def test_a_column_added_to_a_table_that_is_written_once_is_null_in_old_rows(tmp_path: Path) -> None:
+    """The old month's file is left as it is, and its rows hash as they did then without the new column."""
+    lake = Lake(tmp_path)
+    old = pd.DataFrame({"month": ["2026-01"], "customer": ["a"], "opening": [7]})
+    lake.replace(Kept, old, months=["2026-01"])
+    state, hashed = lake.states(Kept)["2026-01"], lake.frame_hash(Kept, old)
+    now = Lake(tmp_path)
+    assert now.read(KeptWithMore)["arr"].isna().all()
+    now.replace(KeptWithMore, pd.DataFrame({"month": ["2026-02"], "customer": ["a"], "opening": [8], "arr": [96]}), months=["2026-02"])
+    rows = now.read(KeptWithMore)
+    assert rows["opening"].tolist() == [7, 8]
+    assert rows["arr"].isna().tolist() == [True, False]
+    assert now.states(KeptWithMore)["2026-01"] == state
+    assert now.frame_hash(KeptWithMore, now.read(KeptWithMore, ["2026-01"]), without=["arr"]) == hashed
+    assert now.dataset(KeptWithMore).to_table(columns=["arr"]).num_rows == 2

@@ -36,6 +36,8 @@ _ARROW_TYPES: dict[str, pyarrow.DataType] = {
 class Table(pa.DataFrameModel):
     """One lake table. `Config.name` is `floor/table`; `Config.metadata` holds `key` (grain) and `partitioned_by` (`month` or None).
 
+    A table that is written once and never computed again also names its columns `added` later: rows stored before them have null there.
+
     The class docstring begins with the grain and says what a row means; it becomes the asset's description.
     """
 
@@ -63,6 +65,11 @@ def partitioned_by(model: type[Table]) -> str | None:
     """`month`, or None for a table that is replaced or merged whole."""
     value = _metadata(model).get("partitioned_by")
     return None if value is None else str(value)
+
+
+def added(model: type[Table]) -> list[str]:
+    """Columns that rows stored by an earlier version lack, for good; null there."""
+    return list(_metadata(model).get("added", []))
 
 
 def columns(model: type[Table]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandera.pandas as pa
 
 from expansion_platform.domain.schemas.base import Instant, Table
 from expansion_platform.domain.schemas.given import NAME_PATTERN
-from expansion_platform.domain.schemas.mrr import FLOWS, Monthly
+from expansion_platform.domain.schemas.mrr import DORMANT_REASONS, FLOWS, ORGANIC, Monthly
 
 DIMENSIONS = ["cohort", "country", "currency", "plan", "pricing_model", "tenure"]
 """Dimensions every company has; the attributes its user maps are further ones."""
@@ -19,6 +19,14 @@ QUALITIES = ["ok", "low_n", "no_base", "no_losses", "provisional"]
 PLACES = 10
 LOW_MEMBERS, LOW_EXPANDERS = 30, 5
 """Fewer opening members or expanders than these are `low_n` (semantics 4)."""
+RESTATED_FIGURES = [
+    *("opening", *FLOWS, "closing"),
+    *(f"{flow}_{kind}" for flow in ("expansion", "contraction") for kind in ORGANIC),
+    *("expansion_gross", "contraction_gross", "expansion_unadjusted", "arr", "transfer_in", "transfer_out"),
+    *("dormant_churn", *(f"dormant_churn_{reason}" for reason in DORMANT_REASONS), "dormant_reactivation"),
+]
+RESTATED_PATTERN = rf"^(([a-z][a-z0-9_]*:.+:)?({'|'.join(RESTATED_FIGURES)})|expansion_from_[a-z_]+)$"
+"""A figure, or a slice's: `dimension:value:figure`."""
 RESTATED_BECAUSE = ["merge", "backdated", "late_event", "late_usage", "fx_revision", "catalog_change", "policy_change", "code_change"]
 """Reasons of a restatement (semantics 1.8), what is surest of one customer first."""
 
@@ -240,11 +248,17 @@ class Benchmarks(Monthly):
 class Restatements(Monthly):
     """One row per closed month, customer and figure that is no longer as first reported, and why.
 
-    Rows sum, month by month and figure by figure, to the published roll-forward less what was first reported.
+    Rows sum, month by month and figure by figure, to the published sum less what was first reported. A customer that moved to another slice has a row
+    in both, also where its own figures are unchanged. What an older version did not keep as the month closed is not compared.
     """
 
     customer: str = pa.Field(description="Stripe customer, under its id of then or of now")
-    metric: str = pa.Field(description="`opening`, one of the nine flows, or `closing`", isin=["opening", *FLOWS, "closing"])
+    metric: str = pa.Field(
+        description="`opening`, one of the nine flows, `closing`; `expansion_seat` and so on, `contraction_seat` and so on; `expansion_from_sales` "
+        "and so on, by origin; `expansion_gross`, `contraction_gross`, `expansion_unadjusted`, `arr`, `dormant_churn` (and by reason), "
+        "`dormant_reactivation`; the same of a slice, with `transfer_in` and `transfer_out`, as `segment:smb:opening`, `plan:prod_pro:expansion`",
+        str_matches=RESTATED_PATTERN,
+    )
     first_reported: int = pa.Field(description="Minor units, when the month closed")
     restated: int = pa.Field(description="Minor units, by everything known now under the present policy, catalog and rules")
     difference: int = pa.Field(description="restated - first_reported; never zero", ne=0)

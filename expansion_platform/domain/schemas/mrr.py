@@ -66,6 +66,19 @@ class CustomerMonths(Monthly):
         unique = ["month", "customer"]
 
 
+class CustomerSlices(Monthly):
+    """One row per customer and month: its value in each dimension of metrics/expansion_by_dimension, fixed at the month's opening."""
+
+    customer: str = pa.Field(description="Stripe customer after aliases")
+    slices_json: str = pa.Field(description="{dimension: value}, at the opening (at the closing of a new or returned customer)")
+    next_slices_json: str = pa.Field(description="{dimension: value} at the next opening")
+
+    class Config(Table.Config):
+        name = "mrr/customer_slices"
+        metadata = {"key": ["month", "customer"], "partitioned_by": "month"}
+        unique = ["month", "customer"]
+
+
 class Movements(Monthly):
     """One row per customer and month in which anything moved: nine flows that sum to the change, all zero where what moved cancels out."""
 
@@ -163,6 +176,7 @@ class FirstReported(Monthly):
     """One row per customer and month as it was when the month closed (semantics 1.8): written once, never again; the other tables are restated.
 
     Of every customer that held anything at either end, paying or not, with what its figures were made of, so that a later difference has a reason.
+    Columns that are null in all rows of a month were not kept by the version that closed it: they are unknown, not zero.
     """
 
     customer: str = pa.Field(description="Stripe customer after the aliases of then")
@@ -187,6 +201,24 @@ class FirstReported(Monthly):
     expansion_usage: int = pa.Field(description="Part of the headline from metered usage", ge=0)
     expansion_cross_sell: int = pa.Field(description="Part of the headline from further products", ge=0)
     expansion_addon: int = pa.Field(description="Part of the headline from add-ons", ge=0)
+    contraction_seat: pd.Int64Dtype = pa.Field(description="Part of the contraction from seats, as a positive amount", ge=0, nullable=True)
+    contraction_tier: pd.Int64Dtype = pa.Field(description="Part of the contraction from lower plans, as a positive amount", ge=0, nullable=True)
+    contraction_usage: pd.Int64Dtype = pa.Field(description="Part of the contraction from usage, as a positive amount", ge=0, nullable=True)
+    contraction_cross_sell: pd.Int64Dtype = pa.Field(description="Part of the contraction from dropped products", ge=0, nullable=True)
+    contraction_addon: pd.Int64Dtype = pa.Field(description="Part of the contraction from dropped add-ons", ge=0, nullable=True)
+    expansion_gross: pd.Int64Dtype = pa.Field(description="Sum of positive organic amounts per match group and cause", ge=0, nullable=True)
+    contraction_gross: pd.Int64Dtype = pa.Field(description="Sum of negative organic amounts, as a positive amount", ge=0, nullable=True)
+    expansion_unadjusted: pd.Int64Dtype = pa.Field(description="Any rise of a continuing customer", ge=0, nullable=True)
+    dormant_churn: pd.Int64Dtype = pa.Field(description="flow_churn of a customer that still held something", le=0, nullable=True)
+    dormant_churn_full_discount: pd.Int64Dtype = pa.Field(description="The same for this reason", le=0, nullable=True)
+    dormant_churn_zero_quantity: pd.Int64Dtype = pa.Field(description="The same for this reason", le=0, nullable=True)
+    dormant_churn_zero_usage: pd.Int64Dtype = pa.Field(description="The same for this reason", le=0, nullable=True)
+    dormant_reactivation: pd.Int64Dtype = pa.Field(description="flow_reactivation of a customer that held something before", ge=0, nullable=True)
+    closing_arr: pd.Int64Dtype = pa.Field(description="ARR at the closing instant", ge=0, nullable=True)
+    next_segment: str = pa.Field(description="Segment at the next opening, by the thresholds of then", isin=SEGMENTS, nullable=True)
+    slices_json: str = pa.Field(description="{dimension: value} of then, as in mrr/customer_slices", nullable=True)
+    next_slices_json: str = pa.Field(description="The same at the next opening", nullable=True)
+    origins_json: str = pa.Field(description="Its headline expansion by origin: {origin: minor units}", nullable=True)
     states_hash: str = pa.Field(description="Hash of what it held at both ends, metered quantities left out")
     usage_hash: str = pa.Field(description="Hash of its metered quantities at both ends")
     rates_json: str = pa.Field(description="Exchange rates of its currencies: {currency: [opening, closing]}")
@@ -203,7 +235,16 @@ class FirstReported(Monthly):
 
     class Config(Table.Config):
         name = "mrr/first_reported"
-        metadata = {"key": ["month", "customer"], "partitioned_by": "month"}
+        metadata = {
+            "key": ["month", "customer"],
+            "partitioned_by": "month",
+            "added": [
+                *(f"contraction_{name}" for name in ORGANIC),
+                *("expansion_gross", "contraction_gross", "expansion_unadjusted", "closing_arr"),
+                *("dormant_churn", *(f"dormant_churn_{reason}" for reason in DORMANT_REASONS), "dormant_reactivation"),
+                *("next_segment", "slices_json", "next_slices_json", "origins_json"),
+            ],
+        }
         unique = ["month", "customer"]
 
 
