@@ -176,6 +176,23 @@ MUTANTS = {
         '"began", subscription.start_date, subscription.ended_at',
         '"began", subscription.created, subscription.ended_at',
     ),
+    # Figures
+    "tenure": Mutant(
+        "tenure runs from the month's beginning", "mrr.py", "np.maximum(begins[rows[paying]], openings[at[paying]])", "openings[at[paying]]"
+    ),
+    "imported": Mutant("the tenure of imported customers is known", "dimensions.py", "bucket.mask(imported &", "bucket.mask(False & imported &"),
+    "dormant-logos": Mutant("dormant customers are lost logos", "sql/slice_sums.sql", "where churn < 0 and not dormant) as", "where churn < 0) as"),
+    "continuous": Mutant("who came back was never lost", "trailing.py", 'retained.where(~moved["interrupted"].astype(bool), 0)', "retained"),
+    "few-first": Mutant(
+        "an open window hides few customers", "metrics.py", "if members < LOW_MEMBERS or", "if complete and members < LOW_MEMBERS or"
+    ),
+    "cost-edge": Mutant("a third is too much", "benchmarks.py", "ratio > Fraction(edge) if", "ratio >= Fraction(edge) if"),
+    "effective": Mutant(
+        "weighted customers count as many",
+        "aftermath.py",
+        "size = Fraction(whole**2, int(our_squares.sum()))",
+        "size = Fraction(int((ours > 0).sum()))",
+    ),
     # What became of closed months
     "late-usage": Mutant("late usage is any late fact", "restatements.py", '"late_usage": usage &', '"late_usage": states &'),
     "merge": Mutant("a merge is a change of catalog", "restatements.py", '"merge": self.merged', '"merge": self.made_later'),
@@ -193,6 +210,12 @@ MUTANTS = {
         "return 0 * float(usual * Fraction(",
     ),
     "holm": Mutant("every p-value is multiplied by all", "detection/statistics.py", "(len(p_values) - position)", "len(p_values)"),
+    "family": Mutant(
+        "Holm's correction is over slices only",
+        "detection/rules.py",
+        "statistics.holm([drop.p for *_, drop in judged] + nets)",
+        "statistics.holm([drop.p for *_, drop in judged]) + statistics.holm(nets)",
+    ),
     "silent": Mutant("half of the shortfall is silent", "detection/lifecycle.py", "SLICE_SHARE = Fraction(3, 10)", "SLICE_SHARE = Fraction(5, 10)"),
     "recovers": Mutant(
         "it is over where it fired", "detection/lifecycle.py", "clear_months = before.clear_months + 1 if clear else 0", "clear_months = 2"

@@ -120,7 +120,8 @@ def title(finding: Finding) -> str:
     """Rule, scope and month in a few words."""
     where = "" if finding.dimension == "total" else f" ({_scope(finding)})"
     fallen = f" by {percent(-finding.drop.change, 1)}" if finding.rule == "rate_drop" and finding.drop else ""
-    return f"{NAMES[finding.rule]}{fallen}{where} in {finding.month}"
+    name = "Pricing model deteriorated" if finding.dimension == "pricing_model" else NAMES[finding.rule]
+    return f"{name}{fallen}{where} in {finding.month}"
 
 
 def _scope(finding: Finding) -> str:

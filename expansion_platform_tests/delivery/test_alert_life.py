@@ -106,9 +106,9 @@ def test_the_entry_says_all_that_the_semantics_ask_for() -> None:
 def test_a_slice_that_fell_shows_the_same_beside_it() -> None:
     base = together(steady(200, 0.1), steady(60, 0.5, seed=2, model="usage"))
     rates = dict.fromkeys(months.between("2026-01", MONTH), Fraction(2, 100))
-    _, found = rules.model_drops(base, MONTH, "policy", 0, {"pricing_model:seat": rates})
+    _, found = rules.segment_deterioration(base, "pricing_model", MONTH, "policy", 0, {"pricing_model:seat": rates})
     text = shown(alert_message(notice(found), AROUND))
-    for part in ("(seat pricing) in", "*90 % interval*", "*Robust z*", "p = 0.0020", "*By type: missing"):
+    for part in ("Pricing model deteriorated (seat pricing) in", "*90 % interval*", "*Robust z*", "p = 0.0020", "*By type: missing"):
         assert part in text
     assert "target" not in text
 

@@ -267,6 +267,7 @@ def test_dormant_customers_stand_beside_those_that_left(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("members", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")])
 def test_quality_by_size(members: int, expanders: int, quality: str) -> None:
     assert set(metrics.expansion(sums().assign(members=members, expanders=expanders))["quality"]) == {quality}
+    assert metrics.quality_by_size(members, expanders, complete=False) == ("provisional" if quality == "ok" else "low_n")
 
 
 @pytest.mark.parametrize(("arr", "segment"), [(9_999_999, "mid_market"), (10_000_000, "enterprise"), (2_499_999, "smb"), (2_500_000, "mid_market")])

@@ -10,7 +10,7 @@ import pandas as pd
 from expansion_platform.domain import months
 from expansion_platform.domain.detection import followups, rules
 from expansion_platform.domain.detection.findings import Finding
-from expansion_platform.domain.detection.panel import TOTAL, Panel, panel
+from expansion_platform.domain.detection.panel import SLICES, TOTAL, Panel, panel
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.schemas.mrr import SEGMENTS
 
@@ -58,8 +58,8 @@ def evaluate(
         if target is not None:
             of_scope = everyone if scope == TOTAL else everyone.of("segment", name)
             findings.append(rules.below_target(of_scope, month, scope, target, before, seed))
-    findings += rules.segment_deterioration(everyone, month, seed, smallest, rates)
-    findings += rules.model_drops(everyone, month, seed, smallest, rates)
+    for dimension in SLICES:
+        findings += rules.segment_deterioration(everyone, dimension, month, seed, smallest, rates)
     findings.append(followups.durability(month, durability))
     findings.append(followups.post_expansion_churn(month, expansion_then_churn))
     return [finding for finding in findings if finding is not None]

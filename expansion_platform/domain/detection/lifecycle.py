@@ -14,7 +14,6 @@ from expansion_platform.domain.detection.findings import SEVERITIES, Finding, fi
 
 CLEAR_MONTHS = {"below_target": 2}
 """Closed months running that must be well before it is over; one for every other rule."""
-OF_SLICES = {"segment_deterioration", "rate_drop"}
 SLICE_SHARE = Fraction(3, 10)
 Event = Literal["entry", "update", "worse", "recovery"]
 
@@ -133,6 +132,6 @@ def _silent(findings: Sequence[Finding], states: Mapping[str, State]) -> set[str
     return {
         finding.fingerprint
         for finding in findings
-        if (finding.rule in OF_SLICES and finding.dimension != "total" and finding.shortfall < SLICE_SHARE * total.shortfall)
+        if (finding.rule == "segment_deterioration" and finding.shortfall < SLICE_SHARE * total.shortfall)
         or (finding.rule == "below_target" and finding.dimension == "total")
     }

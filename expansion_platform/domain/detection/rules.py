@@ -110,37 +110,6 @@ def rate_drop(panel: Panel, month: str, seed: str, smallest: int, rates: Mapping
     )
 
 
-def model_drops(panel: Panel, month: str, seed: str, smallest: int, rates: RatesByScope) -> list[Finding]:
-    """`rate_drop` of each pricing model (semantics 5.1).
-
-    Models with fewer than thirty opening members are not judged, and p-values are Holm's over those that are, both as for segments: four more
-    chances of a false alarm a month would otherwise come on top of the total's one. A model that holds nearly all of opening MRR is the total by
-    another name: it would tell the same drop twice.
-    """
-    opening = panel.opening[:, panel.at(month)].sum()
-    judged = [one for one in _judged(panel, "pricing_model", month, seed) if one[2].opening < NEARLY_ALL * int(opening)]
-    adjusted = statistics.holm([drop.p for *_, drop in judged])
-    findings = []
-    for (name, of_model, drop), p in zip(judged, adjusted, strict=True):
-        scope, fires = ("pricing_model", name), large(drop, smallest) and p < ALPHA
-        finding = Finding(
-            "rate_drop",
-            *scope,
-            month,
-            outcome="fires" if fires else "clear",
-            severity=severity(drop, grr_fall(of_model.sums(), month, drop.baseline_months)),
-            measured=drop.rate,
-            recovers_at=RECOVERED * drop.baseline,
-            shortfall=drop.shortfall,
-            drop=drop,
-            figures={"p_adjusted": p},
-        )
-        if fires:
-            finding.figures.update(_beside(of_model, month, scope, drop, rates.get(finding.scope, {}), seed))
-        findings.append(finding)
-    return findings
-
-
 def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fraction, before: Fraction | None, seed: str) -> Finding | None:
     """Below target in two closed months running, and by more than noise in the latest. A first month below is `pending`.
 
@@ -220,47 +189,73 @@ def mix_shift(panel: Panel, month: str, seed: str) -> Finding | None:
     )
 
 
-def segment_deterioration(panel: Panel, month: str, seed: str, smallest: int, rates: RatesByScope) -> list[Finding]:
-    """Segments whose rate dropped, or whose organic net rate fell by two points, by more than noise after Holm's correction over all tests made.
+def segment_deterioration(panel: Panel, dimension: str, month: str, seed: str, smallest: int, rates: RatesByScope) -> list[Finding]:
+    """Segments, or pricing models, whose rate dropped or whose organic net rate fell by two points, by more than noise (semantics 5.4).
 
-    Segments with fewer than thirty opening members are not judged. The net rate holds churn, which ends a membership, so its test exchanges
-    customer-months and not a customer's months (`statistics.customer_months`).
+    The p-values are Holm's over all pairs of a judged slice and one of the two tests. Each pair would otherwise add its own chance of a false alarm.
+    The net rate holds churn, which ends a membership, so its test exchanges customer-months and not a customer's months
+    (`statistics.customer_months`).
+
+    Args:
+        panel: of all customers.
+        dimension: `segment` or `pricing_model`.
+        month: the newest closed month.
+        seed: policy hash.
+        smallest: shortfall in minor units under which a drop of the rate does not matter.
+        rates: as of `rate_drop`, by scope.
+
+    Returns:
+        A finding for each slice that is judged: it has a baseline and thirty opening members, and a pricing model less than 95 % of opening MRR.
     """
-    judged = list(_judged(panel, "segment", month, seed))
-    nets = [_net_p(of_segment, month, drop, ("segment", name), seed) for name, of_segment, drop in judged]
+    judged = list(_judged(panel, dimension, month, seed))
+    nets = [_net_p(of_slice, month, drop, (dimension, name), seed) for name, of_slice, drop in judged]
     adjusted = statistics.holm([drop.p for *_, drop in judged] + nets)
-    findings = []
-    for index, (name, of_segment, drop) in enumerate(judged):
-        sums = of_segment.sums()
-        net_before = sum((sums[earlier].net_rate for earlier in drop.baseline_months), Fraction(0)) / len(drop.baseline_months)
-        by_rate = large(drop, smallest) and adjusted[index] < ALPHA
-        by_net = net_before - sums[month].net_rate >= NET_FALL and adjusted[len(judged) + index] < ALPHA
-        finding = Finding(
-            "segment_deterioration",
-            "segment",
-            name,
-            month,
-            outcome="fires" if by_rate or by_net else "clear",
-            severity=severity(drop, grr_fall(sums, month, drop.baseline_months)),
-            measured=drop.rate,
-            recovers_at=RECOVERED * drop.baseline,
-            shortfall=drop.shortfall,
-            drop=drop,
-            figures={
-                "p_adjusted": adjusted[index],
-                "net_rate": sums[month].net_rate,
-                "net_before": net_before,
-                "p_net": adjusted[len(judged) + index],
-                "by_net": int(by_net and not by_rate),
-            },
-        )
-        if by_net and not by_rate:
-            missing = round_half_even((net_before - sums[month].net_rate) * drop.opening)
-            finding = replace(finding, measured=sums[month].net_rate, recovers_at=net_before - NET_RECOVERED, shortfall=missing)
-        if finding.outcome == "fires":
-            finding.figures.update(_beside(of_segment, month, ("segment", name), drop, rates.get(finding.scope, {}), seed))
-        findings.append(finding)
-    return findings
+    return [
+        _deterioration(of_slice, month, (dimension, name), drop, (adjusted[index], adjusted[len(judged) + index]), smallest, rates, seed)
+        for index, (name, of_slice, drop) in enumerate(judged)
+    ]
+
+
+def _deterioration(
+    panel: Panel,
+    month: str,
+    scope: tuple[str, str],
+    drop: Drop,
+    adjusted: tuple[Fraction, Fraction],
+    smallest: int,
+    rates: RatesByScope,
+    seed: str,
+) -> Finding:
+    """The finding of one slice; `adjusted` are the p-values of its rate and of its net rate."""
+    sums, (p_rate, p_net) = panel.sums(), adjusted
+    net_before = sum((sums[earlier].net_rate for earlier in drop.baseline_months), Fraction(0)) / len(drop.baseline_months)
+    net_rate = sums[month].net_rate
+    by_rate = large(drop, smallest) and p_rate < ALPHA
+    by_net = net_before - net_rate >= NET_FALL and p_net < ALPHA
+    finding = Finding(
+        "segment_deterioration",
+        *scope,
+        month,
+        outcome="fires" if by_rate or by_net else "clear",
+        severity=severity(drop, grr_fall(sums, month, drop.baseline_months)),
+        measured=drop.rate,
+        recovers_at=RECOVERED * drop.baseline,
+        shortfall=drop.shortfall,
+        drop=drop,
+        figures={
+            "p_adjusted": p_rate,
+            "net_rate": net_rate,
+            "net_before": net_before,
+            "p_net": p_net,
+            "by_net": int(by_net and not by_rate),
+        },
+    )
+    if by_net and not by_rate:
+        missing = round_half_even((net_before - net_rate) * drop.opening)
+        finding = replace(finding, measured=net_rate, recovers_at=net_before - NET_RECOVERED, shortfall=missing)
+    if finding.outcome == "fires":
+        finding.figures.update(_beside(panel, month, scope, drop, rates.get(finding.scope, {}), seed))
+    return finding
 
 
 def _beside(
@@ -286,12 +281,14 @@ def grr_fall(sums: dict[str, Sums], month: str, baseline: tuple[str, ...]) -> Fr
 
 
 def _judged(panel: Panel, dimension: str, month: str, seed: str) -> Iterator[tuple[str, Panel, Drop]]:
-    """The slices of a dimension that have a baseline and members enough to be judged by."""
+    """The slices of a dimension that can be judged: with a baseline and enough members. A pricing model with nearly all MRR is the total again."""
+    opening = int(panel.opening[:, panel.at(month)].sum()) if month in panel.months else 0
     for name in SLICES[dimension]:
         inside = panel.of(dimension, name)
         drop = drop_of(inside, month, (dimension, name), seed)
-        if drop is not None and drop.members >= SLICE_MEMBERS:
-            yield name, inside, drop
+        if drop is None or drop.members < SLICE_MEMBERS or (dimension == "pricing_model" and drop.opening >= NEARLY_ALL * opening):
+            continue
+        yield name, inside, drop
 
 
 def _net_p(panel: Panel, month: str, drop: Drop, scope: tuple[str, str], seed: str) -> Fraction:

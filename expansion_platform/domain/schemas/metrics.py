@@ -140,7 +140,9 @@ class Trailing(MetricValue):
         description="`total`, `segment` or `pricing_model`, as at the window's start", isin=["total", "segment", "pricing_model"]
     )
 
-    window_months: int = pa.Field(description="Months the value is made of, counted back from `month`", ge=0, le=12)
+    window_months: int = pa.Field(
+        description="Months the value is made of, counted back from `month`; 1 for the annualised rate of a single month", ge=0, le=12
+    )
     numerator: pd.Int64Dtype = pa.Field(description="Minor units; null for compounded and mean rates, which have no sum above a line", nullable=True)
     denominator: pd.Int64Dtype = pa.Field(description="Minor units; null for compounded and mean rates", nullable=True)
     n_customers: int = pa.Field(description="Customers that paid at the opening of the first of these months", ge=0)

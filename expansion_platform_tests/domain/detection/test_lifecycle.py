@@ -132,11 +132,11 @@ def test_the_totals_drop_tells_of_small_segments_and_of_the_target() -> None:
 
 def test_the_totals_drop_tells_of_small_pricing_models_too() -> None:
     total = finding(FIRST, 100, "fires", shortfall=1000)
-    model = finding(FIRST, 100, "fires", scope=("pricing_model", "seat"), shortfall=299)
+    model = finding(FIRST, 100, "fires", rule="segment_deterioration", scope=("pricing_model", "seat"), shortfall=299)
     assert entered(total, model) == [("rate_drop", "entry")]
-    assert entered(total, replace(model, shortfall=300)) == [("rate_drop", "entry"), ("rate_drop", "entry")]
+    assert entered(total, replace(model, shortfall=300)) == [("rate_drop", "entry"), ("segment_deterioration", "entry")]
     calm = replace(total, outcome="clear", measured=Fraction(2, 100))
-    assert entered(model) == entered(calm, model) == [("rate_drop", "entry")]
+    assert entered(model) == entered(calm, model) == [("segment_deterioration", "entry")]
 
 
 def test_what_was_silent_enters_once_the_total_has_recovered() -> None:

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain import months
-from expansion_platform.domain.detection import followups, rules
-from expansion_platform.domain.detection.panel import TOTAL, panel
+from expansion_platform.domain.detection import followups, rules, statistics
+from expansion_platform.domain.detection.panel import TOTAL, Panel, panel
+from expansion_platform.domain.detection.statistics import holm
 from expansion_platform.domain.schemas.mrr import ORGANIC
 from expansion_platform_tests.domain.detection.books import MONTH, MONTHS, frames, steady, together
 
@@ -139,7 +140,7 @@ def test_a_mix_that_moved_from_seats_to_usage_is_named() -> None:
 
 def segmented(smb: float, members: int = 60) -> list[tuple[str, str, str]]:
     both = together(steady(members, smb, segment="smb"), steady(60, 0.5, seed=2, segment="enterprise"))
-    return [(found.value, found.outcome, found.scope) for found in rules.segment_deterioration(both, MONTH, SEED, 0, {})]
+    return [(found.value, found.outcome, found.scope) for found in rules.segment_deterioration(both, "segment", MONTH, SEED, 0, {})]
 
 
 def test_the_segment_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
@@ -149,14 +150,18 @@ def test_the_segment_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
 
 def modelled(seat: float, members: int = 60, smallest: int = 0) -> list[tuple[str, str, str]]:
     both = together(steady(members, seat, model="seat"), steady(60, 0.5, seed=2, model="usage"))
-    return [(found.rule, found.outcome, found.scope) for found in rules.model_drops(both, MONTH, SEED, smallest, {})]
+    found = rules.segment_deterioration(both, "pricing_model", MONTH, SEED, smallest, {})
+    return [(one.rule, one.outcome, one.scope) for one in found]
 
 
 def test_the_pricing_model_that_fell_is_named_and_a_small_one_is_not_judged() -> None:
-    calm = ("rate_drop", "clear", "pricing_model:usage")
-    assert modelled(0.0) == [calm, ("rate_drop", "fires", "pricing_model:seat")]
-    assert modelled(0.5) == [calm, ("rate_drop", "clear", "pricing_model:seat")]
-    assert modelled(0.0, smallest=10**9) == [calm, ("rate_drop", "clear", "pricing_model:seat")]
+    rule, seat = "segment_deterioration", "pricing_model:seat"
+    calm = (rule, "clear", "pricing_model:usage")
+    assert modelled(0.0) == [calm, (rule, "fires", seat)]
+    assert modelled(0.5) == [calm, (rule, "clear", seat)]
+    # 1.5 points less are under what a fall of the net rate must be, and a shortfall that is too small leaves no other reason
+    assert modelled(0.2) == [calm, (rule, "fires", seat)]
+    assert modelled(0.2, smallest=10**9) == [calm, (rule, "clear", seat)]
     assert modelled(0.0, members=29) == [calm]
 
 
@@ -164,27 +169,48 @@ def test_a_pricing_model_that_is_nearly_the_total_is_not_asked() -> None:
     """570 of 600 equal customers are 95 %, of 601 less."""
     for others, asked in ((30, ["usage"]), (31, ["usage", "seat"])):
         both = together(steady(570, 0.1, model="seat"), steady(others, 0.5, seed=2, model="usage"))
-        assert [found.value for found in rules.model_drops(both, MONTH, SEED, 0, {})] == asked
-    assert rules.model_drops(steady(60, 0.0), MONTH, SEED, 0, {}) == []
+        assert [found.value for found in rules.segment_deterioration(both, "pricing_model", MONTH, SEED, 0, {})] == asked
+    assert rules.segment_deterioration(steady(60, 0.0), "pricing_model", MONTH, SEED, 0, {}) == []
+    (segment,) = rules.segment_deterioration(steady(60, 0.0), "segment", MONTH, SEED, 0, {})  # a company of one segment may look at it
+    assert segment.scope == "segment:smb"
 
 
-def test_a_pricing_model_is_judged_by_what_is_left_after_holms_correction() -> None:
-    """Two tests were made: the smaller p is doubled, and the larger is no smaller than that."""
-    found = rules.model_drops(together(steady(60, 0.0, model="seat"), steady(60, 0.5, seed=2, model="usage")), MONTH, SEED, 0, {})
-    (calm, fell) = (one.drop for one in found)
-    assert calm is not None
-    assert fell is not None
-    assert [one.figures["p_adjusted"] for one in found] == [max(calm.p, 2 * fell.p), 2 * fell.p]
+@pytest.mark.parametrize("dimension", ["segment", "pricing_model"])
+def test_holms_correction_is_over_slices_and_tests(dimension: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two slices with two tests each are four: the smallest p is multiplied by four."""
+    families: list[list[Fraction]] = []
+    monkeypatch.setattr(statistics, "holm", lambda family: families.append(list(family)) or holm(family))
+    both = together(steady(60, 0.0, segment="smb", model="seat"), steady(60, 0.5, seed=2, segment="enterprise", model="usage"))
+    found = rules.segment_deterioration(both, dimension, MONTH, SEED, 0, {})
+    (family,) = families
+    assert len(family) == 4
+    assert [one.drop.p if one.drop else None for one in found] == family[:2]
+    figures = [one.figures[name] for name in ("p_adjusted", "p_net") for one in found]
+    assert figures == holm(family)
+    assert figures[family.index(min(family))] == 4 * min(family) < Fraction(5, 100)
 
 
-def test_a_segment_that_loses_customers_fires_on_its_net_rate() -> None:
-    """Its expansion is unchanged; a tenth of its customers leaves in the newest month, one in fifty did before."""
+def test_a_pricing_model_that_loses_customers_fires_on_its_net_rate() -> None:
+    """As a segment does: its expansion is unchanged, and a tenth of its 192 customers leaves in the newest month."""
+    both = together(leaving("seat"), steady(200, 0.5, seed=2, model="usage"))
+    usage, seat = rules.segment_deterioration(both, "pricing_model", MONTH, SEED, 0, {})
+    assert (usage.outcome, seat.outcome, seat.scope) == ("clear", "fires", "pricing_model:seat")
+    assert seat.measured == seat.figures["net_rate"] == Fraction(-20, 192)
+
+
+def leaving(model: str | None = None) -> Panel:
+    """One of 200 customers leaves each month, and 20 in the newest."""
     names = [f"cus_{number:03d}" for number in range(200)]
     opening = {(name, month): 10_000 for name in names for month in MONTHS}
     flows: dict[tuple[str, str], dict[str, int]] = {(names[index], month): {"churn": -10_000} for index, month in enumerate(MONTHS[:-1])}
     flows |= {(name, MONTH): {"churn": -10_000} for name in names[20:40]}
     opening = {(name, month): paid for (name, month), paid in opening.items() if not (names.index(name) < 8 and month > MONTHS[names.index(name)])}
-    (found,) = rules.segment_deterioration(panel(*frames(opening, flows), MONTHS), MONTH, SEED, 0, {})
+    return panel(*frames(opening, flows, models=None if model is None else dict.fromkeys(names, model)), MONTHS)
+
+
+def test_a_segment_that_loses_customers_fires_on_its_net_rate() -> None:
+    """Its expansion is unchanged; a tenth of its customers leaves in the newest month, one in fifty did before."""
+    (found,) = rules.segment_deterioration(leaving(), "segment", MONTH, SEED, 0, {})
     assert found.outcome == "fires"
     assert found.measured == found.figures["net_rate"] == Fraction(-20, 192)
     assert found.severity == "critical"  # it misses over 1 % of the base, and gross retention fell too
