@@ -101,7 +101,7 @@ class Updates:
         return [Edit(item, self._price(PLANS[rank], subscription, at), item.quantity + 3)], False
 
     def _interval(self, subscription: Subscription, at: int) -> tuple[list[Edit], bool]:
-        if subscription.interval == "year":
+        if subscription.interval == "year" or "year" not in self._catalog.intervals:
             return [], True
         products = [(item, item.price.product) for item in subscription.items]
         prices = [self._catalog.price(product, subscription.log.currency, "year", at) for _, product in products]

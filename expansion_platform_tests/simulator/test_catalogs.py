@@ -13,7 +13,7 @@ from expansion_platform.domain import months
 from expansion_platform.domain.plans import beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.simulator.catalog import CATALOGS, ONE_PRODUCT, ONE_PRODUCT_IN_LISTS, PLANS, REPRICED, WORKSPACE
-from expansion_platform.simulator.company import LAST_MONTH, Company, simulate
+from expansion_platform.simulator.company import BEHAVIOURS, LAST_MONTH, Company, simulate
 from expansion_platform.simulator.reference_plans import plans_before, read_history
 from expansion_platform.simulator.verify import book, items_of, true_months
 
@@ -94,6 +94,17 @@ def test_a_company_that_repriced_twice(seed: int) -> None:
     assert replaced.loc[replaced["cause"] == "price", "amount"].sum() > 0
     begun = beginnings(made.truth.expected_states, Catalog.from_dict(made.catalog))
     assert not any(begun.plans(months.closing(month)).steps for month in MONTHS)
+
+
+@pytest.mark.parametrize("sells", CATALOGS)
+def test_every_behaviour_keeps_to_what_is_sold(sells: str) -> None:
+    made = simulate(1, 60, 12, behaviours=BEHAVIOURS, sells=sells)
+    held = made.truth.expected_states
+    assert len(held) > 60
+    assert set(held["price"]) <= {price["id"] for price in made.account.objects["prices"]}
+    if sells == ONE_PRODUCT:
+        assert set(held["interval"]) == {"month"}
+        assert set(held["currency"]) == {"usd"}
 
 
 def test_the_account_shows_one_product_with_a_price_a_plan() -> None:
