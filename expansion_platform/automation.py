@@ -3,6 +3,7 @@
 Here: jobs, schedules, sensors. Not here: what they run.
 """
 
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
@@ -41,8 +42,11 @@ def refresh_job() -> Any:
     )
 
 
-def refresh_schedule(job: Any, first_month: str, timezone: str, close_lag_days: int) -> dg.ScheduleDefinition:
-    """The monthly refresh, and the one at the close. Months come from the scheduled time, so a late tick asks for the same months."""
+def refresh_schedule(job: Any, first_month: Callable[[], str], timezone: str, close_lag_days: int) -> dg.ScheduleDefinition:
+    """The monthly refresh, and the one at the close. Months come from the scheduled time, so a late tick asks for the same months.
+
+    `first_month` gives the first month of the tables as it is at the tick: before the first pull it is the newest closed one, and moves on.
+    """
     days = sorted({REFRESH_DAY, max(REFRESH_DAY, 1 + close_lag_days)})
 
     @dg.schedule(
@@ -52,15 +56,17 @@ def refresh_schedule(job: Any, first_month: str, timezone: str, close_lag_days: 
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="On the 2nd of each month, and on the day the month closes: the last three months as one run, so that late facts restate them.",
     )
-    def monthly_refresh_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def monthly_refresh_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         at = context.scheduled_execution_time
-        newest = months.newest_closed(at, timezone)
-        return dg.RunRequest(run_key=f"{newest} {at:%Y-%m-%d}", tags={**trailing(newest, first_month), "month": newest, "trigger": "schedule"})
+        newest, first = months.newest_closed(at, timezone), first_month()
+        if newest < first:
+            return dg.SkipReason(f"the tables begin with {first}")
+        return dg.RunRequest(run_key=f"{newest} {at:%Y-%m-%d}", tags={**trailing(newest, first), "month": newest, "trigger": "schedule"})
 
     return monthly_refresh_schedule
 
 
-def stripe_changes_sensor(job: Any, first_month: str) -> dg.SensorDefinition:
+def stripe_changes_sensor(job: Any, first_month: Callable[[], str]) -> dg.SensorDefinition:
     """Asks for a refresh when Stripe has events that no run has seen."""
 
     @dg.sensor(
@@ -79,7 +85,7 @@ def stripe_changes_sensor(job: Any, first_month: str) -> dg.SensorDefinition:
             synced = platform.warehouse.newest()
             if synced is None or synced.isoformat() == pulled["synced"]:
                 return dg.SkipReason("no row was written to the warehouse since the last import")
-            tags = {**trailing(platform.newest_closed_month, first_month), "trigger": "stripe_changes"}
+            tags = {**trailing(platform.newest_closed_month, first_month()), "trigger": "stripe_changes"}
             return dg.RunRequest(run_key=synced.isoformat(), tags=tags)
         before = int(platform.as_of.timestamp()) + 1
         # Only of the types a pull reads: an account in use has others (payments, payouts) every hour.
@@ -87,7 +93,7 @@ def stripe_changes_sensor(job: Any, first_month: str) -> dg.SensorDefinition:
         newest = max((event for event in listed if event is not None), key=itemgetter("created"), default=None)
         if newest is None or newest["created"] <= pulled["last_pull_at"]:
             return dg.SkipReason("no Stripe event since the last pull")
-        tags = {**trailing(platform.newest_closed_month, first_month), "trigger": "stripe_changes"}
+        tags = {**trailing(platform.newest_closed_month, first_month()), "trigger": "stripe_changes"}
         return dg.RunRequest(run_key=newest["id"], tags=tags)
 
     return stripe_changes

@@ -64,16 +64,20 @@ def ui(port: Annotated[int, typer.Option(help="Port of the Dagster UI")] = 3000)
 
 @app.command()
 def refresh(
-    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: EXPANSION_FIRST_MONTH")] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: the first of the tables")] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
     as_of: AsOf = None,
 ) -> None:
     """Pulls, rebuilds and computes a range of months as one Dagster run."""
+    from expansion_platform.delivery.month import nobody_paid
+    from expansion_platform.resources import Platform
     from expansion_platform.run import refresh as run_refresh
     from expansion_platform.settings import Settings
 
     settings = Settings() if as_of is None else Settings(expansion_as_of=as_of)
     run_refresh(settings, first, last, out)
+    if line := nobody_paid(Platform(settings)):
+        out.print(line, highlight=False, markup=False)
 
 
 @app.command()
@@ -111,7 +115,7 @@ def month(month: Month) -> None:
 
 @app.command()
 def reconcile(
-    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: EXPANSION_FIRST_MONTH")] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: the first of the tables")] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
     stripe_mrr: Annotated[str | None, typer.Option("--with", help="`change_events` or a CSV instead of EXPANSION_STRIPE_MRR")] = None,
 ) -> None:

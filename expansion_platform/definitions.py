@@ -6,7 +6,7 @@ Here: the list. Not here: anything listed. `build_defs` makes the same list for 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -39,25 +39,32 @@ from expansion_platform.assets import (
 )
 from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor, watch_runs
 from expansion_platform.domain import months
+from expansion_platform.domain.errors import ConfigurationError, ExpansionError
 from expansion_platform.resources import Platform, as_of
 from expansion_platform.settings import Settings
 
-DEFAULT_FIRST_MONTH = "2022-01"  # where the tables begin unless EXPANSION_FIRST_MONTH says otherwise; history before it still counts
 
-
-def partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
-    """Closed months of the reporting time zone, `YYYY-MM`; up to EXPANSION_AS_OF when it is set."""
-    first = settings.expansion_first_month or DEFAULT_FIRST_MONTH
+def partitions(settings: Settings, first_month: str | None = None) -> dg.MonthlyPartitionsDefinition:
+    """Closed months of the reporting time zone, `YYYY-MM`, from `Platform.first_month` on; up to EXPANSION_AS_OF when it is set."""
+    first = first_month or Platform(settings).first_month
     end = None if settings.expansion_as_of is None else months.of(as_of(settings), settings.expansion_timezone)
     return dg.MonthlyPartitionsDefinition(start_date=first, end_date=end, fmt="%Y-%m", timezone=settings.expansion_timezone)
 
 
 def build_defs(platform: Platform | None = None, loggers: Mapping[str, dg.LoggerDefinition] | None = None) -> dg.Definitions:
-    """The code location for the given platform, or for the environment's settings (read again by every run)."""
-    shown = Settings() if platform is None else platform.settings
-    first_month = shown.expansion_first_month or DEFAULT_FIRST_MONTH
-    closed_months = partitions(shown)
+    """The code location for the given platform, or for the environment's settings (read again by every run).
+
+    Its first month is the one known as it is loaded. A run loads it anew, so that what a run may compute is up to date; the UI, the schedule and the
+    sensor ask for the months known when the location was loaded, until it is loaded again.
+    """
+    known = platform or Platform()
+    shown, loaded = known.settings, _first_month(known)
+    closed_months = partitions(shown, loaded)
     job = refresh_job()
+
+    def first_month() -> str:
+        return max(loaded, _first_month(known))
+
     with warnings.catch_warnings():
         # The parameter is marked beta although BackfillPolicy itself is not; single-run backfills are what makes a range of months one run.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
@@ -65,11 +72,21 @@ def build_defs(platform: Platform | None = None, loggers: Mapping[str, dg.Logger
         return _definitions(closed_months, job, schedule, first_month, platform or Platform(), loggers)
 
 
+def _first_month(platform: Platform) -> str:
+    """The first month; the newest closed one where the tables cannot be read: the UI has to start, and its runs say what is wrong."""
+    try:
+        return platform.first_month
+    except ConfigurationError:
+        raise
+    except ExpansionError:
+        return platform.newest_closed_month
+
+
 def _definitions(
     closed_months: dg.PartitionsDefinition,
     job: Any,
     schedule: dg.ScheduleDefinition,
-    first_month: str,
+    first_month: Callable[[], str],
     platform: Platform,
     loggers: Mapping[str, dg.LoggerDefinition] | None,
 ) -> dg.Definitions:

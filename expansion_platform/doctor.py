@@ -18,6 +18,7 @@ from expansion_platform.account import check_key_kind, check_same_account
 from expansion_platform.delivery.account_features import used
 from expansion_platform.delivery.catalog_account import read_account
 from expansion_platform.delivery.catalog_plans import sold_side_by_side, undecided_products
+from expansion_platform.domain import months as calendar
 from expansion_platform.domain.dimensions import refuse_taken_names
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.expansion_cac import costs_by_month
@@ -153,11 +154,11 @@ def _lake(platform: Platform) -> str:
 def _history(platform: Platform) -> str:
     states = platform.lake.read(billing.ItemStates)
     if states.empty:
-        return "nothing pulled yet"
+        return "nothing pulled yet" if platform.read_until is None else "no subscription has begun: the tables have months in which nobody pays"
     first = states["valid_from"].min()
     unsure = states[states["confidence"] != "exact"]
     return (
-        f"since {first:%Y-%m} (EXPANSION_FIRST_MONTH={first:%Y-%m} begins the tables there); "
+        f"since {calendar.of(first, platform.timezone)}, the tables begin with {platform.first_month} (EXPANSION_FIRST_MONTH); "
         f"{len(unsure)} of {len(states)} item states are dated by a renewal or by today's subscription{_low_confidence(platform)}"
     )
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Self
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from expansion_platform.delivery.outbox import Notifier, channels
 from expansion_platform.domain import months
@@ -20,7 +21,8 @@ from expansion_platform.domain.hints import from_rows
 from expansion_platform.domain.money import exponent
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import Table, given, table_name
-from expansion_platform.domain.schemas.stripe import Prices, Products
+from expansion_platform.domain.schemas.metrics import Rollforward
+from expansion_platform.domain.schemas.stripe import Prices, Products, Subscriptions
 from expansion_platform.settings import Settings
 from expansion_platform.sources.analytics.posthog import PostHog
 from expansion_platform.sources.given import read_given
@@ -75,6 +77,19 @@ class Platform:
     def newest_closed_month(self) -> str:
         """Latest month that has wholly passed; its figures are first reported later (`closes`)."""
         return months.newest_closed(self.as_of, self.timezone)
+
+    @property
+    def first_month(self) -> str:
+        """The month the tables begin with: EXPANSION_FIRST_MONTH, else that of the account's first subscription, as far as Stripe was read.
+
+        It only ever moves back: months that were computed stay. It is no later than the newest closed month, which is the first one of an account
+        that has no subscription, began this month, or was never read.
+        """
+        if self.settings.expansion_first_month is not None:
+            return self.settings.expansion_first_month
+        begun = pc.min(self.lake.dataset(Subscriptions).to_table(columns=["start_date"])["start_date"]).as_py()
+        computed = self.lake.months(Rollforward)  # it has rows of every month that was computed
+        return min([self.newest_closed_month, *computed[:1], *([] if begun is None else [months.of(begun, self.timezone)])])
 
     @property
     def read_until(self) -> pd.Timestamp | None:

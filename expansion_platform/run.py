@@ -5,7 +5,7 @@ Here: the range, the printed progress and result. Not here: the job (`automation
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 
 import dagster as dg
@@ -23,6 +23,8 @@ from expansion_platform.run_outcomes import told
 from expansion_platform.settings import Settings
 
 RESTATED_FLOORS = ("billing", "mrr", "metrics")
+PULLED = [name for name in TABLES if name.startswith("stripe/")]
+ALERTS = ["alerts/expansion", "alerts/pace"]
 
 
 def refresh(
@@ -38,19 +40,44 @@ def refresh(
     Raises:
         ExpansionError: the range is not one of closed months, or a step failed (each failure with its reason).
     """
-    months = partitions(settings).get_partition_keys()
-    first, last = first or months[0], last or months[-1]
-    if first not in months or last not in months or first > last:
-        raise ExpansionError(f"no range of closed months: {first} to {last}; there are {months[0]} to {months[-1]}")
     with Platform(settings) as platform, nullcontext(dagster_instance) if dagster_instance else run_history.instance(settings) as run_in:
-        job = build_defs(platform, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
-        result = job.execute_in_process(
-            instance=run_in,
-            run_config={"loggers": {"console": {}}},
-            tags={**month_range(first, last), "trigger": "command line"},
-            raise_on_error=False,
-            asset_selection=None if only is None else [dg.AssetKey(name.split("/")) for name in only],
-        )
+        _refuse_no_range(first, last, platform.newest_closed_month)
+        if only is None and settings.expansion_first_month is None:
+            # What is pulled says with which month the tables begin, and a run's months are fixed when it starts: so the pull is a run of its own.
+            _run(platform, run_in, console, {}, PULLED)
+            only = [name for name in [*TABLES, *ALERTS] if name not in PULLED]
+        months = partitions(settings).get_partition_keys()
+        if not months:
+            raise ExpansionError(f"no month to compute: EXPANSION_FIRST_MONTH is {settings.expansion_first_month}, which has not ended")
+        first, last = first or months[0], last or months[-1]
+        if first not in months or last not in months:
+            why = "EXPANSION_FIRST_MONTH" if settings.expansion_first_month else "the first subscription; EXPANSION_FIRST_MONTH sets an earlier month"
+            raise ExpansionError(f"no range of closed months: {first} to {last}; there are {months[0]} ({why}) to {months[-1]}")
+        return _run(platform, run_in, console, month_range(first, last), only)
+
+
+def _refuse_no_range(first: str | None, last: str | None, newest: str) -> None:
+    """ExpansionError for a range that is none whatever the account holds: said before anything is pulled."""
+    given = [month for month in (first, last) if month is not None]
+    try:
+        late = [month for month in given if calendar.between(month, newest) == []]
+    except ValueError as error:
+        raise ExpansionError(f"no range of closed months: {error}; the newest is {newest}") from error
+    if late or given != sorted(given):
+        raise ExpansionError(f"no range of closed months: {first or '...'} to {last or newest}; the newest is {newest}")
+
+
+def _run(
+    platform: Platform, run_in: dg.DagsterInstance, console: Console, months: Mapping[str, str], only: Sequence[str] | None
+) -> dg.ExecuteInProcessResult:
+    job = build_defs(platform, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
+    result = job.execute_in_process(
+        instance=run_in,
+        run_config={"loggers": {"console": {}}},
+        tags={**months, "trigger": "command line"},
+        raise_on_error=False,
+        asset_selection=None if only is None else [dg.AssetKey(name.split("/")) for name in only],
+    )
     if not result.success:
         raise ExpansionError("; ".join(_reasons(result)) or "the run failed")
     return result

@@ -29,7 +29,7 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 
 
 def scheduled(at: datetime, timezone: str = "UTC", first_month: str = FIRST_MONTH) -> dg.RunRequest:
-    schedule = refresh_schedule(refresh_job(), first_month, timezone, 5)
+    schedule = refresh_schedule(refresh_job(), lambda: first_month, timezone, 5)
     (request,) = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=at)).run_requests
     return request
 
@@ -56,9 +56,16 @@ def test_the_range_never_begins_before_the_first_month() -> None:
     assert (request.tags[START], request.tags[END]) == ("2026-01", "2026-02")
 
 
+def test_a_tick_of_a_month_before_the_first_asks_for_nothing() -> None:
+    """Before anything was pulled the first month is the newest closed one: a tick that comes a month late has none."""
+    schedule = refresh_schedule(refresh_job(), lambda: "2026-03", "UTC", 5)
+    tick = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=datetime(2026, 3, 2, 6, tzinfo=UTC)))
+    assert (tick.run_requests, tick.skip_message) == ([], "the tables begin with 2026-03")
+
+
 @pytest.mark.parametrize(("lag", "days"), [(0, "2"), (1, "2"), (2, "2,3"), (5, "2,6")])
 def test_the_schedule_runs_by_itself_on_the_second_of_a_month_there_and_when_it_closes(lag: int, days: str) -> None:
-    schedule = refresh_schedule(refresh_job(), FIRST_MONTH, "Europe/Berlin", lag)
+    schedule = refresh_schedule(refresh_job(), lambda: FIRST_MONTH, "Europe/Berlin", lag)
     assert (schedule.cron_schedule, schedule.execution_timezone) == (f"0 6 {days} * *", "Europe/Berlin")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
@@ -73,7 +80,7 @@ def watched(folder: Path, as_of: datetime, **settings: str) -> Iterator[tuple[Pl
 
 
 def looked(platform: Platform) -> dg.RunRequest | dg.SkipReason:
-    return stripe_changes_sensor(refresh_job(), FIRST_MONTH)(platform=platform)  # type: ignore[return-value]
+    return stripe_changes_sensor(refresh_job(), lambda: FIRST_MONTH)(platform=platform)  # type: ignore[return-value]
 
 
 def test_the_watch_waits_for_a_key_and_a_first_pull(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from expansion_platform.definitions import DEFAULT_FIRST_MONTH, build_defs, partitions
+from expansion_platform.definitions import build_defs, partitions
 from expansion_platform.settings import Settings
 
 LOAD = "import dagster as dg; from expansion_platform.definitions import defs; dg.Definitions.validate_loadable(defs)"
@@ -54,16 +54,17 @@ def test_data_goes_up_floor_by_floor() -> None:
 @pytest.mark.parametrize(
     ("settings", "first", "last"),
     [
-        ({"expansion_as_of": "2026-11-03T06:00:00+00:00"}, DEFAULT_FIRST_MONTH, "2026-10"),
+        ({"expansion_as_of": "2026-11-03T06:00:00+00:00"}, "2026-10", "2026-10"),
         ({"expansion_as_of": "2026-11-03T06:00:00+00:00", "expansion_first_month": "2025-06"}, "2025-06", "2026-10"),
-        ({"expansion_as_of": "2026-11-01T00:00:00+00:00"}, DEFAULT_FIRST_MONTH, "2026-10"),
-        ({"expansion_as_of": "2026-10-31T23:59:59+00:00"}, DEFAULT_FIRST_MONTH, "2026-09"),
-        ({"expansion_as_of": "2026-10-31T23:30:00+00:00", "expansion_timezone": "Europe/Berlin"}, DEFAULT_FIRST_MONTH, "2026-10"),
-        ({"expansion_as_of": "2026-11-01T03:30:00+00:00", "expansion_timezone": "America/New_York"}, DEFAULT_FIRST_MONTH, "2026-09"),
+        ({"expansion_as_of": "2026-11-01T00:00:00+00:00"}, "2026-10", "2026-10"),
+        ({"expansion_as_of": "2026-10-31T23:59:59+00:00"}, "2026-09", "2026-09"),
+        ({"expansion_as_of": "2026-10-31T23:30:00+00:00", "expansion_timezone": "Europe/Berlin"}, "2026-10", "2026-10"),
+        ({"expansion_as_of": "2026-11-01T03:30:00+00:00", "expansion_timezone": "America/New_York"}, "2026-09", "2026-09"),
     ],
 )
-def test_partitions_are_the_closed_months(settings: dict[str, str], first: str, last: str) -> None:
-    keys = partitions(Settings(_env_file=None, **settings)).get_partition_keys()
+def test_partitions_are_the_closed_months(settings: dict[str, str], first: str, last: str, tmp_path: Path) -> None:
+    """Before anything was pulled the newest closed month is the only one, unless EXPANSION_FIRST_MONTH is set."""
+    keys = partitions(Settings(_env_file=None, expansion_data_dir=str(tmp_path), **settings)).get_partition_keys()
     assert (keys[0], keys[-1]) == (first, last)
 
 

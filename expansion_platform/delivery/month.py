@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from expansion_platform.delivery.messages import money, percent
 from expansion_platform.delivery.pace import open_month
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import reading
+from expansion_platform.domain.schemas import metrics, reading, stripe
 from expansion_platform.resources import Platform
 
 FIGURES = {"expansion_rate": "expansion rate", "expansion_share_of_new": "expansion's share of new MRR", "nrr": "NRR", "grr": "GRR"}
@@ -45,6 +45,20 @@ def told(platform: Platform, month: str) -> Iterator[str]:
         yield "Targets"
     for row in sorted(targets, key=_place):
         yield f"- {target(row, currency)}"
+
+
+def nobody_paid(platform: Platform) -> str | None:
+    """A line that says so where nobody paid in the newest month that was computed, or in any; None where somebody did."""
+    total = platform.lake.read(metrics.Rollforward, where=pc.field("dimension") == "total").sort_values("month")
+    paid = total["opening"] + total["closing"] > 0
+    if total.empty or paid.iloc[-1]:
+        return None
+    newest = total["month"].iloc[-1]
+    if paid.any():
+        return f"Nobody paid in {newest}: its rates have no base (`no_base`). The last month in which somebody paid is {total.loc[paid, 'month'].iloc[-1]}."
+    found = platform.lake.read(stripe.Subscriptions)["status"].value_counts().sort_index()
+    held = ", ".join(f"{count} {status}" for status, count in found.items()) or "none"
+    return f"Nobody has paid yet: MRR is 0 up to {newest}, and rates have no base (`no_base`). Subscriptions in Stripe: {held}."
 
 
 def sentences(platform: Platform, month: str) -> list[str]:
