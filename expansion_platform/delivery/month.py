@@ -55,7 +55,8 @@ def nobody_paid(platform: Platform) -> str | None:
         return None
     newest = total["month"].iloc[-1]
     if paid.any():
-        return f"Nobody paid in {newest}: its rates have no base (`no_base`). The last month in which somebody paid is {total.loc[paid, 'month'].iloc[-1]}."
+        last = total.loc[paid, "month"].iloc[-1]
+        return f"Nobody paid in {newest}: its rates have no base (`no_base`). The last month in which somebody paid is {last}."
     found = platform.lake.read(stripe.Subscriptions)["status"].value_counts().sort_index()
     held = ", ".join(f"{count} {status}" for status, count in found.items()) or "none"
     return f"Nobody has paid yet: MRR is 0 up to {newest}, and rates have no base (`no_base`). Subscriptions in Stripe: {held}."
