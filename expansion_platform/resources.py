@@ -109,10 +109,11 @@ class Platform:
     def states(self, model: type[Table]) -> dict[str, str]:
         """`Lake.states` of each month of a monthly table that was computed, by month; those without any row are among them.
 
-        A month whose rows somebody deleted was not computed.
+        A month whose rows somebody deleted was not computed. Rows count where the ledger knows nothing of them: it may have been lost.
         """
         stored, built = self.lake.states(model), self.ledger.builds(table_name(model))
-        return {month: stored.get(month, NO_ROWS) for month, (_, state) in sorted(built.items()) if state == ABSENT or month in stored}
+        without_rows = {month: NO_ROWS for month, (_, state) in built.items() if state == ABSENT}
+        return dict(sorted({**without_rows, **stored}.items()))
 
     def months(self, model: type[Table]) -> list[str]:
         """Months of a monthly table that were computed, sorted; `Lake.months` are those of them that have rows."""

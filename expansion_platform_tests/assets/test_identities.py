@@ -13,8 +13,9 @@ import pytest
 from expansion_platform import checks
 from expansion_platform.assets.attainment import INPUTS as TARGET_FIGURES
 from expansion_platform.assets.benchmarks import FIGURES
+from expansion_platform.assets.restatements import VALUES
 from expansion_platform.definitions import build_defs
-from expansion_platform.domain import attainment, reconciliation, reconciliation_metrics
+from expansion_platform.domain import attainment, contributions, reconciliation, reconciliation_metrics
 from expansion_platform.domain.attainment import METRICS
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.identities import IDENTITIES, OF_RULES, Identity
@@ -141,7 +142,11 @@ def refuse(identity: Identity, read: Read) -> None:
         check(read(identity.table), published[published["metric"].isin(METRICS)])
     elif check is reconciliation.restatements_tie:
         reported = read("mrr/first_reported")
-        check(read(identity.table), reported, read(flows)[read(flows)["month"].isin(reported["month"])])
+        values = figures(read, [table_name(model) for model in VALUES])
+        published = contributions.published(
+            read(flows), read("metrics/rollforward_by_dimension"), values, read("metrics/expansion_by_type"), read("metrics/expansion_by_origin")
+        )
+        check(read(identity.table), reported, published[published["month"].isin(reported["month"])])
     else:
         check(read(identity.table), read(flows))
 

@@ -71,5 +71,5 @@ def test_an_opportunity_makes_its_customers_expansion_sales_driven(pipeline: Pip
 def test_a_month_without_published_figures_says_what_to_compute(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.copied(tmp_path) as copied:
         copied.lake.delete_months(metrics.Expansion, [NEWEST])
-        with pytest.raises(ExpansionError, match=f"metrics/expansion has no such month yet: compute it first: {NEWEST}"):
+        with pytest.raises(ExpansionError, match=f"{NEWEST}: needs metrics/expansion, which was never computed for it: run `expansion refresh`"):
             computed(copied)

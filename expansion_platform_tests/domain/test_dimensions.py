@@ -87,7 +87,8 @@ def customers(*ever_paid: str) -> pd.DataFrame:
 def sums() -> pd.DataFrame:
     silent = {**dict.fromkeys([*FLOWS, "expansion_gross", "expansion_unadjusted"], 0), "dormant": False}
     moved = pd.DataFrame([{"month": MONTH, "customer": name, **silent, **flows} for name, (_, _, flows, _) in BOOK.items()])
-    read = {"customer_months": customer_months(), "movements": moved, "customers": customers()}
+    months = pd.DataFrame({"month": [MONTH]})
+    read = {"months": months, "customer_months": customer_months(), "movements": moved, "customers": customers()}
     return query("dimension_sums", read)
 
 

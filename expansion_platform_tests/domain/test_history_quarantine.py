@@ -85,7 +85,7 @@ def test_an_unknown_status_in_an_event_lasts_to_the_next(account: Account) -> No
     account.event("evt_1", 30, {"status": "frozen"}, {"status": "active"})
     account.event("evt_2", 35, {"status": "active"}, {"status": "frozen"})
     assert story(account) == [("si", 0, 30, "5"), ("si", 35, None, "5")]
-    assert unread(account) == [(30, 35, "a subscription with an unknown status", ["sub"])]
+    assert unread(account) == [(30, 35, "a subscription with an unknown status", ["evt_1", "sub"])]
 
 
 def test_a_canceled_subscription_without_an_end(account: Account) -> None:
