@@ -43,10 +43,12 @@ SENTENCES = [
     "That is {missing} of expansion MRR missing.",
     "Expansion rate fell by {fall}{where} in {month}: {rate} of its opening MRR against {baseline} on average over the {months} months before. "
     "That is {missing} of expansion MRR missing.",
-    "Segment deteriorated{where} in {month}: {rate} of its opening MRR against {baseline} on average over the {months} months before. "
-    "Its organic net rate {net_rate} (was {net_before}). Missing: {missing} of expansion MRR.",
-    "Segment deteriorated{where} in {month}: {rate} of its opening MRR against {baseline} on average over the {months} months before. "
-    "Its organic net rate {net_rate} (was {net_before}). Missing: {net_missing} of organic net growth.",
+    *(
+        f"{slice_} deteriorated{{where}} in {{month}}: {{rate}} of its opening MRR against {{baseline}} on average over the {{months}} months "
+        f"before. Its organic net rate {{net_rate}} (was {{net_before}}). Missing: {missing}."
+        for slice_ in ("Segment", "Pricing model")
+        for missing in ("{missing} of expansion MRR", "{net_missing} of organic net growth")
+    ),
     "Expansion below target in {month}: {rate} of opening MRR, at most {high} with 95 % confidence, against a target of {target}.",
     "Expansion below target{where} in {month}: {rate} of its opening MRR, at most {high} with 95 % confidence, against a target of {target}.",
     "Expansion mix shifted in {month}: {type} went from {mix_before} to {mix_now} of expansion, three months against the six before.",
@@ -57,7 +59,7 @@ SENTENCES = [
 ]
 TITLES = [
     "Expansion rate fell by {fall}{where} in {month}",
-    *(f"{title}{{where}} in {{month}}" for title in ("Segment deteriorated", "Expansion below target")),
+    *(f"{title}{{where}} in {{month}}" for title in ("Segment deteriorated", "Pricing model deteriorated", "Expansion below target")),
     *(f"{title} in {{month}}" for title in ("Expansion mix shifted", "Seats bought were given back", "Expanders leave more often")),
 ]
 MEASURES = [

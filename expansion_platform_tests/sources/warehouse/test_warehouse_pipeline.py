@@ -202,4 +202,4 @@ def test_the_doctor_and_the_watch_look_at_the_warehouse(postgres: str, tmp_path:
 
 
 def watched(platform: Platform) -> Any:
-    return stripe_changes_sensor(refresh_job(), "2026-08")(platform=platform)
+    return stripe_changes_sensor(refresh_job(), lambda: "2026-08")(platform=platform)
