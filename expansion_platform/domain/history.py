@@ -29,7 +29,7 @@ from expansion_platform.domain.history_discounts import Window, in_force, resolv
 from expansion_platform.domain.history_facts import ItemMark, Mark
 from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problems_at, record
 from expansion_platform.domain.history_records import Staged, State
-from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, prices, unreadable_coupon
+from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, price_of, prices, unreadable_coupon
 from expansion_platform.domain.history_trials import Trial, status_of, trial_marks
 from expansion_platform.domain.history_unreadable import Unreadable, covering
 from expansion_platform.domain.schemas.base import Table, arrow_schema, key
@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Timelines:
-    """What holds of one subscription: its life, and when what of it changed to what."""
+    """What holds of one subscription: its life, and when what of it changed to what. `billed` are prices whose terms only its bills tell."""
 
     customer: str
     id: str
@@ -78,6 +78,7 @@ class Timelines:
     items: dict[str, list[ItemMark]] = field(default_factory=lambda: defaultdict(list))
     usage: dict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
     unread: list[Unreadable] = field(default_factory=list)
+    billed: dict[str, Price] = field(default_factory=dict)
 
 
 Record = tuple[Any, ...]
@@ -112,6 +113,8 @@ def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.Da
     for group in read(held):
         subscription = _timelines(group, coupon_terms)
         terms = terms_in(subscription.currency)
+        if subscription.billed:
+            terms = Terms({**subscription.billed, **terms.priced_in(subscription.currency)}, terms.problems)
         rows, unread = _rows(subscription, terms)
         records += [_record(row, subscription, terms.prices[row.piece.state.price]) for row in _with_usage(rows, subscription.usage, terms.prices)]
         stretches += unread
@@ -129,6 +132,8 @@ def _timelines(group: list[Change], coupon_terms: Mapping[str, Coupon]) -> Timel
             found.pauses.append(_mark(change, change.value))
         elif change.kind == "held":
             found.items[item].append(_mark(change, State(str(change.price), change.quantity or "")))
+            if change.value is not None:
+                found.billed[str(change.price)] = price_of(str(change.price), change.value)
         elif change.kind == "gone":
             found.items[item].append(_mark(change, None))
         elif change.kind == "usage":
@@ -143,6 +148,9 @@ def _timelines(group: list[Change], coupon_terms: Mapping[str, Coupon]) -> Timel
             said = json.loads(str(change.value))
             coupon = coupon_terms.get(str(change.coupon)) or unreadable_coupon(str(change.coupon))
             coupon = coupon.taken_off_in(found.currency)
+            if "products" in said:  # bills tell what the coupon does not
+                products = None if said["products"] is None else frozenset(said["products"])
+                coupon = coupon._replace(products=products, value=said["value"], currency=coupon.currency and found.currency, embedded=False)
             found.windows.append((said["place"], Window(said["discount"], coupon, said["level"], change.item, at, change.until)))
     # Where one discount ends as another begins, the row that begins there is known as surely as the surer of the two.
     found.bounds.sort(key=lambda mark: (mark.at, CONFIDENCES.index(mark.confidence), SOURCES.index(mark.source), mark.evidence))
@@ -203,6 +211,7 @@ def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretc
         # What is taken off is taken off those that are charged: nothing is of an item on trial beside others that pay.
         charged = {item: state for item, state in held.items() if own_status[item] == status.value}
         shown: Mapping[str, str] = resolve(charged, now, terms.prices) if now else {}
+        unsure = [f'"{window.coupon.id}"' for window in now if window.coupon.embedded]
         for item, mark in holding.items():
             piece = Piece(own_status[item], pause.value, held[item], shown.get(item, "[]"))
             evidence = {name for start, to, name in mark.evidence if (until is None or start < until) and to > at}
@@ -215,7 +224,8 @@ def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretc
             again = last is not None and last.end == at and _shared_anew(last.piece, piece)
             by = _beginning(at, begin, mark, [*siblings, *every] if again else [status, pause, *bounds, *every])
             evidence |= {name for start, to, name in by.evidence if start <= at < to}
-            rows[item] = Row(item, at, until, piece, by.source, by.confidence, evidence or {subscription.id})
+            confidence = "snapshot" if any(name in piece.discounts for name in unsure) else by.confidence
+            rows[item] = Row(item, at, until, piece, by.source, confidence, evidence or {subscription.id})
     return done + list(rows.values()), joined(unread)
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, cast
 import pandas as pd
 
 from expansion_platform.domain import canonical
+from expansion_platform.domain.history_billed_terms import billed_prices
 from expansion_platform.domain.history_bills import known_until
 from expansion_platform.domain.history_discounts import Window, windows
 from expansion_platform.domain.history_events import in_order
@@ -26,7 +27,7 @@ from expansion_platform.domain.history_facts import ItemMark, Mark, item_marks
 from expansion_platform.domain.history_reading import rows
 from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions, unreadable
 from expansion_platform.domain.history_status import pause_marks, status_marks
-from expansion_platform.domain.history_terms import Price, coupons, in_currency, prices
+from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, prices
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.history_trials import item_trials
 from expansion_platform.domain.history_unreadable import Unreadable
@@ -69,12 +70,15 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     Pure: the same tables give the same changes, in whatever order they came. Subscriptions that never started have none. Usage of metered items
     is told by calendar month of `timezone` (semantics 1.5).
     """
-    listed, _ = prices(staged.prices)
+    listed, problems = prices(staged.prices)
     prices_in = cache(lambda currency: in_currency(listed, currency))
+    unreadable_prices = problems.keys() - set(staged.prices.loc[staged.prices["embedded"], "id"])
+    billed = billed_prices(staged.invoice_lines, staged.invoice_items, listed, unreadable_prices)
     coupon_terms, meters = coupons(staged.coupons), metered(staged.meter_usage)
     found: dict[str, tuple[Any, ...]] = {}
     for subscription in subscriptions(staged):
-        price_terms = prices_in(subscription.currency)
+        own_terms = billed.get(subscription.id, {})
+        price_terms = prices_in(subscription.currency) | own_terms
         subscription.events = in_order(subscription.events)
         subscription.lines = whole_lines(subscription.lines, price_terms)
         settle_updates(subscription)
@@ -86,10 +90,10 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
             _began(subscription),
             *(_of_mark(subscription, None, "status", mark, value=mark.value) for mark in statuses),
             *(_of_mark(subscription, None, "collection", mark, value=mark.value) for mark in pauses),
-            *_discounts(subscription, *windows(subscription, subscription.events, coupon_terms)),
+            *_discounts(subscription, *windows(subscription, subscription.events, coupon_terms, price_terms), coupon_terms),
             *_trials(subscription, price_terms),
             *(_unread(subscription, one) for one in subscription.unread),
-            *(change for item, own in marks.items() for change in _held(subscription, item, own)),
+            *(change for item, own in marks.items() for change in _held(subscription, item, own, own_terms)),
             *(change for item, own in marks.items() for change in _usage(subscription, item, own, usage, meters, price_terms, timezone)),
         ]
         for name, same in _by_name(told).items():
@@ -158,7 +162,7 @@ def _of_mark(
     return Change(subscription.customer, subscription.id, item, kind, mark.at, until, *what)
 
 
-def _discounts(subscription: Subscription, found: list[Window], bounds: list[Mark[None]]) -> Iterator[Change]:
+def _discounts(subscription: Subscription, found: list[Window], bounds: list[Mark[None]], coupon_terms: Mapping[str, Coupon]) -> Iterator[Change]:
     """A window begins by the mark of its first instant; the other marks say how it is known where windows end."""
     waiting = list(bounds)
     for place, window in enumerate(found):
@@ -167,7 +171,11 @@ def _discounts(subscription: Subscription, found: list[Window], bounds: list[Mar
             mark = next(each for each in bounds if each.at == window.start)
         else:
             waiting.remove(mark)
-        value = canonical.dumps({"discount": window.discount, "level": window.level, "place": place})
+        said: dict[str, Any] = {"discount": window.discount, "level": window.level, "place": place}
+        if (known := coupon_terms.get(window.coupon.id)) is not None and window.coupon != known.taken_off_in(subscription.currency):
+            products = window.coupon.products
+            said |= {"products": None if products is None else sorted(products), "value": window.coupon.value}
+        value = canonical.dumps(said)
         yield _of_mark(subscription, window.item, "discount", mark, until=window.end, coupon=window.coupon.id, value=value)
     for mark in waiting:
         ending = next((window for window in found if window.end == mark.at), None)
@@ -182,8 +190,11 @@ def _trials(subscription: Subscription, price_terms: Mapping[str, Price]) -> Ite
             yield _of_mark(subscription, item, "trial", mark, until=trial.end)
 
 
-def _held(subscription: Subscription, item: str, marks: list[ItemMark]) -> Iterator[Change]:
-    """What an item was from each mark on; one that the next follows in the same instant never was."""
+def _held(subscription: Subscription, item: str, marks: list[ItemMark], own_terms: Mapping[str, Price]) -> Iterator[Change]:
+    """What an item was from each mark on; one that the next follows in the same instant never was.
+
+    `own_terms` are prices whose terms only bills tell: the log has to keep them.
+    """
     for mark, following in pairwise([*marks, None]):
         mark = cast(ItemMark, mark)
         if following is not None and following.at == mark.at:
@@ -191,7 +202,9 @@ def _held(subscription: Subscription, item: str, marks: list[ItemMark]) -> Itera
         if mark.value is None:
             yield _of_mark(subscription, item, "gone", mark)
         else:
-            yield _of_mark(subscription, item, "held", mark, price=mark.value.price, quantity=mark.value.quantity or None)
+            price = own_terms.get(mark.value.price)
+            terms = None if price is None else price.as_text()
+            yield _of_mark(subscription, item, "held", mark, price=mark.value.price, quantity=mark.value.quantity or None, value=terms)
 
 
 def _usage(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.discounts import allocate_amount_off
+from expansion_platform.domain.history_billed_terms import as_billed
 from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_listed import Discount, listed_at
 from expansion_platform.domain.history_reading import SECOND
@@ -52,18 +53,25 @@ class _Seen:
     unlisted: tuple[int, int, int, str] | None = None
 
 
-def windows(subscription: Subscription, events: list[Event], coupons: Mapping[str, Coupon]) -> tuple[list[Window], list[Mark[None]]]:
+def windows(
+    subscription: Subscription, events: list[Event], coupons: Mapping[str, Coupon], prices: Mapping[str, Price]
+) -> tuple[list[Window], list[Mark[None]]]:
     """Windows of all discounts the subscription ever had, in the order they apply, and marks that say how their bounds are known.
 
     A coupon missing from stripe/coupons is one that cannot be read, and so is an `amount_off` without an amount in the subscription's currency. A
-    customer's, given beside a subscription of another currency, lowers nothing of that subscription.
+    customer's, given beside a subscription of another currency, lowers nothing of that subscription. What a deleted coupon lowers, and by how much,
+    the bills show; where none does it is taken for one without limits, and stays `embedded`.
     """
     seen = _collect(subscription, events)
     found: list[Window] = []
     marks: list[Mark[None]] = []
     for one in seen.values():
         coupon = (coupons.get(one.coupon) or unreadable_coupon(one.coupon)).taken_off_in(subscription.currency)
-        if one.level == CUSTOMER and coupon.currency not in (None, subscription.currency):
+        if coupon.embedded or coupon.currency not in (None, subscription.currency):
+            coupon = as_billed(coupon, one.id, one.lines, prices, subscription.currency)
+        elsewhere = coupon.currency not in (None, subscription.currency)
+        lowers_nothing = coupon.type == "amount" and coupon.value == "0"
+        if lowers_nothing or (elsewhere and one.level == CUSTOMER):
             continue
         own, bounds = _once(one, coupon, subscription) if coupon.duration == "once" else _lasting(one, coupon, subscription)
         found += own
@@ -190,7 +198,7 @@ def _once(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[
     """
     found, marks = [], []
     for line in one.lines:
-        if one.id not in line.reduced_by:
+        if one.id not in line.taken:
             continue
         later = (
             other.start for other in subscription.lines if other.item == line.item and not other.proration and line.start < other.start < line.end

@@ -26,6 +26,10 @@ class Terms(NamedTuple):
     prices: Mapping[str, Price]
     problems: Mapping[str, str]
 
+    def priced_in(self, currency: str) -> dict[str, Price]:
+        """The prices that have an amount in a currency."""
+        return {name: price for name, price in self.prices.items() if price.currency == currency}
+
 
 class Stretch(NamedTuple):
     """A subscription from `start` to `end` (None: it lasts), what is wrong with it, and the objects that say so."""
@@ -73,6 +77,8 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
         return terms.problems.get(state.price, "a price that is missing")
     if price.currency != currency:
         return "a price without an amount in the currency of its subscription"
+    if price.quantities is not None and state.quantity not in price.quantities:
+        return "a price that is missing, and a quantity of it that no bill charges for a whole period"
     if unreadable(state.quantity):
         return "a negative quantity" if state.quantity.startswith("-") else "lines of one item and period that no quantity of its price costs"
     return "a licensed item without a quantity" if not state.quantity and price.usage_type == "licensed" else None

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -46,6 +47,7 @@ _BILL_COLUMNS = [
 ]
 _NOT_BILLED = {"credited_lines_json": None, "discount_amounts_json": "[]", "discounts_json": "[]"}
 _NOTHING: frozenset[str] = frozenset()
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class State(NamedTuple):
 class Line(NamedTuple):
     """An invoice line, or a pending invoice item, of a subscription item: a state over a service period.
 
-    `void` lines are weak evidence: the bill was taken back, or is a draft. `reverses` are the lines a credit gives back a share of.
+    `taken` is what discounts took off it, by discount, those that took something. `void` lines are weak evidence: the bill was taken back, or is a
+    draft. `reverses` are the lines a credit gives back a share of.
     """
 
     id: str
@@ -91,7 +94,7 @@ class Line(NamedTuple):
     credits: bool
     void: bool
     discounts: tuple[Discount, ...]
-    reduced_by: frozenset[str]
+    taken: Mapping[str, int]
     draft: bool = False
     metered: bool = False
     reverses: frozenset[str] = frozenset()
@@ -296,7 +299,7 @@ def _line(row: dict[str, Any], invoice: str | None, status: str) -> Line:
         row["amount"] < 0 or row["credited_lines_json"] not in (None, "[]"),
         status in ("void", "draft"),
         discounts(row["discounts_json"], ""),
-        _NOTHING if taken == "[]" else frozenset(entry["discount"] for entry in json.loads(taken) if int(entry["amount"]) > 0),
+        _NONE if taken == "[]" else {entry["discount"]: int(entry["amount"]) for entry in json.loads(taken) if int(entry["amount"]) > 0},
         status == "draft",
         reverses=_NOTHING if row["credited_lines_json"] is None else frozenset(parse(row["credited_lines_json"])),
     )

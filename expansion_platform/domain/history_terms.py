@@ -24,7 +24,10 @@ from expansion_platform.domain.schemas.billing import INTERVALS, USAGE_TYPES
 
 
 class Price(NamedTuple):
-    """The terms of a price in one currency; `scheme` as in semantics 8.1, `options` the same price in its other currencies."""
+    """The terms of a price in one currency; `scheme` as in semantics 8.1, `options` the same price in its other currencies.
+
+    `quantities` are those the scheme has an amount of, where bills are all that tells it; None: it has one of any.
+    """
 
     id: str
     product: str
@@ -36,6 +39,7 @@ class Price(NamedTuple):
     scheme_json: str
     meter: str | None = None
     options: Mapping[str, Price] = MappingProxyType({})
+    quantities: frozenset[str] | None = None
 
     def charged_in(self, currency: str) -> Price:
         """The price as a subscription of this currency pays it (semantics 7, case 64); itself where it has no amount in it."""
@@ -45,9 +49,18 @@ class Price(NamedTuple):
         """The price once in each of its currencies, its own first."""
         return (self, *(self.options[currency] for currency in sorted(self.options)))
 
+    def as_text(self) -> str:
+        """Its terms in one currency as canonical JSON, which `price_of` reads."""
+        quantities = None if self.quantities is None else sorted(self.quantities)
+        told = {name: getattr(self, name) for name in ("product", "currency", "usage_type", "interval", "interval_count", "scheme", "meter")}
+        return canonical.dumps(told | {"quantities": quantities})
+
 
 class Coupon(NamedTuple):
-    """The terms of a coupon; `value` is percent or minor units of `currency` as decimal text, `options` the amounts off in its other currencies."""
+    """The terms of a coupon; `value` is percent or minor units of `currency` as decimal text, `options` the amounts off in its other currencies.
+
+    Of one that is only `embedded` in discounts nobody knows the options, nor the `products` it is limited to.
+    """
 
     id: str
     type: str | None
@@ -56,6 +69,7 @@ class Coupon(NamedTuple):
     currency: str | None
     products: frozenset[str] | None
     options: Mapping[str, str] = MappingProxyType({})
+    embedded: bool = False
 
     def taken_off_in(self, currency: str) -> Coupon:
         """The coupon as it lowers a subscription of this currency (semantics 7, case 65); itself where it has no amount in it."""
@@ -82,6 +96,13 @@ def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
     return found, problems
 
 
+def price_of(name: str, text: str) -> Price:
+    """A price from `Price.as_text`."""
+    told = json.loads(text)
+    quantities = None if told["quantities"] is None else frozenset(told.pop("quantities"))
+    return Price(name, **told | {"scheme_json": canonical.dumps(told["scheme"]), "quantities": quantities})
+
+
 def in_currency(price_terms: Mapping[str, Price], currency: str) -> dict[str, Price]:
     """The same prices as a subscription of this currency pays them."""
     return {name: price.charged_in(currency) for name, price in price_terms.items()}
@@ -106,6 +127,7 @@ def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
             row["currency"] if percent is None else None,
             products,
             {currency: canonical.decimal_text(Decimal(str(amount))) for currency, amount in options.items() if amount is not None},
+            row["embedded"],
         )
     return found
 

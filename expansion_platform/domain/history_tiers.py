@@ -6,6 +6,7 @@ line asserts (`history_facts.py`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -44,7 +45,8 @@ def _joined(lines: list[Line], price: Price | None) -> Line:
     for fees in range(len(lines)):
         if units >= fees and amount in (0, cost(price, units - fees)):
             state = State(price.id, canonical.decimal_text(units - fees))
-            return first._replace(state=state, amount=amount, reduced_by=frozenset[str]().union(*(line.reduced_by for line in lines)))
+            taken = sum((Counter(line.taken) for line in lines), Counter())
+            return first._replace(state=state, amount=amount, taken=taken)
     return first._replace(state=State(price.id, NO_QUANTITY))
 
 

@@ -152,6 +152,9 @@ class Coupon:
 
 RETIRED = Coupon("RETIRED15", "forever", percent="15")
 """A coupon somebody deleted in Stripe: it stays in force where it was redeemed, and is in no list of coupons."""
+RETIRED_SHARE = Coupon("RETIREDINSIGHTS50", "forever", percent="50", products=(INSIGHTS.id,))
+RETIRED_AMOUNT = "RETIREDINSIGHTS20"
+"""Deleted too, and limited to a product, which nothing but bills shows any more; the amount's name goes on with its currency."""
 _PLAN_IDS = tuple(product.id for product in PLANS)
 
 
@@ -169,12 +172,13 @@ def coupons(plans: tuple[str, ...] = _PLAN_IDS, *, multi_currency: bool = False)
         Coupon("ANNUAL15", "once", percent="15"),
         Coupon("INSIGHTS30", "repeating", percent="30", months=6, products=(INSIGHTS.id,)),
     ]
-    found = {coupon.id: coupon for coupon in listed}
+    found = {coupon.id: coupon for coupon in [*listed, RETIRED, RETIRED_SHARE]}
     amounts = [
         (Coupon("OFF25", "repeating", months=6), 2500),
         (Coupon("LOYAL40", "forever"), 4000),
         (Coupon("PLAN30", "forever", products=plans), 3000),
         (Coupon("CREDIT99", "once"), 9900),
+        (Coupon(RETIRED_AMOUNT, "forever", products=(INSIGHTS.id,)), 2000),
     ]
     for coupon, cents in amounts:
         offered = tuple((currency, _local(cents, currency)) for currency in CURRENCIES)
@@ -190,6 +194,8 @@ class Catalog:
     """The price list, by a name for each price and currency, when prices of it were replaced, and what the user's catalog says.
 
     `entries` is what it says of products, by id; `declared` whether it names the migrations.
+
+    Stripe does not have the `deleted_prices` any more, although some still pay them.
     """
 
     prices: dict[str, Price]
@@ -201,6 +207,7 @@ class Catalog:
     declared: bool
     currencies: tuple[str, ...] = tuple(CURRENCIES)
     intervals: tuple[str, ...] = tuple(INTERVALS)
+    deleted_prices: frozenset[str] = frozenset()
 
     @property
     def opened(self) -> int:
@@ -285,7 +292,14 @@ def build(created: int, repriced_at: tuple[int, ...], behaviours: frozenset[str]
         declared=sells == PLANS_AS_PRODUCTS,
         currencies=currencies,
         intervals=intervals,
+        deleted_prices=_deleted(prices) if "deleted_price" in behaviours else frozenset(),
     )
+
+
+def _deleted(prices: dict[str, Price]) -> frozenset[str]:
+    """Ids of old prices. Of one in several currencies nothing would tell the others' amounts where no bill names it, as in a trial."""
+    old = (price for price in prices.values() if price.product is BASIC or price.retired_at is not None)
+    return frozenset(price.id for price in old if not price.offered)
 
 
 def _products(sells: str, products: tuple[Product, ...]) -> tuple[Product, ...]:

@@ -29,7 +29,6 @@ from expansion_platform.simulator.catalog import (
     PRICED_BEFORE,
     PRODUCTS,
     REPRICED,
-    RETIRED,
     WORKSPACE,
     Catalog,
     build,
@@ -49,7 +48,7 @@ AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
 BEHAVIOURS = frozenset(
     {
         *(*NAMES, *ENDINGS, *UPDATES, BEHAVIOUR, "incomplete", "first_payment", "pause_after_trial", "pause_collection"),
-        *("customer_discount", "deleted_coupon", "deleted_customer", "metered", "multi_currency"),
+        *("customer_discount", "deleted_coupon", "deleted_limited_coupon", "deleted_customer", "deleted_price", "metered", "multi_currency"),
     }
 )
 """What a company can do beyond a plain one's life."""
@@ -176,10 +175,10 @@ def _catalog_events(catalog: Catalog, recorder: Recorder, now: int) -> list[dict
 def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int) -> None:
     held = account.objects
     held["products"] = [catalog_objects.product(product, catalog.created) for product in catalog.products]
-    prices = {price.id: price for price in catalog.prices.values() if price.created <= now}
+    prices = {price.id: price for price in catalog.prices.values() if price.created <= now and price.id not in catalog.deleted_prices}
     held["prices"] = [catalog_objects.price(price, now, whole=True) for price in prices.values()]
-    coupons = {coupon.id: coupon for coupon in catalog.coupons.values()}
-    held["coupons"] = [catalog_objects.coupon(coupon, catalog.created) for coupon in coupons.values()]
+    coupons = {coupon.id: catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()}
+    held["coupons"] = [coupon for name, coupon in coupons.items() if not name.startswith("RETIRED")]
     account.meters = [meter(METER, "API calls", catalog.created)] if API in catalog.products else []
     for life in lives:
         books = life.billing
@@ -197,8 +196,8 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
                 continue
             until = now + 1 if log.ended_at is None else log.ended_at
             account.reported[METER, books.customer["id"]] = list(log.metering.events(log.start, until))
-    if any(entry["source"]["coupon"] == RETIRED.id for entry in account.discounts.values()):
-        account.deleted_coupons = {RETIRED.id: catalog_objects.coupon(RETIRED, catalog.created)}
+    redeemed_ones = {entry["source"]["coupon"] for entry in account.discounts.values()}
+    account.deleted_coupons = {name: coupon for name, coupon in coupons.items() if name.startswith("RETIRED") and name in redeemed_ones}
     redeemed = {entry["id"]: entry for entry in held["coupons"]} | account.deleted_coupons
     for entry in account.discounts.values():
         redeemed[entry["source"]["coupon"]]["times_redeemed"] += 1

@@ -13,7 +13,7 @@ from typing import Any
 
 from expansion_platform.domain import months as calendar
 from expansion_platform.simulator.billing import Billing
-from expansion_platform.simulator.catalog import API, RETIRED, Catalog, coupons
+from expansion_platform.simulator.catalog import API, RETIRED, RETIRED_AMOUNT, RETIRED_SHARE, Catalog, coupons
 from expansion_platform.simulator.collection import BY_HAND, EXPIRES_AFTER, Failure
 from expansion_platform.simulator.metering import Metering
 from expansion_platform.simulator.subscription import Subscription
@@ -28,6 +28,8 @@ CUSTOMER_DISCOUNT = 0.02
 """Of renewals."""
 TAKEN_OFF = 0.10
 DELETED_COUPON = 0.01
+DELETED_LIMITED_COUPON = 0.25
+"""Of renewals of a subscription that has the coupon's product and others."""
 DELETED = 0.005
 """Of customers a month."""
 BUYS_API = 0.03
@@ -130,6 +132,16 @@ class Hardship:
             self._billing.redemption.redeem_own(at, RETIRED if deletes else PARTNER)
         elif not held and "deleted_coupon" in self._behaviours and not subscription.coupons(at) and self._rng.random() < DELETED_COUPON:
             self._billing.redemption.redeem(subscription, at, RETIRED)
+        elif not held and "deleted_limited_coupon" in self._behaviours:
+            self._redeem_limited(subscription, at)
+
+    def _redeem_limited(self, subscription: Subscription, at: int) -> None:
+        """A coupon that lowers one product of several: the renewal's bill shows which."""
+        covered = [item for item in subscription.items if RETIRED_SHARE.covers(item.price)]
+        if not covered or len(covered) == len(subscription.items) or subscription.coupons(at) or self._rng.random() >= DELETED_LIMITED_COUPON:
+            return
+        amount = self._catalog.coupons[f"{RETIRED_AMOUNT}{subscription.log.currency.upper()}"]
+        self._billing.redemption.redeem(subscription, at, self._rng.choice([RETIRED_SHARE, amount]))
 
     def _failure(self, subscription: Subscription, document: dict[str, Any]) -> Failure | None:
         reason = document["billing_reason"]

@@ -6,39 +6,38 @@ Here: what one first pull reads. Not here: pulling (`sources/pulled.py`), and wh
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from expansion_platform.assets.history import STAGED
 from expansion_platform.domain.history import Staged
-from expansion_platform.domain.schemas import stripe
+from expansion_platform.domain.schemas.base import empty, table_name
+from expansion_platform.simulator import stripe_lists
 from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.sources.stripe import bills, events, rows
-from expansion_platform.sources.stripe.fields import frame
+from expansion_platform.simulator.catalog import CURRENCIES
+from expansion_platform.simulator.stripe_rendering import expansion, render
+from expansion_platform.sources.stripe.client import RESOURCES
+from expansion_platform.sources.stripe.staging import Staging
 
 
 def staged(account: StripeAccount, observed_at: datetime) -> Staged:
-    """The account's tables as one first pull reads them, discounts expanded."""
-    held = account.objects
+    """The account's tables as one first pull reads them."""
+    staging, by_id = Staging(observed_at, lambda wanted: {}), account.by_id()
+    for resource in ("events", "products", "prices", "coupons", "customers", "subscriptions", "subscription_schedules", "invoices", "invoiceitems"):
+        for item in account.objects[resource]:
+            if resource != "invoiceitems" or item["invoice"] is None:
+                staging.add(resource, _shown(resource, item, by_id))
+    changes = staging.changes()
+    frames = {name: changes[table_name(model)].against(empty(model))[0] for name, model in STAGED.items()}
+    return Staged(**frames | {"meter_usage": None})
 
-    def expanded(item: dict) -> dict:
-        return {**item, "discounts": [account.discounts[name] for name in item["discounts"]]}
 
-    coupons = [*held["coupons"], *account.deleted_coupons.values()]
-
-    def embedded(item: dict, field: str) -> dict:
-        return {**expanded(item), field: {**item[field], "data": [expanded(each) for each in item[field]["data"]]}}
-
-    subscriptions = [embedded(item, "items") for item in held["subscriptions"]]
-    invoices = [embedded(item, "lines") for item in held["invoices"]]
-    return Staged(
-        customers=frame(stripe.Customers, (rows.customer(item, observed_at) for item in held["customers"])),
-        prices=frame(stripe.Prices, (rows.price(item, observed_at) for item in held["prices"])),
-        coupons=frame(stripe.Coupons, (rows.coupon(item, observed_at) for item in coupons)),
-        subscriptions=frame(stripe.Subscriptions, (rows.subscription(item, observed_at) for item in subscriptions)),
-        subscription_items=frame(stripe.SubscriptionItems, (row for item in subscriptions for row in rows.subscription_items(item, observed_at))),
-        subscription_schedules=frame(
-            stripe.SubscriptionSchedules, (rows.subscription_schedule(item, observed_at) for item in held["subscription_schedules"])
-        ),
-        invoices=frame(stripe.Invoices, (bills.invoice(item, observed_at) for item in invoices)),
-        invoice_lines=frame(stripe.InvoiceLines, (row for item in invoices for row in bills.invoice_lines(item, observed_at))),
-        invoice_items=frame(stripe.InvoiceItems, (bills.invoice_item(item, observed_at) for item in held["invoiceitems"] if item["invoice"] is None)),
-        events=frame(stripe.Events, (events.event(item, observed_at) for item in held["events"])),
-    )
+def _shown(resource: str, item: dict[str, Any], by_id: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """An object as the pull gets it: expanded, its embedded list whole."""
+    paths = [*RESOURCES[resource].expand, *([f"currency_options.{name}.tiers" for name in CURRENCIES] if resource == "prices" else [])]
+    tree = expansion([f"data.{path}" for path in paths], stripe_lists.RESOURCES[resource].sdk_class, in_list=True)
+    shown: dict[str, Any] = render(item, tree, by_id)
+    part = RESOURCES[resource].embedded
+    if part is None:
+        return shown
+    whole = [render(each, tree.get(part, {}).get("data", {}), by_id) for each in item[part]["data"]]
+    return {**shown, part: {**shown[part], "data": whole, "has_more": False}}

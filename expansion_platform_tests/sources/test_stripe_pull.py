@@ -250,7 +250,22 @@ def test_a_coupon_deleted_before_the_first_pull_is_known_from_its_discount(serve
     account.discounts["di_1"]["source"]["coupon"] = {**removed, "applies_to": None}  # only the discount still carries it
     server.account = account
     coupons = applied(pull(source, PullState(), at(FIRST)))["stripe/coupons"]
-    assert coupons[["id", "percent_off", "applies_to_json"]].astype(object).fillna("").values.tolist() == [["SAVE10", "10", ""]]
+    assert coupons[["id", "percent_off", "applies_to_json", "embedded"]].astype(object).fillna("").values.tolist() == [["SAVE10", "10", "", True]]
+
+
+def test_a_deleted_price_is_known_from_the_items_that_hold_it(server, source):
+    """Deleted after a pull it stays as it was read; before the first one, an item embeds it without tiers and other currencies."""
+    first = pull(source, PullState(), at(FIRST))
+    account = later(server)
+    account.objects["prices"] = [item for item in account.objects["prices"] if item["id"] != "price_seat"]
+    server.account = account
+    for state in (first.state, PullState()):
+        after = applied(pull(source, state, at(FIRST + 2 * DAY)), applied(first))["stripe/prices"]
+        pd.testing.assert_frame_equal(after, applied(first)["stripe/prices"])
+    prices = applied(pull(source, PullState(), at(FIRST)))["stripe/prices"].set_index("id")
+    assert prices["embedded"].to_dict() == {"price_old": False, "price_seat": True}
+    assert prices.loc["price_seat", ["product", "interval", "currency"]].tolist() == ["prod_seats", "month", "usd"]
+    assert prices.loc["price_seat", ["tiers_json", "currency_options_json"]].isna().all()
 
 
 def test_a_discount_event_reads_its_subscription_or_customer(server, source):

@@ -50,8 +50,9 @@ class ItemChanges(Table):
     quantity: str = pa.Field(description="Units held or used, decimal text; null where none was told", nullable=True)
     coupon: str = pa.Field(description="Coupon of a discount", nullable=True)
     value: str = pa.Field(
-        description="Of `status` the status, of `collection` how it is paused (null: it is not); of `began` {currency, livemode} and of a discount "
-        "{discount, level, place} as JSON; of `unreadable` what is wrong",
+        description="Of `status` the status, of `collection` how it is paused (null: it is not); as JSON of `began` {currency, livemode}, of a "
+        "discount {discount, level, place}, with {products, value} where bills tell what its coupon does not, and of `held` the terms of a price "
+        "that only bills tell; of `unreadable` what is wrong",
         nullable=True,
     )
     source: str = pa.Field(description="Kind of fact that tells it", isin=SOURCES)
@@ -92,7 +93,8 @@ class ItemStates(Table):
     source: str = pa.Field(description="Kind of fact that begins the state; `meter` where the meter told the month's usage", isin=SOURCES)
     confidence: str = pa.Field(
         description="`exact`: dated by a fact; `renewal`: changed without proration, dated by the renewal that shows it; "
-        "`snapshot`: known only from today's subscription, dated by when it was first seen. Usage is `exact` by the meter and `renewal` by bills "
+        "`snapshot`: known only from today's subscription, dated by when it was first seen, or lowered by a deleted coupon of which no bill shows "
+        "what it is limited to. Usage is `exact` by the meter and `renewal` by bills "
         "once the month is told whole, `snapshot` before",
         isin=CONFIDENCES,
     )

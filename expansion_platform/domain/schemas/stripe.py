@@ -63,7 +63,7 @@ class Products(StripeObject):
 
 
 class Prices(StripeObject):
-    """One row per Stripe price: how a product is charged."""
+    """One row per Stripe price ever seen: how a product is charged. One deleted in Stripe stays here."""
 
     product: str = pa.Field(description="Product the price belongs to")
     currency: str = pa.Field(description="Three-letter currency, lower case", str_matches=CURRENCY_PATTERN)
@@ -84,6 +84,7 @@ class Prices(StripeObject):
     usage_type: str = pa.Field(description="`licensed` or `metered`; null for one-time prices", nullable=True)
     meter: str = pa.Field(description="Billing meter that counts its usage, null where there is none", nullable=True)
     lookup_key: str = pa.Field(description="The account's own handle of the price", nullable=True)
+    embedded: bool = pa.Field(description="Seen only as an item embeds it, deleted in Stripe: tiers and other currencies are not known")
     metadata_json: str = pa.Field(description="Catalogue hints, as on the product")
 
     class Config(Table.Config):
@@ -104,6 +105,7 @@ class Coupons(StripeObject):
         description="Amount off in other currencies: {currency: minor units}; null when it has one currency", nullable=True
     )
     applies_to_json: str = pa.Field(description="Products the coupon is limited to, null when all", nullable=True)
+    embedded: bool = pa.Field(description="Seen only as a discount embeds it, deleted in Stripe: limits and other currencies are not known")
 
     class Config(Table.Config):
         name = "stripe/coupons"

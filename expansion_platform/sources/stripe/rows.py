@@ -60,8 +60,11 @@ def product(item: Object, observed_at: datetime) -> Row:
     }
 
 
-def price(item: Object, observed_at: datetime) -> Row:
-    """Row of `stripe/prices`; `tiers` and `currency_options` must have been expanded, the tiers of the options too."""
+def price(item: Object, observed_at: datetime, *, embedded: bool = False) -> Row:
+    """Row of `stripe/prices`; `tiers` and `currency_options` must have been expanded, the tiers of the options too.
+
+    One that is `embedded` in another object has neither.
+    """
     item = read(shapes.PRICE, item)
     recurring = item.get("recurring") or {}
     package = item.get("transform_quantity") or {}
@@ -85,12 +88,16 @@ def price(item: Object, observed_at: datetime) -> Row:
         "usage_type": recurring.get("usage_type"),
         "meter": recurring.get("meter"),
         "lookup_key": item.get("lookup_key"),
+        "embedded": embedded,
         "metadata_json": _metadata(item, CATALOG_METADATA),
     }
 
 
-def coupon(item: Object, observed_at: datetime) -> Row:
-    """Row of `stripe/coupons`; `applies_to` and `currency_options` must have been expanded: otherwise they are absent, as for a coupon without."""
+def coupon(item: Object, observed_at: datetime, *, embedded: bool = False) -> Row:
+    """Row of `stripe/coupons`; `applies_to` and `currency_options` must have been expanded: otherwise they are absent, as for a coupon without.
+
+    One that is `embedded` in another object has neither.
+    """
     item = read(shapes.COUPON, item)
     limit = item.get("applies_to")
     return {
@@ -102,6 +109,7 @@ def coupon(item: Object, observed_at: datetime) -> Row:
         "currency": item.get("currency"),
         "currency_options_json": _in_other_currencies(item, lambda option: option.get("amount_off")),
         "applies_to_json": canonical.dumps(sorted(limit["products"])) if limit else None,
+        "embedded": embedded,
     }
 
 
@@ -168,6 +176,14 @@ def embedded_coupons(item: Object) -> list[Object]:
     held = [entry for entry in [*(listed if isinstance(listed, list | tuple) else []), item.get("discount")] if isinstance(entry, Mapping)]
     coupons = [source.get("coupon") for entry in held if isinstance(source := entry.get("source"), Mapping)]
     return [found for found in coupons if isinstance(found, Mapping) and "duration" in found and shapes.identified(shapes.COUPON, found)]
+
+
+def embedded_prices(item: Object) -> list[Object]:
+    """Price objects carried by a subscription's items: the only trace of a price deleted in Stripe. Before prices (2020) items had plans."""
+    listed = item.get("items")
+    data = listed.get("data") if isinstance(listed, Mapping) else None
+    held = [entry.get("price") for entry in data or [] if isinstance(entry, Mapping)] if isinstance(data, list | tuple) else []
+    return [found for found in held if isinstance(found, Mapping) and "billing_scheme" in found and shapes.identified(shapes.PRICE, found)]
 
 
 def _metadata(item: Object, allowed: tuple[str, ...], also: Row | None = None) -> str:

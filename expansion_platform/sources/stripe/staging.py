@@ -57,7 +57,7 @@ class Staging:
         self._keys = keys
         self._items_of = items_of
         self._rows: dict[type[Table], _Rows] = {}
-        self._embedded_coupons: dict[str, Row] = {}
+        self._embedded: dict[type[Table], dict[str, Row]] = {tables.Prices: {}, tables.Coupons: {}}
         self.seen: dict[str, set[str]] = defaultdict(set)
         self.deleted_invoices: set[str] = set()
 
@@ -69,7 +69,11 @@ class Staging:
         for model, row in self._staged(resource, item):
             self._of(model).add(row)
         for coupon in rows.embedded_coupons(item):
-            self._embedded_coupons[coupon["id"]] = rows.coupon(coupon, self._as_of)
+            self._embedded[tables.Coupons][coupon["id"]] = rows.coupon(coupon, self._as_of, embedded=True)
+        for price in rows.embedded_prices(_about(item)) if resource in ("subscriptions", "events") else ():
+            row = rows.price(price, self._as_of, embedded=True)
+            if row["unreadable"] is None:
+                self._embedded[tables.Prices].setdefault(row["id"], row)
         return True
 
     def changes(self, whole: Collection[type[Table]] = (), windows: Sequence[tuple[int, int]] = ()) -> dict[str, TableChange]:
@@ -80,7 +84,10 @@ class Staging:
             windows: Ranges of `created` the objects were read in; none when they were looked up one by one. They say nothing of other tables: a
                 window of customers beside one of invoices must not pass for invoices that are gone.
         """
-        absent = [row for key, row in self._embedded_coupons.items() if key not in self.seen["coupons"]]
+        absent = {
+            model: [row for key, row in held.items() if key not in self.seen[table_name(model).partition("/")[2]]]
+            for model, held in self._embedded.items()
+        }
         frames = {model: self._of(model).frame() for model in MODELS}
         # A subscription's items have their own `created`; a line has its invoice's, so a window read whole replaces its lines by that.
         invoices = frozenset(self.deleted_invoices if windows else self.deleted_invoices | set(frames[tables.Invoices]["id"]))
@@ -96,14 +103,15 @@ class Staging:
                 replaces=replaced.get(model, {}),
                 whole=model in whole,
                 windows=tuple(windows) if model is not tables.SubscriptionItems and (len(read) or model in whole) else (),
-                if_absent=frame(tables.Coupons, absent) if model is tables.Coupons and absent else None,
+                if_absent=frame(model, absent[model]) if absent.get(model) else None,
             )
         return result
 
     def forget_rows(self) -> None:
         """Begins a new batch: the rows were taken by `changes`; what was seen stays seen."""
         self._rows.clear()
-        self._embedded_coupons.clear()
+        for held in self._embedded.values():
+            held.clear()
 
     def _staged(self, resource: str, item: Object) -> Iterator[tuple[type[Table], Row]]:
         if resource == "events":
@@ -134,9 +142,16 @@ class Staging:
 
 def _on_test_clock(item: Object) -> bool:
     """Whether an object, or what an event is about, lives on a test clock, in a time of its own: Stripe lists no such subscription, but its bills."""
+    return isinstance(_about(item).get("test_clock"), str)
+
+
+def _about(item: Object) -> Object:
+    """What an event is about, or the object itself; nothing where an event does not say."""
+    if item.get("object") != "event":
+        return item
     data = item.get("data")
-    about = data.get("object") if item.get("object") == "event" and isinstance(data, Mapping) else item
-    return isinstance(about, Mapping) and isinstance(about.get("test_clock"), str)
+    about = data.get("object") if isinstance(data, Mapping) else None
+    return about if isinstance(about, Mapping) else {}
 
 
 class _Rows:
