@@ -39,8 +39,9 @@ NAMED_IN: dict[type[Table], Mapping[type[Table], Sequence[str]]] = {
         stripe.InvoiceLines: ["discounts_json"],
         stripe.Events: ["state_json", "previous_json"],
     },
+    stripe.TaxRates: {stripe.InvoiceLines: ["taxes_json"]},
 }
-"""Where rows name a price or a coupon."""
+"""Where rows name a price, a coupon or a tax rate."""
 OWNER: dict[type[Table], str] = {stripe.Customers: "id", stripe.SubscriptionItems: "subscription"}
 """The column that says whose a row is, where it is not `customer`."""
 MANY = 100

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.dataset
 
 from expansion_platform import checks
@@ -25,16 +26,18 @@ from expansion_platform.domain.history import states_of
 from expansion_platform.domain.history_changes import changes
 from expansion_platform.domain.history_log import holding, news
 from expansion_platform.domain.history_records import Staged
+from expansion_platform.domain.pricing import TAX_UNKNOWN
 from expansion_platform.domain.schemas import Table, billing, stripe, table_name
 from expansion_platform.domain.schemas.base import key
 from expansion_platform.resources import Platform
-from expansion_platform.storage.lake import Point
+from expansion_platform.storage.lake import Lake, Point
 from expansion_platform.storage.rows import among
 
 STAGED: dict[str, type[Table]] = {
     "customers": stripe.Customers,
     "prices": stripe.Prices,
     "coupons": stripe.Coupons,
+    "tax_rates": stripe.TaxRates,
     "subscriptions": stripe.Subscriptions,
     "subscription_items": stripe.SubscriptionItems,
     "subscription_schedules": stripe.SubscriptionSchedules,
@@ -50,6 +53,8 @@ TERMS = (stripe.Prices, stripe.Coupons)
 STATES = (billing.Quarantine, billing.ItemStates)  # killed in between, a month stops too early instead of missing what is wrong
 READABLE_CHECK = "readable"
 READABLE = "Every stretch of every subscription can be read; a month that one touches which cannot stops, nothing in it is guessed or left out."
+TAX_CHECK = "tax"
+TAX = "The rate of tax inside each price that is held now is known, so that no MRR has tax in it."
 MATCHES_STRIPE = "The rebuilt current state of every item equals Stripe's current subscriptions (price and quantity)."
 KINDS = {"pandas", "pandera", "deltalake"}
 
@@ -93,6 +98,7 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
         checks.schema_spec(billing.Quarantine),
         checks.reconciled_spec(billing.ItemStates, MATCHES_STRIPE),
         dg.AssetCheckSpec(READABLE_CHECK, asset=checks.asset_key(billing.Quarantine), description=READABLE),
+        dg.AssetCheckSpec(TAX_CHECK, asset=checks.asset_key(billing.ItemStates), description=TAX),
     ],
     name="billing_history",
 )
@@ -128,6 +134,7 @@ def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platfo
     )
     _remember(platform, STATES, made, points)
     yield _readability(lake.read(billing.Quarantine))
+    yield _taxes(lake)
 
 
 def stage(platform: Platform, whose: Collection[str] | None = None) -> Staged:
@@ -143,7 +150,7 @@ def stage(platform: Platform, whose: Collection[str] | None = None) -> Staged:
         stripe.Customers: _of(whose, "id"),
         stripe.SubscriptionItems: None if whose is None else among("subscription", subscriptions["id"]),
         stripe.Events: telling() if whose is None else telling() & among("customer", whose),
-        **dict.fromkeys(TERMS),
+        **dict.fromkeys((*TERMS, stripe.TaxRates)),
     }
     frames = {name: lake.read(model, where=where.get(model, _of(whose))) for name, model in STAGED.items() if model is not stripe.Subscriptions}
     frames["events"] = frames["events"].drop_duplicates(HAPPENING)
@@ -189,6 +196,24 @@ def _remember(
 def _point(kept: dict[str, Any], model: type[Table]) -> Point | None:
     found = kept.get(table_name(model))
     return None if found is None else (str(found[0]), int(found[1]))
+
+
+def _taxes(lake: Lake) -> dg.AssetCheckResult:
+    """Prices held now with tax inside at a rate nobody knows are a warning: their MRR is too high by that tax, and everything else is right."""
+    unknown = pc.field("valid_to").is_null() & pc.match_substring(pc.field("scheme_json"), TAX_UNKNOWN)
+    held = lake.dataset(billing.ItemStates).to_table(columns=["price", "subscription"], filter=unknown)
+    prices = sorted(set(held["price"].to_pylist()))
+    what = (
+        f"{held.num_rows} items are counted with the tax inside their price, because no bill says what tax Stripe computed: {', '.join(prices[:5])}"
+    )
+    return dg.AssetCheckResult(
+        asset_key=checks.asset_key(billing.ItemStates),
+        check_name=TAX_CHECK,
+        passed=not prices,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{what}. Compute tax in Stripe, set tax rates on these subscriptions, or make the prices exclusive." if prices else None,
+        metadata={"items": held.num_rows, "prices": dg.MetadataValue.json(prices[: checks.SHOWN_ROWS])},
+    )
 
 
 def _readability(quarantine: pd.DataFrame) -> dg.AssetCheckResult:

@@ -33,7 +33,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Schedule:
-    """How a quantity becomes a month's amount in the reporting currency."""
+    """How a quantity becomes a month's amount in the reporting currency; `rate` leaves out the tax inside it."""
 
     scheme: pricing.Scheme
     period: Fraction
@@ -162,7 +162,7 @@ def _splits(before: End, after: End, players: Mapping[str, str]) -> bool:
 def _schedules(a: Terms, b: Terms, rates: Mapping[str, Fraction]) -> dict[tuple[bool, bool], _Schedule]:
     """The two ends by (tier switched, interval switched)."""
     ends = {(False, False): a, (True, True): b}
-    return {switched: _Schedule(end.scheme, end.period, rates[end.currency], end.metered) for switched, end in ends.items()}
+    return {switched: _Schedule(end.scheme, end.period, rates[end.currency] * end.scheme.without_tax, end.metered) for switched, end in ends.items()}
 
 
 def _list_schedules(a: Terms, b: Terms, rates: Mapping[str, Fraction], catalog: Catalog) -> dict[tuple[bool, bool], _Schedule]:
@@ -171,7 +171,8 @@ def _list_schedules(a: Terms, b: Terms, rates: Mapping[str, Fraction], catalog: 
     for switched, plan, interval in (((False, True), a, b), ((True, False), b, a)):
         listed = catalog.list_price(plan.product, plan.currency, interval.interval, interval.interval_count)
         if listed is not None:
-            found[switched] = _Schedule(pricing.parse_scheme(listed.scheme_json), interval.period, rates[plan.currency], metered=False)
+            rate = rates[plan.currency] * plan.scheme.without_tax
+            found[switched] = _Schedule(pricing.parse_scheme(listed.scheme_json), interval.period, rate, metered=False)
     return found
 
 

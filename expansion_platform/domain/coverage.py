@@ -12,6 +12,7 @@ import pandas as pd
 from expansion_platform.domain import months
 from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.pricing import TAX_UNKNOWN
 from expansion_platform.domain.states import covers
 from expansion_platform.domain.valuation import value_states
 
@@ -42,7 +43,7 @@ def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog, plans: Plans = NO_PLANS
 
     Returns:
         `closing`: all MRR; `inferred`: of items the catalog is silent on; `inferred_plans`: of items whose price is a plan by inference;
-        `low_confidence`: of states not dated by a fact.
+        `low_confidence`: of states not dated by a fact; `tax_unknown`: of prices with tax inside at a rate nobody knows, so that it has the tax.
     """
     mrr = valued["mrr_minor"]
     return {
@@ -50,6 +51,7 @@ def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog, plans: Plans = NO_PLANS
         "inferred": int(mrr[inferred(valued, catalog)].sum()),
         "inferred_plans": int(mrr[valued["price"].isin(plans.prices)].sum()),
         "low_confidence": int(mrr[valued["confidence"] != "exact"].sum()),
+        "tax_unknown": int(mrr[valued["scheme_json"].str.contains(TAX_UNKNOWN, regex=False)].sum()),
     }
 
 

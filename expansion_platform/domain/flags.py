@@ -20,6 +20,7 @@ from expansion_platform.domain.migrations import SCHEDULE_CAUSES
 from expansion_platform.domain.movements import Classified
 from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.pricing import TAX_UNKNOWN
 from expansion_platform.domain.reasons import reasons
 from expansion_platform.domain.states import among, levels, of_customers, owners, totals_at
 from expansion_platform.domain.valuation import Bools, value_states
@@ -93,6 +94,7 @@ def flagged(classified: Classified, month: Month, migrations: pd.DataFrame, cata
         "inferred": among(customer, causes.loc[causes["inferred"], "customer"]),
         "brief_lapse": among(customer, brief_lapse(movements, month, catalog)),
         "intramonth_reversal": among(customer, reversed_),
+        "tax_unknown": among(customer, tax_unknown(month)),
         "review": (movements["movement"] == "churn") & (why["reason"] == "trialing"),
         **{name: among(customer, causes.loc[of_cause[name], "customer"]) for name in _OF_BOTH},
     }
@@ -182,6 +184,12 @@ def seat_surge(causes: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]
     large = gained * SURGE_SHARE >= held[SURGE_MONTHS].fillna(0)
     unusual = (gained >= SURGE_TIMES * before.max(axis=1).fillna(0)) | (before.notna().sum(axis=1) < SURGE_KNOWN)
     return set(gained.index[large & unusual])
+
+
+def tax_unknown(month: Month) -> set[str]:
+    """Customers with a price that has tax inside at a rate nobody knows, at either end: their MRR has the tax in it (case 60)."""
+    ends = [states[states["scheme_json"].str.contains(TAX_UNKNOWN, regex=False)] for states in (month.opening, month.closing)]
+    return set().union(*(_distinct(states["customer"]) for states in ends))
 
 
 def brief_lapse(movements: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:

@@ -29,6 +29,7 @@ from expansion_platform.domain.history_discounts import Window, in_force, resolv
 from expansion_platform.domain.history_facts import ItemMark, Mark
 from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problems_at, record
 from expansion_platform.domain.history_records import Staged, State
+from expansion_platform.domain.history_taxes import NO_TAX
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, price_of, prices, unreadable_coupon
 from expansion_platform.domain.history_trials import Trial, status_of, trial_marks
 from expansion_platform.domain.history_unreadable import Unreadable, covering
@@ -39,12 +40,13 @@ __all__ = ["History", "Staged", "rebuild", "states_of"]
 
 
 class Piece(NamedTuple):
-    """What an item is over a stretch of time; neighbouring equal pieces are one row."""
+    """What an item is over a stretch of time; neighbouring equal pieces are one row. `tax` is the percentage inside its price, None: unknown."""
 
     status: str
     paused: str | None
     state: State
     discounts: str
+    tax: str | None = NO_TAX
 
 
 class Row(NamedTuple):
@@ -76,6 +78,7 @@ class Timelines:
     bounds: list[Mark[None]] = field(default_factory=list)
     trials: dict[str, list[Trial]] = field(default_factory=lambda: defaultdict(list))
     items: dict[str, list[ItemMark]] = field(default_factory=lambda: defaultdict(list))
+    taxes: dict[str, list[Mark[str]]] = field(default_factory=lambda: defaultdict(list))
     usage: dict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
     unread: list[Unreadable] = field(default_factory=list)
     billed: dict[str, Price] = field(default_factory=dict)
@@ -138,6 +141,8 @@ def _timelines(group: list[Change], coupon_terms: Mapping[str, Coupon]) -> Timel
             found.items[item].append(_mark(change, None))
         elif change.kind == "usage":
             found.usage[item].append(change)
+        elif change.kind == "tax":
+            found.taxes[item].append(_mark(change, str(change.value)))
         elif change.kind == "trial":
             found.trials[item].append(Trial(at, change.until, change.evidence[0][0], change.source))
         elif change.kind in ("discount", "discount_end"):
@@ -191,7 +196,8 @@ def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretc
     begin, end = subscription.begin, subscription.end
     found = [window for _, window in sorted(subscription.windows, key=lambda placed: placed[0])]
     siblings = [mark for own in marks.values() for mark in own]
-    every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *trial_marks(trials), *siblings]
+    taxed = [mark for own in subscription.taxes.values() for mark in own[1:]]  # the first holds for the time before it, too
+    every: list[Mark[Any]] = [*statuses, *pauses, *bounds, *trial_marks(trials), *taxed, *siblings]
     turns = {mark.at for mark in every} | {at for one in subscription.unread for at in (one.start, one.end) if at is not None}
     cuts: list[Any] = sorted(at for at in {max(begin, turn) for turn in turns} if end is None or at < end)
     rows: dict[str, Row] = {}
@@ -213,7 +219,8 @@ def _rows(subscription: Timelines, terms: Terms) -> tuple[list[Row], list[Stretc
         shown: Mapping[str, str] = resolve(charged, now, terms.prices) if now else {}
         unsure = [f'"{window.coupon.id}"' for window in now if window.coupon.embedded]
         for item, mark in holding.items():
-            piece = Piece(own_status[item], pause.value, held[item], shown.get(item, "[]"))
+            tax = _tax(subscription.taxes.get(item, []), at, terms.prices[held[item].price])
+            piece = Piece(own_status[item], pause.value, held[item], shown.get(item, "[]"), tax)
             evidence = {name for start, to, name in mark.evidence if (until is None or start < until) and to > at}
             last = rows.get(item)
             if last is not None and last.end == at and last.piece == piece:
@@ -242,6 +249,13 @@ def _shared_anew(before: Piece, now: Piece) -> bool:
     return before._replace(discounts="") == now._replace(discounts="") and coupons[0] == coupons[1]
 
 
+def _tax(marks: list[Mark[str]], at: int, price: Price) -> str | None:
+    """The percentage of tax inside a price at an instant; None where there is some and nothing says how much."""
+    if not marks:
+        return None if price.inclusive else NO_TAX
+    return cast(Mark[str], _at(marks, at) or marks[0]).value
+
+
 def _at(marks: list[Any], at: int) -> Any:
     """The last mark at or before an instant, None when there is none yet."""
     place = bisect_right(marks, at, key=lambda mark: mark.at)
@@ -251,7 +265,8 @@ def _at(marks: list[Any], at: int) -> Any:
 def _record(row: Row, subscription: Timelines, price: Price) -> Record:
     when = (subscription.customer, subscription.id, row.item, row.start, row.end)
     what = (row.piece.status, row.piece.paused, subscription.livemode, price.currency, price.product, price.id, price.usage_type)
-    terms = (price.interval, price.interval_count, price.scheme_json, row.used or row.piece.state.quantity, row.piece.discounts)
+    scheme = price.scheme_json if row.piece.tax == NO_TAX else price.taxed(row.piece.tax)
+    terms = (price.interval, price.interval_count, scheme, row.used or row.piece.state.quantity, row.piece.discounts)
     return (*when, *what, *terms, row.source, row.confidence, canonical.dumps(sorted(row.evidence)))
 
 

@@ -27,6 +27,7 @@ from expansion_platform.domain.history_facts import ItemMark, Mark, item_marks
 from expansion_platform.domain.history_reading import rows
 from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions, unreadable
 from expansion_platform.domain.history_status import pause_marks, status_marks
+from expansion_platform.domain.history_taxes import percentages, tax_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, prices
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.history_trials import item_trials
@@ -74,12 +75,13 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     prices_in = cache(lambda currency: in_currency(listed, currency))
     unreadable_prices = problems.keys() - set(staged.prices.loc[staged.prices["embedded"], "id"])
     billed = billed_prices(staged.invoice_lines, staged.invoice_items, listed, unreadable_prices)
-    coupon_terms, meters = coupons(staged.coupons), metered(staged.meter_usage)
+    coupon_terms, meters, tax_rates = coupons(staged.coupons), metered(staged.meter_usage), percentages(staged.tax_rates)
     found: dict[str, tuple[Any, ...]] = {}
     for subscription in subscriptions(staged):
         own_terms = billed.get(subscription.id, {})
         price_terms = prices_in(subscription.currency) | own_terms
         subscription.events = in_order(subscription.events)
+        taxes = tax_marks(subscription, tax_rates, price_terms)
         subscription.lines = whole_lines(subscription.lines, price_terms)
         settle_updates(subscription)
         subscription.lines, usage = _apart(subscription.lines, price_terms)
@@ -93,6 +95,7 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
             *_discounts(subscription, *windows(subscription, subscription.events, coupon_terms, price_terms), coupon_terms),
             *_trials(subscription, price_terms),
             *(_unread(subscription, one) for one in subscription.unread),
+            *(_of_mark(subscription, item, "tax", mark, value=mark.value) for item, own in taxes.items() for mark in own),
             *(change for item, own in marks.items() for change in _held(subscription, item, own, own_terms)),
             *(change for item, own in marks.items() for change in _usage(subscription, item, own, usage, meters, price_terms, timezone)),
         ]

@@ -39,13 +39,13 @@ TELLING_EVENTS = (SUBSCRIPTION_EVENTS, DISCOUNT_EVENTS)
 NEVER_STARTED = ("incomplete", "incomplete_expired")
 _LINE_COLUMNS = [
     *("id", "invoice", "created", "observed_at", "subscription", "subscription_item", "price", "quantity", "amount"),
-    *("period_start", "period_end", "proration", "credited_lines_json", "discount_amounts_json", "discounts_json"),
+    *("period_start", "period_end", "proration", "credited_lines_json", "discount_amounts_json", "discounts_json", "taxes_json"),
 ]
 _BILL_COLUMNS = [
     *("id", "subscription", "status", "billing_reason", "created", "observed_at"),
     *("finalized_at", "due_date", "paid_at", "voided_at", "uncollectible_at", "uncollectible_reason", "attempt_count"),
 ]
-_NOT_BILLED = {"credited_lines_json": None, "discount_amounts_json": "[]", "discounts_json": "[]"}
+_NOT_BILLED = {"credited_lines_json": None, "discount_amounts_json": "[]", "discounts_json": "[]", "taxes_json": None}
 _NOTHING: frozenset[str] = frozenset()
 _NONE: Mapping[str, int] = MappingProxyType({})
 
@@ -64,6 +64,7 @@ class Staged:
     invoice_lines: pd.DataFrame
     invoice_items: pd.DataFrame
     events: pd.DataFrame
+    tax_rates: pd.DataFrame
     meter_usage: pd.DataFrame | None = None
 
 
@@ -77,8 +78,8 @@ class State(NamedTuple):
 class Line(NamedTuple):
     """An invoice line, or a pending invoice item, of a subscription item: a state over a service period.
 
-    `taken` is what discounts took off it, by discount, those that took something. `void` lines are weak evidence: the bill was taken back, or is a
-    draft. `reverses` are the lines a credit gives back a share of.
+    `taken` is what discounts took off it, by discount, those that took something, and `taxes` the tax Stripe computed for it, as JSON. `void` lines
+    are weak evidence: the bill was taken back, or is a draft. `reverses` are the lines a credit gives back a share of.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Line(NamedTuple):
     taken: Mapping[str, int]
     draft: bool = False
     metered: bool = False
+    taxes: str | None = None
     reverses: frozenset[str] = frozenset()
 
 
@@ -128,7 +130,7 @@ class Event(NamedTuple):
 
 
 class Item(NamedTuple):
-    """An item now on the subscription; `trial_start` and `trial_end` of a trial of its own."""
+    """An item now on the subscription; `trial_start` and `trial_end` of a trial of its own, `tax_inside` by the tax rates set on it."""
 
     id: str
     created: int
@@ -137,6 +139,7 @@ class Item(NamedTuple):
     discounts: tuple[Discount, ...]
     trial_start: int | None
     trial_end: int | None
+    tax_inside: str | None = None
 
 
 class Phase(NamedTuple):
@@ -262,7 +265,7 @@ def _start(row: dict[str, Any], billed: list[Line]) -> int:
 def _item(row: dict[str, Any]) -> Item:
     state = State(row["price"], quantity(row["quantity"]) if row["unreadable"] is None else f"{NO_QUANTITY}{row['unreadable']}")
     listed = discounts(row["discounts_json"], "line")
-    return Item(row["id"], row["created"], row["observed_at"], state, listed, row["trial_start"], row["trial_end"])
+    return Item(row["id"], row["created"], row["observed_at"], state, listed, row["trial_start"], row["trial_end"], row["inclusive_tax"])
 
 
 def _phases(row: dict[str, Any]) -> Iterator[Phase]:
@@ -301,6 +304,7 @@ def _line(row: dict[str, Any], invoice: str | None, status: str) -> Line:
         discounts(row["discounts_json"], ""),
         _NONE if taken == "[]" else {entry["discount"]: int(entry["amount"]) for entry in json.loads(taken) if int(entry["amount"]) > 0},
         status == "draft",
+        taxes=row["taxes_json"],
         reverses=_NOTHING if row["credited_lines_json"] is None else frozenset(parse(row["credited_lines_json"])),
     )
 

@@ -26,7 +26,8 @@ from expansion_platform.domain.schemas.billing import INTERVALS, USAGE_TYPES
 class Price(NamedTuple):
     """The terms of a price in one currency; `scheme` as in semantics 8.1, `options` the same price in its other currencies.
 
-    `quantities` are those the scheme has an amount of, where bills are all that tells it; None: it has one of any.
+    `inclusive` says that tax is inside its amounts, at whatever rate. `quantities` are those the scheme has an amount of, where bills are all that
+    tells it; None: it has one of any.
     """
 
     id: str
@@ -40,10 +41,15 @@ class Price(NamedTuple):
     meter: str | None = None
     options: Mapping[str, Price] = MappingProxyType({})
     quantities: frozenset[str] | None = None
+    inclusive: bool = False
 
     def charged_in(self, currency: str) -> Price:
         """The price as a subscription of this currency pays it (semantics 7, case 64); itself where it has no amount in it."""
         return self.options.get(currency, self)
+
+    def taxed(self, tax: str | None) -> str:
+        """Its scheme as JSON with the percentage of tax inside it, None where nobody knows it."""
+        return canonical.dumps({**self.scheme, "tax": tax})
 
     def in_all_currencies(self) -> tuple[Price, ...]:
         """The price once in each of its currencies, its own first."""
@@ -84,14 +90,14 @@ def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
         if row["type"] == "one_time":
             continue
         try:
-            own = _price(row, row["currency"], row["unit_amount_decimal"], json.loads(row["tiers_json"] or "null"))
+            own = _price(row, row["currency"], row["unit_amount_decimal"], json.loads(row["tiers_json"] or "null"), row["tax_behavior"])
         except ValueError as error:
             problems[row["id"]] = str(error)
             continue
         options: dict[str, Price] = {}
         for currency, amounts in json.loads(row["currency_options_json"] or "{}").items():
             with suppress(ValueError):  # the price has no amount in this currency: whatever is charged in it cannot be read
-                options[currency] = _price(row, currency, amounts["unit"], amounts["tiers"])
+                options[currency] = _price(row, currency, amounts["unit"], amounts["tiers"], amounts["tax"])
         found[row["id"]] = own._replace(options=options) if options else own
     return found, problems
 
@@ -142,7 +148,7 @@ def unreadable_coupon(name: str) -> Coupon:
     return Coupon(name, None, "0", "forever", None, None)
 
 
-def _price(row: dict[str, Any], currency: str, unit: str | None, tiers: list[dict[str, Any]] | None) -> Price:
+def _price(row: dict[str, Any], currency: str, unit: str | None, tiers: list[dict[str, Any]] | None, tax_behavior: str | None) -> Price:
     """A price in one of its currencies. ValueError says what is wrong with it."""
     if row["unreadable"] is not None:
         raise ValueError(f"a price that cannot be read ({row['unreadable']})")
@@ -159,7 +165,8 @@ def _price(row: dict[str, Any], currency: str, unit: str | None, tiers: list[dic
     except ValueError as error:
         raise ValueError(f"a price that cannot be read ({error})") from error
     usage_type, count = row["usage_type"] or "licensed", int(row["interval_count"] or 1)
-    return Price(row["id"], row["product"], currency, usage_type, row["interval"], count, scheme, text, row["meter"])
+    inclusive = tax_behavior == "inclusive"
+    return Price(row["id"], row["product"], currency, usage_type, row["interval"], count, scheme, text, row["meter"], inclusive=inclusive)
 
 
 def _scheme(row: dict[str, Any], unit: str | None, tiers: list[dict[str, Any]]) -> dict[str, Any]:

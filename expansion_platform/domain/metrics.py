@@ -78,6 +78,7 @@ COVERAGE: dict[str, tuple[Amount, Amount]] = {
     "inferred_mrr_share": (lambda s: s.inferred, lambda s: s.closing),
     "inferred_plans_mrr_share": (lambda s: s.inferred_plans, lambda s: s.closing),
     "low_confidence_mrr_share": (lambda s: s.low_confidence, lambda s: s.closing),
+    "tax_unknown_mrr_share": (lambda s: s.tax_unknown, lambda s: s.closing),
 }
 """Metric -> numerator and denominator, for metrics/coverage."""
 

@@ -17,7 +17,9 @@ from expansion_platform.domain.money import decimal
 
 SCHEMES = ("per_unit", "graduated", "volume")
 ROUNDINGS = ("up", "down")
-_KEYS = {"type", "unit", "tiers", "minimum", "divide_by", "round"}
+TAX_UNKNOWN = '"tax":null'
+"""In a scheme's canonical JSON: there is tax inside its amounts, at a rate nobody knows (semantics 7, case 60)."""
+_KEYS = {"type", "unit", "tiers", "minimum", "divide_by", "round", "tax"}
 
 
 class AboveLastTierError(ValueError):
@@ -39,12 +41,21 @@ class Tier:
 
 @dataclass(frozen=True)
 class Scheme:
-    """A parsed price scheme; amounts in minor units of the price's currency. `per_unit` is one endless tier without flat fee."""
+    """A parsed price scheme; amounts in minor units of the price's currency. `per_unit` is one endless tier without flat fee.
+
+    `tax` is the percentage of tax inside the amounts (semantics 7, case 60), None where there is some at a rate nobody knows.
+    """
 
     tiers: tuple[Tier, ...]
     minimum: Fraction
     divide_by: int
     round_up: bool
+    tax: Fraction | None = Fraction(0)
+
+    @property
+    def without_tax(self) -> Fraction:
+        """Share of an amount that is left without the tax inside it: 5/6 at 20 %; all of it where the rate is not known."""
+        return 100 / (100 + (self.tax or Fraction(0)))
 
     @property
     def chargeable(self) -> bool:
@@ -73,11 +84,12 @@ def parse_scheme(text: str) -> Scheme:
     if divide_by.denominator != 1 or divide_by < 1:
         raise ValueError(f"divide_by is not an integer >= 1: {raw['divide_by']!r}")
     tiers = _tiers(raw, graduated=kind == "graduated") if kind != "per_unit" else (Tier(None, Fraction(0), Fraction(0), _amount(raw, "unit")),)
-    return Scheme(tiers, _amount(raw, "minimum", default="0"), int(divide_by), rounding == "up")
+    tax = None if raw.get("tax", "0") is None else _amount(raw, "tax", default="0")
+    return Scheme(tiers, _amount(raw, "minimum", default="0"), int(divide_by), rounding == "up", tax)
 
 
 def gross(scheme: Scheme, quantity: Fraction) -> Fraction:
-    """Amount for one billing period, minor units (semantics 1.4). AboveLastTierError when no tier holds the quantity.
+    """Amount for one billing period, minor units, tax inside it included (semantics 1.4). AboveLastTierError when no tier holds the quantity.
 
     Quantity 0 sits in the first tier, whose flat fee is therefore charged (D-2).
     """

@@ -49,7 +49,7 @@ class Terms:
     quantity: Fraction
     discounts: tuple[discounts.Discount, ...]
     listed: Fraction
-    """A month's exact amount before discounts, minor units of its own currency."""
+    """A month's exact amount before discounts and without tax, minor units of its own currency."""
     net: Fraction
     """The same after discounts."""
 
@@ -195,8 +195,9 @@ def _terms(
     period = pricing.period_months(interval, interval_count, metered=metered, week=policy.week, day=policy.day)
     scheme = pricing.parse_scheme(scheme_json)
     parsed = discounts.parse_discounts(discounts_json)
-    listed = pricing.gross(scheme, units) / period
-    net = discounts.apply(listed, discounts.reductions(parsed, period, Fraction(1), metered=metered, policy=policy))
+    listed = pricing.gross(scheme, units) / period * scheme.without_tax
+    # An amount off is taken off the price with its tax, and so lowers what is left without it by its own share.
+    net = discounts.apply(listed, discounts.reductions(parsed, period, scheme.without_tax, metered=metered, policy=policy))
     return Terms(product, price, metered, currency, interval, interval_count, period, scheme, units, parsed, listed, net)
 
 

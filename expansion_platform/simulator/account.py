@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 RESOURCES = (
-    *("customers", "products", "prices", "coupons", "subscriptions", "subscription_schedules"),
+    *("customers", "products", "prices", "coupons", "tax_rates", "subscriptions", "subscription_schedules"),
     *("invoices", "invoiceitems", "credit_notes", "events"),
 )
 

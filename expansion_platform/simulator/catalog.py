@@ -68,6 +68,9 @@ _MONTHLY_USD: dict[str, dict[str, Any]] = {
     "sso": {"type": "per_unit", "unit": "9000"},
 }
 _API_USD = {"type": "graduated", "tiers": [{"up_to": 1000, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}]}
+TAX_BEHAVIOUR = "inclusive_tax"
+TAX_INSIDE = ("eur", "gbp")
+"""Currencies whose prices have tax inside, in a company with the behaviour `inclusive_tax`; on those of others it comes on top."""
 PRICED_BEFORE = 30 * 86_400
 """Seconds from the price list to the first month's opening."""
 VERSIONS = (Decimal("1"), Decimal("1.1"), Decimal("1.2"))
@@ -103,6 +106,13 @@ class Price:
     offered: tuple[tuple[str, dict[str, Any]], ...] = ()
     sold_as: Product | None = None
     """The product it is a price of in Stripe, where that is not the plan itself."""
+    taxed: bool = False
+    """Whether the company's prices say if tax is inside them."""
+
+    @property
+    def inclusive(self) -> bool:
+        """Whether tax is inside its amounts."""
+        return self.taxed and self.currency in TAX_INSIDE
 
     @property
     def product_id(self) -> str:
@@ -269,7 +279,8 @@ def build(created: int, repriced_at: tuple[int, ...], behaviours: frozenset[str]
         for currency, scheme in schemes:
             key = name.format(currency=currency)
             identity, offered = (name.format(currency="any"), schemes) if product in several else (key, ())
-            prices[key] = Price(identity, product, currency, interval, scheme, since, offered=offered, **more)
+            taxed = TAX_BEHAVIOUR in behaviours
+            prices[key] = Price(identity, product, currency, interval, scheme, since, offered=offered, taxed=taxed, **more)
 
     for product in PRODUCTS:
         sold_as = WORKSPACE if one_product and product in PLANS else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from expansion_platform.simulator.catalog import Coupon, Price, Product
+from expansion_platform.simulator.catalog import TAX_INSIDE, Coupon, Price, Product
 from expansion_platform.simulator.metering import METER
 
 JSON = dict[str, Any]
@@ -66,7 +66,7 @@ def price(value: Price, as_of: int, *, whole: bool = False) -> JSON:
             "trial_period_days": None,
             "usage_type": value.usage_type,
         },
-        "tax_behavior": "unspecified",
+        "tax_behavior": _tax_behavior(value, currency),
         "tiers_mode": scheme["type"] if "tiers" in scheme else None,
         "transform_quantity": _transform(value),
         "type": "recurring",
@@ -74,7 +74,7 @@ def price(value: Price, as_of: int, *, whole: bool = False) -> JSON:
     }
     if whole:
         rendered["tiers"] = _tiers(scheme)
-        rendered["currency_options"] = {name: _option(each) for name, each in value.offered or ((currency, scheme),)}
+        rendered["currency_options"] = {name: _option(value, name, each) for name, each in value.offered or ((currency, scheme),)}
     return rendered
 
 
@@ -83,9 +83,18 @@ def _own(value: Price) -> tuple[str, JSON]:
     return value.offered[0] if value.offered else (value.currency, value.scheme)
 
 
-def _option(scheme: JSON) -> JSON:
+def _tax_behavior(value: Price, currency: str) -> str:
+    return "unspecified" if not value.taxed else "inclusive" if currency in TAX_INSIDE else "exclusive"
+
+
+def _option(value: Price, currency: str, scheme: JSON) -> JSON:
     """A price in one of its currencies."""
-    return {"custom_unit_amount": None, "tax_behavior": "unspecified", "tiers": _tiers(scheme), **_amount("unit_amount", scheme.get("unit"))}
+    return {
+        "custom_unit_amount": None,
+        "tax_behavior": _tax_behavior(value, currency),
+        "tiers": _tiers(scheme),
+        **_amount("unit_amount", scheme.get("unit")),
+    }
 
 
 def _tiers(scheme: JSON) -> list[JSON] | None:

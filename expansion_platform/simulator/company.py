@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.domain import months as calendar
-from expansion_platform.simulator import catalog_objects, objects, truth
+from expansion_platform.simulator import catalog_objects, objects, taxation, truth
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.agenda import Agenda
 from expansion_platform.simulator.arrangements import NAMES, Arrangements
@@ -29,6 +29,7 @@ from expansion_platform.simulator.catalog import (
     PRICED_BEFORE,
     PRODUCTS,
     REPRICED,
+    TAX_BEHAVIOUR,
     WORKSPACE,
     Catalog,
     build,
@@ -38,6 +39,7 @@ from expansion_platform.simulator.hardship import ENDINGS, Hardship
 from expansion_platform.simulator.initiators import BEHAVIOUR, Initiation, Initiators
 from expansion_platform.simulator.metering import METER, Metering
 from expansion_platform.simulator.stripe_meters import meter
+from expansion_platform.simulator.taxation import Taxation
 from expansion_platform.simulator.truth import EVENTS_KEPT, Truth
 from expansion_platform.simulator.updates import NAMES as UPDATES
 from expansion_platform.simulator.updates import Updates
@@ -48,7 +50,16 @@ AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
 BEHAVIOURS = frozenset(
     {
         *(*NAMES, *ENDINGS, *UPDATES, BEHAVIOUR, "incomplete", "first_payment", "pause_after_trial", "pause_collection"),
-        *("customer_discount", "deleted_coupon", "deleted_limited_coupon", "deleted_customer", "deleted_price", "metered", "multi_currency"),
+        *(
+            "customer_discount",
+            "deleted_coupon",
+            "deleted_limited_coupon",
+            "deleted_customer",
+            "deleted_price",
+            "metered",
+            "multi_currency",
+            TAX_BEHAVIOUR,
+        ),
     }
 )
 """What a company can do beyond a plain one's life."""
@@ -96,6 +107,7 @@ def simulate(
     now = int(as_of.timestamp())
     first = calendar.shift(LAST_MONTH, 1 - months)
     opening = int(calendar.opening(first).timestamp())
+    now_closed = int(calendar.closing(LAST_MONTH).timestamp())
     shares = REPRICED_AFTER if sells == REPRICED else (MIGRATION_AFTER,)
     repriced_at = tuple(int(calendar.opening(calendar.shift(first, int(months * share))).timestamp()) + 9 * DAY for share in shares)
     catalog = build(opening - PRICED_BEFORE, repriced_at, behaviours, sells)
@@ -115,6 +127,8 @@ def simulate(
         customer = objects.customer(ids.new("cus_"), number, created, metadata)
         recorder = Recorder(ids, now - EVENTS_KEPT)
         billing = Billing(customer, ids, recorder, life.agenda.put)
+        if TAX_BEHAVIOUR in behaviours:
+            billing.invoicing.tax = Taxation(random.Random(f"{seed}:{number}:tax"), opening + (now_closed - opening) // 2).tax
         if BEHAVIOUR in behaviours:
             initiators = Initiators(random.Random(f"{seed}:{number}:initiators"), objects.Ids(f"{seed}:{number}:initiators"), recorder)
             billing.asked = initiators.asked
@@ -179,6 +193,7 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
     held["prices"] = [catalog_objects.price(price, now, whole=True) for price in prices.values()]
     coupons = {coupon.id: catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()}
     held["coupons"] = [coupon for name, coupon in coupons.items() if not name.startswith("RETIRED")]
+    held["tax_rates"] = taxation.tax_rates(catalog.created) if any(price.taxed for price in catalog.prices.values()) else []
     account.meters = [meter(METER, "API calls", catalog.created)] if API in catalog.products else []
     for life in lives:
         books = life.billing

@@ -112,7 +112,9 @@ def invoice(
     for entry in (entry for each in lines for entry in each["discount_amounts"]):
         offs[entry["discount"]] = offs.get(entry["discount"], 0) + entry["amount"]
     subtotal = sum(each["amount"] for each in lines)
-    total = subtotal - sum(offs.values())
+    taxes = [tax for each in lines for tax in each["taxes"]]
+    on_top, inside = (sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == behavior) for behavior in ("exclusive", "inclusive"))
+    total = subtotal - sum(offs.values()) + on_top
     due = max(0, total + customer["balance"])
     details: JSON = {"metadata": dict(metadata), "subscription": subscription, "subscription_proration_date": proration_date}
     sends = collection_method == "send_invoice"
@@ -182,13 +184,13 @@ def invoice(
         "status": "open",
         "status_transitions": {"finalized_at": at, "marked_uncollectible_at": None, "paid_at": None, "voided_at": None},
         "subtotal": subtotal,
-        "subtotal_excluding_tax": subtotal,
+        "subtotal_excluding_tax": subtotal - inside,
         "test_clock": None,
         "total": total,
         "total_discount_amounts": [{"amount": amount, "discount": discount} for discount, amount in offs.items()],
-        "total_excluding_tax": total,
+        "total_excluding_tax": total - on_top - inside,
         "total_pretax_credit_amounts": [{"amount": amount, "discount": discount, "type": "discount"} for discount, amount in offs.items()],
-        "total_taxes": [],
+        "total_taxes": taxes,
         "webhooks_delivered_at": at,
     }
 

@@ -34,6 +34,7 @@ class Invoicing:
         self.invoices: list[JSON] = []
         self.invoice_items: list[JSON] = []
         self.usage: Callable[[Subscription, int, int], int] = lambda subscription, start, end: 0
+        self.tax: Callable[[list[JSON], int], list[tuple[str, int, str]]] = lambda lines, at: []
         self._customer = customer
         self._ids = ids
         self._events = recorder
@@ -96,6 +97,7 @@ class Invoicing:
             entry["invoice"] = identity
         for item in subscription.items:
             item.charges = [replace(each, invoice=identity, line=lines_of[each.line]) if each.line in lines_of else each for each in item.charges]
+        subscription.log.taxes += self.tax(lines, at)
         prorated_from = subscription.pending[-1]["period"]["start"] if subscription.pending else None
         subscription.pending = []
         listed = self._in_force(subscription, at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -188,8 +188,8 @@ def _explain_pair(before: Item, after: Item, a: Entry, b: Entry, context: Contex
     if tier and interval and not currency:
         split = {
             frozenset(): before.schedule,
-            frozenset({"T"}): _list_price(after.product, before, context),
-            frozenset({"I"}): _list_price(before.product, after, context),
+            frozenset({"T"}): _list_price(after, before, context),
+            frozenset({"I"}): _list_price(before, after, context),
             frozenset({"T", "I"}): after.schedule,
         }
         amounts = _attribute(before, after, {"Q": volume, "T": "tier", "I": "interval"}, split, context)
@@ -210,9 +210,9 @@ def _counts_add_ons(entry: Entry) -> bool:
     return entry.kind == "addon" and entry.unit != "seat"
 
 
-def _list_price(product: str, at: Item, context: Context) -> Schedule | None:
-    """The list price of `product` in the currency and billing interval of `at`; the smallest price id when there are several."""
-    wanted = (product, at.schedule.currency, at.interval, at.interval_count)
+def _list_price(plan: Item, at: Item, context: Context) -> Schedule | None:
+    """The list price of a plan, taxed as it is, in the currency and billing interval of `at`; the smallest price id when there are several."""
+    wanted = (plan.product, at.schedule.currency, at.interval, at.interval_count)
     found = [
         price
         for price in context.catalog.get("list_prices") or ()
@@ -222,7 +222,8 @@ def _list_price(product: str, at: Item, context: Context) -> Schedule | None:
         return None
     price = min(found, key=lambda price: price["price"])
     months = billing_months(at.interval, at.interval_count, context.policy, price["price"])
-    return Schedule(read_scheme(price["scheme"], price["price"]), months, at.schedule.currency, metered=False)
+    scheme = replace(read_scheme(price["scheme"], price["price"]), tax=plan.schedule.scheme.tax)
+    return Schedule(scheme, months, at.schedule.currency, metered=False)
 
 
 def _attribute(

@@ -106,7 +106,7 @@ def read_scheme(raw: Any, owner: str) -> Scheme:
     rounding = "up" if raw.get("round") is None else raw["round"]
     if rounding not in ("up", "down"):
         raise DataQualityError(f"unknown round {rounding!r}", [owner])
-    return Scheme(kind, tiers, _optional(raw, "minimum", owner), divide_by, rounding)
+    return Scheme(kind, tiers, _optional(raw, "minimum", owner), divide_by, rounding, _optional(raw, "tax", owner))
 
 
 def billing_months(interval: Any, count: Any, policy: Mapping[str, Any], owner: str) -> Fraction:

@@ -34,6 +34,8 @@ class Scheme:
     minimum: Fraction
     divide_by: Fraction | None
     round: str
+    tax: Fraction = Fraction(0)
+    """Percentage of tax inside its amounts, 0 where that is not known."""
 
     @property
     def charges(self) -> bool:
@@ -96,14 +98,14 @@ def monthly(
     `discounts_of` is the schedule whose period and currency the discounts belong to when it is not `schedule` (hybrid states, semantics 3.4).
     """
     own = discounts_of or schedule
-    x = gross(schedule.scheme, quantity) / schedule.period * rates[schedule.currency]
+    x = gross(schedule.scheme, quantity) / schedule.period * rates[schedule.currency] / (1 + schedule.scheme.tax / 100)
     for discount in discounts:
         if not _reduces(discount, own, policy):
             continue
         if discount.type == "percent":
             x *= 1 - discount.value / 100
         else:
-            x = max(Fraction(0), x - discount.value / own.period * rates[own.currency])
+            x = max(Fraction(0), x - discount.value / own.period * rates[own.currency] / (1 + own.scheme.tax / 100))
     return x
 
 

@@ -102,6 +102,7 @@ RESOURCES = {
         },
     ),
     "coupons": Resource("Coupon", "coupon", "coupon"),
+    "tax_rates": Resource("TaxRate", "tax_rate", "tax_rate", {"active": _active}),
     "subscriptions": Resource(
         "Subscription",
         "subscription",

@@ -52,6 +52,7 @@ class SubscriptionLog:
     `customers_discounts` are the customer's, in force where the subscription has none. `statuses` are those after the trial that are not simply
     active, and the returns to it; `pauses` the behaviours of paused collection; `updates` when an event told of the subscription; `item_trials` are
     (item, start, end) of items held for nothing beside others that are paid, `phases` when one of a schedule began. `created` may be after `start`.
+    `taxes` are (item, start, percentage) of tax inside what bills charged, in the order of the bills.
     `metering` reports what its metered items use, as long as Stripe has the customer.
     """
 
@@ -68,6 +69,7 @@ class SubscriptionLog:
     updates: list[int] = field(default_factory=list)
     usage: list[Use] = field(default_factory=list)
     metering: Metering | None = None
+    taxes: list[tuple[str, int, str]] = field(default_factory=list)
     customers_discounts: list[Discount] = field(default_factory=list)
     item_trials: list[tuple[str, int, int]] = field(default_factory=list)
     phases: list[int] = field(default_factory=list)
@@ -177,6 +179,7 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int, metering: M
     cuts = {change.at for change in changes} | {log.start, converts or log.start, max(log.start, log.created)}
     cuts |= {bound for _, *window in log.item_trials for bound in window if bound <= as_of}
     cuts |= {turn.at for turn in [*log.statuses, *log.pauses] if turn.at <= as_of}
+    cuts |= {start for _, start, _ in log.taxes}
     for discount in [*log.discounts, *log.customers_discounts]:
         cuts |= {discount.start, *(instant for instant in (discount.end, discount.removed_at) if instant is not None)}
         cuts |= {bound for _, *window in discount.windows for bound in window}
@@ -194,7 +197,7 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int, metering: M
         paused = turns.value_at(log.pauses, start, None)
         for item, (price, quantity) in held.items():
             own = "trialing" if item in tried and status in ("active", "past_due") else status
-            fields = (own, paused, price.id, quantity, resolved.get(item, "[]"))
+            fields = (own, paused, price.id, quantity, resolved.get(item, "[]"), _tax_inside(log, item, price, start))
             previous = last.get(item)
             if previous is not None and previous["valid_to"] == start and previous["fields"] == fields:
                 previous["valid_to"] = end
@@ -209,6 +212,17 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int, metering: M
         uses = [use for use in log.usage if use.item == item]
         done += as_billed(own, uses, as_of) if metering is None else as_metered(own, metering, as_of)
     return done
+
+
+def _tax_inside(log: SubscriptionLog, item: str, price: Price, at: int) -> str | None:
+    """Percentage of tax inside a price: of the last bill that began by then, else of the first; of others' bills where the item had none.
+
+    None where there is some inside and no bill says how much.
+    """
+    told = sorted((each for each in log.taxes if each[0] == item), key=lambda each: each[1]) or sorted(log.taxes, key=lambda each: each[1])
+    if not told:
+        return None if price.inclusive else "0"
+    return [told[0], *(each for each in told if each[1] <= at)][-1][2]
 
 
 def _state_at(history: list[Change], at: int) -> tuple[Price, int] | None:
@@ -250,9 +264,9 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     records = []
     for row in rows:
         log, price = row["log"], row["price"]
-        status, paused, _, quantity, discounts = row["fields"]
+        status, paused, _, quantity, discounts, tax = row["fields"]
         identity = (log.customer, log.id, row["item"], row["valid_from"], row["valid_to"], status, paused, True)
-        scheme = canonical.dumps(price.scheme)
+        scheme = canonical.dumps(price.scheme if tax == "0" else {**price.scheme, "tax": tax})
         held = row.get("used", str(quantity))
         terms = (log.currency, price.product_id, price.id, price.usage_type, price.interval, 1, scheme, held, discounts)
         records.append(identity + terms)

@@ -22,7 +22,18 @@ from expansion_platform.sources.stripe.staging import Staging
 def staged(account: StripeAccount, observed_at: datetime) -> Staged:
     """The account's tables as one first pull reads them."""
     staging, by_id = Staging(observed_at, lambda wanted: {}), account.by_id()
-    for resource in ("events", "products", "prices", "coupons", "customers", "subscriptions", "subscription_schedules", "invoices", "invoiceitems"):
+    for resource in (
+        "events",
+        "products",
+        "prices",
+        "coupons",
+        "tax_rates",
+        "customers",
+        "subscriptions",
+        "subscription_schedules",
+        "invoices",
+        "invoiceitems",
+    ):
         for item in account.objects[resource]:
             if resource != "invoiceitems" or item["invoice"] is None:
                 staging.add(resource, _shown(resource, item, by_id))

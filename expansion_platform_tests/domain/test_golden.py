@@ -121,6 +121,7 @@ COVERAGE: dict[str, list[Value]] = {
     "inferred_mrr_share": [(100, 1_000, "0.1000000000"), NOBODY],
     "inferred_plans_mrr_share": [(70, 1_000, "0.0700000000"), NOBODY],
     "low_confidence_mrr_share": [(230, 1_000, "0.2300000000"), NOBODY],
+    "tax_unknown_mrr_share": [(40, 1_000, "0.0400000000"), NOBODY],
 }
 # Of the month of `test_origins.py`, sales: ana's 1,000 and ben's 2,000 of 6,440; then a month without expansion.
 SALES: dict[str, list[Value]] = {
@@ -143,7 +144,7 @@ def figures() -> dict[str, pd.DataFrame]:
     return {
         **{table: rule(sums()) for table, (rule, _, _) in OF_FLOWS.items()},
         "metrics/expansion_by_dimension": dimensions.expansion_by_dimension(test_dimensions.sums()),
-        "metrics/coverage": test_coverage.rows(closing=0, inferred=0, inferred_plans=0, low_confidence=0),
+        "metrics/coverage": test_coverage.rows(closing=0, inferred=0, inferred_plans=0, low_confidence=0, tax_unknown=0),
         "metrics/expansion_by_origin": expansion_by_origin(test_origins.golden(), test_origins.published()),
         "metrics/trailing": test_trailing.rows(),
         "metrics/durability": test_durability.rows(),
@@ -171,9 +172,9 @@ def test_by_dimension(at: int, value: str) -> None:
     assert told(rows, "pricing_model", value) == {metric: values[at] for metric, values in BY_DIMENSION.items()}
 
 
-@pytest.mark.parametrize(("at", "known"), [(0, (1_000, 100, 70, 230)), (1, (0, 0, 0, 0))])
-def test_of_coverage(at: int, known: tuple[int, int, int, int]) -> None:
-    shares = test_coverage.rows(**dict(zip(("closing", "inferred", "inferred_plans", "low_confidence"), known, strict=True)))
+@pytest.mark.parametrize(("at", "known"), [(0, (1_000, 100, 70, 230, 40)), (1, (0, 0, 0, 0, 0))])
+def test_of_coverage(at: int, known: tuple[int, ...]) -> None:
+    shares = test_coverage.rows(**dict(zip(("closing", "inferred", "inferred_plans", "low_confidence", "tax_unknown"), known, strict=True)))
     assert told(shares, month="2026-01") == {metric: values[at] for metric, values in COVERAGE.items()}
 
 

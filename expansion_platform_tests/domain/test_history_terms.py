@@ -20,7 +20,7 @@ RATES = {"eur": "1.10", "jpy": "0.01"}
 
 
 def options(**units: str | None) -> str:
-    return json.dumps({currency: {"unit": unit, "tiers": None} for currency, unit in units.items()})
+    return json.dumps({currency: {"unit": unit, "tiers": None, "tax": None} for currency, unit in units.items()})
 
 
 def mrr(account: Account) -> dict[str, int]:
@@ -58,7 +58,7 @@ def test_price_in_the_currency_of_its_subscription(account: Account, currency: s
 def test_tiers_and_packages_in_another_currency(account: Account) -> None:
     """12 units in tiers of EUR: 10 x 9.00 + 2 x 7.50 + 20.00 = 125.00; 250 in packages of 100: 3 x 4.50 = 13.50."""
     tiers = [{"up_to": 10, "unit": "900", "flat": "0"}, {"up_to": None, "unit": "750", "flat": "2000"}]
-    in_euros = json.dumps({"eur": {"unit": None, "tiers": tiers}})
+    in_euros = json.dumps({"eur": {"unit": None, "tiers": tiers, "tax": None}})
     dollars = json.dumps([{"up_to": None, "unit": "1000", "flat": "0"}])
     tiered = {"billing_scheme": "tiered", "tiers_mode": "graduated", "tiers_json": dollars, "unit_amount_decimal": None}
     account.price("tiered", **tiered, currency_options_json=in_euros)

@@ -91,11 +91,11 @@ def test_a_first_pull_reads_everything(source):
         pd.testing.assert_frame_equal(TABLES[name].validate(frame), frame)
     sizes = {name.partition("/")[2]: len(frame) for name, frame in stored.items()}
     assert sizes == {
-        "customers": 35, "products": 1, "prices": 2, "coupons": 1, "subscriptions": 4, "subscription_items": 15,
+        "customers": 35, "products": 1, "prices": 2, "coupons": 1, "tax_rates": 0, "subscriptions": 4, "subscription_items": 15,
         "subscription_schedules": 0, "invoices": 25, "invoice_lines": 47, "invoice_items": 1, "credit_notes": 0, "events": 0, "meter_usage": 0,
     }  # fmt: skip
     assert (stored["stripe/invoices"]["observed_at"] == at(FIRST)).all()
-    assert seen == {**result.counts, "events": 0, "credit_notes": 0}
+    assert seen == {**result.counts, "events": 0, "credit_notes": 0, "tax_rates": 0}
 
 
 def test_nothing_new_changes_nothing(source):
@@ -199,7 +199,9 @@ def test_prices_and_coupons_come_in_all_their_currencies(server, source):
     server.account = account
     stored = applied(pull(source, PullState(), at(FIRST)))
     offered = stored["stripe/prices"].set_index("id")["currency_options_json"]
-    assert offered[offered.notna()].to_dict() == {"price_old": '{"eur":{"tiers":[{"flat":"0","unit":"900","up_to":null}],"unit":null}}'}
+    assert offered[offered.notna()].to_dict() == {
+        "price_old": '{"eur":{"tax":"unspecified","tiers":[{"flat":"0","unit":"900","up_to":null}],"unit":null}}'
+    }
     assert stored["stripe/coupons"]["currency_options_json"].tolist() == ['{"eur":450}']
     assert sum(request.path.startswith("/v1/prices/") for request in server.requests) == 1
 
@@ -212,7 +214,7 @@ def test_a_changed_option_is_read_by_its_event(server, source):
     happen(account, "price.updated", {name: value for name, value in changed.items() if name not in ("tiers", "currency_options")})
     server.account = account
     after = applied(pull(source, first.state, at(FIRST + 2 * DAY)), applied(first))["stripe/prices"]
-    assert '"gbp":{"tiers":[{"flat":"0","unit":"800"' in after.set_index("id").loc[changed["id"], "currency_options_json"]
+    assert '"gbp":{"tax":"unspecified","tiers":[{"flat":"0","unit":"800"' in after.set_index("id").loc[changed["id"], "currency_options_json"]
 
 
 def test_deleted_customers_and_coupons_stay(server, source):

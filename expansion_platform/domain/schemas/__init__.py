@@ -14,6 +14,7 @@ TABLES: dict[str, type[Table]] = {
         stripe.Products,
         stripe.Prices,
         stripe.Coupons,
+        stripe.TaxRates,
         stripe.Subscriptions,
         stripe.SubscriptionItems,
         stripe.SubscriptionSchedules,

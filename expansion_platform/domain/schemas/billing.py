@@ -17,7 +17,7 @@ USAGE_TYPES = ["licensed", "metered"]
 SOURCES = ["event", "schedule", "proration", "meter", "invoice_line", "snapshot"]
 """Kinds of facts, the strongest first."""
 CONFIDENCES = ["exact", "renewal", "snapshot"]
-CHANGES = ["began", "collection", "discount", "discount_end", "gone", "held", "status", "trial", "unreadable", "usage"]
+CHANGES = ["began", "collection", "discount", "discount_end", "gone", "held", "status", "tax", "trial", "unreadable", "usage"]
 TOLD, CONFIRMED, WITHDRAWN = OPS = ["told", "confirmed", "withdrawn"]
 
 
@@ -40,7 +40,8 @@ class ItemChanges(Table):
     item: str = pa.Field(description="Stripe subscription item; null for what is of the whole subscription", nullable=True)
     kind: str = pa.Field(
         description="`began`: the subscription, until it ended; `held`: the item is at this price and quantity; `gone`: it is not there; `status`, "
-        "`collection` (paused how), `trial` (of one item); `discount` and `discount_end`; `usage` of a metered item in a month; "
+        "`collection` (paused how), `trial` (of one item), `tax` (inside its price); `discount` and `discount_end`; `usage` of a metered item in "
+        "a month; "
         "`unreadable`: a stretch that only an object that cannot be read tells of",
         isin=CHANGES,
     )
@@ -50,8 +51,9 @@ class ItemChanges(Table):
     quantity: str = pa.Field(description="Units held or used, decimal text; null where none was told", nullable=True)
     coupon: str = pa.Field(description="Coupon of a discount", nullable=True)
     value: str = pa.Field(
-        description="Of `status` the status, of `collection` how it is paused (null: it is not); as JSON of `began` {currency, livemode}, of a "
-        "discount {discount, level, place}, with {products, value} where bills tell what its coupon does not, and of `held` the terms of a price "
+        description="Of `status` the status, of `tax` the percentage, of `collection` how it is paused (null: it is not); as JSON of `began` "
+        "{currency, livemode}, of a discount {discount, level, place}, with {products, value} where bills tell what its coupon does not, and of "
+        "`held` the terms of a price "
         "that only bills tell; of `unreadable` what is wrong",
         nullable=True,
     )
@@ -87,7 +89,10 @@ class ItemStates(Table):
     usage_type: str = pa.Field(description="`licensed` or `metered`", isin=USAGE_TYPES)
     interval: str = pa.Field(description="Billing interval", isin=INTERVALS)
     interval_count: int = pa.Field(description="Intervals in a billing period", ge=1)
-    scheme_json: str = pa.Field(description="How a quantity becomes an amount (semantics 1.2), decimal strings in minor units")
+    scheme_json: str = pa.Field(
+        description="How a quantity becomes an amount (semantics 1.2), decimal strings in minor units; `tax` is the percentage of tax inside these "
+        "amounts, which MRR leaves out, null where there is some at a rate nobody knows, so that MRR has it"
+    )
     quantity: str = pa.Field(description="Units held, or for a metered item the calendar month's usage, decimal text", str_matches=DECIMAL_PATTERN)
     discounts_json: str = pa.Field(description="Discounts in force in the order they apply: [{type, value, duration, coupon}]")
     source: str = pa.Field(description="Kind of fact that begins the state; `meter` where the meter told the month's usage", isin=SOURCES)

@@ -121,6 +121,7 @@ class Expanders(MetricValue):
 class Coverage(MetricValue):
     """One row per month and metric: share of closing MRR whose catalog entry is inferred, and whose state is not dated by a fact.
 
+    `tax_unknown_mrr_share` is of prices with tax inside whose rate no bill tells, so that MRR has the tax in it (semantics 7, case 60).
     `inferred_plans_mrr_share` is of prices that are plans only because they are sold beside other prices of their product (semantics 3.1, D-12).
     """
 

@@ -95,7 +95,7 @@ class Movements(Monthly):
     )
     flags_json: str = pa.Field(
         description="Sorted list of `brief_lapse`, `concentrated`, `contracted_ramp`, `history_truncated`, `inferred`, `intramonth_reversal`, "
-        "`possible_price_migration`, `price_migration`, `review`, `seat_surge` (semantics 3.5, 7); no flag changes an amount"
+        "`possible_price_migration`, `price_migration`, `review`, `seat_surge`, `tax_unknown` (semantics 3.5, 7); no flag changes an amount"
     )
     opening: int = pa.Field(description="MRR at the opening instant", ge=0)
     closing: int = pa.Field(description="MRR at the closing instant", ge=0)

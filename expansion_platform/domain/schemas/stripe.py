@@ -74,9 +74,11 @@ class Prices(StripeObject):
     tiers_mode: str = pa.Field(description="`graduated` or `volume`, null when not tiered", nullable=True)
     tiers_json: str = pa.Field(description="Tiers in order: [{up_to, unit, flat}], amounts as decimal strings in minor units", nullable=True)
     currency_options_json: str = pa.Field(
-        description="The same price in other currencies: {currency: {unit, tiers}}, as the two columns before; null when it has one currency",
+        description="The same price in other currencies: {currency: {unit, tiers, tax}}, like `unit_amount_decimal`, `tiers_json` and "
+        "`tax_behavior`; null when it has one currency",
         nullable=True,
     )
+    tax_behavior: str = pa.Field(description="`inclusive` when tax is inside its amounts, `exclusive` or `unspecified`", nullable=True)
     divide_by: pd.Int64Dtype = pa.Field(description="`transform_quantity.divide_by`: units in a package", nullable=True)
     round: str = pa.Field(description="`transform_quantity.round`: `up` or `down`", nullable=True)
     interval: str = pa.Field(description="`day`, `week`, `month` or `year`; null for one-time prices", nullable=True)
@@ -109,6 +111,18 @@ class Coupons(StripeObject):
 
     class Config(Table.Config):
         name = "stripe/coupons"
+        metadata = {"key": ["id"]}
+        unique = ["id"]
+
+
+class TaxRates(StripeObject):
+    """One row per Stripe tax rate. Empty when the key may not read them: the amounts on bills then tell the percentages."""
+
+    percentage: str = _decimal("Percent of tax, as used where Stripe computes it", nullable=True)
+    inclusive: bool = pa.Field(description="Whether the tax is inside the amounts it is on")
+
+    class Config(Table.Config):
+        name = "stripe/tax_rates"
         metadata = {"key": ["id"]}
         unique = ["id"]
 
@@ -149,6 +163,9 @@ class SubscriptionItems(StripeObject):
     trial_start: Instant = pa.Field(description="Start of the item's own trial, null when it has none now", nullable=True)
     trial_end: Instant = pa.Field(description="End of the item's own trial", nullable=True)
     discounts_json: str = pa.Field(description="Item-level discounts in order: [{id, coupon, start, end}]")
+    inclusive_tax: str = _decimal(
+        "Percent of tax inside its price by the tax rates set on it or on its subscription; null when none is", nullable=True
+    )
     metadata_json: str = pa.Field(description="The allow-listed metadata key (`initiated_by`: EXPANSION_INITIATED_BY_KEY)")
 
     class Config(Table.Config):
@@ -219,6 +236,10 @@ class InvoiceLines(StripeObject):
     proration: bool = pa.Field(description="A pro-rata line: only its state counts, never its amount")
     credited_lines_json: str = pa.Field(description="Lines a credit reverses", nullable=True)
     discount_amounts_json: str = pa.Field(description="Discounts applied: [{discount, amount}] in minor units")
+    taxes_json: str = pa.Field(
+        description="Taxes of this line: [{rate, behavior, amount}], `inclusive` ones are inside its amount; null when Stripe computed none",
+        nullable=True,
+    )
     discounts_json: str = pa.Field(
         description="Discounts of this line, line-level then invoice-level, in order: "
         "[{id, coupon, start, end, subscription, subscription_item, invoice, level}] with level `line` or `invoice`, epoch seconds"

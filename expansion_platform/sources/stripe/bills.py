@@ -166,11 +166,21 @@ def _invoice_line(line: Object, owner: Object, observed_at: datetime, subscripti
         "discount_amounts_json": canonical.dumps(
             [{"discount": reference(entry["discount"]), "amount": entry["amount"]} for entry in line.get("discount_amounts") or []]
         ),
+        "taxes_json": _taxes(line, owner),
         "discounts_json": canonical.dumps(
             [_line_discount(held, "line") for held in line.get("discounts") or []]
             + [_line_discount(held, "invoice") for held in owner.get("discounts") or []]
         ),
     }
+
+
+def _taxes(line: Object, owner: Object) -> str | None:
+    """What tax Stripe computed for a line: none is something else than none computed, which leaves open what tax its price has inside."""
+    taxes = line.get("taxes") or []
+    if not taxes and (owner.get("automatic_tax") or {}).get("status") != "complete":
+        return None
+    named = [(reference((tax.get("tax_rate_details") or {}).get("tax_rate")), tax) for tax in taxes]
+    return canonical.dumps([{"rate": rate, "behavior": tax["tax_behavior"], "amount": tax["amount"]} for rate, tax in named])
 
 
 def _line_discount(held: Object, level: str) -> Row:

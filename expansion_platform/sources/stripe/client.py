@@ -54,6 +54,7 @@ RESOURCES: dict[str, Resource] = {
     "products": Resource("products", "Products"),
     "prices": Resource("prices", "Prices", ("tiers", "currency_options")),
     "coupons": Resource("coupons", "Coupons", ("applies_to", "currency_options")),
+    "tax_rates": Resource("tax_rates", "Tax rates", without="the rate of tax inside a price is told by bills"),
     "subscriptions": Resource("subscriptions", "Subscriptions", ("discounts.source.coupon", "items.data.discounts"), "items", ("discounts",)),
     "subscription_schedules": Resource("subscription_schedules", "Subscription schedules", without="what a schedule changed is dated by bills"),
     "invoices": Resource("invoices", "Invoices", ("discounts.source.coupon", "lines.data.discounts"), "lines", ("discounts",)),

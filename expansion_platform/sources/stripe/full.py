@@ -43,7 +43,7 @@ LISTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"events {number}": ("events", {"types": list(types)}) for number, types in enumerate(EVENT_TYPES, start=1)},
     **{
         name: (name, {})
-        for name in ("products", "prices", "coupons", "customers", "subscriptions", "subscription_schedules", "invoices", "credit_notes")
+        for name in ("products", "prices", "coupons", "tax_rates", "customers", "subscriptions", "subscription_schedules", "invoices", "credit_notes")
     },
 }
 EVERYTHING = tuple(LISTS)

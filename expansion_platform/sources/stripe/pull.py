@@ -28,7 +28,7 @@ from expansion_platform.sources.stripe.lookup import FEW, look_up
 from expansion_platform.sources.stripe.staging import Staging
 
 LONGEST_GAP_SECONDS = 29 * 86400  # a day less than Stripe keeps events
-_CREATED = ("products", "prices", "coupons", "customers", "subscriptions", "subscription_schedules", "invoices", "credit_notes")
+_CREATED = ("products", "prices", "coupons", "tax_rates", "customers", "subscriptions", "subscription_schedules", "invoices", "credit_notes")
 _UNSETTLED = ("draft", "open")
 
 

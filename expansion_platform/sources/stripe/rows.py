@@ -9,8 +9,9 @@ Each mapping begins with `shapes.read`: what is not declared there is not seen h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from expansion_platform.domain import canonical
@@ -81,6 +82,7 @@ def price(item: Object, observed_at: datetime, *, embedded: bool = False) -> Row
         "tiers_mode": item.get("tiers_mode"),
         "tiers_json": canonical.dumps([_tier(tier, item) for tier in item["tiers"]]) if tiered and item.get("tiers") is not None else None,
         "currency_options_json": _in_other_currencies(item, lambda option: _amounts(option, item)),
+        "tax_behavior": item.get("tax_behavior"),
         "divide_by": package.get("divide_by"),
         "round": package.get("round"),
         "interval": recurring.get("interval"),
@@ -110,6 +112,17 @@ def coupon(item: Object, observed_at: datetime, *, embedded: bool = False) -> Ro
         "currency_options_json": _in_other_currencies(item, lambda option: option.get("amount_off")),
         "applies_to_json": canonical.dumps(sorted(limit["products"])) if limit else None,
         "embedded": embedded,
+    }
+
+
+def tax_rate(item: Object, observed_at: datetime) -> Row:
+    """Row of `stripe/tax_rates`. Of one that Stripe made to compute tax, the percentage it used."""
+    item = read(shapes.TAX_RATE, item)
+    effective = decimal_text(item, "effective_percentage")
+    return {
+        **common(item, observed_at),
+        "percentage": decimal_text(item, "percentage") if effective is None else effective,
+        "inclusive": bool(need(item, "inclusive")),
     }
 
 
@@ -150,6 +163,7 @@ def subscription_items(item: Object, observed_at: datetime, keys: MetadataKeys =
             "trial_start": instant((held.get("current_trial") or {}).get("start_date")),
             "trial_end": instant((held.get("current_trial") or {}).get("end_date")),
             "discounts_json": canonical.dumps([discount(entry) for entry in held.get("discounts") or []]),
+            "inclusive_tax": _inclusive_tax(held.get("tax_rates") or item.get("default_tax_rates") or []),
             "metadata_json": canonical.dumps(keys.initiator(held)),
         }
         for held in (read(shapes.SUBSCRIPTION_ITEM, each, item["id"]) for each in embedded(item, "items"))
@@ -168,6 +182,14 @@ def subscription_schedule(item: Object, observed_at: datetime) -> Row:
         "stopped_at": instant(min(stops, default=None)),
         "phases_json": canonical.dumps([_phase(phase, item) for phase in need(item, "phases")]),
     }
+
+
+def _inclusive_tax(rates: Sequence[Any]) -> str | None:
+    """Percentage of the tax rates set on an item that are inside its price, None where none is set. Stripe embeds them whole."""
+    if not rates or not all(isinstance(rate, Mapping) for rate in rates):
+        return None
+    inside = [Decimal(rate["percentage"] or "0") for rate in rates if rate["inclusive"]]
+    return canonical.decimal_text(sum(inside, Decimal(0)))
 
 
 def embedded_coupons(item: Object) -> list[Object]:
@@ -204,6 +226,7 @@ def _amounts(option: Object, owner: Object) -> Row:
     return {
         "unit": decimal_text(named, "unit_amount_decimal") or decimal_text(named, "unit_amount"),
         "tiers": [_tier(tier, owner) for tier in option.get("tiers") or []] or None,
+        "tax": option.get("tax_behavior"),
     }
 
 

@@ -111,7 +111,8 @@ _TIERS = ListOf(
         }
     )
 )
-_AMOUNTS: dict[str, Kind | Needed] = {"unit_amount": Whole(), "unit_amount_decimal": Number(), "tiers": _TIERS}
+_AMOUNTS: dict[str, Kind | Needed] = {"unit_amount": Whole(), "unit_amount_decimal": Number(), "tiers": _TIERS, "tax_behavior": Word()}
+_RATES = ListOf(IdOr(Fields({"percentage": Needed(Number()), "inclusive": Needed(Flag())})))
 
 CUSTOMER = Shape(
     "customer",
@@ -158,6 +159,7 @@ COUPON = Shape(
         "applies_to": Fields({"products": Needed(ListOf(Reference()))}),
     },
 )
+TAX_RATE = Shape("tax rate", {**_OBJECT, "percentage": Number(), "effective_percentage": Number(), "inclusive": Needed(Flag())})
 SUBSCRIPTION = Shape(
     "subscription",
     {
@@ -189,10 +191,11 @@ SUBSCRIPTION_ITEM = Shape(
         "current_period_end": Needed(Moment()),
         "current_trial": Fields({"start_date": Moment(), "end_date": Moment()}),
         "discounts": _DISCOUNTS,
+        "tax_rates": _RATES,
         "metadata": Metadata(),
     },
 )
-ITEMS_OWNER = Shape("subscription", {"livemode": Needed(Flag()), "items": Needed(Embedded())}, ("id",))
+ITEMS_OWNER = Shape("subscription", {"livemode": Needed(Flag()), "default_tax_rates": _RATES, "items": Needed(Embedded())}, ("id",))
 SUBSCRIPTION_SCHEDULE = Shape(
     "subscription schedule",
     {
@@ -244,7 +247,13 @@ INVOICE = Shape(
 )
 LINES_OWNER = Shape(
     "invoice",
-    {"livemode": Needed(Flag()), "customer": Reference(), "discounts": _DISCOUNTS, "lines": Needed(Embedded())},
+    {
+        "livemode": Needed(Flag()),
+        "customer": Reference(),
+        "automatic_tax": Fields({"status": Text()}),
+        "discounts": _DISCOUNTS,
+        "lines": Needed(Embedded()),
+    },
     ("id", "created", "customer"),
 )
 _PRORATION = Fields({"credited_items": Fields({"invoice_line_items": ListOf(Text())})})
@@ -274,6 +283,9 @@ INVOICE_LINE = Shape(
         "parent": _LINE_PARENT,
         "discounts": _DISCOUNTS,
         "discount_amounts": ListOf(Fields({"discount": Needed(Reference()), "amount": Needed(Whole())})),
+        "taxes": ListOf(
+            Fields({"amount": Needed(Whole()), "tax_behavior": Needed(Word()), "tax_rate_details": Fields({"tax_rate": Reference()})}),
+        ),
     },
     ("id",),
 )

@@ -119,6 +119,7 @@ class Prices(_Object):
     lookup_key: Text = NOTHING
     metadata: Json = NOTHING
     currency_options: Json = NOTHING
+    tax_behavior: Text = NOTHING
 
 
 class CurrencyOptions(Columns):
@@ -250,6 +251,7 @@ class InvoiceLines(Columns):
     credited_lines: Listed = NOTHING
     discounts: Listed = NOTHING
     discount_amounts: Json = NOTHING
+    taxes: Json = NOTHING
 
 
 class LineDiscountAmounts(Columns):

@@ -100,7 +100,7 @@ class Looked:
         recurring = {name: record[name] for name in ("interval", "interval_count", "usage_type")}
         return {
             **_plain(record, "price", "product", "currency", "active", "type", "billing_scheme", "unit_amount", "unit_amount_decimal", "tiers_mode"),
-            "lookup_key": record["lookup_key"],
+            **{name: record[name] for name in ("lookup_key", "tax_behavior")},
             "recurring": recurring if record["type"] == "recurring" else None,
             "transform_quantity": None if record["divide_by"] is None else {"divide_by": record["divide_by"], "round": record["round"]},
             "tiers": self._tiers(record),
@@ -187,6 +187,7 @@ class Looked:
             **_plain(record, "line_item", "amount", "currency", "quantity", "quantity_decimal"),
             "discounts": self.discounts.of(record["id"], listed),
             "discount_amounts": list(taken),
+            "taxes": [_tax(each) for each in record["taxes"] or []],
             "parent": {"subscription_item_details": details},
             "period": {"start": record["period_start"], "end": record["period_end"]},
             "pricing": self._pricing(record),
@@ -219,6 +220,13 @@ class Looked:
 def _plain(record: Record, kind: str, *names: str) -> Object:
     """The fields that are the same in a record and an object. A field of an API object that a table lacks is null there."""
     return {"object": kind, **{name: record.get(name) for name in ("id", "created", "livemode", *names)}}
+
+
+def _tax(given: Mapping[str, Any]) -> Object:
+    """A tax of a line; in API versions before 2025-03-31 `inclusive` and `tax_rate` say what it is."""
+    behavior = given.get("tax_behavior") or ("inclusive" if given.get("inclusive") else "exclusive")
+    rate = (given.get("tax_rate_details") or {}).get("tax_rate") or given.get("tax_rate")
+    return {"amount": given.get("amount"), "tax_behavior": behavior, "tax_rate_details": {"tax_rate": reference(rate)}}
 
 
 def _discount(record: Mapping[str, Any], coupon: Any) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""Tax inside prices: at which rate each item's price holds it, and since when (semantics 7, case 60).
+
+Here: the rate of a line from what Stripe says was in it, and an item's timeline of rates. Not here: what is left of an amount without it
+(`pricing.py`), and which prices have tax inside (`history_terms.py`).
+
+A line says what tax of each tax rate is in its amount after discounts, in whole minor units, so its rate is rounded. The percentage is the tax rate's
+own where that is known and agrees with the amount; else it is the plainest one that every rounding allows, narrowed by all lines of that tax rate.
+A bill's rate holds for its period and until another bill shows another; the first one also for the time before it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+import pandas as pd
+
+from expansion_platform.domain import canonical
+from expansion_platform.domain.history_facts import Mark
+from expansion_platform.domain.history_reading import rows
+from expansion_platform.domain.history_records import Line, Subscription, parse
+from expansion_platform.domain.history_terms import Price
+from expansion_platform.domain.history_unreadable import readable
+
+NO_TAX = "0"
+MOST_DECIMALS = 4
+"""Of a percentage, in Stripe."""
+
+
+class _Tax(NamedTuple):
+    """The taxes inside one line: their amount, how many there are, the ids of those that are not nothing, and the line's amount with them."""
+
+    amount: int
+    parts: int
+    rates: tuple[str, ...]
+    base: int
+
+
+def percentages(frame: pd.DataFrame) -> dict[str, Fraction]:
+    """stripe/tax_rates: percentage by id, of those that can be read."""
+    return {row["id"]: Fraction(row["percentage"]) for row in rows(readable(frame)) if row["percentage"] is not None}
+
+
+def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices: Mapping[str, Price]) -> dict[str, list[Mark[str]]]:
+    """The percentage of tax inside each item's price as marks, the first of them from when its first line begins; no marks where nothing shows it.
+
+    An item that was never billed is taxed by the tax rates set on it, else as the subscription's others are. Nothing at all where no line has tax
+    inside and no price is said to have any.
+
+    Args:
+        subscription: With its lines as they were billed.
+        known: Percentage by tax rate, as far as they could be read.
+        prices: By id, in the subscription's currency.
+    """
+    taxed = [(line, tax) for line in subscription.lines if (tax := _inside(line)) is not None]
+    named = {line.state.price for line in subscription.lines} | {item.state.price for item in subscription.items}
+    inclusive = any(name in prices and prices[name].inclusive for name in named)
+    declared = {item.id: item.tax_inside for item in subscription.items if item.tax_inside is not None}
+    if not inclusive and not any(tax.parts for _, tax in taxed) and not any(declared.values()):
+        return {}
+    narrowed = _narrowed([tax for _, tax in taxed])
+    marks: dict[str, list[Mark[str]]] = defaultdict(list)
+    for line, tax in sorted(taxed, key=lambda each: (each[0].start, each[0].created, each[0].id)):
+        mark = Mark(line.start, _percent(tax, known, narrowed), "invoice_line", "exact", [(line.start, line.end, line.id)])
+        marks[line.item].append(mark)
+        marks[""].append(mark)
+    found = {}
+    for item in {line.item for line in subscription.lines} | {item.id for item in subscription.items}:
+        if item not in marks and item in declared:
+            evidence = [(subscription.start_date, subscription.start_date + 1, subscription.id)]
+            found[item] = [Mark(subscription.start_date, declared[item] or NO_TAX, "snapshot", "exact", evidence)]
+        elif own := marks.get(item) or marks.get(""):
+            found[item] = _changes(own)
+    return found
+
+
+def _inside(line: Line) -> _Tax | None:
+    """The taxes inside a line that charges something; None where Stripe computed none for it, or there is nothing to tax."""
+    base = line.amount - sum(line.taken.values())
+    if line.taxes is None or line.credits or base <= 0:
+        return None
+    inside = [tax for tax in parse(line.taxes) if tax["behavior"] == "inclusive"]
+    amounts = {str(tax["rate"]): int(tax["amount"]) for tax in inside}
+    return _Tax(sum(int(tax["amount"]) for tax in inside), len(inside), tuple(sorted(name for name, amount in amounts.items() if amount)), base)
+
+
+def _percent(tax: _Tax, known: Mapping[str, Fraction], narrowed: Mapping[tuple[str, ...], tuple[Fraction, Fraction]]) -> str:
+    if tax.amount <= 0:
+        return NO_TAX
+    if all(name in known for name in tax.rates):
+        percent = sum((known[name] for name in tax.rates), Fraction(0))
+        # Stripe rounds each tax, of a line or of the whole bill.
+        if abs(tax.base * percent / (100 + percent) - tax.amount) <= tax.parts:
+            return _text(percent)
+    low, high = _bounds(tax)
+    tightest = narrowed[tax.rates]
+    if max(low, tightest[0]) <= min(high, tightest[1]):
+        low, high = tightest
+    return _text(_plainest(low, high))
+
+
+def _bounds(tax: _Tax) -> tuple[Fraction, Fraction]:
+    """The lowest and highest percentage of which rounding makes this tax."""
+    off = Fraction(tax.parts, 2)
+    low, high = max(tax.amount - off, Fraction(0)), min(tax.amount + off, Fraction(tax.base) - Fraction(1, 2))
+    return 100 * low / (tax.base - low), 100 * high / (tax.base - high)
+
+
+def _narrowed(taxes: list[_Tax]) -> dict[tuple[str, ...], tuple[Fraction, Fraction]]:
+    """What all lines of the same tax rates allow together; where they contradict each other, what the largest allows."""
+    found: dict[tuple[str, ...], tuple[Fraction, Fraction]] = {}
+    for tax in sorted((tax for tax in taxes if tax.amount > 0), key=lambda tax: -tax.base):
+        low, high = _bounds(tax)
+        before = found.get(tax.rates, (low, high))
+        both = max(low, before[0]), min(high, before[1])
+        found[tax.rates] = both if both[0] <= both[1] else before
+    return found
+
+
+def _plainest(low: Fraction, high: Fraction) -> Fraction:
+    """The percentage of the fewest decimals within bounds, the one nearest to their middle."""
+    middle = (low + high) / 2
+    for decimals in range(MOST_DECIMALS + 1):
+        nearest = Fraction(round(middle * 10**decimals), 10**decimals)
+        if low <= nearest <= high:
+            return nearest
+    return nearest
+
+
+def _text(percent: Fraction) -> str:
+    """Decimal text; a percentage has at most a few decimals."""
+    scaled = round(percent * 10**MOST_DECIMALS)
+    return canonical.decimal_text(f"{scaled // 10**MOST_DECIMALS}.{scaled % 10**MOST_DECIMALS:0{MOST_DECIMALS}d}")
+
+
+def _changes(marks: list[Mark[str]]) -> list[Mark[str]]:
+    """The marks that change something; of several at one instant the last counts."""
+    latest = {mark.at: mark for mark in marks}
+    found: list[Mark[str]] = []
+    for mark in latest.values():
+        if not found or found[-1].value != mark.value:
+            found.append(mark)
+    return found
