@@ -171,6 +171,7 @@ def test_features_are_named_before_the_first_pull_and_after_it(server: StripeSer
     price = account.objects["prices"][0]
     price["currency_options"] = {"usd": {"tiers": price["tiers"]}, "eur": {"tiers": price["tiers"]}}
     account.objects["subscriptions"][0]["currency"] = "eur"
+    price["recurring"] |= {"usage_type": "metered", "meter": "mtr_1"}
     with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
         before = {each.subject: each for each in examine(platform)}
     told = before["prices in several currencies"]
@@ -178,6 +179,10 @@ def test_features_are_named_before_the_first_pull_and_after_it(server: StripeSer
     assert told.look
     assert told.text == "1 subscription of the newest 100. Exact: each item counts at the amount of its subscription's currency"
     assert "usage without its meter" not in before
+    server.missing_permissions = frozenset({"billing/meters"})
+    with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
+        assert any(each.subject == "usage without its meter" and "Approximate: " in each.text for each in examine(platform))
+    server.missing_permissions = frozenset()
     pulled.pull(tmp_path, server.url, NOW)
     with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
         after = {each.subject: each for each in examine(platform)}

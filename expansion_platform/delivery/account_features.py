@@ -72,7 +72,8 @@ def _probed(platform: Platform) -> Account:
     changes = staging.changes()
     frames = {model: changes[table_name(model)].rows for model in (stripe.Prices, stripe.Coupons, stripe.Subscriptions, stripe.Invoices)}
     held = _now(changes[table_name(stripe.SubscriptionItems)].rows, frames[stripe.Subscriptions], frames[stripe.Prices])
-    return Account(held, *frames.values(), meter_usage=empty(stripe.MeterUsage), quarantine=empty(billing.Quarantine))
+    readable = pd.DataFrame({"meter": _meters(platform.stripe)}, dtype="str")  # the pull reads the use of each
+    return Account(held, *frames.values(), meter_usage=readable, quarantine=empty(billing.Quarantine))
 
 
 def _now(items: pd.DataFrame, subscriptions: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
@@ -87,6 +88,13 @@ def _now(items: pd.DataFrame, subscriptions: pd.DataFrame, prices: pd.DataFrame)
             "mrr_minor": None,
         }
     )
+
+
+def _meters(source: StripeSource) -> list[str]:
+    try:
+        return [str(meter["id"]) for meter in source.meters()]
+    except PermissionMissingError:
+        return []
 
 
 def _newest(source: StripeSource, resource: str) -> list[dict[str, object]]:
