@@ -6,7 +6,7 @@ Here: the company as one value, made by `simulate`. Not here: the servers it is 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -139,7 +139,8 @@ def simulate(
         account.objects["events"] += recorder.events
     _fill(account, catalog, [life for _, life in lives], now)
     logs = [subscription.log for _, life in lives for subscription in life.billing.subscriptions]
-    told = truth.read(logs, now)
+    forgotten = catalog.deleted_prices - _shown_whole(account)
+    told = truth.read([replace(log, forgotten=forgotten) for log in logs], now)
     newest = calendar.newest_closed(as_of)
     accounts = {life.billing.customer["id"]: _account_name(number) for number, life in lives}
     mapped = {customer: name for customer, name in accounts.items() if random.Random(f"{seed}:{name}").random() >= UNMAPPED}
@@ -169,6 +170,12 @@ def _extras(seed: str, behaviours: frozenset[str], catalog: Catalog, agenda: Age
 def _signup(rng: random.Random, months: int) -> float:
     """Days after the first month's opening."""
     return rng.uniform(0, 30) if rng.random() < BASE_SHARE else rng.uniform(30, (months + 1) * 30.4)
+
+
+def _shown_whole(account: StripeAccount) -> set[str]:
+    """The prices that a subscription, or an event of one, still embeds."""
+    events = [event["data"]["object"] for event in account.objects["events"] if event["data"]["object"]["object"] == "subscription"]
+    return {item["price"]["id"] for subscription in [*account.objects["subscriptions"], *events] for item in subscription["items"]["data"]}
 
 
 def _account_name(number: int) -> str:

@@ -52,7 +52,8 @@ class SubscriptionLog:
     `customers_discounts` are the customer's, in force where the subscription has none. `statuses` are those after the trial that are not simply
     active, and the returns to it; `pauses` the behaviours of paused collection; `updates` when an event told of the subscription; `item_trials` are
     (item, start, end) of items held for nothing beside others that are paid, `phases` when one of a schedule began. `created` may be after `start`.
-    `taxes` are (item, start, percentage) of tax inside what bills charged, in the order of the bills.
+    `taxes` are (item, start, percentage) of tax inside what bills charged, in the order of the bills. `forgotten` are the prices that nothing in
+    Stripe shows whole any more: bills tell their amount, not whether tax is inside.
     `metering` reports what its metered items use, as long as Stripe has the customer.
     """
 
@@ -70,6 +71,7 @@ class SubscriptionLog:
     usage: list[Use] = field(default_factory=list)
     metering: Metering | None = None
     taxes: list[tuple[str, int, str]] = field(default_factory=list)
+    forgotten: frozenset[str] = frozenset()
     customers_discounts: list[Discount] = field(default_factory=list)
     item_trials: list[tuple[str, int, int]] = field(default_factory=list)
     phases: list[int] = field(default_factory=list)
@@ -217,11 +219,11 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int, metering: M
 def _tax_inside(log: SubscriptionLog, item: str, price: Price, at: int) -> str | None:
     """Percentage of tax inside a price: of the last bill that began by then, else of the first; of others' bills where the item had none.
 
-    None where there is some inside and no bill says how much.
+    None where there is some inside and no bill says how much. What nothing in Stripe says to be inside is not known to be.
     """
     told = sorted((each for each in log.taxes if each[0] == item), key=lambda each: each[1]) or sorted(log.taxes, key=lambda each: each[1])
     if not told:
-        return None if price.inclusive else "0"
+        return None if price.inclusive and price.id not in log.forgotten else "0"
     return [told[0], *(each for each in told if each[1] <= at)][-1][2]
 
 
