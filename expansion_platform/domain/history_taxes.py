@@ -27,6 +27,8 @@ from expansion_platform.domain.history_unreadable import readable
 NO_TAX = "0"
 MOST_DECIMALS = 4
 """Of a percentage, in Stripe."""
+TOO_SMALL = 50
+"""Minor units, for each tax: of less, a tax of 1 % rounds to nothing. A bill for 6 cents of usage at 8.1 % read as one without tax."""
 
 
 class _Tax(NamedTuple):
@@ -77,12 +79,14 @@ def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices:
 
 
 def _inside(line: Line) -> _Tax | None:
-    """The taxes inside a line that charges something; None where Stripe computed none for it, or there is nothing to tax."""
+    """The taxes inside a line that charges something; None where Stripe computed none for it, or where there is too little to tax."""
     base = line.amount - sum(line.taken.values())
     if line.taxes is None or line.credits or base <= 0:
         return None
     inside = [tax for tax in parse(line.taxes) if tax["behavior"] == "inclusive"]
     amounts = {str(tax["rate"]): int(tax["amount"]) for tax in inside}
+    if not any(amounts.values()) and base <= TOO_SMALL * len(inside):
+        return None
     return _Tax(sum(int(tax["amount"]) for tax in inside), len(inside), tuple(sorted(name for name, amount in amounts.items() if amount)), base)
 
 

@@ -26,6 +26,8 @@ REGIMES: tuple[tuple[Percentages | None, Percentages | None, float], ...] = (
     (None, None, 0.15),
 )
 """Percentages before and after a change of the law, and the share of customers. None: nobody computes their tax in Stripe, whatever is inside."""
+HIDDEN = 50
+"""Minor units of a line, for each tax, in which a tax of 1 % rounds to nothing: that there is none, it does not say."""
 TOTALS = {rates: str(sum(map(Decimal, rates))) for before, after, _ in REGIMES for rates in (before, after) if rates}
 
 
@@ -45,7 +47,8 @@ class Taxation:
             inside = line["currency"] in TAX_INSIDE
             line["taxes"] = _taxes(base, rates or (), "inclusive" if inside else "exclusive")
             details = line["parent"]["subscription_item_details"]
-            if base > 0 and details["proration_details"]["credited_items"] is None:
+            hidden = inside and base <= HIDDEN * len(line["taxes"]) and not any(each["amount"] for each in line["taxes"])
+            if base > 0 and not hidden and details["proration_details"]["credited_items"] is None:
                 told.append((details["subscription_item"], line["period"]["start"], TOTALS[rates or ()] if inside else "0"))
         return told
 

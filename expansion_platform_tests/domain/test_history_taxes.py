@@ -178,3 +178,11 @@ def test_a_list_price_is_taxed_as_the_plan_it_stands_for() -> None:
     ]
     assert found[0]["causes"] == found[1]["causes"]
     assert {name: amount for name, amount in found[0]["causes"].items() if amount} == {"tier": 10_000, "interval": -3_333}
+
+
+def test_a_line_too_small_to_show_its_tax_changes_nothing() -> None:
+    """6 cents hold no whole cent of 20 %. A line of 60 cents would: without any it says that nothing is inside."""
+    small = [billed(0, 31, 12_000, taxes(2_000)), billed(31, 59, 6, taxes(0)), billed(59, 90, 12_000, taxes(2_000))]
+    assert rates(account(*small)) == [("20", 10_000)]
+    seen = [billed(0, 31, 12_000, taxes(2_000)), billed(31, 59, 60, taxes(0)), billed(59, 90, 12_000, taxes(2_000))]
+    assert rates(account(*seen)) == [("20", 10_000), ("0", 12_000), ("20", 10_000)]
