@@ -40,7 +40,9 @@ def check_same_account(platform: Platform, source: StripeSource | None) -> str:
             f"the tables in {folder} hold {_kind(kept)} data, and STRIPE_API_KEY is a {_kind(source.livemode)} key: "
             "set EXPANSION_DATA_DIR to a folder of its own, or use the other key"
         )
-    return "nothing pulled yet" if kept is None else f"{_kind(kept)} data of {server(platform)}"
+    if kept is None:
+        return "nothing pulled yet" if stored is None else f"{server(platform)} had no objects when it was read"
+    return f"{_kind(kept)} data of {server(platform)}"
 
 
 def check_key_kind(source: StripeSource) -> str:

@@ -51,8 +51,10 @@ def refresh(
             raise ExpansionError(f"no month to compute: EXPANSION_FIRST_MONTH is {settings.expansion_first_month}, which has not ended")
         first, last = first or months[0], last or months[-1]
         if first not in months or last not in months:
-            why = "EXPANSION_FIRST_MONTH" if settings.expansion_first_month else "the first subscription; EXPANSION_FIRST_MONTH sets an earlier month"
-            raise ExpansionError(f"no range of closed months: {first} to {last}; there are {months[0]} ({why}) to {months[-1]}")
+            raise ExpansionError(
+                f"no range of closed months: {first} to {last}; the tables have {months[0]} to {months[-1]}. "
+                "EXPANSION_FIRST_MONTH sets an earlier first month"
+            )
         return _run(platform, run_in, console, month_range(first, last), only)
 
 

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     expansion_first_month: str | None = Field(
         None,
         pattern=r"^\d{4}-(0[1-9]|1[0-2])$",
-        description="First month of the tables, YYYY-MM; empty for the month of the first subscription. History before it still counts",
+        description="First month of the tables, YYYY-MM; empty for that of the account's first subscription. History before it still counts",
     )
     expansion_close_lag_days: int = Field(
         5, ge=0, le=25, description="Days after a month's end at which it closes: its figures are then kept as first reported, and alerts are decided"

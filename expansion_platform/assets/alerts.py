@@ -92,7 +92,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     for alert in alerts:
         context.log.info(f"{month}: {alert.message['text']} ({alert.event})")
     if not alerts:
-        context.log.info(f"{month}: nothing to tell ({'judged before' if not judged else f'{len(findings)} findings'})")
+        context.log.info(f"{month}: nothing to tell ({len(findings)} findings)")
     return dg.MaterializeResult(
         metadata={
             "month": month,

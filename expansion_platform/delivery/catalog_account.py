@@ -66,8 +66,8 @@ def read_account(platform: Platform, catalog: Catalog) -> Account:
     """
     lake = platform.lake
     products, listed = lake.read(stripe.Products), lake.read(stripe.Prices)
-    if listed.empty:
-        raise ExpansionError("no prices in the lake yet: `expansion refresh` pulls the account, and needs no catalog")
+    if platform.read_until is None and listed.empty:
+        raise ExpansionError("nothing has been pulled yet: `expansion refresh` pulls the account, and needs no catalog")
     every, _ = prices(listed)
     active = frozenset(listed.loc[listed["active"], "id"])
     computed = platform.months(mrr.CustomerMonths)

@@ -27,6 +27,8 @@ from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform_tests.small_accounts import AS_OF, account, buying_once, paying, trying
 
+pytestmark = pytest.mark.xdist_group("small_accounts")
+
 MONTHS = ["2026-05", "2026-06", "2026-07", "2026-08", "2026-09", "2026-10"]
 LIFE = paying("2026-06-10", "2026-08-20", again="2026-10-05", more={"2026-07-12": 8})
 """Nobody yet, a single customer, its expansion, its end, a gap, its return: a month each."""
