@@ -86,6 +86,7 @@ def _now(items: pd.DataFrame, subscriptions: pd.DataFrame, prices: pd.DataFrame)
             "currency": items["subscription"].map(subscriptions.set_index("id")["currency"]),
             "usage_type": items["price"].map(prices.set_index("id")["usage_type"]),
             "mrr_minor": None,
+            "scheme_json": None,
         }
     )
 

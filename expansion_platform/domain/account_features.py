@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from expansion_platform.domain.pricing import TAX_UNKNOWN
+
 EXACT, INFERRED, APPROXIMATE = "exact", "inferred", "approximate"
 AT_ONCE = pd.Timedelta(minutes=5)
 BY_HAND = pd.Timedelta(days=1)
@@ -23,7 +25,8 @@ BY_HAND = pd.Timedelta(days=1)
 class Account:
     """What was read of Stripe (tables `stripe/*`), and the items it sells now.
 
-    `held` has a row per item: subscription, item, price, currency, usage_type, and mrr_minor, null where nothing was computed yet.
+    `held` has a row per item: subscription, item, price, currency, usage_type, and what is null where nothing was computed yet: mrr_minor, and
+    scheme_json as in `billing/item_states`.
     """
 
     held: pd.DataFrame
@@ -72,16 +75,32 @@ def in_another_currency(account: Account) -> pd.Series[bool]:
 
 def coupon_in_another_currency(account: Account) -> pd.Series[bool]:
     """Items whose subscription has an amount off that is another in each currency (case 65)."""
-    own = dict(zip(account.coupons["id"], account.coupons["currency"], strict=True))
-    several = set(account.coupons.loc[account.coupons["currency_options_json"].notna(), "id"])
-    currencies = dict(zip(account.subscriptions["id"], account.subscriptions["currency"], strict=True))
-    found = {
-        row.id
-        for row in account.subscriptions.itertuples()
-        for coupon in _coupons(str(row.discounts_json)) & several
-        if own[coupon] != currencies[row.id]
-    }
-    return account.held["subscription"].isin(found)
+    coupons = account.coupons[account.coupons["currency_options_json"].notna()]
+    own = dict(zip(coupons["id"], coupons["currency"], strict=True))
+    return _discounted(account, lambda coupon, currency: coupon in own and own[coupon] != currency)
+
+
+def deleted_coupon(account: Account) -> pd.Series[bool]:
+    """Items whose subscription has a discount of a coupon that Stripe deleted: what it was limited to is read from bills (case 66)."""
+    deleted = set(account.coupons.loc[account.coupons["embedded"], "id"])
+    return _discounted(account, lambda coupon, _: coupon in deleted)
+
+
+def deleted_price(account: Account) -> pd.Series[bool]:
+    """Items at a price that Stripe deleted: the item still shows it (case 66)."""
+    return account.held["price"].isin(account.prices.loc[account.prices["embedded"], "id"])
+
+
+def tax_inside(account: Account) -> pd.Series[bool]:
+    """Items whose price has tax inside, at a rate that is known or that nothing computed yet has looked for (case 60)."""
+    inclusive = set(account.prices.loc[account.prices["tax_behavior"].eq("inclusive"), "id"])
+    schemes = account.held["scheme_json"]
+    return (schemes.isna() & account.held["price"].isin(inclusive)) | schemes.fillna("").str.contains('"tax":"', regex=False)
+
+
+def tax_inside_unknown(account: Account) -> pd.Series[bool]:
+    """Items whose price has tax inside at a rate that no bill tells (case 60)."""
+    return account.held["scheme_json"].fillna("").str.contains(TAX_UNKNOWN, regex=False)
 
 
 def unpaid_updates(account: Account) -> pd.Series[bool]:
@@ -112,13 +131,29 @@ def use_without_meter(account: Account) -> pd.Series[bool]:
     return account.held["usage_type"].eq("metered") & ~meters.isin(account.meter_usage["meter"])
 
 
-def _coupons(text: str) -> set[str]:
-    return set() if text == "[]" else {str(entry["coupon"]) for entry in json.loads(text)}
+def _discounted(account: Account, wanted: Callable[[str, str], bool]) -> pd.Series[bool]:
+    """Items of subscriptions with a discount whose coupon, in the subscription's currency, is wanted."""
+    discounted = account.subscriptions[account.subscriptions["discounts_json"] != "[]"]
+    rows = zip(discounted["id"], discounted["currency"], discounted["discounts_json"], strict=True)
+    found = {name for name, currency, text in rows if any(wanted(str(entry["coupon"]), currency) for entry in json.loads(text))}
+    return account.held["subscription"].isin(found)
 
 
 RULES: dict[tuple[str, str, str], Rule] = {
     ("prices in several currencies", EXACT, "each item counts at the amount of its subscription's currency"): in_another_currency,
     ("coupons in several currencies", EXACT, "the amount off is that of the subscription's currency"): coupon_in_another_currency,
+    ("prices with tax inside", EXACT, "they count without the tax, at the rate that the bills' taxes show"): tax_inside,
+    (
+        "prices with tax inside at an unknown rate",
+        APPROXIMATE,
+        "no bill shows a tax, so they count with it. Turn on Stripe Tax or set tax rates on the subscriptions",
+    ): tax_inside_unknown,
+    ("prices deleted in Stripe", EXACT, "the items still show what they cost; what they cost before is read from bills"): deleted_price,
+    (
+        "coupons deleted in Stripe",
+        INFERRED,
+        "the products a coupon was limited to are read from what it took off the bills' lines",
+    ): deleted_coupon,
     (
         "updates whose bill was never paid",
         INFERRED,

@@ -20,7 +20,16 @@ def account(
     rows: history_rows.Account, mrr: int | None = 1000, currency: str = "usd", quarantine: pd.DataFrame | None = None, **item: Any
 ) -> Account:
     staged = rows.staged()
-    held = {"subscription": "sub", "item": "si", "price": "basic", "currency": currency, "usage_type": "licensed", "mrr_minor": mrr, **item}
+    held = {
+        "subscription": "sub",
+        "item": "si",
+        "price": "basic",
+        "currency": currency,
+        "usage_type": "licensed",
+        "mrr_minor": mrr,
+        "scheme_json": None,
+        **item,
+    }
     return Account(
         held=pd.DataFrame([held]),
         prices=staged.prices,
@@ -94,3 +103,21 @@ def test_what_cannot_be_read_now_is_named_without_mrr() -> None:
 
 def test_before_anything_was_computed_there_is_no_mrr() -> None:
     assert found(account(plain(currency="eur"), mrr=None, currency="eur"))["prices in several currencies"].mrr is None
+
+
+def test_what_is_deleted_in_stripe_is_what_something_still_embeds() -> None:
+    for embedded in (True, False):
+        rows = plain(discounts=(GIVEN,))
+        rows.coupon("off", percent="50", embedded=embedded)
+        rows.price("old", embedded=embedded)
+        used = found(account(rows, price="old"))
+        assert ("coupons deleted in Stripe" in used, "prices deleted in Stripe" in used) == (embedded, embedded)
+
+
+def test_tax_inside_is_exact_where_its_rate_is_known() -> None:
+    rows = plain()
+    rows.price("gross", tax_behavior="inclusive")
+    known, unknown = "prices with tax inside", "prices with tax inside at an unknown rate"
+    for scheme, names in ((None, [known]), ('{"tax":"20","unit":"1"}', [known]), ('{"tax":null,"unit":"1"}', [unknown]), ('{"unit":"1"}', [])):
+        assert list(found(account(rows, price="gross", scheme_json=scheme))) == names
+    assert found(account(rows, price="gross", scheme_json='{"tax":null,"unit":"1"}'))[unknown].sure == "approximate"
