@@ -70,6 +70,7 @@ FLAGS = {
     "price_migration": "a price migration declared in the catalog, never expansion",
     "review": "a customer that paid is on trial now: worth a look",
     "seat_surge": "the gain in seats is large against what it held and gained before, and may not recur",
+    "tax_unknown": "a price has tax inside it at a rate that nothing in Stripe tells, so that the amounts have the tax in them",
     "upgrade": "to a higher plan by rank",
     "usage_tier_period_mismatch": "tiers are applied to one month's usage although the price bills a longer period, an approximation",
 }

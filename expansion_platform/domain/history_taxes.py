@@ -5,13 +5,14 @@ Here: the rate of a line from what Stripe says was in it, and an item's timeline
 
 A line says what tax of each tax rate is in its amount after discounts, in whole minor units, so its rate is rounded. The percentage is the tax rate's
 own where that is known and agrees with the amount; else it is the plainest one that every rounding allows, narrowed by all lines of that tax rate.
-A bill's rate holds for its period and until another bill shows another; the first one also for the time before it.
+A line without tax on a bill that has some elsewhere has none inside. A bill's rate holds for its period and until another bill shows another; the
+first one also for the time before it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from expansion_platform.domain.history_terms import Price
 from expansion_platform.domain.history_unreadable import readable
 
 NO_TAX = "0"
+NONE = "[]"
+INSIDE, ON_TOP = "inclusive", "exclusive"
 MOST_DECIMALS = 4
 """Of a percentage, in Stripe."""
 TOO_SMALL = 50
@@ -56,7 +59,9 @@ def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices:
         known: Percentage by tax rate, as far as they could be read.
         prices: By id, in the subscription's currency.
     """
-    taxed = [(line, tax) for line in subscription.lines if (tax := _inside(line)) is not None]
+    on_bills = {line.invoice for line in subscription.lines if line.taxes is not None}
+    billed = (line._replace(taxes=_taxes(line, on_bills, prices)) for line in subscription.lines)
+    taxed = [(line, tax) for line in billed if (tax := _inside(line)) is not None]
     named = {line.state.price for line in subscription.lines} | {item.state.price for item in subscription.items}
     inclusive = any(name in prices and prices[name].inclusive for name in named)
     declared = {item.id: item.tax_inside for item in subscription.items if item.tax_inside is not None}
@@ -78,12 +83,27 @@ def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices:
     return found
 
 
+def _taxes(line: Line, on_bills: Set[str | None], prices: Mapping[str, Price]) -> str | None:
+    """The taxes of a line, None where they are unknown.
+
+    It has none where its bill has some on other lines, as when a tax rate is set on one item only; and where Stripe computed no tax for its bill and
+    nothing says that its price has some inside.
+    """
+    if line.taxes is not None or line.invoice is None:
+        return line.taxes
+    price = prices.get(line.state.price)
+    return NONE if line.invoice in on_bills or (price is not None and not price.inclusive) else None
+
+
 def _inside(line: Line) -> _Tax | None:
-    """The taxes inside a line that charges something; None where Stripe computed none for it, or where there is too little to tax."""
+    """The taxes inside a line that charges something; None where they are unknown, too small to show, or not said to be inside or on top."""
     base = line.amount - sum(line.taken.values())
     if line.taxes is None or line.credits or base <= 0:
         return None
-    inside = [tax for tax in parse(line.taxes) if tax["behavior"] == "inclusive"]
+    taxes = parse(line.taxes)
+    if not all(tax["behavior"] in (INSIDE, ON_TOP) for tax in taxes):
+        return None
+    inside = [tax for tax in taxes if tax["behavior"] == INSIDE]
     amounts = {str(tax["rate"]): int(tax["amount"]) for tax in inside}
     if not any(amounts.values()) and base <= TOO_SMALL * len(inside):
         return None

@@ -106,6 +106,31 @@ def test_an_item_never_billed_is_taxed_as_its_siblings() -> None:
     assert rates(found) == [("20", 10_000), ("20", 10_000)]
 
 
+def two_items(own: str | None, behavior: str | None, *, together: bool = True) -> list[tuple[str | None, int]]:
+    """A taxed item, and another without tax at the same price, on one bill or on two."""
+    found = account(behavior=behavior)
+    found.item("si_untaxed", "plan", "1")
+    lines = billed(0, 31, 12_000, taxes(2_000)), billed(0, 31, 12_000, own, "si_untaxed")
+    if together:
+        found.invoice("in", 0, *lines)
+    else:
+        found.invoice("in", 0, lines[0])
+        found.invoice("in_other", 1, lines[1])
+    return rates(found)
+
+
+def test_a_tax_rate_set_on_one_item_says_nothing_of_the_others() -> None:
+    """Their lines have no taxes at all; only where a price is said to have tax inside, and nothing was computed for its bill, it is unknown."""
+    for behavior in (None, "unspecified", INCLUSIVE):
+        assert two_items(None, behavior) == [("20", 10_000), ("0", 12_000)]
+    assert two_items(None, None, together=False) == [("20", 10_000), ("0", 12_000)]
+    assert two_items(None, INCLUSIVE, together=False) == [("20", 10_000), ("20", 10_000)]
+
+
+def test_a_tax_of_an_unknown_kind_tells_nothing() -> None:
+    assert two_items(taxes(2_000, behavior="somewhere"), None) == [("20", 10_000), ("20", 10_000)]
+
+
 def test_an_amount_off_is_taken_off_with_its_tax() -> None:
     """(120.00 - 12.00) / 1.2 = 90.00, and the bill's tax is of 108.00."""
     found = Account()

@@ -102,6 +102,9 @@ def invoice(invoice_id: str, day: int, customer: int, discounts: list[JSON], *li
 SEAT, FLAT, USE = made.price("price_seat"), price("price_flat", "2500.5"), price("price_use", "3")
 USE["recurring"] = {**USE["recurring"], "usage_type": "metered", "meter": "mtr_1"}
 FLAT |= {"currency_options": {"eur": {"unit_amount": 2000, "unit_amount_decimal": "2000"}, "usd": {"unit_amount_decimal": "2500.5"}}}
+VAT = {"id": "txr_1", "object": "tax_rate", "created": START, "livemode": True, "percentage": 20, "effective_percentage": None, "inclusive": True}
+FLAT |= {"tax_behavior": "inclusive"}
+TAX_OF_FLAT = {"amount": 834, "tax_behavior": "inclusive", "tax_rate_details": {"tax_rate": "txr_1"}, "type": "tax_rate_details"}
 UNUSED = price("price_unused", "700", transform_quantity={"divide_by": 5, "round": "up"})
 SAVE, OFF = made.coupon(), {**made.coupon(), "id": "OFF5", "percent_off": None, "amount_off": 500, "currency": "usd", "duration": "repeating"}
 OFF |= {"duration_in_months": 12, "applies_to": None, "currency_options": {"eur": {"amount_off": 450}}}
@@ -109,12 +112,12 @@ WHOLE, OWN = discount("di_1", "SAVE10", "sub_001"), discount("di_2", "OFF5", Non
 
 
 def account() -> dict[str, list[JSON]]:
-    """Two customers: one with seats that grew, a flat price and use, and 10 % off; one with seats by a schedule, who had 5.00 off all along."""
+    """Two customers: one with seats that grew, a flat price with tax inside, use, and 10 % off; one with seats by a schedule and 5.00 off."""
     first = {
         **made.subscription(1, 1),
         "created": START,
         "discounts": [WHOLE],
-        "items": made.embedded([item("si_1", SEAT, 6), item("si_2", FLAT, 3, discounts=[]), item("si_3", USE, None)], "/"),
+        "items": made.embedded([item("si_1", SEAT, 6), item("si_2", FLAT, 3, discounts=[], tax_rates=[VAT]), item("si_3", USE, None)], "/"),
     }
     second = {**made.subscription(2, 2), "created": START, "items": made.embedded([item("si_4", SEAT, 4)], "/")}
 
@@ -125,6 +128,7 @@ def account() -> dict[str, list[JSON]]:
             line(f"il_{number}3", "sub_001", "si_3", USE, 40, day - 30, day, 120),
         ]
         own[0]["discount_amounts"] = [{"amount": seats * 100, "discount": "di_1"}]
+        own[1]["taxes"] = [TAX_OF_FLAT]
         return invoice(f"in_{number}", day, 1, [WHOLE], *own[: 3 if day else 2])
 
     def simple(day: int, seats: int, number: int) -> JSON:
@@ -147,6 +151,7 @@ def account() -> dict[str, list[JSON]]:
         "products": [{**made.product(), "metadata": {"tier_rank": "1", "family": "plans", "kind": "base", "unit": "seat"}}],
         "prices": [SEAT, FLAT, USE, UNUSED],
         "coupons": [SAVE, OFF, {**made.coupon(), "id": "NOBODYS"}],
+        "tax_rates": [VAT],
         "subscriptions": [first, second],
         "invoices": [
             *(regular(0, 5, 1), regular(30, 5, 2), changed, regular(60, 6, 3), regular(90, 6, 4)),
@@ -187,6 +192,7 @@ MAPPED: dict[str, list[tuple[str, type[tables.StripeObject], Made]]] = {
     "products": [("products", tables.Products, rows.product)],
     "prices": [("prices", tables.Prices, rows.price)],
     "coupons": [("coupons", tables.Coupons, rows.coupon)],
+    "tax_rates": [("tax_rates", tables.TaxRates, rows.tax_rate)],
     "subscriptions": [
         ("subscriptions", tables.Subscriptions, rows.subscription),
         ("subscription_items", tables.SubscriptionItems, rows.subscription_items),
@@ -202,6 +208,7 @@ SHAPES = {
     "products": shapes.PRODUCT,
     "prices": shapes.PRICE,
     "coupons": shapes.COUPON,
+    "tax_rates": shapes.TAX_RATE,
     "subscriptions": shapes.SUBSCRIPTION,
     "invoices": shapes.INVOICE,
     "invoiceitems": shapes.INVOICE_ITEM,
