@@ -10,6 +10,7 @@ can be read. One item's makes its siblings unreadable too: a shared amount off c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from expansion_platform.domain import canonical
@@ -17,6 +18,7 @@ from expansion_platform.domain.history_discounts import Window
 from expansion_platform.domain.history_facts import ItemMark, Mark
 from expansion_platform.domain.history_records import NO_QUANTITY, State, unreadable
 from expansion_platform.domain.history_terms import Price
+from expansion_platform.domain.history_tiers import cost
 from expansion_platform.domain.schemas.billing import PAUSES, STATUSES
 
 
@@ -81,7 +83,10 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
         return "a price that is missing, and a quantity of it that no bill charges for a whole period"
     if unreadable(state.quantity):
         return "a negative quantity" if state.quantity.startswith("-") else "lines of one item and period that no quantity of its price costs"
-    return "a licensed item without a quantity" if not state.quantity and price.usage_type == "licensed" else None
+    if not state.quantity:
+        return "a licensed item without a quantity" if price.usage_type == "licensed" else None
+    above = "tiers" in price.scheme and cost(price, Decimal(state.quantity)) is None
+    return "a quantity above the last tier of its price" if above else None
 
 
 def _with_evidence(name: str, mark: Mark[Any]) -> frozenset[str]:
@@ -89,7 +94,7 @@ def _with_evidence(name: str, mark: Mark[Any]) -> frozenset[str]:
 
 
 def _price_behind(problem: str, state: State, terms: Terms) -> set[str]:
-    return {state.price} if state.price not in terms.prices or "currency" in problem else set()
+    return {state.price} if state.price not in terms.prices or "currency" in problem or "tier" in problem else set()
 
 
 def joined(stretches: list[Stretch]) -> list[Stretch]:

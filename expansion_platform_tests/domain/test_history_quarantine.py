@@ -37,12 +37,14 @@ def story(account: Account) -> list[tuple[Any, ...]]:
         ("backwards", "1", "a price that cannot be read (unknown rounding 'sideways')", ["backwards", "si", "sub"]),
         ("basic", "-1", "a negative quantity", ["si", "sub"]),
         ("basic", None, "a licensed item without a quantity", ["si", "sub"]),
+        ("bounded", "11", "a quantity above the last tier of its price", ["bounded", "si", "sub"]),
     ],
 )
 def test_an_item_that_cannot_be_priced(account: Account, price: str, quantity: str | None, problem: str, objects: list[str]) -> None:
     account.price("euro", unit_amount_decimal="1", currency="eur")
     account.price("odd", unit_amount_decimal="1", interval="fortnight")
     account.price("unpriced")
+    account.price("bounded", billing_scheme="tiered", tiers_mode="graduated", tiers_json='[{"unit":"5","up_to":10}]')
     account.price("backwards", unit_amount_decimal="1", divide_by=10, round="sideways")
     account.subscription()
     account.item("si", price, quantity)

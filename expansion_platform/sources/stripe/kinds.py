@@ -219,17 +219,20 @@ class Fields(Kind):
 
 
 class ListOf(Kind):
-    """A list; what is no element of it is left out."""
+    """A list, of one element or more where it is `filled`; what is no element of it is left out."""
 
     blank: Any = ()
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, *, filled: bool = False) -> None:
         self.kind = kind
+        self.filled = filled
 
     def read(self, value: Any, wrong: list[str]) -> list[Any]:
         """See `Kind`."""
         if not isinstance(value, list | tuple):
             raise UnreadError(" is no list")
+        if self.filled and not value:
+            raise UnreadError(" is empty")
         found = []
         for place, each in enumerate(value):
             before = len(wrong)

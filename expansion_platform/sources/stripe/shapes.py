@@ -156,7 +156,7 @@ COUPON = Shape(
         "amount_off": Whole(0),
         "currency": Currency(),
         "currency_options": ByCurrency(Fields({"amount_off": Whole(0)})),
-        "applies_to": Fields({"products": Needed(ListOf(Reference()))}),
+        "applies_to": Fields({"products": Needed(ListOf(Reference(), filled=True))}),
     },
 )
 TAX_RATE = Shape("tax rate", {**_OBJECT, "percentage": Number(), "effective_percentage": Number(), "inclusive": Needed(Flag())})
