@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from expansion_platform.domain.history_listed import (
     discounts,
 )
 from expansion_platform.domain.history_reading import SECOND, Grouped, rows
-from expansion_platform.domain.history_unreadable import Unread, Unreadable, readable, readable_bills
+from expansion_platform.domain.history_unreadable import Unread, Unreadable, of_own_items, owners_of, readable, readable_bills
 
 DRAFT_LEFT = pd.Timedelta(days=3)
 """Stripe finalizes a draft after an hour, at most three days; an older one was left."""
@@ -191,6 +191,8 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     what happened too, but its regular lines are no evidence until it has been left a draft for days.
     What cannot be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in quarantine.
     """
+    owners = owners_of(staged.subscription_items, readable(staged.invoice_lines))
+    staged = replace(staged, invoice_lines=of_own_items(staged.invoice_lines, owners), invoice_items=of_own_items(staged.invoice_items, owners))
     customer_discounts = {
         row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
     }

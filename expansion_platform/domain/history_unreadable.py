@@ -54,6 +54,27 @@ def readable_bills(invoices: pd.DataFrame) -> pd.DataFrame:
     return readable(invoices[invoices["status"].isin(INVOICE_STATUSES)])
 
 
+def of_own_items(frame: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
+    """Bills' lines or invoice items, those unreadable that name an item of another subscription: an item never moves to another one.
+
+    Args:
+        frame: `subscription_item`, `subscription`, `unreadable` and any others.
+        owners: Subscription by item.
+    """
+    owner = frame["subscription_item"].map(owners)
+    wrong = owner.notna() & (owner != frame["subscription"])
+    if not wrong.any():
+        return frame
+    problem = "its item is of subscription " + owner[wrong].astype("object")
+    return frame.assign(unreadable=frame["unreadable"].where(~wrong | frame["unreadable"].notna(), problem))
+
+
+def owners_of(items: pd.DataFrame, lines: pd.DataFrame) -> dict[str, str]:
+    """Subscription by item: that which lists it, else that of its first line."""
+    told = lines.sort_values(["created", "id"]).drop_duplicates("subscription_item")
+    return dict(zip(told["subscription_item"], told["subscription"], strict=True)) | dict(zip(items["id"], items["subscription"], strict=True))
+
+
 class Unread:
     """All rows that cannot be read, by the subscription or the customer they are of. There are hardly ever any.
 

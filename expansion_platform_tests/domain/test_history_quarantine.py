@@ -127,3 +127,18 @@ def test_a_negative_usage(account: Account) -> None:
     account.invoice("in2", 60, line("si", "calls", "100", 30, 60))
     assert unread(account)[0] == (0, 30, "a negative quantity", ["in1_0", "si"])
     assert all(start >= 30 for _, start, _, _ in story(account))
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_bill_that_names_an_item_of_another_subscription(account: Account, listed: bool) -> None:
+    """An item never moves, so nobody knows what the line speaks of: the bill's stretch is set apart, and the item is told once."""
+    account.subscription()
+    account.subscription(id="other")
+    if listed:
+        account.item("si", "basic", "5")
+    account.item("si_other", "basic", "2", subscription="other")
+    account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
+    account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
+    account.invoice("in3", 40, line("si", "basic", "9", 40, 60, subscription="other"))
+    assert sorted((item, quantity) for item, *_, quantity in story(account)) == [("si", "5"), ("si_other", "2")]
+    assert unread(account) == [(40, None, "an invoice that cannot be read (a line: its item is of subscription sub)", ["in3"])]
