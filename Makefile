@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin/
 
-.PHONY: setup demo ui test test-slow test-fast lint format docs verify mutants clean
+.PHONY: setup demo ui test test-slow test-fast lint format docs pictures verify mutants clean
 
 setup: .venv/.locked  ## the environment, exactly as locked
 
@@ -37,6 +37,9 @@ format: setup  ## rewrites the code in the project's format
 
 docs: setup  ## the data dictionary, the settings page and .env.example, from the code
 	@$(RUN)python -m expansion_platform.docs
+
+pictures: setup  ## the pictures in docs/images, from the demo in a real browser (minutes, needs Chromium)
+	@$(RUN)python -m expansion_platform_tests.pictures
 
 verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20, under both policy presets and every way to sell plans
 	@for seed in $$(seq 1 20); do for policy in house stripe_parity; do \

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-c
 ARGUMENTS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """The environment without settings of ours."""
     names = ("STRIPE_", "EXPANSION_", "POSTHOG_", "SLACK_", "DAGSTER_")
     return {name: value for name, value in os.environ.items() if not name.startswith(names)}
 
@@ -33,19 +35,19 @@ def project(tmp_path_factory):
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(ROOT / name, folder)
     command = [sys.executable, "-m", "expansion_platform.cli", "demo", "--customers", "40", "--months", "8"]
-    subprocess.run(command, cwd=folder, env=_clean_environment(), check=True, capture_output=True, text=True, timeout=300)
+    subprocess.run(command, cwd=folder, env=clean_environment(), check=True, capture_output=True, text=True, timeout=300)
     return folder
 
 
-@pytest.fixture(scope="module")
-def ui(project):
-    """Address of the Dagster UI on that folder, as `expansion ui` starts it."""
+@contextmanager
+def running_ui(project):
+    """Address of the Dagster UI on a folder, as `expansion ui` starts it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = (project / "ui.log").open("w")
     command = [sys.executable, "-m", "expansion_platform.cli", "ui", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=project, env=_clean_environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(command, cwd=project, env=clean_environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(address, process, project / "ui.log")
@@ -58,6 +60,13 @@ def ui(project):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
         log.close()
+
+
+@pytest.fixture(scope="module")
+def ui(project):
+    """Address of the Dagster UI on that folder."""
+    with running_ui(project) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
