@@ -31,7 +31,7 @@ INSIDE, ON_TOP = "inclusive", "exclusive"
 MOST_DECIMALS = 4
 """Of a percentage, in Stripe."""
 TOO_SMALL = 50
-"""Minor units, for each tax: of less, a tax of 1 % rounds to nothing. A bill for 6 cents of usage at 8.1 % read as one without tax."""
+"""Minor units, for each tax: of less, a tax of 1 % rounds to nothing. Of 6 cents, 8.1 % read as no tax at all, and 5 % beside 9.975 % as none of the 5 %."""
 
 
 class _Tax(NamedTuple):
@@ -105,7 +105,7 @@ def _inside(line: Line) -> _Tax | None:
         return None
     inside = [tax for tax in taxes if tax["behavior"] == INSIDE]
     amounts = {str(tax["rate"]): int(tax["amount"]) for tax in inside}
-    if not any(amounts.values()) and base <= TOO_SMALL * len(inside):
+    if not all(amounts.values()) and base <= TOO_SMALL * len(inside):
         return None
     return _Tax(sum(int(tax["amount"]) for tax in inside), len(inside), tuple(sorted(name for name, amount in amounts.items() if amount)), base)
 

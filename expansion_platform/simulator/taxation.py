@@ -47,7 +47,7 @@ class Taxation:
             inside = line["currency"] in TAX_INSIDE
             line["taxes"] = _taxes(base, rates or (), "inclusive" if inside else "exclusive")
             details = line["parent"]["subscription_item_details"]
-            hidden = inside and base <= HIDDEN * len(line["taxes"]) and not any(each["amount"] for each in line["taxes"])
+            hidden = inside and base <= HIDDEN * len(line["taxes"]) and not all(each["amount"] for each in line["taxes"])
             if base > 0 and not hidden and details["proration_details"]["credited_items"] is None:
                 told.append((details["subscription_item"], line["period"]["start"], TOTALS[rates or ()] if inside else "0"))
         return told

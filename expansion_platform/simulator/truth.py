@@ -190,7 +190,8 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int, metering: M
     last: dict[str, dict[str, Any]] = {}
     for start, end in zip(inside, [*inside[1:], log.ended_at], strict=True):
         held = {item: state for item, history in by_item.items() if (state := _state_at(history, start)) is not None}
-        shared = any(each.item is None and any(_applies(each, item, state[0], start) for item, state in held.items()) for each in log.discounts)
+        # The bill takes the customer's only where the subscription has none at all, also of another product.
+        shared = any(each.item is None and _in_force(each, start) for each in log.discounts)
         tried = {item for item, since, until in log.item_trials if since <= start and (start < until or until > as_of)}
         charged = {item: state for item, state in held.items() if item not in tried}
         resolved = _discounts([*log.discounts, *([] if shared or start < log.created else log.customers_discounts)], charged, start)
@@ -251,6 +252,12 @@ def _discounts(discounts: list[Discount], held: dict[str, tuple[Price, int]], at
             if discount.item is not None:
                 on_item[item].append(coupon)
     return {item: canonical.dumps(entries) for item, entries in found.items()}
+
+
+def _in_force(discount: Discount, at: int) -> bool:
+    if discount.coupon.duration == "once":
+        return any(start <= at < end for _, start, end in discount.windows)
+    return discount.listed(at)
 
 
 def _applies(discount: Discount, item: str, price: Price, at: int) -> bool:

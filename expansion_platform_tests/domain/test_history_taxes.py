@@ -211,3 +211,9 @@ def test_a_line_too_small_to_show_its_tax_changes_nothing() -> None:
     assert rates(account(*small)) == [("20", 10_000)]
     seen = [billed(0, 31, 12_000, taxes(2_000)), billed(31, 59, 60, taxes(0)), billed(59, 90, 12_000, taxes(2_000))]
     assert rates(account(*seen)) == [("20", 10_000), ("0", 12_000), ("20", 10_000)]
+
+
+def test_a_line_too_small_for_one_of_two_taxes_changes_nothing() -> None:
+    """6 cents hold a whole cent of 9.975 %, and none of 5 %, which is in them all the same."""
+    two = [billed(0, 31, 11_497, taxes(500, 997)), billed(31, 59, 6, taxes(0, 1)), billed(59, 90, 11_497, taxes(500, 997))]
+    assert rates(account(*two, unit="11497")) == [("14.97", 10_000)]
