@@ -31,7 +31,7 @@ INSIDE, ON_TOP = "inclusive", "exclusive"
 MOST_DECIMALS = 4
 """Of a percentage, in Stripe."""
 TOO_SMALL = 50
-"""Minor units, for each tax: of less, a tax of 1 % rounds to nothing. Of 6 cents, 8.1 % read as no tax at all, and 5 % beside 9.975 % as none of the 5 %."""
+"""Minor units, for each tax: of less, 1 % rounds to nothing. 6 cents with 8.1 % inside read as untaxed, and with 5 and 9.975 % as without the 5 %."""
 
 
 class _Tax(NamedTuple):
