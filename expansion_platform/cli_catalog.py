@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from expansion_platform.domain.errors import ConfigurationError, ExpansionError
+from expansion_platform.domain.wording import counted
 
 app = typer.Typer(help="The catalog of products and the counting policy: a first one, and checking yours.", no_args_is_help=True)
 out = Console(soft_wrap=True)
@@ -34,7 +35,7 @@ def init(output: Annotated[Path, typer.Option("--output", "-o", help="File to wr
     catalog = platform.catalog()
     account = read_account(platform, catalog)
     output.write_text(first_catalog(account, catalog, platform.settings.expansion_currency), encoding="utf-8")
-    out.print(f"{output}: {len(account.offers)} products. It changes no number as it stands.", highlight=False)
+    out.print(f"{output}: {counted(len(account.offers), 'product')}. It changes no number as it stands.", highlight=False)
     out.print(f"Uncomment what is right, set EXPANSION_CATALOG={output}, then: expansion catalog check, expansion refresh", highlight=False)
 
 

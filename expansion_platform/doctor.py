@@ -26,6 +26,7 @@ from expansion_platform.domain.hints import ignored
 from expansion_platform.domain.origins import initiator
 from expansion_platform.domain.schemas import TABLES, Table, billing, given, metrics, stripe, table_name
 from expansion_platform.domain.schemas.origin import INITIATORS
+from expansion_platform.domain.wording import counted
 from expansion_platform.resources import Platform, given_at
 from expansion_platform.settings import Settings, setting_problems
 from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
@@ -196,14 +197,14 @@ def _given(platform: Platform, model: type[Table]) -> str:
     rows = platform.given(model)
     if model is given.Costs:
         months = sorted(costs_by_month(rows, platform.settings.expansion_currency))
-        return f"of {len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
+        return f"of {counted(len(months), 'month')}, {months[0]} to {months[-1]}" if months else "empty"
     if model is given.CustomerAttributes:
         refuse_taken_names(rows["attribute"], platform.metadata_keys.customers)
     named, known = set(rows["customer"]), set(platform.lake.read(stripe.Customers)["id"])
     if not known:
-        return f"{len(rows)} rows of {len(named)} customers; nothing pulled yet to compare them with"
+        return f"{counted(len(rows), 'row')} of {counted(len(named), 'customer')}; nothing pulled yet to compare them with"
     unknown = sorted(named - known)
-    told = f"{len(rows)} rows of {len(named)} customers"
+    told = f"{counted(len(rows), 'row')} of {counted(len(named), 'customer')}"
     some = f": {', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}" if unknown else ""
     return f"{told}, {len(unknown)} of them ({len(unknown) / max(1, len(named)):.1%}) unknown to the account{some}"
 

@@ -132,7 +132,7 @@ def test_the_users_own_files_are_read_and_their_customers_looked_for(server: Str
     assert all(each.ok for each in told.values())
     assert {name: each.text for name, each in told.items()} == {
         "CRM activity": "3 rows of 2 customers, 1 of them (50.0%) unknown to the account: cus_x",
-        "customer attributes": "1 rows of 1 customers, 0 of them (0.0%) unknown to the account",
+        "customer attributes": "1 row of 1 customer, 0 of them (0.0%) unknown to the account",
         "costs": "of 2 months, 2025-10 to 2025-12",
     }
 

@@ -29,6 +29,7 @@ from expansion_platform.domain.history_records import Staged
 from expansion_platform.domain.pricing import TAX_UNKNOWN
 from expansion_platform.domain.schemas import Table, billing, stripe, table_name
 from expansion_platform.domain.schemas.base import key
+from expansion_platform.domain.wording import counted
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Lake, Point
 from expansion_platform.storage.rows import among
@@ -77,7 +78,7 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
         if before is not None and until is not None and before["until"] is not None:
             then = {model: _point(before["points"], model) for model in points}
             whose = concerned(lake, then, pd.Timestamp(before["until"]), until, platform.timezone)
-        context.log.info(f"reading the history of {'every customer' if whose is None else f'{len(whose)} customers'} again")
+        context.log.info(f"reading the history of {'every customer' if whose is None else counted(len(whose), 'customer')} again")
         found = changes(stage(platform, whose), platform.timezone)
         held = holding(lake.read(billing.ItemChanges, where=_of(whose)))
         known_at = until if until is not None else pd.Timestamp(platform.as_of)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from expansion_platform.delivery.messages import HEADER_LIMIT, escape, money, percent
 from expansion_platform.domain.schemas.mrr import FLOWS
+from expansion_platform.domain.wording import counted
 
 Row = Mapping[Any, Any]
 
@@ -33,7 +34,7 @@ def standing(row: Row, currency: str) -> str:
     scope = "" if row["dimension"] == "total" else f" of {row['value']}"
     so_far = f"Expansion{scope} so far: {money(row['expansion'], currency)}"
     if row["share_median"] is None:
-        return f"{so_far}; {row['months_compared']} months before it had expansion, too few for a pace."
+        return f"{so_far}; {counted(row['months_compared'], 'month')} before it had expansion, too few for a pace."
     median, lower, upper = (percent(Fraction(row[name]), 0) for name in ("share_median", "share_lower", "share_upper"))
     usual = f"by this day {row['months_compared']} months before had made {median} of theirs in the median, {lower} to {upper} in the middle half"
     if row["target"] is None:

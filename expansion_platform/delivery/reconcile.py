@@ -18,6 +18,7 @@ from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.reconciliation import history_matches_stripe
 from expansion_platform.domain.schemas import billing, parity, stripe
 from expansion_platform.domain.schemas.parity import UNEXPLAINED
+from expansion_platform.domain.wording import counted
 from expansion_platform.resources import Platform
 
 NAMED = 10
@@ -69,7 +70,7 @@ def _history(platform: Platform) -> tuple[bool, str]:
         count = history_matches_stripe(*(platform.lake.read(model) for model in models))
     except DataQualityError as error:
         return False, str(error)
-    return True, f"the rebuilt history ends in Stripe's present: {count:,} items have its price and quantity"
+    return True, f"the rebuilt history ends in Stripe's present: {counted(count, 'item')} with its price and quantity"
 
 
 def _row(total: Any, differences: pd.DataFrame, currency: str) -> tuple[str, ...]:

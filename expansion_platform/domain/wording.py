@@ -1,6 +1,6 @@
 """Figures as text: the same words for an amount or a rate wherever people read it.
 
-Here: money and percent. Not here: sentences (`diagnosis.py`, `delivery/`).
+Here: money, percent and counts. Not here: sentences (`diagnosis.py`, `delivery/`).
 """
 
 from __future__ import annotations
@@ -24,3 +24,8 @@ def percent(ratio: Fraction, places: int = 2) -> str:
     digits = f"{abs(scaled):0{places + 1}d}"
     whole, part = (digits[:-places], digits[-places:]) if places else (digits, "")
     return f"{'-' if scaled < 0 else ''}{whole}{'.' + part if part else ''} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """1, `customer` -> `1 customer`; 1200 -> `1,200 customers`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
