@@ -12,7 +12,7 @@ first one also for the time before it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -51,7 +51,8 @@ def percentages(frame: pd.DataFrame) -> dict[str, Fraction]:
 def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices: Mapping[str, Price]) -> dict[str, list[Mark[str]]]:
     """The percentage of tax inside each item's price as marks, the first of them from when its first line begins; no marks where nothing shows it.
 
-    An item that was never billed is taxed by the tax rates set on it, else as the subscription's others are. Nothing at all where no line has tax
+    An item that was never billed is taxed by the tax rates set on it, else as the subscription's others are; one that was billed, and never taxed, is
+    not, unless its price is said to have tax inside. Nothing at all where no line has tax
     inside and no price is said to have any.
 
     Args:
@@ -60,7 +61,7 @@ def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices:
         prices: By id, in the subscription's currency.
     """
     on_bills = {line.invoice for line in subscription.lines if line.taxes is not None}
-    billed = (line._replace(taxes=_taxes(line, on_bills, prices)) for line in subscription.lines)
+    billed = [line._replace(taxes=NONE) if line.taxes is None and line.invoice in on_bills else line for line in subscription.lines]
     taxed = [(line, tax) for line in billed if (tax := _inside(line)) is not None]
     named = {line.state.price for line in subscription.lines} | {item.state.price for item in subscription.items}
     inclusive = any(name in prices and prices[name].inclusive for name in named)
@@ -73,26 +74,22 @@ def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices:
         mark = Mark(line.start, _percent(tax, known, narrowed), "invoice_line", "exact", [(line.start, line.end, line.id)])
         marks[line.item].append(mark)
         marks[""].append(mark)
+    # Nothing was computed for their bills, and nothing says that their prices have tax inside: what others are taxed does not matter.
+    untaxed = {line.item for line in billed if line.taxes is None and line.invoice is not None and not _said_inside(line, prices)}
     found = {}
     for item in {line.item for line in subscription.lines} | {item.id for item in subscription.items}:
         if item not in marks and item in declared:
             evidence = [(subscription.start_date, subscription.start_date + 1, subscription.id)]
             found[item] = [Mark(subscription.start_date, declared[item] or NO_TAX, "snapshot", "exact", evidence)]
-        elif own := marks.get(item) or marks.get(""):
+        elif own := marks.get(item) or ([] if item in untaxed else marks.get("")):
             found[item] = _changes(own)
     return found
 
 
-def _taxes(line: Line, on_bills: Set[str | None], prices: Mapping[str, Price]) -> str | None:
-    """The taxes of a line, None where they are unknown.
-
-    It has none where its bill has some on other lines, as when a tax rate is set on one item only; and where Stripe computed no tax for its bill and
-    nothing says that its price has some inside.
-    """
-    if line.taxes is not None or line.invoice is None:
-        return line.taxes
+def _said_inside(line: Line, prices: Mapping[str, Price]) -> bool:
+    """Whether a line's price is said to have tax inside, or is not known."""
     price = prices.get(line.state.price)
-    return NONE if line.invoice in on_bills or (price is not None and not price.inclusive) else None
+    return price is None or price.inclusive
 
 
 def _inside(line: Line) -> _Tax | None:

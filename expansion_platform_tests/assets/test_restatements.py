@@ -269,9 +269,10 @@ def test_a_month_that_has_not_closed_is_provisional_and_not_judged(unaware: Pipe
         assert waiting.lake.months(mrr.FirstReported)[-1] == "2026-09"
         for model in (metrics.Expansion, metrics.Trailing, metrics.Coverage):
             graded = waiting.lake.read(model).groupby("month")["quality"].agg(set)
-            assert graded[NEWEST] & {"ok", "low_n"} == set()
+            # Few customers are told before that the month is open (semantics 4), so `low_n` may stand in either.
+            assert "ok" not in graded[NEWEST]
             assert "provisional" in graded[NEWEST]
-            assert graded["2026-09"] & {"ok", "low_n"}
+            assert "provisional" not in graded["2026-09"]
         assert {state.month for state in waiting.ledger.alert_states().values()} == {"2026-09"}
         closed = waiting.with_settings(expansion_as_of="2026-11-06T00:00:00+00:00")
         closed.refresh()

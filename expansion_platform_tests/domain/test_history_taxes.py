@@ -127,6 +127,15 @@ def test_a_tax_rate_set_on_one_item_says_nothing_of_the_others() -> None:
     assert two_items(None, INCLUSIVE, together=False) == [("20", 10_000), ("20", 10_000)]
 
 
+def test_an_old_price_without_tax_says_nothing_of_the_one_that_follows() -> None:
+    """Nobody computes tax in Stripe: the old price has none inside, of the new one it is unknown."""
+    found = account(behavior=None)
+    found.price("next", unit_amount_decimal="15000", tax_behavior=INCLUSIVE)
+    found.invoice("in", 0, billed(0, 31, 12_000, None))
+    found.invoice("in_next", 31, billed(31, 59, 15_000, None) | {"price": "next", "product": "prod_next"})
+    assert rates(found)[:2] == [("0", 12_000), (None, 15_000)]
+
+
 def test_a_tax_of_an_unknown_kind_tells_nothing() -> None:
     assert two_items(taxes(2_000, behavior="somewhere"), None) == [("20", 10_000), ("20", 10_000)]
 
