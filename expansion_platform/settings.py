@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     posthog_api_key: SecretStr | None = Field(None, description="PostHog personal API key with scope query:read")
     expansion_account_map: Path | None = Field(None, description="CSV of analytics account to Stripe customer (account,customer)")
     expansion_alerts: Path | None = Field(
-        None, description="Alerts file (YAML): targets, smallest shortfall told; empty for 2 % a month, the segments' benchmarks and 500.00"
+        None, description="Alerts file (YAML): targets, smallest shortfall to report; empty for 2 % a month, the segments' benchmarks and 500.00"
     )
     expansion_alert_urls: SecretStr | None = Field(
         None, description="Further channels for alerts: apprise URLs, comma separated, such as mailto://user:pass@example.com; empty for none"

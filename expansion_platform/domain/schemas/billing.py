@@ -34,7 +34,7 @@ class ItemChanges(Table):
         description="`told`: holds from now on, with this evidence; `confirmed`: more evidence of it; `withdrawn`: later facts say otherwise",
         isin=OPS,
     )
-    change: str = pa.Field(description="Content hash of the change: the same one told twice has the same", str_matches=r"^[0-9a-f]{16}$")
+    change: str = pa.Field(description="Content hash of the change: the same change twice has the same hash", str_matches=r"^[0-9a-f]{16}$")
     customer: str = pa.Field(description="Stripe customer")
     subscription: str = pa.Field(description="Stripe subscription")
     item: str = pa.Field(description="Stripe subscription item; null for what is of the whole subscription", nullable=True)
@@ -48,7 +48,7 @@ class ItemChanges(Table):
     effective_at: Instant = pa.Field(description="From when on")
     until: Instant = pa.Field(description="Until when; null: until the next of its kind, or as long as it lasts", nullable=True)
     price: str = pa.Field(description="Price held", nullable=True)
-    quantity: str = pa.Field(description="Units held or used, decimal text; null where none was told", nullable=True)
+    quantity: str = pa.Field(description="Units held or used, decimal text; null where none is known", nullable=True)
     coupon: str = pa.Field(description="Coupon of a discount", nullable=True)
     value: str = pa.Field(
         description="Of `status` the status, of `tax` the percentage, of `collection` how it is paused (null: it is not); as JSON of `began` "
@@ -95,7 +95,7 @@ class ItemStates(Table):
     )
     quantity: str = pa.Field(description="Units held, or for a metered item the calendar month's usage, decimal text", str_matches=DECIMAL_PATTERN)
     discounts_json: str = pa.Field(description="Discounts in force in the order they apply: [{type, value, duration, coupon}]")
-    source: str = pa.Field(description="Kind of fact that begins the state; `meter` where the meter told the month's usage", isin=SOURCES)
+    source: str = pa.Field(description="Kind of fact that begins the state; `meter` where the month's usage is the meter's", isin=SOURCES)
     confidence: str = pa.Field(
         description="`exact`: dated by a fact; `renewal`: changed without proration, dated by the renewal that shows it; "
         "`snapshot`: known only from today's subscription, dated by when it was first seen, or lowered by a deleted coupon of which no bill shows "

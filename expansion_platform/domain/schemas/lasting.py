@@ -22,7 +22,7 @@ DURABLE, REVERTED = Fraction(8, 10), Fraction(2, 10)
 
 
 class SeatEvents(Monthly):
-    """One row per month told of, month of purchase, customer and match group: seats added in the month or the three before it, and what is left."""
+    """One row per month, month of purchase, customer and match group: seats added in the month or the three before it, and what is left."""
 
     expanded_month: str = pa.Field(description="Month in which the seats were added", str_matches=MONTH_PATTERN)
     customer: str = pa.Field(description="Stripe customer after aliases")
@@ -72,7 +72,7 @@ class ExpansionThenChurn(Monthly):
     """One row per month, span and kind of expander: who left within 3, 6 or 12 months of expanding, beside comparable customers that did not expand.
 
     Observational: those that expand differ in more than their segment and tenure, so a difference shows no cause. Those that did not expand are
-    reweighted to the expanders' segments and tenures; expanders nobody is comparable to are dropped, and their share is told.
+    reweighted to the expanders' segments and tenures; expanders nobody is comparable to are dropped, and their share is published.
     """
 
     within_months: int = pa.Field(description="Span after the expansion, all of it observed", isin=[3, 6, 12])

@@ -290,7 +290,7 @@ class CreditNotes(StripeObject):
 
 
 class MeterUsage(StripeObject):
-    """One row per billing meter, customer and day (UTC) of metered usage that was read; days without any row have to be told from bills.
+    """One row per billing meter, customer and day (UTC) of metered usage that was read; for days without any row, usage comes from bills.
 
     Its id is made of the three, and `created` is the day's beginning. Empty when the key may not read billing meters.
     """
