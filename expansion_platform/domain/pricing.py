@@ -132,7 +132,9 @@ def _tiers(raw: dict[str, Any], *, graduated: bool) -> tuple[Tier, ...]:
         up_to = None if row["up_to"] is None else _amount(row, "up_to")
         if tiers and (tiers[-1].up_to is None or (up_to is not None and up_to <= tiers[-1].up_to)):
             raise ValueError("tiers do not ascend")
-        tiers.append(Tier(up_to, lower, below + _amount(row, "flat"), _amount(row, "unit")))
+        # In Stripe a tier may have either alone.
+        flat, unit = (Fraction(0) if row.get(name) is None else _amount(row, name) for name in ("flat", "unit"))
+        tiers.append(Tier(up_to, lower, below + flat, unit))
         if graduated and up_to is not None:
             lower, below = up_to, tiers[-1].base + tiers[-1].unit * (up_to - lower)
     return tuple(tiers)

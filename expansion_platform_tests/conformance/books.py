@@ -93,6 +93,17 @@ def fit(row: Row) -> Row:
     return row
 
 
+def _tier(rng: random.Random, up_to: int | str | None) -> Row:
+    """A tier; in Stripe it may have a unit amount alone, a flat amount alone, or neither."""
+    amounts: Row = {"unit": rng.choice(UNITS), "flat": rng.choice(["0", "0", "500", "4900"])}
+    for name in amounts.copy():
+        if rng.random() < 0.12:
+            amounts |= {name: None}
+            if rng.random() < 0.5:
+                del amounts[name]
+    return {"up_to": up_to, **amounts}
+
+
 class _Builder:
     """Draws a price list first, then items on it, so that customers share prices as they do in life."""
 
@@ -128,7 +139,7 @@ class _Builder:
                 borders = sorted(set(borders))
             if self.chance(0.5):
                 borders = [None if border is None else str(border) for border in borders]
-            scheme["tiers"] = [{"up_to": border, "unit": rng.choice(UNITS), "flat": rng.choice(["0", "0", "500", "4900"])} for border in borders]
+            scheme["tiers"] = [_tier(rng, border) for border in borders]
         if self.chance(0.12):
             scheme |= {"divide_by": rng.choice([2, 5, 10, "10"])} | rng.choice([{}, {"round": "up"}, {"round": "down"}])
         if self.chance(0.12):

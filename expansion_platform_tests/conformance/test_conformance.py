@@ -160,3 +160,11 @@ def test_an_item_twice_on_one_side_stops_the_month(classify: Callable[..., Any])
 def test_a_new_customer_needs_no_opening_rate(classify: Callable[..., Any]) -> None:
     book_catalog = catalog(curr={"eur": "1.1"})
     assert classify([], [line("basic", 1, currency="eur", unit="1000")], book_catalog)["total"]["closing"] == 1100
+
+
+def test_all_segments_are_there_without_any_customer() -> None:
+    empty = {"reporting_currency": "usd"}
+    result = classify_month([], [], empty)
+    assert result == reference.classify_month([], [], empty)
+    assert set(result["segments"]) == {"enterprise", "mid_market", "smb"}
+    assert not result["customers"]

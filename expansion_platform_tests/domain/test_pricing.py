@@ -23,6 +23,12 @@ def test_volume(quantity, expected):
     assert price({"type": "volume", "tiers": TIERS}, quantity) == expected
 
 
+@pytest.mark.parametrize("absent", [{}, {"unit": None, "flat": None}])
+@pytest.mark.parametrize(("amounts", "expected"), [({"unit": "5"}, 15), ({"flat": "7"}, 7), ({}, 0)])
+def test_a_tier_may_have_either_amount_alone(amounts, absent, expected):
+    assert price({"type": "graduated", "tiers": [{"up_to": None, **absent, **amounts}]}, "3") == expected
+
+
 def test_per_unit_is_exact_and_the_default():
     assert price({"unit": "0.333333333333"}, "3") == Fraction(999999999999, 10**12)
 
@@ -66,7 +72,6 @@ def test_above_a_finite_last_tier(kind):
         ({"unit": "1", "cap": "9"}, "unknown fields"),
         ({"type": "volume"}, "without tiers"),
         ({"type": "volume", "tiers": [{"unit": "1", "flat": "0"}]}, "without up_to"),
-        ({"type": "volume", "tiers": [{"up_to": None, "unit": "1"}]}, "flat is missing"),
         ({"type": "volume", "tiers": [{"up_to": None, "unit": "1", "flat": "-1"}]}, "flat is negative"),
         ({"type": "volume", "tiers": [*CLOSED, CLOSED[0]]}, "do not ascend"),
         ({"type": "volume", "tiers": [TIERS[2], TIERS[0]]}, "do not ascend"),
