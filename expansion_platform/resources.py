@@ -1,7 +1,7 @@
 """What an asset needs of the world: the settings, the lake, the ledger, the sources, the clock.
 
-Here: one resource that builds each of them when first used. Not here: what they do. The resource has no fields, so no secret can show
-in the Dagster UI; settings are read when a run starts, never at import.
+Here: one resource that builds each of them when first used, and imports what it is made with only then. Not here: what they do. The resource
+has no fields, so no secret can show in the Dagster UI; settings are read when a run starts, never at import.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform.delivery.outbox import Notifier, channels
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.hints import from_rows
@@ -24,15 +23,15 @@ from expansion_platform.domain.schemas import Table, given, table_name
 from expansion_platform.domain.schemas.metrics import Rollforward
 from expansion_platform.domain.schemas.stripe import Prices, Products, Subscriptions
 from expansion_platform.settings import Settings
-from expansion_platform.sources.analytics.posthog import PostHog
-from expansion_platform.sources.given import read_given
-from expansion_platform.sources.stripe.client import StripeSource
-from expansion_platform.sources.stripe.fields import MetadataKeys
-from expansion_platform.sources.warehouse.mapping import BUILT_IN, mapping
-from expansion_platform.sources.warehouse.source import WarehouseSource
-from expansion_platform.sources.warehouse.tables import Warehouse
 from expansion_platform.storage.lake import ABSENT, Lake
-from expansion_platform.storage.ledger import Ledger
+
+if TYPE_CHECKING:
+    from expansion_platform.delivery.outbox import Notifier
+    from expansion_platform.sources.analytics.posthog import PostHog
+    from expansion_platform.sources.stripe.client import StripeSource
+    from expansion_platform.sources.stripe.fields import MetadataKeys
+    from expansion_platform.sources.warehouse.source import WarehouseSource
+    from expansion_platform.storage.ledger import Ledger
 
 NO_ROWS = "no rows"
 """State of a month that was computed and has none."""
@@ -132,6 +131,8 @@ class Platform:
     @cached_property
     def ledger(self) -> Ledger:
         """The operational ledger."""
+        from expansion_platform.storage.ledger import Ledger
+
         return Ledger(self.settings.ledger_url)
 
     def catalog(self) -> Catalog:
@@ -154,6 +155,8 @@ class Platform:
     @property
     def metadata_keys(self) -> MetadataKeys:
         """The user's names for metadata that is kept of Stripe's objects."""
+        from expansion_platform.sources.stripe.fields import MetadataKeys
+
         named = (name.strip() for name in self.settings.expansion_attribute_keys.split(","))
         return MetadataKeys(tuple(sorted({name for name in named if name})), self.settings.expansion_initiated_by_key)
 
@@ -163,6 +166,8 @@ class Platform:
         Raises:
             ConfigurationError: it cannot be read, or has rows that cannot be.
         """
+        from expansion_platform.sources.given import read_given
+
         url = self.settings.expansion_warehouse_url
         return read_given(given_at(self.settings, model), model, None if url is None else url.get_secret_value())
 
@@ -173,6 +178,8 @@ class Platform:
         Raises:
             ConfigurationError: no key is set.
         """
+        from expansion_platform.sources.stripe.client import StripeSource
+
         key = self.settings.stripe_api_key
         if key is None:
             raise ConfigurationError(
@@ -192,6 +199,10 @@ class Platform:
         Raises:
             ConfigurationError: its URL or its mapping is not set, or makes no sense.
         """
+        from expansion_platform.sources.warehouse.mapping import BUILT_IN, mapping
+        from expansion_platform.sources.warehouse.source import WarehouseSource
+        from expansion_platform.sources.warehouse.tables import Warehouse
+
         settings = self.settings
         if settings.expansion_warehouse_url is None or settings.expansion_warehouse_mapping is None:
             raise ConfigurationError(
@@ -209,6 +220,8 @@ class Platform:
         Raises:
             ConfigurationError: a host without project or key.
         """
+        from expansion_platform.sources.analytics.posthog import PostHog
+
         settings = self.settings
         if settings.posthog_host is None:
             return None
@@ -219,6 +232,8 @@ class Platform:
     @cached_property
     def channels(self) -> list[Notifier]:
         """Where alerts go; empty when no channel is configured."""
+        from expansion_platform.delivery.outbox import channels
+
         return channels(self.settings)
 
 

@@ -5,7 +5,9 @@ Here: running a domain query, and the read-only session behind `expansion sql`. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
@@ -17,6 +19,9 @@ from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import TABLES
 from expansion_platform.domain.schemas.base import to_pandas
 from expansion_platform.storage.lake import Lake
+
+_LISTS = re.compile(r"information_schema|pg_|duckdb_|show|describe|summarize", re.IGNORECASE)
+"""What a statement says that asks which tables or columns there are."""
 
 
 def query(name: str, inputs: Mapping[str, Any]) -> pd.DataFrame:
@@ -30,24 +35,34 @@ def query(name: str, inputs: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def select(lake: Lake, statement: str) -> pa.Table:
-    """Runs one SELECT over every lake table as `floor.table`. Nothing can be written, and no file or network is reachable.
+    """Runs one SELECT over lake tables as `floor.table`. Nothing can be written, and no file or network is reachable.
+
+    Only tables whose names are in the statement are opened, and all of them where it asks what tables there are.
 
     Raises:
         ExpansionError: more than one statement, anything but a SELECT, or what DuckDB says is wrong with it.
     """
+    words = set(re.findall(r"\w+", statement.lower()))
+    named = [name for name in TABLES if words.issuperset(name.split("/"))]
+    try:
+        with suppress(duckdb.CatalogException):
+            return _selected(lake, statement, list(TABLES) if _LISTS.search(statement) else named)
+        return _selected(lake, statement, list(TABLES))  # whose error suggests the names that are like the wrong one
+    except duckdb.Error as error:
+        raise ExpansionError(str(error)) from error
+
+
+def _selected(lake: Lake, statement: str, tables: Sequence[str]) -> pa.Table:
     with duckdb.connect(":memory:") as connection:
         connection.execute("set timezone = 'UTC'")
-        for name, model in TABLES.items():
+        for name in tables:
             floor, table = name.split("/")
             connection.execute(f"create schema if not exists {floor}")
-            connection.register(f"_{floor}_{table}", lake.dataset(model))
+            connection.register(f"_{floor}_{table}", lake.dataset(TABLES[name]))
             connection.execute(f'create view {floor}."{table}" as select * from _{floor}_{table}')  # noqa: S608
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
-        try:
-            statements = connection.extract_statements(statement)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise ExpansionError("`expansion sql` takes one SELECT statement")
-            return connection.sql(statements[0].query).to_arrow_table()
-        except duckdb.Error as error:
-            raise ExpansionError(str(error)) from error
+        statements = connection.extract_statements(statement)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise ExpansionError("`expansion sql` takes one SELECT statement")
+        return connection.sql(statements[0].query).to_arrow_table()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.schemas import TABLES, table_name
 from expansion_platform.domain.schemas.base import columns
 from expansion_platform.domain.schemas.billing import FxRates
 from expansion_platform.domain.schemas.mrr import CustomerMonths
@@ -37,6 +37,23 @@ def test_tables_can_be_joined_and_ctes_used(lake: Lake) -> None:
         select month, closing::bigint as closing, rate from paying join billing.fx_rates using (month)""",
     )
     assert rows.to_pylist() == [{"month": "2026-01", "closing": 2400, "rate": "1.08"}]
+
+
+def test_only_what_a_statement_names_is_opened(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    plain = Lake.dataset
+    monkeypatch.setattr(Lake, "dataset", lambda self, model: opened.append(table_name(model)) or plain(self, model))
+    select(lake, "select 1")
+    assert opened == []
+    select(lake, 'SELECT * FROM "mrr" . "Customer_Months" JOIN billing.fx_rates USING (month)')
+    assert sorted(opened) == ["billing/fx_rates", "mrr/customer_months"]
+
+
+def test_what_tables_there_are_can_be_asked_and_a_wrong_name_is_corrected(lake: Lake) -> None:
+    found = select(lake, "select table_schema || '/' || table_name as name from information_schema.tables where table_schema <> 'main'")
+    assert set(TABLES) <= {row["name"] for row in found.to_pylist()}
+    with pytest.raises(ExpansionError, match="customer_months"):
+        select(lake, "select * from mrr.customer_month")
 
 
 @pytest.mark.parametrize(
