@@ -53,7 +53,7 @@ class Platform:
 
     def close(self) -> None:
         """Closes the connections this run opened."""
-        for name in ("stripe", "posthog"):
+        for name in ("stripe", "posthog", "ledger"):
             if (source := self.__dict__.pop(name, None)) is not None:
                 source.close()
 

@@ -8,7 +8,9 @@ Here: small transactional state. Not here: tables of rows (`lake.py`), or when a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,8 @@ from expansion_platform.domain.detection.lifecycle import State
 
 SLACK = "slack"
 """The channel of Slack, by token or webhook; other channels have names of their own."""
+_MAKING = 7_310_118
+"""The number of Postgres's advisory lock under which a ledger's tables are made: any, as long as it is always the same."""
 SQLITE_BUSY_SECONDS = 30  # a second run waits this long for the first one's short transactions
 
 
@@ -125,9 +129,21 @@ class Ledger:
         self._engine = sa.create_engine(self.url, connect_args={"timeout": SQLITE_BUSY_SECONDS} if self._sqlite else {}, poolclass=self._pool)
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _write_ahead)
-        _Base.metadata.create_all(self._engine)
-        self._add_missing_columns()
-        self._adopt_deliveries()
+        with self._alone() as connection:
+            _Base.metadata.create_all(connection)
+            self._add_missing_columns(connection)
+            self._adopt_deliveries(connection)
+
+    @contextmanager
+    def _alone(self) -> Iterator[sa.Connection]:
+        """A transaction of which there is one at a time over all processes: two may open a new ledger at once."""
+        with self._engine.connect() as connection:
+            if self._sqlite:
+                connection.exec_driver_sql("begin immediate")
+            elif self.url.get_backend_name() == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
+            yield connection
+            connection.commit()
 
     @property
     def _sqlite(self) -> bool:
@@ -256,24 +272,26 @@ class Ledger:
         with Session(self._engine) as session:
             return [_alert(row, delivery) for row, delivery in session.execute(query)]
 
-    def _adopt_deliveries(self) -> None:
+    def _adopt_deliveries(self, connection: sa.Connection) -> None:
         """What a ledger made before deliveries had a table knows of Slack's, once."""
         told = [_Alert.key, sa.literal(SLACK), _Alert.attempts, _Alert.last_error, _Alert.posted_as, _Alert.sent_at]
         known = sa.exists().where(_Delivery.key == _Alert.key, _Delivery.channel == SLACK)
         names = ["key", "channel", "attempts", "last_error", "posted_as", "sent_at"]
-        with self._engine.begin() as connection:
-            connection.execute(sa.insert(_Delivery).from_select(names, sa.select(*told).where(_Alert.attempts > 0, ~known)))
+        connection.execute(sa.insert(_Delivery).from_select(names, sa.select(*told).where(_Alert.attempts > 0, ~known)))
 
-    def _add_missing_columns(self) -> None:
+    def _add_missing_columns(self, connection: sa.Connection) -> None:
         """Columns that a ledger made by an earlier version lacks; all of them may be null."""
-        inspector = sa.inspect(self._engine)
+        inspector = sa.inspect(connection)
         for table in _Base.metadata.sorted_tables:
             known = {column["name"] for column in inspector.get_columns(table.name)}
             for column in table.columns:
                 if column.name not in known:
                     kind = column.type.compile(self._engine.dialect)
-                    with self._engine.begin() as connection:
-                        connection.execute(sa.DDL(f'alter table {table.name} add column "{column.name}" {kind}'))
+                    connection.execute(sa.DDL(f'alter table {table.name} add column "{column.name}" {kind}'))
+
+    def close(self) -> None:
+        """Closes the connections that wait for the next use."""
+        self._engine.dispose()
 
     def ping(self) -> None:
         """Raises when the database cannot be reached."""
@@ -309,4 +327,6 @@ def _alert(row: _Alert, delivery: _Delivery | None) -> Alert:
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:
-    connection.execute("pragma journal_mode=wal")
+    # The file keeps the mode. Where it is locked, another process is about to set it.
+    with suppress(sqlite3.OperationalError):
+        connection.execute("pragma journal_mode=wal")

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from expansion_platform.domain.detection.lifecycle import State
 from expansion_platform.storage.ledger import SLACK, Alert, Ledger
+from expansion_platform_tests.sources.warehouse.postgres import binaries, running_postgres
 
 ALERT = Alert("key-1", "rate_drop", "total", "2026-10", "warning", {"text": "fell", "blocks": []})
 
@@ -134,3 +135,24 @@ def test_writers_wait_for_each_other(ledger: Ledger) -> None:
 
 def test_ping(ledger: Ledger) -> None:
     ledger.ping()
+
+
+def opened_at_once(url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        ledgers = list(pool.map(Ledger, [url] * 8))
+    for ledger in ledgers:
+        ledger.set_cursor("stripe", {"last_pull_at": 1})
+        ledger.close()
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_new_ledger_may_be_opened_by_many_at_once(tmp_path: Path, number: int) -> None:
+    opened_at_once(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+
+
+def test_a_new_ledger_on_postgres_may_be_opened_by_many_at_once() -> None:
+    folder = binaries()
+    if folder is None:
+        pytest.skip("Postgres is not installed (apt-get install postgresql)")
+    with running_postgres(folder) as url:
+        opened_at_once(url)
