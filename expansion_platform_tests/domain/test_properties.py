@@ -316,7 +316,7 @@ def scaled(items, by):
     found = copy.deepcopy(items)
     for row in found:
         for part in [row["scheme"], *row["scheme"].get("tiers", [])]:
-            part |= {name: times(part[name]) for name in ("unit", "flat", "minimum") if name in part}
+            part |= {name: times(part[name]) for name in ("unit", "flat", "minimum") if part.get(name) is not None}
         for discount in row.get("discounts", []):
             discount["value"] = times(discount["value"]) if discount["type"] == "amount" else discount["value"]
     return found
