@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -62,7 +63,7 @@ def of_own_items(frame: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame
         owners: Subscription by item.
     """
     owner = frame["subscription_item"].map(owners)
-    wrong = owner.notna() & (owner != frame["subscription"])
+    wrong = owner.notna() & frame["subscription"].notna() & (owner != frame["subscription"])
     if not wrong.any():
         return frame
     problem = "its item is of subscription " + owner[wrong].astype("object")
@@ -70,9 +71,13 @@ def of_own_items(frame: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame
 
 
 def owners_of(items: pd.DataFrame, lines: pd.DataFrame) -> dict[str, str]:
-    """Subscription by item: that which lists it, else that of its first line."""
-    told = lines.sort_values(["created", "id"]).drop_duplicates("subscription_item")
-    return dict(zip(told["subscription_item"], told["subscription"], strict=True)) | dict(zip(items["id"], items["subscription"], strict=True))
+    """Subscription by item: that which lists it, else that of its first line. Only lines of an item that several name have to be put in order."""
+    pair = ["subscription_item", "subscription"]
+    named = lines[pair].dropna().drop_duplicates()
+    several = named.loc[named["subscription_item"].duplicated(), "subscription_item"]
+    first = lines[lines["subscription_item"].isin(several)].sort_values(["created", "id"])[pair].dropna().drop_duplicates("subscription_item")
+    by_item = (frame.itertuples(index=False, name=None) for frame in (named, first, items[["id", "subscription"]]))
+    return dict(chain.from_iterable(by_item))
 
 
 class Unread:
