@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from expansion_platform.domain.history import rebuild
+from expansion_platform.domain.history_unreadable import of_own_items
 from expansion_platform_tests.domain.history_rows import NOW, Account, days, discount, line, proration, shown
 
 
@@ -142,3 +144,9 @@ def test_a_bill_that_names_an_item_of_another_subscription(account: Account, lis
     account.invoice("in3", 40, line("si", "basic", "9", 40, 60, subscription="other"))
     assert sorted((item, quantity) for item, *_, quantity in story(account)) == [("si", "5"), ("si_other", "2")]
     assert unread(account) == [(40, None, "an invoice that cannot be read (a line: its item is of subscription sub)", ["in3"])]
+
+
+def test_what_bills_no_subscription_contradicts_none() -> None:
+    frame = pd.DataFrame({"subscription_item": ["si", "si"], "subscription": [None, "sub"], "unreadable": [None, None]}, dtype="object")
+    assert of_own_items(frame, {"si": "sub"}) is frame
+    assert of_own_items(frame, {"si": "other"})["unreadable"].tolist() == [None, "its item is of subscription other"]
