@@ -27,7 +27,7 @@ def server(platform: Platform) -> str:
 
 def check_same_account(platform: Platform, source: StripeSource | None) -> str:
     """What the stored tables are. ConfigurationError when they cannot be of what is read now: the account of a key, or (None) a warehouse."""
-    stored = platform.ledger.cursor(CURSOR) or platform.ledger.cursor(UNDER_WAY)
+    stored = platform.ledger.pulls.cursor(CURSOR) or platform.ledger.pulls.cursor(UNDER_WAY)
     folder = platform.settings.data_dir
     if stored is not None and stored.get("server", server(platform)) != server(platform):
         raise ConfigurationError(

@@ -78,7 +78,7 @@ def stripe_changes_sensor(job: Any, first_month: Callable[[], str]) -> dg.Sensor
     def stripe_changes(platform: dg.ResourceParam[Platform]) -> dg.RunRequest | dg.SkipReason:
         if not platform.from_warehouse and platform.settings.stripe_api_key is None:
             return dg.SkipReason("STRIPE_API_KEY is not set")
-        pulled = platform.ledger.cursor(CURSOR)
+        pulled = platform.ledger.pulls.cursor(CURSOR)
         if pulled is None:
             return dg.SkipReason(f"nothing has been pulled yet: run {REFRESH_JOB} first")
         if platform.from_warehouse:
@@ -108,11 +108,11 @@ def watch_runs(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[P
     """Puts failures into the outbox. The cursor moves only after the ledger took them, so that a tick that dies is read again."""
     ledger = platform.ledger
     found, cursor = new_outcomes(context.instance, context.cursor)
-    states = ledger.alert_states()
+    states = ledger.alerts.states()
     open_entries = {state.entry for state in states.values() if state.state == "firing" and state.entry}
-    entries = {alert.key: alert for alert in map(ledger.alert, open_entries) if alert is not None}
+    entries = {alert.key: alert for alert in map(ledger.alerts.get, open_entries) if alert is not None}
     judged, alerts = judge(found, states, entries, platform.settings.dagster_webserver_url)
-    added = ledger.record_judgement(judged, together(alerts))
+    added = ledger.alerts.record(judged, together(alerts))
     if cursor is not None:
         context.update_cursor(cursor)
     return dg.SkipReason(f"{len({outcome.run for outcome in found})} runs finished, {added} new alerts")
@@ -125,7 +125,7 @@ def watch_runs(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[P
 )
 def deliver_alerts(platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
     """Empties the outbox. A plain sensor that raises is tried again, where a run-status sensor would lose the alert."""
-    pending = platform.ledger.alerts("pending")
+    pending = platform.ledger.alerts.read("pending")
     if not pending:
         return dg.SkipReason("no pending alerts")
     if not platform.channels:

@@ -93,7 +93,7 @@ class Platform:
     @property
     def read_until(self) -> pd.Timestamp | None:
         """When Stripe was last read to the end: everything known is known as of then. None before the first pull."""
-        pulled = self.ledger.cursor(PULLED)
+        pulled = self.ledger.pulls.cursor(PULLED)
         return None if pulled is None else pd.Timestamp(int(pulled["last_pull_at"]), unit="s", tz="UTC").as_unit("us")
 
     def closes(self, month: str) -> pd.Timestamp:
@@ -110,7 +110,7 @@ class Platform:
 
         A month whose rows somebody deleted was not computed. Rows count where the ledger knows nothing of them: it may have been lost.
         """
-        stored, built = self.lake.states(model), self.ledger.builds(table_name(model))
+        stored, built = self.lake.states(model), self.ledger.builds.of(table_name(model))
         without_rows = {month: NO_ROWS for month, (_, state) in built.items() if state == ABSENT}
         return dict(sorted({**without_rows, **stored}.items()))
 

@@ -73,7 +73,7 @@ def _stored(folder: Path) -> tuple[int, bool]:
     if not (folder / "ledger.sqlite").exists():
         return 0, False
     books = ledger(folder)
-    return len(books.windows(UNDER_WAY)), books.cursor(CURSOR) is not None
+    return len(books.pulls.windows(UNDER_WAY)), books.pulls.cursor(CURSOR) is not None
 
 
 def _reads(process: subprocess.Popen[str]) -> None:

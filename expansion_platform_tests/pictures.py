@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def _alert(page: Any, folder: Path) -> None:
-    alert = next(one for one in Ledger(f"sqlite:///{folder}/.expansion/ledger.sqlite").alerts("sent") if one.thread is None)
+    alert = next(one for one in Ledger(f"sqlite:///{folder}/.expansion/ledger.sqlite").alerts.read("sent") if one.thread is None)
     picture = drawn(alert.message["chart"]) if "chart" in alert.message else None
     if picture is not None:
         (folder / "chart.png").write_bytes(picture)

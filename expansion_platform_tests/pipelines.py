@@ -61,9 +61,9 @@ class Pipeline:
 
     def account_to_change(self) -> StripeAccount:
         """A copy of the account served, to be changed and then served; the next pull reads everything again, as after a long gap."""
-        cursor = self.ledger.cursor("stripe")
+        cursor = self.ledger.pulls.cursor("stripe")
         assert cursor is not None
-        self.ledger.set_cursor("stripe", {**cursor, "last_pull_at": 0})
+        self.ledger.pulls.set_cursor("stripe", {**cursor, "last_pull_at": 0})
         return copy.deepcopy(self.world.stripe.account)
 
     def contents(self, models: list[type[Table]] | None = None) -> dict[str, tuple[int | None, str]]:

@@ -94,7 +94,7 @@ def test_the_watch_waits_for_a_key_and_a_first_pull(tmp_path: Path) -> None:
 def test_the_watch_asks_for_a_refresh_only_after_the_account_moved_on(tmp_path: Path) -> None:
     later = AS_OF + timedelta(days=20)
     with watched(tmp_path, later) as (platform, server):
-        platform.ledger.set_cursor("stripe", {"last_pull_at": int(AS_OF.timestamp()), "recent_events": []})
+        platform.ledger.pulls.set_cursor("stripe", {"last_pull_at": int(AS_OF.timestamp()), "recent_events": []})
         assert looked(platform).skip_message == "no Stripe event since the last pull"
         server.account = simulate(1, customers=5, months=4, as_of=later).account
         request = looked(platform)
@@ -102,7 +102,7 @@ def test_the_watch_asks_for_a_refresh_only_after_the_account_moved_on(tmp_path: 
         assert isinstance(request, dg.RunRequest)
         assert request.run_key == newest["id"]  # asked for once: Dagster does not repeat a run key
         assert (request.tags[START], request.tags[END]) == ("2026-08", "2026-10")
-        platform.ledger.set_cursor("stripe", {"last_pull_at": newest["created"], "recent_events": []})
+        platform.ledger.pulls.set_cursor("stripe", {"last_pull_at": newest["created"], "recent_events": []})
         assert isinstance(looked(platform), dg.SkipReason)
         assert {(request.path, request.params["limit"]) for request in server.requests} == {("/v1/events", "1")}
 
@@ -110,7 +110,7 @@ def test_the_watch_asks_for_a_refresh_only_after_the_account_moved_on(tmp_path: 
 def test_events_a_pull_does_not_read_ask_for_nothing(tmp_path: Path) -> None:
     with watched(tmp_path, AS_OF) as (platform, server):
         newest = server.account.objects["events"][-1]
-        platform.ledger.set_cursor("stripe", {"last_pull_at": newest["created"], "recent_events": []})
+        platform.ledger.pulls.set_cursor("stripe", {"last_pull_at": newest["created"], "recent_events": []})
         payment = {**newest, "id": "evt_payment", "type": "charge.succeeded", "created": newest["created"] + 1}
         server.account.objects["events"].append(payment)
         server.account = server.account
@@ -136,7 +136,7 @@ def outbox(tmp_path: Path, slack: SlackServer) -> Platform:
         Settings(_env_file=None, expansion_data_dir=str(tmp_path), slack_bot_token="xoxb-test", slack_channel="C1", slack_api_base=slack.api_url)
     )
     for alert in ALERTS:
-        platform.ledger.put_alert(alert)
+        platform.ledger.alerts.put(alert)
     return platform
 
 
@@ -147,15 +147,15 @@ def test_an_empty_outbox_posts_nothing(tmp_path: Path) -> None:
 
 def test_without_a_channel_alerts_wait_and_the_tick_says_what_is_missing(tmp_path: Path) -> None:
     platform = Platform(Settings(_env_file=None, expansion_data_dir=str(tmp_path)))
-    platform.ledger.put_alert(ALERTS[0])
+    platform.ledger.alerts.put(ALERTS[0])
     assert "SLACK_WEBHOOK_URL" in deliver_alerts(platform=platform).skip_message
-    assert platform.ledger.alerts("pending") == [ALERTS[0]]
+    assert platform.ledger.alerts.read("pending") == [ALERTS[0]]
 
 
 def test_alerts_are_posted_once_oldest_first(outbox: Platform, slack: SlackServer) -> None:
     assert deliver_alerts(platform=outbox).skip_message == "sent 3 alerts"
     assert [message.text for message in slack.messages] == ["alert 1", "alert 2", "alert 3"]
-    assert [alert.posted_as for alert in outbox.ledger.alerts("sent")] == [message.ts for message in slack.messages]
+    assert [alert.posted_as for alert in outbox.ledger.alerts.read("sent")] == [message.ts for message in slack.messages]
     assert deliver_alerts(platform=outbox).skip_message == "no pending alerts"
     assert len(slack.messages) == 3
 
@@ -164,7 +164,7 @@ def test_a_red_tick_loses_nothing_and_the_next_one_sends(outbox: Platform, slack
     slack.refuse_next("is_archived")
     with pytest.raises(ExpansionError, match="is_archived"):
         deliver_alerts(platform=outbox)
-    assert [alert.last_error for alert in outbox.ledger.alerts("pending")] == ["Slack refused the alert: is_archived", None, None]
+    assert [alert.last_error for alert in outbox.ledger.alerts.read("pending")] == ["Slack refused the alert: is_archived", None, None]
     assert deliver_alerts(platform=outbox).skip_message == "sent 3 alerts"
     assert [message.text for message in slack.messages] == ["alert 1", "alert 2", "alert 3"]
 

@@ -29,7 +29,7 @@ from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.mrr import included
 from expansion_platform.domain.schemas import billing, lasting, metrics, mrr
 from expansion_platform.resources import Platform
-from expansion_platform.storage.ledger import Alert
+from expansion_platform.storage.ledger import Alert, Judgement
 
 READ = [
     *(billing.ItemStates, mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
@@ -37,8 +37,6 @@ READ = [
     *(metrics.Rollforward, metrics.RollforwardByDimension),
     *(metrics.Coverage, metrics.Restatements, lasting.Durability, lasting.ExpansionThenChurn),
 ]
-JUDGED = "alerts/expansion"
-"""The ledger's name for months that were judged: whatever is restated of one, it is neither judged nor gated again."""
 REPORTED = ["month", "customer", "segment", "opening", "closing", *FLOW_COLUMNS, *TYPE_COLUMNS]
 TOTAL_DROP = fingerprint("rate_drop", "total", "all")
 
@@ -61,14 +59,14 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     if month not in platform.months(mrr.CustomerMonths):
         context.log.info(f"{month} has not been computed: nothing to judge")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
-    if month in platform.ledger.builds(JUDGED):
+    if month in platform.ledger.alerts.judgements():
         context.log.info(f"{month}: nothing to tell (judged before)")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
     links = _links(platform, month, context.run.run_id)
     facts = facts_of(platform, month)
     passed = facts.checked(platform)
     if passed.failed:
-        added = platform.ledger.put_alert(_data_alert(month, passed.failed, links))
+        added = platform.ledger.alerts.put(_data_alert(month, passed.failed, links))
         context.log.warning(f"{month} was not judged: {'; '.join(passed.failed)}")
         return dg.MaterializeResult(metadata={"month": month, "judged": False, "problems": list(passed.failed), "new": added})
     settings = AlertSettings.from_yaml(platform.settings.expansion_alerts)
@@ -84,11 +82,10 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         seed=platform.catalog().policy_hash,
         reported=facts.reported,
     )
-    judged, notices = advance(findings, platform.ledger.alert_states())
+    judged, notices = advance(findings, platform.ledger.alerts.states())
     begun = _alerts(platform, facts, notices, settings.target("total", month), passed.warnings, links)
     alerts = [*_data_recovery(platform, month), *together(begun)]
-    added = platform.ledger.record_judgement(judged, alerts)
-    platform.ledger.record_builds(JUDGED, {month: (platform.catalog().policy_hash, "judged")})
+    added = platform.ledger.alerts.record(judged, alerts, Judgement(month, platform.catalog().policy_hash))
     for alert in alerts:
         context.log.info(f"{month}: {alert.message['text']} ({alert.event})")
     if not alerts:
@@ -99,7 +96,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
             "judged": bool(judged),
             "fired": sum(finding.outcome == "fires" for finding in findings),
             "new": added,
-            "alerts_pending": len(platform.ledger.alerts("pending")),
+            "alerts_pending": len(platform.ledger.alerts.read("pending")),
             "findings": dg.MetadataValue.md(_table(findings)),
         }
     )
@@ -208,7 +205,7 @@ def _alerts(
     alerts = []
     for notice in notices:
         finding, entry_key = notice.finding, notice.state.entry or notice.key
-        entry = None if notice.event == "entry" else ledger.alert(entry_key)
+        entry = None if notice.event == "entry" else ledger.alerts.get(entry_key)
         begins_under = None if drop_entry == entry_key else drop_entry
         thread = begins_under if entry is None else entry.thread or entry.key
         message = alert_message(notice, around, None if entry is None else entry.message)
@@ -244,7 +241,7 @@ def _data_alert(month: str, problems: tuple[str, ...], links: dict[str, str]) ->
 
 def _data_recovery(platform: Platform, month: str) -> list[Alert]:
     """The end of the month's data-quality message, when there was one."""
-    entry = platform.ledger.alert(fingerprint("data_quality", month))
+    entry = platform.ledger.alerts.get(fingerprint("data_quality", month))
     if entry is None:
         return []
     message = data_holds(month, entry.message)

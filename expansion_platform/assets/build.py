@@ -158,7 +158,7 @@ def build_tables(
     """
     names = ", ".join(table_name(model) for model in models)
     commits: dict[type[Table], Commit] = {}
-    if all(platform.ledger.builds(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model)) for model in models):
+    if all(platform.ledger.builds.of(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model)) for model in models):
         context.log.info(f"{names}: current, nothing to do")
         yield from (checks.passed(model, checks.SCHEMA_CHECK, CURRENT) for model in models)
         yield from (checks.passed(rule.model, checks.RECONCILED_CHECK, CURRENT) for rule in reconciled)
@@ -175,7 +175,7 @@ def build_tables(
             commits[model] = write(model, frames[model], info={"run": context.run.run_id})
             if append:  # a table that is replaced has few files
                 platform.lake.compact(model)
-            platform.ledger.record_builds(table_name(model), {WHOLE: (inputs, platform.lake.state(model))})
+            platform.ledger.builds.record(table_name(model), {WHOLE: (inputs, platform.lake.state(model))})
             context.log.info(f"{table_name(model)}: {commits[model].rows} rows{'' if commits[model].changed else ', unchanged'}")
     for model in models:
         metadata = {**table_metadata(platform.lake, model, commits.get(model)), **preview_metadata(platform.lake, model)}
@@ -183,7 +183,7 @@ def build_tables(
 
 
 def _stale_months(platform: Platform, model: type[Table], wanted: Mapping[str, str]) -> list[str]:
-    recorded = platform.ledger.builds(table_name(model))
+    recorded = platform.ledger.builds.of(table_name(model))
     states = platform.lake.states(model)
     return [month for month, inputs in wanted.items() if recorded.get(month) != (inputs, states.get(month, ABSENT))]
 
@@ -271,7 +271,7 @@ def _commit_months(
         return Commit(name, False, 0, platform.lake.version(model))
     commit = platform.lake.replace(model, frame[frame["month"].isin(months)], months=months, info={"run": context.run.run_id})
     states = platform.lake.states(model)
-    platform.ledger.record_builds(name, {month: (wanted[month], states.get(month, ABSENT)) for month in months})
+    platform.ledger.builds.record(name, {month: (wanted[month], states.get(month, ABSENT)) for month in months})
     context.log.info(f"{name}: {commit.rows} rows in {_span(months)}{'' if commit.changed else ', unchanged'}")
     return commit
 

@@ -2,8 +2,8 @@
 
 Here: wiring of `domain/restatements.py` at the close. Not here: what became of it since (`assets/restatements.py`).
 
-The ledger's record of this table's build is the record of the close: when, and the hash of the rows. A closed month is current for good; rows that
-are not those any more stop the month instead of being written again, since nothing else could say what was reported.
+The ledger has the close of each month: when, and the hash of the rows. A closed month is current for good; rows that are not those any more stop the
+month instead of being written again, since nothing else could say what was reported.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,12 @@ from expansion_platform.domain.restatements import Ends, first_reported, hashed_
 from expansion_platform.domain.schemas import billing, mrr, origin, table_name
 from expansion_platform.domain.schemas.base import added, empty
 from expansion_platform.resources import Platform
+from expansion_platform.storage.lake import ABSENT
+from expansion_platform.storage.ledger import Close
 
 KINDS = {"pandas", "pandera", "deltalake"}
 OPEN = "open"
-"""Record of a month that has not closed."""
+"""Inputs of the build of a month that has not closed. Those of a closed month are the hash of the rows that it reported."""
 HASH_DIGITS = 16
 FIGURES_OF = [mrr.CustomerMonths, mrr.Movements, mrr.CustomerSlices, origin.Origins]
 """What a customer's figures are read from (`contributions.figures`)."""
@@ -37,35 +39,44 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @monthly_table(partitions, mrr.FirstReported, deps=[*FIGURES_OF, billing.ItemStates, billing.FxRates], kinds=KINDS)
     def first_reported_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Keeps the figures of every month of the run that has closed and was not kept before."""
-        lake = platform.lake
-        recorded, stored = closes(platform), lake.states(mrr.FirstReported)
-        reported = _reported(platform, sorted(_can_close(platform, context.partition_keys) - recorded.keys() - stored.keys()))
+        recorded = platform.ledger.builds.closes()
         # Killed between the table's commit and the ledger's, a month is taken as it was committed.
-        committed = {month: lake.read(mrr.FirstReported, [month]) for month in context.partition_keys if month in stored and month not in recorded}
+        committed = {
+            month: platform.lake.read(mrr.FirstReported, [month]) for month in _committed(platform, context.partition_keys) - recorded.keys()
+        }
+        reported = _reported(platform, sorted(_can_close(platform, context.partition_keys) - recorded.keys() - committed.keys()))
+        rows = {**committed, **reported}
+        closing = {month: _close(platform, frame) for month, frame in rows.items()}
 
         def inputs(month: str) -> str:
-            if month in recorded:
-                return recorded[month]
-            rows = reported.get(month, committed.get(month))
-            if rows is None:
-                return OPEN
-            at = platform.read_until if rows.empty else rows["reported_at"].iloc[0]
-            return f"{at.isoformat()} {lake.frame_hash(mrr.FirstReported, rows)[:HASH_DIGITS]}"
+            close = recorded.get(month, closing.get(month))
+            return OPEN if close is None else close.content
 
         def compute(month: str) -> Frames:
             if month in recorded:
                 return {mrr.FirstReported: _as_recorded(platform, month, recorded[month])}
-            return {mrr.FirstReported: reported.get(month, committed.get(month, empty(mrr.FirstReported)))}
+            return {mrr.FirstReported: rows.get(month, empty(mrr.FirstReported))}
 
-        yield from build_months(context, platform, models=[mrr.FirstReported], inputs=inputs, prepare=lambda _due: compute)
+        try:
+            yield from build_months(context, platform, models=[mrr.FirstReported], inputs=inputs, prepare=lambda _due: compute)
+        finally:  # also when another month failed
+            built = platform.ledger.builds.of(table_name(mrr.FirstReported))
+            done = {month: close for month, close in closing.items() if month in built and built[month].inputs == close.content}
+            platform.ledger.builds.record_closes(done)
 
     return first_reported_table
 
 
-def closes(platform: Platform) -> dict[str, str]:
-    """Closed month -> when it closed, and the hash of what it reported."""
-    builds = platform.ledger.builds(table_name(mrr.FirstReported))
-    return {month: record for month, (record, _) in builds.items() if record != OPEN}
+def _close(platform: Platform, rows: pd.DataFrame) -> Close:
+    at = platform.read_until if rows.empty else rows["reported_at"].iloc[0]
+    return Close(pd.Timestamp(at).to_pydatetime(), platform.lake.frame_hash(mrr.FirstReported, rows)[:HASH_DIGITS])
+
+
+def _committed(platform: Platform, wanted: Sequence[str]) -> set[str]:
+    """The months that were written as they closed; those without any row, by the record of their build."""
+    built = platform.ledger.builds.of(table_name(mrr.FirstReported))
+    without_rows = {month for month, build in built.items() if build.inputs != OPEN and build.state == ABSENT}
+    return set(wanted) & (platform.lake.states(mrr.FirstReported).keys() | without_rows)
 
 
 def figures_now(platform: Platform, month: str) -> pd.DataFrame:
@@ -87,7 +98,7 @@ def versions(catalog: Catalog, timezone: str) -> dict[str, str]:
 
 def _can_close(platform: Platform, wanted: Sequence[str]) -> set[str]:
     """The months whose figures have been computed, and Stripe was read long enough after their end."""
-    computed = [platform.ledger.builds(table_name(model)).keys() for model in FIGURES_OF]
+    computed = [platform.ledger.builds.of(table_name(model)).keys() for model in FIGURES_OF]
     return platform.closed(wanted).intersection(*computed)
 
 
@@ -109,13 +120,13 @@ def _reported(platform: Platform, closing: list[str]) -> dict[str, pd.DataFrame]
     }
 
 
-def _as_recorded(platform: Platform, month: str, record: str) -> pd.DataFrame:
+def _as_recorded(platform: Platform, month: str, close: Close) -> pd.DataFrame:
     """The rows of a closed month whose files are other ones than the ledger knows, as long as they say the same."""
     rows = platform.lake.read(mrr.FirstReported, [month])
-    at, told = record.split(" ")
-    if told not in [found[:HASH_DIGITS] for found in _hashes(platform, rows)]:
+    if close.content not in [found[:HASH_DIGITS] for found in _hashes(platform, rows)]:
         raise DataQualityError(
-            f"what was first reported at {at} is not in the table any more: restore it from a backup", [f"mrr/first_reported {month}"]
+            f"what was first reported at {close.at.isoformat()} is not in the table any more: restore it from a backup",
+            [f"mrr/first_reported {month}"],
         )
     return rows
 

@@ -8,7 +8,7 @@ what came in, they read everything again: the log then gets only what is news.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -32,6 +32,7 @@ from expansion_platform.domain.schemas.base import key
 from expansion_platform.domain.wording import counted
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Lake, Point
+from expansion_platform.storage.ledger import Checkpoint
 from expansion_platform.storage.rows import among
 
 STAGED: dict[str, type[Table]] = {
@@ -67,7 +68,7 @@ KINDS = {"pandas", "pandera", "deltalake"}
 )
 def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
     """Reads what invoices, pending items, events, schedules and today's subscriptions tell of each item, and logs what is new of it."""
-    if platform.ledger.cursor(UNDER_WAY) is not None:
+    if platform.ledger.pulls.cursor(UNDER_WAY) is not None:
         raise dg.Failure("a pull was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
     lake, until, made, outputs = platform.lake, platform.read_until, fingerprint(platform.timezone), [billing.ItemChanges]
     points = {model: lake.point(model) for model in STAGED.values()}
@@ -75,9 +76,8 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
     def compute() -> Frames:
         before = _remembered(platform, outputs, made)
         whose = None
-        if before is not None and until is not None and before["until"] is not None:
-            then = {model: _point(before["points"], model) for model in points}
-            whose = concerned(lake, then, pd.Timestamp(before["until"]), until, platform.timezone)
+        if before is not None and until is not None and before.until is not None:
+            whose = concerned(lake, _points(before, points), pd.Timestamp(before.until), until, platform.timezone)
         context.log.info(f"reading the history of {'every customer' if whose is None else counted(len(whose), 'customer')} again")
         found = changes(stage(platform, whose), platform.timezone)
         held = holding(lake.read(billing.ItemChanges, where=_of(whose)))
@@ -110,7 +110,7 @@ def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platfo
 
     def compute() -> Frames:
         before = _remembered(platform, STATES, made)
-        whose = None if before is None else _changed(platform, {model: _point(before["points"], model) for model in points})
+        whose = None if before is None else _changed(platform, _points(before, points))
         held = holding(lake.read(billing.ItemChanges, where=_of(whose)))
         found = states_of(held, lake.read(stripe.Prices), lake.read(stripe.Coupons))
         if whose is None:
@@ -177,10 +177,10 @@ def _changed(platform: Platform, points: dict[type[Table], Point | None]) -> set
     return {customer for rows in (logged, named) if rows is not None for customer in rows["customer"].to_pylist()}
 
 
-def _remembered(platform: Platform, outputs: Sequence[type[Table]], made: str) -> dict[str, Any] | None:
+def _remembered(platform: Platform, outputs: Sequence[type[Table]], made: str) -> Checkpoint | None:
     """What `_remember` kept, if the tables are still as it left them and the rules the same."""
-    kept = platform.ledger.cursor(f"{table_name(outputs[-1])} read of")
-    same = kept is not None and (kept["made"], kept["stored"]) == (made, [platform.lake.state(model) for model in outputs])
+    kept = platform.ledger.builds.checkpoint(table_name(outputs[-1]))
+    same = kept is not None and (kept.rules, kept.stored) == (made, tuple(platform.lake.state(model) for model in outputs))
     return kept if same else None
 
 
@@ -188,15 +188,14 @@ def _remember(
     platform: Platform, outputs: Sequence[type[Table]], made: str, points: dict[type[Table], Point | None], until: pd.Timestamp | None = None
 ) -> None:
     """Keeps which versions tables were made of; called when they are committed."""
-    kept = {table_name(model): point for model, point in points.items()}
-    stored = [platform.lake.state(model) for model in outputs]
-    state = {"made": made, "stored": stored, "points": kept, "until": None if until is None else until.isoformat()}
-    platform.ledger.set_cursor(f"{table_name(outputs[-1])} read of", state)
+    stored = tuple(platform.lake.state(model) for model in outputs)
+    kept = {table_name(model): point for model, point in points.items() if point is not None}
+    checkpoint = Checkpoint(made, stored, kept, None if until is None else until.to_pydatetime())
+    platform.ledger.builds.record_checkpoint(table_name(outputs[-1]), checkpoint)
 
 
-def _point(kept: dict[str, Any], model: type[Table]) -> Point | None:
-    found = kept.get(table_name(model))
-    return None if found is None else (str(found[0]), int(found[1]))
+def _points(kept: Checkpoint, models: Iterable[type[Table]]) -> dict[type[Table], Point | None]:
+    return {model: kept.points.get(table_name(model)) for model in models}
 
 
 def _taxes(lake: Lake) -> dg.AssetCheckResult:

@@ -46,13 +46,13 @@ class Importing:
         platform, as_of = self._platform, self._platform.as_of
         ledger, source = platform.ledger, platform.warehouse
         check_same_account(platform, None)
-        stored = ledger.cursor(CURSOR) if all(platform.lake.exists(model) for model in MODELS) else None
-        killed = ledger.cursor(UNDER_WAY) is not None
+        stored = ledger.pulls.cursor(CURSOR) if all(platform.lake.exists(model) for model in MODELS) else None
+        killed = ledger.pulls.cursor(UNDER_WAY) is not None
         newest = source.newest()
         since, self.told = _since(stored, as_of, killed=killed)
         if changed := other_keys(stored, source.keys):
             since, self.told = None, changed
-        ledger.begin_pull(UNDER_WAY, {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(platform)})
+        ledger.pulls.begin(UNDER_WAY, {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(platform)})
         seen: set[str] = set()
         for part in source.read(as_of, since):
             self._commit(part.changes)
@@ -68,7 +68,7 @@ class Importing:
             self._say(f"stripe: {count} discounts name no coupon in the warehouse ({some}); what they apply to cannot be read: see docs/warehouse.md")
         reconciled_at = int(as_of.timestamp()) if since is None or stored is None else stored["reconciled_at"]
         compact(self._platform.lake)
-        ledger.complete_pull(
+        ledger.pulls.complete(
             CURSOR,
             UNDER_WAY,
             {

@@ -76,11 +76,11 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 def _said_by_month(platform: Platform, catalog: Catalog, wanted: Sequence[str], told: Callable[[], Mapping[str, pd.DataFrame]]) -> Mapping[str, str]:
     """A fingerprint of what Stripe says of each month's changes; read only when a commit touched something of it."""
     basis = fingerprint(catalog.catalog_hash, platform.timezone, *(platform.lake.state(model) for model in FACTS))
-    known = {month: said for month, (of, said) in platform.ledger.builds(REMEMBERED).items() if of == basis}
+    known = platform.ledger.builds.digests(REMEMBERED, basis)
     if not set(wanted) <= known.keys():
         every = months.between(min(wanted), max(wanted))
         known |= {month: content_hash(pd.util.hash_pandas_object(told()[month], index=False).tolist()) for month in every}
-        platform.ledger.record_builds(REMEMBERED, {month: (basis, known[month]) for month in every})
+        platform.ledger.builds.record_digests(REMEMBERED, basis, {month: known[month] for month in every})
     return known
 
 

@@ -11,7 +11,6 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform import checks
-from expansion_platform.assets.alerts import JUDGED
 from expansion_platform.assets.build import Frames, Reconciled, build_tables, fingerprint, states_over
 from expansion_platform.assets.metadata import OWNERS, asset_spec
 from expansion_platform.assets.touched import REPEATED
@@ -88,13 +87,13 @@ def pace_notice(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pl
     It waits until the month before has been judged, so that what it compares with has closed and its data passed the gate.
     """
     behind = [row for row in platform.lake.arrow(reading.Pace).to_pylist() if row["behind"]]
-    judged = platform.ledger.builds(JUDGED)
+    judged = platform.ledger.alerts.judgements()
     added = 0
     for row in [row for row in behind if months.shift(row["month"], -1) in judged]:
         month, scope = row["month"], "total" if row["dimension"] == "total" else f"{row['dimension']}:{row['value']}"
         links = {"Open in Dagster": f"{platform.settings.dagster_webserver_url}/assets/metrics/pace"}
         message = pace_message(row, platform.settings.expansion_currency, platform.closes(month), links)
-        new = platform.ledger.put_alert(Alert(alert_key("pace", scope, month), "pace", scope, month, "info", message))
+        new = platform.ledger.alerts.put(Alert(alert_key("pace", scope, month), "pace", scope, month, "info", message))
         added += new
         context.log.info(f"{message['text']} ({'told now' if new else 'told before'})")
     return dg.MaterializeResult(metadata={"behind": len(behind), "new": added})

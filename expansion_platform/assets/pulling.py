@@ -83,7 +83,7 @@ class Pulling:
             StripeRequestError: As in `StripeSource.objects`.
         """
         source, as_of = self._platform.stripe, self._platform.as_of
-        stored = self._platform.ledger.cursor(CURSOR) if all(self._platform.lake.exists(model) for model in MODELS) else None
+        stored = self._platform.ledger.pulls.cursor(CURSOR) if all(self._platform.lake.exists(model) for model in MODELS) else None
         check_same_account(self._platform, source)
         state = PullState() if stored is None else PullState(stored["last_pull_at"], tuple(stored["recent_events"]))
         reconciled_at = None if stored is None else stored.get("reconciled_at", stored["last_pull_at"])
@@ -99,16 +99,16 @@ class Pulling:
             reconciled_at = int(as_of.timestamp())
         self._usage(source, as_of, None if stored is None else stored["last_pull_at"])
         compact(self._platform.lake)
-        self._platform.ledger.complete_pull(CURSOR, UNDER_WAY, self._cursor(state, reconciled_at))
+        self._platform.ledger.pulls.complete(CURSOR, UNDER_WAY, self._cursor(state, reconciled_at))
 
     def _everything(self, source: StripeSource, as_of: datetime, reason: str) -> PullState:
         ledger = self._platform.ledger
-        begun = ledger.cursor(UNDER_WAY)
+        begun = ledger.pulls.cursor(UNDER_WAY)
         if begun is None or not self._can_go_on(begun, as_of):
             begun = {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(self._platform), KEYS: source.keys.told}
-            ledger.begin_pull(UNDER_WAY, begun)
+            ledger.pulls.begin(UNDER_WAY, begun)
             self._commit_all({table_name(model): TableChange(empty(model)) for model in MODELS})
-        done = [Window(*window) for window in ledger.windows(UNDER_WAY)]
+        done = [Window(*window) for window in ledger.pulls.windows(UNDER_WAY)]
         self._reasons.append(f"{reason}, going on where it was interrupted" if done else reason)
         as_of = datetime.fromisoformat(begun["as_of"])
         recent = self._read(source, as_of, done=done)
@@ -133,7 +133,7 @@ class Pulling:
             self._commit_all(batch.changes)
             recent |= batch.recent_events
             if lists is None:
-                self._platform.ledger.add_windows(UNDER_WAY, [(window.name, window.gte, window.lt) for window in batch.windows])
+                self._platform.ledger.pulls.add_windows(UNDER_WAY, [(window.name, window.gte, window.lt) for window in batch.windows])
         return recent
 
     def _changes(self, source: StripeSource, state: PullState, as_of: datetime) -> PullState:
@@ -161,8 +161,8 @@ class Pulling:
 
     def _under_way(self) -> None:
         """Says in the ledger that tables are written: a later pull killed between two of them is not all there either."""
-        if self._platform.ledger.cursor(UNDER_WAY) is None:
-            self._platform.ledger.begin_pull(UNDER_WAY, {"changes": True, "server": server(self._platform)})
+        if self._platform.ledger.pulls.cursor(UNDER_WAY) is None:
+            self._platform.ledger.pulls.begin(UNDER_WAY, {"changes": True, "server": server(self._platform)})
 
     def _commit_all(self, changes: Mapping[str, TableChange]) -> None:
         self._under_way()

@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 
 from expansion_platform.assets.build import Frames, Reconciled, build_months, fingerprint, monthly_table
-from expansion_platform.assets.first_reported import FIGURES_OF, closes, ends, figures_now, versions
+from expansion_platform.assets.first_reported import FIGURES_OF, OPEN, ends, figures_now, versions
 from expansion_platform.assets.touched import REPEATED, states_by_month
 from expansion_platform.domain import contributions, months, reconciliation, restatements
 from expansion_platform.domain.canonical import content_hash
@@ -18,6 +18,7 @@ from expansion_platform.domain.schemas import Table, billing, metrics, mrr, orig
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Lake
+from expansion_platform.storage.ledger import Close
 
 KINDS = {"pandas", "pandera", "deltalake"}
 VALUES: list[type[Table]] = [metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByDimension, metrics.Retention, metrics.Expanders]
@@ -36,7 +37,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def restatements_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """Every figure of a closed month that is no longer as first reported, with its reason."""
         lake, catalog = platform.lake, platform.catalog()
-        closed, rates = closes(platform), lake.read(billing.FxRates)
+        closed, rates = platform.ledger.builds.closes(), lake.read(billing.FxRates)
         stored = [platform.states(model) for model in READ]
         states = states_by_month(platform, catalog, context.partition_keys)
         due: set[str] = set()
@@ -44,7 +45,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         def inputs(month: str) -> str:
             known = rates.loc[rates["month"].isin([months.shift(month, -1), month]), ["month", "currency", "rate"]].to_numpy().tolist()
             return fingerprint(
-                closed.get(month, "open"),
+                *map(str, closed.get(month, (OPEN,))),
                 *(of.get(month, "absent") for of in stored),
                 states[month],
                 content_hash([known, versions(catalog, platform.timezone)]),
@@ -83,7 +84,7 @@ def _published(lake: Lake, wanted: list[str]) -> pd.DataFrame:
     )
 
 
-def _prepare(platform: Platform, due: list[str], closed: dict[str, str]) -> Callable[[str], Frames]:
+def _prepare(platform: Platform, due: list[str], closed: dict[str, Close]) -> Callable[[str], Frames]:
     lake, catalog = platform.lake, platform.catalog()
     hashed = restatements.hashed_states(lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
     rates = lake.read(billing.FxRates)
@@ -94,7 +95,7 @@ def _prepare(platform: Platform, due: list[str], closed: dict[str, str]) -> Call
     def compute(month: str) -> Frames:
         if month not in closed:
             return {metrics.Restatements: empty(metrics.Restatements)}
-        reported_at = pd.Timestamp(closed[month].split(" ")[0])
+        reported_at = pd.Timestamp(closed[month].at)
         rows = restatements.restatements(
             lake.read(mrr.FirstReported, [month]),
             figures_now(platform, month),

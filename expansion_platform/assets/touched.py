@@ -29,7 +29,7 @@ def states_by_month(platform: Platform, catalog: Catalog, wanted: Sequence[str])
     lake, ledger = platform.lake, platform.ledger
     parts = (catalog.policy_hash, catalog.catalog_hash, platform.timezone, lake.state(billing.ItemStates), lake.state(billing.FxRates))
     basis = fingerprint(*parts)
-    known = {month: told for month, (told_of, told) in ledger.builds(REMEMBERED).items() if told_of == basis}
+    known = ledger.builds.digests(REMEMBERED, basis)
     if not set(wanted) <= known.keys():
         calendar = months.between(min(wanted), max(wanted))
         states = included(lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
@@ -37,5 +37,5 @@ def states_by_month(platform: Platform, catalog: Catalog, wanted: Sequence[str])
         paid = first_paid_months(states, catalog=catalog, rates=rates, last=calendar[-1], timezone=platform.timezone)
         found = fingerprints(states, paid, calendar, catalog, platform.timezone)
         known |= {month: content_hash([told]) for month, told in found.items()}
-        ledger.record_builds(REMEMBERED, {month: (basis, known[month]) for month in calendar})
+        ledger.builds.record_digests(REMEMBERED, basis, {month: known[month] for month in calendar})
     return known

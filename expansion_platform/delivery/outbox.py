@@ -1,7 +1,7 @@
 """Emptying the outbox into every channel, each with a state of its own.
 
 Here: what a channel is, which ones the settings describe, delivering to each. Not here: the channels (`slack.py`, `apprise_channel.py`), which alerts
-exist (`storage/ledger.py`).
+exist (`storage/ledger/`).
 """
 
 from __future__ import annotations
@@ -57,30 +57,30 @@ def deliver(ledger: Ledger, *into: Notifier, limit: int = BATCH) -> list[Alert]:
     sent: dict[str, Alert] = {}
     problems = []
     for channel in into:
-        for alert in ledger.undelivered(channel.name, limit):
+        for alert in ledger.alerts.undelivered(channel.name, limit):
             try:
                 posted_as = _deliver(ledger, channel, alert)
             except ExpansionError as error:
-                ledger.mark_failed(alert.key, str(error), channel.name)
+                ledger.alerts.mark_failed(alert.key, str(error), channel.name)
                 problems.append(str(error))
                 break
-            ledger.mark_sent(alert.key, posted_as, channel.name)
+            ledger.alerts.mark_sent(alert.key, posted_as, channel.name)
             sent[alert.key] = alert
-    ledger.settle(channel.name for channel in into)
+    ledger.alerts.settle(channel.name for channel in into)
     if problems:
         raise ExpansionError("; ".join(problems))
     return list(sent.values())
 
 
 def _deliver(ledger: Ledger, channel: Notifier, alert: Alert) -> str | None:
-    began = None if alert.thread is None else ledger.alert(alert.thread, channel.name)
+    began = None if alert.thread is None else ledger.alerts.get(alert.thread, channel.name)
     thread = None if began is None else began.posted_as
-    ledger.mark_attempt(alert.key, channel.name)
+    ledger.alerts.mark_attempt(alert.key, channel.name)
     posted_as = channel.find(alert, thread) if alert.attempts else None
     if posted_as is None:
         posted_as = channel.post(alert, thread)
     resolved = alert.message.get("entry")
-    told = None if resolved is None else ledger.alert(resolved["key"], channel.name)
+    told = None if resolved is None else ledger.alerts.get(resolved["key"], channel.name)
     if resolved is not None and told is not None and told.posted_as is not None:
         channel.replace(told.posted_as, told, resolved)
     return posted_as

@@ -152,7 +152,7 @@ def _print_month(platform: Platform, month: str, console: Console) -> None:
 
 
 def _print_alert(platform: Platform, delivered: list[str], console: Console) -> None:
-    sent = platform.ledger.alerts("sent")
+    sent = platform.ledger.alerts.read("sent")
     if delivered:
         console.print("[bold]Alert delivered to the Slack stand-in:[/]")
         for text in delivered:

@@ -1,7 +1,7 @@
 """Delta tables, one folder a table: `ROOT/floor/table`, replaced a month at a time or merged by key.
 
 Here: reading and committing frames of a declared model, and cheap identity of what is stored. Not here: what the tables mean
-(`domain/`), SQL over them (`engine.py`), operational state (`ledger.py`).
+(`domain/`), SQL over them (`engine.py`), operational state (`ledger/`).
 
 Contracts (architecture section 4): a commit is atomic; a commit that would change nothing is not made, so a table's files change
 exactly when its content does and `state()` can tell from the file names alone. Only `compact` changes files alone, once in dozens of commits: what

@@ -35,35 +35,35 @@ def forget(pipeline: Pipeline) -> None:
 
 def test_a_month_is_judged_once(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.copied(tmp_path) as copy:
-        states, alerts = copy.ledger.alert_states(), copy.ledger.alerts()
+        states, alerts = copy.ledger.alerts.states(), copy.ledger.alerts.read()
         assert states
         assert {state.month for state in states.values()} == {NEWEST}
         assert judge(copy)["judged"] is False
-        assert (copy.ledger.alert_states(), copy.ledger.alerts()) == (states, alerts)
+        assert (copy.ledger.alerts.states(), copy.ledger.alerts.read()) == (states, alerts)
 
 
 def test_a_month_that_was_judged_is_not_gated_again(pipeline: Pipeline, tmp_path: Path) -> None:
     """A large restatement of the months before would fail the gate, as data that is not read to the end does."""
     with pipeline.copied(tmp_path) as copy:
-        alerts = copy.ledger.alerts()
-        copy.ledger.set_cursor("stripe", {"last_pull_at": 1_790_000_000})
+        alerts = copy.ledger.alerts.read()
+        copy.ledger.pulls.set_cursor("stripe", {"last_pull_at": 1_790_000_000})
         assert judge(copy) == {"month": NEWEST, "judged": False}
-        assert copy.ledger.alerts() == alerts
+        assert copy.ledger.alerts.read() == alerts
 
 
 def test_data_that_was_not_read_to_the_end_is_told_once_and_judged_when_it_is(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.copied(tmp_path) as copy:
         forget(copy)
-        copy.ledger.set_cursor("stripe", {"last_pull_at": 1_790_000_000})  # 2026-09-21
+        copy.ledger.pulls.set_cursor("stripe", {"last_pull_at": 1_790_000_000})  # 2026-09-21
         for new in (True, False):
             metadata = judge(copy)
             assert (metadata["judged"], metadata["new"]) == (False, new)
-        assert copy.ledger.alert_states() == {}
-        assert [alert.rule for alert in copy.ledger.alerts()] == ["data_quality"]
-        copy.ledger.set_cursor("stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())})
+        assert copy.ledger.alerts.states() == {}
+        assert [alert.rule for alert in copy.ledger.alerts.read()] == ["data_quality"]
+        copy.ledger.pulls.set_cursor("stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())})
         assert judge(copy)["judged"] is True
-        assert {state.month for state in copy.ledger.alert_states().values()} == {NEWEST}
-        entry, over = [alert for alert in copy.ledger.alerts() if alert.rule == "data_quality"]
+        assert {state.month for state in copy.ledger.alerts.states().values()} == {NEWEST}
+        entry, over = [alert for alert in copy.ledger.alerts.read() if alert.rule == "data_quality"]
         assert (over.event, over.thread, over.message["entry"]["key"]) == ("recovery", entry.key, entry.key)
         assert over.message["entry"]["text"] == f"Resolved. {entry.message['text']}"
         assert block_problems(over.message["entry"]["blocks"]) == []
@@ -132,7 +132,7 @@ def test_each_condition_of_the_gate_is_one_message_and_no_alert(pipeline: Pipeli
     """
     with pipeline.copied(tmp_path) as copy:
         forget(copy)
-        copy.ledger.set_cursor("stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())})
+        copy.ledger.pulls.set_cursor("stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())})
         for said, (model, broken) in BROKEN.items():
             rows = copy.lake.read(model)
             wanted = None if partitioned_by(model) is None else sorted({*rows["month"], BEFORE})
@@ -143,15 +143,15 @@ def test_each_condition_of_the_gate_is_one_message_and_no_alert(pipeline: Pipeli
             (problem,) = metadata["problems"]  # type: ignore[misc]
             assert said in problem
             copy.lake.replace(model, rows, months=wanted)
-        (told,) = copy.ledger.alerts()
+        (told,) = copy.ledger.alerts.read()
         assert (told.rule, told.severity) == ("data_quality", "warning")
-        assert copy.ledger.alert_states() == {}
+        assert copy.ledger.alerts.states() == {}
         assert judge(copy)["judged"] is True
 
 
 def test_a_newest_month_that_is_not_computed_is_not_judged(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.copied(tmp_path) as copy:
         later = copy.with_settings(expansion_as_of="2026-12-03T06:00:00+00:00")
-        alerts = later.ledger.alerts()
+        alerts = later.ledger.alerts.read()
         assert judge(later) == {"month": "2026-11", "judged": False}
-        assert later.ledger.alerts() == alerts
+        assert later.ledger.alerts.read() == alerts

@@ -46,8 +46,8 @@ def test_a_backdated_subscription_adds_months_at_the_front(tmp_path: Path) -> No
         run.refresh()
         assert months_of(run) == ["2026-09", "2026-10"]
         with StripeServer(account(paying("2026-08-10"), paying("2026-09-10"))) as server, Platform(run.settings) as platform:
-            cursor = platform.ledger.cursor("stripe")
-            platform.ledger.set_cursor("stripe", {**(cursor or {}), "last_pull_at": 0})
+            cursor = platform.ledger.pulls.cursor("stripe")
+            platform.ledger.pulls.set_cursor("stripe", {**(cursor or {}), "last_pull_at": 0})
             later = Run(run.settings.model_copy(update={"stripe_api_base": server.url}), run.instance)
             later.refresh()
             rows = platform.lake.read(metrics.Trailing, ["2026-10"]).query("dimension == 'total'").set_index("metric")

@@ -23,6 +23,7 @@ from expansion_platform.simulator.company import BEHAVIOURS, simulate
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.storage import lake as storage
 from expansion_platform.storage.lake import Lake
+from expansion_platform.storage.ledger import Checkpoint
 from expansion_platform_tests.domain.history_rows import Account, day, line
 from expansion_platform_tests.sources import pulled
 
@@ -93,8 +94,8 @@ def test_an_unchanged_account_is_not_read_and_a_forgotten_mark_adds_nothing(tmp_
     assert len(read) == 1
     # As after a kill between the commit and the note of what was read: everything is read again, and nothing is news.
     with Platform(pulled.settings(tmp_path, "", **at(END))) as platform:
-        platform.ledger.set_cursor("billing/item_changes read of", {"made": "", "stored": []})
-        platform.ledger.record_builds("billing/item_changes", {"all": ("", "")})
+        platform.ledger.builds.record_checkpoint("billing/item_changes", Checkpoint("", ()))
+        platform.ledger.builds.record("billing/item_changes", {"all": ("", "")})
     read_history(tmp_path, END)
     assert len(read) == 2
     assert [lake.version(model) for model in TABLES] == versions

@@ -25,7 +25,7 @@ def platform(tmp_path: Path) -> Platform:
 
 
 def computed(platform: Platform, model: type[Table], *months: str, state: str = ABSENT) -> None:
-    platform.ledger.record_builds(table_name(model), dict.fromkeys(months, ("inputs", state)))
+    platform.ledger.builds.record(table_name(model), dict.fromkeys(months, ("inputs", state)))
 
 
 def trailings(platform: Platform) -> Inputs:

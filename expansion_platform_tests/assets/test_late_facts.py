@@ -72,7 +72,7 @@ def test_what_is_only_known_better_rebuilds_nothing(pipeline: Pipeline, tmp_path
 def test_half_an_account_is_not_computed(pipeline: Pipeline, tmp_path: Path) -> None:
     """A pull that was killed has committed a part; history made of it would look like customers that never were."""
     with pipeline.copied(tmp_path) as copied, Platform(copied.settings) as platform:
-        copied.ledger.begin_pull(UNDER_WAY, {})
+        copied.ledger.pulls.begin(UNDER_WAY, {})
         job = build_defs(platform).resolve_implicit_global_asset_job_def()
         selection = [checks.asset_key(billing.ItemChanges)]
         result = job.execute_in_process(instance=copied.instance, asset_selection=selection, raise_on_error=False)

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from expansion_platform.assets.alerts import JUDGED
 from expansion_platform.assets.pace import pace_notice, pace_table
 from expansion_platform.delivery.month import told
 from expansion_platform.delivery.outbox import deliver
@@ -22,6 +21,7 @@ from expansion_platform.resources import Platform
 from expansion_platform.simulator.reference import classify_month
 from expansion_platform.simulator.slack_server import block_problems
 from expansion_platform.simulator.verify import book
+from expansion_platform.storage.ledger import Judgement
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -34,9 +34,9 @@ def within(pipeline: Pipeline, tmp_path: Path, target: str = "2") -> Iterator[Pi
     """The company as of an instant within its newest month, as if Stripe had been read no further."""
     (tmp_path / "alerts.yaml").write_text(yaml.safe_dump({"targets": [{"monthly_percent": target}]}))
     with pipeline.copied(tmp_path) as copy:
-        cursor = copy.ledger.cursor("stripe")
+        cursor = copy.ledger.pulls.cursor("stripe")
         assert cursor is not None
-        copy.ledger.set_cursor("stripe", {**cursor, "last_pull_at": int(AT.timestamp())})
+        copy.ledger.pulls.set_cursor("stripe", {**cursor, "last_pull_at": int(AT.timestamp())})
         yield copy.with_settings(expansion_alerts=tmp_path / "alerts.yaml")
 
 
@@ -68,18 +68,18 @@ def test_the_month_to_date_is_the_truth_at_that_instant(pipeline: Pipeline, tmp_
 
 def test_a_notice_comes_once_and_only_after_the_month_before_was_judged(pipeline: Pipeline, tmp_path: Path) -> None:
     with within(pipeline, tmp_path, target="30") as copy:
-        states = copy.ledger.alert_states()
+        states = copy.ledger.alerts.states()
         run(copy)
-        assert [alert for alert in copy.ledger.alerts() if alert.rule == "pace"] == []
-        copy.ledger.record_builds(JUDGED, {months.shift(NEWEST, -1): ("p", "judged")})
+        assert [alert for alert in copy.ledger.alerts.read() if alert.rule == "pace"] == []
+        copy.ledger.alerts.record([], [], Judgement(months.shift(NEWEST, -1), "p"))
         for _ in range(2):
             run(copy)
-        (notice,) = [alert for alert in copy.ledger.alerts() if alert.rule == "pace"]
+        (notice,) = [alert for alert in copy.ledger.alerts.read() if alert.rule == "pace"]
         assert (notice.severity, notice.event, notice.scope, notice.month) == ("info", "entry", "total", NEWEST)
         assert notice.message["text"].startswith(f"Expansion behind pace in {NEWEST}, provisional: Expansion so far: ")
         assert "target of 30.00 %" in notice.message["text"]
         assert block_problems(notice.message["blocks"]) == []
-        assert copy.ledger.alert_states() == states  # no rule fired, no state changed
+        assert copy.ledger.alerts.states() == states  # no rule fired, no state changed
         before = len(copy.world.slack.messages)
         with Platform(copy.settings) as platform:
             deliver(platform.ledger, *platform.channels)
@@ -89,9 +89,9 @@ def test_a_notice_comes_once_and_only_after_the_month_before_was_judged(pipeline
 
 def test_a_month_on_its_way_sends_nothing_and_says_so_in_words(pipeline: Pipeline, tmp_path: Path) -> None:
     with within(pipeline, tmp_path, target="0.01") as copy:
-        copy.ledger.record_builds(JUDGED, {months.shift(NEWEST, -1): ("p", "judged")})
+        copy.ledger.alerts.record([], [], Judgement(months.shift(NEWEST, -1), "p"))
         run(copy)
-        assert [alert for alert in copy.ledger.alerts() if alert.rule == "pace"] == []
+        assert [alert for alert in copy.ledger.alerts.read() if alert.rule == "pace"] == []
         first, bridge, standing = told(Platform(copy.settings), NEWEST)
         assert first.startswith(f"{NEWEST}, provisional: open, read up to 2026-10-20 12:00 UTC (day 20)")
         assert bridge.startswith("- MRR ")

@@ -61,7 +61,7 @@ def restated(pipeline: Pipeline) -> pd.DataFrame:
 
 def test_a_late_invoice_moves_the_expansion_to_the_month_it_happened_in(unaware: Pipeline, pipeline: Pipeline, tmp_path: Path) -> None:
     with unaware.copied(tmp_path) as copied:
-        first, alerts, states = copied.lake.content_hash(mrr.FirstReported), copied.ledger.alerts(), copied.ledger.alert_states()
+        first, alerts, states = copied.lake.content_hash(mrr.FirstReported), copied.ledger.alerts.read(), copied.ledger.alerts.states()
         assert restated(copied).empty
         assert alerts
         informed(copied)
@@ -80,7 +80,7 @@ def test_a_late_invoice_moves_the_expansion_to_the_month_it_happened_in(unaware:
         }
         assert_ties(copied)
         assert copied.lake.content_hash(mrr.FirstReported) == first
-        assert (copied.ledger.alerts(), copied.ledger.alert_states()) == (alerts, states)
+        assert (copied.ledger.alerts.read(), copied.ledger.alerts.states()) == (alerts, states)
         # What is restated is what the company that always knew has reported.
         for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Rollforward, metrics.Expansion):
             assert copied.lake.content_hash(model) == pipeline.lake.content_hash(model)
@@ -228,15 +228,23 @@ def test_figures_of_a_closed_month_that_someone_changed_are_not_taken_for_report
         copied.refresh("2026-04", "2026-04")
 
 
-def test_a_close_the_ledger_does_not_know_is_taken_as_it_was_committed(unaware: Pipeline, tmp_path: Path) -> None:
-    """Killed between the two, and refreshed when the late invoice was there."""
+@pytest.mark.parametrize("killed_before_build", [True, False])
+def test_a_close_the_ledger_does_not_know_is_taken_as_it_was_committed(unaware: Pipeline, tmp_path: Path, killed_before_build: bool) -> None:
+    """Killed between the table's commit and the ledger's two, and refreshed when the late invoice was there."""
     with unaware.copied(tmp_path) as copied:
-        first, closes = copied.lake.content_hash(mrr.FirstReported), copied.ledger.builds("mrr/first_reported")
+        first, builds, closes = (
+            copied.lake.content_hash(mrr.FirstReported),
+            copied.ledger.builds.of("mrr/first_reported"),
+            copied.ledger.builds.closes(),
+        )
         with sa.create_engine(copied.settings.ledger_url).begin() as connection:
-            connection.execute(sa.text("delete from builds where table_name = 'mrr/first_reported' and month = '2026-04'"))
+            connection.execute(sa.text("delete from closes where month = '2026-04'"))
+            if killed_before_build:
+                connection.execute(sa.text("delete from builds where table_name = 'mrr/first_reported' and month = '2026-04'"))
         informed(copied)
         assert copied.lake.content_hash(mrr.FirstReported) == first
-        assert copied.ledger.builds("mrr/first_reported") == closes
+        assert copied.ledger.builds.of("mrr/first_reported") == builds
+        assert copied.ledger.builds.closes() == closes
         assert set(restated(copied)["month"]) == {"2026-04", "2026-05"}
 
 
@@ -245,7 +253,7 @@ def test_restating_after_a_change_of_catalog_tells_what_moved_and_why(unaware: P
         catalog = yaml.safe_load(Path(str(copied.settings.expansion_catalog)).read_text())
         path = tmp_path / "catalog.yaml"
         path.write_text(yaml.safe_dump({**catalog, "excluded_customers": [CUSTOMER]}))
-        alerts = copied.ledger.alerts()
+        alerts = copied.ledger.alerts.read()
         decided = copied.with_settings(expansion_catalog=path)
         lines = list(restate(decided.settings, "2026-05", None, Console(quiet=True), decided.instance))
         assert lines[0].startswith("This run moved ")
@@ -255,7 +263,7 @@ def test_restating_after_a_change_of_catalog_tells_what_moved_and_why(unaware: P
         assert_ties(copied)
         assert set(restated(copied)["reason"]) == {"catalog_change"}
         assert set(restated(copied)["month"]) == {f"2026-{number:02d}" for number in range(5, 11)}
-        assert copied.ledger.alerts() == alerts
+        assert copied.ledger.alerts.read() == alerts
         again = list(restate(decided.settings, "2026-05", None, Console(quiet=True), decided.instance))
         assert again[0] == "This run moved no figure of a month that had closed."
         assert again[1:] == lines[1:]
@@ -273,9 +281,9 @@ def test_a_month_that_has_not_closed_is_provisional_and_not_judged(unaware: Pipe
             assert "ok" not in graded[NEWEST]
             assert "provisional" in graded[NEWEST]
             assert "provisional" not in graded["2026-09"]
-        assert {state.month for state in waiting.ledger.alert_states().values()} == {"2026-09"}
+        assert {state.month for state in waiting.ledger.alerts.states().values()} == {"2026-09"}
         closed = waiting.with_settings(expansion_as_of="2026-11-06T00:00:00+00:00")
         closed.refresh()
         assert closed.lake.months(mrr.FirstReported)[-1] == NEWEST
         assert "provisional" not in set(closed.lake.read(metrics.Expansion)["quality"])
-        assert {state.month for state in closed.ledger.alert_states().values()} == {NEWEST}
+        assert {state.month for state in closed.ledger.alerts.states().values()} == {NEWEST}

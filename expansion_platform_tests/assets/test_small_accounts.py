@@ -118,7 +118,7 @@ def test_nothing_is_undefined_read_as_zero_or_alerted(run: Run) -> None:
         for model in (metrics.Rollforward, metrics.RollforwardByDimension, metrics.Expansion, metrics.ExpansionByDimension, metrics.Retention):
             rows = platform.lake.read(model)
             assert sorted(rows.loc[rows["dimension"] == "total", "month"].unique()) == MONTHS, table_name(model)
-        assert platform.ledger.alerts("pending") == []
+        assert platform.ledger.alerts.read("pending") == []
 
 
 def test_a_second_run_writes_nothing(run: Run) -> None:

@@ -19,7 +19,7 @@ from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
 from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
 from expansion_platform.storage.lake import Lake
-from expansion_platform.storage.ledger import Ledger
+from expansion_platform.storage.ledger import Checkpoint, Ledger
 from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process, show
 from expansion_platform_tests.domain.simulated import staged
 
@@ -68,7 +68,7 @@ def _fill(folder: Path, customers: int, day: str) -> dict[str, Any]:
         if frame is not None:
             stored = lake.read(model)["id"] if model in (stripe.SubscriptionItems, stripe.InvoiceItems) else []
             lake.upsert(model, frame, delete=set(stored) - set(frame["id"]))
-    Ledger(_settings(folder).ledger_url).set_cursor(PULLED, {"last_pull_at": int(at.timestamp())})
+    Ledger(_settings(folder).ledger_url).pulls.set_cursor(PULLED, {"last_pull_at": int(at.timestamp())})
     return {}
 
 
@@ -90,6 +90,6 @@ def _read(folder: Path) -> dict[str, Any]:
 def _again(folder: Path) -> dict[str, Any]:
     ledger = Ledger(_settings(folder).ledger_url)
     for table in (LOGGED, STATES):
-        ledger.set_cursor(f"{table} read of", {"made": "", "stored": []})
-        ledger.record_builds(table, {"all": ("", "")})
+        ledger.builds.record_checkpoint(table, Checkpoint("", ()))
+        ledger.builds.record(table, {"all": ("", "")})
     return _read(folder)

@@ -240,7 +240,7 @@ def assert_told_once(server: SlackServer) -> None:
 
 def test_a_life_is_one_message_and_its_thread(ledger: Ledger, server: SlackServer) -> None:
     for one in LIFE:
-        ledger.put_alert(one)
+        ledger.alerts.put(one)
         deliver(ledger, bot(server))
     assert_told_once(server)
     assert server.messages[0].updates == 1
@@ -262,7 +262,7 @@ def test_whatever_slack_does_each_arrives_once(ledger: Ledger, server: SlackServ
 
     server.answer = troubled  # type: ignore[method-assign]
     for number, one in enumerate(LIFE):
-        ledger.put_alert(one)
+        ledger.alerts.put(one)
         if number == min(at, 3) and trouble != "refused":
             if at == 4:
                 deliver_but_the_change(ledger, server, channel, trouble)
@@ -306,9 +306,9 @@ def test_a_process_that_dies_after_posting_posts_nothing_twice(ledger: Ledger, s
         raise Died
 
     for one in LIFE:
-        ledger.put_alert(one)
+        ledger.alerts.put(one)
         with monkeypatch.context() as patched:
-            patched.setattr(ledger, "mark_sent", dies)
+            patched.setattr(ledger.alerts, "mark_sent", dies)
             with pytest.raises(Died):
                 deliver(ledger, bot(server))
         deliver(ledger, bot(server))
@@ -317,7 +317,7 @@ def test_a_process_that_dies_after_posting_posts_nothing_twice(ledger: Ledger, s
 
 @pytest.mark.parametrize("reason", ["missing_scope", "channel_not_found"])
 def test_a_channel_that_cannot_be_searched_is_told_twice_rather_than_never(ledger: Ledger, server: SlackServer, reason: str) -> None:
-    ledger.put_alert(alert("1"))
+    ledger.alerts.put(alert("1"))
     server.fail_next(DROPPED, after=True)
     with pytest.raises(ExpansionError):
         deliver(ledger, bot(server))
@@ -327,9 +327,9 @@ def test_a_channel_that_cannot_be_searched_is_told_twice_rather_than_never(ledge
 
 
 def test_a_first_message_that_is_gone_is_let_go(ledger: Ledger, server: SlackServer) -> None:
-    ledger.put_alert(LIFE[0])
+    ledger.alerts.put(LIFE[0])
     deliver(ledger, bot(server))
-    ledger.put_alert(LIFE[3])
+    ledger.alerts.put(LIFE[3])
     reply = server._update
 
     def gone(arguments: dict[str, Any]) -> Any:
@@ -338,18 +338,18 @@ def test_a_first_message_that_is_gone_is_let_go(ledger: Ledger, server: SlackSer
 
     server._update = gone  # type: ignore[method-assign]
     deliver(ledger, bot(server))
-    assert ledger.alerts("pending") == []
+    assert ledger.alerts.read("pending") == []
 
 
 def test_a_webhook_tells_everything_without_threads(ledger: Ledger, server: SlackServer) -> None:
     for one in LIFE:
-        ledger.put_alert(one)
+        ledger.alerts.put(one)
     assert drained(ledger, SlackWebhook(server.webhook_url)) == 1
     assert [message.text for message in server.messages] == ["entry 1", "update 2", "worse 3", "recovery 4"]
 
 
 def test_bad_data_is_told_where_data_people_read(ledger: Ledger, server: SlackServer) -> None:
-    ledger.put_alert(Alert("q", "data_quality", "total", MONTH, "warning", data_quality(MONTH, ["<causes> do not sum"], {})))
-    ledger.put_alert(alert("1"))
+    ledger.alerts.put(Alert("q", "data_quality", "total", MONTH, "warning", data_quality(MONTH, ["<causes> do not sum"], {})))
+    ledger.alerts.put(alert("1"))
     deliver(ledger, bot(server))
     assert {message.text[:10]: message.channel for message in server.messages} == {"2026-10 wa": "C2", "entry 1": "C1"}

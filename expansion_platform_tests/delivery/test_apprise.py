@@ -69,7 +69,7 @@ def url(endpoint: Endpoint, path: str = "") -> str:
 
 def test_an_alert_arrives_as_plain_text(endpoint: Endpoint, ledger: Ledger) -> None:
     message = alert_message(notice(rate_drop()), AROUND)
-    ledger.put_alert(Alert("k", "rate_drop", "total", "2026-10", "critical", message))
+    ledger.alerts.put(Alert("k", "rate_drop", "total", "2026-10", "critical", message))
     deliver(ledger, *apprise_channels(settings(url(endpoint))))
     (told,) = endpoint.notices
     assert told["title"] == message["blocks"][0]["text"]["text"]
@@ -81,7 +81,7 @@ def test_an_alert_arrives_as_plain_text(endpoint: Endpoint, ledger: Ledger) -> N
     ):
         assert part in told["message"]
     assert "*" not in told["message"]
-    assert ledger.alerts("pending") == []
+    assert ledger.alerts.read("pending") == []
 
 
 def test_markup_is_taken_off_and_escapes_are_undone() -> None:
@@ -95,25 +95,25 @@ def test_a_channel_that_is_down_sends_nothing_twice_into_the_others(endpoint: En
     into = [SlackBot("xoxb-test", "C1", server.api_url), *apprise_channels(settings(url(endpoint)))]
     endpoint.down = True
     for alert in LIFE[:2]:
-        ledger.put_alert(alert)
+        ledger.alerts.put(alert)
     for _ in range(2):
         with pytest.raises(ExpansionError, match="JSON did not take the alert"):
             deliver(ledger, *into)
     assert [message.text for message in server.messages] == ["entry 1", "update 2"]
     assert server.messages[1].thread == server.messages[0].ts
-    assert len(ledger.alerts("pending")) == 2
+    assert len(ledger.alerts.read("pending")) == 2
     endpoint.down = False
     assert [alert.key for alert in deliver(ledger, *into)] == ["1", "2"]
     assert [told["message"] for told in endpoint.notices] == ["entry 1", "update 2"]
     assert deliver(ledger, *into) == []
     assert (len(server.messages), len(endpoint.notices)) == (2, 2)
-    assert ledger.alerts("pending") == []
+    assert ledger.alerts.read("pending") == []
 
 
 def test_slack_being_down_holds_no_other_channel_up(endpoint: Endpoint, server: SlackServer, ledger: Ledger) -> None:
     into = [SlackBot("xoxb-test", "C1", server.api_url), *apprise_channels(settings(url(endpoint)))]
     for alert in LIFE:
-        ledger.put_alert(alert)
+        ledger.alerts.put(alert)
     server.refuse_next("is_archived")
     with pytest.raises(ExpansionError, match="is_archived"):
         deliver(ledger, *into)
@@ -127,7 +127,7 @@ def test_many_undelivered_alerts_of_a_dead_channel_do_not_crowd_out_new_ones(end
     into = [SlackBot("xoxb-test", "C1", server.api_url), *apprise_channels(settings(url(endpoint)))]
     endpoint.down = True
     for number in range(4):
-        ledger.put_alert(Alert(f"k{number}", "rate_drop", "total", "2026-10", "info", {"text": f"alert {number}"}))
+        ledger.alerts.put(Alert(f"k{number}", "rate_drop", "total", "2026-10", "info", {"text": f"alert {number}"}))
         with pytest.raises(ExpansionError):
             deliver(ledger, *into, limit=2)
     assert len(server.messages) == 4
@@ -137,7 +137,7 @@ def test_each_url_is_a_channel_and_its_name_holds_no_key(endpoint: Endpoint, led
     made = apprise_channels(settings(url(endpoint, "one?+secret=hidden"), url(endpoint, "two")))
     assert len({channel.name for channel in made}) == 2
     assert not [channel.name for channel in made if "hidden" in channel.name]
-    ledger.put_alert(LIFE[0])
+    ledger.alerts.put(LIFE[0])
     deliver(ledger, *made)
     assert len(endpoint.notices) == 2
     assert made[0].name == apprise_channels(settings(url(endpoint, "one?+secret=hidden")))[0].name

@@ -39,7 +39,7 @@ def server() -> Iterator[SlackServer]:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     made = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    made.put_alert(ALERT)
+    made.alerts.put(ALERT)
     return made
 
 
@@ -90,7 +90,7 @@ def test_it_goes_into_the_thread_of_its_alert_once(server: SlackServer, ledger: 
 def test_an_alert_is_sent_though_its_picture_is_not(server: SlackServer, ledger: Ledger, path: str, status: int) -> None:
     server.fail_next(status, times=10, path_prefix=path)
     deliver(ledger, SlackBot("xoxb-test", "C1", server.api_url))
-    assert [alert.status for alert in ledger.alerts()] == ["sent"]
+    assert [alert.status for alert in ledger.alerts.read()] == ["sent"]
     assert len(server.messages) == 1
     assert all(file.channel is None for file in server.files)
 
@@ -105,11 +105,11 @@ def test_without_the_right_to_upload_the_alert_is_sent(server: SlackServer, ledg
     server._post = then_refuse  # type: ignore[method-assign]
     deliver(ledger, SlackBot("xoxb-test", "C1", server.api_url))
     assert (len(server.messages), server.files) == (1, [])
-    assert ledger.alerts("pending") == []
+    assert ledger.alerts.read("pending") == []
 
 
 def test_a_message_found_again_gets_no_second_picture(server: SlackServer, ledger: Ledger) -> None:
-    ledger.mark_attempt(ALERT.key)  # an attempt of which no word came back
+    ledger.alerts.mark_attempt(ALERT.key)  # an attempt of which no word came back
     SlackBot("xoxb-test", "C1", server.api_url).post(ALERT)
     deliver(ledger, SlackBot("xoxb-test", "C1", server.api_url))
     assert (len(server.messages), len(server.files)) == (1, 1)

@@ -139,10 +139,10 @@ def test_each_alert_arrives_once_in_one_thread_and_the_recovery_closes_it(emulat
     alerts = life()
     bot = SlackBot("xoxb-simulated", channel, emulate)
     for one in alerts:
-        ledger.put_alert(one)
+        ledger.alerts.put(one)
         deliver(ledger, bot)
         assert deliver(ledger, bot) == []
-    assert ledger.alerts("pending") == []
+    assert ledger.alerts.read("pending") == []
     assert_told_once(emulate, channel, alerts)
 
 
@@ -156,9 +156,9 @@ def test_a_process_that_dies_after_each_post_finds_it_by_its_key(emulate: str, c
     alerts = life()
     bot = SlackBot("xoxb-simulated", channel, emulate)
     for one in alerts:
-        ledger.put_alert(one)
+        ledger.alerts.put(one)
         with monkeypatch.context() as patched:
-            patched.setattr(ledger, "mark_sent", dies)
+            patched.setattr(ledger.alerts, "mark_sent", dies)
             with pytest.raises(Died):
                 deliver(ledger, bot)
         deliver(ledger, bot)
@@ -169,9 +169,9 @@ def test_the_chart_is_uploaded_into_the_thread(emulate: str, channel: str, ledge
     pytest.importorskip("vl_convert")
     entry = life()[0]
     assert "chart" in entry.message
-    ledger.put_alert(entry)
+    ledger.alerts.put(entry)
     deliver(ledger, SlackBot("xoxb-simulated", channel, emulate))
-    sent = ledger.alert("0")
+    sent = ledger.alerts.get("0")
     assert sent is not None
     (file,) = asked(emulate, "files.list", channel=channel)["files"]
     assert (file["name"], file["title"]) == (f"expansion-{MONTH}.png", f"Expansion rate, all customers, to {MONTH}")
@@ -181,8 +181,8 @@ def test_the_chart_is_uploaded_into_the_thread(emulate: str, channel: str, ledge
 
 
 def test_a_channel_that_is_not_there_keeps_the_alert(emulate: str, ledger: Ledger) -> None:
-    ledger.put_alert(life()[0])
+    ledger.alerts.put(life()[0])
     with pytest.raises(ExpansionError, match="channel_not_found"):
         deliver(ledger, SlackBot("xoxb-simulated", "C0NOWHERE", emulate))
-    (waiting,) = ledger.alerts("pending")
+    (waiting,) = ledger.alerts.read("pending")
     assert "channel_not_found" in str(waiting.last_error)

@@ -36,7 +36,7 @@ def channel(request: pytest.FixtureRequest, server: SlackServer) -> Notifier:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     made = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    made.put_alert(ALERT)
+    made.alerts.put(ALERT)
     return made
 
 
@@ -91,11 +91,11 @@ def test_a_refusal_stays_pending_with_its_reason_and_goes_out_on_the_next_try(le
     server.refuse_next("is_archived")
     with pytest.raises(ExpansionError, match="is_archived"):
         deliver(ledger, channel)
-    (waiting,) = ledger.alerts("pending")
+    (waiting,) = ledger.alerts.read("pending")
     assert waiting.attempts == 1
     assert "is_archived" in str(waiting.last_error)
     assert [alert.key for alert in deliver(ledger, channel)] == ["key-1"]
-    (sent,) = ledger.alerts("sent")
+    (sent,) = ledger.alerts.read("sent")
     assert (sent.attempts, sent.last_error) == (2, None)
     assert deliver(ledger, channel) == []
     assert len(server.messages) == 1
@@ -105,10 +105,10 @@ def test_a_refusal_stays_pending_with_its_reason_and_goes_out_on_the_next_try(le
 def test_blocks_that_slack_cannot_show_leave_the_text(ledger: Ledger, channel: Notifier, server: SlackServer, reason: str) -> None:
     """Not tried as they are again and again, with every later alert waiting behind."""
     server.refuse_next(reason)
-    ledger.put_alert(replace(ALERT, key="key-2"))
+    ledger.alerts.put(replace(ALERT, key="key-2"))
     assert [alert.key for alert in deliver(ledger, channel)] == ["key-1", "key-2"]
     assert [(message.text, message.blocks) for message in server.messages] == [("Expansion rate fell", []), ("Expansion rate fell", BLOCKS)]
-    assert ledger.alerts("pending") == []
+    assert ledger.alerts.read("pending") == []
 
 
 @pytest.mark.parametrize("reason", ["not_in_channel", "invalid_auth", "account_inactive", "msg_too_long"])
@@ -144,12 +144,12 @@ def test_an_answer_that_does_not_come_is_looked_for_and_not_posted_again(
 def test_a_host_that_cannot_be_resolved_keeps_the_alert(ledger: Ledger) -> None:
     with pytest.raises(ExpansionError, match="Slack could not be reached"):
         deliver(ledger, SlackBot("xoxb-test", "C1", "http://slack.invalid/api"))
-    assert [alert.key for alert in ledger.alerts("pending")] == ["key-1"]
+    assert [alert.key for alert in ledger.alerts.read("pending")] == ["key-1"]
 
 
 def test_many_alerts_go_out_in_batches_and_none_is_lost(ledger: Ledger, server: SlackServer) -> None:
     for number in range(2, 46):
-        ledger.put_alert(replace(ALERT, key=f"key-{number}"))
+        ledger.alerts.put(replace(ALERT, key=f"key-{number}"))
     bot, sizes = SlackBot("xoxb-test", "C1", server.api_url), []
     while sent := deliver(ledger, bot):
         sizes.append(len(sent))

@@ -51,10 +51,10 @@ def test_two_hundred_failures_are_one_message_in_the_channel_and_each_ends_in_it
         bot = SlackBot("xoxb-test", "C1", server.api_url)
 
         def told(found: list[Outcome]) -> None:
-            states = ledger.alert_states()
-            entries = {alert.key: alert for state in states.values() if (alert := ledger.alert(str(state.entry))) is not None}
+            states = ledger.alerts.states()
+            entries = {alert.key: alert for state in states.values() if (alert := ledger.alerts.get(str(state.entry))) is not None}
             judged, new = judge(found, states, entries, "http://localhost:3000")
-            ledger.record_judgement(judged, together(new))
+            ledger.alerts.record(judged, together(new))
             while deliver(ledger, bot):
                 pass
 

@@ -50,9 +50,9 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(server: StripeServer, tmp_
         patched.setattr("expansion_platform.assets.pulling.read_everything", three)
         with pytest.raises(KeyboardInterrupt):
             pulled.pull(tmp_path, server.url, NOW)
-    done = ledger(tmp_path).windows(UNDER_WAY)
+    done = ledger(tmp_path).pulls.windows(UNDER_WAY)
     assert done
-    assert ledger(tmp_path).cursor(CURSOR) is None
+    assert ledger(tmp_path).pulls.cursor(CURSOR) is None
     server.requests.clear()
     later = (datetime.fromisoformat(NOW) + timedelta(hours=3)).isoformat()
     went_on = pulled.pull(tmp_path, server.url, later)
@@ -65,8 +65,8 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(server: StripeServer, tmp_
 
 def test_an_interruption_older_than_stripes_events_is_begun_anew(server: StripeServer, tmp_path: Path) -> None:
     books = ledger(tmp_path)
-    books.begin_pull(UNDER_WAY, {"as_of": (datetime.fromisoformat(NOW) - timedelta(days=30)).isoformat(), "server": "127.0.0.1"})
-    books.add_windows(UNDER_WAY, [("customers", 0, 2**31)])
+    books.pulls.begin(UNDER_WAY, {"as_of": (datetime.fromisoformat(NOW) - timedelta(days=30)).isoformat(), "server": "127.0.0.1"})
+    books.pulls.add_windows(UNDER_WAY, [("customers", 0, 2**31)])
     assert pulled.pull(tmp_path, server.url, NOW).told == "first pull"
 
 
@@ -75,16 +75,16 @@ def test_a_later_pull_that_was_interrupted_is_known_to_be_until_one_ends(
 ) -> None:
     before = (datetime.fromisoformat(NOW) - timedelta(days=9)).isoformat()
     pulled.pull(tmp_path, server.url, before)
-    stored = ledger(tmp_path).cursor(CURSOR)
-    assert ledger(tmp_path).cursor(UNDER_WAY) is None
+    stored = ledger(tmp_path).pulls.cursor(CURSOR)
+    assert ledger(tmp_path).pulls.cursor(UNDER_WAY) is None
     with monkeypatch.context() as patched:
         patched.setattr(Lake, "upsert", interrupt)
         with pytest.raises(KeyboardInterrupt):
             pulled.pull(tmp_path, server.url, NOW)
-    assert ledger(tmp_path).cursor(UNDER_WAY) is not None
-    assert ledger(tmp_path).cursor(CURSOR) == stored
+    assert ledger(tmp_path).pulls.cursor(UNDER_WAY) is not None
+    assert ledger(tmp_path).pulls.cursor(CURSOR) == stored
     assert pulled.pull(tmp_path, server.url, NOW).told.startswith("changes since ")
-    assert ledger(tmp_path).cursor(UNDER_WAY) is None
+    assert ledger(tmp_path).pulls.cursor(UNDER_WAY) is None
     pulled.pull(tmp_path / "undisturbed", server.url, before)
     pulled.pull(tmp_path / "undisturbed", server.url, NOW)
     assert pulled.contents(tmp_path) == pulled.contents(tmp_path / "undisturbed")

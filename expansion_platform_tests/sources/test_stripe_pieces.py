@@ -69,7 +69,7 @@ def test_everything_again_writes_nothing(server, tmp_path):
     pulled.pull(tmp_path, server.url, NOW)
     before = {model: Lake(tmp_path / "lake").version(model) for model in MODELS}
     books = ledger(tmp_path)
-    books.set_cursor(CURSOR, {**(books.cursor(CURSOR) or {}), "last_pull_at": 0})
+    books.pulls.set_cursor(CURSOR, {**(books.pulls.cursor(CURSOR) or {}), "last_pull_at": 0})
     again = pulled.pull(tmp_path, server.url, NOW)
     assert "days since the last pull" in again.told
     assert not any(again.rows.values())
@@ -99,8 +99,8 @@ def in_pieces(folder: Path, steps: list[tuple[int, int]], in_one_go: tuple[dict[
     """
     instants = [END - timedelta(hours=6 * quarters) for quarters, _ in sorted(steps, reverse=True)]
     for instant, hours in zip([*instants, END], [0, *(hours for _, hours in steps)], strict=True):
-        if (cursor := ledger(folder).cursor(CURSOR)) is not None:
-            ledger(folder).set_cursor(CURSOR, {**cursor, "last_pull_at": cursor["last_pull_at"] - 3600 * hours, "recent_events": []})
+        if (cursor := ledger(folder).pulls.cursor(CURSOR)) is not None:
+            ledger(folder).pulls.set_cursor(CURSOR, {**cursor, "last_pull_at": cursor["last_pull_at"] - 3600 * hours, "recent_events": []})
         with StripeServer(account_at(instant, BEHAVIOURS)) as earlier:
             pulled.pull(folder, earlier.url, instant.isoformat())
     tables, expected = in_one_go

@@ -171,7 +171,7 @@ def test_killed_between_two_customers_it_goes_on_with_the_next(server: StripeSer
         with pytest.raises(StripeRequestError, match="answered 500 to /v1/billing/meters"):
             pull(tmp_path, server)
     books = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    assert (books.cursor(CURSOR), books.cursor(UNDER_WAY) is None) == (None, False)
+    assert (books.pulls.cursor(CURSOR), books.pulls.cursor(UNDER_WAY) is None) == (None, False)
     done = set(stored(tmp_path)["customer"])
     assert done
     server.requests.clear()

@@ -22,88 +22,88 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def test_a_cursor_moves_and_survives(ledger: Ledger) -> None:
-    assert ledger.cursor("stripe") is None
-    ledger.set_cursor("stripe", {"last_pull_at": 1, "recent_events": ["evt_1"]})
-    ledger.set_cursor("stripe", {"last_pull_at": 2, "recent_events": []})
-    ledger.set_cursor("other", {"at": 9})
-    assert Ledger(str(ledger.url)).cursor("stripe") == {"last_pull_at": 2, "recent_events": []}
+    assert ledger.pulls.cursor("stripe") is None
+    ledger.pulls.set_cursor("stripe", {"last_pull_at": 1, "recent_events": ["evt_1"]})
+    ledger.pulls.set_cursor("stripe", {"last_pull_at": 2, "recent_events": []})
+    ledger.pulls.set_cursor("other", {"at": 9})
+    assert Ledger(str(ledger.url)).pulls.cursor("stripe") == {"last_pull_at": 2, "recent_events": []}
 
 
 def test_builds_are_by_table_and_month(ledger: Ledger) -> None:
-    ledger.record_builds("mrr/movements", {"2026-01": ("in", "state"), "2026-02": ("in", "state")})
-    ledger.record_builds("mrr/movements", {"2026-02": ("other", "new")})
-    ledger.record_builds("mrr/causes", {"2026-01": ("causes", "state")})
-    assert ledger.builds("mrr/movements") == {"2026-01": ("in", "state"), "2026-02": ("other", "new")}
-    assert ledger.builds("mrr/customer_months") == {}
+    ledger.builds.record("mrr/movements", {"2026-01": ("in", "state"), "2026-02": ("in", "state")})
+    ledger.builds.record("mrr/movements", {"2026-02": ("other", "new")})
+    ledger.builds.record("mrr/causes", {"2026-01": ("causes", "state")})
+    assert ledger.builds.of("mrr/movements") == {"2026-01": ("in", "state"), "2026-02": ("other", "new")}
+    assert ledger.builds.of("mrr/customer_months") == {}
 
 
 def test_an_alert_is_taken_once_per_key(ledger: Ledger) -> None:
-    assert ledger.put_alert(ALERT)
-    assert not ledger.put_alert(replace(ALERT, message={"text": "fell again"}))
-    assert ledger.alerts() == [ALERT]
-    ledger.mark_sent(ALERT.key, "1.1")
-    ledger.settle([SLACK])
-    assert not ledger.put_alert(ALERT)
-    assert ledger.alerts("pending") == []
+    assert ledger.alerts.put(ALERT)
+    assert not ledger.alerts.put(replace(ALERT, message={"text": "fell again"}))
+    assert ledger.alerts.read() == [ALERT]
+    ledger.alerts.mark_sent(ALERT.key, "1.1")
+    ledger.alerts.settle([SLACK])
+    assert not ledger.alerts.put(ALERT)
+    assert ledger.alerts.read("pending") == []
 
 
 def test_a_failed_alert_stays_pending_with_its_reason_until_it_is_sent(ledger: Ledger) -> None:
-    ledger.put_alert(ALERT)
+    ledger.alerts.put(ALERT)
     for error in ("is_archived", "timeout"):
-        ledger.mark_attempt(ALERT.key)
-        ledger.mark_failed(ALERT.key, error)
-    assert ledger.alerts("pending") == [replace(ALERT, attempts=2, last_error="timeout")]
-    ledger.mark_attempt(ALERT.key)
-    ledger.mark_sent(ALERT.key, "1700000000.000001")
-    assert ledger.undelivered(SLACK) == []
-    ledger.settle([SLACK])
-    assert ledger.alerts("sent") == [replace(ALERT, status="sent", attempts=3, posted_as="1700000000.000001")]
+        ledger.alerts.mark_attempt(ALERT.key)
+        ledger.alerts.mark_failed(ALERT.key, error)
+    assert ledger.alerts.read("pending") == [replace(ALERT, attempts=2, last_error="timeout")]
+    ledger.alerts.mark_attempt(ALERT.key)
+    ledger.alerts.mark_sent(ALERT.key, "1700000000.000001")
+    assert ledger.alerts.undelivered(SLACK) == []
+    ledger.alerts.settle([SLACK])
+    assert ledger.alerts.read("sent") == [replace(ALERT, status="sent", attempts=3, posted_as="1700000000.000001")]
 
 
 def test_an_alert_is_sent_when_every_channel_took_it(ledger: Ledger) -> None:
-    ledger.put_alert(ALERT)
-    ledger.settle([])
-    ledger.mark_sent(ALERT.key, "1.1")
-    ledger.mark_attempt(ALERT.key, "mail")
-    ledger.mark_failed(ALERT.key, "timeout", "mail")
-    ledger.settle([SLACK, "mail"])
-    assert ledger.undelivered(SLACK) == []
-    assert ledger.undelivered("mail") == [replace(ALERT, attempts=1, last_error="timeout")]
-    ledger.mark_sent(ALERT.key, None, "mail")
-    ledger.settle([SLACK, "mail"])
-    assert ledger.alerts("pending") == []
-    assert ledger.alert(ALERT.key, "mail") == replace(ALERT, status="sent", attempts=1)
-    assert ledger.undelivered("a channel configured later") == []
+    ledger.alerts.put(ALERT)
+    ledger.alerts.settle([])
+    ledger.alerts.mark_sent(ALERT.key, "1.1")
+    ledger.alerts.mark_attempt(ALERT.key, "mail")
+    ledger.alerts.mark_failed(ALERT.key, "timeout", "mail")
+    ledger.alerts.settle([SLACK, "mail"])
+    assert ledger.alerts.undelivered(SLACK) == []
+    assert ledger.alerts.undelivered("mail") == [replace(ALERT, attempts=1, last_error="timeout")]
+    ledger.alerts.mark_sent(ALERT.key, None, "mail")
+    ledger.alerts.settle([SLACK, "mail"])
+    assert ledger.alerts.read("pending") == []
+    assert ledger.alerts.get(ALERT.key, "mail") == replace(ALERT, status="sent", attempts=1)
+    assert ledger.alerts.undelivered("a channel configured later") == []
 
 
 def test_alerts_come_oldest_month_first_up_to_a_limit(ledger: Ledger) -> None:
     for key, month in (("a", "2026-10"), ("b", "2026-08"), ("c", "2026-09")):
-        ledger.put_alert(replace(ALERT, key=key, month=month))
-    assert [alert.key for alert in ledger.alerts("pending")] == ["b", "c", "a"]
-    assert [alert.key for alert in ledger.alerts("pending", limit=2)] == ["b", "c"]
+        ledger.alerts.put(replace(ALERT, key=key, month=month))
+    assert [alert.key for alert in ledger.alerts.read("pending")] == ["b", "c", "a"]
+    assert [alert.key for alert in ledger.alerts.read("pending", limit=2)] == ["b", "c"]
 
 
 def test_a_reply_comes_after_what_it_replies_to(ledger: Ledger) -> None:
-    ledger.put_alert(replace(ALERT, key="a", event="update", thread="b"))
-    ledger.put_alert(replace(ALERT, key="b"))
-    assert [alert.key for alert in ledger.alerts("pending")] == ["b", "a"]
-    assert ledger.alert("a") == replace(ALERT, key="a", event="update", thread="b")
-    assert ledger.alert("nobody") is None
+    ledger.alerts.put(replace(ALERT, key="a", event="update", thread="b"))
+    ledger.alerts.put(replace(ALERT, key="b"))
+    assert [alert.key for alert in ledger.alerts.read("pending")] == ["b", "a"]
+    assert ledger.alerts.get("a") == replace(ALERT, key="a", event="update", thread="b")
+    assert ledger.alerts.get("nobody") is None
 
 
 STATE = State("f1", "rate_drop", "total", "firing", "2026-10", "critical", "2026-10", "29/2000", "161/10000", 0, "key-1")
 
 
 def test_states_and_what_is_told_of_them_are_recorded_together(ledger: Ledger) -> None:
-    assert ledger.record_judgement([STATE], [ALERT]) == 1
-    assert ledger.alert_states() == {"f1": STATE}
+    assert ledger.alerts.record([STATE], [ALERT]) == 1
+    assert ledger.alerts.states() == {"f1": STATE}
     later = replace(STATE, month="2026-11", clear_months=1)
-    assert ledger.record_judgement([later], [ALERT]) == 0  # told before
-    assert ledger.alert_states() == {"f1": later}
-    with pytest.raises(TypeError):
-        ledger.record_judgement([replace(later, month="2026-12")], [replace(ALERT, key="new", message={"text": object()})])
-    assert ledger.alert_states() == {"f1": later}
-    assert ledger.alerts() == [ALERT]
+    assert ledger.alerts.record([later], [ALERT]) == 0  # told before
+    assert ledger.alerts.states() == {"f1": later}
+    with pytest.raises(sa.exc.StatementError, match=r"TypeError.*object is not JSON serializable"):
+        ledger.alerts.record([replace(later, month="2026-12")], [replace(ALERT, key="new", message={"text": object()})])
+    assert ledger.alerts.states() == {"f1": later}
+    assert ledger.alerts.read() == [ALERT]
 
 
 def test_a_ledger_of_an_earlier_version_is_opened(tmp_path: Path) -> None:
@@ -120,17 +120,17 @@ def test_a_ledger_of_an_earlier_version_is_opened(tmp_path: Path) -> None:
             sa.text("insert into alerts values ('k', 'expansion_drop', 'total', '2026-09', 'warning', '{}', 'sent', 1, null, '1.1', null)")
         )
     ledger = Ledger(url)
-    assert ledger.alerts() == [Alert("k", "expansion_drop", "total", "2026-09", "warning", {}, "sent", 1, None, "1.1")]
-    assert ledger.put_alert(ALERT)
+    assert ledger.alerts.read() == [Alert("k", "expansion_drop", "total", "2026-09", "warning", {}, "sent", 1, None, "1.1")]
+    assert ledger.alerts.put(ALERT)
 
 
 def test_writers_wait_for_each_other(ledger: Ledger) -> None:
     def write(number: int) -> None:
-        Ledger(str(ledger.url)).record_builds("mrr/movements", {f"2026-{number + 1:02d}": ("in", str(number))})
+        Ledger(str(ledger.url)).builds.record("mrr/movements", {f"2026-{number + 1:02d}": ("in", str(number))})
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(12)))
-    assert len(ledger.builds("mrr/movements")) == 12
+    assert len(ledger.builds.of("mrr/movements")) == 12
 
 
 def test_ping(ledger: Ledger) -> None:
@@ -141,7 +141,7 @@ def opened_at_once(url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         ledgers = list(pool.map(Ledger, [url] * 8))
     for ledger in ledgers:
-        ledger.set_cursor("stripe", {"last_pull_at": 1})
+        ledger.pulls.set_cursor("stripe", {"last_pull_at": 1})
         ledger.close()
 
 

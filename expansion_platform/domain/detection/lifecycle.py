@@ -1,6 +1,6 @@
 """From findings to messages: states that begin once, tell of progress, and end (semantics 5.6).
 
-Here: the state machine. Not here: where states are kept (`storage/ledger.py`), the words (`delivery/alert_messages.py`).
+Here: the state machine. Not here: where states are kept (`storage/ledger/`), the words (`delivery/alert_messages.py`).
 """
 
 from __future__ import annotations
