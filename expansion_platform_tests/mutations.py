@@ -92,10 +92,13 @@ MUTANTS = {
     ),
     # Who moved
     "reactivation": Mutant("returning customers are new", "movements.py", "[CONTINUING, CHURN, REACTIVATION, NEW]", "[CONTINUING, CHURN, NEW, NEW]"),
-    "dormant": Mutant(
-        "dormant churn is ignored", "movements.py", '(totals["closing_chargeable"][shown] > 0)', '(totals["closing_chargeable"][shown] < 0)'
+    "dormant": Mutant("dormant churn is ignored", "movements.py", '(totals["closing_chargeable"] > 0)', '(totals["closing_chargeable"] < 0)'),
+    "segment": Mutant(
+        "segment at closing",
+        "movements.py",
+        '(totals["opening"] == 0) & (totals["closing"] > 0), totals["closing_arr"]',
+        '(totals["closing"] > 0), totals["closing_arr"]',
     ),
-    "segment": Mutant("segment at closing", "movements.py", "np.isin(movement, [NEW, REACTIVATION]), totals", "(movement != CHURN), totals"),
     "concessions": Mutant("concessions do not cap", "movements.py", "np.minimum(organic_sum, organic_sum + commercial_sum)", "organic_sum"),
     "absorbed": Mutant("conceded amounts stay", "movements.py", "(organic_sum > 0) & (commercial_sum < 0), organic_sum", "False, organic_sum"),
     "gross": Mutant(

@@ -1,7 +1,6 @@
-"""Floor `mrr`: customer months, movements, causes and price migrations, computed together month by month.
+"""Floor `mrr`: customer months, movements, causes and price migrations, computed together over a range of months.
 
-Here: wiring of `domain/movements.py`, `domain/migrations.py` and `domain/flags.py`: states at both ends of a month in, four tables out.
-Not here: what counts and why something moved.
+Here: wiring of `domain/mrr_tables.py`: item states, rates and quarantine in, four tables out. Not here: what counts and why something moved.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,14 +16,10 @@ from expansion_platform.assets.metadata import asset_spec
 from expansion_platform.assets.touched import REPEATED, states_by_month
 from expansion_platform.domain import months, reconciliation
 from expansion_platform.domain.canonical import content_hash
-from expansion_platform.domain.flags import Month, flagged
-from expansion_platform.domain.migrations import price_migrations
-from expansion_platform.domain.movements import classify
-from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month, refuse_unknown_past, refuse_unreadable, touching
-from expansion_platform.domain.plans import beginnings
+from expansion_platform.domain.mrr import included, touching
+from expansion_platform.domain.mrr_tables import mrr_tables
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import Table, billing, mrr, stripe
-from expansion_platform.domain.states import covers
 from expansion_platform.resources import Platform
 
 KINDS = {"pandas", "pandera", "deltalake"}
@@ -53,7 +48,7 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
     )
-    def mrr_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+    def mrr_floor(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         """MRR at both ends of each month, what moved and why."""
         catalog = platform.catalog()
         rates = platform.lake.read(billing.FxRates)
@@ -82,40 +77,26 @@ def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             describe=lambda wanted: _describe(platform, wanted),
         )
 
-    return mrr_tables
+    return mrr_floor
 
 
 def _prepare(platform: Platform, due: list[str]) -> Callable[[str], Frames]:
-    catalog, timezone = platform.catalog(), platform.timezone
-    states = included(platform.lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), catalog)
-    rates = rates_by_month(platform.lake.read(billing.FxRates))
-    first_paid = first_paid_months(states, catalog=catalog, rates=rates, last=due[-1], timezone=timezone)
-    begun = beginnings(states, catalog)
-    deletions = _deletions(platform)
-    quarantine = included(platform.lake.read(billing.Quarantine), catalog)
+    catalog, lake = platform.catalog(), platform.lake
+    found = mrr_tables(
+        due,
+        lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]),
+        lake.read(billing.FxRates),
+        lake.read(billing.Quarantine),
+        _deletions(platform),
+        catalog,
+        platform.timezone,
+    )
     hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
 
     def compute(month: str) -> Frames:
-        start, end = months.opening(month, timezone), months.closing(month, timezone)
-        refuse_unreadable(quarantine, start, end)
-        before, after = states[covers(states, start)], states[covers(states, end)]
-        rates_open, rates_close = rates.get(months.shift(month, -1), {}), rates.get(month, {})
-        ever_paid = first_paid.before(month).append(pd.Index(catalog.ever_paid, dtype="str"))
-        plans = begun.plans(end)
-        classified = classify(before, after, catalog=catalog, rates_open=rates_open, rates_close=rates_close, ever_paid=ever_paid, plans=plans)
-        new = classified.movements.loc[classified.movements["movement"] == "new", "customer"]
-        refuse_unknown_past(quarantine, set(new), start, catalog)
-        migrations = price_migrations(classified.causes, classified.movements, before, catalog=catalog, rates_open=rates_open)
-        deleted = deletions.loc[(deletions["created"] >= start) & (deletions["created"] < end), "customer"].map(catalog.customer)
-        facts = Month(month, timezone, states, before, after, rates_open, rates_close, set(deleted), plans)
-        classified = flagged(classified, facts, migrations, catalog)
-        customers = classified.customers
-        return {
-            mrr.CustomerMonths: customers.assign(month=month, **first_paid.columns(customers["customer"]), **hashes),
-            mrr.Movements: classified.movements.assign(month=month, **hashes),
-            mrr.Causes: classified.causes.assign(month=month, **hashes),
-            mrr.PriceMigrations: migrations.assign(month=month, **hashes),
-        }
+        if month in found.failures:
+            raise found.failures[month]
+        return {model: rows[(rows["month"] == month).to_numpy()].assign(**hashes) for model, rows in found.frames.items()}
 
     return compute
 

@@ -6,8 +6,8 @@ of these causes (`movements.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,9 +39,9 @@ class CauseRows:
     """Evidence, JSON text. Hybrid states by switched factors; `item` for a lone item present, `rate` for closing rates."""
 
 
-def attribute(book: Book, pairs: Pairs, catalog: Catalog, rates_open: Mapping[str, str]) -> CauseRows:
+def attribute(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
     """Causes of all pairs. fx comes last: first everything at opening rates, then each closing item from opening to closing rates."""
-    parts = [_of_pairs(book, pairs, catalog, rates_open), _of_lone_items(book, pairs)]
+    parts = [_of_pairs(book, pairs, catalog), _of_lone_items(book, pairs)]
     rate_part = _rate_part(book, pairs)
     parts = [_with_rate_part(book, pairs, part, rate_part) for part in parts]
     rest = np.flatnonzero(rate_part)
@@ -65,54 +65,57 @@ def customer_of(book: Book, pairs: Pairs) -> Ints:
     return np.where(pairs.closing >= 0, book.closing.customer[pairs.closing], book.opening.customer[pairs.opening])
 
 
+def in_key_order(book: Book, pairs: Pairs, rows: CauseRows) -> CauseRows:
+    """The rows in the order of the key of mrr/causes: month, customer, match group, cause, from_item, to_item."""
+    group_rank = _rank(book.groups)[group_of(book, pairs)[rows.pair]]
+    items = [_item_rank(book, side, at[rows.pair]) for side, at in ((book.closing, pairs.closing), (book.opening, pairs.opening))]
+    order = np.lexsort([*items, _rank(pd.Index(CAUSES))[rows.cause], group_rank, customer_of(book, pairs)[rows.pair]])
+    return CauseRows(rows.pair[order], rows.cause[order], rows.amount[order], rows.corners[order])
+
+
 def cause_frame(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
-    """The columns of `mrr/causes` except month and hashes, sorted by key."""
-    keys = _key_columns(book, pairs, rows)
-    order = keys.sort_values(list(keys.columns)).index.to_numpy()
-    # Sorted before the other ten columns exist: sorting the whole frame held each of them twice, 0.1 GB at 300,000 rows.
-    keys = keys.take(order).reset_index(drop=True)
-    rows = CauseRows(rows.pair[order], rows.cause[order], rows.amount[order], rows.corners[order])
-    opening, closing = pairs.opening[rows.pair], pairs.closing[rows.pair]
+    """The columns of `mrr/causes` except month, flags and hashes, a row for each of `rows`, which are in the order of their key."""
+    ends = {"from": (book.opening, pairs.opening[rows.pair]), "to": (book.closing, pairs.closing[rows.pair])}
     inferred = np.array([entry.inferred for entry in book.entries], dtype=bool)
-    ends = {"from": (book.opening, opening), "to": (book.closing, closing)}
-    columns: dict[str, Any] = {"customer": keys["customer"], "group": keys["group"], "cause": keys["cause"], "amount": rows.amount}
-    columns |= {"from_item": keys["from_item"], "to_item": keys["to_item"]}
+    columns: dict[str, Any] = {
+        "customer": _texts(book.customers, customer_of(book, pairs)[rows.pair]),
+        "group": _texts(book.groups, group_of(book, pairs)[rows.pair]),
+        "cause": _texts(pd.Index(CAUSES), rows.cause),
+        "amount": rows.amount,
+    }
+    for name, (side, at) in ends.items():
+        columns[f"{name}_item"] = _texts(book.items, np.where(at >= 0, side.item[at], -1) if len(side.item) else at).fillna("")
     for column in ("price", "quantity", "discounts_json"):
         for name, (side, at) in ends.items():
-            columns[f"{name}_{column}"] = _take(book.distinct[column], _terms_at(side, at)).astype("str")
+            columns[f"{name}_{column}"] = _texts(pd.Index(book.distinct[column]), _terms_at(side, at))
     for name, (side, at) in ends.items():
         columns[f"{name}_mrr"] = np.where(at >= 0, book.at_open.mrr[_terms_at(side, at)], 0)
-    columns["match_pass"] = pd.Series(np.array(PASSES, dtype=object)[pairs.match_pass[rows.pair]], dtype="str")
+    columns["match_pass"] = _texts(pd.Index(PASSES), pairs.match_pass[rows.pair])
     columns["corners_json"] = pd.Series(rows.corners, dtype="str")
     columns["inferred"] = np.zeros(len(rows.pair), dtype=bool)
     for side, at in ends.values():
         columns["inferred"] |= (at >= 0) & inferred[_terms_at(side, at)]
-    columns["inferred"] |= book.plans.among(columns["from_price"], columns["to_price"])
+    plan = book.plan[customer_of(book, pairs)[rows.pair]]
+    for code, plans in enumerate(book.plans):
+        if plans.steps:
+            columns["inferred"] |= (plan == code) & plans.among(columns["from_price"], columns["to_price"])
     return pd.DataFrame(columns, copy=False)
 
 
-def _key_columns(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
-    """The key of each row: customer, match group, cause and the items compared, empty where there is none."""
-    keys = {
-        "customer": book.customers.take(customer_of(book, pairs)[rows.pair]),
-        "group": book.groups.take(group_of(book, pairs)[rows.pair]),
-        "cause": np.array(CAUSES, dtype=object)[rows.cause],
-        "from_item": _take(book.opening.item_ids, pairs.opening[rows.pair]).fillna(""),
-        "to_item": _take(book.closing.item_ids, pairs.closing[rows.pair]).fillna(""),
-    }
-    return pd.DataFrame(keys).astype("str")
-
-
-def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog, rates_open: Mapping[str, str]) -> CauseRows:
+def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
     both = np.flatnonzero((pairs.opening >= 0) & (pairs.closing >= 0))
     terms_a, terms_b = book.opening.terms[pairs.opening[both]], book.closing.terms[pairs.closing[both]]
     changed = terms_a != terms_b
     both, terms_a, terms_b = both[changed], terms_a[changed], terms_b[changed]
-    distinct, which = np.unique(terms_a * len(book.terms) + terms_b, return_inverse=True)
-    currencies = {book.terms[code].currency for code in {*terms_a.tolist(), *terms_b.tolist()}}
-    rates = {currency: conversion(currency, catalog.reporting_currency, rates_open.get(currency)) for currency in currencies}
+    customer = customer_of(book, pairs)[both]
+    plan = _plan_that_matters(book, customer, terms_a, terms_b)
+    _, first, which = np.unique((terms_a * len(book.terms) + terms_b) * len(book.plans) + plan, return_index=True, return_inverse=True)
+    rates = cache(lambda month, currency: conversion(currency, catalog.reporting_currency, book.rates_open[month].get(currency)))
     ends = [End(*end) for end in zip(book.terms, book.entries, book.at_open.mrr.tolist(), strict=True)]
-    explained = [explain(ends[code // len(ends)], ends[code % len(ends)], rates, catalog, book.plans) for code in distinct.tolist()]
+    explained = []
+    for a, b, known, month in zip(*(codes[first].tolist() for codes in (terms_a, terms_b, plan, book.month[customer])), strict=True):
+        factors = {currency: rates(month, currency) for currency in (book.terms[a].currency, book.terms[b].currency)}
+        explained.append(explain(ends[a], ends[b], factors, catalog, book.plans[known]))
     sizes = np.array([len(one.causes) for one in explained], dtype=np.int64)
     starts = np.cumsum(sizes) - sizes
     cause = np.array([CAUSES.index(name) for one in explained for name, _ in one.causes], dtype=np.int64)
@@ -122,6 +125,15 @@ def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog, rates_open: Mapping[st
     at = np.repeat(starts[which], repeats) + within
     corners = np.array([one.corners_json for one in explained], dtype=object)
     return CauseRows(np.repeat(both, repeats), cause[at], amount[at], corners[np.repeat(which, repeats)])
+
+
+def _plan_that_matters(book: Book, customer: Ints, terms_a: Ints, terms_b: Ints) -> Ints:
+    """Which plans say something of a pair: those of its month, or the first, which are none, where its prices are plans in no month."""
+    if len(book.plans) == 1:
+        return np.zeros(len(customer), dtype=np.int64)
+    prices = frozenset[str]().union(*(plans.prices for plans in book.plans))
+    known = np.array([terms.price in prices for terms in book.terms], dtype=bool)
+    return np.where(known[terms_a] & known[terms_b], book.plan[customer], 0)
 
 
 def _of_lone_items(book: Book, pairs: Pairs) -> CauseRows:
@@ -182,6 +194,24 @@ def _terms_at(side: Side, at: Ints) -> Ints:
     return np.where(at >= 0, side.terms[at], -1) if len(side.terms) else np.full(len(at), -1)
 
 
-def _take(values: pd.Series[str], at: Ints) -> pd.Series[str]:
+def _texts(values: pd.Index[str], at: Ints) -> pd.Series[str]:
     """Values by position, null where it is -1."""
-    return values.reindex(pd.Index(at)).reset_index(drop=True)
+    if not len(values):
+        return pd.Series([None] * len(at), dtype="str")
+    return pd.Series(values.astype("str").take(at, allow_fill=True, fill_value=np.nan), dtype="str")
+
+
+def _rank(values: pd.Index[str]) -> Ints:
+    """Place of each value in their order."""
+    rank = np.empty(len(values), dtype=np.int64)
+    rank[np.asarray(values.argsort())] = np.arange(len(values))
+    return rank
+
+
+def _item_rank(book: Book, side: Side, at: Ints) -> Ints:
+    """Place of the item at each position of a side among those asked for, -1 where there is none. Only their ids are compared."""
+    there = at >= 0
+    used, which = np.unique(side.item[at[there]], return_inverse=True)
+    rank = np.full(len(at), -1, dtype=np.int64)
+    rank[there] = _rank(book.items.take(used))[which]
+    return rank

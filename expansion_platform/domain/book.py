@@ -1,7 +1,8 @@
-"""The items of all customers at a month's two ends, as numbers: customers, items, terms and groups become codes.
+"""The items of customers at the two ends of their months, as numbers: customer-months, items, terms and groups become codes.
 
-Here: reading two frames of item states into aligned NumPy arrays, with aliases applied and everything validated. Not here: what moved.
-Equal content has equal codes on both sides, so finding what changed is comparing integers.
+Here: the arrays, and reading them from two frames of item states, the ends of one month, with aliases applied and everything validated. Not here:
+the customer-months of many months (`changed_months.py`), what moved (`movements.py`). Equal content has equal codes on both sides, so finding what
+changed is comparing integers. The rules after this one know nothing of months: a customer's items are only ever compared within one customer-month.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from expansion_platform.domain.valuation import TERMS, Bools, Terms, Valued, che
 
 @dataclass(frozen=True)
 class Side:
-    """One instant: arrays with an element per item row, in the input's order."""
+    """One end of every month: arrays with an element per item row."""
 
-    item_ids: pd.Series[str]
+    row: Ints
+    """Position in the frame of item states that was read."""
     customer: Ints
+    """Code of the customer-month."""
     item: Ints
     terms: Ints
     counts: Bools
@@ -33,28 +36,41 @@ class Side:
 
 @dataclass(frozen=True)
 class Book:
-    """Both instants over shared codes."""
+    """Both ends over shared codes."""
 
     customers: pd.Index[str]
-    """Customer id by customer code, after aliases."""
-    items: int
-    """Number of item codes."""
+    """Customer id by customer-month code, after aliases. Codes are in the order of month and customer."""
+    month: Ints
+    """Index of its month by customer-month code."""
+    items: pd.Index[str]
+    """Item id by item code. An item in two months has two codes."""
     opening: Side
     closing: Side
     distinct: pd.DataFrame
     """The raw columns `TERMS` by terms code."""
     terms: list[Terms]
+    """Terms in a foreign currency have one code a month, because rates move."""
     entries: list[Entry]
     """Catalog entry by terms code."""
     groups: pd.Index[str]
     group: Ints
     """Match group code by terms code."""
     family: Ints
+    chargeable: Bools
+    """By terms code: the price can charge something."""
     at_open: Valued
     """Every terms code at opening rates."""
     at_close: Valued
-    plans: Plans
-    """Prices of one product inferred to be plans, before the closing instant."""
+    rates_open: Sequence[Mapping[str, str]]
+    """Opening rates by index of month."""
+    plans: Sequence[Plans]
+    """Prices of one product inferred to be plans before a closing instant; the first are none where there are several."""
+    plan: Ints
+    """Which of the plans are those of the month, by customer-month code."""
+
+    def item_ids(self, side: Side, rows: Ints) -> pd.Index[str]:
+        """Ids of the items at some positions of a side."""
+        return self.items.take(side.item[rows])
 
 
 def read_book(
@@ -85,17 +101,48 @@ def read_book(
     if catalog.aliases:
         merged, customers = pd.factorize(customers.map(catalog.customer))
         customer = merged[customer]
+    customer, customers = _in_order(customer, pd.Index(customers))
     sides = []
     for frame, valued, rows in zip(frames, (at_open, at_close), bounds, strict=True):
         refuse(valued.missing, codes[rows], frame["item"])
         counting = count_states(frame, codes[rows], terms, catalog.policy)
-        sides.append(Side(frame["item"].reset_index(drop=True), customer[rows], item[rows], codes[rows], counting))
-    entries = _entries(distinct, catalog)
+        sides.append(Side(np.arange(len(frame)), customer[rows], item[rows], codes[rows], counting))
+    entries = catalog_entries(distinct, catalog)
+    group, groups, family = grouped(entries)
+    return Book(
+        customers=customers,
+        month=np.zeros(len(customers), dtype=np.int64),
+        items=item_ids,
+        opening=sides[0],
+        closing=sides[1],
+        distinct=distinct,
+        terms=terms,
+        entries=entries,
+        groups=groups,
+        group=group,
+        family=family,
+        chargeable=np.array([one.scheme.chargeable for one in terms], dtype=bool),
+        at_open=at_open,
+        at_close=at_close,
+        rates_open=[rates_open],
+        plans=[plans],
+        plan=np.zeros(len(customers), dtype=np.int64),
+    )
+
+
+def _in_order(code: Ints, values: pd.Index[str]) -> tuple[Ints, pd.Index[str]]:
+    """The same values, numbered in their order."""
+    order = np.asarray(values.argsort())
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[code], values.take(order)
+
+
+def grouped(entries: Sequence[Entry]) -> tuple[Ints, pd.Index[str], Ints]:
+    """Match group code of each entry, the groups by code, and the code of its family."""
     group, groups = pd.factorize(np.array([entry.group for entry in entries], dtype=object))
     family, _ = pd.factorize(np.array([entry.family for entry in entries], dtype=object))
-    return Book(
-        pd.Index(customers), len(item_ids), sides[0], sides[1], distinct, terms, entries, pd.Index(groups), group, family, at_open, at_close, plans
-    )
+    return group, pd.Index(groups), family
 
 
 def by_customer(book: Book, side: Side, amounts: Ints) -> Ints:
@@ -105,7 +152,8 @@ def by_customer(book: Book, side: Side, amounts: Ints) -> Ints:
     return sums
 
 
-def _entries(distinct: pd.DataFrame, catalog: Catalog) -> list[Entry]:
+def catalog_entries(distinct: pd.DataFrame, catalog: Catalog) -> list[Entry]:
+    """What the catalog says of distinct terms; each price is looked up once."""
     known: dict[tuple[str, str, str], Entry] = {}
     keys: Sequence[tuple[str, str, str]] = list(zip(distinct["price"], distinct["product"], distinct["usage_type"], strict=True))
     for key in keys:

@@ -1,29 +1,31 @@
 """What a reader should know of a row besides its amounts: flags, none of which changes an amount (semantics 3.5, section 7).
 
-Here: `flagged`, which adds reasons and flags to a month that is classified, and one function a flag. Not here: amounts, causes and labels
-(`movements.py`), reasons (`reasons.py`), which prices are migrations (`migrations.py`). Only the states of customers that moved are read, so
-flags cost what changed.
+Here: one function a flag, each for all customer-months at once, and their names as JSON. Not here: amounts, causes and labels (`movements.py`),
+reasons (`reasons.py`), which prices are migrations (`migrations.py`). Only customer-months in which something changed are looked at.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import canonical, months, pricing
+from expansion_platform.domain.attribution import customer_of
+from expansion_platform.domain.book import Book
 from expansion_platform.domain.migrations import SCHEDULE_CAUSES
-from expansion_platform.domain.movements import Classified
-from expansion_platform.domain.plans import NO_PLANS, Plans
-from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.money import Ints
+from expansion_platform.domain.month_ends import Amounts, Timeline, spread
+from expansion_platform.domain.movements import CONTINUING, NEW, REACTIVATION, Changes
+from expansion_platform.domain.policy import Catalog, Entry
 from expansion_platform.domain.pricing import TAX_UNKNOWN
-from expansion_platform.domain.reasons import reasons
-from expansion_platform.domain.states import among, levels, of_customers, owners, totals_at
-from expansion_platform.domain.valuation import Bools, value_states
+from expansion_platform.domain.schemas.mrr import CAUSES
+from expansion_platform.domain.states import levels
+from expansion_platform.domain.valuation import Bools, refuse, value_terms
 
 SURGE_SEATS = 5
 SURGE_SHARE = 2  # one in two of the seats held at opening
@@ -37,230 +39,258 @@ _OF_BOTH = ("contracted_ramp", "price_migration", "possible_price_migration")
 
 
 @dataclass(frozen=True)
-class Month:
-    """The facts of one month: item states with their history, and the two instants' states and rates.
+class Facts:
+    """What flags read besides the changes, by code of the customer-month.
 
-    `states` is billing/item_states; `opening` and `closing` are its rows at the two instants; `deleted` the customers deleted within the month;
-    `plans` the prices inferred to be plans before its closing.
+    `timeline` has the history of all customers, `amounts` its MRR; `month` and `customer` are indexes into it, -1 for a customer it does not know;
+    `within` says whether a state begins or ends in the month; `item` is the timeline's item by the book's item code.
     """
 
-    name: str
+    timeline: Timeline
+    amounts: Amounts
     timezone: str
-    states: pd.DataFrame
-    opening: pd.DataFrame
-    closing: pd.DataFrame
-    rates_open: Mapping[str, str]
-    rates_close: Mapping[str, str]
-    deleted: Collection[str] = ()
-    plans: Plans = NO_PLANS
+    month: Ints
+    customer: Ints
+    within: Bools
+    item: Ints
+    seats: Bools
+    """By terms code of the timeline: a change of the quantity is the cause `seat` (3.3)."""
 
-    @property
-    def start(self) -> pd.Timestamp:
-        """The opening instant."""
-        return months.opening(self.name, self.timezone)
-
-    @property
-    def end(self) -> pd.Timestamp:
-        """The closing instant."""
-        return months.closing(self.name, self.timezone)
+    def states_of(self, codes: Ints) -> tuple[Ints, Ints]:
+        """All states of the customers of some customer-months: position in `codes`, and state."""
+        order = np.argsort(self.timeline.customer, kind="stable")
+        ordered = self.timeline.customer[order]
+        wanted = self.customer[codes]
+        position, place = spread(np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right"))
+        return position, order[place]
 
 
-def flagged(classified: Classified, month: Month, migrations: pd.DataFrame, catalog: Catalog) -> Classified:
-    """The same month with `reason`, `dormant_reason` and `flags_json` on movements, `flags_json` on causes.
-
-    Customers that rose and came back to where they were within the month get a row of mrr/movements, all zero, with `intramonth_reversal`
-    (case 3). `migrations` are the month's rows of mrr/price_migrations.
-    """
-    causes, movements, customers = classified.causes, classified.movements, classified.customers
-    truncated = history_truncated(movements, month, catalog)
-    changed = _changed_within(month, customers, catalog)
-    month = _of_the_concerned(month, changed | _distinct(movements["customer"]), catalog)
-    reversed_ = intramonth_reversal(changed, month, catalog)
-    movements = _with_still(movements, customers[among(customers["customer"], reversed_)])
-    of_cause = {
-        **plan_direction(causes, month, catalog),
+def flags_of_causes(changes: Changes, causes: pd.DataFrame, migrations: pd.DataFrame, facts: Facts, catalog: Catalog) -> dict[str, Bools]:
+    """Flags by row of `causes`, which are the rows of the changes with their month; `migrations` are those months' mrr/price_migrations."""
+    return {
+        **plan_direction(changes),
         **price_migration(causes, migrations),
-        "contracted_ramp": contracted_ramp(causes, month),
-        "usage_tier_period_mismatch": usage_tier_period_mismatch(causes, month, catalog),
+        "contracted_ramp": contracted_ramp(changes, facts),
+        "usage_tier_period_mismatch": usage_tier_period_mismatch(changes, catalog),
     }
-    why = reasons(
-        movements, month.opening, month.closing, catalog=catalog, rates_open=month.rates_open, rates_close=month.rates_close, deleted=month.deleted
-    )
-    customer = movements["customer"]
-    of_movement: dict[str, Bools | pd.Series] = {
-        "seat_surge": among(customer, seat_surge(causes, month, catalog)),
-        "concentrated": concentrated(movements),
-        "history_truncated": among(customer, truncated),
-        "inferred": among(customer, causes.loc[causes["inferred"], "customer"]),
-        "brief_lapse": among(customer, brief_lapse(movements, month, catalog)),
-        "intramonth_reversal": among(customer, reversed_),
-        "tax_unknown": among(customer, tax_unknown(month)),
-        "review": (movements["movement"] == "churn") & (why["reason"] == "trialing"),
-        **{name: among(customer, causes.loc[of_cause[name], "customer"]) for name in _OF_BOTH},
-    }
-    return replace(
-        classified,
-        movements=movements.assign(reason=why["reason"], dormant_reason=why["dormant_reason"], flags_json=_json(of_movement, len(movements))),
-        causes=causes.assign(flags_json=_json(of_cause, len(causes))),
-    )
 
 
-def plan_direction(causes: pd.DataFrame, month: Month, catalog: Catalog) -> dict[str, Bools]:
+def flags_of_movements(
+    changes: Changes, shown: Ints, movements: pd.DataFrame, causes: pd.DataFrame, of_cause: Mapping[str, Bools], facts: Facts, catalog: Catalog
+) -> dict[str, Bools]:
+    """Flags by row of `movements`, which are the shown customer-months with their reasons; but for `intramonth_reversal`."""
+    customer, size = customer_of(changes.book, changes.pairs)[changes.rows.pair], len(changes.movement)
+    by_customer = {
+        "seat_surge": seat_surge(changes, facts),
+        "history_truncated": history_truncated(changes, facts, catalog),
+        "inferred": _any(customer[causes["inferred"].to_numpy(dtype=bool)], size),
+        "brief_lapse": brief_lapse(changes, facts, catalog),
+        "tax_unknown": tax_unknown(changes.book),
+        **{name: _any(customer[of_cause[name]], size) for name in _OF_BOTH},
+    }
+    trialing = (movements["movement"] == "churn") & (movements["reason"] == "trialing")
+    return {
+        **{name: found[shown] for name, found in by_customer.items()},
+        "concentrated": concentrated(movements["flow_expansion"].to_numpy(), facts.month[shown]),
+        "review": trialing.to_numpy(dtype=bool),
+    }
+
+
+def licensed_seats(timeline: Timeline, entries: Sequence[Entry]) -> Bools:
+    """By terms code: licensed items a change of whose quantity is the cause `seat` (3.3)."""
+    seats = [not terms.metered and (entry.kind != "addon" or entry.unit == "seat") for terms, entry in zip(timeline.read, entries, strict=True)]
+    return np.array(seats, dtype=bool)
+
+
+def plan_direction(changes: Changes) -> dict[str, Bools]:
     """`upgrade` and `downgrade` of a changed plan by rank, even where money moves the other way (3.5); neither where a rank is unknown."""
-    tier = (causes["cause"] == "tier").to_numpy()
-    ranks = []
-    for end, states in (("from", month.opening), ("to", month.closing)):
-        held = _held(causes.loc[tier, f"{end}_item"], states, ["price", "product", "usage_type"])
-        known = {kind: catalog.entry(*kind).tier_rank for kind in held.dropna().drop_duplicates().itertuples(index=False, name=None)}
-        kinds = held.itertuples(index=False, name=None)
-        ranks.append(np.array([np.nan if (rank := known.get(kind)) is None else rank for kind in kinds], dtype="float64"))
-    moves = causes.loc[tier, ["from_price", "to_price"]].itertuples(index=False, name=None)
-    inferred = np.array([month.plans.step(*move) or 0 for move in moves], dtype="float64")  # only where neither rank was said
-    found = {name: np.zeros(len(causes), dtype=bool) for name in ("upgrade", "downgrade")}
-    found["upgrade"][tier] = (ranks[1] > ranks[0]) | (inferred > 0)
-    found["downgrade"][tier] = (ranks[1] < ranks[0]) | (inferred < 0)
+    book, pairs = changes.book, changes.pairs
+    rows = np.flatnonzero(changes.rows.cause == CAUSES.index("tier"))
+    pair = changes.rows.pair[rows]
+    terms = [book.opening.terms[pairs.opening[pair]], book.closing.terms[pairs.closing[pair]]]
+    rank = np.array([np.nan if entry.tier_rank is None else entry.tier_rank for entry in book.entries], dtype="float64")
+    before, after = (rank[codes] for codes in terms)
+    # Plans are inferred only where neither rank was said.
+    plan = book.plan[book.closing.customer[pairs.closing[pair]]]
+    moves = zip(*(codes.tolist() for codes in (*terms, plan)), strict=True)
+    inferred = np.array([book.plans[known].step(book.terms[a].price, book.terms[b].price) or 0 for a, b, known in moves], dtype="float64")
+    found = {name: np.zeros(len(changes.rows.pair), dtype=bool) for name in ("upgrade", "downgrade")}
+    found["upgrade"][rows] = (after > before) | (inferred > 0)
+    found["downgrade"][rows] = (after < before) | (inferred < 0)
     return found
 
 
 def price_migration(causes: pd.DataFrame, migrations: pd.DataFrame) -> dict[str, Bools]:
     """`price_migration` (declared) and `possible_price_migration` (detected, to confirm): amounts of the schedule on such a price pair (3.3)."""
-    pair = pd.MultiIndex.from_frame(causes[["from_price", "to_price"]])
-    schedule = causes["cause"].isin(SCHEDULE_CAUSES).to_numpy()
-    found = {}
-    for name, basis in (("price_migration", "declared"), ("possible_price_migration", "detected")):
-        known = migrations.loc[migrations["basis"] == basis, ["old_price", "new_price"]]
-        found[name] = schedule & np.asarray(pair.isin(list(known.itertuples(index=False, name=None))), dtype=bool)
+    found = {name: np.zeros(len(causes), dtype=bool) for name in ("price_migration", "possible_price_migration")}
+    rows = np.flatnonzero(causes["cause"].isin(SCHEDULE_CAUSES))
+    if len(migrations) and len(rows):
+        pair = pd.MultiIndex.from_frame(causes[["month", "from_price", "to_price"]].iloc[rows].astype("str"))
+        for name, basis in (("price_migration", "declared"), ("possible_price_migration", "detected")):
+            known = migrations.loc[migrations["basis"] == basis, ["month", "old_price", "new_price"]]
+            found[name][rows] = np.asarray(pair.isin(list(known.itertuples(index=False, name=None))), dtype=bool)
     return found
 
 
-def contracted_ramp(causes: pd.DataFrame, month: Month) -> Bools:
+def contracted_ramp(changes: Changes, facts: Facts) -> Bools:
     """What a phase of a subscription schedule that began within the month brought: it was agreed long before (case 25)."""
-    states = month.states
-    begun = (states["source"] == "schedule") & (states["valid_from"] >= month.start) & (states["valid_from"] < month.end)
-    items = states.loc[begun, "item"]
-    return (among(causes["from_item"], items) | among(causes["to_item"], items)) & (causes["cause"] != "fx").to_numpy()
+    timeline, book, pairs, rows = facts.timeline, changes.book, changes.pairs, changes.rows
+    begun = np.flatnonzero((timeline.states["source"] == "schedule").to_numpy(dtype=bool))
+    width = max(1, len(timeline.items)) + 1
+    ramps = timeline.begins[begun] * width + timeline.item[begun]
+    found = np.zeros(len(rows.pair), dtype=bool)
+    for side, at in ((book.opening, pairs.opening[rows.pair]), (book.closing, pairs.closing[rows.pair])):
+        there = np.flatnonzero(at >= 0)
+        month = facts.month[side.customer[at[there]]]
+        item = facts.item[side.item[at[there]]]
+        found[there] |= (item >= 0) & np.isin(month * width + item, ramps)
+    return np.asarray(found & (rows.cause != CAUSES.index("fx")), dtype=bool)
 
 
-def usage_tier_period_mismatch(causes: pd.DataFrame, month: Month, catalog: Catalog) -> Bools:
+def usage_tier_period_mismatch(changes: Changes, catalog: Catalog) -> Bools:
     """Usage in tiers on a billing period longer than a month: tiers see one month's usage, which is an approximation (1.5)."""
-    found = np.zeros(len(causes), dtype=bool)
-    for end, states in (("from", month.opening), ("to", month.closing)):
-        metered = states[states["usage_type"] == "metered"]
-        terms = ["interval", "interval_count", "scheme_json"]
-        kinds = metered[terms].drop_duplicates().itertuples(index=False, name=None)
-        wrong = {kind for kind in kinds if _tiers_on_a_long_period(kind, catalog)}
-        items = metered["item"][[kind in wrong for kind in metered[terms].itertuples(index=False, name=None)]]
-        found |= among(causes[f"{end}_item"], items)
+    book, pairs = changes.book, changes.pairs
+    kinds = zip(*(book.distinct[name] for name in ("interval", "interval_count", "scheme_json")), strict=True)
+    metered = np.array([one.metered for one in book.terms], dtype=bool)
+    wrong = metered & np.array([usage and _tiers_on_a_long_period(kind, catalog) for usage, kind in zip(metered, kinds, strict=True)], dtype=bool)
+    found = np.zeros(len(changes.rows.pair), dtype=bool)
+    for side, at in ((book.opening, pairs.opening[changes.rows.pair]), (book.closing, pairs.closing[changes.rows.pair])):
+        there = np.flatnonzero(at >= 0)
+        found[there] |= wrong[side.terms[at[there]]]
     return found
 
 
-def concentrated(movements: pd.DataFrame) -> Bools:
-    """The customer is at least a fifth of the month's headline expansion (3.5)."""
-    expansion = movements["flow_expansion"].to_numpy()
-    return np.asarray((expansion > 0) & (expansion * CONCENTRATED >= expansion.sum()), dtype=bool)
+def concentrated(expansion: Ints, month: Ints) -> Bools:
+    """The customer is at least a fifth of its month's headline expansion (3.5)."""
+    total = np.zeros(month.max(initial=0) + 1, dtype=np.int64)
+    np.add.at(total, month, expansion)
+    return np.asarray((expansion > 0) & (expansion * CONCENTRATED >= total[month]), dtype=bool)
 
 
-def history_truncated(movements: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:
+def history_truncated(changes: Changes, facts: Facts, catalog: Catalog) -> Bools:
     """New customers of the month history begins with, nothing being said of who paid before: they may have returned (case 57)."""
-    first = not month.states.empty and months.of(month.states["valid_from"].min(), month.timezone) == month.name
-    return _distinct(movements.loc[movements["movement"] == "new", "customer"]) if first and not catalog.ever_paid else set()
+    timeline = facts.timeline
+    if timeline.states.empty or catalog.ever_paid:
+        return np.zeros(len(changes.movement), dtype=bool)
+    first = timeline.index(months.of(timeline.states["valid_from"].min(), facts.timezone))
+    return np.asarray((changes.movement == NEW) & (facts.month == first), dtype=bool)
 
 
-def seat_surge(causes: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:
+def seat_surge(changes: Changes, facts: Facts) -> Bools:
     """Customers whose gain in licensed seats may not recur (3.5).
 
     The gain of the month's `seat` causes is at least 5 and at least half of the seats held at opening, and at least three times the largest gain
     of a month in the twelve months before, where it held seats at both ends of three of them.
     """
-    seat = causes[causes["cause"] == "seat"]
-    gained = (_number(seat["to_quantity"]) - _number(seat["from_quantity"])).groupby(seat["customer"]).sum()
-    paid = seat.groupby("customer")["amount"].sum()
-    gained = gained[(gained >= SURGE_SEATS) & (paid > 0)]
-    states = of_customers(month.states, set(gained.index), catalog)
-    states = states[_licensed_seats(states, catalog)]
-    instants = [months.opening(months.shift(month.name, -back), month.timezone) for back in range(SURGE_MONTHS, -1, -1)]
-    held = totals_at(states, _number(states["quantity"]), instants, gained.index)
-    before = held.diff(axis=1)
-    large = gained * SURGE_SHARE >= held[SURGE_MONTHS].fillna(0)
-    unusual = (gained >= SURGE_TIMES * before.max(axis=1).fillna(0)) | (before.notna().sum(axis=1) < SURGE_KNOWN)
-    return set(gained.index[large & unusual])
+    gained, paid = _seat_gains(changes)
+    codes = np.flatnonzero((gained >= SURGE_SEATS) & (paid > 0))
+    seats = _seats_held(codes, facts)
+    before = np.diff(seats, axis=1)
+    known = ~np.isnan(before)
+    largest = np.where(known, before, -np.inf).max(axis=1, initial=-np.inf)
+    largest = np.where(np.isinf(largest), 0, largest)
+    large = gained[codes] * SURGE_SHARE >= np.nan_to_num(seats[:, -1])
+    unusual = (gained[codes] >= SURGE_TIMES * largest) | (known.sum(axis=1) < SURGE_KNOWN)
+    return _any(codes[large & unusual], len(changes.movement))
 
 
-def tax_unknown(month: Month) -> set[str]:
-    """Customers with a price that has tax inside at a rate nobody knows, at either end: their MRR has the tax in it (case 60)."""
-    ends = [states[states["scheme_json"].str.contains(TAX_UNKNOWN, regex=False)] for states in (month.opening, month.closing)]
-    return set().union(*(_distinct(states["customer"]) for states in ends))
+def _seat_gains(changes: Changes) -> tuple[Any, Ints]:
+    """By customer-month: seats gained by the pairs with the cause `seat`, as numbers to compare, and what is paid for them."""
+    book, pairs, rows = changes.book, changes.pairs, changes.rows
+    at = np.flatnonzero(rows.cause == CAUSES.index("seat"))
+    pair, customer = rows.pair[at], customer_of(book, pairs)[rows.pair[at]]
+    quantity = pd.to_numeric(book.distinct["quantity"]).to_numpy(dtype="float64")
+    gained, paid = np.zeros(len(changes.movement)), np.zeros(len(changes.movement), dtype=np.int64)
+    for side, place, sign in ((book.closing, pairs.closing[pair], 1), (book.opening, pairs.opening[pair], -1)):
+        there = np.flatnonzero(place >= 0)
+        np.add.at(gained, customer[there], sign * quantity[side.terms[place[there]]])
+    np.add.at(paid, customer, rows.amount[at])
+    return gained, paid
 
 
-def brief_lapse(movements: pd.DataFrame, month: Month, catalog: Catalog) -> set[str]:
+def _seats_held(codes: Ints, facts: Facts) -> Any:
+    """Licensed seats at the opening instants of the twelve months before and of the month: a row a customer-month; NaN where none are held."""
+    timeline = facts.timeline
+    position, row = facts.states_of(codes)
+    licensed = timeline.counts[row] & facts.seats[timeline.terms[row]]
+    position, row = position[licensed], row[licensed]
+    first = facts.month[codes][position] - 1 - SURGE_MONTHS
+    start, stop = np.maximum(timeline.begins[row], first), np.minimum(timeline.beyond[row], first + SURGE_MONTHS + 1)
+    each, month_end = spread(start, stop)
+    quantity = pd.to_numeric(timeline.distinct["quantity"]).to_numpy(dtype="float64")
+    held = np.full((len(codes), SURGE_MONTHS + 1), np.nan)
+    place = (position[each], month_end - first[each])
+    held[place] = 0
+    np.add.at(held, place, quantity[timeline.terms[row[each]]])
+    return held
+
+
+def tax_unknown(book: Book) -> Bools:
+    """Customer-months with a price that has tax inside at a rate nobody knows, at either end: their MRR has the tax in it (case 60)."""
+    inside = book.distinct["scheme_json"].str.contains(TAX_UNKNOWN, regex=False).to_numpy(dtype=bool)
+    ends = [side.customer[inside[side.terms]] for side in (book.opening, book.closing)]
+    return _any(np.concatenate(ends), len(book.customers))
+
+
+def brief_lapse(changes: Changes, facts: Facts, catalog: Catalog) -> Bools:
     """Reactivated customers that had paid until at most 7 days before they paid again (3.5, case 16)."""
-    customers = _distinct(movements.loc[movements["movement"] == "reactivation", "customer"])
-    states = of_customers(month.states, customers, catalog)
-    states = states[states["valid_from"] < month.end]
-    paying = states[_amounts(states, catalog, {}) > 0].sort_values(["customer", "valid_from"])
-    until = paying["valid_to"].fillna(month.end).groupby(paying["customer"]).cummax()
-    before = until.groupby(paying["customer"]).shift()
-    lapse = (before <= month.start) & (paying["valid_from"] >= month.start)
-    return set(paying.loc[lapse & (paying["valid_from"] - before <= BRIEF), "customer"])
+    timeline = facts.timeline
+    codes = np.flatnonzero(changes.movement == REACTIVATION)
+    position, row = facts.states_of(codes)
+    month = facts.month[codes][position]
+    here = timeline.begins[row] <= month
+    position, row, month = position[here], row[here], month[here]
+    paying = (_at_par(row, facts, catalog) > 0) & timeline.counts[row]
+    position, row, month = position[paying], row[paying], month[paying]
+    end = timeline.closings[month]
+    states = timeline.states.iloc[row]
+    rows = pd.DataFrame({"code": codes[position], "since": states["valid_from"].to_numpy(), "start": timeline.closings[month - 1], "end": end})
+    rows["until"] = states["valid_to"].reset_index(drop=True).fillna(rows["end"])
+    rows["since"] = states["valid_from"].reset_index(drop=True)
+    rows = rows.sort_values(["code", "since"])
+    before = rows["until"].groupby(rows["code"]).cummax().groupby(rows["code"]).shift()
+    lapse = (before <= rows["start"]) & (rows["since"] >= rows["start"]) & (rows["since"] - before <= BRIEF)
+    return _any(rows.loc[lapse, "code"].to_numpy(dtype=np.int64), len(changes.movement))
 
 
-def intramonth_reversal(changed: set[str], month: Month, catalog: Catalog) -> set[str]:
-    """Of the continuing customers `changed` within the month, those that pay at closing what they paid at opening, and more in between (case 3).
+def intramonth_reversal(changes: Changes, facts: Facts, catalog: Catalog) -> Bools:
+    """Continuing customers that pay at closing what they paid at opening, and more in between (case 3).
 
-    Valued at one set of rates, so that only changes count.
+    Valued at one set of rates, the opening ones, so that only changes count; at par where there is none.
     """
-    own = of_customers(month.states, changed, catalog)
-    own = own[(own["valid_from"] < month.end) & (own["valid_to"].isna() | (own["valid_to"] >= month.start))]
-    found = levels(own, _amounts(own, catalog, month.rates_open), month.start, month.end)
-    return set(found.index[(found["first"] == found["last"]) & (found["highest"] > found["first"])])
+    book, timeline = changes.book, facts.timeline
+    same = changes.totals["opening"] == changes.totals["closing_at_open"]
+    codes = np.flatnonzero((changes.movement == CONTINUING) & facts.within & same)
+    position, row = facts.states_of(codes)
+    month = facts.month[codes][position]
+    here = (timeline.begins[row] <= month) & (timeline.beyond[row] >= month)
+    position, row, month = position[here], row[here], month[here]
+    cell = facts.amounts.cell(timeline.terms[row], month - 1)
+    priced = (cell >= 0) & ~np.isin(cell, list(facts.amounts.valued.missing))
+    amounts = np.where(priced, facts.amounts.valued.mrr[cell], 0)
+    amounts[~priced] = _at_par(row[~priced], facts, catalog)
+    states = timeline.states.iloc[row][["valid_from", "valid_to"]].reset_index(drop=True).assign(customer=codes[position])
+    opening, closing = (pd.Series(timeline.closings[at]) for at in (month - 1, month))
+    found = levels(states, pd.Series(np.where(timeline.counts[row], amounts, 0)), opening, closing)
+    reversed_ = found.index[(found["first"] == found["last"]) & (found["highest"] > found["first"])]
+    return _any(reversed_.to_numpy(dtype=np.int64), len(book.customers))
 
 
-def _changed_within(month: Month, customers: pd.DataFrame, catalog: Catalog) -> set[str]:
-    """Continuing customers any of whose states begins or ends within the month."""
-    states = month.states
-    within = [(states[bound] >= month.start) & (states[bound] < month.end) for bound in ("valid_from", "valid_to")]
-    changed = owners(states.loc[within[0] | within[1], "customer"], catalog)
-    return _distinct(changed[among(changed, customers.loc[(customers["opening"] > 0) & (customers["closing"] > 0), "customer"])])
+def _at_par(rows: Ints, facts: Facts, catalog: Catalog) -> Ints:
+    """MRR of some states with every currency at par: whether an item pays does not depend on the rate."""
+    timeline = facts.timeline
+    used, which = np.unique(timeline.terms[rows], return_inverse=True)
+    terms = [timeline.read[code] for code in used.tolist()]
+    valued = value_terms(terms, dict.fromkeys((one.currency for one in terms), "1"), catalog.reporting_currency)
+    refuse(valued.missing, which, timeline.states["item"].iloc[rows])
+    return valued.mrr[which]
 
 
-def _of_the_concerned(month: Month, customers: set[str], catalog: Catalog) -> Month:
-    """The month with these customers' states only, so that every rule costs what changed."""
-    states, opening, closing = (of_customers(rows, customers, catalog) for rows in (month.states, month.opening, month.closing))
-    return replace(month, states=states, opening=opening, closing=closing)
-
-
-def _distinct(texts: pd.Series[str]) -> set[str]:
-    """As plain strings at once; to walk over a pandas text column costs a microsecond an element."""
-    return set(texts.to_numpy(dtype=object))
-
-
-def _number(quantity: pd.Series[str]) -> pd.Series[float]:
-    """Seats as numbers to compare, never money; nothing is zero."""
-    return pd.to_numeric(quantity).astype("float64").fillna(0)
-
-
-def _held(items: pd.Series[str], states: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """`columns` of each item at an instant, null where it is not there."""
-    return states.loc[among(states["item"], items), ["item", *columns]].set_index("item").reindex(items).reset_index(drop=True)
-
-
-def _licensed_seats(states: pd.DataFrame, catalog: Catalog) -> Bools:
-    """Counting items a change of whose quantity is the cause `seat` (3.3)."""
-    kinds = ["price", "product", "usage_type"]
-    entries = {kind: catalog.entry(*kind) for kind in states[kinds].drop_duplicates().itertuples(index=False, name=None)}
-    of_row = [entries[kind] for kind in states[kinds].itertuples(index=False, name=None)]
-    seats = np.array([entry.kind != "addon" or entry.unit == "seat" for entry in of_row], dtype=bool)
-    counting = value_states(states, _at_par(states), catalog.policy, catalog.reporting_currency)["counts"].to_numpy(dtype=bool)
-    return np.asarray(seats & (states["usage_type"] == "licensed").to_numpy() & counting, dtype=bool)
-
-
-def _amounts(states: pd.DataFrame, catalog: Catalog, rates: Mapping[str, str]) -> pd.Series:
-    """MRR of each row, a currency without a rate at par: whether an item pays, and whether it changed, does not depend on the rate."""
-    return value_states(states, {**_at_par(states), **rates}, catalog.policy, catalog.reporting_currency)["mrr_minor"]
-
-
-def _at_par(states: pd.DataFrame) -> dict[str, str]:
-    return dict.fromkeys(states["currency"].unique(), "1")
+def _any(codes: Ints, size: int) -> Bools:
+    """True at the codes given."""
+    found = np.zeros(size, dtype=bool)
+    found[codes] = True
+    return found
 
 
 def _tiers_on_a_long_period(kind: tuple[Any, ...], catalog: Catalog) -> bool:
@@ -269,16 +299,7 @@ def _tiers_on_a_long_period(kind: tuple[Any, ...], catalog: Catalog) -> bool:
     return period > 1 and "tiers" in json.loads(scheme_json)
 
 
-def _with_still(movements: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
-    """Movements, and a row of zeros for each of `customers` without one."""
-    still = customers.loc[~customers["customer"].isin(movements["customer"]), ["customer", "segment", "opening", "closing"]]
-    if still.empty:
-        return movements
-    rows = still.assign(movement="continuing", label="flat", dormant=False).reindex(columns=movements.columns).fillna(0)
-    return pd.concat([movements, rows.astype(movements.dtypes)]).sort_values("customer", ignore_index=True)
-
-
-def _json(flags: Mapping[str, Bools | pd.Series], size: int) -> pd.Series[str]:
+def flags_json(flags: Mapping[str, Bools], size: int) -> pd.Series[str]:
     """The names that hold in each row, sorted, as canonical JSON; each combination is written once."""
     names = sorted(flags)
     code = np.zeros(size, dtype=np.int64)

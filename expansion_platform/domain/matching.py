@@ -1,7 +1,7 @@
 """Which opening item became which closing item of a continuing customer (semantics 3.2).
 
 Here: the passes, as array look-ups and ranked joins over all customers at once. Not here: what a pair or a lone item means (`causes.py`).
-Item ids are unique at an instant, so the first passes are one look-up; only what they leave is ranked.
+Item ids are unique at an instant, so the first passes are one look-up; only what they leave is ranked. "Customer" means customer-month.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def match(book: Book, continuing: Bools) -> Pairs:
 
 def _by_item(book: Book, at_open: Ints, at_close: Ints) -> Pairs:
     """The pairs of one item id at both ends: the same match group, or a plan swap across groups."""
-    row_of = np.full(book.items, -1, dtype=np.int64)
+    row_of = np.full(len(book.items), -1, dtype=np.int64)
     row_of[book.opening.item[at_open]] = at_open
     opening = row_of[book.closing.item[at_close]]
     here = opening >= 0
@@ -82,7 +82,7 @@ def _left(book: Book, side: Side, rows: Ints) -> pd.DataFrame:
             "price": price[terms],
             "product": product[terms],
             "mrr": book.at_open.mrr[terms],
-            "item": side.item_ids.take(rows).to_numpy(dtype=object),
+            "item": book.item_ids(side, rows).to_numpy(dtype=object),
         }
     )
     return left.sort_values(["mrr", "item"], ascending=[False, True], kind="stable").drop(columns=["mrr", "item"])

@@ -1,19 +1,18 @@
 """Why a customer stopped paying or came back, where Stripe's state says it (semantics 2.1, section 7).
 
-Here: `reasons`, from the states of churned and reactivated customers at both ends. Not here: how much they paid (`movements.py`), and why
-MRR of continuing customers changed (`causes.py`).
+Here: `reasons`, from the states of churned and reactivated customers at both ends of their months. Not here: how much they paid
+(`movements.py`), and why MRR of continuing customers changed (`causes.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.states import of_customers
-from expansion_platform.domain.valuation import value_states
+from expansion_platform.domain.book import Book, Side
+from expansion_platform.domain.money import Ints
+from expansion_platform.domain.movements import CHURN, REACTIVATION, Changes, dormant_months
+from expansion_platform.domain.valuation import Bools, Valued
 
 # (churn, reactivation) by what the item is at the end at which the customer does not pay; section 7's case beside it.
 GONE = ("canceled", "resubscribed")  # 14, 16
@@ -30,52 +29,52 @@ BY_STATUS = {
 DELETED = "deleted"  # 53
 
 
-def reasons(
-    movements: pd.DataFrame,
-    opening: pd.DataFrame,
-    closing: pd.DataFrame,
-    *,
-    catalog: Catalog,
-    rates_open: Mapping[str, str],
-    rates_close: Mapping[str, str],
-    deleted: Collection[str],
-) -> pd.DataFrame:
-    """`reason` and `dormant_reason` of each row of `movements`, null where nothing names one.
+def reasons(changes: Changes, shown: Ints, ends: tuple[pd.DataFrame, pd.DataFrame], deleted: Bools) -> pd.DataFrame:
+    """`reason` and `dormant_reason` of some customer-months, null where nothing names one.
 
     Args:
-        movements: The month's movements: customer, movement, dormant.
-        opening: Item states at the opening instant.
-        closing: The same at the closing instant.
-        catalog: What counts, and aliases.
-        rates_open: The opening instant's rates.
-        rates_close: The closing instant's rates.
-        deleted: Customers deleted within the month, after aliases.
+        changes: What moved.
+        shown: Codes of the customer-months, one a row of the result.
+        ends: The item states that the rows of the opening and of the closing side are of.
+        deleted: By code of the customer-month: the customer was deleted in the month.
     """
-    found = pd.DataFrame(None, index=movements.index, columns=["reason", "dormant_reason"], dtype=object)
-    ends = {"opening": (opening, rates_open), "closing": (closing, rates_close)}
-    for side, (movement, paying_end, other_end) in enumerate((("churn", "opening", "closing"), ("reactivation", "closing", "opening"))):
-        for dormant in (False, True):
-            at = (movements["movement"] == movement) & (movements["dormant"] == dormant)
-            customers = movements.loc[at, "customer"]
-            if customers.empty:
-                continue
-            paying, other = (
-                value_states(of_customers(states, set(customers.to_numpy(dtype=object)), catalog), rates, catalog.policy, catalog.reporting_currency)
-                for states, rates in (ends[paying_end], ends[other_end])
-            )
-            if dormant:
-                found.loc[at, "dormant_reason"] = customers.map(dormant_reason(other))
-            else:
-                found.loc[at, "reason"] = customers.map(membership_reason(paying, other, side, deleted if movement == "churn" else ()))
-    return found.astype("str")
+    found = pd.DataFrame(None, index=range(len(changes.movement)), columns=["reason", "dormant_reason"], dtype=object)
+    dormant = dormant_months(changes)
+    book = changes.book
+    sides = [(book.opening, book.at_open, ends[0]), (book.closing, book.at_close, ends[1])]
+    for side, movement in enumerate((CHURN, REACTIVATION)):
+        paying, other = sides[side], sides[1 - side]
+        moved = changes.movement == movement
+        found.update(
+            membership_reason(_held(book, *paying, moved & ~dormant), _held(book, *other, moved & ~dormant), side, deleted).to_frame("reason")
+        )
+        found.update(dormant_reason(_held(book, *other, moved & dormant)).to_frame("dormant_reason"))
+    return found.take(shown).reset_index(drop=True).astype("str")
 
 
-def membership_reason(paying: pd.DataFrame, other: pd.DataFrame, side: int, deleted: Collection[str]) -> pd.Series:
-    """Reason by customer: what the item that pays most (ties: smallest id) is at the other end (section 7, cases 5 to 16, 53).
+def _held(book: Book, side: Side, valued: Valued, states: pd.DataFrame, chosen: Bools) -> pd.DataFrame:
+    """The items of the chosen customer-months at one end, valued; `customer` and `item` are codes."""
+    at = np.flatnonzero(chosen[side.customer])
+    terms, counts = side.terms[at], side.counts[at]
+    columns = {
+        "customer": side.customer[at],
+        "item": side.item[at],
+        "id": book.item_ids(side, at),
+        "mrr_minor": np.where(counts, valued.mrr[terms], 0),
+        "list_mrr_minor": np.where(counts, valued.list_mrr[terms], 0),
+        "counts": counts,
+        "chargeable": counts & book.chargeable[terms],
+        **{name: states[name].iloc[side.row[at]].astype("str").to_numpy() for name in ("status", "collection_paused", "usage_type")},
+    }
+    return pd.DataFrame(columns)
 
-    `paying` and `other` are valued states of the same customers; `side` is 0 for churn, 1 for reactivation.
+
+def membership_reason(paying: pd.DataFrame, other: pd.DataFrame, side: int, deleted: Bools) -> pd.Series:
+    """Reason by customer-month: what the item that pays most (ties: smallest id) is at the other end (section 7, cases 5 to 16, 53).
+
+    `paying` and `other` are valued states of the same customer-months; `side` is 0 for churn, 1 for reactivation; `deleted` is by customer-month.
     """
-    most = paying[paying["mrr_minor"] > 0].sort_values(["mrr_minor", "item"], ascending=[False, True]).drop_duplicates("customer")
+    most = paying[paying["mrr_minor"] > 0].sort_values(["mrr_minor", "id"], ascending=[False, True]).drop_duplicates("customer")
     there = other.set_index("item")[["status", "collection_paused", "counts"]].reindex(most["item"])
     status, absent = there["status"], there["status"].isna().to_numpy()
     reason = status.map({name: pair[side] for name, pair in BY_STATUS.items()}).to_numpy(dtype=object)
@@ -84,7 +83,8 @@ def membership_reason(paying: pd.DataFrame, other: pd.DataFrame, side: int, dele
     reason[absent] = GONE[side]
     free = most["customer"].isin(set(other.loc[other["counts"] & ~other["chargeable"], "customer"])).to_numpy()
     reason[free] = FREE[side]
-    reason[most["customer"].isin(set(deleted)).to_numpy()] = DELETED
+    if side == 0:
+        reason[deleted[most["customer"].to_numpy()]] = DELETED
     return pd.Series(reason, index=most["customer"].to_numpy(), dtype="str")
 
 

@@ -5,7 +5,7 @@ Here: choosing rows of item states, and what a customer held over time. Not here
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -42,17 +42,14 @@ def covers(states: pd.DataFrame, instant: pd.Timestamp) -> Bools:
     return ((states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))).to_numpy(dtype=bool)
 
 
-def totals_at(states: pd.DataFrame, amounts: pd.Series, instants: Sequence[pd.Timestamp], customers: pd.Index[str]) -> pd.DataFrame:
-    """Each customer's sum of `amounts` (one a row of `states`) over what holds at each instant; NaN where it holds nothing then."""
-    sums = []
-    for instant in instants:
-        here = covers(states, instant)
-        sums.append(amounts[here].groupby(states.loc[here, "customer"]).sum().reindex(customers))
-    return pd.concat(sums, axis=1, keys=range(len(instants))).astype("float64")
-
-
-def levels(states: pd.DataFrame, amounts: pd.Series, opening: pd.Timestamp, closing: pd.Timestamp) -> pd.DataFrame:
+def levels(states: pd.DataFrame, amounts: pd.Series, opening: pd.Series, closing: pd.Series) -> pd.DataFrame:
     """Each customer's sum of `amounts` over what holds: at the opening instant, its highest within the month, and at the closing instant.
+
+    Args:
+        states: customer (whatever identifies a customer and month), valid_from, valid_to.
+        amounts: By row of states.
+        opening: The same: the opening instant of its month.
+        closing: The same: the closing instant.
 
     Returns:
         Columns first, highest, last by customer; a change exactly at the opening instant is one within the month (case 56).
@@ -61,11 +58,12 @@ def levels(states: pd.DataFrame, amounts: pd.Series, opening: pd.Timestamp, clos
     for column, sign in (("valid_from", 1), ("valid_to", -1)):
         at = states[column]
         happened = (at < closing).to_numpy(dtype=bool)
-        rows = {"customer": states["customer"], "at": at.where(at >= opening, opening - pd.Timedelta(microseconds=1)), "change": sign * amounts}
-        moves.append(pd.DataFrame(rows)[happened])
-    changes = pd.concat(moves).groupby(["customer", "at"], sort=True)["change"].sum()
+        within = at >= opening
+        rows = {"customer": states["customer"], "at": at.where(within, opening - pd.Timedelta(microseconds=1)), "change": sign * amounts}
+        moves.append(pd.DataFrame({**rows, "within": within})[happened])
+    changes = pd.concat(moves).groupby(["customer", "at", "within"], sort=True)["change"].sum()
     level = changes.groupby(level="customer").cumsum().reset_index()
-    before = level[level["at"] < opening].set_index("customer")["change"]
+    before = level[~level["within"]].set_index("customer")["change"]
     by_customer = level.groupby("customer")["change"]
     found = pd.DataFrame({"highest": by_customer.max(), "last": by_customer.last()})
     return found.assign(first=before.reindex(found.index).fillna(0).astype("int64"))

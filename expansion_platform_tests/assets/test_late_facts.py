@@ -20,16 +20,16 @@ pytestmark = pytest.mark.xdist_group("pipeline")
 
 
 def compute(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Computes the mrr floor of all months; how many months were classified."""
-    calls: list[object] = []
-    real = assets.classify
+    """Computes the mrr floor of all months; how many months were due."""
+    due: list[str] = []
+    real = assets.mrr_tables
     with monkeypatch.context() as patched, Platform(pipeline.settings) as platform:
-        patched.setattr(assets, "classify", lambda *given, **named: calls.append(given) or real(*given, **named))
+        patched.setattr(assets, "mrr_tables", lambda wanted, *given: due.extend(wanted) or real(wanted, *given))
         job = build_defs(platform).resolve_implicit_global_asset_job_def()
         first = pipeline.lake.months(mrr.CustomerMonths)[0]
         selection = [checks.asset_key(model) for model in assets.TABLES]
         assert job.execute_in_process(instance=pipeline.instance, tags=month_range(first, NEWEST), asset_selection=selection).success
-    return len(calls)
+    return len(due)
 
 
 def files(pipeline: Pipeline) -> dict[str, dict[str, str]]:

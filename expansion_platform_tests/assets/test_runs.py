@@ -49,7 +49,7 @@ def test_a_second_refresh_computes_and_commits_nothing(pipeline: Pipeline, monke
         raise AssertionError("computed again")
 
     # Usage of the newest month is asked for again until it has settled, so PostHog is not among them.
-    for module, name in ((history, "changes"), (history, "states_of"), (mrr, "classify"), (metric_assets, "slice_sums")):
+    for module, name in ((history, "changes"), (history, "states_of"), (mrr, "mrr_tables"), (metric_assets, "slice_sums")):
         monkeypatch.setattr(module, name, called)
     monkeypatch.setattr(metric_assets, "RULES", dict.fromkeys(metric_assets.RULES, called))
     before = pipeline.contents()

@@ -14,11 +14,11 @@ import duckdb
 import yaml
 from rich.console import Console
 
-from expansion_platform.assets.alerts import _facts
+from expansion_platform.assets.alerts import facts_of
 from expansion_platform.domain import months
 from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.targets import AlertSettings
-from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr, stripe
+from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import Platform
 from expansion_platform.run import refresh
@@ -69,7 +69,7 @@ def _make(folder: Path, customers: int) -> dict[str, Any]:
     states = book.item_states(customers, CALENDAR)
     lake.replace(billing.ItemStates, states.astype({name: "str" for name, kind in states.dtypes.items() if kind == "category"}))
     lake.replace(billing.FxRates, book.rates(months.between("2018-12", LAST)))
-    for model in (billing.Quarantine, stripe.Events):
+    for model in (billing.Quarantine, *(model for name, model in TABLES.items() if name.startswith("stripe/"))):
         lake.replace(model, empty(model))
     catalog = {name: value for name, value in book.catalog().items() if name != "reporting_currency"}
     (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog))
@@ -120,7 +120,7 @@ def _floor(folder: Path, customers: int) -> dict[str, Any]:
 
 def _detect(folder: Path, customers: int) -> dict[str, Any]:
     with Platform(_settings(folder)) as platform:
-        facts = _facts(platform, LAST)
+        facts = facts_of(platform, LAST)
         meter = Meter()
         findings = evaluation.evaluate(
             LAST,

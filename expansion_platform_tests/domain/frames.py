@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import canonical
-from expansion_platform.domain.flags import Month
+from expansion_platform.domain import canonical, months
+from expansion_platform.domain.book import Book, catalog_entries
+from expansion_platform.domain.flags import Facts, licensed_seats
+from expansion_platform.domain.month_ends import read_timeline, value_month_ends
+from expansion_platform.domain.movements import Classified
+from expansion_platform.domain.mrr_tables import flagged_rows
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas import mrr
 from expansion_platform.domain.valuation import STATE
 
 _DEFAULTS = {"collection_paused": None, "livemode": True, "usage_type": "licensed", "interval": "month", "interval_count": 1}
@@ -20,13 +28,73 @@ def states(items: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=STATE).astype({"livemode": "bool", "interval_count": "int64"})
 
 
+@dataclass(frozen=True)
+class Month:
+    """A month's item states with their history and at both ends, rates, and who was deleted."""
+
+    history: pd.DataFrame
+    opening: pd.DataFrame
+    closing: pd.DataFrame
+    rates_open: Any
+    rates_close: Any
+    deleted: Any
+    name: str = "2026-03"
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """Rows of one month as they are stored, without month and hashes."""
+
+    movements: pd.DataFrame
+    causes: pd.DataFrame
+    migrations: pd.DataFrame
+
+
 def month(
     before: pd.DataFrame, after: pd.DataFrame, *, history: pd.DataFrame | None = None, rates: Any = None, rates_close: Any = None, deleted: Any = ()
 ) -> Month:
     """March 2026 with these states at its ends; without `history`, every change is in its middle."""
     if history is None:
         history = pd.concat([dated(before, "2026-01-01", "2026-03-15"), dated(after, "2026-03-15", None)], ignore_index=True)
-    return Month("2026-03", "UTC", history, before, after, rates or {}, rates_close or rates or {}, deleted)
+    return Month(history, before, after, rates or {}, rates_close or rates or {}, deleted)
+
+
+def flagged(plain: Classified, month: Month, catalog: Catalog) -> Flagged:
+    """The rows of a classified month with reasons and flags."""
+    calendar = months.between(months.shift(month.name, -13), month.name)
+    timeline = read_timeline(month.history, calendar, catalog, "UTC")
+    needed = np.zeros(len(calendar), dtype=bool)
+    needed[-2:] = True
+    amounts = value_month_ends(timeline, {calendar[-2]: month.rates_open, calendar[-1]: month.rates_close}, catalog, needed)
+    book, last = plain.changes.book, len(calendar) - 1
+    customer = timeline.customers.get_indexer(book.customers)
+    inside = timeline.customer[(timeline.begins == last) | (timeline.beyond == last)]
+    facts = Facts(
+        timeline,
+        amounts,
+        "UTC",
+        month=np.full(len(customer), last),
+        customer=customer,
+        within=np.isin(customer, inside),
+        item=timeline.items.get_indexer(book.items),
+        seats=licensed_seats(timeline, catalog_entries(timeline.distinct, catalog)),
+    )
+    rows = flagged_rows(
+        plain.changes,
+        facts,
+        ends=(month.opening, month.closing),
+        deleted=np.asarray(book.customers.isin(list(month.deleted)), dtype=bool),
+        on_price=lambda wanted: on_price(book, wanted),
+        catalog=catalog,
+    )
+    return Flagged(*(rows[model].drop(columns="month") for model in (mrr.Movements, mrr.Causes, mrr.PriceMigrations)))
+
+
+def on_price(book: Book, wanted: pd.DataFrame) -> Any:
+    """Customers with a counting item on each old price at the opening, one price after the other."""
+    side = book.opening
+    price = book.distinct["price"].astype("str").to_numpy()[side.terms]
+    return np.array([len(set(side.customer[side.counts & (price == old)])) for old in wanted["old_price"]], dtype=np.int64)
 
 
 def dated(rows: pd.DataFrame, start: str, end: str | None, source: str = "event") -> pd.DataFrame:

@@ -8,35 +8,32 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain.flags import flagged
-from expansion_platform.domain.migrations import price_migrations
-from expansion_platform.domain.movements import Classified, classify
+from expansion_platform.domain.movements import classify
 from expansion_platform.domain.policy import Catalog
 from expansion_platform_tests.domain.books import catalog, item, percent
-from expansion_platform_tests.domain.frames import dated, month, states
+from expansion_platform_tests.domain.frames import Flagged, dated, flagged, month, states
 
 Items = list[dict[str, Any]]
 TEN = item("i1", "basic", "1000", "10")
 
 
-def told(before: Items, after: Items, *, history: pd.DataFrame | None = None, deleted: Any = (), **more: Any) -> Classified:
+def told(before: Items, after: Items, *, history: pd.DataFrame | None = None, deleted: Any = (), **more: Any) -> Flagged:
     made = Catalog.from_dict(catalog(**more))
     opening, closing = states(before), states(after)
     plain = classify(opening, closing, catalog=made, rates_open={}, rates_close={}, ever_paid=made.ever_paid)
-    migrations = price_migrations(plain.causes, plain.movements, opening, catalog=made, rates_open={})
-    result = flagged(plain, month(opening, closing, history=history, deleted=deleted), migrations, made)
+    result = flagged(plain, month(opening, closing, history=history, deleted=deleted), made)
     names = list(plain.causes.columns)
     pd.testing.assert_frame_equal(result.causes[names], plain.causes)
     assert result.movements[["flow_expansion", "delta"]].sum().tolist() == plain.movements[["flow_expansion", "delta"]].sum().tolist()
     return result
 
 
-def flags(result: Classified, customer: str = "c1") -> set[str]:
+def flags(result: Flagged, customer: str = "c1") -> set[str]:
     told_of = result.movements.set_index("customer")["flags_json"]
     return set(json.loads(told_of.get(customer, "[]"))) - {"concentrated"}
 
 
-def cause_flags(result: Classified) -> dict[str, list[str]]:
+def cause_flags(result: Flagged) -> dict[str, list[str]]:
     return {row.cause: json.loads(row.flags_json) for row in result.causes.itertuples()}
 
 

@@ -10,14 +10,13 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain import months
-from expansion_platform.domain.flags import flagged
 from expansion_platform.domain.migrations import price_migrations
-from expansion_platform.domain.movements import Classified, classify
+from expansion_platform.domain.movements import classify
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import mrr
 from expansion_platform.simulator.company import simulate
 from expansion_platform_tests.domain.books import catalog, item
-from expansion_platform_tests.domain.frames import month, states
+from expansion_platform_tests.domain.frames import Flagged, flagged, month, on_price, states
 
 STAMP = {"month": "2026-03", "policy_hash": "p", "catalog_hash": "c"}
 OLD, NEW = "basic_month_usd", "basic_2026"
@@ -32,16 +31,16 @@ def book(
     return before, after + before[moved + 1 :]
 
 
-def found(before: list[dict[str, Any]], after: list[dict[str, Any]], **more: Any) -> tuple[pd.DataFrame, Classified]:
+def found(before: list[dict[str, Any]], after: list[dict[str, Any]], **more: Any) -> tuple[pd.DataFrame, Flagged]:
     made = Catalog.from_dict(catalog(**more))
     opening, closing = states(before), states(after)
     plain = classify(opening, closing, catalog=made, rates_open={}, rates_close={}, ever_paid=())
-    table = price_migrations(plain.causes, plain.movements, opening, catalog=made, rates_open={})
-    mrr.PriceMigrations.validate(table.assign(**STAMP))
-    return table, flagged(plain, month(opening, closing), table, made)
+    result = flagged(plain, month(opening, closing), made)
+    mrr.PriceMigrations.validate(result.migrations.assign(**STAMP))
+    return result.migrations, result
 
 
-def flag_counts(result: Classified) -> dict[tuple[str, str], int]:
+def flag_counts(result: Flagged) -> dict[tuple[str, str], int]:
     return Counter((row.cause, flag) for row in result.causes.itertuples() for flag in json.loads(row.flags_json))
 
 
@@ -123,7 +122,8 @@ def test_the_simulated_companys_own_repricing(simulated: Any, declared: bool, pr
     start, end = months.opening("2025-12"), months.closing("2025-12")
     opening, closing = (every[(every["valid_from"] < at) & (every["valid_to"].isna() | (every["valid_to"] >= at))] for at in (start, end))
     plain = classify(opening, closing, catalog=made, rates_open=rates["2025-11"], rates_close=rates["2025-12"], ever_paid=())
-    table = price_migrations(plain.causes, plain.movements, opening, catalog=made, rates_open=rates["2025-11"])
+    stamped = [rows.assign(month="2025-12") for rows in (plain.causes, plain.movements)]
+    table = price_migrations(*stamped, lambda wanted: on_price(plain.changes.book, wanted), made)
     both = opening.merge(closing, on="item")
     both = both[(both["price_x"] == "price_pro_usd_month") & (both["price_y"] == "price_pro_usd_month_2")]
     moved = both[declared | (both["quantity_x"] == both["quantity_y"])]["customer_x"].nunique()

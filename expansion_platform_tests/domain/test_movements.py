@@ -4,14 +4,12 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.flags import flagged
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import mrr
 from expansion_platform_tests.domain.books import amount, catalog, item, per_unit, percent
-from expansion_platform_tests.domain.frames import month, states
+from expansion_platform_tests.domain.frames import flagged, month, states
 
-NO_MIGRATIONS = pd.DataFrame({"old_price": [], "new_price": [], "basis": []})
 STAMP = {"month": "2026-03", "policy_hash": "p", "catalog_hash": "c"}
 
 
@@ -21,7 +19,7 @@ def run(before, after, *, rates=None, rates_close=None, ever_paid=(), **more):
     close = rates if rates_close is None else rates_close
     result = classify(states(before), states(after), catalog=made, rates_open=rates, rates_close=close, ever_paid=ever_paid)
     mrr.CustomerMonths.validate(result.customers.assign(**STAMP, first_paid_month="2026-01", first_paid_at=pd.Timestamp("2026-01-05", tz="UTC")))
-    told = flagged(result, month(states(before), states(after), rates=rates, rates_close=close), NO_MIGRATIONS, made)
+    told = flagged(result, month(states(before), states(after), rates=rates, rates_close=close), made)
     mrr.Movements.validate(told.movements.assign(**STAMP))
     mrr.Causes.validate(told.causes.assign(**STAMP))
     return result

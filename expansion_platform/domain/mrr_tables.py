@@ -1,0 +1,259 @@
+"""The four tables of floor `mrr` over a range of months: customer months, movements, causes and price migrations, computed in one batch.
+
+Here: `mrr_tables`, the order of the steps. Not here: any step. Every state is valued once (`month_ends.py`); customers' sums at month ends are made
+of that (`customer_levels.py`); only customer-months in which something changed are matched, attributed and flagged (`changed_months.py`,
+`movements.py`, `flags.py`). 36 months of 20,000 customers: 639,006 customer months, of which 51,602 changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from expansion_platform.domain import flags, months
+from expansion_platform.domain.attribution import cause_frame, customer_of
+from expansion_platform.domain.book import catalog_entries
+from expansion_platform.domain.changed_months import Keys, changed_book, changed_months, rate_changes
+from expansion_platform.domain.customer_levels import CustomerMonths, customer_months
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.migrations import OnPrice, customers_on, price_migrations
+from expansion_platform.domain.money import Ints
+from expansion_platform.domain.month_ends import Amounts, Timeline, month_of, read_timeline, value_month_ends
+from expansion_platform.domain.month_failures import Failures, Rates, uncompared_months, unknown_pasts, unreadable_months
+from expansion_platform.domain.movements import (
+    MOVEMENT_COLUMNS,
+    NEW,
+    Changes,
+    coded,
+    customer_rows,
+    customer_totals,
+    explained,
+    membership,
+    movement_rows,
+)
+from expansion_platform.domain.mrr import FirstPaid, first_paid_months, included, rates_by_month
+from expansion_platform.domain.plans import NO_PLANS, Beginnings, Plans, beginnings
+from expansion_platform.domain.policy import Catalog, Entry
+from expansion_platform.domain.reasons import reasons
+from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.schemas.base import Table
+from expansion_platform.domain.valuation import Bools
+
+MODELS: list[type[Table]] = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.PriceMigrations]
+
+
+@dataclass(frozen=True)
+class MrrTables:
+    """The rows of all months that can be computed, without hashes, in key order; and why each of the others cannot."""
+
+    frames: Mapping[type[Table], pd.DataFrame]
+    failures: Failures
+
+
+def mrr_tables(
+    wanted: Sequence[str],
+    states: pd.DataFrame,
+    rates: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    deletions: pd.DataFrame,
+    catalog: Catalog,
+    timezone: str = "UTC",
+) -> MrrTables:
+    """Computes mrr/customer_months, mrr/movements, mrr/causes and mrr/price_migrations of some months (semantics 2 and 3).
+
+    Args:
+        wanted: Months, in any order, with or without gaps.
+        states: billing/item_states; text columns may be categoricals.
+        rates: billing/fx_rates.
+        quarantine: billing/quarantine.
+        deletions: Customers deleted in Stripe: customer, created.
+        catalog: Products, migrations, aliases, excluded customers, policy and reporting currency.
+        timezone: Reporting time zone.
+    """
+    states, quarantine = included(states, catalog), included(quarantine, catalog)
+    by_month = rates_by_month(rates)
+    due, first_paid, failures = _readable(sorted(wanted), states, by_month, catalog, timezone)
+    if not due:
+        return MrrTables({}, failures)
+    # Flags look at the gains of the twelve months before a month, between thirteen month ends.
+    calendar = months.between(months.shift(due[0], -1 - flags.SURGE_MONTHS), due[-1])
+    timeline = read_timeline(states, calendar, catalog, timezone)
+    amounts = value_month_ends(timeline, by_month, catalog, _ends(timeline, due))
+    failures |= unreadable_months(due, timeline, amounts, first_paid, quarantine, catalog, by_month)
+    run = _Run(timeline, amounts, catalog_entries(timeline.distinct, catalog), by_month, first_paid, beginnings(states, catalog), catalog, timezone)
+    while due := [month for month in due if month not in failures]:
+        changed = run.changed(due)
+        unknown = changed.failures | unknown_pasts(changed.new, timeline, quarantine, catalog)
+        if not unknown:
+            return MrrTables(run.frames(changed, deletions), failures)
+        failures |= unknown
+    return MrrTables({}, failures)
+
+
+def flagged_rows(
+    changes: Changes,
+    facts: flags.Facts,
+    *,
+    ends: tuple[pd.DataFrame, pd.DataFrame],
+    deleted: Bools,
+    on_price: OnPrice,
+    catalog: Catalog,
+) -> dict[type[Table], pd.DataFrame]:
+    """The rows of mrr/movements, mrr/causes and mrr/price_migrations, with reasons and flags.
+
+    Args:
+        changes: What moved and why.
+        facts: The history that flags look at.
+        ends: The item states that the rows of the opening and of the closing side are of.
+        deleted: By code of the customer-month: the customer was deleted in the month.
+        on_price: As `price_migrations` takes it.
+        catalog: Declared migrations, ranks, policy.
+
+    Customers that rose and came back to where they were within the month get a row of mrr/movements, all zero, with `intramonth_reversal` (case 3).
+    """
+    reversed_ = flags.intramonth_reversal(changes, facts, catalog)
+    shown = np.flatnonzero(changes.moved | reversed_)
+    names = facts.timeline.calendar
+    movements = movement_rows(changes, shown, catalog)[MOVEMENT_COLUMNS].assign(month=coded(facts.month[shown], names))
+    why = reasons(changes, shown, ends, deleted)
+    movements = movements.assign(reason=why["reason"], dormant_reason=why["dormant_reason"])
+    customer = customer_of(changes.book, changes.pairs)[changes.rows.pair]
+    causes = cause_frame(changes.book, changes.pairs, changes.rows).assign(month=coded(facts.month[customer], names))
+    migrations = price_migrations(causes, movements, on_price, catalog)
+    of_causes = flags.flags_of_causes(changes, causes, migrations, facts, catalog)
+    of_movements = flags.flags_of_movements(changes, shown, movements, causes, of_causes, facts, catalog)
+    of_movements["intramonth_reversal"] = reversed_[shown]
+    return {
+        mrr.Movements: movements.assign(flags_json=flags.flags_json(of_movements, len(movements))),
+        mrr.Causes: causes.assign(flags_json=flags.flags_json(of_causes, len(causes))),
+        mrr.PriceMigrations: migrations,
+    }
+
+
+def _readable(wanted: list[str], states: pd.DataFrame, rates: Rates, catalog: Catalog, timezone: str) -> tuple[list[str], FirstPaid, Failures]:
+    """The months up to which every state can be read, and who paid first when. A state that cannot be is one of all months from its beginning on."""
+    failures: Failures = {}
+    for count in range(len(wanted), 0, -1):
+        try:
+            first_paid = first_paid_months(states, catalog=catalog, rates=rates, last=wanted[count - 1], timezone=timezone)
+            return wanted[:count], first_paid, failures
+        except DataQualityError as error:
+            failures[wanted[count - 1]] = error
+    return [], FirstPaid(pd.Series(dtype="str"), pd.Series(dtype="datetime64[us, UTC]"), {}), failures
+
+
+def _ends(timeline: Timeline, due: Sequence[str]) -> Bools:
+    """Month ends at which a month opens or closes."""
+    needed = np.zeros(timeline.size, dtype=bool)
+    closing = np.array([timeline.index(month) for month in due], dtype=np.int64)
+    needed[closing] = needed[closing - 1] = True
+    return needed
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """The customer-months of some months, those in which something changed, and months that cannot be compared."""
+
+    every: CustomerMonths
+    keys: Keys
+    changes: Changes | None
+    new: tuple[Ints, Ints]
+    failures: Failures
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Everything about the states that does not depend on which months are computed."""
+
+    timeline: Timeline
+    amounts: Amounts
+    entries: list[Entry]
+    rates: Rates
+    first_paid: FirstPaid
+    begun: Beginnings
+    catalog: Catalog
+    timezone: str
+
+    def changed(self, due: Sequence[str]) -> _Changed:
+        """What changed in months whose states can be read."""
+        timeline, amounts = self.timeline, self.amounts
+        index = [timeline.index(month) for month in due]
+        wanted = np.zeros(timeline.size, dtype=bool)
+        wanted[index] = True
+        every = customer_months(timeline, amounts, index, self.entries)
+        crossed = (every.totals["opening"] > 0) != (every.totals["closing"] > 0)
+        also = [(every.month[crossed], every.customer[crossed]), rate_changes(timeline, amounts, wanted)]
+        keys = changed_months(timeline, wanted, also)
+        plans, plan = self._plans(index)
+        book = changed_book(timeline, amounts, keys, entries=self.entries, rates=self.rates, plans=plans, plan=plan)
+        totals = customer_totals(book)
+        movement = membership(totals, self._paid_before(keys))
+        failures = uncompared_months(book, movement, timeline)
+        changes = None if failures else explained(book, totals, movement, self.catalog)
+        new = movement == NEW
+        return _Changed(every, keys, changes, (keys.month[new], keys.customer[new]), failures)
+
+    def frames(self, changed: _Changed, deletions: pd.DataFrame) -> dict[type[Table], pd.DataFrame]:
+        """The rows of the four tables."""
+        timeline, changes = self.timeline, changed.changes
+        assert changes is not None  # noqa: S101  for mypy: there were no failures
+        rows = flagged_rows(
+            changes,
+            self._facts(changed),
+            ends=(timeline.states, timeline.states),
+            deleted=self._deleted(changed.keys, deletions),
+            on_price=lambda asked: customers_on(timeline, asked),
+            catalog=self.catalog,
+        )
+        return {mrr.CustomerMonths: self._customer_rows(changed.every), **rows}
+
+    def _customer_rows(self, every: CustomerMonths) -> pd.DataFrame:
+        known = self.timeline.customers
+        first = {
+            "first_paid_month": pd.Categorical(self.first_paid.months.reindex(known)).take(every.customer),
+            "first_paid_at": self.first_paid.instants.reindex(known).array.take(every.customer),
+        }
+        rows = customer_rows(every.totals, self.catalog).assign(**first)
+        rows.insert(0, "customer", coded(every.customer, known))
+        return rows.assign(month=self._month(every.month))
+
+    def _month(self, month: Ints) -> pd.Series[Any]:
+        return coded(month, self.timeline.calendar)
+
+    def _plans(self, index: Sequence[int]) -> tuple[list[Plans], Ints]:
+        """The distinct plans of some months, the first of them none, and which of them are those of a month of the calendar."""
+        plan = np.zeros(self.timeline.size, dtype=np.int64)
+        known = [NO_PLANS]
+        for month in index if self.begun.sold else ():
+            plans = self.begun.plans(self.timeline.closings[month])
+            if plans not in known:
+                known.append(plans)
+            plan[month] = known.index(plans)
+        return known, plan
+
+    def _paid_before(self, keys: Keys) -> Bools:
+        """By customer-month: whether the customer had paid at an earlier month end, or is said to have."""
+        known = self.timeline.customers
+        first = self.first_paid.months.reindex(known)
+        month = np.array([months.distance(self.timeline.calendar[0], name) if isinstance(name, str) else self.timeline.size for name in first])
+        said = known.isin(self.catalog.paid_before | set(self.catalog.ever_paid))
+        return np.asarray((month.astype(np.int64)[keys.customer] < keys.month) | said[keys.customer], dtype=bool)
+
+    def _facts(self, changed: _Changed) -> flags.Facts:
+        timeline, keys = self.timeline, changed.keys
+        assert changed.changes is not None  # noqa: S101  for mypy
+        item = timeline.items.get_indexer(changed.changes.book.items).astype(np.int64)
+        return flags.Facts(
+            timeline, self.amounts, self.timezone, keys.month, keys.customer, keys.within, item, flags.licensed_seats(timeline, self.entries)
+        )
+
+    def _deleted(self, keys: Keys, deletions: pd.DataFrame) -> Bools:
+        """By customer-month: whether the customer, or one merged into it, was deleted in Stripe within the month."""
+        customer = self.timeline.customers.get_indexer(pd.Index(deletions["customer"].map(self.catalog.customer).astype("str")))
+        width = len(self.timeline.customers)
+        gone = month_of(self.timeline.closings, deletions["created"]) * width + customer
+        return np.asarray(np.isin(keys.month * width + keys.customer, gone[customer >= 0]), dtype=bool)
