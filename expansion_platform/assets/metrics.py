@@ -100,9 +100,10 @@ def _ties(lake: Lake, model: type[Table], frames: Frames) -> None:
 
 
 def customer_sums(lake: Lake, wanted: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One row a month: opening and closing MRR of mrr/customer_months, and the flows of mrr/movements."""
+    """One row a month: opening and closing MRR and the exchange rates' flow of mrr/customer_months, and the other flows of mrr/movements."""
     found = []
-    for model, columns in ((mrr.CustomerMonths, ["opening", "closing"]), (mrr.Movements, [f"flow_{name}" for name in FLOWS])):
+    others = [f"flow_{name}" for name in FLOWS if name != "fx"]
+    for model, columns in ((mrr.CustomerMonths, ["opening", "closing", "flow_fx"]), (mrr.Movements, others)):
         rows = lake.dataset(model).to_table(columns=["month", *columns], filter=pc.field("month").isin(wanted))
         sums = rows.group_by("month").aggregate([(name, "sum") for name in columns])
         found.append(sums.rename_columns(["month", *columns]).to_pandas())

@@ -125,6 +125,9 @@ def _describe(platform: Platform, wanted: list[str]) -> dict[type[Table], dict[s
     customers = platform.lake.read(mrr.CustomerMonths, wanted)
     moved = platform.lake.read(mrr.Movements, wanted)
     causes = platform.lake.read(mrr.Causes, wanted).pivot_table(index="month", columns="cause", values="amount", aggfunc="sum", fill_value=0)
+    rates = customers.groupby("month")["flow_fx"].sum()
+    if rates.any():  # most of what they did has no row among the causes
+        causes = causes.reindex(causes.index.union(rates.index[rates != 0]), fill_value=0).assign(fx=rates)
     flows = moved.groupby("month")[[f"flow_{name}" for name in ("new", "expansion", "contraction", "churn")]].sum()
     sizes, closing = moved.groupby("month").size(), customers.groupby("month")["closing"].sum()
     paying = customers[customers["closing"] > 0].groupby("month").size()

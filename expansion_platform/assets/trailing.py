@@ -24,8 +24,8 @@ from expansion_platform.storage.lake import Lake
 KINDS = {"duckdb", "pandera", "deltalake"}
 SLICES_SUM = "Segments and pricing models at the window's start sum to the total in every numerator and denominator, and months to sums."
 # What the queries read; a window of 100,000 customers is a million rows of them.
-CUSTOMER_COLUMNS = ["month", "customer", "segment", "pricing_model", "opening", "closing"]
-FLOW_COLUMNS = ["month", "customer", *(f"flow_{name}" for name in ("new", "expansion", "contraction", "churn", "fx"))]
+CUSTOMER_COLUMNS = ["month", "customer", "segment", "pricing_model", "opening", "closing", "flow_fx"]
+FLOW_COLUMNS = ["month", "customer", *(f"flow_{name}" for name in ("new", "expansion", "contraction", "churn"))]
 
 
 def build(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:

@@ -58,9 +58,13 @@ def figures(customer_months: pd.DataFrame, movements: pd.DataFrame, slices: pd.D
         origins: mrr/origins of the month.
         policy: its thresholds say the segment at the next opening.
     """
-    moved = movements[["customer", *FLOW_COLUMNS, *TYPE_COLUMNS, *CONTRACTION_COLUMNS, *GROSS_COLUMNS]].assign(**_dormant(movements))
+    of_customers = ["flow_fx", "expansion_unadjusted"]
+    others = [name for name in (*FLOW_COLUMNS, *TYPE_COLUMNS, *CONTRACTION_COLUMNS, *GROSS_COLUMNS) if name not in of_customers]
+    moved = movements[["customer", *others]].assign(**_dormant(movements))
     amounts = [name for name in moved.columns if name != "customer"]
-    rows = customer_months[["customer", "segment", "first_paid_month", "opening", "closing", "closing_arr"]]
+    rows = customer_months[["customer", "segment", "first_paid_month", "opening", "closing", "closing_arr", "flow_fx"]]
+    rise = (rows["closing"] - rows["opening"]).clip(lower=0)
+    rows = rows.assign(expansion_unadjusted=rise.where((rows["opening"] > 0) & (rows["closing"] > 0), 0))
     rows = rows.merge(moved.astype(dict.fromkeys(amounts, "Int64")), on="customer", how="left")
     rows = rows.merge(slices[["customer", "slices_json", "next_slices_json"]], on="customer", how="left")
     filled = rows[amounts].fillna(0).astype("int64")

@@ -93,7 +93,7 @@ def gate(
     opening = int(rollforward.loc[rollforward["dimension"] == "total", "opening"].sum())
     failed += _restated(restatements, opening, LATE_FACTS)
     warnings = [] if catalogued else ["there is no catalog, so what products are was inferred"]
-    return Gate(tuple(failed), (*warnings, *_restated(restatements, opening, LATE_USAGE), *_one_customer(movements, shown)))
+    return Gate(tuple(failed), (*warnings, *_restated(restatements, opening, LATE_USAGE), *_one_customer(here, shown)))
 
 
 def restatement_window(month: str) -> list[str]:
@@ -140,8 +140,9 @@ def _restated(restatements: pd.DataFrame, opening: int, reasons: list[str]) -> I
             yield f"{name} was restated by {told} since it closed ({', '.join(reasons)}); 0.5 % is the most"
 
 
-def _one_customer(movements: pd.DataFrame, shown: Callable[[str], str]) -> Iterator[str]:
-    moved = movements.set_index("customer")["delta"].abs()
+def _one_customer(customer_months: pd.DataFrame, shown: Callable[[str], str]) -> Iterator[str]:
+    amounts = customer_months.set_index("customer")
+    moved = (amounts["closing"] - amounts["opening"]).abs()
     total = int(moved.sum())
     if total and Fraction(int(moved.max()), total) > ONE_CUSTOMER:
         yield f"{shown(str(moved.idxmax()))} alone is {_percent(Fraction(int(moved.max()), total))} of all that moved"

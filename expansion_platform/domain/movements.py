@@ -7,14 +7,14 @@ matching and attribution, which it calls, and every rate made of the result.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from expansion_platform.domain.attribution import CauseRows, attribute, cause_frame, customer_of, group_of, in_key_order
+from expansion_platform.domain.attribution import FX, CauseRows, attribute, cause_frame, customer_of, group_of, in_key_order
 from expansion_platform.domain.book import Book, by_customer, read_book
 from expansion_platform.domain.matching import Pairs, match
 from expansion_platform.domain.money import Ints, split_rows
@@ -74,7 +74,7 @@ def classify(
         plans: Prices of one product inferred to be plans before the closing instant (`plans.Beginnings`).
 
     Returns:
-        Customers that pay at one end at least; movements and causes only where something moved.
+        Customers that pay at one end at least; movements and causes where anything moved, also if only exchange rates did (`only_rates_moved`).
 
     Raises:
         DataQualityError: Names items that are duplicated, malformed, unpriceable or without a rate.
@@ -110,6 +110,7 @@ def classify_wide(
     totals = {name: amounts if still else amounts[paying] for name, amounts in totals.items()}
     customers = customer_rows(totals, catalog)
     customers.insert(0, "customer", book.customers if still else book.customers.take(paying))
+    customers["flow_fx"] = rate_flows(changes) if still else rate_flows(changes)[paying]
     movements = movement_rows(changes, every if still else shown, catalog)
     return Classified(_as_text(customers), _as_text(movements), cause_frame(book, changes.pairs, changes.rows), changes)
 
@@ -141,6 +142,32 @@ def explained(book: Book, totals: Mapping[str, Ints], movement: Ints, catalog: C
     moved = ~np.isin(movement, [NONE, CONTINUING])
     moved[customer_of(book, pairs)[rows.pair]] = True
     return Changes(book, totals, movement, moved, pairs, rows)
+
+
+def rate_flows(changes: Changes) -> Ints:
+    """By code: what exchange rates did to a customer that paid at both ends, the sum of its causes `fx`."""
+    flows = np.zeros(len(changes.movement), dtype=np.int64)
+    of_rates = changes.rows.cause == FX
+    np.add.at(flows, customer_of(changes.book, changes.pairs)[changes.rows.pair[of_rates]], changes.rows.amount[of_rates])
+    return flows
+
+
+def only_rates_moved(changes: Changes) -> npt.NDArray[np.bool_]:
+    """By code: customers that paid at both ends and in whom exchange rates alone moved: each cause is of an item charged the same at both ends."""
+    book, pair = changes.book, changes.rows.pair
+    opening, closing = changes.pairs.opening[pair], changes.pairs.closing[pair]
+    same = (opening >= 0) & (closing >= 0)
+    same[same] = book.opening.terms[opening[same]] == book.closing.terms[closing[same]]
+    alone = changes.moved & (changes.movement == CONTINUING)
+    alone[customer_of(book, changes.pairs)[pair[~same]]] = False
+    return np.asarray(alone, dtype=bool)
+
+
+def without(changes: Changes, codes: npt.NDArray[np.bool_]) -> Changes:
+    """The changes without the causes of some customer-months."""
+    kept = ~codes[customer_of(changes.book, changes.pairs)[changes.rows.pair]]
+    rows = changes.rows
+    return replace(changes, moved=changes.moved & ~codes, rows=CauseRows(rows.pair[kept], rows.cause[kept], rows.amount[kept], rows.corners[kept]))
 
 
 def customer_totals(book: Book) -> dict[str, Ints]:

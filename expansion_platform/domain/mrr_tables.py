@@ -27,6 +27,7 @@ from expansion_platform.domain.month_failures import Failures, Rates, uncompared
 from expansion_platform.domain.movements import (
     MOVEMENT_COLUMNS,
     NEW,
+    NONE,
     Changes,
     coded,
     customer_rows,
@@ -34,6 +35,9 @@ from expansion_platform.domain.movements import (
     explained,
     membership,
     movement_rows,
+    only_rates_moved,
+    rate_flows,
+    without,
 )
 from expansion_platform.domain.mrr import FirstPaid, first_paid_months, included, rates_by_month
 from expansion_platform.domain.plans import NO_PLANS, Beginnings, Plans, beginnings
@@ -62,8 +66,12 @@ def mrr_tables(
     deletions: pd.DataFrame,
     catalog: Catalog,
     timezone: str = "UTC",
+    *,
+    rates_alone: bool = False,
 ) -> MrrTables:
     """Computes mrr/customer_months, mrr/movements, mrr/causes and mrr/price_migrations of some months (semantics 2 and 3).
+
+    A month in which nothing of a customer but exchange rates moved has no row in mrr/movements and mrr/causes (2.6).
 
     Args:
         wanted: Months, in any order, with or without gaps.
@@ -73,6 +81,7 @@ def mrr_tables(
         deletions: Customers deleted in Stripe: customer, created.
         catalog: Products, migrations, aliases, excluded customers, policy and reporting currency.
         timezone: Reporting time zone.
+        rates_alone: Movements and causes also of those months, as `expansion explain` shows them.
     """
     states, quarantine = included(states, catalog), included(quarantine, catalog)
     by_month = rates_by_month(rates)
@@ -86,10 +95,10 @@ def mrr_tables(
     failures |= unreadable_months(due, timeline, amounts, first_paid, quarantine, catalog, by_month)
     run = _Run(timeline, amounts, catalog_entries(timeline.distinct, catalog), by_month, first_paid, beginnings(states, catalog), catalog, timezone)
     while due := [month for month in due if month not in failures]:
-        changed = run.changed(due)
+        changed = run.changed(due, rates_alone=rates_alone)
         unknown = changed.failures | unknown_pasts(changed.new, timeline, quarantine, catalog)
         if not unknown:
-            return MrrTables(run.frames(changed, deletions), failures)
+            return MrrTables(run.frames(changed, deletions, rates_alone=rates_alone), failures)
         failures |= unknown
     return MrrTables({}, failures)
 
@@ -102,6 +111,7 @@ def flagged_rows(
     deleted: Bools,
     on_price: OnPrice,
     catalog: Catalog,
+    rates_alone: bool = False,
 ) -> dict[type[Table], pd.DataFrame]:
     """The rows of mrr/movements, mrr/causes and mrr/price_migrations, with reasons and flags.
 
@@ -112,10 +122,13 @@ def flagged_rows(
         deleted: By code of the customer-month: the customer was deleted in the month.
         on_price: As `price_migrations` takes it.
         catalog: Declared migrations, ranks, policy.
+        rates_alone: Rows also of customer-months in which exchange rates alone moved.
 
     Customers that rose and came back to where they were within the month get a row of mrr/movements, all zero, with `intramonth_reversal` (case 3).
     """
     reversed_ = flags.intramonth_reversal(changes, facts, catalog)
+    if not rates_alone:
+        changes = without(changes, only_rates_moved(changes) & ~reversed_)
     shown = np.flatnonzero(changes.moved | reversed_)
     names = facts.timeline.calendar
     movements = movement_rows(changes, shown, catalog)[MOVEMENT_COLUMNS].assign(month=coded(facts.month[shown], names))
@@ -178,7 +191,7 @@ class _Run:
     catalog: Catalog
     timezone: str
 
-    def changed(self, due: Sequence[str]) -> _Changed:
+    def changed(self, due: Sequence[str], *, rates_alone: bool) -> _Changed:
         """What changed in months whose states can be read."""
         timeline, amounts = self.timeline, self.amounts
         index = [timeline.index(month) for month in due]
@@ -186,7 +199,9 @@ class _Run:
         wanted[index] = True
         every = customer_months(timeline, amounts, index, self.entries)
         crossed = (every.totals["opening"] > 0) != (every.totals["closing"] > 0)
-        also = [(every.month[crossed], every.customer[crossed]), rate_changes(timeline, amounts, wanted)]
+        also = [(every.month[crossed], every.customer[crossed])]
+        if rates_alone:
+            also.append(rate_changes(timeline, amounts, wanted))
         keys = changed_months(timeline, wanted, also)
         plans, plan = self._plans(index)
         book = changed_book(timeline, amounts, keys, entries=self.entries, rates=self.rates, plans=plans, plan=plan)
@@ -197,7 +212,7 @@ class _Run:
         new = movement == NEW
         return _Changed(every, keys, changes, (keys.month[new], keys.customer[new]), failures)
 
-    def frames(self, changed: _Changed, deletions: pd.DataFrame) -> dict[type[Table], pd.DataFrame]:
+    def frames(self, changed: _Changed, deletions: pd.DataFrame, *, rates_alone: bool) -> dict[type[Table], pd.DataFrame]:
         """The rows of the four tables."""
         timeline, changes = self.timeline, changed.changes
         assert changes is not None  # noqa: S101  for mypy: there were no failures
@@ -208,18 +223,28 @@ class _Run:
             deleted=self._deleted(changed.keys, deletions),
             on_price=lambda asked: customers_on(timeline, asked),
             catalog=self.catalog,
+            rates_alone=rates_alone,
         )
-        return {mrr.CustomerMonths: self._customer_rows(changed.every), **rows}
+        return {mrr.CustomerMonths: self._customer_rows(changed.every, changed.keys, changes), **rows}
 
-    def _customer_rows(self, every: CustomerMonths) -> pd.DataFrame:
+    def _customer_rows(self, every: CustomerMonths, keys: Keys, changes: Changes) -> pd.DataFrame:
         known = self.timeline.customers
         first = {
             "first_paid_month": pd.Categorical(self.first_paid.months.reindex(known)).take(every.customer),
             "first_paid_at": self.first_paid.instants.reindex(known).array.take(every.customer),
         }
-        rows = customer_rows(every.totals, self.catalog).assign(**first)
+        rows = customer_rows(every.totals, self.catalog).assign(**first, flow_fx=self._rate_flows(every, keys, changes))
         rows.insert(0, "customer", coded(every.customer, known))
         return rows.assign(month=self._month(every.month))
+
+    def _rate_flows(self, every: CustomerMonths, keys: Keys, changes: Changes) -> Ints:
+        """What exchange rates did to each customer that paid at both ends: its causes `fx`, or all that moved where nothing was compared."""
+        opening, closing, width = every.totals["opening"], every.totals["closing"], len(self.timeline.customers)
+        flows = np.where((opening > 0) & (closing > 0), closing - opening, 0)
+        compared = np.flatnonzero(changes.movement != NONE)
+        place = np.searchsorted(every.month * width + every.customer, keys.month[compared] * width + keys.customer[compared])
+        flows[place] = rate_flows(changes)[compared]
+        return flows
 
     def _month(self, month: Ints) -> pd.Series[Any]:
         return coded(month, self.timeline.calendar)

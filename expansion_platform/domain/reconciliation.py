@@ -98,15 +98,20 @@ def first_paid_ties(customer_months: pd.DataFrame, movements: pd.DataFrame, ever
 
 
 def customers_tie(customer_months: pd.DataFrame, movements: pd.DataFrame) -> None:
-    """Opening + flows = closing for every customer, also for those without a movement row (their closing equals their opening).
+    """Opening + flows = closing for every customer; where there is no row of mrr/movements, exchange rates are the only flow.
+
+    What exchange rates did is one amount in both tables.
 
     Raises:
         DataQualityError: naming customer/month.
     """
-    flows = movements.assign(_flows=movements[[f"flow_{name}" for name in FLOWS]].sum(axis=1))[["month", "customer", "_flows"]]
+    others = movements[[f"flow_{name}" for name in FLOWS if name != "fx"]].sum(axis=1)
+    flows = movements[["month", "customer"]].assign(_flows=others, _rates=movements["flow_fx"])
     rows = customer_months.merge(flows, on=["month", "customer"], how="outer", indicator=True)
-    rows["_flows"] = rows["_flows"].fillna(0).astype("int64")
-    _refuse("opening + flows is not closing", rows[(rows["_merge"] == "right_only") | (rows["opening"] + rows["_flows"] != rows["closing"])])
+    both = rows["_merge"] == "both"
+    wrong = (rows["_merge"] == "right_only") | (both & (rows["flow_fx"] != rows["_rates"]))
+    wrong |= rows["opening"] + rows["flow_fx"] + rows["_flows"].fillna(0).astype("int64") != rows["closing"]
+    _refuse("opening + flows is not closing", rows[wrong])
 
 
 def months_chain(customer_months: pd.DataFrame) -> None:
@@ -164,8 +169,9 @@ def rollforward_ties(rollforward: pd.DataFrame, customer_months: pd.DataFrame, m
         DataQualityError: naming month/figure.
     """
     total = rollforward[rollforward["dimension"] == "total"].set_index("month")
-    flows = movements.groupby("month")[[f"flow_{name}" for name in FLOWS]].sum().rename(columns=lambda name: name.removeprefix("flow_"))
-    sums = flows.join(customer_months.groupby("month")[["opening", "closing"]].sum(), how="outer").reindex(total.index).fillna(0)
+    flows = movements.groupby("month")[[f"flow_{name}" for name in FLOWS if name != "fx"]].sum()
+    sums = flows.join(customer_months.groupby("month")[["opening", "closing", "flow_fx"]].sum(), how="outer").reindex(total.index).fillna(0)
+    sums = sums.rename(columns=lambda name: name.removeprefix("flow_"))
     columns = ["opening", *FLOWS, "closing"]
     differs = sums[columns] != total[columns]
     broken = [f"{month}/{figure}" for month, row in differs.iterrows() for figure, bad in row.items() if bad]

@@ -112,8 +112,10 @@ def _floor(folder: Path, customers: int) -> dict[str, Any]:
     with duckdb.connect() as engine:
         engine.register("customer_months", customer_months)
         engine.register("movements", movements)
-        sums = engine.execute("select month, segment, sum(opening), sum(closing), count(*) from customer_months group by all").fetchall()
-        flows = ", ".join(f"sum(flow_{name})" for name in mrr.FLOWS)
+        sums = engine.execute(
+            "select month, segment, sum(opening), sum(closing), sum(flow_fx), count(*) from customer_months group by all"
+        ).fetchall()
+        flows = ", ".join(f"sum(flow_{name})" for name in mrr.FLOWS if name != "fx")
         sums += engine.execute(f"select month, segment, {flows} from movements group by all").fetchall()
     return meter.lap(rows=len(sums))
 

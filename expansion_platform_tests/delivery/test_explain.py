@@ -63,8 +63,24 @@ def test_who_began_an_expansion_is_told_with_what_says_so(pipeline: Pipeline) ->
 
 def test_a_quiet_month_says_so(pipeline: Pipeline) -> None:
     months, moved = pipeline.lake.read(mrr.CustomerMonths, [NEWEST]), pipeline.lake.read(mrr.Movements, [NEWEST])
+    months = months[months["flow_fx"] == 0]
     quiet = next(customer for customer in months["customer"] if customer not in set(moved["customer"]))
     assert "Nothing moved." in text(pipeline, quiet, NEWEST)
+
+
+def test_a_month_of_exchange_rates_alone_is_explained_item_by_item(pipeline: Pipeline) -> None:
+    """It has no row in mrr/movements and mrr/causes; what each item's rate did is worked out again."""
+    months, moved = (pipeline.lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements))
+    rows = months[months["flow_fx"] != 0].merge(moved[["month", "customer", "label"]], on=["month", "customer"], how="left")
+    alone = rows[rows["label"].isna()]
+    assert len(alone) > 10
+    for row in alone.head(5).itertuples():
+        lines = list(explained(Platform(pipeline.settings), row.customer, row.month))
+        amount = explain._signed(row.flow_fx, "usd")
+        assert lines[1:3] == ["That is exchange rates only, which is never expansion.", f"Flows: fx {amount}; they sum to {amount}."]
+        causes = [line for line in lines if "exchange rates (never expansion): from" in line]
+        assert 0 < len(causes) <= row.items
+        assert lines.count("      what is held at closing, valued at the closing month's rate instead of the opening one's") == len(causes)
 
 
 def test_a_month_before_the_customer_came(pipeline: Pipeline) -> None:

@@ -59,7 +59,7 @@ def month(
     return Month(history, before, after, rates or {}, rates_close or rates or {}, deleted)
 
 
-def flagged(plain: Classified, month: Month, catalog: Catalog) -> Flagged:
+def flagged(plain: Classified, month: Month, catalog: Catalog, *, rates_alone: bool = False) -> Flagged:
     """The rows of a classified month with reasons and flags."""
     calendar = months.between(months.shift(month.name, -13), month.name)
     timeline = read_timeline(month.history, calendar, catalog, "UTC")
@@ -86,6 +86,7 @@ def flagged(plain: Classified, month: Month, catalog: Catalog) -> Flagged:
         deleted=np.asarray(book.customers.isin(list(month.deleted)), dtype=bool),
         on_price=lambda wanted: on_price(book, wanted),
         catalog=catalog,
+        rates_alone=rates_alone,
     )
     return Flagged(*(rows[model].drop(columns="month") for model in (mrr.Movements, mrr.Causes, mrr.PriceMigrations)))
 

@@ -65,11 +65,12 @@ def customer_months() -> pd.DataFrame:
                 "customer": name,
                 "opening": opening,
                 "closing": closing,
+                "flow_fx": flows.get("flow_fx", 0),
                 "first_paid_month": paid_at[:7],
                 "first_paid_at": instant(paid_at),
             }
             | {"pricing_model": MODELS[name], "closing_pricing_model": {**MODELS, "ada": "flat"}[name]}
-            for name, (opening, closing, _, paid_at) in BOOK.items()
+            for name, (opening, closing, flows, paid_at) in BOOK.items()
         ]
     )
 

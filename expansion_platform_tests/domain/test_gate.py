@@ -16,7 +16,7 @@ MONTH = "2026-10"
 def months(before: int = 100, now: int = 100) -> pd.DataFrame:
     """Two customers over two months; only the second of them moves, by 100.00 in the newest."""
     rows = [("2026-09", "a", 500, 500, before), ("2026-09", "b", 500, 500, 0), (MONTH, "a", 500, 500, now), (MONTH, "b", 500, 600, 0)]
-    return pd.DataFrame(rows, columns=["month", "customer", "opening", "closing", "items"])
+    return pd.DataFrame(rows, columns=["month", "customer", "opening", "closing", "items"]).assign(flow_fx=0)
 
 
 def movements() -> pd.DataFrame:
@@ -57,6 +57,12 @@ def judged(**changed: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def test_sound_data_passes_and_one_customer_is_a_warning() -> None:
     assert judged() == ((), ("b alone is 100 % of all that moved",))
+
+
+def test_what_exchange_rates_moved_is_part_of_all_that_moved() -> None:
+    """They have no row in mrr/movements; without them b would be all that moved."""
+    rates = months().assign(closing=[500, 500, 560, 600], flow_fx=[0, 0, 60, 0])
+    assert judged(customer_months=rates)[1] == ("b alone is 62 % of all that moved",)
 
 
 @pytest.mark.parametrize(

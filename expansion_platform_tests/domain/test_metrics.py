@@ -23,6 +23,7 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain import metrics, reconciliation
+from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.policy import Policy
 from expansion_platform.domain.schemas import metrics as tables
 from expansion_platform.domain.schemas import mrr
@@ -34,36 +35,6 @@ MONTH, QUIET = "2026-03", "2026-04"
 HASHES = {"policy_hash": "p", "catalog_hash": "c"}
 
 
-def customer(name: str, segment: str, opening: int, closing: int) -> dict[str, Any]:
-    return {
-        **HASHES,
-        "month": MONTH,
-        "customer": name,
-        "segment": segment,
-        "opening": opening,
-        "closing": closing,
-        "opening_arr": 12 * opening,
-        "closing_arr": 12 * closing,
-        "opening_list": opening,
-        "closing_list": closing,
-        "items": 1,
-        "pricing_model": "seat",
-        "closing_pricing_model": "seat",
-        "first_paid_month": "2026-01",
-        "first_paid_at": pd.Timestamp("2026-01-05", tz="UTC"),
-    }
-
-
-BOOK = [
-    customer("ada", "enterprise", 1_000_000, 1_050_000),
-    customer("bob", "mid_market", 300_000, 200_000),
-    customer("cy", "smb", 100_000, 0),
-    customer("dee", "smb", 50_000, 0),
-    customer("eve", "smb", 0, 70_000),
-    customer("fay", "smb", 0, 30_000),
-    customer("gus", "smb", 10_000, 16_000),
-    customer("hal", "smb", 40_000, 40_000),
-]
 MOVED: dict[str, dict[str, Any]] = {
     "ada": {
         "flow_expansion": 50_000,
@@ -88,6 +59,39 @@ MOVED: dict[str, dict[str, Any]] = {
         "expansion_unadjusted": 6_000,
     },
 }
+
+
+def customer(name: str, segment: str, opening: int, closing: int) -> dict[str, Any]:
+    return {
+        **HASHES,
+        "month": MONTH,
+        "customer": name,
+        "segment": segment,
+        "opening": opening,
+        "closing": closing,
+        "flow_fx": MOVED.get(name, {}).get("flow_fx", 0),
+        "opening_arr": 12 * opening,
+        "closing_arr": 12 * closing,
+        "opening_list": opening,
+        "closing_list": closing,
+        "items": 1,
+        "pricing_model": "seat",
+        "closing_pricing_model": "seat",
+        "first_paid_month": "2026-01",
+        "first_paid_at": pd.Timestamp("2026-01-05", tz="UTC"),
+    }
+
+
+BOOK = [
+    customer("ada", "enterprise", 1_000_000, 1_050_000),
+    customer("bob", "mid_market", 300_000, 200_000),
+    customer("cy", "smb", 100_000, 0),
+    customer("dee", "smb", 50_000, 0),
+    customer("eve", "smb", 0, 70_000),
+    customer("fay", "smb", 0, 30_000),
+    customer("gus", "smb", 10_000, 16_000),
+    customer("hal", "smb", 40_000, 40_000),
+]
 
 
 def table(model: type[Table], rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -138,6 +142,21 @@ def told(rows: pd.DataFrame, dimension: str = "total", value: str = "all", month
         row.metric: (row.numerator, None if pd.isna(row.denominator) else int(row.denominator), None if pd.isna(row.ratio) else row.ratio)
         for row in rows.itertuples()
     }
+
+
+def test_a_customer_that_only_exchange_rates_moved_counts_in_every_sum() -> None:
+    """It has no movement. Its rise is the flow fx and unadjusted expansion, it retains what it paid at opening rates, and it is no expander."""
+    ivy = customer("ivy", "smb", 20_000, 21_000) | {"flow_fx": 1_000}
+    before, after = (sums(book).set_index(["dimension", "value"]) for book in (BOOK, [*BOOK, ivy]))
+    for name, added in {"fx": 1_000, "expansion_unadjusted": 1_000, "retained": 20_000, "opening": 20_000, "closing": 21_000, "members": 1}.items():
+        for of in (("total", "all"), ("segment", "smb")):
+            assert after.at[of, name] - before.at[of, name] == added, name
+    assert (after[["expansion", "expanders", "price", "churn"]] == before[["expansion", "expanders", "price", "churn"]]).all(axis=None)
+    reconciliation.customers_tie(customer_months([*BOOK, ivy]), movements(BOOK))
+    with pytest.raises(DataQualityError, match="ivy/2026-03"):
+        reconciliation.customers_tie(customer_months([*BOOK, ivy | {"flow_fx": 999}]), movements(BOOK))
+    with pytest.raises(DataQualityError, match="gus/2026-03"):
+        reconciliation.customers_tie(customer_months(BOOK), movements(BOOK).assign(flow_fx=0, flow_price=lambda rows: rows["flow_price"] + 500))
 
 
 def test_the_book_ties() -> None:

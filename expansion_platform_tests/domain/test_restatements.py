@@ -53,13 +53,13 @@ def book(*rows: tuple[Any, ...], kind: str = "seat", origin: str = "unknown", pl
     months = [
         {
             "month": MONTH, "customer": name, "segment": "smb", "first_paid_month": paid, "opening": opening, "closing": closing,
-            "closing_arr": 12 * closing,
+            "closing_arr": 12 * closing, "flow_fx": closing - opening if flow == "fx" else 0,
         }
-        for name, opening, closing, _, paid in rows
+        for name, opening, closing, flow, paid in rows
     ]  # fmt: skip
     moves, origins = [], []
     for name, opening, closing, flow, _ in rows:
-        if opening != closing:
+        if opening != closing and flow != "fx":
             flows = {f"flow_{each}": closing - opening if each == flow else 0 for each in FLOWS}
             up, down = flows["flow_expansion"], -flows["flow_contraction"]
             types = {f"expansion_{each}": up * (each == kind) for each in ORGANIC} | {
@@ -84,7 +84,7 @@ def book(*rows: tuple[Any, ...], kind: str = "seat", origin: str = "unknown", pl
         ),
         *contributions.GROSS_COLUMNS,
     ]
-    held = pd.DataFrame(months, columns=["month", "customer", "segment", "first_paid_month", "opening", "closing", "closing_arr"])
+    held = pd.DataFrame(months, columns=["month", "customer", "segment", "first_paid_month", "opening", "closing", "closing_arr", "flow_fx"])
     slices = held[["month", "customer"]].assign(**dict.fromkeys(("slices_json", "next_slices_json"), json.dumps({"plan": plan})))
     return Tables(held, pd.DataFrame(moves, columns=columns), slices, pd.DataFrame(origins, columns=["month", "customer", "origin", "expansion"]))
 

@@ -26,7 +26,7 @@ from expansion_platform.domain.schemas import metrics as tables
 from expansion_platform.storage.engine import query
 
 START, LAST = "2025-04", "2026-03"
-FLOWS = ("flow_new", "flow_expansion", "flow_contraction", "flow_churn", "flow_fx")
+FLOWS = ("flow_new", "flow_expansion", "flow_contraction", "flow_churn")
 MOVED = {
     ("2025-04", "ada"): {"flow_expansion": 100},
     ("2025-05", "bob"): {"flow_expansion": 1_000, "flow_fx": 200},
@@ -44,12 +44,13 @@ def book(first: str = START) -> tuple[pd.DataFrame, pd.DataFrame]:
     for customer, (begin, level) in OPENED.items():
         amount = level
         for month in months.between(begin, LAST):
-            closing = amount + sum(MOVED.get((month, customer), {}).values())
+            flows = MOVED.get((month, customer), {})
+            closing = amount + sum(flows.values())
             segment = "mid_market" if customer == "bob" and month > "2025-05" else "smb"
             if amount or closing:
                 model = "flat" if customer == "ada" else "hybrid" if segment == "mid_market" else "seat"
                 row = {"month": month, "customer": customer, "segment": segment, "pricing_model": model, "opening": amount, "closing": closing}
-                customers.append(row)
+                customers.append({**row, "flow_fx": flows.get("flow_fx", 0)})
             amount = closing
     moved = [{"month": month, "customer": name, **dict.fromkeys(FLOWS, 0), **flows} for (month, name), flows in MOVED.items()]
     frames = pd.DataFrame(customers), pd.DataFrame(moved)
@@ -122,10 +123,10 @@ def gap(fx: int = 0) -> dict[str, tuple[Any, ...]]:
             after = level.get(month, before) + rate
             amounts[customer] = after
             if before or after:
-                held.append({"month": month, "customer": customer, "segment": "smb", "pricing_model": "seat", "opening": before, "closing": after})
-                moved.append(
-                    {"month": month, "customer": customer, **dict.fromkeys(FLOWS, 0), "flow_churn": 0 if after else -before, "flow_fx": rate}
-                )
+                sliced = {"segment": "smb", "pricing_model": "seat"}
+                held.append({"month": month, "customer": customer, **sliced, "opening": before, "closing": after, "flow_fx": rate})
+                if not after:
+                    moved.append({"month": month, "customer": customer, **dict.fromkeys(FLOWS, 0), "flow_churn": -before})
     windows = trailing.windows(LAST)
     read = {"book": query("window_book", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)})}
     sums = query("window_sums", {"windows": windows, "slices": slices(trailing.SLICES), **read})

@@ -122,7 +122,8 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
     """The panel of some months.
 
     Args:
-        customer_months: rows of mrr/customer_months (month, customer, opening, closing, segment, pricing_model); other months are ignored.
+        customer_months: rows of mrr/customer_months (month, customer, opening, closing, flow_fx, segment, pricing_model); other months are
+            ignored.
         movements: rows of mrr/movements with flows and the headline by type.
         months: oldest first.
     """
@@ -141,9 +142,8 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
     types = np.stack([dense(moved, moved[f"expansion_{name}"]) for name in ORGANIC], axis=2)
     net = dense(moved, moved["flow_expansion"] + moved["flow_contraction"] + moved["flow_churn"])
     # Closing at opening exchange rates, as sql/slice_sums.sql has it: a churned customer retains nothing.
-    at_opening_rates = dense(held, held["closing"]) - dense(moved, moved["flow_fx"])
     closing = dense(held, held["closing"])
-    retained = np.where((opening > 0) & (closing > 0), np.minimum(opening, at_opening_rates), 0)
+    retained = np.where((opening > 0) & (closing > 0), np.minimum(opening, closing - dense(held, held["flow_fx"])), 0)
 
     def codes(dimension: str) -> Codes:
         numbers = {name: index + 1 for index, name in enumerate(SLICES[dimension])}

@@ -37,6 +37,9 @@ class CustomerMonths(Monthly):
     customer: str = pa.Field(description="Stripe customer after aliases")
     opening: int = pa.Field(description="MRR at the opening instant", ge=0)
     closing: int = pa.Field(description="MRR at the closing instant", ge=0)
+    flow_fx: int = pa.Field(
+        description="What exchange rates alone did to a customer that paid at both ends, also where nothing else moved and mrr/movements has no row"
+    )
     opening_arr: int = pa.Field(description="ARR at the opening instant, rounded on its own per item", ge=0)
     closing_arr: int = pa.Field(description="ARR at the closing instant, rounded on its own per item", ge=0)
     opening_list: int = pa.Field(description="MRR at the opening instant before discounts", ge=0)
@@ -60,6 +63,10 @@ class CustomerMonths(Monthly):
     def pays(cls, frame):  # noqa: N805, ANN001, ANN201, D102
         return (frame["opening"] > 0) | (frame["closing"] > 0)
 
+    @pa.dataframe_check(description="exchange rates move continuing customers only")
+    def rates(cls, frame):  # noqa: N805, ANN001, ANN201, D102
+        return frame["flow_fx"].eq(0) | ((frame["opening"] > 0) & (frame["closing"] > 0))
+
     class Config(Table.Config):
         name = "mrr/customer_months"
         metadata = {"key": ["month", "customer"], "partitioned_by": "month"}
@@ -80,7 +87,10 @@ class CustomerSlices(Monthly):
 
 
 class Movements(Monthly):
-    """One row per customer and month in which anything moved: nine flows that sum to the change, all zero where what moved cancels out."""
+    """One row per customer and month in which anything but exchange rates moved: nine flows that sum to the change.
+
+    All flows are zero where what moved cancels out. What exchange rates did to every customer is `flow_fx` of mrr/customer_months.
+    """
 
     customer: str = pa.Field(description="Stripe customer after aliases")
     movement: str = pa.Field(description="Membership (semantics 2.1)", isin=MOVEMENTS)
@@ -249,7 +259,10 @@ class FirstReported(Monthly):
 
 
 class Causes(Monthly):
-    """One row per continuing customer, month, matched pair of items and cause: how much of the change it explains, with its evidence."""
+    """One row per continuing customer, month, matched pair of items and cause: how much of the change it explains, with its evidence.
+
+    A customer in whom nothing but exchange rates moved has none, as it has no row in mrr/movements.
+    """
 
     customer: str = pa.Field(description="Stripe customer after aliases")
     group: str = pa.Field(description="Match group the items were compared in: family, add-on product or meter")

@@ -17,10 +17,11 @@ with moved as (
         coalesce(flow_price, 0) as price,
         coalesce(flow_discount, 0) as discount,
         coalesce(flow_interval, 0) as interval_,
-        coalesce(flow_fx, 0) as fx,
+        customer_months.flow_fx as fx,
         coalesce(flow_churn, 0) as churn,
         coalesce(expansion_gross, 0) as expansion_gross,
-        coalesce(expansion_unadjusted, 0) as expansion_unadjusted,
+        -- a customer that only exchange rates raised has no movement, and counts here: any rise does
+        case when customer_months.opening > 0 then greatest(customer_months.closing - customer_months.opening, 0) else 0 end as expansion_unadjusted,
         coalesce(dormant, false) as dormant
     from customer_months
     left join movements on movements.month = customer_months.month and movements.customer = customer_months.customer

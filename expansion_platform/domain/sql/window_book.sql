@@ -1,6 +1,6 @@
 -- What windows read of customers and their flows, joined once for all windows; customers are numbers, because windows group by them over and over.
--- inputs: customer_months (month, customer, segment, pricing_model, opening, closing),
---         movements (month, customer, flow_new, flow_expansion, flow_contraction, flow_churn, flow_fx)
+-- inputs: customer_months (month, customer, segment, pricing_model, opening, closing, flow_fx),
+--         movements (month, customer, flow_new, flow_expansion, flow_contraction, flow_churn)
 -- grain:  month, customer
 
 with numbers as (
@@ -19,7 +19,7 @@ select
     coalesce(flow_expansion, 0) as expansion,
     coalesce(flow_contraction, 0) as contraction,
     coalesce(flow_churn, 0) as churn,
-    coalesce(flow_fx, 0) as fx
+    customer_months.flow_fx as fx
 from customer_months
 join numbers on numbers.customer = customer_months.customer
 left join movements on movements.month = customer_months.month and movements.customer = customer_months.customer

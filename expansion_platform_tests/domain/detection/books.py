@@ -22,7 +22,10 @@ def frames(
     segments: Mapping[str, str] | None = None,
     models: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """mrr/customer_months and mrr/movements; expansion is from seats unless a type is given as `expansion_TYPE`."""
+    """mrr/customer_months and mrr/movements; expansion is from seats unless a type is given as `expansion_TYPE`.
+
+    Exchange rates alone are no movement.
+    """
     held, moved = [], []
     for (customer, month), amount in opening.items():
         of_month = dict(flows.get((customer, month), {}))
@@ -31,8 +34,9 @@ def frames(
         types["seat"] += of_month["expansion"] - sum(types.values())
         closing = amount + sum(of_month.values())
         sliced = {"segment": (segments or {}).get(customer, "smb"), "pricing_model": "seat" if models is None else models.get(customer)}
-        held.append({"month": month, "customer": customer, "opening": amount, "closing": closing, **sliced})
-        if any(of_month.values()):
+        rates = of_month.get("fx", 0)
+        held.append({"month": month, "customer": customer, "opening": amount, "closing": closing, "flow_fx": rates, **sliced})
+        if any(amount for name, amount in of_month.items() if name != "fx"):
             row = {f"flow_{name}": of_month.get(name, 0) for name in FLOWS} | {f"expansion_{name}": amount for name, amount in types.items()}
             moved.append({"month": month, "customer": customer, "movement": "churn" if of_month.get("churn") else "continuing", **row})
     columns = ["month", "customer", "movement", *(f"flow_{name}" for name in FLOWS), *(f"expansion_{name}" for name in ORGANIC)]
