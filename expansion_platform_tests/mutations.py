@@ -71,7 +71,7 @@ MUTANTS = {
         '"closing": by_customer(book, book.closing, at_close.mrr)',
         '"closing": (by_customer(book, book.closing, at_close.arr) + 6) // 12',
     ),
-    "arr": Mutant("ARR is 12 x rounded MRR", "valuation.py", "round_half_even(one.net, factor, 12)", "12 * round_half_even(one.net, factor)"),
+    "arr": Mutant("ARR is 12 x rounded MRR", "valuation.py", "net.rounded(code, factors, factor, 12)", "12 * net.rounded(code, factors, factor)"),
     "flat-at-zero": Mutant(
         "no flat fee at zero (D-2)",
         "pricing.py",
@@ -81,7 +81,7 @@ MUTANTS = {
     "tier-border": Mutant("a tier ends before its border", "pricing.py", "units <= tier.up_to", "units < tier.up_to"),
     "graduated": Mutant("volume tiers are graduated", "pricing.py", 'graduated=kind == "graduated")', "graduated=True)"),
     "packages": Mutant("packages are always rounded up", "pricing.py", "if scheme.round_up else", "if True else"),
-    "minimum": Mutant("minimum commits are ignored", "pricing.py", "(units - tier.lower), scheme.minimum)", "(units - tier.lower), Fraction(0))"),
+    "minimum": Mutant("minimum commits are ignored", "pricing.py", "max(amount, scheme.minimum) if scheme.minimum else amount", "amount"),
     "week": Mutant("a year of 52 weeks", "policy.py", 'Field("84/365"', 'Field("12/52"'),
     "metered-period": Mutant("usage spread over its billing period", "pricing.py", "Fraction(1) if metered else lengths", "lengths"),
     "exponent": Mutant("ISK without decimals", "money.py", '(["bif",', '(["isk", "bif",'),
@@ -95,7 +95,7 @@ MUTANTS = {
     "dormant": Mutant("dormant churn is ignored", "movements.py", '(totals["closing_chargeable"] > 0)', '(totals["closing_chargeable"] < 0)'),
     "segment": Mutant(
         "segment at closing",
-        "movements.py",
+        "customer_rows.py",
         '(totals["opening"] == 0) & (totals["closing"] > 0), totals["closing_arr"]',
         '(totals["closing"] > 0), totals["closing_arr"]',
     ),
@@ -152,7 +152,12 @@ MUTANTS = {
     ),
     "unchanged-discount": Mutant("an unchanged discount keeps its period", "causes.py", "if not switched:", "if False:"),
     "closing-rates": Mutant("added items at closing rates", "attribution.py", "mrr = book.at_open.mrr[terms]", "mrr = book.at_close.mrr[terms]"),
-    "fx-first": Mutant("hybrids at closing rates", "attribution.py", "book.at_open.mrr.tolist(), strict", "book.at_close.mrr.tolist(), strict"),
+    "fx-first": Mutant(
+        "pairs at closing rates",
+        "attribution.py",
+        "before, after = book.at_open.mrr[terms_a], book.at_open.mrr[terms_b]",
+        "before, after = book.at_close.mrr[terms_a], book.at_close.mrr[terms_b]",
+    ),
     "currency": Mutant("a currency switch is a repricing", "causes.py", 'currency:\n        return "fx"', 'currency:\n        return "price"'),
     "override": Mutant(
         "products override prices",

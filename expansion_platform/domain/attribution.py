@@ -6,6 +6,7 @@ of these causes (`movements.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from expansion_platform.domain import canonical
 from expansion_platform.domain.book import Book, Side
-from expansion_platform.domain.causes import End, explain
+from expansion_platform.domain.causes import DISCOUNT, QUANTITY, SCHEDULE, End, explain, lone_factor
 from expansion_platform.domain.matching import PASSES, Pairs
 from expansion_platform.domain.money import Ints, conversion
 from expansion_platform.domain.policy import Catalog
@@ -24,6 +24,7 @@ from expansion_platform.domain.schemas.mrr import CAUSES
 
 Objects = npt.NDArray[np.object_]
 FX = CAUSES.index("fx")
+_FACTORS = [DISCOUNT, QUANTITY, SCHEDULE]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class CauseRows:
     corners: Objects
     """Evidence, JSON text. Hybrid states by switched factors; `item` for a lone item present, `rate` for closing rates."""
 
+    def take(self, at: Ints) -> CauseRows:
+        """The rows at some positions."""
+        return CauseRows(self.pair[at], self.cause[at], self.amount[at], self.corners[at])
+
 
 def attribute(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
     """Causes of all pairs. fx comes last: first everything at opening rates, then each closing item from opening to closing rates."""
@@ -46,13 +51,8 @@ def attribute(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
     parts = [_with_rate_part(book, pairs, part, rate_part) for part in parts]
     rest = np.flatnonzero(rate_part)
     parts.append(CauseRows(rest, np.full(len(rest), FX), rate_part[rest], _rate_corners(book, book.closing.terms[pairs.closing[rest]])))
-    kept = [part.amount != 0 for part in parts]
-    return CauseRows(
-        *(
-            np.concatenate([getattr(part, field)[keep] for part, keep in zip(parts, kept, strict=True)])
-            for field in ("pair", "cause", "amount", "corners")
-        )
-    )
+    every = _joined(parts)
+    return every.take(np.flatnonzero(every.amount))
 
 
 def group_of(book: Book, pairs: Pairs) -> Ints:
@@ -70,7 +70,7 @@ def in_key_order(book: Book, pairs: Pairs, rows: CauseRows) -> CauseRows:
     group_rank = _rank(book.groups)[group_of(book, pairs)[rows.pair]]
     items = [_item_rank(book, side, at[rows.pair]) for side, at in ((book.closing, pairs.closing), (book.opening, pairs.opening))]
     order = np.lexsort([*items, _rank(pd.Index(CAUSES))[rows.cause], group_rank, customer_of(book, pairs)[rows.pair]])
-    return CauseRows(rows.pair[order], rows.cause[order], rows.amount[order], rows.corners[order])
+    return rows.take(order)
 
 
 def cause_frame(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
@@ -95,36 +95,84 @@ def cause_frame(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
     columns["inferred"] = np.zeros(len(rows.pair), dtype=bool)
     for side, at in ends.values():
         columns["inferred"] |= (at >= 0) & inferred[_terms_at(side, at)]
-    plan = book.plan[customer_of(book, pairs)[rows.pair]]
-    for code, plans in enumerate(book.plans):
-        if plans.steps:
-            columns["inferred"] |= (plan == code) & plans.among(columns["from_price"], columns["to_price"])
+    columns["inferred"] |= _between_plans(book, pairs, rows)
     return pd.DataFrame(columns, copy=False)
 
 
+def _between_plans(book: Book, pairs: Pairs, rows: CauseRows) -> npt.NDArray[np.bool_]:
+    """By row: the item moved between two prices that are inferred to be plans of one another. Each combination is looked up once."""
+    found = np.zeros(len(rows.pair), dtype=bool)
+    if not any(plans.steps for plans in book.plans):
+        return found
+    price, prices = pd.factorize(book.distinct["price"])
+    both = np.flatnonzero((pairs.opening[rows.pair] >= 0) & (pairs.closing[rows.pair] >= 0))
+    pair = rows.pair[both]
+    before, after = (price[side.terms[at[pair]]] for side, at in ((book.opening, pairs.opening), (book.closing, pairs.closing)))
+    moved = before != after
+    both, before, after, plan = both[moved], before[moved], after[moved], book.plan[customer_of(book, pairs)[pair[moved]]]
+    cells, which = np.unique((plan * len(prices) + before) * len(prices) + after, return_inverse=True)
+    codes = (cells // len(prices) // len(prices), cells // len(prices) % len(prices), cells % len(prices))
+    known = [book.plans[of].step(prices[a], prices[b]) is not None for of, a, b in zip(*(code.tolist() for code in codes), strict=True)]
+    found[both] = np.array(known, dtype=bool)[which]
+    return found
+
+
 def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
+    """Pairs whose terms changed. Most changed by one factor, which explains them without any arithmetic; the others are explained one by one."""
     both = np.flatnonzero((pairs.opening >= 0) & (pairs.closing >= 0))
     terms_a, terms_b = book.opening.terms[pairs.opening[both]], book.closing.terms[pairs.closing[both]]
     changed = terms_a != terms_b
     both, terms_a, terms_b = both[changed], terms_a[changed], terms_b[changed]
     customer = customer_of(book, pairs)[both]
     plan = _plan_that_matters(book, customer, terms_a, terms_b)
+    factor, cause = _lone_factors(book, terms_a, terms_b, plan, catalog)
+    before, after = book.at_open.mrr[terms_a], book.at_open.mrr[terms_b]
+    lone = np.flatnonzero((factor >= 0) & (before != after))
+    ends = zip(before[lone].tolist(), np.array(_FACTORS, dtype=object)[factor[lone]].tolist(), after[lone].tolist(), strict=True)
+    corners = np.array([f'{{"":{a},"{letter}":{b}}}' for a, letter, b in ends], dtype=object)
+    several = np.flatnonzero(factor < 0)
+    rows = CauseRows(both[lone], cause[lone], (after - before)[lone], corners)
+    others = _of_several_factors(book, both[several], terms_a[several], terms_b[several], plan[several], book.month[customer[several]], catalog)
+    return _joined([rows, others])
+
+
+def _lone_factors(book: Book, terms_a: Ints, terms_b: Ints, plan: Ints, catalog: Catalog) -> tuple[Ints, Ints]:
+    """By pair: index into `_FACTORS` of the one factor that changed, -1 where several did, and its cause. Equal pairs are looked at once."""
+    a, b = book.charged[terms_a], book.charged[terms_b]
+    width = book.charged.max(initial=0) + 1
+    which, distinct = pd.factorize((a * width + b) * len(book.plans) + plan)
+    first = np.zeros(len(distinct), dtype=np.int64)
+    first[which[::-1]] = np.arange(len(which))[::-1]
+    known: list[tuple[int, int]] = []
+    for one, other, of in zip(terms_a[first].tolist(), terms_b[first].tolist(), plan[first].tolist(), strict=True):
+        before, after = (End(book.terms[code], book.entries[code], 0) for code in (one, other))
+        found = lone_factor(before, after, catalog, book.plans[of])
+        known.append((-1, -1) if found is None else (_FACTORS.index(found[0]), CAUSES.index(found[1])))
+    table = np.array(known, dtype=np.int64).reshape(-1, 2)[which]
+    return table[:, 0], table[:, 1]
+
+
+def _of_several_factors(book: Book, pair: Ints, terms_a: Ints, terms_b: Ints, plan: Ints, month: Ints, catalog: Catalog) -> CauseRows:
     _, first, which = np.unique((terms_a * len(book.terms) + terms_b) * len(book.plans) + plan, return_index=True, return_inverse=True)
     rates = cache(lambda month, currency: conversion(currency, catalog.reporting_currency, book.rates_open[month].get(currency)))
-    ends = [End(*end) for end in zip(book.terms, book.entries, book.at_open.mrr.tolist(), strict=True)]
     explained = []
-    for a, b, known, month in zip(*(codes[first].tolist() for codes in (terms_a, terms_b, plan, book.month[customer])), strict=True):
-        factors = {currency: rates(month, currency) for currency in (book.terms[a].currency, book.terms[b].currency)}
-        explained.append(explain(ends[a], ends[b], factors, catalog, book.plans[known]))
+    for a, b, known, at in zip(*(codes[first].tolist() for codes in (terms_a, terms_b, plan, month)), strict=True):
+        factors = {currency: rates(at, currency) for currency in (book.terms[a].currency, book.terms[b].currency)}
+        before, after = (End(book.terms[code], book.entries[code], int(book.at_open.mrr[code])) for code in (a, b))
+        explained.append(explain(before, after, factors, catalog, book.plans[known]))
     sizes = np.array([len(one.causes) for one in explained], dtype=np.int64)
     starts = np.cumsum(sizes) - sizes
     cause = np.array([CAUSES.index(name) for one in explained for name, _ in one.causes], dtype=np.int64)
     amount = np.array([amount for one in explained for _, amount in one.causes], dtype=np.int64)
     repeats = sizes[which]
     within = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    at = np.repeat(starts[which], repeats) + within
+    at_row = np.repeat(starts[which], repeats) + within
     corners = np.array([one.corners_json for one in explained], dtype=object)
-    return CauseRows(np.repeat(both, repeats), cause[at], amount[at], corners[np.repeat(which, repeats)])
+    return CauseRows(np.repeat(pair, repeats), cause[at_row], amount[at_row], corners[np.repeat(which, repeats)])
+
+
+def _joined(parts: Sequence[CauseRows]) -> CauseRows:
+    return CauseRows(*(np.concatenate([getattr(part, field) for part in parts]) for field in ("pair", "cause", "amount", "corners")))
 
 
 def _plan_that_matters(book: Book, customer: Ints, terms_a: Ints, terms_b: Ints) -> Ints:
@@ -153,10 +201,10 @@ def _of_lone_items(book: Book, pairs: Pairs) -> CauseRows:
             CAUSES.index("cross_sell"),
         )
         mrr = book.at_open.mrr[terms]
-        evidence = [{"": 0, "item": amount} if sign > 0 else {"": amount, "item": 0} for amount in mrr.tolist()]
-        corners = np.array([canonical.dumps(one) for one in evidence], dtype=object)
+        evidence = [f'{{"":0,"item":{amount}}}' if sign > 0 else f'{{"":{amount},"item":0}}' for amount in mrr.tolist()]
+        corners = np.array(evidence, dtype=object)
         parts.append(CauseRows(lone, cause, sign * mrr, corners))
-    return CauseRows(*(np.concatenate([getattr(part, field) for part in parts]) for field in ("pair", "cause", "amount", "corners")))
+    return _joined(parts)
 
 
 def _holds(customer: Ints, code: Ints, held_customer: Ints, held_code: Ints) -> npt.NDArray[np.bool_]:
@@ -184,9 +232,9 @@ def _with_rate_part(book: Book, pairs: Pairs, rows: CauseRows, rate_part: Ints) 
 
 
 def _rate_corners(book: Book, terms: Ints) -> Objects:
-    distinct, which = np.unique(terms, return_inverse=True)
-    texts = [canonical.dumps({"": int(book.at_open.mrr[code]), "rate": int(book.at_close.mrr[code])}) for code in distinct]
-    return np.array(texts, dtype=object)[which]
+    which, distinct = pd.factorize(terms)
+    ends = zip(book.at_open.mrr[distinct].tolist(), book.at_close.mrr[distinct].tolist(), strict=True)
+    return np.array([f'{{"":{before},"rate":{after}}}' for before, after in ends], dtype=object)[which]
 
 
 def _terms_at(side: Side, at: Ints) -> Ints:

@@ -44,12 +44,16 @@ class Book:
     """Index of its month by customer-month code."""
     items: pd.Index[str]
     """Item id by item code. An item in two months has two codes."""
+    known_item: Ints
+    """Number of the item by item code, the same in every month."""
     opening: Side
     closing: Side
     distinct: pd.DataFrame
     """The raw columns `TERMS` by terms code."""
     terms: list[Terms]
     """Terms in a foreign currency have one code a month, because rates move."""
+    charged: Ints
+    """Number of the terms by terms code, the same in every month."""
     entries: list[Entry]
     """Catalog entry by terms code."""
     groups: pd.Index[str]
@@ -113,10 +117,12 @@ def read_book(
         customers=customers,
         month=np.zeros(len(customers), dtype=np.int64),
         items=item_ids,
+        known_item=np.arange(len(item_ids)),
         opening=sides[0],
         closing=sides[1],
         distinct=distinct,
         terms=terms,
+        charged=np.arange(len(terms)),
         entries=entries,
         groups=groups,
         group=group,

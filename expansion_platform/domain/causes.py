@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cache
 from itertools import permutations
 
-from expansion_platform.domain import canonical, discounts, pricing
+from expansion_platform.domain import discounts, pricing
 from expansion_platform.domain.money import round_half_even, settle
 from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog, Entry
@@ -61,7 +61,7 @@ def explain(before: End, after: End, rates: Mapping[str, Fraction], catalog: Cat
     if len(players) == 1 and not listed:
         ((factor, cause),) = players.items()
         delta = after.mrr - before.mrr
-        return Explanation(((cause, delta),) if delta else (), canonical.dumps({"": before.mrr, factor: after.mrr}))
+        return Explanation(((cause, delta),) if delta else (), corners_json({"": before.mrr, factor: after.mrr}))
     schedules = _schedules(a, b, rates)
     shares, values = None, {}
     if listed:
@@ -78,7 +78,18 @@ def explain(before: End, after: End, rates: Mapping[str, Fraction], catalog: Cat
     ordered = sorted(players, key=lambda factor: CAUSES.index(players[factor]))
     amounts = settle([shares[factor] for factor in ordered])
     causes = tuple((players[factor], amount) for factor, amount in zip(ordered, amounts, strict=True) if amount)
-    return Explanation(causes, canonical.dumps(values))
+    return Explanation(causes, corners_json(values))
+
+
+def lone_factor(before: End, after: End, catalog: Catalog, plans: Plans = NO_PLANS) -> tuple[str, str] | None:
+    """The factor that changed and its cause, where only one did: it explains the whole difference, whatever the rates. None where several did."""
+    players = _players(before, after, catalog, plans)
+    return None if len(players) != 1 or _splits(before, after, players) else next(iter(players.items()))
+
+
+def corners_json(values: Mapping[str, int]) -> str:
+    """The MRR of states, by the letters of what was switched, as canonical JSON."""
+    return "{" + ",".join([f'"{name}":{values[name]}' for name in sorted(values)]) + "}"
 
 
 def tier_changed(before: End, after: End, catalog: Catalog, plans: Plans = NO_PLANS) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from expansion_platform.domain.book import Book, Side, grouped
 from expansion_platform.domain.money import Ints
@@ -33,15 +34,16 @@ class Keys:
 
 def changed_months(timeline: Timeline, wanted: Bools, also: Sequence[tuple[Ints, Ints]]) -> Keys:
     """The wanted customer-months in which a state begins or ends, and the ones given as (months, customers)."""
-    customers = len(timeline.customers)
-    inside = []
+    within = np.zeros((timeline.size + 1, len(timeline.customers)), dtype=bool)
     for at in (timeline.begins, timeline.beyond):
-        here = np.flatnonzero(np.append(wanted, False)[at])
-        inside.append(at[here] * customers + timeline.customer[here])
-    within = np.unique(np.concatenate(inside))
-    others = [month * customers + customer for month, customer in also]
-    keys = np.union1d(within, np.concatenate(others)) if others else within
-    return Keys(*np.divmod(keys, max(1, customers)), np.isin(keys, within, assume_unique=True))
+        within[at, timeline.customer] = True
+    within = within[:-1]
+    within[~wanted] = False
+    chosen = within.copy()
+    for months, customers in also:
+        chosen[months, customers] = True
+    month, customer = np.nonzero(chosen)
+    return Keys(month, customer, within[month, customer])
 
 
 def rate_changes(timeline: Timeline, amounts: Amounts, wanted: Bools) -> tuple[Ints, Ints]:
@@ -87,20 +89,23 @@ def changed_book(
         sides.append((row, order[place]))
     rows, codes = (np.concatenate([side[part] for side in sides]) for part in (0, 1))
     month, terms = keys.month[codes], timeline.terms[rows]
-    cells, cell = np.unique(terms * size + np.where(timeline.foreign[terms], month, 0), return_inverse=True)
+    cell, cells = pd.factorize(terms * size + np.where(timeline.foreign[terms], month, 0))
     terms, month_of_cell = cells // size, cells % size
-    items, item = np.unique(month * max(1, len(timeline.items)) + timeline.item[rows], return_inverse=True)
+    item, items = pd.factorize(month * max(1, len(timeline.items)) + timeline.item[rows])
+    known_item = items % max(1, len(timeline.items))
     group, groups, family = grouped(entries)
     bounds = (slice(0, len(sides[0][0])), slice(len(sides[0][0]), None))
     opening, closing = (Side(rows[part], codes[part], item[part], cell[part], timeline.counts[rows[part]]) for part in bounds)
     return Book(
         customers=timeline.customers.take(keys.customer),
         month=keys.month,
-        items=timeline.items.take(items % max(1, len(timeline.items))),
+        items=timeline.items.take(known_item),
+        known_item=known_item,
         opening=opening,
         closing=closing,
         distinct=timeline.distinct.take(terms).reset_index(drop=True),
         terms=[timeline.read[code] for code in terms.tolist()],
+        charged=terms,
         entries=[entries[code] for code in terms.tolist()],
         groups=groups,
         group=group[terms] if read else group,

@@ -150,9 +150,10 @@ def contracted_ramp(changes: Changes, facts: Facts) -> Bools:
 def usage_tier_period_mismatch(changes: Changes, catalog: Catalog) -> Bools:
     """Usage in tiers on a billing period longer than a month: tiers see one month's usage, which is an approximation (1.5)."""
     book, pairs = changes.book, changes.pairs
-    kinds = zip(*(book.distinct[name] for name in ("interval", "interval_count", "scheme_json")), strict=True)
-    metered = np.array([one.metered for one in book.terms], dtype=bool)
-    wrong = metered & np.array([usage and _tiers_on_a_long_period(kind, catalog) for usage, kind in zip(metered, kinds, strict=True)], dtype=bool)
+    wrong = np.array([one.metered for one in book.terms], dtype=bool)
+    kinds = book.distinct.loc[wrong, ["interval", "interval_count", "scheme_json"]]
+    known = {kind: _tiers_on_a_long_period(kind, catalog) for kind in kinds.drop_duplicates().itertuples(index=False, name=None)}
+    wrong[wrong] = [known[kind] for kind in kinds.itertuples(index=False, name=None)]
     found = np.zeros(len(changes.rows.pair), dtype=bool)
     for side, at in ((book.opening, pairs.opening[changes.rows.pair]), (book.closing, pairs.closing[changes.rows.pair])):
         there = np.flatnonzero(at >= 0)

@@ -49,7 +49,8 @@ def price_migrations(causes: pd.DataFrame, movements: pd.DataFrame, on_price: On
     Returns:
         `COLUMNS`, sorted by month and price pair; amounts in minor units of the reporting currency. Only moves that changed MRR are seen.
     """
-    both = causes[(causes["from_item"] != "") & (causes["to_item"] != "") & (causes["from_price"] != causes["to_price"])]
+    read = ["month", "customer", "from_price", "to_price", "from_quantity", "to_quantity", "cause", "amount"]
+    both = causes.loc[causes["from_price"].notna() & causes["to_price"].notna() & (causes["from_price"] != causes["to_price"]), read]
     moves = both.rename(columns={"from_price": "old_price", "to_price": "new_price"}).astype({"month": "str"})
     by = COLUMNS[:3]
     moved = moves.groupby(by)["customer"].nunique().rename("customers_moved").reset_index()

@@ -2,12 +2,15 @@
 
 Here: arithmetic that knows nothing of subscriptions. Not here: prices (`pricing.py`), discounts, movements. No float anywhere: amounts are
 `int` minor units, everything between is `fractions.Fraction`, rounded half to even once (semantics 1.4).
+
+Thousands of amounts are rounded at once in 64-bit integers (`Exact`), where the product fits; the result is the same to the unit.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
@@ -15,6 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+
+_BITS = 62
+"""Products below it, and twice a remainder, fit int64."""
+_LARGEST = 2**62
 
 ZERO_DECIMALS = frozenset(["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"])
 THREE_DECIMALS = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
@@ -56,6 +63,39 @@ def round_half_even(value: Fraction, factor: Fraction = Fraction(1), times: int 
     numerator, denominator = value.numerator * factor.numerator * times, value.denominator * factor.denominator
     whole, rest = divmod(numerator, denominator)
     return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Non-negative fractions as arrays, to multiply and round many at once: int64 where both parts are short enough, else looked up one by one."""
+
+    values: Sequence[Fraction]
+    above: Ints
+    """Numerators, zero where they are too long."""
+    below: Ints
+    bits_above: Ints
+    bits_below: Ints
+
+    @classmethod
+    def of(cls, values: Sequence[Fraction]) -> Exact:
+        """Takes the fractions apart."""
+        parts = [(value.numerator, value.denominator) for value in values]
+        above, below = ([part[side] for part in parts] for side in (0, 1))
+        bits = [np.array([number.bit_length() for number in side], dtype=np.int64) for side in (above, below)]
+        short = [np.array([number if number.bit_length() < _BITS else 0 for number in side], dtype=np.int64) for side in (above, below)]
+        return cls(values, *short, *bits)
+
+    def rounded(self, at: Ints, factors: Exact, of: Ints, times: int = 1) -> Ints:
+        """`round_half_even` of the fractions at some positions, each times the factor at its own position."""
+        fits = self.bits_above[at] + factors.bits_above[of] + times.bit_length() < _BITS
+        fits &= self.bits_below[at] + factors.bits_below[of] < _BITS
+        numerator = np.where(fits, self.above[at] * factors.above[of] * times, 0)
+        denominator = np.where(fits, self.below[at] * factors.below[of], 1)
+        whole, rest = np.divmod(numerator, denominator)
+        found = whole + ((2 * rest > denominator) | ((2 * rest == denominator) & (whole % 2 == 1)))
+        for place in np.flatnonzero(~fits).tolist():
+            found[place] = min(round_half_even(self.values[at[place]], factors.values[of[place]], times), _LARGEST)
+        return np.asarray(found, dtype=np.int64)
 
 
 def largest_remainder(total: int, weights: Sequence[int | Fraction]) -> list[int]:

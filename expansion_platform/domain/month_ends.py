@@ -10,7 +10,7 @@ to but not including `beyond` (semantics 1.1): what begins or ends inside month 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from expansion_platform.domain import months
 from expansion_platform.domain.encoding import encode, number
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.valuation import TERMS, Bools, Terms, Valued, check_present, count_states, read_terms, value_terms
+from expansion_platform.domain.valuation import TERMS, Bools, Terms, Valued, check_present, count_states, read_terms, value_cells
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def read_timeline(states: pd.DataFrame, calendar: Sequence[str], catalog: Catalo
     closings = pd.DatetimeIndex([months.closing(month, timezone) for month in calendar]).as_unit("us")
     begins = month_of(closings, states["valid_from"])
     begun = begins < len(calendar)
-    states, begins = states[begun], begins[begun]
+    if not begun.all():  # a copy of everything costs memory
+        states, begins = states[begun], begins[begun]
     check_present([states])
     code, distinct = encode([states], TERMS)
     read = read_terms(distinct, catalog.policy, code, states["item"])
@@ -147,20 +148,16 @@ def value_month_ends(timeline: Timeline, rates: Mapping[str, Mapping[str, str]],
     rows = np.flatnonzero(timeline.foreign[timeline.terms])
     row, month_end = spread(np.maximum(timeline.begins[rows] - 1, 0), timeline.beyond[rows])
     used = needed[month_end]
-    rated = np.unique(timeline.terms[rows[row[used]]] * timeline.size + month_end[used])
+    wanted = np.zeros(len(timeline.read) * timeline.size, dtype=bool)
+    wanted[timeline.terms[rows[row[used]]] * timeline.size + month_end[used]] = True
+    rated = np.flatnonzero(wanted)
     terms, month_ends = rated // timeline.size, rated % timeline.size
-    own = value_terms(timeline.read, {}, catalog.reporting_currency)
     size = len(timeline.read)
-    found = np.zeros((3, size + len(rated)), dtype=np.int64)
-    found[:, :size] = own.mrr, own.list_mrr, own.arr
-    missing = {code: problem for code, problem in own.missing.items() if not timeline.foreign[code]}
-    for month_end in np.unique(month_ends).tolist():
-        here = np.flatnonzero(month_ends == month_end)
-        known = rates.get(timeline.calendar[month_end], {})
-        part = value_terms([timeline.read[code] for code in terms[here].tolist()], known, catalog.reporting_currency)
-        found[:, size + here] = part.mrr, part.list_mrr, part.arr
-        missing |= {size + int(here[code]): problem for code, problem in part.missing.items()}
-    return Amounts(timeline.size, timeline.foreign, rated, Valued(found[0], found[1], found[2], missing))
+    known = [{}, *(rates.get(month, {}) for month in timeline.calendar)]
+    code, at = np.concatenate([np.arange(size), terms]), np.concatenate([np.zeros(size, dtype=np.int64), month_ends + 1])
+    valued = value_cells(timeline.read, code, at, known, catalog.reporting_currency)
+    missing = {cell: problem for cell, problem in valued.missing.items() if cell >= size or not timeline.foreign[cell]}
+    return Amounts(timeline.size, timeline.foreign, rated, replace(valued, missing=missing))
 
 
 def _ranked(states: pd.DataFrame, column: str, renamed: Mapping[str, str]) -> tuple[Ints, pd.Index[str]]:

@@ -1,12 +1,12 @@
-"""Each customer's month: membership, nine flows that sum to the change, types, label and segment (semantics 2).
+"""Each customer's month: membership, nine flows that sum to the change, types and label (semantics 2).
 
 Here: `classify`, from two frames of item states to the rows of `mrr/customer_months`, `mrr/movements` and `mrr/causes`. Not here: pricing,
-matching and attribution, which it calls, and every rate made of the result.
+matching, attribution and what a customer-month is in money, which it calls, and every rate made of the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,21 +16,19 @@ import pandas as pd
 
 from expansion_platform.domain.attribution import FX, CauseRows, attribute, cause_frame, customer_of, group_of, in_key_order
 from expansion_platform.domain.book import Book, by_customer, read_book
+from expansion_platform.domain.customer_rows import UNITS, coded, customer_rows, dominant_unit, listed_of, segments, unit_counted
 from expansion_platform.domain.matching import Pairs, match
 from expansion_platform.domain.money import Ints, split_rows
 from expansion_platform.domain.plans import NO_PLANS, Plans
-from expansion_platform.domain.policy import Catalog, Entry
-from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC, PRICING_MODELS, SEGMENTS
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC
 from expansion_platform.domain.states import among
-from expansion_platform.domain.valuation import Valued, refuse
+from expansion_platform.domain.valuation import refuse
 
 COMMERCIAL = ["price", "discount", "interval"]
 NONE, NEW, REACTIVATION, CHURN, CONTINUING = range(5)
 MOVEMENTS = ["none", "new", "reactivation", "churn", "continuing"]
 
-UNITS = PRICING_MODELS[:-1]
-
-CUSTOMER_COLUMNS = ["customer", "opening", "closing", "opening_arr", "closing_arr", "opening_list", "closing_list", "items"]
 MOVEMENT_COLUMNS = [
     *("customer", "movement", "label", "segment", "dormant", "opening", "closing", "delta"),
     *(f"flow_{name}" for name in FLOWS),
@@ -111,7 +109,7 @@ def classify_wide(
     customers = customer_rows(totals, catalog)
     customers.insert(0, "customer", book.customers if still else book.customers.take(paying))
     customers["flow_fx"] = rate_flows(changes) if still else rate_flows(changes)[paying]
-    movements = movement_rows(changes, every if still else shown, catalog)
+    movements = movement_rows(changes, every if still else shown, catalog, wide=True)
     return Classified(_as_text(customers), _as_text(movements), cause_frame(book, changes.pairs, changes.rows), changes)
 
 
@@ -166,15 +164,15 @@ def only_rates_moved(changes: Changes) -> npt.NDArray[np.bool_]:
 def without(changes: Changes, codes: npt.NDArray[np.bool_]) -> Changes:
     """The changes without the causes of some customer-months."""
     kept = ~codes[customer_of(changes.book, changes.pairs)[changes.rows.pair]]
-    rows = changes.rows
-    return replace(changes, moved=changes.moved & ~codes, rows=CauseRows(rows.pair[kept], rows.cause[kept], rows.amount[kept], rows.corners[kept]))
+    return replace(changes, moved=changes.moved & ~codes, rows=changes.rows.take(np.flatnonzero(kept)))
 
 
 def customer_totals(book: Book) -> dict[str, Ints]:
-    """By customer code: money at both ends, counting items at closing, and chargeable items held at each end."""
+    """By customer code: money at both ends, counting items at closing, and pricing model and chargeable items at each end."""
     at_open, at_close = book.at_open, book.at_close
     ones = np.ones(len(book.terms), dtype=np.int64)
     counted = unit_counted(book.entries)
+    sides = {"opening": (book.opening, at_open), "closing": (book.closing, at_close)}
     chargeable = book.chargeable.astype(np.int64)
     return {
         "opening": by_customer(book, book.opening, at_open.mrr),
@@ -187,31 +185,11 @@ def customer_totals(book: Book) -> dict[str, Ints]:
         "items": by_customer(book, book.closing, ones),
         "opening_chargeable": by_customer(book, book.opening, chargeable),
         "closing_chargeable": by_customer(book, book.closing, chargeable),
-        **{f"opening_{unit}": by_customer(book, book.opening, listed_of(unit, counted, at_open)) for unit in UNITS},
-        **{f"closing_{unit}": by_customer(book, book.closing, listed_of(unit, counted, at_close)) for unit in UNITS},
+        **{
+            f"{end}_model": dominant_unit([by_customer(book, side, listed_of(unit, counted, valued)) for unit in UNITS])
+            for end, (side, valued) in sides.items()
+        },
     }
-
-
-def unit_counted(entries: Sequence[Entry]) -> npt.NDArray[np.object_]:
-    """What the price of each entry counts, one of `UNITS`."""
-    return np.array([entry.unit if entry.unit in ("seat", "flat") else "usage" for entry in entries], dtype=object)
-
-
-def listed_of(unit: str, counted: npt.NDArray[np.object_], valued: Valued) -> Ints:
-    """MRR before discounts of the terms that pay and count `unit`, zero for others."""
-    return np.where((counted == unit) & (valued.mrr > 0), valued.list_mrr, 0)
-
-
-def customer_rows(totals: Mapping[str, Ints], catalog: Catalog) -> pd.DataFrame:
-    """Money at both ends, segment and pricing models of some customer-months: the columns of mrr/customer_months from `opening` on.
-
-    Args:
-        totals: `opening`, `closing`, each also with `_arr`, `_list` and those of `UNITS`, and `items`, one element a customer-month.
-        catalog: Gives the segments' limits.
-    """
-    rows = pd.DataFrame({name: totals[name] for name in CUSTOMER_COLUMNS[1:]}, copy=False)
-    models = _pricing_models(totals)
-    return rows.assign(segment=_segments(totals, catalog), **models)
 
 
 def membership(totals: Mapping[str, Ints], paid_before: npt.NDArray[np.bool_]) -> Ints:
@@ -233,37 +211,8 @@ def _paid_before(book: Book, totals: Mapping[str, Ints], catalog: Catalog, ever_
     return found
 
 
-def _segments(totals: Mapping[str, Ints], catalog: Catalog) -> pd.Series[Any]:
-    """Segment by yearly value at opening; at closing for customers that were not paying then (semantics 4.1)."""
-    value = np.where((totals["opening"] == 0) & (totals["closing"] > 0), totals["closing_arr"], totals["opening_arr"])
-    sizes = [value >= catalog.policy.enterprise_acv, value >= catalog.policy.mid_market_acv]
-    return coded(np.select(sizes, [0, 1], 2), SEGMENTS)
-
-
-def _pricing_models(totals: Mapping[str, Ints]) -> dict[str, pd.Series[Any]]:
-    """What 60 % of MRR before discounts counts, of items that pay (4.1).
-
-    `pricing_model` is that at opening, or at closing for who was not paying then; `closing_pricing_model` at closing, or at opening for who left.
-    """
-    ends = []
-    for end in ("opening", "closing"):
-        amounts = [totals[f"{end}_{unit}"] for unit in UNITS]
-        total = np.sum(amounts, axis=0)
-        ends.append(np.select([10 * amount >= 6 * total for amount in amounts], [0, 1, 2], 3))
-    appeared, left = (totals["opening"] == 0) & (totals["closing"] > 0), (totals["opening"] > 0) & (totals["closing"] == 0)
-    return {
-        "pricing_model": coded(np.where(appeared, ends[1], ends[0]), PRICING_MODELS),
-        "closing_pricing_model": coded(np.where(left, ends[0], ends[1]), PRICING_MODELS),
-    }
-
-
-def coded(code: Ints, names: Sequence[str] | pd.Index[str]) -> pd.Series[Any]:
-    """Texts of few values, once each: a book of 100,000 customers over 36 months has 3.2 million rows."""
-    return pd.Series(pd.Categorical.from_codes(code, categories=pd.Index(names)))
-
-
-def movement_rows(changes: Changes, shown: Ints, catalog: Catalog) -> pd.DataFrame:
-    """One row of mrr/movements per shown customer-month code, in that order, and wide: with its causes and gross amounts by type."""
+def movement_rows(changes: Changes, shown: Ints, catalog: Catalog, *, wide: bool = False) -> pd.DataFrame:
+    """One row of mrr/movements per shown customer-month code, in that order; `wide` adds its causes and gross amounts by type."""
     book, pairs, rows, totals, movement = changes.book, changes.pairs, changes.rows, changes.totals, changes.movement
     at = np.full(len(book.customers), -1)
     at[shown] = np.arange(len(shown))
@@ -276,9 +225,9 @@ def movement_rows(changes: Changes, shown: Ints, catalog: Catalog) -> pd.DataFra
     flows = _flows(causes, kind, opening, closing)
     columns = {
         "customer": book.customers.take(shown),
-        "movement": np.array(MOVEMENTS, dtype=object)[kind],
+        "movement": coded(kind, MOVEMENTS),
         "label": _labels(kind, flows),
-        "segment": _segments({name: amounts[shown] for name, amounts in totals.items()}, catalog),
+        "segment": segments({name: amounts[shown] for name, amounts in totals.items()}, catalog),
         "dormant": dormant_months(changes)[shown],
         "opening": opening,
         "closing": closing,
@@ -289,11 +238,11 @@ def movement_rows(changes: Changes, shown: Ints, catalog: Catalog) -> pd.DataFra
         "expansion_gross": up.sum(axis=1),
         "contraction_gross": down.sum(axis=1),
         "expansion_unadjusted": np.where(kind == CONTINUING, np.maximum(0, closing - opening), 0),
-        **{f"cause_{name}": causes[:, index] for index, name in enumerate(CAUSES)},
-        **_by_name("expansion_gross", up),
-        **_by_name("contraction_gross", down),
     }
-    return pd.DataFrame(columns)
+    if wide:
+        columns |= {f"cause_{name}": causes[:, index] for index, name in enumerate(CAUSES)}
+        columns |= _by_name("expansion_gross", up) | _by_name("contraction_gross", down)
+    return pd.DataFrame(columns, copy=False)
 
 
 def dormant_months(changes: Changes) -> npt.NDArray[np.bool_]:
@@ -336,14 +285,14 @@ def _flows(causes: Ints, movement: Ints, opening: Ints, closing: Ints) -> dict[s
     }
 
 
-def _labels(movement: Ints, flows: Mapping[str, Ints]) -> npt.NDArray[Any]:
+def _labels(movement: Ints, flows: Mapping[str, Ints]) -> pd.Series[Any]:
     """The one label of a customer's month (semantics 2.5)."""
     still = movement != CONTINUING
     repriced = np.any([flows[name] != 0 for name in COMMERCIAL], axis=0)
     conditions = [still, flows["expansion"] > 0, flows["contraction"] < 0, repriced, flows["fx"] != 0]
-    labels: npt.NDArray[Any] = np.array([*MOVEMENTS, "expansion", "contraction", "repriced", "fx", "flat"], dtype=object)
     first = len(MOVEMENTS)
-    return labels.take(np.select(conditions, [movement, first, first + 1, first + 2, first + 3], first + 4))
+    code = np.select(conditions, [movement, first, first + 1, first + 2, first + 3], first + 4)
+    return coded(code, [*MOVEMENTS, "expansion", "contraction", "repriced", "fx", "flat"])
 
 
 def _by_name(prefix: str, amounts: Ints) -> dict[str, Ints]:

@@ -7,8 +7,9 @@ not once per month. Not here: a month's movements (`movements.py`).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,10 @@ import pandas as pd
 from expansion_platform.domain import months
 from expansion_platform.domain.encoding import encode, number
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.money import conversion, round_half_even
+from expansion_platform.domain.money import Exact, Ints
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.states import among, covers, owners
-from expansion_platform.domain.valuation import TERMS, Terms, check_present, count_states, read_terms
+from expansion_platform.domain.valuation import TERMS, Terms, check_present, count_states, factor_of, read_terms
 
 LACKING, NOTHING, PAYS = -1, 0, 1
 
@@ -120,7 +121,7 @@ def first_paid_months(
     ends = item_states["valid_to"].fillna(closings[-1] + pd.Timedelta(days=1))
     beyond = closings.searchsorted(ends, side="right")
     begun = first < len(calendar)
-    states, at, until = item_states[begun], first[begun], beyond[begun]
+    states, at, until = item_states if begun.all() else item_states[begun], first[begun], beyond[begun]
     covers = at < until
     check_present([states])
     code, distinct = encode([states], TERMS)
@@ -133,12 +134,10 @@ def first_paid_months(
     openings = _microseconds(pd.DatetimeIndex([months.opening(calendar[0], timezone), *closings[:-1]]))
     begins = _microseconds(pd.DatetimeIndex(states["valid_from"]))
     missing: dict[str, list[str]] = {}
+    pays = _paying(terms, [rates.get(month, {}) for month in calendar], catalog)
     rows = np.arange(len(states))
     while len(rows):
-        # Equal terms in one month are looked at once.
-        cells, which = np.unique(code[rows] * len(calendar) + at, return_inverse=True)
-        outcomes = [_pays(terms[cell // len(calendar)], rates.get(calendar[cell % len(calendar)], {}), catalog) for cell in cells.tolist()]
-        outcome = np.array(outcomes, dtype=np.int64)[which]
+        outcome = pays(code[rows], at)
         lacking = outcome == LACKING
         for index in np.unique(at[lacking]).tolist():
             which_rows = states.iloc[rows[lacking & (at == index)]]
@@ -163,10 +162,16 @@ def _microseconds(instants: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
     return np.asarray(instants.as_unit("us").asi8)
 
 
-def _pays(terms: Terms, rates: Mapping[str, str], catalog: Catalog) -> int:
-    """Whether terms are worth anything at one month's rates."""
-    try:
-        factor = conversion(terms.currency, catalog.reporting_currency, rates.get(terms.currency))
-    except (ValueError, TypeError):
-        return LACKING
-    return PAYS if round_half_even(terms.net, factor) > 0 else NOTHING
+def _paying(terms: Sequence[Terms], rates: Sequence[Mapping[str, str]], catalog: Catalog) -> Callable[[Ints, Ints], Ints]:
+    """Whether terms are worth anything at a month's rates, by code and month: `LACKING`, `NOTHING` or `PAYS`."""
+    names, currency = np.unique([one.currency for one in terms], return_inverse=True)
+    known = [factor_of(str(name), catalog.reporting_currency, of) for of in rates for name in names]
+    lacking = np.array([isinstance(one, str) for one in known], dtype=bool)
+    factors = Exact.of([Fraction(0) if isinstance(one, str) else one for one in known])
+    net = Exact.of([one.net for one in terms])
+
+    def pays(code: Ints, month: Ints) -> Ints:
+        factor = month * len(names) + currency[code]
+        return np.where(lacking[factor], LACKING, np.where(net.rounded(code, factors, factor) > 0, PAYS, NOTHING))
+
+    return pays

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import flags, months
@@ -19,6 +20,7 @@ from expansion_platform.domain.attribution import cause_frame, customer_of
 from expansion_platform.domain.book import catalog_entries
 from expansion_platform.domain.changed_months import Keys, changed_book, changed_months, rate_changes
 from expansion_platform.domain.customer_levels import CustomerMonths, customer_months
+from expansion_platform.domain.customer_rows import coded, customer_rows
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.migrations import OnPrice, customers_on, price_migrations
 from expansion_platform.domain.money import Ints
@@ -29,8 +31,6 @@ from expansion_platform.domain.movements import (
     NEW,
     NONE,
     Changes,
-    coded,
-    customer_rows,
     customer_totals,
     explained,
     membership,
@@ -199,7 +199,7 @@ class _Run:
         wanted[index] = True
         every = customer_months(timeline, amounts, index, self.entries)
         crossed = (every.totals["opening"] > 0) != (every.totals["closing"] > 0)
-        also = [(every.month[crossed], every.customer[crossed])]
+        also = [(every.month[crossed].astype(np.int64), every.customer[crossed].astype(np.int64))]
         if rates_alone:
             also.append(rate_changes(timeline, amounts, wanted))
         keys = changed_months(timeline, wanted, also)
@@ -228,25 +228,24 @@ class _Run:
         return {mrr.CustomerMonths: self._customer_rows(changed.every, changed.keys, changes), **rows}
 
     def _customer_rows(self, every: CustomerMonths, keys: Keys, changes: Changes) -> pd.DataFrame:
-        known = self.timeline.customers
+        known, customer = self.timeline.customers, every.customer
         first = {
-            "first_paid_month": pd.Categorical(self.first_paid.months.reindex(known)).take(every.customer),
-            "first_paid_at": self.first_paid.instants.reindex(known).array.take(every.customer),
+            "first_paid_month": pd.Categorical(self.first_paid.months.reindex(known)).take(customer),
+            "first_paid_at": self.first_paid.instants.reindex(known).array.take(customer),
         }
         rows = customer_rows(every.totals, self.catalog).assign(**first, flow_fx=self._rate_flows(every, keys, changes))
-        rows.insert(0, "customer", coded(every.customer, known))
+        rows.insert(0, "customer", coded(customer, known))
         return rows.assign(month=self._month(every.month))
 
     def _rate_flows(self, every: CustomerMonths, keys: Keys, changes: Changes) -> Ints:
         """What exchange rates did to each customer that paid at both ends: its causes `fx`, or all that moved where nothing was compared."""
-        opening, closing, width = every.totals["opening"], every.totals["closing"], len(self.timeline.customers)
+        opening, closing = every.totals["opening"], every.totals["closing"]
         flows = np.where((opening > 0) & (closing > 0), closing - opening, 0)
         compared = np.flatnonzero(changes.movement != NONE)
-        place = np.searchsorted(every.month * width + every.customer, keys.month[compared] * width + keys.customer[compared])
-        flows[place] = rate_flows(changes)[compared]
+        flows[every.places(keys.month[compared], keys.customer[compared])] = rate_flows(changes)[compared]
         return flows
 
-    def _month(self, month: Ints) -> pd.Series[Any]:
+    def _month(self, month: npt.NDArray[Any]) -> pd.Series[Any]:
         return coded(month, self.timeline.calendar)
 
     def _plans(self, index: Sequence[int]) -> tuple[list[Plans], Ints]:
@@ -264,17 +263,17 @@ class _Run:
         """By customer-month: whether the customer had paid at an earlier month end, or is said to have."""
         known = self.timeline.customers
         first = self.first_paid.months.reindex(known)
-        month = np.array([months.distance(self.timeline.calendar[0], name) if isinstance(name, str) else self.timeline.size for name in first])
+        month = pd.Index(self.timeline.calendar).get_indexer(pd.Index(first))  # -1 before the calendar
+        month[first.isna().to_numpy()] = self.timeline.size
         said = known.isin(self.catalog.paid_before | set(self.catalog.ever_paid))
-        return np.asarray((month.astype(np.int64)[keys.customer] < keys.month) | said[keys.customer], dtype=bool)
+        return np.asarray((month[keys.customer] < keys.month) | said[keys.customer], dtype=bool)
 
     def _facts(self, changed: _Changed) -> flags.Facts:
         timeline, keys = self.timeline, changed.keys
         assert changed.changes is not None  # noqa: S101  for mypy
-        item = timeline.items.get_indexer(changed.changes.book.items).astype(np.int64)
-        return flags.Facts(
-            timeline, self.amounts, self.timezone, keys.month, keys.customer, keys.within, item, flags.licensed_seats(timeline, self.entries)
-        )
+        seats = flags.licensed_seats(timeline, self.entries)
+        item = changed.changes.book.known_item
+        return flags.Facts(timeline, self.amounts, self.timezone, keys.month, keys.customer, keys.within, item, seats)
 
     def _deleted(self, keys: Keys, deletions: pd.DataFrame) -> Bools:
         """By customer-month: whether the customer, or one merged into it, was deleted in Stripe within the month."""

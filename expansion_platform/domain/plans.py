@@ -167,7 +167,7 @@ def beginnings(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
     rows = pd.DataFrame(
         {
             "key": np.where(home[codes] < 0, -1, customer * max(1, len(homes)) + home[codes]),
-            "at": states["valid_from"].iloc[chosen].to_numpy(),
+            "at": states["valid_from"].iloc[chosen].array,
             "item": item,
             "price": pd.factorize(distinct["price"])[0][codes],
             "sold": np.array([number_of.get((one.slot, one.price, one.currency), -1) for one in terms], dtype=np.int64)[codes],

@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from expansion_platform.domain.money import decimal
@@ -96,10 +96,14 @@ def gross(scheme: Scheme, quantity: Fraction) -> Fraction:
     units = _packages(scheme, quantity)
     for tier in scheme.tiers:
         if tier.up_to is None or units <= tier.up_to:
-            return max(tier.base + tier.unit * (units - tier.lower), scheme.minimum)
+            # Most prices have one unit amount and nothing else: what is zero is left out, since fractions cost.
+            amount = tier.unit * (units - tier.lower if tier.lower else units)
+            amount = amount + tier.base if tier.base else amount
+            return max(amount, scheme.minimum) if scheme.minimum else amount
     raise AboveLastTierError(f"quantity {units} is above the last tier, which ends at {scheme.tiers[-1].up_to}")
 
 
+@cache
 def period_months(interval: str, count: int, *, metered: bool, week: Fraction, day: Fraction) -> Fraction:
     """Months in a billing period; `week` and `day` are months in one of them (D-10).
 

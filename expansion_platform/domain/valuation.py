@@ -18,7 +18,7 @@ import pandas as pd
 from expansion_platform.domain import discounts, pricing
 from expansion_platform.domain.encoding import encode
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.money import Ints, conversion, decimal, round_half_even
+from expansion_platform.domain.money import Exact, Ints, conversion, decimal
 from expansion_platform.domain.policy import Policy
 from expansion_platform.domain.schemas.billing import PAUSES, STATUSES
 
@@ -130,22 +130,27 @@ def refuse(problems: Mapping[int, str], codes: Ints, items: pd.Series[str]) -> N
 
 def value_terms(terms: Sequence[Terms], rates: Mapping[str, str], reporting_currency: str) -> Valued:
     """MRR, list MRR and ARR of distinct terms at one set of rates, each rounded once. A rate scales everything, so it is applied last."""
-    table = np.zeros((3, len(terms)), dtype=np.int64)
-    missing: dict[int, str] = {}
-    factors: dict[str, Fraction | str] = {}
-    for code, one in enumerate(terms):
-        if one.currency not in factors:
-            factors[one.currency] = _factor(one.currency, reporting_currency, rates)
-        factor = factors[one.currency]
-        if isinstance(factor, str):
-            missing[code] = factor
-            continue
-        listed = round_half_even(one.listed, factor)
-        if listed > _LARGEST_MRR:
-            missing[code] = "monthly amount above 10^14 minor units"
-            continue
-        table[:, code] = round_half_even(one.net, factor), listed, round_half_even(one.net, factor, 12)
-    return Valued(table[0], table[1], table[2], missing)
+    number = np.arange(len(terms))
+    return value_cells(terms, number, np.zeros(len(terms), dtype=np.int64), [rates], reporting_currency)
+
+
+def value_cells(terms: Sequence[Terms], code: Ints, at: Ints, rates: Sequence[Mapping[str, str]], reporting_currency: str) -> Valued:
+    """The same for terms at several sets of rates: cell by cell, terms `code` at the rates `at`."""
+    names, currency = np.unique([one.currency for one in terms], return_inverse=True)
+    known = [factor_of(str(name), reporting_currency, of) for of in rates for name in names]
+    factors = Exact.of([Fraction(0) if isinstance(one, str) else one for one in known])
+    factor = at * len(names) + currency[code] if len(names) else code
+    net, listed = (Exact.of([getattr(one, name) for one in terms]) for name in ("net", "listed"))
+    lists = listed.rounded(code, factors, factor)
+    lacking = np.array([isinstance(one, str) for one in known], dtype=bool)[factor]
+    above = lists > _LARGEST_MRR
+    missing = {cell: str(known[factor[cell]]) for cell in np.flatnonzero(lacking).tolist()}
+    missing |= dict.fromkeys(np.flatnonzero(above).tolist(), "monthly amount above 10^14 minor units")
+    counted = ~(lacking | above)
+    mrr, list_mrr, arr = (
+        np.where(counted, values, 0) for values in (net.rounded(code, factors, factor), lists, net.rounded(code, factors, factor, 12))
+    )
+    return Valued(mrr, list_mrr, arr, dict(sorted(missing.items())))
 
 
 def count_states(states: pd.DataFrame, codes: Ints, terms: Sequence[Terms], policy: Policy) -> Bools:
@@ -195,13 +200,18 @@ def _terms(
     period = pricing.period_months(interval, interval_count, metered=metered, week=policy.week, day=policy.day)
     scheme = pricing.parse_scheme(scheme_json)
     parsed = discounts.parse_discounts(discounts_json)
-    listed = pricing.gross(scheme, units) / period * scheme.without_tax
+    listed = pricing.gross(scheme, units)
+    if period != 1:
+        listed /= period
+    if scheme.without_tax != 1:
+        listed *= scheme.without_tax
     # An amount off is taken off the price with its tax, and so lowers what is left without it by its own share.
-    net = discounts.apply(listed, discounts.reductions(parsed, period, scheme.without_tax, metered=metered, policy=policy))
+    net = discounts.apply(listed, discounts.reductions(parsed, period, scheme.without_tax, metered=metered, policy=policy)) if parsed else listed
     return Terms(product, price, metered, currency, interval, interval_count, period, scheme, units, parsed, listed, net)
 
 
-def _factor(currency: str, reporting_currency: str, rates: Mapping[str, str]) -> Fraction | str:
+def factor_of(currency: str, reporting_currency: str, rates: Mapping[str, str]) -> Fraction | str:
+    """Reporting minor units for one minor unit of a currency, or why that is not known."""
     try:
         return conversion(currency, reporting_currency, rates.get(currency))
     except (ValueError, TypeError) as error:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from expansion_platform.domain.money import conversion, decimal, exponent, largest_remainder, round_half_even, settle, split_rows
+from expansion_platform.domain.money import Exact, conversion, decimal, exponent, largest_remainder, round_half_even, settle, split_rows
 
 thirds = st.integers(-3000, 3000).map(lambda number: Fraction(number, 6))
 
@@ -24,6 +24,20 @@ def test_decimal_refuses(text):
 def test_decimal_is_exact():
     assert decimal("0.000000000001") == Fraction(1, 10**12)
     assert decimal("1234567890123456789.5") == Fraction(2469135780246913579, 2)
+
+
+short = st.fractions(min_value=0, max_value=10**9, max_denominator=10**6)
+any_size = short | st.builds(Fraction, st.integers(0, 10**40), st.integers(1, 10**40)) | st.builds(Fraction, st.integers(0, 10**7), st.just(8))
+
+
+@given(st.lists(st.tuples(any_size, any_size), min_size=1, max_size=20), st.sampled_from([1, 12]))
+def test_many_amounts_are_rounded_as_each_alone(pairs, times):
+    """Fractions that fit 64 bits together with their factor, and those that do not; halves among them."""
+    values, factors = (Exact.of([pair[side] for pair in pairs]) for side in (0, 1))
+    at = np.arange(len(pairs))
+    expected = [min(round_half_even(value, factor, times), 2**62) for value, factor in pairs]
+    assert values.rounded(at, factors, at, times).tolist() == expected
+    assert values.rounded(at[::-1], factors, at[::-1], times).tolist() == expected[::-1]
 
 
 def test_conversion_moves_the_minor_unit():
