@@ -7,9 +7,15 @@ import json
 import tempfile
 from pathlib import Path
 
-from expansion_platform_tests.benchmarks import history, month, pull, range
+from expansion_platform_tests.benchmarks import history, month, mrr, pull, range
 
-BENCHMARKS = {"history": (history, 5_000), "month": (month, 1_000_000), "pull": (pull, None), "range": (range, 100_000)}
+BENCHMARKS = {
+    "history": (history, 5_000),
+    "month": (month, 1_000_000),
+    "mrr": (mrr, 100_000),
+    "pull": (pull, None),
+    "range": (range, 100_000),
+}
 
 
 def main() -> None:
