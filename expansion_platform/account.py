@@ -1,6 +1,6 @@
 """Is the account the key reads the one whose tables are stored?
 
-Here: what identifies the account, and the refusal to mix two. Not here: pulling (`assets/pulling.py`), what `expansion doctor` prints (`doctor.py`).
+Here: what identifies the account, and the refusal to mix two. Not here: pulling (`ingestion/pulling.py`), `expansion doctor` (`doctor.py`).
 """
 
 from __future__ import annotations

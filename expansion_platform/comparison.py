@@ -1,6 +1,6 @@
 """The comparison with Stripe's own MRR as the settings say: where Stripe's figures come from, and ours beside them.
 
-Here: reading both sides. Not here: what explains a difference (`domain/parity.py`), the tables (`assets/parity.py`), the words
+Here: reading both sides. Not here: what explains a difference (`domain/parity.py`), the tables (`tables/outlook.py`), the words
 (`delivery/reconcile.py`).
 """
 

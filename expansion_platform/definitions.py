@@ -11,37 +11,19 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform.assets import (
-    aftermath,
-    alerts,
-    analytics,
-    attainment,
-    benchmarks,
-    cohorts,
-    coverage,
-    diagnosis,
-    dimensions,
-    durability,
-    expansion_by_origin,
-    expansion_cac,
-    first_reported,
-    fx,
-    history,
-    metrics,
-    mrr,
-    origins,
-    pace,
-    parity,
-    restatements,
-    seat_events,
-    stripe,
-    trailing,
-)
 from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor, watch_runs
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import ConfigurationError, ExpansionError
+from expansion_platform.engine.assets import monthly_assets
+from expansion_platform.engine.monthly import build
 from expansion_platform.resources import Platform, as_of
 from expansion_platform.settings import Settings
+from expansion_platform.tables import alerts, fx_rates, history, pace, stripe
+from expansion_platform.tables.declarations import DECLARATIONS
+from expansion_platform.tables.first_reported import FIRST_REPORTED, close_months
+
+STEPS = {FIRST_REPORTED.name: close_months}
+"""Declarations whose step is another than the engine's."""
 
 
 def partitions(settings: Settings, first_month: str | None = None) -> dg.MonthlyPartitionsDefinition:
@@ -60,7 +42,8 @@ def build_defs(platform: Platform | None = None, loggers: Mapping[str, dg.Logger
     known = platform or Platform()
     shown, loaded = known.settings, _first_month(known)
     closed_months = partitions(shown, loaded)
-    job = refresh_job()
+    whole = [*(stripe.stripe_tables, history.item_changes, history.history, fx_rates.fx_rates), pace.pace_table]
+    job = refresh_job([spec.key for assets in whole for spec in assets.check_specs])
 
     def first_month() -> str:
         return max(loaded, _first_month(known))
@@ -68,6 +51,7 @@ def build_defs(platform: Platform | None = None, loggers: Mapping[str, dg.Logger
     with warnings.catch_warnings():
         # The parameter is marked beta although BackfillPolicy itself is not; single-run backfills are what makes a range of months one run.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
+        warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec", category=dg.PreviewWarning)
         schedule = refresh_schedule(job, first_month, shown.expansion_timezone, shown.expansion_close_lag_days)
         return _definitions(closed_months, job, schedule, first_month, platform or Platform(), loggers)
 
@@ -92,32 +76,9 @@ def _definitions(
 ) -> dg.Definitions:
     return dg.Definitions(
         assets=[
-            stripe.stripe_tables,
-            analytics.build(closed_months),
-            history.item_changes,
-            history.history,
-            fx.fx_rates,
-            mrr.build(closed_months),
-            first_reported.build(closed_months),
-            metrics.build(closed_months),
-            coverage.build(closed_months),
-            origins.build(closed_months),
-            expansion_by_origin.build(closed_months),
-            trailing.build(closed_months),
-            dimensions.build(closed_months),
-            expansion_cac.build(closed_months),
-            benchmarks.build(closed_months),
-            seat_events.build(closed_months),
-            durability.build(closed_months),
-            aftermath.build(closed_months),
-            cohorts.build(closed_months),
-            attainment.build(closed_months),
-            diagnosis.build(closed_months),
-            restatements.build(closed_months),
-            parity.build(closed_months),
-            pace.pace_table,
-            alerts.expansion_alerts,
-            pace.pace_notice,
+            *(stripe.stripe_tables, history.item_changes, history.history, fx_rates.fx_rates),
+            *(monthly_assets(declaration, closed_months, STEPS.get(declaration.name, build)) for declaration in DECLARATIONS),
+            *(pace.pace_table, alerts.expansion_alerts, pace.pace_notice),
         ],
         jobs=[job],
         schedules=[schedule],

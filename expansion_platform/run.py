@@ -18,12 +18,17 @@ from expansion_platform.delivery.restated import restated
 from expansion_platform.domain import months as calendar
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import TABLES, metrics, mrr
+from expansion_platform.domain.schemas.base import table_name
+from expansion_platform.engine.stale import first_stale
 from expansion_platform.resources import Platform
 from expansion_platform.run_outcomes import told
 from expansion_platform.settings import Settings
+from expansion_platform.tables.declarations import DECLARATIONS
 
 RESTATED_FLOORS = ("billing", "mrr", "metrics")
-PULLED = [name for name in TABLES if name.startswith("stripe/")]
+FACTS = ("stripe", "billing")
+"""Floors that hold what Stripe said, whatever the month."""
+MONTHLY = {table_name(model) for each in DECLARATIONS for model in each.models}
 ALERTS = ["alerts/expansion", "alerts/pace"]
 
 
@@ -34,28 +39,52 @@ def refresh(
     console: Console,
     dagster_instance: dg.DagsterInstance | None = None,
     only: Sequence[str] | None = None,
-) -> dg.ExecuteInProcessResult:
+) -> dg.ExecuteInProcessResult | None:
     """Runs the monthly refresh over a range of months in this process; `only` names the assets (`floor/table`) to run, None for all.
+
+    Returns the last run; None where everything that was asked for is current.
 
     Raises:
         ExpansionError: the range is not one of closed months, or a step failed (each failure with its reason).
     """
     with Platform(settings) as platform, nullcontext(dagster_instance) if dagster_instance else run_history.instance(settings) as run_in:
         _refuse_no_range(first, last, platform.newest_closed_month)
-        if only is None and settings.expansion_first_month is None:
-            # What is pulled says with which month the tables begin, and a run's months are fixed when it starts: so the pull is a run of its own.
-            _run(platform, run_in, console, {}, PULLED)
-            only = [name for name in [*TABLES, *ALERTS] if name not in PULLED]
-        months = partitions(settings).get_partition_keys()
-        if not months:
-            raise ExpansionError(f"no month to compute: EXPANSION_FIRST_MONTH is {settings.expansion_first_month}, which has not ended")
-        first, last = first or months[0], last or months[-1]
-        if first not in months or last not in months:
-            raise ExpansionError(
-                f"no range of closed months: {first} to {last}; the tables have {months[0]} to {months[-1]}. "
-                "EXPANSION_FIRST_MONTH sets an earlier first month"
-            )
-        return _run(platform, run_in, console, month_range(first, last), only)
+        if settings.expansion_first_month is not None:
+            _range(settings, first, last)  # known before anything is pulled
+        wanted = [*TABLES, *ALERTS] if only is None else list(only)
+        # What Stripe said says with which month the tables begin, and which months changed: so it is a run of its own.
+        facts = [name for name in wanted if name.split("/")[0] in FACTS]
+        result = _run(platform, run_in, console, {}, facts) if facts else None
+        rest = [name for name in wanted if name not in facts]
+        return _run_stale(platform, run_in, console, _range(settings, first, last), rest) or result
+
+
+def _range(settings: Settings, first: str | None, last: str | None) -> list[str]:
+    """The months asked for, of those that the tables have; ExpansionError where they have none of them."""
+    months = partitions(settings).get_partition_keys()
+    if not months:
+        raise ExpansionError(f"no month to compute: EXPANSION_FIRST_MONTH is {settings.expansion_first_month}, which has not ended")
+    first, last = first or months[0], last or months[-1]
+    if first not in months or last not in months:
+        raise ExpansionError(
+            f"no range of closed months: {first} to {last}; the tables have {months[0]} to {months[-1]}. "
+            "EXPANSION_FIRST_MONTH sets an earlier first month"
+        )
+    return calendar.between(first, last)
+
+
+def _run_stale(
+    platform: Platform, run_in: dg.DagsterInstance, console: Console, months: list[str], wanted: Sequence[str]
+) -> dg.ExecuteInProcessResult | None:
+    """Runs the months from the first on of which something is not current, and what has no months; None where there is nothing to run."""
+    since = first_stale(DECLARATIONS, platform, run_in, months, wanted)
+    if since != months[0]:
+        current = months[-1] if since is None else calendar.shift(since, -1)
+        console.print(f"    {months[0]} to {current}: every table is current, nothing to do", style="dim", highlight=False)
+    if since is not None:
+        return _run(platform, run_in, console, month_range(since, months[-1]), wanted)
+    whole = [name for name in wanted if name not in MONTHLY]
+    return _run(platform, run_in, console, {}, whole) if whole else None
 
 
 def _refuse_no_range(first: str | None, last: str | None, newest: str) -> None:

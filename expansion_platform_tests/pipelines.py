@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 from rich.console import Console
 
+from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import TABLES, Table
+from expansion_platform.engine import monthly
 from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
 from expansion_platform.simulator.account import StripeAccount
@@ -24,6 +27,20 @@ from expansion_platform.storage.ledger import Ledger
 SEED, CUSTOMERS, MONTHS = 3, 50, 12  # seed 3 has a customer whose first foreign bill falls into the newest month, and a drop in it
 NEWEST = "2026-10"
 COMPUTED = [model for name, model in TABLES.items() if name.split("/")[0] in ("mrr", "metrics")]
+
+
+@contextmanager
+def computations() -> Iterator[dict[str, list[str]]]:
+    """Which months of which declarations are computed meanwhile."""
+    found: dict[str, list[str]] = {}
+    real = monthly._compute
+
+    def compute(run: monthly.Run, due: list[str]) -> DataQualityError | None:
+        found.setdefault(run.declaration.name, []).extend(due)
+        return real(run, due)
+
+    with patch.object(monthly, "_compute", compute):
+        yield found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from expansion_platform.delivery.messages import HEADER_LIMIT, SECTION_LIMIT, es
 from expansion_platform.domain.detection.decomposition import GROWTH, OTHER
 from expansion_platform.domain.detection.findings import Drop, Finding
 from expansion_platform.domain.detection.lifecycle import Notice, measured
-from expansion_platform.domain.metrics import LOW_EXPANDERS, LOW_MEMBERS
+from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS, LOW_MEMBERS
 from expansion_platform.domain.schemas.mrr import ORGANIC
 
 FIELD_LIMIT = 2000

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expansion_platform.domain import months
-from expansion_platform.domain.coverage import closing_states, mrr_by_product
+from expansion_platform.domain.coverage import mrr_by_product
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.history_terms import Price, prices
 from expansion_platform.domain.ladders import Undecided, undecided
@@ -21,6 +21,7 @@ from expansion_platform.domain.mrr import included
 from expansion_platform.domain.plans import Plans, beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import billing, mrr, stripe
+from expansion_platform.domain.states import closing_states
 from expansion_platform.domain.suggestions import Offer, offers
 from expansion_platform.resources import Platform
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import months
+from expansion_platform.domain.customer_slices import tenures
 from expansion_platform.domain.detection.statistics import newcombe
-from expansion_platform.domain.dimensions import tenures
-from expansion_platform.domain.metrics import decimal_text, ratio_text
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import decimal_text, ratio_text
+from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.schemas.lasting import ExpansionThenChurn
 from expansion_platform.domain.schemas.metrics import LOW_MEMBERS
-from expansion_platform.domain.schemas.origin import ORIGINS
+from expansion_platform.domain.schemas.origin import ORIGINS, Origins
 
 SPANS = [3, 6, 12]
 SURGE, STEADY = "surge", "steady"
@@ -54,7 +58,7 @@ def base(
         expanded: mrr/movements with expansion of it (customer, flags_json).
         origins: mrr/origins of it (customer, origin, expansion). A customer's is that of most of its expansion, `unknown` where nothing says.
         timezone: reporting time zone.
-        ever_paid: customers that the catalog says paid before, after aliases: their tenure is not known (`dimensions.tenures`).
+        ever_paid: customers that the catalog says paid before, after aliases: their tenure is not known (`customer_slices.tenures`).
     """
     held = customer_months[(customer_months["opening"] > 0) & (customer_months["closing"] > 0)]
     surged = expanded.loc[expanded["flags_json"].str.contains('"seat_surge"', regex=False), "customer"]
@@ -173,3 +177,31 @@ def difference(ours: Sums, others: Sums, our_squares: Sums, other_squares: Sums)
 def _limit(value: float) -> str:
     """A limit as text with 6 places; none is a negative zero."""
     return f"{round(value, 6) + 0.0:.6f}"
+
+
+def compute_expansion_then_churn(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/expansion_then_churn of some months."""
+    catalog, timezone, known = inputs.catalog, inputs.timezone, inputs.months(mrr.Movements)
+    moved = inputs.frame(mrr.Movements)
+    by_month = dict(iter(moved.groupby("month")))
+    begun = inputs.frame(Origins)
+
+    def of_month(month: str) -> pd.DataFrame:
+        return by_month.get(month, moved.head(0))
+
+    @cache
+    def base_of(month: str) -> pd.DataFrame:
+        held, expanded = inputs.frame(mrr.CustomerMonths, [month]), of_month(month).query("flow_expansion > 0")
+        return base(month, held, expanded, begun[begun["month"] == month], timezone, catalog.paid_before)
+
+    def compute(month: str) -> Frames:
+        parts = []
+        for within in SPANS:
+            then = months.shift(month, -within)
+            span = months.between(months.shift(then, 1), month)
+            of_base = base_of(then) if known >= {then, *span} else base_of(then).head(0)
+            left = {customer for name in span for customer in of_month(name).query("movement == 'churn'")["customer"]}
+            parts.append(expansion_then_churn(month, within, of_base, left))
+        return {ExpansionThenChurn: pd.concat(parts, ignore_index=True)}
+
+    return month_by_month(wanted, compute)

@@ -6,7 +6,7 @@ figures (`metrics.py`), whether a miss is noise (`detection/rules.py`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,8 +15,14 @@ import pandas as pd
 from expansion_platform.domain import months
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.metrics import SLICES, decimal_text
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import SLICES, decimal_text
+from expansion_platform.domain.schemas import metrics
+from expansion_platform.domain.schemas.base import Table
+from expansion_platform.domain.schemas.reading import Attainment
 
+FIGURES: tuple[type[Table], ...] = (metrics.Expansion, metrics.ExpansionBySegment, metrics.Expanders, metrics.Retention)
+"""Where the figures are published."""
 METRICS = ["expansion_rate", "expansion_share_of_new", "nrr", "grr"]
 OF_OPENING = {"expansion_rate", "nrr", "grr"}
 """Parts of opening MRR, so that a gap is an amount."""
@@ -113,3 +119,19 @@ def _standing(metric: str, targets: list[Fraction], rows: list[dict[Hashable, An
 
 def _quality(rows: list[dict[Hashable, Any]], base: int) -> str:
     return "no_base" if not base else "low_n" if any(row["quality"] == "low_n" for row in rows) else "ok"
+
+
+def compute_attainment(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/attainment of some months."""
+    settings, known = inputs.value("targets"), figures(inputs)
+
+    def compute(month: str) -> Frames:
+        looked_at = periods(month, settings.fiscal_year_begins)["year_to_date"]
+        return {Attainment: attainment(month, known[known["month"].isin(looked_at)], settings)}
+
+    return month_by_month(wanted, compute)
+
+
+def figures(inputs: Inputs) -> pd.DataFrame:
+    """The published figures that targets are for."""
+    return pd.concat([inputs.frame(model) for model in FIGURES], ignore_index=True)

@@ -9,15 +9,19 @@ one and below healthy (3 to 5 %) in the other, and 2 % compounded is 27 % a year
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain.metrics import decimal_text
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import decimal_text
+from expansion_platform.domain.schemas import metrics
+from expansion_platform.domain.schemas.base import Table
 
+FIGURES: tuple[type[Table], ...] = (metrics.Trailing, metrics.Expanders, metrics.ExpansionCac)
 BENCHMARKING = "003 expansion benchmarks"
 PLAYBOOK = "001 expansion playbook"
 QUICK_RATIO = "004 quick ratio"
@@ -136,3 +140,17 @@ def _standing(benchmark: Benchmark, figure: Mapping[Hashable, Any], opening: int
         told |= {"next_band": benchmark.bands[index + 1], "gap": decimal_text(gap)}
         told["gap_mrr"] = round(gap * opening) if benchmark.of_opening else None
     return told
+
+
+def compute_benchmarks(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/benchmarks of some months."""
+    figures = pd.concat([inputs.frame(model) for model in FIGURES])
+    by_model = inputs.frame(metrics.RollforwardByDimension).query("dimension == 'pricing_model'")
+    flows = pd.concat([inputs.frame(metrics.Rollforward), by_model])
+
+    def compute(month: str) -> Frames:
+        rows = flows[flows["month"] == month]
+        openings = {(str(row["dimension"]), str(row["value"])): int(row["opening"]) for row in rows.to_dict("records")}
+        return {metrics.Benchmarks: benchmarks(figures[figures["month"] == month], openings)}
+
+    return month_by_month(wanted, compute)

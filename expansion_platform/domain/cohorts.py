@@ -6,12 +6,17 @@ rates by cohort and tenure (`dimensions.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.metrics import quality_by_size, ratio_text
+from expansion_platform.domain.inputs import Computed, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import quality_by_size, ratio_text
+from expansion_platform.domain.queries import query
+from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.schemas.lasting import CohortExpansion
 
 COLUMNS = [
     *("month", "cohort", "months_since", "customers", "paying", "expanders", "starting_mrr", "expansion"),
@@ -54,3 +59,10 @@ def cohort_expansion(month: str, sums: pd.DataFrame, known: AbstractSet[str]) ->
             }
         )
     return pd.DataFrame.from_records(records, columns=COLUMNS)
+
+
+def compute_cohorts(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/cohort_expansion of some months."""
+    known = set(inputs.months(mrr.CustomerMonths))
+    sums = query("cohort_sums", {"customer_months": inputs.arrow(mrr.CustomerMonths), "movements": inputs.arrow(mrr.Movements)})
+    return month_by_month(wanted, lambda month: {CohortExpansion: cohort_expansion(month, sums, known)})

@@ -5,32 +5,28 @@ Here: sums of item MRR by what is known of the item. Not here: the shares made o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.plans import NO_PLANS, Plans
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import Amount, metric_rows
+from expansion_platform.domain.mrr import included, rates_by_month
+from expansion_platform.domain.plans import NO_PLANS, Plans, beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.pricing import TAX_UNKNOWN
-from expansion_platform.domain.states import covers
-from expansion_platform.domain.valuation import value_states
+from expansion_platform.domain.schemas import billing, metrics
+from expansion_platform.domain.slice_sums import slice_sums
+from expansion_platform.domain.states import closing_states
 
-
-def closing_states(states: pd.DataFrame, month: str, timezone: str, rates: Mapping[str, str], catalog: Catalog) -> pd.DataFrame:
-    """The item states that hold at a month's closing instant, with what they are worth then.
-
-    Args:
-        states: billing/item_states without excluded customers.
-        month: whose closing instant.
-        timezone: reporting time zone.
-        rates: the closing instant's.
-        catalog: policy and reporting currency.
-
-    Raises:
-        DataQualityError: naming items without a rate or that cannot be priced.
-    """
-    return value_states(states[covers(states, months.closing(month, timezone))], rates, catalog.policy, catalog.reporting_currency)
+COVERAGE: dict[str, tuple[Amount, Amount]] = {
+    "inferred_mrr_share": (lambda s: s.inferred, lambda s: s.closing),
+    "inferred_plans_mrr_share": (lambda s: s.inferred_plans, lambda s: s.closing),
+    "low_confidence_mrr_share": (lambda s: s.low_confidence, lambda s: s.closing),
+    "tax_unknown_mrr_share": (lambda s: s.tax_unknown, lambda s: s.closing),
+}
+"""Metric -> numerator and denominator, for metrics/coverage."""
 
 
 def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog, plans: Plans = NO_PLANS) -> dict[str, int]:
@@ -55,6 +51,11 @@ def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog, plans: Plans = NO_PLANS
     }
 
 
+def coverage(sums: pd.DataFrame) -> pd.DataFrame:
+    """metrics/coverage without hashes: what closing MRR rests on, from the total's sums with those of `coverage.mrr_by_trust` in them."""
+    return metric_rows(sums[sums["dimension"] == "total"], COVERAGE)
+
+
 def mrr_by_product(valued: pd.DataFrame) -> dict[str, int]:
     """MRR of each product, minor units; products that carry none are left out."""
     totals = valued.groupby("product")["mrr_minor"].sum()
@@ -68,3 +69,18 @@ def inferred(items: pd.DataFrame, catalog: Catalog) -> pd.Series[bool]:
         for price, product in items[["price", "product"]].drop_duplicates().itertuples(index=False, name=None)
     }
     return pd.Series([silent[pair] for pair in zip(items["price"], items["product"], strict=True)], index=items.index, dtype=bool)
+
+
+def compute_coverage(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/coverage of some months."""
+    sums, catalog, timezone = slice_sums(wanted, inputs), inputs.catalog, inputs.timezone
+    states = included(inputs.frame(billing.ItemStates), catalog)
+    rates = rates_by_month(inputs.frame(billing.FxRates))
+    begun = beginnings(states, catalog)
+
+    def compute(month: str) -> Frames:
+        held = closing_states(states, month, timezone, rates.get(month, {}), catalog)
+        trust = mrr_by_trust(held, catalog, begun.plans(months.closing(month, timezone)))
+        return {metrics.Coverage: coverage(sums[sums["month"] == month].assign(**trust))}
+
+    return month_by_month(wanted, compute)

@@ -9,15 +9,18 @@ from semantics where it gives one; the two on gross retention are this project's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.metrics import ratio_text
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import ratio_text, total
+from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS
+from expansion_platform.domain.schemas.reading import Diagnosis
 from expansion_platform.domain.wording import money, percent
 
 GROWING = Fraction(1)  # NRR T12M from which the base grows (semantics 4.6, retention: above 100 %)
@@ -290,3 +293,37 @@ def _listed(rows: pd.DataFrame) -> list[Numbers]:
 
 def _text(ratio: Fraction) -> str:
     return str(ratio_text(ratio.numerator, ratio.denominator))
+
+
+def compute_diagnosis(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/diagnosis of some months."""
+    expansion, flows = total(inputs.frame(metrics.Expansion), "expansion_rate"), total(inputs.frame(metrics.Rollforward))
+    retention, trailing = (inputs.frame(model).query("dimension == 'total'") for model in (metrics.Retention, metrics.Trailing))
+    mix = inputs.frame(metrics.ExpansionByType).query("metric == 'expansion_mix'")
+    expanded, migrations = inputs.frame(mrr.Movements), inputs.frame(mrr.PriceMigrations)
+    known = inputs.months(mrr.Movements)
+
+    def compute(month: str) -> Frames:
+        earlier = months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1))
+        figures = Figures(
+            month=month,
+            currency=inputs.value("currency"),
+            flows={name: int(flows[month][name]) for name in ("opening", *mrr.FLOWS, "closing")},
+            expanders=int(expansion[month]["n_expanders"]),
+            members=int(expansion[month]["n_customers"]),
+            retention=_ratios(retention[retention["month"] == month], "metric"),
+            trailing=_ratios(trailing[trailing["month"] == month], "metric"),
+            mix=_ratios(mix[mix["month"] == month], "value"),
+            grr_before=_ratios(retention[(retention["metric"] == "grr") & retention["month"].isin(earlier)], "month"),
+        )
+        grown = expanded[expanded["month"].isin(looked_at(month))]
+        paying = inputs.frame(mrr.CustomerMonths, [month]).query("closing > 0")["customer"]
+        named = frozenset(paying[paying.isin(grown["customer"])])
+        return {Diagnosis: diagnosis(figures, Accounts(grown, named, migrations[migrations["month"] == month], known))}
+
+    return month_by_month(wanted, compute)
+
+
+def _ratios(rows: pd.DataFrame, name: str) -> dict[str, Fraction]:
+    known = rows[rows["ratio"].notna()]
+    return {str(key): Fraction(text) for key, text in zip(known[name], known["ratio"], strict=True)}

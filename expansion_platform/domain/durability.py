@@ -6,7 +6,7 @@ Here: what is left of added seats, which months are looked at from which, the ra
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -15,9 +15,12 @@ from operator import attrgetter
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.metrics import Amount, metric_rows
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import Amount, metric_rows, slices
 from expansion_platform.domain.money import decimal
-from expansion_platform.domain.schemas.lasting import DURABLE, REVERTED, STATUSES
+from expansion_platform.domain.queries import query
+from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.schemas.lasting import DURABLE, REVERTED, STATUSES, Durability, SeatEvents
 
 LASTS = 3
 """Months after which an expansion is judged."""
@@ -169,3 +172,28 @@ def _quantity(text: str | None) -> Fraction:
 
 def _text(seats: Fraction) -> str:
     return canonical.decimal_text(Decimal(seats.numerator) / Decimal(seats.denominator))
+
+
+def compute_seat_events(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """mrr/seat_events of some months."""
+    return Computed({SeatEvents: seat_events(wanted, inputs.frame(mrr.Movements), inputs.frame(mrr.Causes))})
+
+
+def compute_durability(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/durability of some months."""
+    events = inputs.frame(SeatEvents)
+    read = {
+        "customer_months": inputs.arrow(mrr.CustomerMonths),
+        "movements": inputs.arrow(mrr.Movements),
+        "causes": inputs.arrow(mrr.Causes),
+        "organic": pd.DataFrame({"cause": mrr.ORGANIC}),
+        "spans": spans(list(wanted)),
+        "slices": slices(),
+        "lasting_surges": lasting_surges(events),
+    }
+    sums = query("durability_sums", read)
+
+    def compute(month: str) -> Frames:
+        return {Durability: durability(sums[sums["month"] == month].reset_index(drop=True), events[events["month"] == month])}
+
+    return month_by_month(wanted, compute)

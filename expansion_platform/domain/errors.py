@@ -15,7 +15,7 @@ class ExpansionError(Exception):
 class DataQualityError(ExpansionError):
     """Input that cannot be counted as it is: it stops the affected month instead of being read as zero.
 
-    `objects` holds the ids concerned (all of them; the text shows the first ten).
+    `objects` holds the ids that it is about (all of them; the text shows the first ten).
     """
 
     def __init__(self, problem: str, objects: Iterable[str] = ()) -> None:
@@ -28,3 +28,7 @@ class DataQualityError(ExpansionError):
 
 class ConfigurationError(ExpansionError):
     """A setting, catalog or policy file that does not make sense; the text says which and what to write instead."""
+
+
+class UndeclaredReadError(ExpansionError):
+    """A rule reads what its declaration does not name: a mistake in this package, or in a rule of the user's."""

@@ -6,7 +6,7 @@ Here: the three figures of one month from its costs and its roll-forward. Not he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +14,10 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.domain.metrics import decimal_text, metric_rows, quality
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import decimal_text, metric_rows, quality, total
 from expansion_platform.domain.money import decimal, exponent
+from expansion_platform.domain.schemas import metrics
 
 RATIO = "expansion_cac_ratio"
 METRICS = {
@@ -87,3 +89,16 @@ def _ratio(sums: Any) -> dict[str, object]:
         "ratio": decimal_text(ratio),
         "quality": quality(RATIO, ratio.denominator, sums.members, sums.expanders),
     }
+
+
+def compute_expansion_cac(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/expansion_cac of some months; no rows of those whose costs are not given."""
+    flows, rates = total(inputs.frame(metrics.Rollforward)), total(inputs.frame(metrics.Expansion), "expansion_rate")
+    costs = inputs.value("costs")
+
+    def compute(month: str) -> Frames:
+        moved = {name: int(flows[month][name]) for name in ("expansion", "new")}
+        members, expanders = int(rates[month]["n_customers"]), int(rates[month]["n_expanders"])
+        return {metrics.ExpansionCac: expansion_cac(month, costs, moved, members, expanders)}
+
+    return month_by_month(wanted, compute)

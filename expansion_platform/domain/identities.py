@@ -134,7 +134,7 @@ def document() -> str:
         "",
         "What [semantics](semantics.md) asks of stored rows, and the check that refuses what breaks it before it is written. A model's own checks",
         "show in the UI as `schema`, those against other rows and tables as `reconciled`. For each of them",
-        "`expansion_platform_tests/assets/test_identities.py` corrupts the pipeline's own tables and sees it refused. Made from",
+        "`expansion_platform_tests/tables/test_identities.py` corrupts the pipeline's own tables and sees it refused. Made from",
         "`expansion_platform/domain/identities.py` by `make docs`.",
         "",
         "| section | identity | table | check |",

@@ -6,25 +6,12 @@ Here: which sums each metric divides, the ratio's text and its quality. Not here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from operator import attrgetter
-from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS, LOW_MEMBERS, PLACES
-from expansion_platform.domain.schemas.mrr import DORMANT_REASONS, FLOWS, ORGANIC, SEGMENTS
-
-SLICES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
-"""Dimension and value of what most tables are given for."""
-
-ROW = ["month", "metric", "dimension", "value", "numerator", "denominator", "ratio", "n_customers", "n_expanders", "quality"]
-
-Sums = Any
-"""A row of `sql/slice_sums.sql` or one of its kind, its columns as attributes."""
-Amount = Callable[[Sums], int]
-Metrics = Mapping[str, tuple[Amount, Amount]] | Mapping[str, tuple[Amount, Amount | None]]
+from expansion_platform.domain.metric_rows import Amount, metric_rows
+from expansion_platform.domain.schemas.mrr import DORMANT_REASONS, FLOWS, ORGANIC
 
 EXPANSION: dict[str, tuple[Amount, Amount]] = {
     "expansion_rate": (lambda s: s.expansion, lambda s: s.opening),
@@ -74,31 +61,6 @@ EXPANDERS: dict[str, tuple[Amount, Amount | None]] = {
 }
 """Metric -> numerator and denominator (None for an amount or a count), for metrics/expanders. MRR that did not grow has no share: no base."""
 
-COVERAGE: dict[str, tuple[Amount, Amount]] = {
-    "inferred_mrr_share": (lambda s: s.inferred, lambda s: s.closing),
-    "inferred_plans_mrr_share": (lambda s: s.inferred_plans, lambda s: s.closing),
-    "low_confidence_mrr_share": (lambda s: s.low_confidence, lambda s: s.closing),
-    "tax_unknown_mrr_share": (lambda s: s.tax_unknown, lambda s: s.closing),
-}
-"""Metric -> numerator and denominator, for metrics/coverage."""
-
-
-def slices(wanted: Sequence[tuple[str, str]] = SLICES) -> pd.DataFrame:
-    """Slices as queries read them: dimension, value."""
-    return pd.DataFrame(wanted, columns=["dimension", "value"])
-
-
-def ratio_text(numerator: int, denominator: int) -> str | None:
-    """Quotient as decimal text with 10 places, half-even; None when the denominator is zero (never 0, never infinity)."""
-    return None if denominator == 0 else decimal_text(Fraction(numerator, denominator))
-
-
-def decimal_text(value: Fraction) -> str:
-    """A rational as decimal text with 10 places, rounded half-even once."""
-    scaled = round(value * 10**PLACES)
-    digits = f"{abs(scaled):0{PLACES + 1}d}"
-    return f"{'-' if scaled < 0 else ''}{digits[:-PLACES]}.{digits[-PLACES:]}"
-
 
 def expansion(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/expansion without hashes: the total's rates."""
@@ -133,11 +95,6 @@ def expanders(sums: pd.DataFrame) -> pd.DataFrame:
     return metric_rows(sums, EXPANDERS)
 
 
-def coverage(sums: pd.DataFrame) -> pd.DataFrame:
-    """metrics/coverage without hashes: what closing MRR rests on, from the total's sums with those of `coverage.mrr_by_trust` in them."""
-    return metric_rows(_total(sums), COVERAGE)
-
-
 def rollforward(sums: pd.DataFrame) -> pd.DataFrame:
     """metrics/rollforward without hashes."""
     columns = ["month", "dimension", "value", "opening", *FLOWS, "closing", "transfer_in", "transfer_out"]
@@ -146,42 +103,3 @@ def rollforward(sums: pd.DataFrame) -> pd.DataFrame:
 
 def _total(sums: pd.DataFrame) -> pd.DataFrame:
     return sums[sums["dimension"] == "total"]
-
-
-def metric_rows(sums: pd.DataFrame, metrics: Metrics) -> pd.DataFrame:
-    """One row per row of sums and metric: its numerator, denominator, quotient and quality."""
-    records = []
-    row: Sums
-    for row in sums.itertuples(index=False):
-        for metric, (numerator_of, denominator_of) in metrics.items():
-            numerator = int(numerator_of(row))
-            denominator = None if denominator_of is None else int(denominator_of(row))
-            records.append(
-                {
-                    "month": row.month,
-                    "metric": metric,
-                    "dimension": row.dimension,
-                    "value": row.value,
-                    "numerator": numerator,
-                    "denominator": denominator,
-                    "ratio": None if denominator is None else ratio_text(numerator, denominator),
-                    "n_customers": int(row.members),
-                    "n_expanders": int(row.expanders),
-                    "quality": quality(metric, denominator, int(row.members), int(row.expanders)),
-                }
-            )
-    return pd.DataFrame.from_records(records, columns=ROW).astype({"denominator": "Int64"})
-
-
-def quality(metric: str, denominator: int | None, members: int, expanders: int) -> str:
-    """Quality of a figure of a closed month (semantics 4)."""
-    if denominator == 0:
-        return "no_losses" if metric.startswith("quick_ratio") else "no_base"
-    return quality_by_size(members, expanders)
-
-
-def quality_by_size(members: int, expanders: int, *, complete: bool = True) -> str:
-    """Quality of a figure that has a base: few customers are said before an open month or an incomplete window (semantics 4)."""
-    if members < LOW_MEMBERS or expanders < LOW_EXPANDERS:
-        return "low_n"
-    return "ok" if complete else "provisional"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from expansion_platform.domain.metrics import ratio_text
+from expansion_platform.domain.metric_rows import ratio_text
 from expansion_platform.domain.month_ends import Timeline
 from expansion_platform.domain.policy import Catalog
 

@@ -175,3 +175,9 @@ def _paying(terms: Sequence[Terms], rates: Sequence[Mapping[str, str]], catalog:
         return np.where(lacking[factor], LACKING, np.where(net.rounded(code, factors, factor) > 0, PAYS, NOTHING))
 
     return pays
+
+
+def deletions(events: pd.DataFrame) -> pd.DataFrame:
+    """Customers deleted in Stripe and when, as far as its events still said when they were pulled: customer, created."""
+    chosen = events.loc[events["type"] == "customer.deleted", ["object_id", "created"]]
+    return chosen.rename(columns={"object_id": "customer"}).sort_values(["customer", "created"], ignore_index=True)

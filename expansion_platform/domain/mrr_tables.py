@@ -22,6 +22,7 @@ from expansion_platform.domain.changed_months import Keys, changed_book, changed
 from expansion_platform.domain.customer_levels import CustomerMonths, customer_months
 from expansion_platform.domain.customer_rows import coded, customer_rows
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.migrations import OnPrice, customers_on, price_migrations
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.month_ends import Amounts, Timeline, month_of, read_timeline, value_month_ends
@@ -39,11 +40,11 @@ from expansion_platform.domain.movements import (
     rate_flows,
     without,
 )
-from expansion_platform.domain.mrr import FirstPaid, first_paid_months, included, rates_by_month
+from expansion_platform.domain.mrr import FirstPaid, deletions, first_paid_months, included, rates_by_month
 from expansion_platform.domain.plans import NO_PLANS, Beginnings, Plans, beginnings
 from expansion_platform.domain.policy import Catalog, Entry
 from expansion_platform.domain.reasons import reasons
-from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.schemas import billing, mrr, stripe
 from expansion_platform.domain.schemas.base import Table
 from expansion_platform.domain.valuation import Bools
 
@@ -281,3 +282,17 @@ class _Run:
         width = len(self.timeline.customers)
         gone = month_of(self.timeline.closings, deletions["created"]) * width + customer
         return np.asarray(np.isin(keys.month * width + keys.customer, gone[customer >= 0]), dtype=bool)
+
+
+def compute_mrr(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """mrr/customer_months, mrr/movements, mrr/causes and mrr/price_migrations of some months."""
+    found = mrr_tables(
+        wanted,
+        inputs.frame(billing.ItemStates),
+        inputs.frame(billing.FxRates),
+        inputs.frame(billing.Quarantine),
+        deletions(inputs.frame(stripe.Events)),
+        inputs.catalog,
+        inputs.timezone,
+    )
+    return Computed(found.frames, found.failures)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -21,24 +21,21 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.metrics import Amount, metric_rows
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
 from expansion_platform.domain.money import largest_remainder
+from expansion_platform.domain.mrr import included
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas import billing, mrr, stripe
 from expansion_platform.domain.schemas.given import OPPORTUNITY, TOUCH
 from expansion_platform.domain.schemas.mrr import ORGANIC
-from expansion_platform.domain.schemas.origin import INITIATORS, MOTIONS, ORIGINS
+from expansion_platform.domain.schemas.origin import INITIATORS, Origins
 
 BEFORE, AFTER = timedelta(days=30), timedelta(days=14)
 PORTAL_SESSION = pd.Timedelta(hours=1)  # a session of the portal ends soon after the customer's last click
-MOST_UNKNOWN = 5  # one in five of the headline
 PORTAL_OPENED, CHECKED_OUT = "billing_portal.session.created", "checkout.session.completed"
 CREATED = "customer.subscription.created"
 STATE = ["price", "quantity", "status", "collection_paused"]
 WITNESSED = ["initiated_by", "initiated_id", "portal_id", "checkout_id", "automatic_id"]
-METRICS: dict[str, tuple[Amount, Amount | None]] = {
-    "expansion_rate": (lambda s: s.expansion, lambda s: s.opening),
-    "expansion_mix": (lambda s: s.expansion, lambda s: s.headline),
-}
 
 
 @dataclass(frozen=True)
@@ -215,25 +212,6 @@ def origins(month: str, causes: pd.DataFrame, movements: pd.DataFrame, told: pd.
     return frame.assign(month=month, expansion=_shared(frame, movements))
 
 
-def expansion_by_origin(rows: pd.DataFrame, published: pd.Series) -> pd.DataFrame:
-    """metrics/expansion_by_origin of one month without hashes.
-
-    Args:
-        rows: its mrr/origins.
-        published: `expansion_rate` of metrics/expansion: month, numerator (the headline), denominator (opening MRR), n_customers, n_expanders.
-
-    Returns:
-        Each origin and each motion, also those nothing came from.
-    """
-    parts = rows.groupby("origin")["expansion"].sum().reindex(ORIGINS, fill_value=0)
-    shared = {"month": published["month"], "opening": int(published["denominator"]), "headline": int(published["numerator"])}
-    shared |= {"members": int(published["n_customers"]), "expanders": int(published["n_expanders"])}
-    sums = [{**shared, "dimension": "origin", "value": origin, "expansion": int(parts[origin])} for origin in ORIGINS]
-    sums += [{**shared, "dimension": "motion", "value": motion, "expansion": int(parts[held].sum())} for motion, held in MOTIONS.items()]
-    incomplete = bool(int(parts["unknown"]) * MOST_UNKNOWN > shared["headline"])
-    return metric_rows(pd.DataFrame(sums), METRICS).assign(incomplete=incomplete)
-
-
 def initiator(text: str) -> str | None:
     """What `initiated_by` says in a JSON text, in one spelling; None where it says nothing, or what nobody knows to read."""
     said = str(json.loads(text).get("initiated_by") or "").strip().lower().replace("-", "_").replace(" ", "_")
@@ -267,3 +245,45 @@ def _shared(frame: pd.DataFrame, movements: pd.DataFrame) -> pd.Series[int]:
         split = largest_remainder(int(headline[f"expansion_{cause}"][customer]), [amount for _, amount in rows])
         parts |= zip((index for index, _ in rows), split, strict=True)
     return pd.Series(parts, index=frame.index, dtype="int64")
+
+
+def compute_origins(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """mrr/origins of some months."""
+    catalog, timezone = inputs.catalog, inputs.timezone
+    told = _told(inputs)
+    activity = inputs.value("activity")
+    activity = activity.assign(customer=activity["customer"].map(catalog.customer).astype("str"))
+
+    def compute(month: str) -> Frames:
+        causes, movements = inputs.frame(mrr.Causes, [month]), inputs.frame(mrr.Movements, [month])
+        return {Origins: origins(month, causes, movements, told[month], _near(activity, month, timezone), timezone)}
+
+    return month_by_month(wanted, compute)
+
+
+def origins_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
+    """What each month depends on of what Stripe says of changes: a text by month."""
+    told = _told(inputs)
+    return {month: canonical.content_hash(pd.util.hash_pandas_object(told[month], index=False).tolist()) for month in wanted}
+
+
+def near_activity(wanted: Sequence[str], activity: pd.DataFrame, timezone: str) -> dict[str, str]:
+    """What each month depends on of the CRM's records: a text by month."""
+    return {month: canonical.content_hash(_near(activity, month, timezone).to_numpy().tolist()) for month in wanted}
+
+
+def _told(inputs: Inputs) -> Mapping[str, pd.DataFrame]:
+    """Every month's changes with what Stripe says of who began them."""
+    catalog = inputs.catalog
+    states = included(inputs.frame(billing.ItemStates), catalog)
+    facts = Facts(*(inputs.frame(model) for model in (stripe.Events, stripe.Invoices, stripe.Subscriptions, stripe.SubscriptionItems)))
+    told = witnessed(changes(states), facts, catalog)
+    by_month = told.groupby(told["at"].dt.tz_convert(inputs.timezone).dt.strftime("%Y-%m"))
+    return defaultdict(lambda: told.iloc[:0], iter(by_month))
+
+
+def _near(activity: pd.DataFrame, month: str, timezone: str) -> pd.DataFrame:
+    """The CRM's records that may matter to a month."""
+    first = months.opening(month, timezone).tz_convert(timezone).date() - BEFORE
+    last = months.closing(month, timezone).tz_convert(timezone).date() - timedelta(days=1) + AFTER
+    return activity[(activity["date"] >= first.isoformat()) & (activity["date"] <= last.isoformat())]

@@ -1,7 +1,7 @@
 """The open month: its provisional roll-forward, and whether its expansion keeps the pace that months before it kept (semantics 5.7).
 
 Here: a month cut at an instant within it, the shares that past months had reached by then, and the limit a notice is sent at. Not here: wiring
-(`assets/pace.py`), words (`delivery/pace.py`). No rule of section 5.4 is asked of an open month.
+(`tables/pace.py`), words (`delivery/pace.py`). No rule of section 5.4 is asked of an open month.
 
 A month to date is classified like a whole one, between its opening and an instant within it. Two things are held still that only its end decides:
 metered quantities are those of the last complete month, so that usage not yet reported is no contraction, and exchange rates those of the opening.
@@ -17,7 +17,7 @@ import pandas as pd
 
 from expansion_platform.domain import months
 from expansion_platform.domain.canonical import dumps
-from expansion_platform.domain.metrics import SLICES, decimal_text
+from expansion_platform.domain.metric_rows import SLICES, decimal_text
 from expansion_platform.domain.money import round_half_even
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.plans import Plans

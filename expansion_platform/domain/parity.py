@@ -9,7 +9,7 @@ minor unit an item. What no switch explains is `unexplained`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
@@ -19,11 +19,14 @@ import pandas as pd
 
 from expansion_platform.domain import months
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.metrics import decimal_text, ratio_text
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import decimal_text, ratio_text
 from expansion_platform.domain.money import conversion, decimal, round_half_even
+from expansion_platform.domain.mrr import included, rates_by_month
 from expansion_platform.domain.policy import Catalog, Policy
+from expansion_platform.domain.schemas import billing, stripe
 from expansion_platform.domain.schemas.billing import PAUSES
-from expansion_platform.domain.schemas.parity import UNEXPLAINED
+from expansion_platform.domain.schemas.parity import UNEXPLAINED, StripeDifferences, StripeParity
 from expansion_platform.domain.states import among, covers, of_customers, owners
 from expansion_platform.domain.valuation import value_states
 
@@ -280,3 +283,18 @@ class _Month:
             return self.counted(PARITY, states[(states["valid_from"] <= at) & (states["valid_to"].isna() | (states["valid_to"] > at))])
 
         return counted
+
+
+def compute_parity(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/stripe_parity and metrics/stripe_differences of some months; no rows of those that Stripe's MRR is not known of."""
+    stripes = inputs.value("stripes_mrr")
+    if stripes.empty:
+        return Computed({})
+    catalog, states, rates = inputs.catalog, inputs.frame(billing.ItemStates), inputs.frame(billing.FxRates)
+    facts = Facts(included(states, catalog), inputs.frame(stripe.Subscriptions), rates_by_month(rates), catalog, inputs.timezone)
+
+    def compute(month: str) -> Frames:
+        of_month = stripes[stripes["month"] == month]
+        return {} if of_month.empty else dict(zip((StripeParity, StripeDifferences), compared(month, of_month, facts), strict=True))
+
+    return month_by_month(wanted, compute)

@@ -1,7 +1,7 @@
 """First reported against restated: every figure of a closed month that is no longer what it was, and why (semantics 1.8).
 
 Here: what is kept of a month as it closes, and the comparison with what the tables say now. Not here: which figures there are (`contributions.py`),
-when a month closes (`months.closes`), where what it reported is kept (`assets/first_reported.py`).
+when a month closes (`months.closes`), where what it reported is kept (`tables/first_reported.py`).
 
 A customer's figures depend on what it held at the two ends of the month, the exchange rates there, whether it paid before, the policy, the catalog,
 the rules and the time zone, and on no other customer (semantics 8.2, property 8). So these are kept with the figures, and compared with them: a

@@ -5,15 +5,16 @@ Here: choosing rows of item states, and what a customer held over time. Not here
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expansion_platform.domain import months
 from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.valuation import Bools
+from expansion_platform.domain.valuation import Bools, value_states
 
 
 def owners(customers: pd.Series[str], catalog: Catalog) -> pd.Series[str]:
@@ -67,3 +68,19 @@ def levels(states: pd.DataFrame, amounts: pd.Series, opening: pd.Series, closing
     by_customer = level.groupby("customer")["change"]
     found = pd.DataFrame({"highest": by_customer.max(), "last": by_customer.last()})
     return found.assign(first=before.reindex(found.index).fillna(0).astype("int64"))
+
+
+def closing_states(states: pd.DataFrame, month: str, timezone: str, rates: Mapping[str, str], catalog: Catalog) -> pd.DataFrame:
+    """The item states that hold at a month's closing instant, with what they are worth then.
+
+    Args:
+        states: billing/item_states without excluded customers.
+        month: whose closing instant.
+        timezone: reporting time zone.
+        rates: the closing instant's.
+        catalog: policy and reporting currency.
+
+    Raises:
+        DataQualityError: naming items without a rate or that cannot be priced.
+    """
+    return value_states(states[covers(states, months.closing(month, timezone))], rates, catalog.policy, catalog.reporting_currency)

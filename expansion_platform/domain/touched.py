@@ -1,6 +1,6 @@
 """Which months a changed fact touches: a fingerprint of everything in the item states that a month's MRR, movements, flags and coverage depend on.
 
-Here: the fingerprints. Not here: what is built from them (`assets/mrr.py`), policy, catalog and rates, which are fingerprinted apart.
+Here: the fingerprints. Not here: what is built from them (`tables/mrr.py`), policy, catalog and rates, which are fingerprinted apart.
 
 A month depends on what is in force when it begins, on what begins and ends within it, on who paid before, and, for customers in whom something
 changes, on what they had before (`seat_surge`, `brief_lapse`). So a late fact about March touches March and the months after it in which that
@@ -17,9 +17,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.mrr import FirstPaid
+from expansion_platform.domain.canonical import content_hash
+from expansion_platform.domain.inputs import Inputs
+from expansion_platform.domain.mrr import FirstPaid, deletions, first_paid_months, included, rates_by_month, touching
 from expansion_platform.domain.plans import beginnings
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas import billing, stripe
 from expansion_platform.domain.states import owners
 from expansion_platform.domain.valuation import STATE
 
@@ -104,3 +107,67 @@ def _sums(group: pd.Series[int], values: Hashes, size: int) -> Hashes:
     result = np.zeros(size, dtype=np.uint64)
     np.add.at(result, group.to_numpy(), values)
     return result
+
+
+def states_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
+    """What each month depends on of the item states (`fingerprints`)."""
+    catalog, timezone = inputs.catalog, inputs.timezone
+    states, rates = included(inputs.frame(billing.ItemStates), catalog), rates_by_month(inputs.frame(billing.FxRates))
+    calendar = months.between(min(wanted), max(wanted))
+    paid = first_paid_months(states, catalog=catalog, rates=rates, last=calendar[-1], timezone=timezone)
+    return fingerprints(states, paid, calendar, catalog, timezone)
+
+
+def rates_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
+    """The exchange rates up to each month: what a customer pays is compared with what it paid before."""
+    rates = inputs.frame(billing.FxRates)
+    return {month: content_hash(rates.loc[rates["month"] <= month, ["month", "currency", "rate"]].to_numpy().tolist()) for month in wanted}
+
+
+def end_rates_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
+    """The exchange rates at both ends of each month."""
+    rates = inputs.frame(billing.FxRates)
+
+    def at_ends(month: str) -> str:
+        ends = rates.loc[rates["month"].isin([months.shift(month, -1), month]), ["month", "currency", "rate"]]
+        return content_hash(ends.to_numpy().tolist())
+
+    return {month: at_ends(month) for month in wanted}
+
+
+def quarantine_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
+    """The stretches that cannot be read, at both ends of each month."""
+    quarantine = included(inputs.frame(billing.Quarantine), inputs.catalog)
+
+    def at_ends(month: str) -> str:
+        ends = [months.opening(month, inputs.timezone), months.closing(month, inputs.timezone)]
+        return content_hash([list(map(str, row)) for row in touching(quarantine, ends).itertuples(index=False)])
+
+    return {month: at_ends(month) for month in wanted}
+
+
+def deletions_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
+    """The customers deleted in Stripe within each month."""
+    deleted = deletions(inputs.frame(stripe.Events))
+
+    def within(month: str) -> str:
+        start, end = months.opening(month, inputs.timezone), months.closing(month, inputs.timezone)
+        return content_hash(deleted[(deleted["created"] >= start) & (deleted["created"] < end)].astype(str).to_numpy().tolist())
+
+    return {month: within(month) for month in wanted}
+
+
+def backdated_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
+    """The subscriptions made after each month reported that have states before its end: what restatements call `new_subscription`."""
+    subscriptions, states = inputs.frame(stripe.Subscriptions), inputs.frame(billing.ItemStates)
+    begins = states.groupby(states["subscription"].astype("str"))["valid_from"].min()
+    began = begins.reindex(subscriptions["id"]).set_axis(subscriptions.index)
+    closes = inputs.value("closes")
+
+    def made_later(month: str) -> str:
+        if month not in closes:
+            return ""
+        late = (subscriptions["created"] > pd.Timestamp(closes[month].at)) & (began < months.closing(month, inputs.timezone))
+        return content_hash(sorted(subscriptions.loc[late, "id"]))
+
+    return {month: made_later(month) for month in wanted}

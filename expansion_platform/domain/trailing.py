@@ -14,18 +14,29 @@ from fractions import Fraction
 from math import prod
 
 import pandas as pd
+import pyarrow.compute as pc
 
-from expansion_platform.domain import metrics, months
-from expansion_platform.domain.metrics import decimal_text
+from expansion_platform.domain import months
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import SLICES as TOTAL_AND_SEGMENTS
+from expansion_platform.domain.metric_rows import decimal_text, quality_by_size, slices
+from expansion_platform.domain.queries import query, query_arrow
+from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.schemas.metrics import Trailing
 from expansion_platform.domain.schemas.mrr import PRICING_MODELS
 
 YEAR, QUARTER = 12, 3
 LENGTHS = (1, QUARTER, YEAR)
 SHORTEST = 3  # months below which a T12M rate is not even extrapolated
-SLICES = [*metrics.SLICES, *(("pricing_model", name) for name in PRICING_MODELS)]
+SLICES = [*TOTAL_AND_SEGMENTS, *(("pricing_model", name) for name in PRICING_MODELS)]
 
 Value = tuple[int | None, int | None, Fraction | None]
 """Numerator, denominator, quotient."""
+
+
+def looked_at(month: str) -> list[str]:
+    """The months that the windows of a month are made of, oldest first."""
+    return months.between(months.shift(month, 1 - YEAR), month)
 
 
 def windows(month: str) -> pd.DataFrame:
@@ -148,7 +159,7 @@ def _record(metric: str, window: pd.DataFrame, value: Value, count: int, problem
         "ratio": None if quotient is None else decimal_text(quotient),
         "n_customers": members,
         "n_expanders": expanders,
-        "quality": problem or metrics.quality_by_size(members, expanders, complete=count == len(window)),
+        "quality": problem or quality_by_size(members, expanders, complete=count == len(window)),
     }
 
 
@@ -181,3 +192,19 @@ def at_first_rates(closing: int, closings: Sequence[int], added: Sequence[int]) 
         if total:
             above, below = above * (int(total) - int(fx)), below * int(total)
     return round(Fraction(above, below))
+
+
+def compute_trailing(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/trailing of some months."""
+    read = {"customer_months": inputs.arrow(mrr.CustomerMonths), "movements": inputs.arrow(mrr.Movements)}
+    book = query_arrow("window_book", read)
+    computed = inputs.months(mrr.CustomerMonths)
+
+    def compute(month: str) -> Frames:
+        of_month, year = windows(month), looked_at(month)
+        rows = book.filter(pc.field("month").isin(year))
+        sums = query("window_sums", {"windows": of_month, "slices": slices(SLICES), "book": rows})
+        cohort = query("window_cohort", {"windows": of_month[of_month["length"] == YEAR], "book": rows})
+        return {Trailing: trailing(month, sums, cohort, len(computed.intersection(year)))}
+
+    return month_by_month(wanted, compute)

@@ -1,37 +1,23 @@
 """SQL over tables: DuckDB in memory, reading lake tables as Arrow, so any number of processes can query at once.
 
-Here: running a domain query, and the read-only session behind `expansion sql`. Not here: the queries (`domain/sql/`).
+Here: the read-only session behind `expansion sql`. Not here: the SQL of the rules (`domain/queries.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from importlib import resources
-from typing import Any
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import TABLES
-from expansion_platform.domain.schemas.base import to_pandas
 from expansion_platform.storage.lake import Lake
 
 _LISTS = re.compile(r"information_schema|pg_|duckdb_|show|describe|summarize", re.IGNORECASE)
 """What a statement says that asks which tables or columns there are."""
-
-
-def query(name: str, inputs: Mapping[str, Any]) -> pd.DataFrame:
-    """Runs `domain/sql/NAME.sql` over named inputs (frames, Arrow tables or datasets); the file's head names them."""
-    text = resources.files("expansion_platform.domain.sql").joinpath(f"{name}.sql").read_text()
-    with duckdb.connect(":memory:") as connection:
-        connection.execute("set timezone = 'UTC'")
-        for table, rows in inputs.items():
-            connection.register(table, rows)
-        return to_pandas(connection.sql(text).to_arrow_table())
 
 
 def select(lake: Lake, statement: str) -> pa.Table:

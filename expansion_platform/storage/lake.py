@@ -129,14 +129,44 @@ class Lake:
         fields = pa.schema([schema.field(name) for name in names])
         return to_pandas(ordered(model, table.cast(fields).unify_dictionaries()))
 
+    def pruned(
+        self,
+        model: type[Table],
+        *,
+        columns: Sequence[str] | None = None,
+        months: Sequence[str] | None = None,
+        where: pyarrow.dataset.Expression | None = None,
+        coded: Collection[str] = (),
+        in_order: bool = False,
+    ) -> pa.Table:
+        """Some columns of some rows, in the model's types; in key order where asked and where the key is among the columns.
+
+        Args:
+            model: the table.
+            columns: all without.
+            months: of a monthly table.
+            where: only rows for which it is true.
+            coded: texts that repeat and are never null, as dictionaries: 1.5M item states take 0.2 GB where texts take 0.4.
+            in_order: whether rows come in the order of the key.
+        """
+        schema = with_dictionaries(arrow_schema(model), coded)
+        names = list(columns) if columns is not None else schema.names
+        if months is not None:
+            where = among("month", months) if where is None else among("month", months) & where
+        table = self.dataset(model, dictionaries=coded).to_table(columns=names, filter=where)
+        table = table.cast(pa.schema([schema.field(name) for name in names])).replace_schema_metadata(None)
+        if coded:
+            table = table.unify_dictionaries()
+        return ordered(model, table) if in_order and set(key(model)) <= set(names) else table
+
     def rows(self, model: type[Table], months: Sequence[str] | None = None) -> int:
         """Number of rows (of some months)."""
         where = None if months is None else among("month", months)
         return int(self.dataset(model).count_rows(filter=where))
 
-    def rows_by_month(self, model: type[Table]) -> dict[str, int]:
-        """Number of rows of each month of a monthly table."""
-        counts = self.dataset(model).to_table(columns=["month"]).group_by("month").aggregate([("month", "count")])
+    def rows_by_month(self, model: type[Table], months: Sequence[str]) -> dict[str, int]:
+        """Number of rows of some months of a monthly table."""
+        counts = self.dataset(model).to_table(columns=["month"], filter=among("month", months)).group_by("month").aggregate([("month", "count")])
         return dict(zip(counts["month"].to_pylist(), counts["month_count"].to_pylist(), strict=True))
 
     def head(self, model: type[Table], count: int, months: Sequence[str] | None = None) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
-from expansion_platform.assets.history import STAGED
 from expansion_platform.domain.schemas import billing, stripe
 from expansion_platform.resources import PULLED
 from expansion_platform.run import refresh
@@ -20,6 +19,7 @@ from expansion_platform.settings import Settings
 from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Checkpoint, Ledger
+from expansion_platform.tables.history import STAGED
 from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process, show
 from expansion_platform_tests.domain.simulated import staged
 

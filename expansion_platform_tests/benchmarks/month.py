@@ -27,7 +27,7 @@ from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process,
 
 MONTH = "2026-05"
 REPEATED = [name for name in [*TERMS, "status", "source", "confidence"] if name != "interval_count"]
-"""Columns the pipeline reads as categoricals (`assets/`, whose import would add Dagster to the memory measured)."""
+"""Columns the pipeline reads as categoricals (`tables/reads.py`, whose import would add Dagster to the memory measured)."""
 SAMPLE = 20_000
 """Customers of the plain version; its time is scaled to all."""
 
@@ -101,12 +101,13 @@ def _classified(lake: Lake, folder: Path, customers: int) -> dict[str, Any]:
 
 
 def _whole(lake: Lake, folder: Path, customers: int) -> dict[str, Any]:
-    """What the asset does before it validates and commits."""
-    from expansion_platform.assets.mrr import _prepare
+    """What the step does before it validates and commits."""
+    from expansion_platform.engine.reading import Reading
+    from expansion_platform.tables.mrr import MRR
 
     platform: Any = SimpleNamespace(lake=lake, timezone="UTC", catalog=book.platform_catalog)
     meter = Meter()
-    _prepare(platform, [MONTH])(MONTH)
+    MRR.rule([MONTH], Reading(platform, [MONTH]).inputs_of(MRR, [MONTH]))
     return meter.lap()
 
 

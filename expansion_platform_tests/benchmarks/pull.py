@@ -15,8 +15,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from expansion_platform.assets.pulling import Pulling
 from expansion_platform.domain.schemas.stripe import InvoiceLines, Invoices
+from expansion_platform.ingestion.pulling import Pulling
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform.sources.stripe.client import StripeSource

@@ -14,7 +14,6 @@ import duckdb
 import yaml
 from rich.console import Console
 
-from expansion_platform.assets.alerts import facts_of
 from expansion_platform.domain import months
 from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.targets import AlertSettings
@@ -24,6 +23,7 @@ from expansion_platform.resources import Platform
 from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
 from expansion_platform.storage.lake import Lake
+from expansion_platform.tables.alerts import facts_of
 from expansion_platform_tests.benchmarks import book
 from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process, show
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from expansion_platform.assets.history import STAGED
 from expansion_platform.domain.history import Staged
 from expansion_platform.domain.schemas.base import empty, table_name
 from expansion_platform.simulator import stripe_lists
@@ -17,6 +16,7 @@ from expansion_platform.simulator.catalog import CURRENCIES
 from expansion_platform.simulator.stripe_rendering import expansion, render
 from expansion_platform.sources.stripe.client import RESOURCES
 from expansion_platform.sources.stripe.staging import Staging
+from expansion_platform.tables.history import STAGED
 
 
 def staged(account: StripeAccount, observed_at: datetime) -> Staged:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain.benchmarks import BENCHMARKS, benchmarks
-from expansion_platform.domain.metrics import ratio_text
+from expansion_platform.domain.metric_rows import ratio_text
 from expansion_platform.domain.schemas import metrics as tables
 
 MONTH = "2026-03"

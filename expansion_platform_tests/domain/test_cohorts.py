@@ -17,8 +17,8 @@ import pytest
 
 from expansion_platform.domain import cohorts, months, reconciliation_metrics
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import lasting as tables
-from expansion_platform.storage.engine import query
 
 CALENDAR = months.between("2026-01", "2026-05")
 LEVELS = {"ada": ("2026-01", [1_000, 1_200, 1_200, 1_500, 1_500]), "bob": ("2026-01", [500, 500, 600, 0, 0]), "cy": ("2026-03", [0, 0, 400, 0, 0])}

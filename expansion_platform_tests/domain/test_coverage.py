@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import metrics, reconciliation
-from expansion_platform.domain.coverage import mrr_by_product, mrr_by_trust
+from expansion_platform.domain import reconciliation
+from expansion_platform.domain.coverage import coverage, mrr_by_product, mrr_by_trust
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.plans import Plans
 from expansion_platform.domain.policy import Catalog
@@ -37,7 +37,7 @@ def test_mrr_by_product():
 
 def rows(**sums: int) -> pd.DataFrame:
     known = {"month": "2026-01", "dimension": "total", "value": "all", "members": 40, "expanders": 6, **sums}
-    return metrics.coverage(pd.DataFrame([known, {**known, "dimension": "segment", "value": "smb"}]))
+    return coverage(pd.DataFrame([known, {**known, "dimension": "segment", "value": "smb"}]))
 
 
 def test_the_shares_are_of_closing_mrr():

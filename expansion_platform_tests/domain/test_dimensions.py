@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import dimensions, reconciliation
+from expansion_platform.domain import customer_slices, dimensions, reconciliation
 from expansion_platform.domain.canonical import dumps
 from expansion_platform.domain.errors import ConfigurationError, DataQualityError
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import metrics as tables
-from expansion_platform.storage.engine import query
 
 MONTH = "2026-03"
 HASHES = {"policy_hash": "p", "catalog_hash": "c"}
@@ -54,7 +54,7 @@ def instant(text: str) -> pd.Timestamp:
 
 
 def profile(*items: dict[str, Any]) -> pd.DataFrame:
-    return dimensions.profiles(pd.DataFrame(items), CATALOG)
+    return customer_slices.profiles(pd.DataFrame(items), CATALOG)
 
 
 def customer_months() -> pd.DataFrame:
@@ -82,7 +82,7 @@ MOVED = {"country": {"ada": "FR", "bob": "US"}, "region": {"ada": "north", "cy":
 def customers(*ever_paid: str) -> pd.DataFrame:
     opened = profile(item("ada", "i1", "prod_a", 1_000), item("dee", "i2", "prod_flat", 500), item("dee", "i3", "prod_a", 500, currency="eur"))
     closed = profile(item("ada", "i1", "prod_flat", 1_250), item("bob", "i4", "prod_flat", 300), item("cy", "i5", "prod_a", 400))
-    return dimensions.customers_of(MONTH, customer_months(), opened, closed, "UTC", ever_paid, COUNTRIES, MOVED)
+    return customer_slices.customers_of(MONTH, customer_months(), opened, closed, "UTC", ever_paid, COUNTRIES, MOVED)
 
 
 def sums() -> pd.DataFrame:
@@ -119,7 +119,7 @@ def test_currency_and_plan_are_those_of_the_item_that_pays_most() -> None:
 def test_tenure(days: float, bucket: str, imported: str) -> None:
     at = instant("2026-03-01")
     paid_at = pd.Series([at - pd.Timedelta(days=days)] * 2)
-    assert dimensions.tenures(paid_at, at, np.array([False, True])).tolist() == [bucket, imported]
+    assert customer_slices.tenures(paid_at, at, np.array([False, True])).tolist() == [bucket, imported]
 
 
 def test_a_customer_is_what_it_was_at_opening_or_what_it_came_as() -> None:
@@ -171,8 +171,8 @@ def test_attributes_hold_from_their_month_on_and_go_before_metadata() -> None:
         ("ada", "region", "south", "2026-03"), ("ada", "region", "north", None), ("dee", "region", "east", None), ("bob", "crm", "a", "2026-04")
     )
     known = stripes(ada={"country": "DE", "region": "west", "other": "x"}, bob={"region": "west"}, dee={})
-    stripe = dimensions.stripes_attributes(known, ["region"], CATALOG)
-    at = {month: dimensions.attributes_of(month, given, stripe, CATALOG) for month in ("2026-02", "2026-03", "2026-04")}
+    stripe = customer_slices.stripes_attributes(known, ["region"], CATALOG)
+    at = {month: customer_slices.attributes_of(month, given, stripe, CATALOG) for month in ("2026-02", "2026-03", "2026-04")}
     assert [at[month]["region"] for month in at] == [
         {"ada": "north", "bob": "west", "dee": "east"},
         {"ada": "south", "bob": "west", "dee": "east"},
@@ -185,15 +185,15 @@ def test_attributes_hold_from_their_month_on_and_go_before_metadata() -> None:
 def test_a_merged_customer_is_what_the_one_that_is_left_is() -> None:
     known = stripes(ada={"country": "DE"}, ada_old={"country": "FR", "region": "west"})
     given = said(("ada", "crm", "a", None), ("ada_old", "crm", "b", "2026-01"))
-    told = dimensions.attributes_of(MONTH, given, dimensions.stripes_attributes(known, ["region"], CATALOG), CATALOG)
+    told = customer_slices.attributes_of(MONTH, given, customer_slices.stripes_attributes(known, ["region"], CATALOG), CATALOG)
     assert told == {"country": {"ada": "DE"}, "region": {"ada": "west"}, "crm": {"ada": "a"}}
 
 
 def test_an_attribute_cannot_be_called_as_a_dimension_is() -> None:
     with pytest.raises(ConfigurationError, match="cannot be called plan"):
-        dimensions.attributes_of(MONTH, said(("ada", "plan", "x", None)), {}, CATALOG)
+        customer_slices.attributes_of(MONTH, said(("ada", "plan", "x", None)), {}, CATALOG)
     with pytest.raises(ConfigurationError, match="cannot be called currency"):
-        dimensions.stripes_attributes(stripes(), ["currency"], CATALOG)
+        customer_slices.stripes_attributes(stripes(), ["currency"], CATALOG)
 
 
 def test_rates_and_flows_by_pricing_model() -> None:

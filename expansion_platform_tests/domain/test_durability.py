@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from expansion_platform.domain import durability, months, reconciliation_metrics
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.metrics import slices
+from expansion_platform.domain.metric_rows import slices
+from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import lasting as tables
 from expansion_platform.domain.schemas.mrr import ORGANIC
-from expansion_platform.storage.engine import query
 
 GREW, JUDGED = "2026-03", "2026-06"
 EXPANDED = {"ada": ("enterprise", 100), "bob": ("smb", 200), "cy": ("smb", 50), "dee": ("smb", 70)}

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain import dimensions, metrics
-from expansion_platform.domain.origins import expansion_by_origin
+from expansion_platform.domain.expansion_by_origin import expansion_by_origin
 from expansion_platform.domain.schemas import TABLES
 from expansion_platform.domain.schemas.metrics import MetricValue
 from expansion_platform_tests.domain import (

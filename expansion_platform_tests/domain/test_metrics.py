@@ -22,14 +22,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import metrics, reconciliation
+from expansion_platform.domain import metric_rows, metrics, reconciliation
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.policy import Policy
+from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import metrics as tables
 from expansion_platform.domain.schemas import mrr
 from expansion_platform.domain.schemas.base import Table, columns, empty
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
-from expansion_platform.storage.engine import query
 
 MONTH, QUIET = "2026-03", "2026-04"
 HASHES = {"policy_hash": "p", "catalog_hash": "c"}
@@ -286,7 +286,7 @@ def test_dormant_customers_stand_beside_those_that_left(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("members", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")])
 def test_quality_by_size(members: int, expanders: int, quality: str) -> None:
     assert set(metrics.expansion(sums().assign(members=members, expanders=expanders))["quality"]) == {quality}
-    assert metrics.quality_by_size(members, expanders, complete=False) == ("provisional" if quality == "ok" else "low_n")
+    assert metric_rows.quality_by_size(members, expanders, complete=False) == ("provisional" if quality == "ok" else "low_n")
 
 
 @pytest.mark.parametrize(("arr", "segment"), [(9_999_999, "mid_market"), (10_000_000, "enterprise"), (2_499_999, "smb"), (2_500_000, "mid_market")])
@@ -320,4 +320,4 @@ def test_rows_are_the_tables(frame: Any) -> None:
     ],
 )
 def test_ratio_text(numerator: int, denominator: int, text: str | None) -> None:
-    assert metrics.ratio_text(numerator, denominator) == text
+    assert metric_rows.ratio_text(numerator, denominator) == text

@@ -26,6 +26,7 @@ from expansion_platform.domain import origins as rules
 from expansion_platform.domain import reconciliation
 from expansion_platform.domain.canonical import dumps
 from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.expansion_by_origin import expansion_by_origin
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import origin as tables
 from expansion_platform.domain.schemas.mrr import ORGANIC
@@ -190,7 +191,7 @@ def test_the_month_by_hand() -> None:
 
 
 def test_origins_and_motions_sum_to_the_headline() -> None:
-    rows = tables.ExpansionByOrigin.validate(rules.expansion_by_origin(golden(), published()).assign(**HASHES))
+    rows = tables.ExpansionByOrigin.validate(expansion_by_origin(golden(), published()).assign(**HASHES))
     mix = rows[rows["metric"] == "expansion_mix"].set_index(["dimension", "value"])["numerator"]
     assert mix["origin"].to_dict() == {"sales": 3_000, "csm": 50, "self_serve": 1_200, "product": 690, "api": 0, "touched": 800, "unknown": 700}
     assert mix["motion"].to_dict() == {"product_led": 1_890, "sales_driven": 3_050, "api": 0, "touched": 800, "unknown": 700}
@@ -200,14 +201,14 @@ def test_origins_and_motions_sum_to_the_headline() -> None:
 
 @pytest.mark.parametrize(("headline", "incomplete"), [(3_500, False), (3_499, True), (0, True)])
 def test_more_than_a_fifth_unknown_is_incomplete(headline: int, incomplete: bool) -> None:
-    assert rules.expansion_by_origin(golden(), published(headline))["incomplete"].eq(incomplete).all()
+    assert expansion_by_origin(golden(), published(headline))["incomplete"].eq(incomplete).all()
 
 
 def test_a_month_without_expansion_is_a_split_of_nothing() -> None:
     told = rules.witnessed(rules.changes(history(state("si_a", "2025-01-01"))), facts(), CATALOG)
     none = rules.origins(MONTH, causes([]), movements({}), told, activity(), "UTC")
     tables.Origins.validate(none.assign(**HASHES))
-    rows = rules.expansion_by_origin(none, published(0))
+    rows = expansion_by_origin(none, published(0))
     assert rows.loc[rows["metric"] == "expansion_mix", "quality"].eq("no_base").all()
     assert not rows["incomplete"].any()
 
@@ -223,7 +224,7 @@ def test_a_cent_more_or_a_row_less_is_seen() -> None:
     ):
         with pytest.raises(DataQualityError, match="origins do not sum to expansion: ben/2026-03"):
             reconciliation.origins_tie(corrupted, movements())
-    split = rules.expansion_by_origin(rows, published())
+    split = expansion_by_origin(rows, published())
     split.loc[split["value"] == "touched", "numerator"] += 1
     with pytest.raises(DataQualityError, match="2026-03 motion, 2026-03 origin"):
         reconciliation.origin_shares_sum(split, published().to_frame().T.assign(metric="expansion_rate"))

@@ -21,9 +21,9 @@ import pytest
 
 from expansion_platform.domain import months, reconciliation_metrics, trailing
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.metrics import slices
+from expansion_platform.domain.metric_rows import slices
+from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import metrics as tables
-from expansion_platform.storage.engine import query
 
 START, LAST = "2025-04", "2026-03"
 FLOWS = ("flow_new", "flow_expansion", "flow_contraction", "flow_churn")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from expansion_platform.assets.history import stage
-from expansion_platform.assets.pulling import MODELS, Pulling
 from expansion_platform.domain.history import rebuild
 from expansion_platform.domain.schemas.base import table_name
+from expansion_platform.ingestion.pulling import MODELS, Pulling
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform.sources.stripe import full, windows
 from expansion_platform.storage.lake import Lake
+from expansion_platform.tables.history import stage
 
 # Small, so that a small account takes many windows and many commits.
 PAGES, BATCH_OBJECTS = 1, 150

@@ -47,7 +47,7 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(server: StripeServer, tmp_
             yield from (batch for _, batch in zip(range(3), batches(*given, **named), strict=False))
             raise KeyboardInterrupt
 
-        patched.setattr("expansion_platform.assets.pulling.read_everything", three)
+        patched.setattr("expansion_platform.ingestion.pulling.read_everything", three)
         with pytest.raises(KeyboardInterrupt):
             pulled.pull(tmp_path, server.url, NOW)
     done = ledger(tmp_path).pulls.windows(UNDER_WAY)

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expansion_platform.account import CURSOR
-from expansion_platform.assets.pulling import MODELS
 from expansion_platform.domain.schemas.stripe import Subscriptions
+from expansion_platform.ingestion.pulling import MODELS
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.company import BEHAVIOURS, simulate
 from expansion_platform.simulator.stripe_server import StripeServer
@@ -127,7 +127,7 @@ def test_later_pulls_are_stored_in_batches(hard_in_one_go, tmp_path, monkeypatch
             sizes.append(sum(batch.counts.values()))
             yield batch
 
-    monkeypatch.setattr("expansion_platform.assets.pulling.read_changes", counted)
+    monkeypatch.setattr("expansion_platform.ingestion.pulling.read_changes", counted)
     in_pieces(tmp_path, [(27 * 4, 0)], hard_in_one_go)
     assert len(sizes) > 3
     assert max(sizes) < 20 + client.PAGE_SIZE

@@ -12,6 +12,7 @@ from expansion_platform.domain.schemas.stripe import Customers
 _CUSTOMER_MONTH = {
     "opening": 1000,
     "closing": 1200,
+    "flow_fx": 0,
     "opening_arr": 12000,
     "closing_arr": 14400,
     "opening_list": 1000,

@@ -1,6 +1,6 @@
 """How far a reading is: objects, objects a second, and at most how long it takes still.
 
-Here: the counting and the estimate. Not here: where it is shown (`assets/pulling.py`).
+Here: the counting and the estimate. Not here: where it is shown (`ingestion/pulling.py`).
 
 Stripe does not tell how much there is. What is left is estimated from the time of `created` that is not read yet, at the density of what was read.
 Accounts grow, and older months hold less, so the estimate is an upper bound, high at first: it falls as the early years turn out to be empty.

@@ -1,6 +1,6 @@
 """Usage of metered prices, day by day, from Stripe's summaries of meter events.
 
-Here: reading a customer's days and their rows. Not here: whose days are due (`assets/metering.py`), what usage becomes (`domain/history_usage.py`).
+Here: reading a customer's days and their rows. Not here: whose days are due (`ingestion/metering.py`), its history (`domain/history_usage.py`).
 
 A day is Stripe's: from midnight to midnight UTC. Only days that have passed are read, and each gets a row, so that a day without a row was not read.
 Stripe lists no summary of a day without events.

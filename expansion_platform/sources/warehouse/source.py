@@ -1,7 +1,7 @@
 """One reading of a warehouse: everything, or what was written since the last time, as changes of the `stripe/*` tables.
 
 Here: which tables are read in which order, and in what pieces. Not here: queries (`tables.py`), shapes (`objects.py`), storing
-(`assets/importing.py`).
+(`ingestion/importing.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the tables of the lake were made from.
 
 Here: builds by month, closes of months, fingerprints that are expensive to compute, and how far incremental tables have read. Not here: when a build
-is current or a month closes (`assets/`).
+is current or a month closes (`engine/`).
 """
 
 from __future__ import annotations

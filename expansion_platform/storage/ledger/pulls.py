@@ -1,7 +1,7 @@
 """How far each source was read.
 
 Here: cursors of complete pulls, and the finished windows of one under way. Not here: what a cursor says, which is the source's own (`sources/`), or
-when it may move (`assets/pulling.py`, `assets/importing.py`).
+when it may move (`ingestion/pulling.py`, `ingestion/importing.py`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,163 @@
+"""What must hold before tables are published: of each declared identity, the tables it is about and what they are compared with.
+
+Here: one function an identity. Not here: the comparisons themselves (`reconciliation.py`, `reconciliation_metrics.py`), the rules that make the
+tables; a changed identity is no changed rule, and computes nothing again.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pandas as pd
+import pyarrow as pa
+
+from expansion_platform.domain import attainment, benchmarks, contributions, reconciliation, reconciliation_metrics, restated_months
+from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.inputs import Frames, Inputs
+from expansion_platform.domain.schemas import lasting, metrics, mrr, origin, parity, reading
+from expansion_platform.domain.schemas.base import Table
+from expansion_platform.domain.schemas.mrr import FLOWS
+
+
+def customers_tie(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where a customer's month does not add up, does not follow the month before, or is new a second time."""
+    customers, movements = frames[mrr.CustomerMonths], frames[mrr.Movements]
+    reconciliation.customers_tie(customers, movements)
+    reconciliation.months_chain(customers)
+    reconciliation.first_paid_ties(customers, movements, inputs.catalog.paid_before)
+
+
+def flows_follow_causes(frames: Frames, _: Inputs) -> None:
+    """Raises DataQualityError where flows, gross amounts or types are not what the causes make of them."""
+    reconciliation.flows_follow_causes(frames[mrr.Movements], frames[mrr.Causes])
+
+
+def causes_sum(frames: Frames, _: Inputs) -> None:
+    """Raises DataQualityError where causes do not sum to the movement, or those of a pair of items not to its change."""
+    reconciliation.causes_explain_movements(frames[mrr.Movements], frames[mrr.Causes])
+    reconciliation.pairs_sum(frames[mrr.Causes])
+
+
+def origins_are_of_movements(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where origins do not sum to gross expansion and to the headline."""
+    reconciliation.origins_tie(frames[origin.Origins], inputs.frame(mrr.Movements))
+
+
+def seat_events_are_of_causes(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where what added seats are worth is not what the causes of their month say."""
+    causes = inputs.frame(mrr.Causes)
+    reconciliation_metrics.seat_events_tie(frames[lasting.SeatEvents], causes[causes["cause"] == "seat"])
+
+
+def rollforward_is_of_customers(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where metrics/rollforward is not the sum of its customers."""
+    flows = frames[metrics.Rollforward]
+    reconciliation.segments_sum(flows)
+    reconciliation.slices_chain(flows)
+    reconciliation.rollforward_ties(flows, *customer_sums(flows, inputs))
+
+
+def types_sum(frames: Frames, _: Inputs) -> None:
+    """Raises DataQualityError where types do not sum to the roll-forward."""
+    reconciliation_metrics.types_sum(frames[metrics.ExpansionByType], frames[metrics.Rollforward])
+
+
+def rates_are_of_rollforward(model: type[Table], frames: Frames, _: Inputs) -> None:
+    """Raises DataQualityError where a table's rates are not those of the roll-forward, or its slices do not sum to the total."""
+    frame = frames[model]
+    reconciliation_metrics.rates_tie(frame, frames[metrics.Rollforward])
+    if model is metrics.ExpansionBySegment:
+        reconciliation_metrics.slices_sum(pd.concat([frame, frames[metrics.Expansion]], ignore_index=True))
+    if model is metrics.Retention:
+        reconciliation_metrics.slices_sum(frame)
+
+
+def coverage_is_of_customers(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where the MRR that the shares are of is not that of mrr/customer_months."""
+    rows = frames[metrics.Coverage]
+    reconciliation.coverage_ties(rows, inputs.frame(mrr.CustomerMonths, sorted(rows["month"].unique())))
+
+
+def trailing_sums(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where slices do not sum to the total, or windows not to the roll-forward of their months."""
+    rows = frames[metrics.Trailing]
+    reconciliation_metrics.slices_sum(rows)
+    reconciliation_metrics.windows_tie(rows, inputs.frame(metrics.Rollforward))
+
+
+def dimensions_sum(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where a dimension does not sum to the total, or the total is not that of the customers."""
+    flows = frames[metrics.RollforwardByDimension]
+    reconciliation.dimensions_sum(flows)
+    reconciliation.slices_chain(flows)
+    reconciliation.rollforward_ties(flows, *customer_sums(flows, inputs))
+
+
+def shares_sum(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where origins, or motions, do not sum to the published headline."""
+    reconciliation.origin_shares_sum(frames[origin.ExpansionByOrigin], inputs.frame(metrics.Expansion))
+
+
+def benchmarks_are_of_published(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where what is compared is not the figure as published."""
+    reconciliation_metrics.benchmarks_tie(frames[metrics.Benchmarks], pd.concat([inputs.frame(model) for model in benchmarks.FIGURES]))
+
+
+def durability_sums(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where slices do not sum to the total, seats to mrr/seat_events, or expansion to the roll-forward."""
+    rows = frames[lasting.Durability]
+    reconciliation_metrics.slices_sum(rows)
+    reconciliation_metrics.durability_ties(rows, inputs.frame(lasting.SeatEvents))
+    reconciliation_metrics.durability_follows_expansion(rows, inputs.frame(metrics.Rollforward))
+
+
+def expanders_are_published(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where the expanders are not those that metrics/expansion counts in the month they expanded in."""
+    reconciliation_metrics.expanders_tie(frames[lasting.ExpansionThenChurn], inputs.frame(metrics.Expansion))
+
+
+def cohorts_are_of_rollforward(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where a cohort's expansion and closing MRR are not those of metrics/rollforward_by_dimension, or do not add up."""
+    reconciliation_metrics.cohorts_tie(frames[lasting.CohortExpansion], inputs.frame(metrics.RollforwardByDimension).query("dimension == 'cohort'"))
+
+
+def targets_are_of_published(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where a numerator or denominator is not the sum of the published ones of its months."""
+    attainment.ties(frames[reading.Attainment], attainment.figures(inputs))
+
+
+def most_is_explained(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where evidence leaves more of Stripe's MRR unexplained than is allowed."""
+    allowed, rows = Decimal(inputs.value("max_unexplained")), frames[parity.StripeParity]
+    shares = zip(rows["month"], rows["unexplained_share"], strict=True)
+    over = sorted(f"{month} {Decimal(share):.2%}" for month, share in shares if pd.notna(share) and Decimal(share) > allowed)
+    if over:
+        raise DataQualityError(f"of Stripe's MRR nothing explains {', '.join(over)}: `expansion reconcile` names the customers")
+
+
+def restatements_sum(frames: Frames, inputs: Inputs) -> None:
+    """Raises DataQualityError where restatements do not sum to the published sums less what was first reported."""
+    wanted = sorted(inputs.value("closes").keys() & set(inputs.range))
+    rows = frames[metrics.Restatements]
+    published = contributions.published(
+        inputs.frame(metrics.Rollforward, wanted),
+        inputs.frame(metrics.RollforwardByDimension, wanted),
+        pd.concat([inputs.frame(model, wanted) for model in restated_months.VALUES]),
+        inputs.frame(metrics.ExpansionByType, wanted),
+        inputs.frame(origin.ExpansionByOrigin, wanted),
+    )
+    reconciliation.restatements_tie(rows[rows["month"].isin(wanted)], inputs.frame(mrr.FirstReported, wanted), published)
+
+
+def customer_sums(rows: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row for each month of some rows: opening, closing and flow_fx of mrr/customer_months, and the other flows of mrr/movements."""
+    wanted = sorted(rows["month"].unique())
+    customers, movements = inputs.arrow(mrr.CustomerMonths, wanted), inputs.arrow(mrr.Movements, wanted)
+    others = [f"flow_{name}" for name in FLOWS if name != "fx"]
+    return _sums(customers, ["opening", "closing", "flow_fx"]), _sums(movements, others)
+
+
+def _sums(rows: pa.Table, columns: list[str]) -> pd.DataFrame:
+    sums = rows.select(["month", *columns]).group_by("month").aggregate([(name, "sum") for name in columns])
+    found: pd.DataFrame = sums.rename_columns(["month", *columns]).to_pandas()
+    return found

@@ -1,0 +1,113 @@
+"""The hash of a rule: of the code in `domain/` that it is made of, and of its SQL, so that a changed rule is a changed input.
+
+Here: the import closure of a rule's module inside `domain/`, module by module as syntax trees. Not here: fingerprints of months (`fingerprints.py`).
+
+Comments, docstrings and descriptions of columns are left out: one hash over all files of `domain/` computed every month again after a changed
+comment, and called the restatements it found `code_change`.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from expansion_platform import domain
+
+DOMAIN = domain.__name__
+ROOT = Path(domain.__file__).parent
+_QUERIES = ("query", "query_arrow")
+"""The functions that run a SQL file of `domain/` by its name."""
+
+
+def rule_hash(*rules: Callable[..., Any]) -> str:
+    """One hash over the modules of `domain/` that some functions are made of, and over the SQL files that these run."""
+    return _hash_of(tuple(sorted({rule.__module__ for rule in rules})))
+
+
+@cache
+def _hash_of(modules: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(closure(modules)):
+        digest.update(f"{name} {_code_hash(name)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def closure(modules: tuple[str, ...]) -> set[str]:
+    """Modules of `domain/`, and everything in it that they import, at the top or inside a function; SQL files by their path from `domain/`."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [] if name.endswith(".sql") else _needs(name)
+    return found
+
+
+@cache
+def _needs(module: str) -> list[str]:
+    return [*_imported(module), *_queries(module)]
+
+
+def _imported(module: str) -> Iterator[str]:
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if _path(alias.name) is not None)
+        elif isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith(f"{DOMAIN}."):
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                # A name that is no module of its own is defined in the package's `__init__`, or in the module itself.
+                yield inside if _path(inside) is not None else node.module
+
+
+def _queries(module: str) -> Iterator[str]:
+    """SQL files that a module runs: calls of `query` by that name (frames have a method of the same name) with the name of a file."""
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _QUERIES and node.args:
+            named = node.args[0]
+            if not isinstance(named, ast.Constant) or not isinstance(named.value, str):
+                raise TypeError(f"{module}, line {node.lineno}: a query is named by a text, so that its file belongs to the rule's hash")
+            yield f"sql/{named.value}.sql"
+
+
+@cache
+def _code_hash(name: str) -> str:
+    text = _sql(name) if name.endswith(".sql") else ast.dump(_Bare().visit(_tree(name)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sql(name: str) -> str:
+    """A SQL file without comments and line breaks."""
+    return " ".join(re.sub(r"--[^\n]*", "", (ROOT / name).read_text()).split())
+
+
+class _Bare(ast.NodeTransformer):
+    """A syntax tree without docstrings, and without the descriptions of columns and checks."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        constant = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if constant else self.generic_visit(node)
+
+    def visit_keyword(self, node: ast.keyword) -> ast.AST | None:
+        return None if node.arg == "description" else self.generic_visit(node)
+
+
+def _tree(module: str) -> ast.Module:
+    path = _path(module)
+    if path is None:
+        raise ValueError(f"{module} is no module of {DOMAIN}: rules live there")
+    return ast.parse(path.read_text())
+
+
+@cache
+def _path(module: str) -> Path | None:
+    """The file of a module of `domain/`; None for anything else."""
+    if module != DOMAIN and not module.startswith(f"{DOMAIN}."):
+        return None
+    place = ROOT.joinpath(*module.removeprefix(DOMAIN).strip(".").split(".")) if module != DOMAIN else ROOT
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)

@@ -1,0 +1,139 @@
+"""Floor `mrr`: customer months, movements, causes and price migrations; who began expansions; added seats.
+
+Here: declarations and what the UI plots of them. Not here: rules (`domain/mrr_tables.py`, `origins.py`, `durability.py`), what months first reported
+(`first_reported.py`).
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from expansion_platform.domain import audits, durability, mrr_tables, origins, touched
+from expansion_platform.domain.inputs import Inputs
+from expansion_platform.domain.schemas import billing, lasting, mrr, origin, stripe
+from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Read, Window
+from expansion_platform.engine.uses import ACTIVITY, CATALOG, EXPONENT, TIMEZONE
+from expansion_platform.tables.reads import RATES, REPEATED, STATES
+
+_DELETED = Read(stripe.Events, ("object_id", "type", "created"), where=pc.field("type") == "customer.deleted")
+
+
+def _plot_mrr(_months: list[str], inputs: Inputs) -> Plotted:
+    """Headline amounts in whole currency units."""
+    units = 10 ** inputs.value("exponent")
+    customers, moved = inputs.frame(mrr.CustomerMonths), inputs.frame(mrr.Movements)
+    flows = moved.groupby("month")[[f"flow_{name}" for name in ("new", "expansion", "contraction", "churn")]].sum()
+    sizes, closing = moved.groupby("month").size(), customers.groupby("month")["closing"].sum()
+    paying = customers[customers["closing"] > 0].groupby("month").size()
+    causes = inputs.frame(mrr.Causes).pivot_table(index="month", columns="cause", values="amount", aggfunc="sum", fill_value=0)
+    rates = customers.groupby("month")["flow_fx"].sum()
+    if rates.any():  # most of what they did has no row among the causes
+        causes = causes.reindex(causes.index.union(rates.index[rates != 0]), fill_value=0).assign(fx=rates)
+
+    def in_units(row: pd.Series, prefix: str = "") -> dict[str, float]:
+        return {f"{prefix}{name}": round(int(amount) / units, 2) for name, amount in row.items()}
+
+    return {
+        mrr.CustomerMonths: {
+            str(month): {"mrr": round(int(total) / units, 2), "paying_customers": int(paying.get(month, 0))} for month, total in closing.items()
+        },
+        mrr.Movements: {str(month): {**in_units(row), "customers_moved": int(sizes.loc[str(month)])} for month, row in flows.iterrows()},
+        mrr.Causes: {str(month): in_units(row, "cause_") for month, row in causes.iterrows()},
+    }
+
+
+MRR = Declaration(
+    name="mrr",
+    models=(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.PriceMigrations),
+    reads=(
+        STATES,
+        Read(
+            billing.Quarantine,
+            digest=Digest("billing/quarantine by month", touched.quarantine_digest, (Read(billing.Quarantine),), (CATALOG, TIMEZONE)),
+        ),
+        RATES,
+        Read(
+            stripe.Events,
+            _DELETED.columns,
+            where=_DELETED.where,
+            digest=Digest("deleted customers by month", touched.deletions_digest, (_DELETED,), (TIMEZONE,)),
+        ),
+    ),
+    uses=(CATALOG, TIMEZONE, EXPONENT),
+    rule=mrr_tables.compute_mrr,
+    identities=(
+        Identity(
+            mrr.CustomerMonths,
+            "Opening + flows = closing for every customer, each opening is the closing before, and who is new first paid in the month.",
+            audits.customers_tie,
+        ),
+        Identity(
+            mrr.Movements,
+            "The flows, gross amounts and types of every continuing customer are what its causes make of them.",
+            audits.flows_follow_causes,
+        ),
+        Identity(
+            mrr.Causes,
+            "The causes of every continuing customer sum to its movement, those of every pair of items to its change.",
+            audits.causes_sum,
+        ),
+    ),
+    plots=_plot_mrr,
+    plot_reads=(
+        Read(mrr.CustomerMonths, ("month", "closing", "flow_fx")),
+        Read(mrr.Movements, ("month", "flow_new", "flow_expansion", "flow_contraction", "flow_churn")),
+        Read(mrr.Causes, ("month", "cause", "amount")),
+    ),
+    by="customer",
+)
+
+_SAID = pc.field("metadata_json") != "{}"
+_TELLING = pc.starts_with(pc.field("type"), "customer.subscription.") | pc.field("type").isin([origins.PORTAL_OPENED, origins.CHECKED_OUT])
+_CHANGED = ("customer", "subscription", "item", "price", "quantity", "status", "usage_type", "collection_paused", "valid_from", "valid_to", "source")
+_FACTS = (
+    Read(billing.ItemStates, _CHANGED, coded=tuple(name for name in REPEATED if name in _CHANGED)),
+    Read(stripe.Events, where=_TELLING),
+    Read(stripe.Invoices, where=_SAID),
+    Read(stripe.Subscriptions, where=_SAID),
+    Read(stripe.SubscriptionItems, where=_SAID),
+)
+_WHO = Digest("who began changes by month", origins.origins_digest, _FACTS, (CATALOG, TIMEZONE))
+
+ORIGINS = Declaration(
+    name="origins",
+    models=(origin.Origins,),
+    reads=(
+        *(Read(read.model, read.columns, where=read.where, coded=read.coded, digest=_WHO) for read in _FACTS),
+        Read(mrr.Causes),
+        Read(mrr.Movements),
+    ),
+    uses=(CATALOG, TIMEZONE, ACTIVITY),
+    rule=origins.compute_origins,
+    identities=(
+        Identity(
+            origin.Origins,
+            "Origins sum, customer by customer, to gross expansion and, cause by cause, to the headline.",
+            audits.origins_are_of_movements,
+        ),
+    ),
+    by="customer",
+)
+
+_LAST_MONTHS = Window(durability.LASTS)
+SEAT_EVENTS = Declaration(
+    name="seat_events",
+    models=(lasting.SeatEvents,),
+    reads=(
+        Read(mrr.Movements, ("month", "customer", "segment", "movement", "flags_json"), _LAST_MONTHS),
+        Read(
+            mrr.Causes,
+            ("month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"),
+            _LAST_MONTHS,
+        ),
+    ),
+    uses=(CATALOG,),
+    rule=durability.compute_seat_events,
+    identities=(Identity(lasting.SeatEvents, "What added seats are worth is what the causes of their month say.", audits.seat_events_are_of_causes),),
+    by="customer",
+)
