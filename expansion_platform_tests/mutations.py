@@ -190,7 +190,7 @@ MUTANTS = {
     ),
     "imported": Mutant("the tenure of imported customers is known", "dimensions.py", "bucket.mask(imported &", "bucket.mask(False & imported &"),
     "dormant-logos": Mutant("dormant customers are lost logos", "sql/slice_sums.sql", "where churn < 0 and not dormant) as", "where churn < 0) as"),
-    "continuous": Mutant("who came back was never lost", "trailing.py", 'retained.where(~moved["interrupted"].astype(bool), 0)', "retained"),
+    "continuous": Mutant("who came back was never lost", "sql/window_cohort.sql", "closing is not null and not interrupted", "closing is not null"),
     "few-first": Mutant(
         "an open window hides few customers", "metrics.py", "if members < LOW_MEMBERS or", "if complete and members < LOW_MEMBERS or"
     ),

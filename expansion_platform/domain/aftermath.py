@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.customer_slices import tenures
+from expansion_platform.domain.customer_slices import TENURES
 from expansion_platform.domain.detection.statistics import newcombe
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.inputs import Computed, Inputs, stacked
 from expansion_platform.domain.metric_rows import decimal_text, ratio_text
+from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import mrr
 from expansion_platform.domain.schemas.lasting import ExpansionThenChurn
 from expansion_platform.domain.schemas.metrics import LOW_MEMBERS
@@ -42,45 +42,44 @@ SCOPES = {
 """Dimension and value -> the kinds of expander in it."""
 
 
-def looked_at(month: str) -> list[str]:
-    """The months that what is told of a month depends on, oldest first."""
-    return months.between(months.shift(month, -max(SPANS)), month)
-
-
-def base(
-    month: str, customer_months: pd.DataFrame, expanded: pd.DataFrame, origins: pd.DataFrame, timezone: str, ever_paid: Collection[str]
-) -> pd.DataFrame:
-    """The continuing customers of a month as they are compared: customer, stratum, kind, mrr at closing.
+def counted(
+    wanted: Sequence[str], customer_months: Any, movements: Any, origins: Any, timezone: str, ever_paid: Collection[str]
+) -> dict[str, pd.DataFrame]:
+    """The continuing customers of some months as they are compared, in cells: stratum, kind, churned_after, customers, mrr, squares.
 
     Args:
-        month: the month in which some expanded.
-        customer_months: mrr/customer_months of it (customer, segment, opening, closing, first_paid_at).
-        expanded: mrr/movements with expansion of it (customer, flags_json).
-        origins: mrr/origins of it (customer, origin, expansion). A customer's is that of most of its expansion, `unknown` where nothing says.
+        wanted: months in which some expanded, and those in which customers may have left after it.
+        customer_months: mrr/customer_months of them (month, customer, segment, opening, closing, first_paid_at).
+        movements: mrr/movements of them, with expansion or a churn (month, customer, movement, flow_expansion, flags_json).
+        origins: mrr/origins of them (month, customer, origin, expansion). Where nothing says, a customer's is `unknown`.
         timezone: reporting time zone.
         ever_paid: customers that the catalog says paid before, after aliases: their tenure is not known (`customer_slices.tenures`).
     """
-    held = customer_months[(customer_months["opening"] > 0) & (customer_months["closing"] > 0)]
-    surged = expanded.loc[expanded["flags_json"].str.contains('"seat_surge"', regex=False), "customer"]
-    sums = origins.groupby(["customer", "origin"])[["expansion"]].sum().reset_index()
-    main = sums.sort_values(["expansion", "origin"], ascending=[False, True]).drop_duplicates("customer").set_index("customer")["origin"]
-    how = pd.Series(np.where(held["customer"].isin(surged), SURGE, STEADY), index=held.index, dtype="str")
-    kind = (how + "/" + held["customer"].map(main).astype("str").fillna("unknown")).where(held["customer"].isin(expanded["customer"]), KINDS[OTHER])
-    imported = held["customer"].isin(list(ever_paid)).to_numpy(dtype=bool)
-    stratum = held["segment"] + "/" + tenures(held["first_paid_at"], months.opening(month, timezone), imported)
-    return pd.DataFrame({"customer": held["customer"], "stratum": stratum, "kind": kind, "mrr": held["closing"]}).reset_index(drop=True)
+    openings = [(month, months.distance("0000-01", month), months.opening(month, timezone)) for month in wanted]
+    edges = [(month, number, *(opens - pd.Timedelta(days=days + 1) for days in TENURES.values())) for month, number, opens in openings]
+    read = {
+        "months": pd.DataFrame(edges, columns=["month", "number", *TENURES]),
+        "customer_months": customer_months,
+        "movements": movements,
+        "origins": origins,
+        "imported": pd.DataFrame({"customer": pd.Series(sorted(ever_paid), dtype="str")}),
+        "longest": pd.DataFrame({"months": [max(SPANS)]}),
+    }
+    cells = query("aftermath_cells", read)
+    high, products, low, mrr = (cells[name].map(int).astype("object") for name in ("high_squares", "products", "low_squares", "mrr"))
+    cells = cells.assign(mrr=mrr, squares=high * 2**64 + products * 2**33 + low)
+    return {str(month): rows for month, rows in cells.groupby("month")}
 
 
-def expansion_then_churn(month: str, within: int, of_base: pd.DataFrame, left: Collection[str]) -> pd.DataFrame:
+def expansion_then_churn(month: str, within: int, of_base: pd.DataFrame | None) -> pd.DataFrame:
     """metrics/expansion_then_churn of one month and span without hashes.
 
     Args:
         month: the last of the span.
         within: months of the span.
-        of_base: `base` of the month before the span; empty when a month of the span is not known.
-        left: customers with a churn within the span.
+        of_base: `counted` of the month before the span; None when nobody continued through it, or a month of the span is not known.
     """
-    cells = _cells(of_base, left)
+    cells = _cells(within, of_base)
     records = []
     for (dimension, value), kinds in SCOPES.items():
         scope = {"month": month, "within_months": within, "dimension": dimension, "value": value, "expanded_month": months.shift(month, -within)}
@@ -101,19 +100,20 @@ class Cells:
     squares: Sums
 
 
-def _cells(of_base: pd.DataFrame, left: Collection[str]) -> Cells:
-    strata, stratum = np.unique(of_base["stratum"].to_numpy(dtype=object).astype(str), return_inverse=True)
+def _cells(within: int, of_base: pd.DataFrame | None) -> Cells:
+    if of_base is None:
+        return Cells(*(np.zeros((0, len(KINDS), 2), dtype=object) for _ in range(3)))
+    stratum, strata = pd.factorize(of_base["stratum"])
     kind = of_base["kind"].map({name: index for index, name in enumerate(KINDS)}).to_numpy(dtype=np.int64)
-    gone = of_base["customer"].isin(left).to_numpy(dtype=np.int64)
-    mrr = of_base["mrr"].to_numpy(dtype=object)
+    gone = (of_base["churned_after"] <= within).to_numpy(dtype=np.int64)
     shape = len(strata), len(KINDS), 2
 
-    def sums(values: npt.NDArray[Any]) -> Sums:
+    def sums(column: str) -> Sums:
         found = np.zeros(shape, dtype=object)
-        np.add.at(found, (stratum, kind, gone), values)
+        np.add.at(found, (stratum, kind, gone), of_base[column].to_numpy(dtype=object))
         return found
 
-    return Cells(sums(np.ones(len(mrr), dtype=object)), sums(mrr), sums(mrr**2))
+    return Cells(sums("customers"), sums("mrr"), sums("squares"))
 
 
 def _compared(cells: Cells, kinds: Sequence[str]) -> dict[str, object]:
@@ -181,27 +181,14 @@ def _limit(value: float) -> str:
 
 def compute_expansion_then_churn(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/expansion_then_churn of some months."""
-    catalog, timezone, known = inputs.catalog, inputs.timezone, inputs.months(mrr.Movements)
-    moved = inputs.frame(mrr.Movements)
-    by_month = dict(iter(moved.groupby("month")))
-    begun = inputs.frame(Origins)
-
-    def of_month(month: str) -> pd.DataFrame:
-        return by_month.get(month, moved.head(0))
-
-    @cache
-    def base_of(month: str) -> pd.DataFrame:
-        held, expanded = inputs.frame(mrr.CustomerMonths, [month]), of_month(month).query("flow_expansion > 0")
-        return base(month, held, expanded, begun[begun["month"] == month], timezone, catalog.paid_before)
-
-    def compute(month: str) -> Frames:
-        parts = []
+    known = inputs.months(mrr.Movements)
+    looked_at = sorted({months.shift(month, -back) for month in wanted for back in range(max(SPANS) + 1)})
+    of_customers, moved, begun = (inputs.arrow(model) for model in (mrr.CustomerMonths, mrr.Movements, Origins))
+    cells = counted(looked_at, of_customers, moved, begun, inputs.timezone, inputs.catalog.paid_before)
+    parts = []
+    for month in wanted:
         for within in SPANS:
             then = months.shift(month, -within)
-            span = months.between(months.shift(then, 1), month)
-            of_base = base_of(then) if known >= {then, *span} else base_of(then).head(0)
-            left = {customer for name in span for customer in of_month(name).query("movement == 'churn'")["customer"]}
-            parts.append(expansion_then_churn(month, within, of_base, left))
-        return {ExpansionThenChurn: pd.concat(parts, ignore_index=True)}
-
-    return month_by_month(wanted, compute)
+            of_base = cells.get(then) if known.issuperset(months.between(then, month)) else None
+            parts.append(expansion_then_churn(month, within, of_base))
+    return Computed({ExpansionThenChurn: stacked(parts)})

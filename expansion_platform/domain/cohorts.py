@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.inputs import Computed, Inputs, month_by_month
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.metric_rows import quality_by_size, ratio_text
 from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import mrr
@@ -24,45 +24,59 @@ COLUMNS = [
 ]
 
 
-def cohort_expansion(month: str, sums: pd.DataFrame, known: AbstractSet[str]) -> pd.DataFrame:
-    """metrics/cohort_expansion of one month without hashes.
+def cohort_expansion(wanted: Sequence[str], sums: pd.DataFrame, known: AbstractSet[str]) -> pd.DataFrame:
+    """metrics/cohort_expansion of some months without hashes.
 
     Args:
-        month: told of.
-        sums: `sql/cohort_sums.sql` over the months up to it.
+        wanted: the months to compute.
+        sums: `sql/cohort_sums.sql` over the months up to the last.
         known: months that have been computed.
 
     Returns:
-        A row per cohort that began in a computed month, with every month since computed, too; of an earlier one nobody knows with what it began.
+        A row per month and cohort that began in a computed month, with every month since computed, too; of an earlier one nobody knows with what it
+        began.
     """
-    begun = {cohort for cohort in sums["cohort"].unique() if known >= set(months.between(cohort, month))}
-    past = sums[(sums["month"] <= month) & sums["cohort"].isin(begun)]
-    records = []
-    for cohort, rows in past.groupby("cohort"):
-        by_month = {row["month"]: row for row in rows.to_dict("records")}
-        start, now = by_month[cohort], by_month.get(month, {"paying": 0, "expansion": 0, "closing": 0})  # nobody may be left
-        total, base, expanders = int(rows["expansion"].sum()), int(start["closing"]), int(rows["expanders"].sum())
-        records.append(
-            {
-                "month": month,
-                "cohort": cohort,
-                "months_since": months.distance(str(cohort), month),
-                "customers": int(start["paying"]),
-                "paying": int(now["paying"]),
-                "expanders": expanders,
-                "starting_mrr": base,
-                "expansion": int(now["expansion"]),
-                "cumulative_expansion": total,
-                "cumulative_rate": ratio_text(total, base),
-                "closing": int(now["closing"]),
-                "quality": quality_by_size(int(start["paying"]), expanders),
-            }
-        )
-    return pd.DataFrame.from_records(records, columns=COLUMNS)
+    whole_since = {month: _whole_since(month, known) for month in wanted}
+    by_month: dict[str, list[dict[str, object]]] = {month: [] for month in wanted}
+    for cohort, rows in sums.groupby("cohort"):
+        first, of_month = str(cohort), {str(row["month"]): row for row in rows.to_dict("records")}
+        total = expanders = 0
+        for month in months.between(first, max(wanted)):
+            now = of_month.get(month, {"paying": 0, "expansion": 0, "closing": 0, "expanders": 0})  # nobody may be left
+            total, expanders = total + int(now["expansion"]), expanders + int(now["expanders"])
+            if month not in by_month or first < whole_since[month]:
+                continue
+            start = of_month[first]
+            base, customers = int(start["closing"]), int(start["paying"])
+            by_month[month].append(
+                {
+                    "month": month,
+                    "cohort": first,
+                    "months_since": months.distance(first, month),
+                    "customers": customers,
+                    "paying": int(now["paying"]),
+                    "expanders": expanders,
+                    "starting_mrr": base,
+                    "expansion": int(now["expansion"]),
+                    "cumulative_expansion": total,
+                    "cumulative_rate": ratio_text(total, base),
+                    "closing": int(now["closing"]),
+                    "quality": quality_by_size(customers, expanders),
+                }
+            )
+    return pd.DataFrame.from_records([row for rows in by_month.values() for row in rows], columns=COLUMNS)
+
+
+def _whole_since(month: str, known: AbstractSet[str]) -> str:
+    """The first of the months in a row up to `month` that have been computed; the next one where it has not."""
+    first = months.shift(month, 1)
+    while (before := months.shift(first, -1)) in known:
+        first = before
+    return first
 
 
 def compute_cohorts(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/cohort_expansion of some months."""
     known = set(inputs.months(mrr.CustomerMonths))
     sums = query("cohort_sums", {"customer_months": inputs.arrow(mrr.CustomerMonths), "movements": inputs.arrow(mrr.Movements)})
-    return month_by_month(wanted, lambda month: {CohortExpansion: cohort_expansion(month, sums, known)})
+    return Computed({CohortExpansion: cohort_expansion(wanted, sums, known)})

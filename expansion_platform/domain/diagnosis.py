@@ -1,7 +1,7 @@
 """What a month's figures say, in sentences that name their numbers.
 
-Here: the thresholds, which sentences hold, the words. Not here: the figures (`metrics.py`, `trailing.py`, `flags.py`), tests of
-significance and alerts (`detection/`), benchmarks (`benchmarks.py`).
+Here: the thresholds, which sentences hold, the words. Not here: what they are made of, month by month (`diagnosed_months.py`), the figures
+(`metrics.py`, `trailing.py`, `flags.py`), tests of significance and alerts (`detection/`), benchmarks (`benchmarks.py`).
 
 A sentence is written only when its threshold holds; without the figures it needs (no base, too short a history) there is none. The thresholds come
 from semantics where it gives one; the two on gross retention are this project's own.
@@ -9,18 +9,15 @@ from semantics where it gives one; the two on gross retention are this project's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
-from expansion_platform.domain.metric_rows import ratio_text, total
-from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain.metric_rows import ratio_text
 from expansion_platform.domain.schemas.metrics import LOW_EXPANDERS
-from expansion_platform.domain.schemas.reading import Diagnosis
 from expansion_platform.domain.wording import money, percent
 
 GROWING = Fraction(1)  # NRR T12M from which the base grows (semantics 4.6, retention: above 100 %)
@@ -72,16 +69,14 @@ class Accounts:
     """Rows about customers.
 
     Args:
-        expanded: month, customer, flow_expansion, flags_json of mrr/movements with expansion, of the month and the eight before it.
-        paying: customers that pay at the closing instant.
+        expanded: customer, flow_expansion, flags_json of mrr/movements with expansion, of the month.
         migrations: mrr/price_migrations of the month.
-        known: months of the nine that have been computed.
+        stopped: `diagnosed_months.stopped_growing` of the month; None when nobody did.
     """
 
     expanded: pd.DataFrame
-    paying: frozenset[str]
     migrations: pd.DataFrame
-    known: frozenset[str]
+    stopped: pd.DataFrame | None = None
 
 
 def looked_at(month: str) -> list[str]:
@@ -179,7 +174,7 @@ def _one_type(figures: Figures, _: Accounts) -> Told:
 def _few_customers(figures: Figures, accounts: Accounts) -> Told:
     """Customers with 20 % or more of the month's expansion each, where five or more expanded."""
     total = figures.expansion
-    rows = _of_month(figures, accounts)
+    rows = _largest_first(accounts)
     large = rows[rows["flow_expansion"] * ONE_CUSTOMER.denominator >= total * ONE_CUSTOMER.numerator] if total else rows.head(0)
     if figures.expanders < LOW_EXPANDERS or large.empty:
         return
@@ -192,7 +187,7 @@ def _few_customers(figures: Figures, accounts: Accounts) -> Told:
 def _seat_surges(figures: Figures, accounts: Accounts) -> Told:
     """Customers flagged `seat_surge` have 25 % or more of the month's expansion."""
     total = figures.expansion
-    rows = _of_month(figures, accounts)
+    rows = _largest_first(accounts)
     surged = rows[rows["flags_json"].str.contains('"seat_surge"', regex=False)]
     held = int(surged["flow_expansion"].sum())
     if not held or Fraction(held, total) < SURGES:
@@ -239,18 +234,10 @@ def _possible_price_migrations(figures: Figures, accounts: Accounts) -> Told:
 
 def _stopped_growing(figures: Figures, accounts: Accounts) -> Told:
     """Customers that expanded in two or more of six months, in none of the three since, and still pay."""
-    window = looked_at(figures.month)
-    if not accounts.known.issuperset(window):
+    window, stopped = looked_at(figures.month), accounts.stopped
+    if stopped is None:
         return
-    rows = accounts.expanded[accounts.expanded["month"].isin(window)]
-    since = set(rows.loc[rows["month"].isin(window[GREW:]), "customer"])
-    before = rows[rows["month"].isin(window[:GREW])]
-    grew = before.groupby("customer").agg(flow_expansion=("flow_expansion", "sum"), months=("month", "nunique"), last=("month", "max")).reset_index()
-    stopped = grew[(grew["months"] >= GREW_TIMES) & ~grew["customer"].isin(since) & grew["customer"].isin(accounts.paying)]
-    if stopped.empty:
-        return
-    stopped = stopped.sort_values(["flow_expansion", "customer"], ascending=[False, True])
-    gave, total = int(stopped["flow_expansion"].sum()), int(before["flow_expansion"].sum())
+    gave, total = int(stopped["flow_expansion"].sum()), int(stopped["of_all"].iloc[0])
     accounts_told = "1 account" if len(stopped) == 1 else f"{len(stopped)} accounts"
     text = (
         f"Stopped growing: {accounts_told} that expanded at least twice in {window[0]} to {window[GREW - 1]} did not in the {QUIET} months since, "
@@ -277,9 +264,8 @@ _RULES: dict[str, Callable[[Figures, Accounts], Told]] = {
 }
 
 
-def _of_month(figures: Figures, accounts: Accounts) -> pd.DataFrame:
-    rows = accounts.expanded[accounts.expanded["month"] == figures.month]
-    return rows.sort_values(["flow_expansion", "customer"], ascending=[False, True])
+def _largest_first(accounts: Accounts) -> pd.DataFrame:
+    return accounts.expanded.sort_values(["flow_expansion", "customer"], ascending=[False, True])
 
 
 def _named(rows: pd.DataFrame, figures: Figures) -> str:
@@ -293,37 +279,3 @@ def _listed(rows: pd.DataFrame) -> list[Numbers]:
 
 def _text(ratio: Fraction) -> str:
     return str(ratio_text(ratio.numerator, ratio.denominator))
-
-
-def compute_diagnosis(wanted: Sequence[str], inputs: Inputs) -> Computed:
-    """metrics/diagnosis of some months."""
-    expansion, flows = total(inputs.frame(metrics.Expansion), "expansion_rate"), total(inputs.frame(metrics.Rollforward))
-    retention, trailing = (inputs.frame(model).query("dimension == 'total'") for model in (metrics.Retention, metrics.Trailing))
-    mix = inputs.frame(metrics.ExpansionByType).query("metric == 'expansion_mix'")
-    expanded, migrations = inputs.frame(mrr.Movements), inputs.frame(mrr.PriceMigrations)
-    known = inputs.months(mrr.Movements)
-
-    def compute(month: str) -> Frames:
-        earlier = months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1))
-        figures = Figures(
-            month=month,
-            currency=inputs.value("currency"),
-            flows={name: int(flows[month][name]) for name in ("opening", *mrr.FLOWS, "closing")},
-            expanders=int(expansion[month]["n_expanders"]),
-            members=int(expansion[month]["n_customers"]),
-            retention=_ratios(retention[retention["month"] == month], "metric"),
-            trailing=_ratios(trailing[trailing["month"] == month], "metric"),
-            mix=_ratios(mix[mix["month"] == month], "value"),
-            grr_before=_ratios(retention[(retention["metric"] == "grr") & retention["month"].isin(earlier)], "month"),
-        )
-        grown = expanded[expanded["month"].isin(looked_at(month))]
-        paying = inputs.frame(mrr.CustomerMonths, [month]).query("closing > 0")["customer"]
-        named = frozenset(paying[paying.isin(grown["customer"])])
-        return {Diagnosis: diagnosis(figures, Accounts(grown, named, migrations[migrations["month"] == month], known))}
-
-    return month_by_month(wanted, compute)
-
-
-def _ratios(rows: pd.DataFrame, name: str) -> dict[str, Fraction]:
-    known = rows[rows["ratio"].notna()]
-    return {str(key): Fraction(text) for key, text in zip(known[name], known["ratio"], strict=True)}

@@ -15,7 +15,7 @@ from operator import attrgetter
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.metric_rows import Amount, metric_rows, slices
 from expansion_platform.domain.money import decimal
 from expansion_platform.domain.queries import query
@@ -115,7 +115,7 @@ def durability(sums: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
         (seats[newest], SEATS_PENDING),
     ):
         parts.append(metric_rows(rows, metrics).assign(expanded_month=rows["expanded_month"].repeat(len(metrics)).to_numpy()))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts).sort_values("month", kind="stable", ignore_index=True)
 
 
 def seat_sums(sums: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
@@ -191,9 +191,4 @@ def compute_durability(wanted: Sequence[str], inputs: Inputs) -> Computed:
         "slices": slices(),
         "lasting_surges": lasting_surges(events),
     }
-    sums = query("durability_sums", read)
-
-    def compute(month: str) -> Frames:
-        return {Durability: durability(sums[sums["month"] == month].reset_index(drop=True), events[events["month"] == month])}
-
-    return month_by_month(wanted, compute)
+    return Computed({Durability: durability(query("durability_sums", read), events)})

@@ -20,6 +20,7 @@ ROW = ["month", "metric", "dimension", "value", "numerator", "denominator", "rat
 Sums = Any
 """A row of `sql/slice_sums.sql` or one of its kind, its columns as attributes."""
 Amount = Callable[[Sums], int]
+_SCALE = 10**PLACES
 Metrics = Mapping[str, tuple[Amount, Amount]] | Mapping[str, tuple[Amount, Amount | None]]
 
 
@@ -30,12 +31,19 @@ def slices(wanted: Sequence[tuple[str, str]] = SLICES) -> pd.DataFrame:
 
 def ratio_text(numerator: int, denominator: int) -> str | None:
     """Quotient as decimal text with 10 places, half-even; None when the denominator is zero (never 0, never infinity)."""
-    return None if denominator == 0 else decimal_text(Fraction(numerator, denominator))
+    if denominator == 0:
+        return None
+    above, below = (numerator, denominator) if denominator > 0 else (-numerator, -denominator)
+    scaled, rest = divmod(above * _SCALE, below)
+    return _decimal(scaled + (2 * rest > below or (2 * rest == below and scaled % 2 == 1)))
 
 
 def decimal_text(value: Fraction) -> str:
     """A rational as decimal text with 10 places, rounded half-even once."""
-    scaled = round(value * 10**PLACES)
+    return _decimal(round(value * _SCALE))
+
+
+def _decimal(scaled: int) -> str:
     digits = f"{abs(scaled):0{PLACES + 1}d}"
     return f"{'-' if scaled < 0 else ''}{digits[:-PLACES]}.{digits[-PLACES:]}"
 
@@ -48,35 +56,29 @@ def total(rows: pd.DataFrame, metric: str | None = None) -> dict[str, dict[Hasha
 
 
 def metric_rows(sums: pd.DataFrame, metrics: Metrics) -> pd.DataFrame:
-    """One row per row of sums and metric: its numerator, denominator, quotient and quality."""
-    records = []
+    """One row per row of sums and metric: its numerator, denominator, quotient and quality. Python's integers: no sum is too large for them."""
+    records: list[tuple[object, ...]] = []
     row: Sums
     for row in sums.itertuples(index=False):
+        month, dimension, value, members, expanders = row.month, row.dimension, row.value, int(row.members), int(row.expanders)
+        of_size = quality_by_size(members, expanders)
         for metric, (numerator_of, denominator_of) in metrics.items():
             numerator = int(numerator_of(row))
             denominator = None if denominator_of is None else int(denominator_of(row))
-            records.append(
-                {
-                    "month": row.month,
-                    "metric": metric,
-                    "dimension": row.dimension,
-                    "value": row.value,
-                    "numerator": numerator,
-                    "denominator": denominator,
-                    "ratio": None if denominator is None else ratio_text(numerator, denominator),
-                    "n_customers": int(row.members),
-                    "n_expanders": int(row.expanders),
-                    "quality": quality(metric, denominator, int(row.members), int(row.expanders)),
-                }
-            )
-    return pd.DataFrame.from_records(records, columns=ROW).astype({"denominator": "Int64"})
+            ratio = None if denominator is None else ratio_text(numerator, denominator)
+            of_figure = of_size if denominator != 0 else _without_base(metric)
+            records.append((month, metric, dimension, value, numerator, denominator, ratio, members, expanders, of_figure))
+    columns = dict(zip(ROW, zip(*records, strict=True), strict=True)) if records else dict.fromkeys(ROW, ())
+    return pd.DataFrame({**columns, "denominator": pd.Series(columns["denominator"], dtype="Int64")})
 
 
 def quality(metric: str, denominator: int | None, members: int, expanders: int) -> str:
     """Quality of a figure of a closed month (semantics 4)."""
-    if denominator == 0:
-        return "no_losses" if metric.startswith("quick_ratio") else "no_base"
-    return quality_by_size(members, expanders)
+    return _without_base(metric) if denominator == 0 else quality_by_size(members, expanders)
+
+
+def _without_base(metric: str) -> str:
+    return "no_losses" if metric.startswith("quick_ratio") else "no_base"
 
 
 def quality_by_size(members: int, expanders: int, *, complete: bool = True) -> str:

@@ -9,15 +9,15 @@ compounds twelve fractions, each with its own month's opening MRR below the line
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import prod
+from typing import Any
 
 import pandas as pd
-import pyarrow.compute as pc
 
 from expansion_platform.domain import months
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.metric_rows import SLICES as TOTAL_AND_SEGMENTS
 from expansion_platform.domain.metric_rows import decimal_text, quality_by_size, slices
 from expansion_platform.domain.queries import query, query_arrow
@@ -32,6 +32,11 @@ SLICES = [*TOTAL_AND_SEGMENTS, *(("pricing_model", name) for name in PRICING_MOD
 
 Value = tuple[int | None, int | None, Fraction | None]
 """Numerator, denominator, quotient."""
+Window = Mapping[str, Sequence[int]]
+"""Each sum of `sql/window_sums.sql` by month, oldest first, zeros where the slice was empty."""
+SUMS = ("opening", "new", "expansion", "contraction", "churn", "member_expansion", "members", "expanders")
+COHORT = ("opening", "closing", "retained", "continuous")
+Cohort = Mapping[str, int]
 
 
 def looked_at(month: str) -> list[str]:
@@ -39,62 +44,81 @@ def looked_at(month: str) -> list[str]:
     return months.between(months.shift(month, 1 - YEAR), month)
 
 
-def windows(month: str) -> pd.DataFrame:
-    """The windows that end with `month`: length, first, last."""
-    return pd.DataFrame([{"length": length, "first": months.shift(month, 1 - length), "last": month} for length in LENGTHS])
+def numbered(month: str) -> int:
+    """A month as queries have it: months since the year 0."""
+    return months.distance("0000-01", month)
 
 
-def trailing(month: str, sums: pd.DataFrame, cohort: pd.DataFrame, known: int) -> pd.DataFrame:
-    """metrics/trailing of one month without hashes.
+def windows(wanted: Sequence[str]) -> pd.DataFrame:
+    """The windows that end with each month: length, first, last; months are numbers."""
+    lasts = [numbered(month) for month in wanted]
+    return pd.DataFrame([{"length": length, "first": last + 1 - length, "last": last} for last in lasts for length in LENGTHS])
+
+
+def trailing(wanted: Sequence[str], book: Any, known: Mapping[str, int]) -> pd.DataFrame:
+    """metrics/trailing of some months without hashes.
 
     Args:
-        month: the last of every window.
-        sums: `sql/window_sums.sql` over `windows(month)`.
-        cohort: `sql/window_cohort.sql` over the longest of them.
-        known: how many of the longest window's months have been computed; none of them lies before one that has not. In some nobody may have paid.
+        wanted: each the last of its windows.
+        book: `sql/window_book.sql` of all months in them.
+        known: by month, how many of its longest window's months have been computed; none of them lies before one that has not. In some nobody may
+            have paid.
 
     Returns:
-        One row per slice and metric; also for slices nobody is in, without a value.
+        One row per month, slice and metric; also for slices nobody is in, without a value.
     """
-    values = _cohort_values(cohort)
+    of_months = windows(wanted)
+    sums = query("window_sums", {"windows": of_months, "slices": slices(SLICES), "book": book})
+    cohort = query("window_cohort", {"windows": of_months[of_months["length"] == YEAR], "book": book})
+    return rows(wanted, sums, cohort, known)
+
+
+def rows(wanted: Sequence[str], sums: pd.DataFrame, cohort: pd.DataFrame, known: Mapping[str, int]) -> pd.DataFrame:
+    """`trailing` from `sql/window_sums.sql` and `sql/window_cohort.sql` over `windows(wanted)`."""
+    by_month, by_slice = _by_month(sums), _by_slice(cohort)
+    nothing, nobody = (0,) * len(SUMS), dict.fromkeys(COHORT, 0)
     records = []
-    for dimension, value in SLICES:
-        of_slice = sums[(sums["dimension"] == dimension) & (sums["value"] == value)]
-        members = values if dimension == "total" else values[values[dimension] == value]
-        records += [{"month": month, "dimension": dimension, "value": value} | record for record in _of_slice(month, of_slice, members, known)]
-    return pd.DataFrame.from_records(records).astype({"numerator": "Int64", "denominator": "Int64"})
+    for month in wanted:
+        last = numbered(month)
+        for dimension, value in SLICES:
+            found = {
+                length: [by_month.get((length, last, name, dimension, value), nothing) for name in range(last + 1 - length, last + 1)]
+                for length in LENGTHS
+            }
+            by_length = {length: dict(zip(SUMS, zip(*of_months, strict=True), strict=True)) for length, of_months in found.items()}
+            figures = _of_slice(by_length, by_slice.get((last, dimension, value), nobody), known[month])
+            records += [{"month": month, "dimension": dimension, "value": value} | record for record in figures]
+    amounts = {name: pd.Series([record[name] for record in records], dtype="Int64") for name in ("numerator", "denominator")}
+    return pd.DataFrame.from_records(records).assign(**amounts)
 
 
-def _of_slice(month: str, sums: pd.DataFrame, cohort: pd.DataFrame, known: int) -> list[dict[str, object]]:
-    by_length = {length: _calendar(month, length, sums[sums["length"] == length]) for length in LENGTHS}
+def _by_month(sums: pd.DataFrame) -> dict[tuple[object, ...], tuple[int, ...]]:
+    """The sums of each length, last month, month, dimension and value."""
+    keys = zip(*(sums[name].tolist() for name in ("length", "last", "month", "dimension", "value")), strict=True)
+    return dict(zip(keys, zip(*(sums[name].tolist() for name in SUMS), strict=True), strict=True))
+
+
+def _of_slice(by_length: Mapping[int, Window], cohort: Cohort, known: int) -> list[dict[str, object]]:
     one, quarter, year = (by_length[length] for length in LENGTHS)
-    start = int(year["opening"].iloc[0])
-    opened = _total(cohort, "opening")
+    start, opened = year["opening"][0], cohort["opening"]
     return [
         _rate("expansion_rate_annualised", one, _annualised(_rates(one)), shortest=1),
         _rate("expansion_rate_t3m_mean", quarter, _mean(_rates(quarter)), shortest=QUARTER),
         _rate("expansion_rate_t12m", year, _t12m(_rates(year)), shortest=SHORTEST),
         _from_start("expansion_rate_t12m_simple", year, _quotient(_total(year, "expansion"), start), known),
         _from_start("expansion_rate_t12m_cohort", year, _quotient(_total(year, "member_expansion"), start), known),
-        _from_start("nrr_t12m", year, _quotient(_total(cohort, "closing"), opened), known),
-        _from_start("grr_t12m", year, _quotient(_total(cohort, "retained"), opened), known),
-        _from_start("grr_continuous_t12m", year, _quotient(_total(cohort, "continuous"), opened), known),
+        _from_start("nrr_t12m", year, _quotient(cohort["closing"], opened), known),
+        _from_start("grr_t12m", year, _quotient(cohort["retained"], opened), known),
+        _from_start("grr_continuous_t12m", year, _quotient(cohort["continuous"], opened), known),
         _sum("quick_ratio_t3m", quarter, _quotient(_total(quarter, "new", "expansion"), -_total(quarter, "contraction", "churn")), known),
         _sum("expansion_share_of_new_t12m", year, _quotient(_total(year, "expansion"), _total(year, "new", "expansion")), known),
     ]
 
 
-def _calendar(month: str, length: int, sums: pd.DataFrame) -> pd.DataFrame:
-    """One row for each month of the window, zeros where the slice was empty."""
-    names = months.between(months.shift(month, 1 - length), month)
-    numbers = sums.set_index("month").drop(columns=["length", "dimension", "value"])
-    return numbers.reindex(names, fill_value=0)
-
-
-def _rates(window: pd.DataFrame) -> list[Fraction]:
+def _rates(window: Window) -> list[Fraction]:
     """Monthly expansion rates of the newest months in a row that have a base, oldest first."""
     rates: list[Fraction] = []
-    for expansion, opening in zip(reversed(window["expansion"].tolist()), reversed(window["opening"].tolist()), strict=True):
+    for expansion, opening in zip(reversed(window["expansion"]), reversed(window["opening"]), strict=True):
         if not opening:
             break
         rates.insert(0, Fraction(expansion, opening))
@@ -118,39 +142,39 @@ def _t12m(rates: Sequence[Fraction]) -> tuple[int, Fraction | None]:
     return len(rates), (1 + sum(rates, Fraction()) / len(rates)) ** YEAR - 1
 
 
-def _total(rows: pd.DataFrame, *columns: str) -> int:
-    return sum(int(rows[column].sum()) for column in columns)
+def _total(window: Window, *columns: str) -> int:
+    return sum(sum(window[column]) for column in columns)
 
 
 def _quotient(numerator: int, denominator: int) -> Value:
     return numerator, denominator, Fraction(numerator, denominator) if denominator else None
 
 
-def _rate(metric: str, window: pd.DataFrame, rate: tuple[int, Fraction | None], *, shortest: int) -> dict[str, object]:
+def _rate(metric: str, window: Window, rate: tuple[int, Fraction | None], *, shortest: int) -> dict[str, object]:
     """A compounded or mean rate, of as many months as have a base."""
     count, value = rate
     problem = "no_base" if not count else "too_short" if count < shortest else None
     return _record(metric, window, (None, None, value), count, problem)
 
 
-def _from_start(metric: str, window: pd.DataFrame, value: Value, known: int) -> dict[str, object]:
+def _from_start(metric: str, window: Window, value: Value, known: int) -> dict[str, object]:
     """A ratio to the MRR at the window's start: without that month there is none."""
-    if known < len(window):
+    if known < len(window["opening"]):
         return _record(metric, window, (None, None, None), known, "too_short")
-    return _record(metric, window, value, len(window), None if value[1] else "no_base")
+    return _record(metric, window, value, len(window["opening"]), None if value[1] else "no_base")
 
 
-def _sum(metric: str, window: pd.DataFrame, value: Value, known: int) -> dict[str, object]:
+def _sum(metric: str, window: Window, value: Value, known: int) -> dict[str, object]:
     """A ratio of sums over the window's months, or over those there are."""
-    count = min(known, len(window))
+    count = min(known, len(window["opening"]))
     empty = "no_losses" if metric.startswith("quick_ratio") else "no_base"
     return _record(metric, window, value, count, None if value[1] else empty)
 
 
-def _record(metric: str, window: pd.DataFrame, value: Value, count: int, problem: str | None) -> dict[str, object]:
+def _record(metric: str, window: Window, value: Value, count: int, problem: str | None) -> dict[str, object]:
     numerator, denominator, quotient = value
-    members = int(window["members"].iloc[-count]) if count else 0
-    expanders = int(window["expanders"].sum())
+    members = window["members"][-count] if count else 0
+    expanders = sum(window["expanders"])
     return {
         "metric": metric,
         "window_months": count,
@@ -159,21 +183,28 @@ def _record(metric: str, window: pd.DataFrame, value: Value, count: int, problem
         "ratio": None if quotient is None else decimal_text(quotient),
         "n_customers": members,
         "n_expanders": expanders,
-        "quality": problem or quality_by_size(members, expanders, complete=count == len(window)),
+        "quality": problem or quality_by_size(members, expanders, complete=count == len(window["opening"])),
     }
 
 
-def _cohort_values(cohort: pd.DataFrame) -> pd.DataFrame:
-    """Closing and retained MRR of the window's first members at the exchange rates of its start; a customer's is rounded half-even once.
+def _by_slice(cohort: pd.DataFrame) -> dict[tuple[object, ...], dict[str, int]]:
+    """Closing and retained MRR of each window's first members at the exchange rates of its start, by last month, dimension and value.
 
-    `continuous` is retained MRR of customers that paid at every closing instant of the window: one that left and came back is lost (semantics 4.2).
+    A customer's is rounded half-even once. `continuous` is retained MRR of customers that paid at every closing instant of the window: one that
+    left and came back is lost (semantics 4.2).
     """
-    foreign = cohort["customer"].notna()
-    moved = cohort[foreign]
-    closing = [at_first_rates(*rates) for rates in zip(moved["closing"], moved["closings"], moved["fxs"], strict=True)]
-    retained = moved["opening"].clip(upper=pd.Series(closing, index=moved.index, dtype="int64"))
-    at_rates = moved.assign(closing=closing, retained=retained, continuous=retained.where(~moved["interrupted"].astype(bool), 0))
-    return pd.concat([cohort[~foreign], at_rates])[["segment", "pricing_model", "opening", "closing", "retained", "continuous"]]
+    found: dict[tuple[object, ...], dict[str, int]] = {}
+    for row in cohort.to_dict("records"):
+        values = {name: int(row[name]) for name in COHORT}
+        if not pd.isna(row["customer"]):
+            closing = at_first_rates(row["paid"], row["closings"], row["fxs"])
+            retained = min(values["opening"], closing)
+            values |= {"closing": closing, "retained": retained, "continuous": 0 if row["interrupted"] else retained}
+        for key in (("total", "all"), ("segment", row["segment"]), ("pricing_model", row["pricing_model"])):
+            sums = found.setdefault((row["last"], *key), dict.fromkeys(COHORT, 0))
+            for name, value in values.items():
+                sums[name] += value
+    return found
 
 
 def at_first_rates(closing: int, closings: Sequence[int], added: Sequence[int]) -> int:
@@ -196,15 +227,6 @@ def at_first_rates(closing: int, closings: Sequence[int], added: Sequence[int]) 
 
 def compute_trailing(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/trailing of some months."""
-    read = {"customer_months": inputs.arrow(mrr.CustomerMonths), "movements": inputs.arrow(mrr.Movements)}
-    book = query_arrow("window_book", read)
+    book = query_arrow("window_book", {"customer_months": inputs.arrow(mrr.CustomerMonths), "movements": inputs.arrow(mrr.Movements)})
     computed = inputs.months(mrr.CustomerMonths)
-
-    def compute(month: str) -> Frames:
-        of_month, year = windows(month), looked_at(month)
-        rows = book.filter(pc.field("month").isin(year))
-        sums = query("window_sums", {"windows": of_month, "slices": slices(SLICES), "book": rows})
-        cohort = query("window_cohort", {"windows": of_month[of_month["length"] == YEAR], "book": rows})
-        return {Trailing: trailing(month, sums, cohort, len(computed.intersection(year)))}
-
-    return month_by_month(wanted, compute)
+    return Computed({Trailing: trailing(wanted, book, {month: len(computed.intersection(looked_at(month))) for month in wanted})})

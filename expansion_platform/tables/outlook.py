@@ -1,6 +1,6 @@
 """Floor `metrics`: what the figures say: beside targets, in sentences, beside Stripe's own, and beside what was first reported.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/attainment.py`, `diagnosis.py`, `parity.py`, `restated_months.py`).
+Here: declarations and what the UI plots of them. Not here: rules (`domain/attainment.py`, `diagnosed_months.py`, `parity.py`, `restated_months.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from expansion_platform.domain import attainment, audits, diagnosis, parity, restated_months, touched
+from expansion_platform.domain import attainment, audits, diagnosed_months, diagnosis, parity, restated_months, touched
 from expansion_platform.domain.inputs import Inputs
 from expansion_platform.domain.schemas import billing, metrics, mrr, reading, stripe
 from expansion_platform.domain.schemas.parity import StripeDifferences, StripeParity
@@ -89,7 +89,7 @@ DIAGNOSIS = Declaration(
         Read(mrr.Movements, ("month", "customer", "flow_expansion", "flags_json"), _NINE_MONTHS, where=pc.field("flow_expansion") > 0),
     ),
     uses=(CATALOG, CURRENCY),
-    rule=diagnosis.compute_diagnosis,
+    rule=diagnosed_months.compute_diagnosis,
     plots=_plot_diagnosis,
 )
 

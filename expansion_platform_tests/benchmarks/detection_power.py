@@ -20,7 +20,9 @@ import pandas as pd
 from expansion_platform.domain import aftermath, months
 from expansion_platform.domain.detection import followups, rules, statistics
 from expansion_platform.domain.detection.panel import TOTAL, Panel
+from expansion_platform.domain.schemas.base import empty
 from expansion_platform.domain.schemas.mrr import ORGANIC, PRICING_MODELS, SEGMENTS
+from expansion_platform.domain.schemas.origin import Origins
 from expansion_platform_tests.benchmarks import intervals
 
 SIZES = [60, 200, 800, 3000]
@@ -154,13 +156,14 @@ def post_expansion_churn(customers: int, rng: np.random.Generator) -> bool:
     """Everybody leaves at the same rate, whether it expanded or not."""
     then = months.shift(MONTH, -followups.CHURN_WITHIN)
     names = [f"{number:06d}" for number in range(customers)]
-    held = pd.DataFrame({"customer": names, "opening": 1, "closing": 1})
+    held = pd.DataFrame({"month": then, "customer": names, "opening": 1, "closing": 1})
     held["segment"] = rng.choice(SEGMENTS, customers, p=[0.05, 0.25, 0.7])
     held["first_paid_at"] = pd.DatetimeIndex(rng.choice(["2023-01-31", "2025-06-30", "2026-03-31"], customers), tz="UTC")
     expanded, left = rng.random(customers) < EXPANDING, rng.random(customers) < 1 - (1 - CHURNING) ** followups.CHURN_WITHIN
-    moved = pd.DataFrame({"customer": held.loc[expanded, "customer"], "flags_json": "[]"})
-    base_then = aftermath.base(then, held, moved, pd.DataFrame(columns=["customer", "origin", "expansion"]), "UTC", ())
-    told = aftermath.expansion_then_churn(MONTH, followups.CHURN_WITHIN, base_then, held.loc[left, "customer"])
+    moved = held.assign(movement="expansion", flow_expansion=1, flags_json="[]")[expanded]
+    churned = held.assign(month=MONTH, movement="churn", flow_expansion=0, flags_json="[]")[left]
+    cells = aftermath.counted([then, MONTH], held, pd.concat([moved, churned]), empty(Origins), "UTC", ())
+    told = aftermath.expansion_then_churn(MONTH, followups.CHURN_WITHIN, cells.get(then))
     finding = followups.post_expansion_churn(MONTH, told)
     return finding is not None and finding.outcome == "fires"
 

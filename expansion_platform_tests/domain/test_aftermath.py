@@ -12,15 +12,20 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expansion_platform.domain import aftermath, reconciliation_metrics
+from expansion_platform.domain import aftermath, months, reconciliation_metrics
+from expansion_platform.domain.customer_slices import tenures
 from expansion_platform.domain.detection.statistics import newcombe
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import lasting as tables
+from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.schemas.base import empty
+from expansion_platform.domain.schemas.origin import Origins
 from expansion_platform_tests.benchmarks import intervals
 
 THEN, MONTH = "2026-04", "2026-10"
@@ -28,27 +33,39 @@ SMB, NEW, MIDDLE = ("smb", "2024-01-31"), ("enterprise", "2026-02-28"), ("mid_ma
 EXPANDED = dict.fromkeys(("ann", "abe", "amy", "ace"), (SMB, 100)) | {"bea": (NEW, 1_000), "bob": (NEW, 1_000), "cy": (MIDDLE, 300)}
 OTHERS = {f"s{number}": (SMB, 50) for number in range(10)} | {"e0": (NEW, 2_000), "e1": (NEW, 6_000)}
 SURGED = ("ann", "cy")
-LEFT = ["ann", "bea", "s0", "e0", "who_was_not_there"]
+LEFT = {"ann": "2026-05", "bea": MONTH, "s0": "2026-07", "e0": MONTH, "who_was_not_there": "2026-06"}
+LEFT |= {"abe": THEN, "amy": "2026-11"}  # too early and too late
 
 
 ORIGINS = pd.DataFrame(
     [("ann", "sales", 60), ("ann", "unknown", 40), ("abe", "sales", 100), ("bea", "touched", 9), ("bea", "product", 9)],
     columns=["customer", "origin", "expansion"],
-)
+).assign(month=THEN)
 
 
-def base(ever_paid: tuple[str, ...] = ()) -> pd.DataFrame:
+def base(ever_paid: tuple[str, ...] = (), only: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """The customers above, or some of them, in cells."""
     rows = [
         {"customer": name, "segment": segment, "first_paid_at": pd.Timestamp(first, tz="UTC"), "opening": 1, "closing": mrr}
         for name, ((segment, first), mrr) in (EXPANDED | OTHERS).items()
+        if only is None or name in only
     ]
     rows += [{**rows[0], "customer": "gone", "closing": 0}, {**rows[0], "customer": "came", "opening": 0}]  # neither continued through April
     flags = ['["concentrated","seat_surge"]' if name in SURGED else "[]" for name in EXPANDED]
-    return aftermath.base(THEN, pd.DataFrame(rows), pd.DataFrame({"customer": list(EXPANDED), "flags_json": flags}), ORIGINS, "UTC", ever_paid)
+    expanded = pd.DataFrame({"month": THEN, "customer": list(EXPANDED), "movement": "expansion", "flow_expansion": 1, "flags_json": flags})
+    churned = pd.DataFrame({"month": LEFT.values(), "customer": list(LEFT), "movement": "churn", "flow_expansion": 0, "flags_json": "[]"})
+    wanted, moved = months.between(THEN, months.shift(THEN, 12)), pd.concat([expanded, churned])
+    return aftermath.counted(wanted, pd.DataFrame(rows).assign(month=THEN), moved, ORIGINS, "UTC", ever_paid)[THEN]
 
 
-def rows(of_base: pd.DataFrame | None = None, left: list[str] | None = None) -> pd.DataFrame:
-    told = aftermath.expansion_then_churn(MONTH, 6, base() if of_base is None else of_base, LEFT if left is None else left)
+def cells(customers: pd.DataFrame, left: list[str]) -> pd.DataFrame:
+    """Customers (customer, stratum, kind, mrr), each in a cell of its own."""
+    mrr = customers["mrr"].astype("object")
+    return customers.assign(customers=1, mrr=mrr, squares=mrr**2, churned_after=customers["customer"].isin(left).map({True: 6.0, False: None}))
+
+
+def rows(of_base: pd.DataFrame | None = None) -> pd.DataFrame:
+    told = aftermath.expansion_then_churn(MONTH, 6, base() if of_base is None else of_base)
     return tables.ExpansionThenChurn.validate(told.assign(policy_hash="p", catalog_hash="c"))
 
 
@@ -94,9 +111,41 @@ def test_expanders_are_of_the_origin_of_most_of_their_expansion() -> None:
 
 def test_strata_are_by_days_since_the_first_payment_at_the_months_opening() -> None:
     """The month opens on 1 April 2026: 31 days after 28 February (midnight) and 791 after 31 January 2024. Of imported customers nobody knows."""
-    found = base(("ann", "s0", "bea", "e0")).set_index("customer")["stratum"]
-    assert found[["ann", "s0", "abe"]].tolist() == ["smb/year_3_plus"] * 3  # so long at least
-    assert found[["bea", "bob", "e0", "e1"]].tolist() == ["enterprise/unknown", "enterprise/first_90_days"] * 2
+    sizes = base(("ann", "s0", "bea", "e0")).groupby("stratum")["customers"].sum()
+    assert sizes.to_dict() == {"enterprise/first_90_days": 2, "enterprise/unknown": 2, "mid_market/year_3_plus": 1, "smb/year_3_plus": 14}
+    alone = [base((name,), only=(name,))["stratum"].tolist() for name in ("ann", "s0", "bea", "e0")]
+    assert alone == [["smb/year_3_plus"]] * 2 + [["enterprise/unknown"]] * 2  # year_3_plus: so long at least
+
+
+@pytest.mark.parametrize(
+    ("first", "bucket"),
+    [
+        ("2025-12-31", "rest_of_year_1"),
+        ("2025-12-31T00:00:01", "first_90_days"),
+        ("2025-03-31", "year_2"),
+        ("2025-03-31T00:00:01", "rest_of_year_1"),
+        ("2024-03-31", "year_3_plus"),
+        ("2024-03-31T00:00:01", "year_2"),
+        ("2026-04-20", "first_90_days"),
+    ],
+)
+def test_buckets_of_tenure_are_those_of_the_slices(first: str, bucket: str) -> None:
+    """Whole days: 91, 366 and 731 before 1 April 2026 are in the next bucket. Who first paid within the month is young."""
+    paid = pd.Timestamp(first, tz="UTC")
+    held = pd.DataFrame({"month": [THEN], "customer": ["a"], "segment": ["smb"], "opening": [1], "closing": [1], "first_paid_at": [paid]})
+    of_slices = tenures(held["first_paid_at"], months.opening(THEN), np.array([False]))
+    cells = aftermath.counted([THEN], held, empty(mrr.Movements), empty(Origins), "UTC", ())
+    assert cells[THEN]["stratum"].tolist() == [f"smb/{bucket}"] == ("smb/" + of_slices).tolist()
+
+
+def test_sums_and_squares_are_exact() -> None:
+    """Closing MRR near the end of 64 bits: its square has no place in 128."""
+    amounts = [2**63 - 1, 2**62 + 12_345, 3]
+    held = pd.DataFrame({"month": THEN, "customer": ["a", "b", "c"], "segment": "smb", "opening": 1, "closing": amounts})
+    cells = aftermath.counted(
+        [THEN], held.assign(first_paid_at=pd.Timestamp("2020-01-01", tz="UTC")), empty(mrr.Movements), empty(Origins), "UTC", ()
+    )
+    assert cells[THEN][["customers", "mrr", "squares"]].to_numpy().tolist() == [[3, sum(amounts), sum(amount**2 for amount in amounts)]]
 
 
 def test_nobody_to_compare_has_no_rate() -> None:
@@ -108,8 +157,7 @@ def test_nobody_to_compare_has_no_rate() -> None:
 
 
 def test_one_customer_on_each_side() -> None:
-    of_base = base()
-    told = row(rows(of_base[of_base["customer"].isin(["ann", "s0"])], ["ann"]))
+    told = row(rows(base(only=("ann", "s0")).assign(churned_after=lambda cells: cells["churned_after"].where(cells["kind"] != "other"))))
     assert (told["compared"], told["others"], told["rate"], told["rate_others"]) == (1, 1, "1.0000000000", "0.0000000000")
 
 
@@ -128,18 +176,19 @@ def test_the_interval_by_mrr_is_that_of_the_effective_number_by_mrr() -> None:
 
 
 def test_equal_mrr_gives_the_same_interval_as_customers() -> None:
-    told = row(rows(base().assign(mrr=7)))
+    alike = base()
+    told = row(rows(alike.assign(mrr=alike["customers"] * 7, squares=alike["customers"] * 49)))
     assert [told[f"mrr_{name}"] for name in ("rate", "low", "high")] == [told[name] for name in ("rate", "low", "high")]
 
 
 def test_nobody_who_left_is_no_evidence_of_a_difference() -> None:
     """4 of 100 others left, reweighted over two strata, and none of six expanders: the upper end stays above zero. The bootstrap's was below."""
     of_base, left = alike(sizes=((4, 60), (2, 40)), churning=((0, 3), (0, 1)))
-    told = row(rows(of_base, left))
+    told = row(rows(cells(of_base, left)))
     assert (told["rate"], told["interval"]) == ("0.0000000000", "newcombe_weighted")
     for column in ("", "mrr_"):
         assert float(told[f"{column}low"]) < 0 < float(told[f"{column}high"])
-    nobody = row(rows(of_base, []))
+    nobody = row(rows(cells(of_base, [])))
     assert (nobody["difference"], nobody["signal"]) == ("0.0000000000", False)
     assert float(nobody["low"]) < 0 < float(nobody["high"])
 
@@ -179,7 +228,7 @@ def test_the_rate_lies_within_its_interval_and_that_within_its_bounds(strata: li
         for number in range(count)
     ]
     frame = pd.DataFrame(records, columns=["customer", "stratum", "kind", "mrr", "gone"]).astype({"gone": bool, "mrr": "int64"})
-    told = row(rows(frame.drop(columns="gone"), frame.loc[frame["gone"], "customer"].tolist()))
+    told = row(rows(cells(frame.drop(columns="gone"), frame.loc[frame["gone"], "customer"].tolist())))
     if told["compared"]:
         for column in ("", "mrr_"):
             low, middle, high = (float(told[column + name]) for name in ("low", "difference", "high"))

@@ -36,7 +36,7 @@ def sums() -> pd.DataFrame:
 
 
 def rows(month: str, known: list[str] = CALENDAR) -> pd.DataFrame:
-    told = cohorts.cohort_expansion(month, sums(), set(known))
+    told = cohorts.cohort_expansion([month], sums(), set(known))
     return tables.CohortExpansion.validate(told.assign(policy_hash="p", catalog_hash="c"))
 
 
@@ -66,7 +66,7 @@ def test_quality_by_size(customers: int, expanders: int, quality: str) -> None:
     held = [{"month": month, "customer": f"c{n}", "first_paid_month": "2026-01", "closing": 100} for month in CALENDAR for n in range(customers)]
     moved = [{"month": month, "customer": f"c{n}", "flow_expansion": 1} for month in CALENDAR[1:] for n in range(expanders)]
     found = query("cohort_sums", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)})
-    told = cohorts.cohort_expansion("2026-05", found, set(CALENDAR))
+    told = cohorts.cohort_expansion(["2026-05"], found, set(CALENDAR))
     assert told[["expanders", "quality"]].to_numpy().tolist() == [[expanders, quality]]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from expansion_platform.domain.diagnosed_months import stopped_growing
 from expansion_platform.domain.diagnosis import _RULES, Accounts, Figures, diagnosis, looked_at
 from expansion_platform.domain.schemas.reading import KINDS, Diagnosis
 
@@ -51,8 +52,10 @@ def told(
         grr_before={f"2026-0{number + 4}": Fraction(text) for number, text in enumerate(grr_before or [])},
     )
     frame = pd.DataFrame(rows, columns=["month", "customer", "flow_expansion", "flags_json"])
-    everybody = frozenset(frame["customer"])
-    made = diagnosis(figures, Accounts(frame, everybody if paying is None else paying, migrations, known))
+    closing = pd.DataFrame({"month": MONTH, "customer": sorted(set(frame["customer"])), "closing": 1})
+    closing["closing"] = closing["closing"].where([paying is None or who in paying for who in closing["customer"]], 0)
+    stopped = stopped_growing([MONTH], frame, closing, known).get(MONTH)
+    made = diagnosis(figures, Accounts(frame[frame["month"] == MONTH], migrations, stopped))
     checked = Diagnosis.validate(made.assign(policy_hash="p", catalog_hash="c"))
     assert list(checked["position"]) == list(range(1, len(checked) + 1))
     return {row.kind: (row.text, json.loads(row.numbers_json)) for row in checked.itertuples() if row.kind != "headline"}
@@ -66,7 +69,7 @@ def test_a_month_in_which_nothing_stands_out_has_its_headline_alone() -> None:
     assert told() == {}
     figures = Figures(MONTH, "usd", {"opening": 1_000_00, "expansion": 14_00}, 2, 50, _fractions({"nrr": "0.99", "grr": "0.976"}), {}, {}, {})
     nobody = pd.DataFrame(columns=["month", "customer", "flow_expansion", "flags_json"]).astype({"flags_json": "str", "flow_expansion": "int64"})
-    nothing = Accounts(nobody, frozenset(), NO_MIGRATIONS, frozenset())
+    nothing = Accounts(nobody, NO_MIGRATIONS)
     made = diagnosis(figures, nothing)
     assert made["text"].tolist() == ["Expansion was 1.40 % of opening MRR: 14.00 USD from 2 of 50 customers; NRR of the month 99.00 %, GRR 97.60 %."]
 
@@ -85,7 +88,7 @@ def test_a_month_in_which_nothing_stands_out_has_its_headline_alone() -> None:
 def test_a_month_without_a_base_says_so(flows: dict[str, int], text: str) -> None:
     nobody = pd.DataFrame(columns=["month", "customer", "flow_expansion", "flags_json"]).astype({"flags_json": "str", "flow_expansion": "int64"})
     all_flows = {"opening": 0, "new": 0, "reactivation": 0, "expansion": 0, "closing": 0, **flows}
-    made = diagnosis(Figures(MONTH, "usd", all_flows, 0, 0, {}, {}, {}, {}), Accounts(nobody, frozenset(), NO_MIGRATIONS, frozenset()))
+    made = diagnosis(Figures(MONTH, "usd", all_flows, 0, 0, {}, {}, {}, {}), Accounts(nobody, NO_MIGRATIONS))
     assert made["text"].tolist() == [text]
     assert list(made.columns) == ["month", "position", "kind", "text", "numbers_json"]
 

@@ -1,0 +1,77 @@
+"""What the sentences of each month are made of, over a range of months.
+
+Here: the figures and the customers that the rules of `diagnosis.py` see, and the rule of the table. Not here: thresholds, sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from fractions import Fraction
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expansion_platform.domain import months
+from expansion_platform.domain.diagnosis import BASELINE_MONTHS, GREW, GREW_TIMES, Accounts, Figures, diagnosis, looked_at
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.metric_rows import total
+from expansion_platform.domain.queries import query
+from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain.schemas.base import to_pandas
+from expansion_platform.domain.schemas.reading import Diagnosis
+
+
+def stopped_growing(wanted: Sequence[str], movements: Any, customer_months: Any, known: Set[str]) -> dict[str, pd.DataFrame]:
+    """By month, the customers that expanded in two or more of six months, in none of the three since, and still pay; the largest first.
+
+    Args:
+        wanted: the months to describe. Before nine months are known nobody is said to have stopped.
+        movements: month, customer, flow_expansion of mrr/movements of the nine months.
+        customer_months: month, customer, closing of mrr/customer_months.
+        known: months that have been computed.
+
+    Returns:
+        customer, flow_expansion, months, last of the six months, and of_all: what everybody expanded by in them. Months without any are left out.
+    """
+    windows = [(month, looked_at(month)) for month in wanted]
+    whole = [(month, window[0], window[GREW], GREW_TIMES) for month, window in windows if known >= set(window)]
+    if not whole:
+        return {}
+    read = {"windows": pd.DataFrame(whole, columns=["month", "first", "since", "times"]), "movements": movements, "customer_months": customer_months}
+    return {str(month): rows for month, rows in query("stopped_growing", read).groupby("month")}
+
+
+def compute_diagnosis(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """metrics/diagnosis of some months."""
+    expansion, flows = total(inputs.frame(metrics.Expansion), "expansion_rate"), total(inputs.frame(metrics.Rollforward))
+    retention, trailing = (inputs.frame(model).query("dimension == 'total'") for model in (metrics.Retention, metrics.Trailing))
+    mix = inputs.frame(metrics.ExpansionByType).query("metric == 'expansion_mix'")
+    moved, migrations = inputs.arrow(mrr.Movements), inputs.frame(mrr.PriceMigrations)
+    expanded = to_pandas(moved.filter(pc.is_in(moved["month"], pa.array(wanted, pa.string()))))
+    by_month = dict(iter(expanded.groupby("month")))
+    stopped = stopped_growing(wanted, moved, inputs.arrow(mrr.CustomerMonths), inputs.months(mrr.Movements))
+
+    def compute(month: str) -> Frames:
+        earlier = months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1))
+        figures = Figures(
+            month=month,
+            currency=inputs.value("currency"),
+            flows={name: int(flows[month][name]) for name in ("opening", *mrr.FLOWS, "closing")},
+            expanders=int(expansion[month]["n_expanders"]),
+            members=int(expansion[month]["n_customers"]),
+            retention=_ratios(retention[retention["month"] == month], "metric"),
+            trailing=_ratios(trailing[trailing["month"] == month], "metric"),
+            mix=_ratios(mix[mix["month"] == month], "value"),
+            grr_before=_ratios(retention[(retention["metric"] == "grr") & retention["month"].isin(earlier)], "month"),
+        )
+        accounts = Accounts(by_month.get(month, expanded.head(0)), migrations[migrations["month"] == month], stopped.get(month))
+        return {Diagnosis: diagnosis(figures, accounts)}
+
+    return month_by_month(wanted, compute)
+
+
+def _ratios(rows: pd.DataFrame, name: str) -> dict[str, Fraction]:
+    known = rows[rows["ratio"].notna()]
+    return {str(key): Fraction(text) for key, text in zip(known[name], known["ratio"], strict=True)}
