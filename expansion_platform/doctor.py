@@ -19,7 +19,7 @@ from expansion_platform.delivery.account_features import used
 from expansion_platform.delivery.catalog_account import read_account
 from expansion_platform.delivery.catalog_plans import sold_side_by_side, undecided_products
 from expansion_platform.domain import months as calendar
-from expansion_platform.domain.customer_slices import refuse_taken_names
+from expansion_platform.domain.customer_attributes import refuse_taken_names
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.expansion_cac import costs_by_month
 from expansion_platform.domain.hints import ignored

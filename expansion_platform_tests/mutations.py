@@ -188,11 +188,11 @@ MUTANTS = {
     "tenure": Mutant(
         "tenure runs from the month's beginning", "mrr.py", "np.maximum(begins[rows[paying]], openings[at[paying]])", "openings[at[paying]]"
     ),
-    "imported": Mutant("the tenure of imported customers is known", "dimensions.py", "bucket.mask(imported &", "bucket.mask(False & imported &"),
+    "imported": Mutant("the tenure of imported customers is known", "customer_slices.py", "np.where(imported &", "np.where(False & imported &"),
     "dormant-logos": Mutant("dormant customers are lost logos", "sql/slice_sums.sql", "where churn < 0 and not dormant) as", "where churn < 0) as"),
     "continuous": Mutant("who came back was never lost", "sql/window_cohort.sql", "closing is not null and not interrupted", "closing is not null"),
     "few-first": Mutant(
-        "an open window hides few customers", "metrics.py", "if members < LOW_MEMBERS or", "if complete and members < LOW_MEMBERS or"
+        "an open window hides few customers", "metric_rows.py", "if members < LOW_MEMBERS or", "if complete and members < LOW_MEMBERS or"
     ),
     "cost-edge": Mutant("a third is too much", "benchmarks.py", "ratio > Fraction(edge) if", "ratio >= Fraction(edge) if"),
     "effective": Mutant(

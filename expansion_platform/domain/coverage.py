@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.closings import Closings, value_closings
+from expansion_platform.domain.encoding import encode
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.metric_rows import Amount, metric_rows
+from expansion_platform.domain.money import Ints
 from expansion_platform.domain.mrr import included, rates_by_month
 from expansion_platform.domain.plans import NO_PLANS, Plans, beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.pricing import TAX_UNKNOWN
 from expansion_platform.domain.schemas import billing, metrics
 from expansion_platform.domain.slice_sums import slice_sums
-from expansion_platform.domain.states import closing_states
 
+KIND = ["product", "price", "confidence", "scheme_json"]
+"""What says on what the MRR of an item state rests."""
 COVERAGE: dict[str, tuple[Amount, Amount]] = {
     "inferred_mrr_share": (lambda s: s.inferred, lambda s: s.closing),
     "inferred_plans_mrr_share": (lambda s: s.inferred_plans, lambda s: s.closing),
@@ -29,26 +34,41 @@ COVERAGE: dict[str, tuple[Amount, Amount]] = {
 """Metric -> numerator and denominator, for metrics/coverage."""
 
 
-def mrr_by_trust(valued: pd.DataFrame, catalog: Catalog, plans: Plans = NO_PLANS) -> dict[str, int]:
-    """Sums of one instant, in minor units of the reporting currency.
+def mrr_by_trust(kinds: pd.DataFrame, mrr: Ints, plans: Sequence[Plans], catalog: Catalog) -> pd.DataFrame:
+    """Sums of some instants, in minor units of the reporting currency.
 
     Args:
-        valued: item states with `mrr_minor`, as `valuation.value_states` returns them.
+        kinds: product, price, confidence and scheme_json of item states, each combination once.
+        mrr: their MRR, a row per kind and a column per instant.
+        plans: prices inferred to be plans before each instant.
         catalog: whose entries are looked up.
-        plans: prices inferred to be plans before the instant.
 
     Returns:
-        `closing`: all MRR; `inferred`: of items the catalog is silent on; `inferred_plans`: of items whose price is a plan by inference;
-        `low_confidence`: of states not dated by a fact; `tax_unknown`: of prices with tax inside at a rate nobody knows, so that it has the tax.
+        A row per instant. `closing`: all MRR; `inferred`: of items the catalog is silent on; `inferred_plans`: of items whose price is a plan by
+        inference; `low_confidence`: of states not dated by a fact; `tax_unknown`: of prices with tax inside at a rate nobody knows, so that it has
+        the tax.
     """
-    mrr = valued["mrr_minor"]
-    return {
-        "closing": int(mrr.sum()),
-        "inferred": int(mrr[inferred(valued, catalog)].sum()),
-        "inferred_plans": int(mrr[valued["price"].isin(plans.prices)].sum()),
-        "low_confidence": int(mrr[valued["confidence"] != "exact"].sum()),
-        "tax_unknown": int(mrr[valued["scheme_json"].str.contains(TAX_UNKNOWN, regex=False)].sum()),
+    chosen = {
+        "inferred": inferred(kinds, catalog),
+        "low_confidence": kinds["confidence"] != "exact",
+        "tax_unknown": kinds["scheme_json"].astype("str").str.contains(TAX_UNKNOWN, regex=False),
     }
+    sums = {name: mrr[rows.to_numpy(dtype=bool)].sum(axis=0) for name, rows in chosen.items()}
+    of_plans = np.zeros(mrr.shape[1], dtype=np.int64)
+    for prices in {each.prices for each in plans if each.prices}:
+        here = np.array([each.prices == prices for each in plans], dtype=bool)
+        of_plans[here] = mrr[np.ix_(kinds["price"].isin(prices).to_numpy(dtype=bool), here)].sum(axis=0)
+    return pd.DataFrame({"closing": mrr.sum(axis=0), "inferred_plans": of_plans, **sums})
+
+
+def mrr_by_kind(ends: Closings) -> tuple[pd.DataFrame, Ints]:
+    """The distinct kinds of item states (`KIND`), and their MRR: a row per kind and a column per month end, right at the needed ones."""
+    code, kinds = encode([ends.timeline.states], KIND)
+    stretches = ends.stretches()
+    mrr = np.zeros((len(kinds), ends.timeline.size + 1), dtype=np.int64)
+    np.add.at(mrr, (code[stretches.row], stretches.begins), stretches.mrr)
+    np.subtract.at(mrr, (code[stretches.row], stretches.beyond), stretches.mrr)
+    return kinds, np.cumsum(mrr, axis=1, out=mrr)
 
 
 def coverage(sums: pd.DataFrame) -> pd.DataFrame:
@@ -73,14 +93,16 @@ def inferred(items: pd.DataFrame, catalog: Catalog) -> pd.Series[bool]:
 
 def compute_coverage(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/coverage of some months."""
-    sums, catalog, timezone = slice_sums(wanted, inputs), inputs.catalog, inputs.timezone
-    states = included(inputs.frame(billing.ItemStates), catalog)
-    rates = rates_by_month(inputs.frame(billing.FxRates))
+    catalog, timezone = inputs.catalog, inputs.timezone
+    states, rates = included(inputs.frame(billing.ItemStates), catalog), rates_by_month(inputs.frame(billing.FxRates))
+    ends = value_closings(wanted, states, rates, catalog, timezone)
+    good = [month for month in wanted if month not in ends.failures]
+    if not good:
+        return Computed({}, ends.failures)
     begun = beginnings(states, catalog)
-
-    def compute(month: str) -> Frames:
-        held = closing_states(states, month, timezone, rates.get(month, {}), catalog)
-        trust = mrr_by_trust(held, catalog, begun.plans(months.closing(month, timezone)))
-        return {metrics.Coverage: coverage(sums[sums["month"] == month].assign(**trust))}
-
-    return month_by_month(wanted, compute)
+    plans = [begun.plans(months.closing(month, timezone)) if begun.sold else NO_PLANS for month in good]
+    kinds, mrr = mrr_by_kind(ends)
+    trust = mrr_by_trust(kinds, mrr[:, [ends.timeline.index(month) for month in good]], plans, catalog)
+    sums = slice_sums(good, inputs)
+    sums = sums[sums["dimension"] == "total"].drop(columns="closing")
+    return Computed({metrics.Coverage: coverage(sums.merge(trust.assign(month=good), on="month"))}, ends.failures)

@@ -1,157 +1,130 @@
 """What a customer is, beside its size: pricing model, plan, currency, country, cohort, tenure, and what the user says of it (semantics 4.1).
 
 Here: the one value a customer has in each dimension for a month, fixed at opening (at closing for new and returned customers), and at the next
-opening. Not here: segments and pricing models (`movements.py`), sums by value and their rates (`dimensions.py`).
+opening. Not here: segments and pricing models (`movements.py`), what customers pay most for (`customer_profiles.py`), what is said of them
+(`customer_attributes.py`), sums by value and their rates (`dimensions.py`).
+
+Customer-months hold codes of combinations of values, of which there are few: texts are made once a combination.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas.metrics import DIMENSIONS
-from expansion_platform.domain.states import owners
+from expansion_platform.domain.customer_attributes import Attribute
+from expansion_platform.domain.encoding import number
+from expansion_platform.domain.money import Ints
+from expansion_platform.domain.month_ends import Timeline
+from expansion_platform.domain.steps import Steps
 from expansion_platform.domain.valuation import Bools
 
 UNKNOWN = "unknown"
 TENURES = {"first_90_days": 90, "rest_of_year_1": 365, "year_2": 730}
 """Bucket -> most whole days since first paid; longer is LONGEST_TENURE."""
 LONGEST_TENURE = "year_3_plus"
-Attributes = Mapping[str, Mapping[str, str]]
-"""Attribute -> customer after aliases -> value."""
+_TENURE_NAMES = np.array([*TENURES, LONGEST_TENURE, UNKNOWN], dtype=object)
+
+_Dimension = tuple[str, Iterable[Any], Ints, Ints]
+"""Its name, names of values (null where nothing says), and their codes for each customer-month and for its next opening; -1 is null, too."""
 
 
-def profiles(valued: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
-    """What each customer's items make it at one instant.
+@dataclass(frozen=True)
+class Slices:
+    """The values of customer-months in every dimension, by combination of values."""
 
-    Args:
-        valued: item states with `mrr_minor`, as `valuation.value_states` returns them.
-        catalog: says who was merged into whom.
+    values: Mapping[str, npt.NDArray[np.object_]]
+    """By dimension: the value of each combination, `unknown` where nothing says. No two combinations are the same."""
+    now: Ints
+    """Combination of each customer-month."""
+    then: Ints
+    """The same at the next opening."""
 
-    Returns:
-        Columns currency, plan (product) by customer after aliases, for those that pay: of the item that pays most, the smallest item id on a tie.
-    """
-    paying = valued.assign(customer=owners(valued["customer"], catalog))[(valued["mrr_minor"] > 0).to_numpy()]
-    largest = paying.sort_values(["mrr_minor", "item"], ascending=[False, True]).drop_duplicates("customer").set_index("customer")
-    return pd.DataFrame({"currency": largest["currency"].astype("str"), "plan": largest["product"].astype("str")})
+    def texts(self) -> list[str]:
+        """Each combination as canonical JSON."""
+        names = list(self.values)
+        return [canonical.dumps(dict(zip(names, row, strict=True))) for row in zip(*self.values.values(), strict=True)]
 
+    def pairs(self) -> tuple[Ints, pd.DataFrame]:
+        """The distinct pairs of combinations: that of each customer-month, and what they say.
 
-def stripes_attributes(customers: pd.DataFrame, keys: Collection[str], catalog: Catalog) -> Attributes:
-    """What Stripe says of customers now: `country`, and the metadata keys that are attributes.
-
-    Args:
-        customers: stripe/customers (id, country, metadata_json).
-        keys: metadata keys.
-        catalog: who was merged into whom; what is said of the customer that is left goes before what is said of one merged into it.
-
-    Raises:
-        ConfigurationError: a key has the name of a dimension that is there already.
-    """
-    refuse_taken_names(keys)
-    customers = customers.assign(owner=owners(customers["id"], catalog), own=~customers["id"].isin(list(catalog.aliases))).sort_values("own")
-    told = {"country": _by_owner(customers, customers["country"])}
-    texts = customers["metadata_json"]
-    said = {text: json.loads(text) for text in texts.unique()} if keys else {}
-    return told | {key: _by_owner(customers, texts.map({text: known.get(key) or None for text, known in said.items()})) for key in sorted(keys)}
+        Returns:
+            A code a customer-month; and pair (the code), dimension, value, next_value: a row per pair and dimension.
+        """
+        size = max(1, len(next(iter(self.values.values()))))
+        pair, distinct = pd.factorize(self.now * size + self.then)
+        now, then = distinct // size, distinct % size
+        rows = [
+            pd.DataFrame({"pair": np.arange(len(distinct)), "dimension": name, "value": value[now], "next_value": value[then]})
+            for name, value in self.values.items()
+        ]
+        return pair, pd.concat(rows, ignore_index=True).astype({"dimension": "str", "value": "str", "next_value": "str"})
 
 
-def attributes_of(month: str, given: pd.DataFrame, stripes: Attributes, catalog: Catalog) -> Attributes:
-    """What is said of customers, in force in a month.
+@dataclass(frozen=True)
+class Known:
+    """What customers are made of, by code of the customer and of the month."""
 
-    Args:
-        month: whose; a value holds from the first instant of its `valid_from` on, so at the month's opening as at its closing instant.
-        given: the user's rows (`schemas/given.py`, CustomerAttributes); of several the newest that holds.
-        stripes: `stripes_attributes`, which what the user gives goes before.
-        catalog: as there.
-
-    Raises:
-        ConfigurationError: an attribute has the name of a dimension that is there already.
-    """
-    refuse_taken_names(given["attribute"])
-    holds = given[given["valid_from"].isna() | (given["valid_from"] <= month)]
-    holds = holds.assign(owner=owners(holds["customer"], catalog), own=~holds["customer"].isin(list(catalog.aliases)))
-    holds = holds.sort_values(["own", "valid_from"], na_position="first", kind="stable")
-    told = {name: _by_owner(rows, rows["value"]) for name, rows in holds.groupby("attribute")}
-    names = sorted({*stripes, *given["attribute"]})
-    return {name: {**stripes.get(name, {}), **told.get(name, {})} for name in names}
+    calendar: Sequence[str]
+    """Months without a gap: from the one before the first customer-month to the last one."""
+    timeline: Timeline
+    """Item states over the calendar."""
+    profiles: Steps
+    """`customer_profiles.profiles` of it."""
+    attributes: Mapping[str, Attribute]
+    """`customer_attributes.attributes` over the calendar and the month after it, of `timeline.customers`."""
 
 
-def _by_owner(rows: pd.DataFrame, values: pd.Series[str]) -> dict[str, str]:
-    """Values that are there by customer after aliases; of several rows of one the last."""
-    there = values.notna()
-    return dict(zip(rows.loc[there, "owner"].tolist(), values[there].tolist(), strict=True))
-
-
-def refuse_taken_names(*names: Iterable[str]) -> None:
-    """ConfigurationError when an attribute has the name of a dimension that is there already."""
-    if taken := sorted({name for each in names for name in each} & {"total", "segment", *DIMENSIONS}):
-        raise ConfigurationError(f"attributes of customers cannot be called {', '.join(taken)}: there is such a dimension already")
-
-
-def customers_of(
-    month: str,
-    customer_months: pd.DataFrame,
-    opened: pd.DataFrame,
-    closed: pd.DataFrame,
-    timezone: str,
-    ever_paid: Collection[str],
-    attributes: Attributes,
-    next_attributes: Attributes,
-) -> pd.DataFrame:
+def slices_of(customer_months: pd.DataFrame, known: Known, timezone: str, ever_paid: Collection[str]) -> Slices:
     """Each customer's value in every dimension, for a month and at the next opening.
 
     Args:
-        month: whose.
-        customer_months: mrr/customer_months of the month (month, customer, opening, pricing_model, closing_pricing_model, first_paid_month,
-            first_paid_at).
-        opened: `profiles` at the opening instant.
-        closed: `profiles` at the closing instant.
+        customer_months: mrr/customer_months (month, customer, opening, pricing_model, closing_pricing_model, first_paid_month, first_paid_at);
+            texts may be categoricals.
+        known: what is known of their customers.
         timezone: reporting time zone.
         ever_paid: as of `tenures`.
-        attributes: `attributes_of` the month.
-        next_attributes: `attributes_of` the month after it.
-
-    Returns:
-        month, customer, dimension, value, next_value: a row per customer and dimension, `unknown` where nothing says.
     """
-    rows = customer_months.set_index("customer")
-    member = rows["opening"] > 0
-    held = pd.concat([opened.reindex(rows.index[member]), closed.reindex(rows.index[~member])]).reindex(rows.index)
-    names, opening, closing = rows.index.tolist(), months.opening(month, timezone), months.closing(month, timezone)
-    parts = []
-    for profile, model, named, at in (
-        (held, rows["pricing_model"], attributes, pd.Series(closing, index=rows.index).where(~member, opening)),
-        (closed.reindex(rows.index), rows["closing_pricing_model"], next_attributes, pd.Series(closing, index=rows.index)),
-    ):
-        tenure = tenures(rows["first_paid_at"], at, rows.index.isin(list(ever_paid)))
-        told = profile.assign(pricing_model=model, cohort=rows["first_paid_month"], tenure=tenure)
-        said = pd.DataFrame({name: [values.get(customer) for customer in names] for name, values in named.items()}, index=rows.index, dtype="str")
-        told = told.join(said).fillna(UNKNOWN)
-        parts.append(told.rename_axis("customer").reset_index().melt("customer", var_name="dimension", value_name="value"))
-    parts[0]["next_value"] = parts[1]["value"]  # the same customers and dimensions in the same order: both name every attribute
-    return parts[0].assign(month=month)[["month", "customer", "dimension", "value", "next_value"]]
+    combined = _Combined(len(customer_months))
+    for dimension in _dimensions(customer_months, known, timezone, ever_paid):
+        combined.add(*dimension)
+    return combined.slices()
 
 
-def customer_slices(customers: pd.DataFrame) -> pd.DataFrame:
-    """mrr/customer_slices without hashes, from `customers_of`: every customer's values as JSON, of the month and at the next opening."""
-    wide = [customers.pivot(index=["month", "customer"], columns="dimension", values=name) for name in ("value", "next_value")]
-    texts = {name: _as_json(values) for name, values in zip(("slices_json", "next_slices_json"), wide, strict=True)}
-    return wide[0].index.to_frame(index=False).assign(**texts)
+def customer_slices(customer_months: pd.DataFrame, slices: Slices) -> pd.DataFrame:
+    """mrr/customer_slices without hashes: every customer's values as JSON, of the month and at the next opening."""
+    texts = pd.Index(slices.texts(), dtype="str")
+    columns = {"slices_json": slices.now, "next_slices_json": slices.then}
+    coded = {name: pd.Categorical.from_codes(code, categories=texts) for name, code in columns.items()}
+    return customer_months[["month", "customer"]].reset_index(drop=True).assign(**coded)
 
 
-def _as_json(values: pd.DataFrame) -> list[str]:
-    """Each row as canonical JSON; rows that are alike, which most are, are written once."""
-    if values.empty:
-        return []
-    codes = values.groupby(list(values.columns), sort=False).ngroup()
-    texts = [canonical.dumps(row) for row in values.drop_duplicates().to_dict("records")]
-    return [texts[code] for code in codes]
+def _dimensions(rows: pd.DataFrame, known: Known, timezone: str, ever_paid: Collection[str]) -> Iterator[_Dimension]:
+    timeline = known.timeline
+    month, customer = _positions(rows["month"], pd.Index(known.calendar)), _positions(rows["customer"], timeline.customers)
+    member = (rows["opening"] > 0).to_numpy(dtype=bool)
+    opened, closed = known.profiles.at(customer, np.where(member, month - 1, month)), known.profiles.at(customer, month)
+    for name, column in {"currency": "currency", "plan": "product"}.items():
+        yield name, timeline.distinct[column].tolist(), opened, closed
+    models, names = number([rows[[name]].set_axis(["model"], axis=1) for name in ("pricing_model", "closing_pricing_model")], "model")
+    yield "pricing_model", names, models[: len(rows)], models[len(rows) :]
+    cohort, names = number([rows], "first_paid_month")
+    yield "cohort", names, cohort, cohort
+    imported = _positions(rows["customer"], pd.Index(list(ever_paid), dtype="str")) >= 0
+    openings, closings = (pd.DatetimeIndex([at(name, timezone) for name in known.calendar]).as_unit("us") for at in (months.opening, months.closing))
+    tenure, next_tenure = (
+        _tenure(rows["first_paid_at"], pd.Series(at, index=rows.index), imported)
+        for at in (closings.take(month).where(~member, openings.take(month)), closings.take(month))
+    )
+    yield "tenure", list(_TENURE_NAMES), tenure, next_tenure
+    for name, attribute in known.attributes.items():
+        yield name, attribute.names, attribute.at(customer, month), attribute.at(customer, month + 1)
 
 
 def tenures(first_paid_at: pd.Series[pd.Timestamp], at: pd.Series[pd.Timestamp] | pd.Timestamp, imported: Bools) -> pd.Series[str]:
@@ -163,6 +136,36 @@ def tenures(first_paid_at: pd.Series[pd.Timestamp], at: pd.Series[pd.Timestamp] 
         imported: customers of whom the catalog says that they paid before the history that Stripe gives (`ever_paid`). They have paid for longer than
             we know, so that they are `unknown` until what we know is already the longest bucket.
     """
-    names = np.array([*TENURES, LONGEST_TENURE], dtype=object)
-    bucket = pd.Series(names[np.searchsorted(list(TENURES.values()), (at - first_paid_at).dt.days)], index=first_paid_at.index)
-    return bucket.mask(imported & (bucket != LONGEST_TENURE).to_numpy(), UNKNOWN).astype("str")
+    return pd.Series(_TENURE_NAMES[_tenure(first_paid_at, at, imported)], index=first_paid_at.index, dtype="str")
+
+
+def _tenure(first_paid_at: pd.Series[pd.Timestamp], at: pd.Series[pd.Timestamp] | pd.Timestamp, imported: Bools) -> Ints:
+    bucket = np.searchsorted(list(TENURES.values()), (at - first_paid_at).dt.days)
+    return np.where(imported & (bucket != len(TENURES)), len(TENURES) + 1, bucket)
+
+
+def _positions(texts: pd.Series[str], known: pd.Index[str]) -> Ints:
+    """The position of each text among the known ones, -1 where it is none of them."""
+    code, values = number([texts.to_frame("text")], "text")
+    return np.asarray(known.get_indexer(values), dtype=np.int64)[code]
+
+
+class _Combined:
+    """Combinations of the values of customer-months, one dimension after the other."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._code = size, np.zeros(2 * size, dtype=np.int64)
+        self._values: dict[str, npt.NDArray[np.object_]] = {}
+
+    def add(self, dimension: str, names: Iterable[Any], now: Ints, then: Ints) -> None:
+        """Adds a dimension. Names may be the same, or null; all of them are one value with their like."""
+        texts = pd.Series([*names, None], dtype="str").fillna(UNKNOWN)
+        merged, distinct = pd.factorize(texts)
+        code = self._code * len(distinct) + merged[np.concatenate([now, then])]  # -1 is the last: nothing says
+        self._code, found = pd.factorize(code)
+        self._values = {name: value[found // len(distinct)] for name, value in self._values.items()}
+        self._values[dimension] = distinct.to_numpy(dtype=object)[found % len(distinct)]
+
+    def slices(self) -> Slices:
+        """What has been added."""
+        return Slices(self._values, self._code[: self._size], self._code[self._size :])

@@ -160,6 +160,20 @@ def value_month_ends(timeline: Timeline, rates: Mapping[str, Mapping[str, str]],
     return Amounts(timeline.size, timeline.foreign, rated, replace(valued, missing=missing))
 
 
+def unpriced(timeline: Timeline, amounts: Amounts) -> Bools:
+    """By month end: whether a state there has no amount, counting or not."""
+    found = np.zeros(timeline.size, dtype=bool)
+    missing = np.array(sorted(amounts.valued.missing), dtype=np.int64)
+    if len(missing):
+        known = len(timeline.read)
+        terms = np.unique(np.where(missing < known, missing, amounts.rated[np.maximum(missing - known, 0)] // timeline.size))
+        rows = np.flatnonzero(np.isin(timeline.terms, terms))
+        row, month_end = spread(timeline.begins[rows], timeline.beyond[rows])
+        lacking = np.isin(amounts.cell(timeline.terms[rows[row]], month_end), missing)
+        found[month_end[lacking]] = True
+    return found
+
+
 def _ranked(states: pd.DataFrame, column: str, renamed: Mapping[str, str]) -> tuple[Ints, pd.Index[str]]:
     """Codes of a column's values in the order of the values, some of which may be renamed."""
     code, values = number([states], column)

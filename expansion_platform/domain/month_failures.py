@@ -15,7 +15,7 @@ from expansion_platform.domain import months
 from expansion_platform.domain.book import Book, read_book
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.money import Ints
-from expansion_platform.domain.month_ends import Amounts, Timeline, month_of, spread
+from expansion_platform.domain.month_ends import Amounts, Timeline, month_of, unpriced
 from expansion_platform.domain.movements import compared_at_open
 from expansion_platform.domain.mrr import FirstPaid, refuse_unknown_past, refuse_unreadable
 from expansion_platform.domain.policy import Catalog
@@ -33,7 +33,7 @@ def unreadable_months(
 
     Suspicious months are found over all months at once; only for these are the one-month rules asked, which say what is wrong.
     """
-    suspicious = _twice(timeline) | _unpriced(timeline, amounts)
+    suspicious = _twice(timeline) | unpriced(timeline, amounts)
     suspicious |= _covered(month_of(timeline.closings, quarantine["valid_from"]), month_of(timeline.closings, quarantine["valid_to"]), timeline.size)
     lacking = min(first_paid.missing, default=None)
     found = {}
@@ -111,17 +111,3 @@ def _twice(timeline: Timeline) -> Bools:
     furthest = np.maximum.accumulate(timeline.beyond[rows] + offset)[:-1] - offset[1:]
     begins, beyond = timeline.begins[rows][1:], timeline.beyond[rows][1:]
     return _covered(begins, np.minimum(furthest, beyond), timeline.size)
-
-
-def _unpriced(timeline: Timeline, amounts: Amounts) -> Bools:
-    """By month end: whether a state there has no amount, counting or not."""
-    found = np.zeros(timeline.size, dtype=bool)
-    missing = np.array(sorted(amounts.valued.missing), dtype=np.int64)
-    if len(missing):
-        known = len(timeline.read)
-        terms = np.unique(np.where(missing < known, missing, amounts.rated[np.maximum(missing - known, 0)] // timeline.size))
-        rows = np.flatnonzero(np.isin(timeline.terms, terms))
-        row, month_end = spread(timeline.begins[rows], timeline.beyond[rows])
-        lacking = np.isin(amounts.cell(timeline.terms[rows[row]], month_end), missing)
-        found[month_end[lacking]] = True
-    return found

@@ -1,7 +1,7 @@
 """Who began an expansion: the customer itself, the product, sales, or nobody knows (semantics 4.3).
 
-Here: what Stripe and the CRM tell of each change, the one origin of each positive organic amount, and the split of the headline. Not here: the
-amounts (`attribution.py`), reading the CRM (`sources/given.py`).
+Here: what Stripe tells of each change, and the rule. Not here: the one origin of each positive organic amount (`origin_rules.py`), the amounts
+(`attribution.py`), reading the CRM (`sources/given.py`).
 
 Stripe says who asked for a change only in events, which it forgets after 30 days, and in metadata. Of metadata, a bill keeps what the subscription's
 was when it was finalized, which dates it: it is believed of the last change before the bill, and what a subscription or item says now of its last
@@ -11,26 +11,20 @@ change. So metadata has to be written with every change. A change of before the 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from datetime import timedelta
 
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
-from expansion_platform.domain.money import largest_remainder
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.mrr import included
+from expansion_platform.domain.origin_rules import AFTER, BEFORE, origins
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import billing, mrr, stripe
-from expansion_platform.domain.schemas.given import OPPORTUNITY, TOUCH
-from expansion_platform.domain.schemas.mrr import ORGANIC
 from expansion_platform.domain.schemas.origin import INITIATORS, Origins
 
-BEFORE, AFTER = timedelta(days=30), timedelta(days=14)
 PORTAL_SESSION = pd.Timedelta(hours=1)  # a session of the portal ends soon after the customer's last click
 PORTAL_OPENED, CHECKED_OUT = "billing_portal.session.created", "checkout.session.completed"
 CREATED = "customer.subscription.created"
@@ -125,93 +119,6 @@ def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog) -> pd.DataFra
     return told[columns].astype(dict.fromkeys(WITNESSED, "str")).sort_values(["customer", "item", "at"], ignore_index=True)
 
 
-@dataclass(frozen=True)
-class _Behind:
-    """What is known of one amount: its changes, the last first, and the CRM's records of the customer."""
-
-    cause: str
-    changes: list[dict[Hashable, Any]]
-    spans: list[tuple[date, date]]
-    activity: list[tuple[str, date, str]]
-
-    def told(self, column: str) -> list[str]:
-        """The id in `column` of the last change that has one."""
-        return next(([str(change[column])] for change in self.changes if not pd.isna(change[column])), [])
-
-    def logged(self, kind: str, before: timedelta, after: timedelta) -> list[str]:
-        """Ids of the CRM's records of a kind so near to one of the changes."""
-        return sorted(
-            {identity for each, day, identity in self.activity if each == kind and any(a - before <= day <= b + after for a, b in self.spans)}
-        )
-
-
-def _initiated(behind: _Behind) -> tuple[str, list[str]] | None:
-    known = next((change for change in behind.changes if change["initiated_by"] in INITIATORS), None)
-    return None if known is None else (str(known["initiated_by"]), [str(known["initiated_id"])])
-
-
-def _as(origin: str, found: Callable[[_Behind], list[str]]) -> Callable[[_Behind], tuple[str, list[str]] | None]:
-    return lambda behind: (origin, ids) if (ids := found(behind)) else None
-
-
-def _scheduled(behind: _Behind) -> list[str]:
-    return next(([str(change["subscription"])] for change in behind.changes if change["source"] == "schedule"), [])
-
-
-FIRST_MATCH: dict[str, Callable[[_Behind], tuple[str, list[str]] | None]] = {
-    "initiated_by": _initiated,
-    "opportunity": _as("sales", lambda behind: behind.logged(OPPORTUNITY, BEFORE, AFTER)),
-    "portal": _as("self_serve", lambda behind: behind.told("portal_id")),
-    "checkout": _as("self_serve", lambda behind: behind.told("checkout_id")),
-    "usage": lambda behind: ("product", []) if behind.cause == "usage" else None,
-    "schedule": _as("product", _scheduled),
-    "automatic": _as("product", lambda behind: behind.told("automatic_id")),
-    "touch": _as("touched", lambda behind: behind.logged(TOUCH, BEFORE, timedelta(0))),
-    "none": lambda _: ("unknown", []),
-}
-"""The rules of semantics 4.3 in order: name -> origin and evidence, None when it says nothing."""
-
-
-def origins(month: str, causes: pd.DataFrame, movements: pd.DataFrame, told: pd.DataFrame, activity: pd.DataFrame, timezone: str) -> pd.DataFrame:
-    """mrr/origins of one month without hashes.
-
-    Args:
-        month: whose.
-        causes: its mrr/causes.
-        movements: its mrr/movements.
-        told: `witnessed` changes; those within the month count.
-        activity: the CRM's records (`schemas/given.py`, CrmActivity), customers after aliases.
-        timezone: reporting time zone, in which a change has a day.
-
-    Returns:
-        A row per customer, match group and cause whose organic amounts sum to more than nothing. `expansion` is the customer's headline of the cause
-        (movements.expansion_*), shared out pro rata to them.
-    """
-    organic = causes[causes["cause"].isin(ORGANIC)]
-    by = ["customer", "group", "cause"]
-    amounts = organic.groupby(by, as_index=False)["amount"].sum()
-    start, end = (at.tz_convert(ZoneInfo(timezone)) for at in (months.opening(month, timezone), months.closing(month, timezone)))
-    whole = (start.date(), (end - pd.Timedelta(microseconds=1)).date())
-    within = told[(told["at"] >= start) & (told["at"] < end)]
-    grown = organic[(organic["amount"] > 0) & (organic["to_item"] != "")].merge(within, left_on="to_item", right_on="item", suffixes=("", "_of"))
-    behind: dict[tuple[str, ...], list[dict[Hashable, Any]]] = defaultdict(list)
-    for change in grown.sort_values(["at", "item"], ascending=[False, True])[[*by, "subscription", "at", "source", *WITNESSED]].to_dict("records"):
-        behind[tuple(change[name] for name in by)].append(change)
-    recorded = _by_customer(activity)
-    records = []
-    for row in amounts[amounts["amount"] > 0].to_dict("records"):
-        own = behind.get((row["customer"], row["group"], row["cause"]), [])
-        days = [change["at"].tz_convert(ZoneInfo(timezone)).date() for change in own]
-        spans = [(day, day) for day in days] if days and row["cause"] != "usage" else [whole]
-        known = _Behind(row["cause"], own, spans, recorded.get(row["customer"], []))
-        rule, origin, evidence = next((name, *found) for name, says in FIRST_MATCH.items() if (found := says(known)) is not None)
-        changed_at = own[0]["at"] if own else None
-        records.append({**row, "origin": origin, "rule": rule, "changed_at": changed_at, "evidence_json": canonical.dumps(evidence)})
-    columns = [*by, "origin", "rule", "amount", "changed_at", "evidence_json"]
-    frame = pd.DataFrame.from_records(records, columns=columns).astype({"amount": "int64", "changed_at": "datetime64[us, UTC]"})
-    return frame.assign(month=month, expansion=_shared(frame, movements))
-
-
 def initiator(text: str) -> str | None:
     """What `initiated_by` says in a JSON text, in one spelling; None where it says nothing, or what nobody knows to read."""
     said = str(json.loads(text).get("initiated_by") or "").strip().lower().replace("-", "_").replace(" ", "_")
@@ -227,44 +134,20 @@ def _present(facts: Facts) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "subscriptions", facts.subscriptions
 
 
-def _by_customer(activity: pd.DataFrame) -> dict[str, list[tuple[str, date, str]]]:
-    found: dict[str, list[tuple[str, date, str]]] = {}
-    for row in activity.to_dict("records"):
-        found.setdefault(row["customer"], []).append((row["kind"], date.fromisoformat(row["date"]), row["id"]))
-    return found
-
-
-def _shared(frame: pd.DataFrame, movements: pd.DataFrame) -> pd.Series[int]:
-    """By row: its part of the customer's headline of that cause, by largest remainder."""
-    headline = movements.set_index("customer")[[f"expansion_{cause}" for cause in ORGANIC]].to_dict()
-    shares: dict[tuple[str, str], list[tuple[Hashable, int]]] = defaultdict(list)
-    for index, customer, cause, amount in zip(frame.index, frame["customer"], frame["cause"], frame["amount"], strict=True):
-        shares[customer, cause].append((index, amount))
-    parts: dict[Hashable, int] = {}
-    for (customer, cause), rows in shares.items():
-        split = largest_remainder(int(headline[f"expansion_{cause}"][customer]), [amount for _, amount in rows])
-        parts |= zip((index for index, _ in rows), split, strict=True)
-    return pd.Series(parts, index=frame.index, dtype="int64")
-
-
 def compute_origins(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """mrr/origins of some months."""
-    catalog, timezone = inputs.catalog, inputs.timezone
-    told = _told(inputs)
     activity = inputs.value("activity")
-    activity = activity.assign(customer=activity["customer"].map(catalog.customer).astype("str"))
-
-    def compute(month: str) -> Frames:
-        causes, movements = inputs.frame(mrr.Causes, [month]), inputs.frame(mrr.Movements, [month])
-        return {Origins: origins(month, causes, movements, told[month], _near(activity, month, timezone), timezone)}
-
-    return month_by_month(wanted, compute)
+    activity = activity.assign(customer=activity["customer"].map(inputs.catalog.customer).astype("str"))
+    causes, movements = inputs.frame(mrr.Causes), inputs.frame(mrr.Movements)
+    return Computed({Origins: origins(wanted, causes, movements, _witnessed(inputs), activity, inputs.timezone)})
 
 
 def origins_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
     """What each month depends on of what Stripe says of changes: a text by month."""
-    told = _told(inputs)
-    return {month: canonical.content_hash(pd.util.hash_pandas_object(told[month], index=False).tolist()) for month in wanted}
+    every = _witnessed(inputs)
+    by_month = dict(iter(every.groupby(every["at"].dt.tz_convert(inputs.timezone).dt.strftime("%Y-%m"))))
+    hashes = {month: pd.util.hash_pandas_object(by_month.get(month, every.iloc[:0]), index=False) for month in wanted}
+    return {month: canonical.content_hash(found.tolist()) for month, found in hashes.items()}
 
 
 def near_activity(wanted: Sequence[str], activity: pd.DataFrame, timezone: str) -> dict[str, str]:
@@ -272,14 +155,12 @@ def near_activity(wanted: Sequence[str], activity: pd.DataFrame, timezone: str) 
     return {month: canonical.content_hash(_near(activity, month, timezone).to_numpy().tolist()) for month in wanted}
 
 
-def _told(inputs: Inputs) -> Mapping[str, pd.DataFrame]:
-    """Every month's changes with what Stripe says of who began them."""
+def _witnessed(inputs: Inputs) -> pd.DataFrame:
+    """Every change with what Stripe says of who began it."""
     catalog = inputs.catalog
     states = included(inputs.frame(billing.ItemStates), catalog)
     facts = Facts(*(inputs.frame(model) for model in (stripe.Events, stripe.Invoices, stripe.Subscriptions, stripe.SubscriptionItems)))
-    told = witnessed(changes(states), facts, catalog)
-    by_month = told.groupby(told["at"].dt.tz_convert(inputs.timezone).dt.strftime("%Y-%m"))
-    return defaultdict(lambda: told.iloc[:0], iter(by_month))
+    return witnessed(changes(states), facts, catalog)
 
 
 def _near(activity: pd.DataFrame, month: str, timezone: str) -> pd.DataFrame:

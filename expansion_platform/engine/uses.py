@@ -14,7 +14,8 @@ import pandas as pd
 from expansion_platform.comparison import stripes_mrr
 from expansion_platform.domain import canonical
 from expansion_platform.domain.contributions import figures
-from expansion_platform.domain.customer_slices import customers_of
+from expansion_platform.domain.customer_profiles import profiles
+from expansion_platform.domain.customer_slices import slices_of
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.expansion_cac import costs_by_month
 from expansion_platform.domain.history import states_of
@@ -60,7 +61,7 @@ def versions(platform: Platform) -> dict[str, str]:
 
 def versions_rules() -> str:
     """The hash of the rules that make a customer's figures from what Stripe said."""
-    return rule_hash(changes, states_of, compute_mrr, compute_origins, customers_of, figures)
+    return rule_hash(changes, states_of, compute_mrr, compute_origins, profiles, slices_of, figures)
 
 
 CATALOG = Use("catalog", lambda platform, _: platform.catalog(), lambda catalog, *_: f"{catalog.policy_hash} {catalog.catalog_hash}")

@@ -65,7 +65,7 @@ METRICS = Declaration(
 COVERAGE = Declaration(
     name="coverage",
     models=(metrics.Coverage,),
-    reads=(STATES, END_RATES, Read(mrr.CustomerMonths), Read(mrr.Movements)),
+    reads=(STATES, END_RATES, Read(mrr.CustomerMonths, ordered=False), Read(mrr.Movements, ordered=False)),
     uses=(CATALOG, TIMEZONE),
     rule=coverage.compute_coverage,
     identities=(
@@ -108,7 +108,21 @@ TRAILING = Declaration(
 DIMENSIONS = Declaration(
     name="dimensions",
     models=(mrr.CustomerSlices, metrics.ExpansionByDimension, metrics.RollforwardByDimension),
-    reads=(Read(stripe.Customers), STATES, END_RATES, Read(mrr.CustomerMonths), Read(mrr.Movements)),
+    reads=(
+        Read(stripe.Customers, ("id", "country", "metadata_json")),
+        STATES,
+        END_RATES,
+        Read(
+            mrr.CustomerMonths,
+            (*dimensions.SEEN, "closing", "flow_fx"),
+            coded=("pricing_model", "closing_pricing_model", "first_paid_month"),
+        ),
+        Read(
+            mrr.Movements,
+            ("month", "customer", "dormant", *(f"flow_{name}" for name in FLOWS if name != "fx"), "expansion_gross"),
+            ordered=False,
+        ),
+    ),
     uses=(CATALOG, TIMEZONE, ATTRIBUTES, ATTRIBUTE_KEYS),
     rule=dimensions.compute_dimensions,
     identities=(

@@ -105,8 +105,8 @@ ORIGINS = Declaration(
     models=(origin.Origins,),
     reads=(
         *(Read(read.model, read.columns, where=read.where, coded=read.coded, digest=_WHO) for read in _FACTS),
-        Read(mrr.Causes),
-        Read(mrr.Movements),
+        Read(mrr.Causes, ("month", "customer", "group", "cause", "amount", "from_item", "to_item")),
+        Read(mrr.Movements, ("month", "customer", "expansion_gross", *(f"expansion_{cause}" for cause in mrr.ORGANIC))),
     ),
     uses=(CATALOG, TIMEZONE, ACTIVITY),
     rule=origins.compute_origins,

@@ -1,11 +1,16 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import reconciliation
-from expansion_platform.domain.coverage import coverage, mrr_by_product, mrr_by_trust
+from expansion_platform.domain import months, reconciliation
+from expansion_platform.domain.closings import value_closings
+from expansion_platform.domain.coverage import coverage, mrr_by_kind, mrr_by_product, mrr_by_trust
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.plans import Plans
+from expansion_platform.domain.mrr import rates_by_month
+from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.states import closing_states
+from expansion_platform_tests.benchmarks import book
 
 VALUED = pd.DataFrame(
     [
@@ -19,16 +24,36 @@ VALUED = pd.DataFrame(
 )
 
 
+def by_trust(catalog: Catalog, *plans: Plans) -> list[dict[str, int]]:
+    """Sums of one instant for each of some plans."""
+    mrr = np.repeat(VALUED[["mrr_minor"]].to_numpy(), len(plans), axis=1)
+    return mrr_by_trust(VALUED.drop(columns="mrr_minor"), mrr, plans, catalog).to_dict("records")
+
+
 def test_sums_by_what_is_known():
     nothing = {"closing": 1000, "inferred": 1000, "inferred_plans": 0, "low_confidence": 230, "tax_unknown": 100}
-    assert mrr_by_trust(VALUED, Catalog()) == nothing
-    plans = Plans({("price_1", "price_2"): 1})
-    assert mrr_by_trust(VALUED, Catalog(), plans) == {**nothing, "inferred_plans": 900}
+    plans, others = Plans({("price_1", "price_2"): 1}), Plans({("price_2", "price_9"): 1})
+    known = [{**nothing, "inferred_plans": amount} for amount in (0, 900, 200, 900)]
+    assert by_trust(Catalog(), NO_PLANS, plans, others, plans) == known
     product = Catalog.from_dict({"products": {"prod_1": {"kind": "base"}}})
-    assert mrr_by_trust(VALUED, product, plans) == {**nothing, "inferred": 100, "inferred_plans": 900}
+    assert by_trust(product, plans) == [{**nothing, "inferred": 100, "inferred_plans": 900}]
     price = Catalog.from_dict({"products": {"price_3": {"kind": "base"}, "prod_3": {}}})
-    assert mrr_by_trust(VALUED, price)["inferred"] == 930
-    assert mrr_by_trust(VALUED.iloc[:0], Catalog()) == dict.fromkeys(nothing, 0)
+    assert by_trust(price, NO_PLANS)[0]["inferred"] == 930
+    empty = np.zeros((0, 2), dtype=np.int64)
+    assert mrr_by_trust(VALUED.iloc[:0], empty, [NO_PLANS, plans], Catalog()).to_dict("records") == [dict.fromkeys(nothing, 0)] * 2
+
+
+def test_mrr_of_a_range_is_that_of_each_instant():
+    calendar, catalog = months.between("2025-01", "2025-08"), book.platform_catalog()
+    states, rates = book.item_states(100, calendar), rates_by_month(book.rates(months.between("2018-12", "2025-08")))
+    wanted = [*calendar[:3], *calendar[5:]]
+    ends = value_closings(wanted, states, rates, catalog, "UTC")
+    kinds, mrr = mrr_by_kind(ends)
+    for month in wanted:
+        valued = closing_states(states, month, "UTC", rates[month], catalog)
+        by_price = pd.Series(mrr[:, ends.timeline.index(month)]).groupby(kinds["price"].astype("str").to_numpy()).sum()
+        expected = valued.groupby(valued["price"].astype("str"))["mrr_minor"].sum()
+        assert by_price[by_price > 0].to_dict() == expected[expected > 0].to_dict()
 
 
 def test_mrr_by_product():

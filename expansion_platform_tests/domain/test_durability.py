@@ -170,6 +170,41 @@ def test_what_is_kept_is_the_share_of_the_seats_added(levels: list[int]) -> None
         assert of_march["status"].item() == ("durable" if share >= Fraction(4, 5) else "reverted" if share <= Fraction(1, 5) else "partial")
 
 
+QUANTITIES = st.sampled_from(["0", "1", "3", "7", "2.5", "0.125", "3000000000", None])
+CHANGE = st.tuples(
+    st.integers(0, 4), st.sampled_from(["ada", "bob"]), st.sampled_from(["main", "other"]), st.integers(-9, 99), st.tuples(QUANTITIES, QUANTITIES)
+)
+
+
+@given(
+    st.lists(CHANGE, min_size=1, max_size=12, unique_by=lambda row: row[:3]), st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["ada", "bob"])))
+)
+def test_every_event_is_what_it_is_by_itself(changes: list[Any], left: list[tuple[int, str]]) -> None:
+    """Whole seats, parts of seats and more seats than fit, in exact fractions one by one."""
+    names = months.between(GREW, "2026-07")
+    columns = ["month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"]
+    rows = [(names[at], who, group, "seat", amount, "si", "si", *seats) for at, who, group, amount, seats in changes]
+    moves = [movement(month, who, "churn" if (at, who) in left else "continuing") for at, month in enumerate(names) for who in ("ada", "bob")]
+    found = durability.seat_events(names, pd.DataFrame(moves), pd.DataFrame(rows, columns=columns))
+    gained = {(at, who, group): Fraction(to or 0) - Fraction(of or 0) for at, who, group, _, (of, to) in changes}
+    expected = []
+    for at, who, group, amount, _ in changes:
+        added = gained[at, who, group]
+        for last in range(at, min(at + 3, len(names) - 1) + 1) if added > 0 and amount > 0 else ():
+            owned = sum((gained.get((month, who, group), Fraction(0)) for month in range(at, last + 1)), Fraction(0))
+            gone = any((month, who) in left for month in range(at + 1, last + 1))
+            kept = Fraction(0) if gone else min(added, max(Fraction(0), owned))
+            judged = "durable" if kept / added >= Fraction(4, 5) else "reverted" if kept / added <= Fraction(1, 5) else "partial"
+            expected.append((names[last], names[at], who, group, added, kept, round(amount * kept / added), judged if last == at + 3 else "pending"))
+    shown = zip(
+        *(found[name] for name in ("month", "expanded_month", "customer", "group")),
+        *(found[name].map(Fraction) for name in ("seats_added", "seats_kept")),
+        *(found[name] for name in ("kept", "status")),
+        strict=True,
+    )
+    assert list(shown) == sorted(expected)
+
+
 def test_the_checks_see_one_cent_and_one_event() -> None:
     frame, events = rows(), seats()
     reconciliation_metrics.seat_events_tie(events, causes().query("cause == 'seat'"))

@@ -22,8 +22,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from expansion_platform.domain import origin_rules, reconciliation
 from expansion_platform.domain import origins as rules
-from expansion_platform.domain import reconciliation
 from expansion_platform.domain.canonical import dumps
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.expansion_by_origin import expansion_by_origin
@@ -164,7 +164,7 @@ def golden() -> pd.DataFrame:
         bills=[("in_ivy", "2026-04-01", "sub_ivy", "csm")],
     )
     told = rules.witnessed(rules.changes(states), known, CATALOG)
-    return rules.origins(MONTH, causes(), movements(), told, activity(*CRM), "UTC")
+    return origin_rules.origins([MONTH], causes(), movements(), told, activity(*CRM), "UTC")
 
 
 def published(headline: int = E) -> pd.Series:
@@ -206,7 +206,7 @@ def test_more_than_a_fifth_unknown_is_incomplete(headline: int, incomplete: bool
 
 def test_a_month_without_expansion_is_a_split_of_nothing() -> None:
     told = rules.witnessed(rules.changes(history(state("si_a", "2025-01-01"))), facts(), CATALOG)
-    none = rules.origins(MONTH, causes([]), movements({}), told, activity(), "UTC")
+    none = origin_rules.origins([MONTH], causes([]), movements({}), told, activity(), "UTC")
     tables.Origins.validate(none.assign(**HASHES))
     rows = expansion_by_origin(none, published(0))
     assert rows.loc[rows["metric"] == "expansion_mix", "quality"].eq("no_base").all()
@@ -234,8 +234,33 @@ def one(states: list[dict[str, Any]], known: rules.Facts, *crm: tuple[str, str, 
     """Origin, rule and evidence of customer a's expansion."""
     told = rules.witnessed(rules.changes(history(*states)), known, CATALOG)
     moved = movements({"a": {cause: 10}}, {"a": 10})
-    row = rules.origins(MONTH, causes([("a", "base", cause, 10)]), moved, told, activity(*crm), timezone).iloc[0]
+    row = origin_rules.origins([MONTH], causes([("a", "base", cause, 10)]), moved, told, activity(*crm), timezone).iloc[0]
     return [row["origin"], row["rule"], row["evidence_json"]]
+
+
+def test_a_range_is_each_of_its_months() -> None:
+    """A change is behind the amounts of its own month, and an item may grow in several."""
+    states = [
+        state("si_a", "2025-01-01", "2026-03-12"),
+        state("si_a", "2026-03-12", "2026-04-02", quantity="2"),
+        state("si_a", "2026-04-02", "2026-04-20", quantity="3"),
+        state("si_a", "2026-04-20", quantity="4"),
+    ]
+    known = facts([event("evt_1", "2026-03-12", "sub_a", state={"initiated_by": "csm"}), event("evt_2", "2026-04-02", "sub_a", request_id=None)])
+    told = rules.witnessed(rules.changes(history(*states)), known, CATALOG)
+    crm = activity(("a", "2026-05-02", "opportunity", "o2"), ("a", "2026-04-20", "opportunity", "o1"), ("a", "2026-03-01", "touch", "t1"))
+    names = ["2026-02", "2026-03", "2026-04", "2026-05"]
+    grew = [causes([("a", "base", "seat", 10)]).assign(month=month) for month in names]
+    moved = [movements({"a": {"seat": 10}}, {"a": 10}).assign(month=month) for month in names]
+    every = origin_rules.origins(names, pd.concat(grew), pd.concat(moved), told, crm, "UTC")
+    alone = [origin_rules.origins([month], *each, told, crm, "UTC") for month, *each in zip(names, grew, moved, strict=True)]
+    pd.testing.assert_frame_equal(every, pd.concat(alone, ignore_index=True))
+    assert every[["rule", "evidence_json"]].to_numpy().tolist() == [
+        ["none", "[]"],
+        ["initiated_by", '["evt_1"]'],
+        ["opportunity", '["o1","o2"]'],
+        ["opportunity", '["o1","o2"]'],
+    ]
 
 
 CHANGE = "2026-03-12 10:00"

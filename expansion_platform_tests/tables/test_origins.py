@@ -36,9 +36,10 @@ def test_origins_sum_to_what_is_published_in_every_month(pipeline: Pipeline) -> 
 def test_a_row_of_a_cent_too_much_is_seen_and_nothing_is_written(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = rules.origins
 
-    def corrupted(month, *rest):
-        rows = made(month, *rest)
-        return rows.assign(amount=rows["amount"] + (rows.index == 0)) if month == NEWEST else rows
+    def corrupted(wanted, *rest):
+        rows = made(wanted, *rest)
+        first = (rows["month"] == NEWEST) & ~rows["month"].duplicated()
+        return rows.assign(amount=rows["amount"] + first)
 
     with pipeline.copied(tmp_path) as copied:
         customer = copied.lake.read(origin.Origins, [NEWEST])["customer"].iloc[0]

@@ -1,13 +1,14 @@
 -- The roll-forward and what rates are ratios of, for every value of every dimension (semantics 4.1, 4.2).
--- inputs: months (month), customer_months (mrr/customer_months), movements (mrr/movements),
---         customers (month, customer, dimension, value, next_value: the slice at the next opening), a row per customer month and dimension
+-- inputs: months (month), customer_months (mrr/customer_months, and `pair` of slices that the customer is in), movements (mrr/movements),
+--         pairs (pair, dimension, value, next_value: the slice at the next opening), a row per pair and dimension
 -- grain:  month, dimension, value; `total` beside the dimensions, each of which sums to it. Every month has its total, with zeros where nobody pays;
 --         values of the dimensions that nobody has or enters are left out.
+-- Customers are summed by month and pair first: few pairs stand for many customers.
 
 with moved as (
     select
         customer_months.month,
-        customer_months.customer,
+        customer_months.pair,
         customer_months.opening,
         customer_months.closing,
         coalesce(flow_new, 0) as new,
@@ -20,19 +21,44 @@ with moved as (
         customer_months.flow_fx as fx,
         coalesce(flow_churn, 0) as churn,
         coalesce(expansion_gross, 0) as expansion_gross,
-        -- a customer that only exchange rates raised has no movement, and counts here: any rise does
-        case when customer_months.opening > 0 then greatest(customer_months.closing - customer_months.opening, 0) else 0 end as expansion_unadjusted,
         coalesce(dormant, false) as dormant
     from customer_months
     left join movements on movements.month = customer_months.month and movements.customer = customer_months.customer
 ),
 
-sliced as (
-    select 'total' as dimension, 'all' as value, 'all' as next_value, moved.* from moved
-    union all
-    select customers.dimension, customers.value, customers.next_value, moved.*
+paired as (
+    select
+        month,
+        pair,
+        sum(opening) as opening,
+        sum(new) as new,
+        sum(reactivation) as reactivation,
+        sum(expansion) as expansion,
+        sum(contraction) as contraction,
+        sum(price) as price,
+        sum(discount) as discount,
+        sum(interval_) as interval_,
+        sum(fx) as fx,
+        sum(churn) as churn,
+        sum(closing) as closing,
+        sum(expansion_gross) as expansion_gross,
+        -- a customer that only exchange rates raised has no movement, and counts here: any rise does
+        sum(case when opening > 0 then greatest(closing - opening, 0) else 0 end) as expansion_unadjusted,
+        sum(case when opening > 0 and closing > 0 then least(opening, closing - fx) else 0 end) as retained,
+        count(*) filter (where opening > 0) as members,
+        count(*) filter (where expansion > 0) as expanders,
+        count(*) filter (where churn < 0 and not dormant) as churned_logos,
+        count(*) filter (where churn < 0 and dormant) as dormant_logos
     from moved
-    inner join customers on customers.month = moved.month and customers.customer = moved.customer
+    group by month, pair
+),
+
+sliced as (
+    select 'total' as dimension, 'all' as value, 'all' as next_value, paired.* from paired
+    union all
+    select pairs.dimension, pairs.value, pairs.next_value, paired.*
+    from paired
+    inner join pairs on pairs.pair = paired.pair
 ),
 
 slices as (
@@ -48,25 +74,8 @@ sums as (
         month,
         dimension,
         value,
-        sum(opening) as opening,
-        sum(new) as new,
-        sum(reactivation) as reactivation,
-        sum(expansion) as expansion,
-        sum(contraction) as contraction,
-        sum(price) as price,
-        sum(discount) as discount,
-        sum(interval_) as interval_,
-        sum(fx) as fx,
-        sum(churn) as churn,
-        sum(closing) as closing,
-        sum(expansion_gross) as expansion_gross,
-        sum(expansion_unadjusted) as expansion_unadjusted,
-        sum(case when opening > 0 and closing > 0 then least(opening, closing - fx) else 0 end) as retained,
-        sum(case when next_value <> value then closing else 0 end) as transfer_out,
-        count(*) filter (where opening > 0) as members,
-        count(*) filter (where expansion > 0) as expanders,
-        count(*) filter (where churn < 0 and not dormant) as churned_logos,
-        count(*) filter (where churn < 0 and dormant) as dormant_logos
+        sum(columns(* exclude (month, dimension, value, next_value, pair))),
+        sum(case when next_value <> value then closing else 0 end) as transfer_out
     from sliced
     group by month, dimension, value
 ),
