@@ -11,8 +11,8 @@ import dagster as dg
 
 from expansion_platform.account import CURSOR
 from expansion_platform.delivery.failures import judge
+from expansion_platform.delivery.group_alerts import group_alerts
 from expansion_platform.delivery.outbox import deliver
-from expansion_platform.delivery.together import together
 from expansion_platform.domain import months
 from expansion_platform.resources import Platform
 from expansion_platform.run_outcomes import RANGE_END, RANGE_START, new_outcomes
@@ -118,7 +118,7 @@ def watch_runs(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[P
     open_entries = {state.entry for state in states.values() if state.state == "firing" and state.entry}
     entries = {alert.key: alert for alert in map(ledger.alerts.get, open_entries) if alert is not None}
     judged, alerts = judge(found, states, entries, platform.settings.dagster_webserver_url)
-    added = ledger.alerts.record(judged, together(alerts))
+    added = ledger.alerts.record(judged, group_alerts(alerts))
     if cursor is not None:
         context.update_cursor(cursor)
     return dg.SkipReason(f"{len({outcome.run for outcome in found})} runs finished, {added} new alerts")

@@ -197,7 +197,7 @@ MUTANTS = {
     "cost-edge": Mutant("a third is too much", "benchmarks.py", "ratio > Fraction(edge) if", "ratio >= Fraction(edge) if"),
     "effective": Mutant(
         "weighted customers count as many",
-        "aftermath.py",
+        "expansion_then_churn.py",
         "size = Fraction(whole**2, int(our_squares.sum()))",
         "size = Fraction(int((ours > 0).sum()))",
     ),

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from expansion_platform.domain.book import Book, Side
 from expansion_platform.domain.causes import DISCOUNT, QUANTITY, SCHEDULE, End, explain, lone_factor
 from expansion_platform.domain.matching import PASSES, Pairs
 from expansion_platform.domain.money import Ints, conversion
+from expansion_platform.domain.month_snapshot import MonthSnapshot, Side
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.mrr import CAUSES
 
@@ -44,7 +44,7 @@ class CauseRows:
         return CauseRows(self.pair[at], self.cause[at], self.amount[at], self.corners[at])
 
 
-def attribute(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
+def attribute(book: MonthSnapshot, pairs: Pairs, catalog: Catalog) -> CauseRows:
     """Causes of all pairs. fx comes last: first everything at opening rates, then each closing item from opening to closing rates."""
     parts = [_of_pairs(book, pairs, catalog), _of_lone_items(book, pairs)]
     rate_part = _rate_part(book, pairs)
@@ -55,17 +55,17 @@ def attribute(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
     return every.take(np.flatnonzero(every.amount))
 
 
-def group_of(book: Book, pairs: Pairs) -> Ints:
+def group_of(book: MonthSnapshot, pairs: Pairs) -> Ints:
     """Match group code of each pair; a plan swap across groups belongs to the group the customer is in now."""
     return np.where(pairs.closing >= 0, book.group[book.closing.terms[pairs.closing]], book.group[book.opening.terms[pairs.opening]])
 
 
-def customer_of(book: Book, pairs: Pairs) -> Ints:
+def customer_of(book: MonthSnapshot, pairs: Pairs) -> Ints:
     """Customer code of each pair."""
     return np.where(pairs.closing >= 0, book.closing.customer[pairs.closing], book.opening.customer[pairs.opening])
 
 
-def in_key_order(book: Book, pairs: Pairs, rows: CauseRows) -> CauseRows:
+def in_key_order(book: MonthSnapshot, pairs: Pairs, rows: CauseRows) -> CauseRows:
     """The rows in the order of the key of mrr/causes: month, customer, match group, cause, from_item, to_item."""
     group_rank = _rank(book.groups)[group_of(book, pairs)[rows.pair]]
     items = [_item_rank(book, side, at[rows.pair]) for side, at in ((book.closing, pairs.closing), (book.opening, pairs.opening))]
@@ -73,7 +73,7 @@ def in_key_order(book: Book, pairs: Pairs, rows: CauseRows) -> CauseRows:
     return rows.take(order)
 
 
-def cause_frame(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
+def cause_frame(book: MonthSnapshot, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
     """The columns of `mrr/causes` except month, flags and hashes, a row for each of `rows`, which are in the order of their key."""
     ends = {"from": (book.opening, pairs.opening[rows.pair]), "to": (book.closing, pairs.closing[rows.pair])}
     inferred = np.array([entry.inferred for entry in book.entries], dtype=bool)
@@ -99,7 +99,7 @@ def cause_frame(book: Book, pairs: Pairs, rows: CauseRows) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def _between_plans(book: Book, pairs: Pairs, rows: CauseRows) -> npt.NDArray[np.bool_]:
+def _between_plans(book: MonthSnapshot, pairs: Pairs, rows: CauseRows) -> npt.NDArray[np.bool_]:
     """By row: the item moved between two prices that are inferred to be plans of one another. Each combination is looked up once."""
     found = np.zeros(len(rows.pair), dtype=bool)
     if not any(plans.steps for plans in book.plans):
@@ -117,7 +117,7 @@ def _between_plans(book: Book, pairs: Pairs, rows: CauseRows) -> npt.NDArray[np.
     return found
 
 
-def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
+def _of_pairs(book: MonthSnapshot, pairs: Pairs, catalog: Catalog) -> CauseRows:
     """Pairs whose terms changed. Most changed by one factor, which explains them without any arithmetic; the others are explained one by one."""
     both = np.flatnonzero((pairs.opening >= 0) & (pairs.closing >= 0))
     terms_a, terms_b = book.opening.terms[pairs.opening[both]], book.closing.terms[pairs.closing[both]]
@@ -136,7 +136,7 @@ def _of_pairs(book: Book, pairs: Pairs, catalog: Catalog) -> CauseRows:
     return _joined([rows, others])
 
 
-def _lone_factors(book: Book, terms_a: Ints, terms_b: Ints, plan: Ints, catalog: Catalog) -> tuple[Ints, Ints]:
+def _lone_factors(book: MonthSnapshot, terms_a: Ints, terms_b: Ints, plan: Ints, catalog: Catalog) -> tuple[Ints, Ints]:
     """By pair: index into `_FACTORS` of the one factor that changed, -1 where several did, and its cause. Equal pairs are looked at once."""
     a, b = book.charged[terms_a], book.charged[terms_b]
     width = book.charged.max(initial=0) + 1
@@ -152,7 +152,7 @@ def _lone_factors(book: Book, terms_a: Ints, terms_b: Ints, plan: Ints, catalog:
     return table[:, 0], table[:, 1]
 
 
-def _of_several_factors(book: Book, pair: Ints, terms_a: Ints, terms_b: Ints, plan: Ints, month: Ints, catalog: Catalog) -> CauseRows:
+def _of_several_factors(book: MonthSnapshot, pair: Ints, terms_a: Ints, terms_b: Ints, plan: Ints, month: Ints, catalog: Catalog) -> CauseRows:
     _, first, which = np.unique((terms_a * len(book.terms) + terms_b) * len(book.plans) + plan, return_index=True, return_inverse=True)
     rates = cache(lambda month, currency: conversion(currency, catalog.reporting_currency, book.rates_open[month].get(currency)))
     explained = []
@@ -175,7 +175,7 @@ def _joined(parts: Sequence[CauseRows]) -> CauseRows:
     return CauseRows(*(np.concatenate([getattr(part, field) for part in parts]) for field in ("pair", "cause", "amount", "corners")))
 
 
-def _plan_that_matters(book: Book, customer: Ints, terms_a: Ints, terms_b: Ints) -> Ints:
+def _plan_that_matters(book: MonthSnapshot, customer: Ints, terms_a: Ints, terms_b: Ints) -> Ints:
     """Which plans say something of a pair: those of its month, or the first, which are none, where its prices are plans in no month."""
     if len(book.plans) == 1:
         return np.zeros(len(customer), dtype=np.int64)
@@ -184,7 +184,7 @@ def _plan_that_matters(book: Book, customer: Ints, terms_a: Ints, terms_b: Ints)
     return np.where(known[terms_a] & known[terms_b], book.plan[customer], 0)
 
 
-def _of_lone_items(book: Book, pairs: Pairs) -> CauseRows:
+def _of_lone_items(book: MonthSnapshot, pairs: Pairs) -> CauseRows:
     """Items added or removed, whole, at opening rates: add-on, volume of a group held at the other end, usage of a family held, else cross-sell."""
     parts = []
     for side, other, at, sign in ((book.closing, book.opening, pairs.closing, 1), (book.opening, book.closing, pairs.opening, -1)):
@@ -213,13 +213,13 @@ def _holds(customer: Ints, code: Ints, held_customer: Ints, held_code: Ints) -> 
     return np.isin(customer * width + code, held_customer * width + held_code)
 
 
-def _rate_part(book: Book, pairs: Pairs) -> Ints:
+def _rate_part(book: MonthSnapshot, pairs: Pairs) -> Ints:
     """By pair: what exchange rates alone did to the closing item; zero for a removed one."""
     terms = _terms_at(book.closing, pairs.closing)
     return np.where(pairs.closing >= 0, book.at_close.mrr[terms] - book.at_open.mrr[terms], 0)
 
 
-def _with_rate_part(book: Book, pairs: Pairs, rows: CauseRows, rate_part: Ints) -> CauseRows:
+def _with_rate_part(book: MonthSnapshot, pairs: Pairs, rows: CauseRows, rate_part: Ints) -> CauseRows:
     """Adds the rate part to a pair's fx row where it has one (a currency switch), and takes it out of `rate_part`, which is changed in place."""
     amount, corners = rows.amount.copy(), rows.corners.copy()
     for row in np.flatnonzero((rows.cause == FX) & (rate_part[rows.pair] != 0)):
@@ -231,7 +231,7 @@ def _with_rate_part(book: Book, pairs: Pairs, rows: CauseRows, rate_part: Ints) 
     return CauseRows(rows.pair, rows.cause, amount, corners)
 
 
-def _rate_corners(book: Book, terms: Ints) -> Objects:
+def _rate_corners(book: MonthSnapshot, terms: Ints) -> Objects:
     which, distinct = pd.factorize(terms)
     ends = zip(book.at_open.mrr[distinct].tolist(), book.at_close.mrr[distinct].tolist(), strict=True)
     return np.array([f'{{"":{before},"rate":{after}}}' for before, after in ends], dtype=object)[which]
@@ -256,7 +256,7 @@ def _rank(values: pd.Index[str]) -> Ints:
     return rank
 
 
-def _item_rank(book: Book, side: Side, at: Ints) -> Ints:
+def _item_rank(book: MonthSnapshot, side: Side, at: Ints) -> Ints:
     """Place of the item at each position of a side among those asked for, -1 where there is none. Only their ids are compared."""
     there = at >= 0
     used, which = np.unique(side.item[at[there]], return_inverse=True)

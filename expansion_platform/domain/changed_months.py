@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain.book import Book, Side, grouped
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.month_ends import Amounts, Timeline, spread
+from expansion_platform.domain.month_snapshot import MonthSnapshot, Side, grouped
 from expansion_platform.domain.plans import Plans
 from expansion_platform.domain.policy import Entry
 from expansion_platform.domain.valuation import Bools
@@ -66,7 +66,7 @@ def changed_book(
     rates: Mapping[str, Mapping[str, str]],
     plans: Sequence[Plans],
     plan: Ints,
-) -> Book:
+) -> MonthSnapshot:
     """The items of customer-months at both ends.
 
     Args:
@@ -96,7 +96,7 @@ def changed_book(
     group, groups, family = grouped(entries)
     bounds = (slice(0, len(sides[0][0])), slice(len(sides[0][0]), None))
     opening, closing = (Side(rows[part], codes[part], item[part], cell[part], timeline.counts[rows[part]]) for part in bounds)
-    return Book(
+    return MonthSnapshot(
         customers=timeline.customers.take(keys.customer),
         month=keys.month,
         items=timeline.items.take(known_item),

@@ -16,10 +16,10 @@ import pandas as pd
 
 from expansion_platform.domain import canonical, months, pricing
 from expansion_platform.domain.attribution import customer_of
-from expansion_platform.domain.book import Book
 from expansion_platform.domain.migrations import SCHEDULE_CAUSES
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.month_ends import Amounts, Timeline, spread
+from expansion_platform.domain.month_snapshot import MonthSnapshot
 from expansion_platform.domain.movements import CONTINUING, NEW, REACTIVATION, Changes
 from expansion_platform.domain.policy import Catalog, Entry
 from expansion_platform.domain.pricing import TAX_UNKNOWN
@@ -226,7 +226,7 @@ def _seats_held(codes: Ints, facts: Facts) -> Any:
     return held
 
 
-def tax_unknown(book: Book) -> Bools:
+def tax_unknown(book: MonthSnapshot) -> Bools:
     """Customer-months with a price that has tax inside at a rate nobody knows, at either end: their MRR has the tax in it (case 60)."""
     inside = book.distinct["scheme_json"].str.contains(TAX_UNKNOWN, regex=False).to_numpy(dtype=bool)
     ends = [side.customer[inside[side.terms]] for side in (book.opening, book.closing)]

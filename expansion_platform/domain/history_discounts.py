@@ -13,10 +13,10 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from expansion_platform.domain import canonical
+from expansion_platform.domain.discount_lists import Discount, listed_at
 from expansion_platform.domain.discounts import allocate_amount_off
 from expansion_platform.domain.history_billed_terms import as_billed
 from expansion_platform.domain.history_facts import Mark
-from expansion_platform.domain.history_listed import Discount, listed_at
 from expansion_platform.domain.history_reading import SECOND
 from expansion_platform.domain.history_records import Event, Line, State, Subscription
 from expansion_platform.domain.history_terms import Coupon, Price, unreadable_coupon

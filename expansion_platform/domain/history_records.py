@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_listed import (
+from expansion_platform.domain.discount_lists import (
     DISCOUNT_EVENTS,
     GIVEN,
     REMOVED,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain.book import Book, Side
 from expansion_platform.domain.money import Ints
+from expansion_platform.domain.month_snapshot import MonthSnapshot, Side
 from expansion_platform.domain.valuation import Bools
 
 PASSES = ["item", "swap", "price", "product", "any", "added", "removed"]
@@ -27,7 +27,7 @@ class Pairs:
     match_pass: Ints
 
 
-def match(book: Book, continuing: Bools) -> Pairs:
+def match(book: MonthSnapshot, continuing: Bools) -> Pairs:
     """Pairs the counting items of continuing customers (by customer code) one to one, within match groups, deterministically.
 
     Swap first (one item id on another product, both base, unless both products are placed in families), then same item id, same price, same
@@ -50,7 +50,7 @@ def match(book: Book, continuing: Bools) -> Pairs:
     return Pairs(*(np.concatenate([getattr(part, field) for part in found]) for field in ("opening", "closing", "match_pass")))
 
 
-def _by_item(book: Book, at_open: Ints, at_close: Ints) -> Pairs:
+def _by_item(book: MonthSnapshot, at_open: Ints, at_close: Ints) -> Pairs:
     """The pairs of one item id at both ends: the same match group, or a plan swap across groups."""
     row_of = np.full(len(book.items), -1, dtype=np.int64)
     row_of[book.opening.item[at_open]] = at_open
@@ -70,7 +70,7 @@ def _by_item(book: Book, at_open: Ints, at_close: Ints) -> Pairs:
     return Pairs(opening[kept], closing[kept], match_pass[kept])
 
 
-def _left(book: Book, side: Side, rows: Ints) -> pd.DataFrame:
+def _left(book: MonthSnapshot, side: Side, rows: Ints) -> pd.DataFrame:
     """Unpaired rows in rank order, with the keys of the later passes."""
     terms = side.terms[rows]
     price, product = (pd.factorize(book.distinct[name])[0] for name in ("price", "product"))

@@ -1,7 +1,7 @@
 """Months that cannot be computed, and why: each is left out by name, and the others are computed (architecture section 4).
 
 Here: finding the months whose states cannot be counted as they are, all months at once, and the error of each, in the words of the one-month rules.
-Not here: those rules (`mrr.py`, `book.py`).
+Not here: those rules (`mrr.py`, `month_snapshot.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.book import Book, read_book
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.month_ends import Amounts, Timeline, month_of, unpriced
+from expansion_platform.domain.month_snapshot import MonthSnapshot, read_book
 from expansion_platform.domain.movements import compared_at_open
 from expansion_platform.domain.mrr import FirstPaid, refuse_unknown_past, refuse_unreadable
 from expansion_platform.domain.policy import Catalog
@@ -47,7 +47,7 @@ def unreadable_months(
     return found
 
 
-def uncompared_months(book: Book, movement: Ints, timeline: Timeline) -> Failures:
+def uncompared_months(book: MonthSnapshot, movement: Ints, timeline: Timeline) -> Failures:
     """The months in which an item of a continuing customer has no opening rate to be compared at."""
     if not book.at_open.missing:
         return {}
@@ -81,7 +81,7 @@ def _errors(timeline: Timeline, asked: Ints, rule: Callable[[int], None]) -> Fai
     return found
 
 
-def _refuse_items(book: Book, rows: Ints) -> None:
+def _refuse_items(book: MonthSnapshot, rows: Ints) -> None:
     refuse(book.at_open.missing, book.closing.terms[rows], book.item_ids(book.closing, rows).to_series())
 
 

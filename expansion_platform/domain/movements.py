@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain.attribution import FX, CauseRows, attribute, cause_frame, customer_of, group_of, in_key_order
-from expansion_platform.domain.book import Book, by_customer, read_book
 from expansion_platform.domain.customer_rows import UNITS, coded, customer_rows, dominant_unit, listed_of, segments, unit_counted
 from expansion_platform.domain.matching import Pairs, match
 from expansion_platform.domain.money import Ints, split_rows
+from expansion_platform.domain.month_snapshot import MonthSnapshot, by_customer, read_book
 from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas.mrr import CAUSES, FLOWS, ORGANIC
@@ -117,7 +117,7 @@ def classify_wide(
 class Changes:
     """What moved in some customer-months and why, by code of the customer-month where nothing else is said."""
 
-    book: Book
+    book: MonthSnapshot
     totals: Mapping[str, Ints]
     movement: Ints
     """Index into `MOVEMENTS`."""
@@ -128,12 +128,12 @@ class Changes:
     """In the order of the key of mrr/causes."""
 
 
-def compared_at_open(book: Book, movement: Ints) -> Ints:
+def compared_at_open(book: MonthSnapshot, movement: Ints) -> Ints:
     """The closing items that are valued at opening rates: those of continuing customers. Positions of the closing side."""
     return np.flatnonzero(book.closing.counts & (movement == CONTINUING)[book.closing.customer])
 
 
-def explained(book: Book, totals: Mapping[str, Ints], movement: Ints, catalog: Catalog) -> Changes:
+def explained(book: MonthSnapshot, totals: Mapping[str, Ints], movement: Ints, catalog: Catalog) -> Changes:
     """Matches and attributes customer-months, none of whose items lacks an opening rate that it needs."""
     pairs = match(book, movement == CONTINUING)
     rows = in_key_order(book, pairs, attribute(book, pairs, catalog))
@@ -167,7 +167,7 @@ def without(changes: Changes, codes: npt.NDArray[np.bool_]) -> Changes:
     return replace(changes, moved=changes.moved & ~codes, rows=changes.rows.take(np.flatnonzero(kept)))
 
 
-def customer_totals(book: Book) -> dict[str, Ints]:
+def customer_totals(book: MonthSnapshot) -> dict[str, Ints]:
     """By customer code: money at both ends, counting items at closing, and pricing model and chargeable items at each end."""
     at_open, at_close = book.at_open, book.at_close
     ones = np.ones(len(book.terms), dtype=np.int64)
@@ -198,7 +198,7 @@ def membership(totals: Mapping[str, Ints], paid_before: npt.NDArray[np.bool_]) -
     return np.select([before & after, before, after & paid_before, after], [CONTINUING, CHURN, REACTIVATION, NEW], NONE)
 
 
-def _paid_before(book: Book, totals: Mapping[str, Ints], catalog: Catalog, ever_paid: Collection[str]) -> npt.NDArray[np.bool_]:
+def _paid_before(book: MonthSnapshot, totals: Mapping[str, Ints], catalog: Catalog, ever_paid: Collection[str]) -> npt.NDArray[np.bool_]:
     """By customer code: whether a customer that pays only at closing had paid earlier, under its own id or one merged into it."""
     found = np.zeros(len(book.customers), dtype=bool)
     appeared = np.flatnonzero((totals["opening"] == 0) & (totals["closing"] > 0))

@@ -17,7 +17,6 @@ import pandas as pd
 
 from expansion_platform.domain import flags, months
 from expansion_platform.domain.attribution import cause_frame, customer_of
-from expansion_platform.domain.book import catalog_entries
 from expansion_platform.domain.changed_months import Keys, changed_book, changed_months, rate_changes
 from expansion_platform.domain.customer_levels import CustomerMonths, customer_months
 from expansion_platform.domain.customer_rows import coded, customer_rows
@@ -27,6 +26,7 @@ from expansion_platform.domain.migrations import OnPrice, customers_on, price_mi
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.month_ends import Amounts, Timeline, month_of, read_timeline, value_month_ends
 from expansion_platform.domain.month_failures import Failures, Rates, uncompared_months, unknown_pasts, unreadable_months
+from expansion_platform.domain.month_snapshot import catalog_entries
 from expansion_platform.domain.movements import (
     MOVEMENT_COLUMNS,
     NEW,

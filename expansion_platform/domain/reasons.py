@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain.book import Book, Side
 from expansion_platform.domain.money import Ints
+from expansion_platform.domain.month_snapshot import MonthSnapshot, Side
 from expansion_platform.domain.movements import CHURN, REACTIVATION, Changes, dormant_months
 from expansion_platform.domain.valuation import Bools, Valued
 
@@ -52,7 +52,7 @@ def reasons(changes: Changes, shown: Ints, ends: tuple[pd.DataFrame, pd.DataFram
     return found.take(shown).reset_index(drop=True).astype("str")
 
 
-def _held(book: Book, side: Side, valued: Valued, states: pd.DataFrame, chosen: Bools) -> pd.DataFrame:
+def _held(book: MonthSnapshot, side: Side, valued: Valued, states: pd.DataFrame, chosen: Bools) -> pd.DataFrame:
     """The items of the chosen customer-months at one end, valued; `customer` and `item` are codes."""
     at = np.flatnonzero(chosen[side.customer])
     terms, counts = side.terms[at], side.counts[at]

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 
 from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_holds, data_quality
-from expansion_platform.delivery.together import together
+from expansion_platform.delivery.group_alerts import group_alerts
 from expansion_platform.domain import gate, months
 from expansion_platform.domain.contributions import FLOW_COLUMNS, TYPE_COLUMNS
 from expansion_platform.domain.detection import evaluation
@@ -84,7 +84,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     )
     judged, notices = advance(findings, platform.ledger.alerts.states())
     begun = _alerts(platform, facts, notices, settings.target("total", month), passed.warnings, links)
-    alerts = [*_data_recovery(platform, month), *together(begun)]
+    alerts = [*_data_recovery(platform, month), *group_alerts(begun)]
     added = platform.ledger.alerts.record(judged, alerts, Judgement(month, platform.catalog().policy_hash))
     for alert in alerts:
         context.log.info(f"{month}: {alert.message['text']} ({alert.event})")

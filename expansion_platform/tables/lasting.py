@@ -1,6 +1,6 @@
 """Floor `metrics`: what lasts of an expansion, who leaves after it, and how cohorts grow.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/durability.py`, `aftermath.py`, `cohorts.py`).
+Here: declarations and what the UI plots of them. Not here: rules (`domain/durability.py`, `expansion_then_churn.py`, `cohorts.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform.domain import aftermath, audits, cohorts, durability
+from expansion_platform.domain import audits, cohorts, durability, expansion_then_churn
 from expansion_platform.domain.inputs import Inputs
 from expansion_platform.domain.schemas import lasting, metrics, mrr, origin
 from expansion_platform.domain.wording import percent
@@ -45,7 +45,7 @@ DURABILITY = Declaration(
     kinds=DUCKDB,
 )
 
-_LONGEST_SPAN = Window(max(aftermath.SPANS))
+_LONGEST_SPAN = Window(max(expansion_then_churn.SPANS))
 EXPANSION_THEN_CHURN = Declaration(
     name="expansion_then_churn",
     models=(lasting.ExpansionThenChurn,),
@@ -60,7 +60,7 @@ EXPANSION_THEN_CHURN = Declaration(
         Read(origin.Origins, ("month", "customer", "origin", "expansion"), _LONGEST_SPAN),
     ),
     uses=(CATALOG, TIMEZONE),
-    rule=aftermath.compute_expansion_then_churn,
+    rule=expansion_then_churn.compute_expansion_then_churn,
     identities=(
         Identity(
             lasting.ExpansionThenChurn,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform.domain import audits, durability, mrr_tables, origins, touched
+from expansion_platform.domain import audits, durability, month_fingerprints, mrr_tables, origins
 from expansion_platform.domain.inputs import Inputs
 from expansion_platform.domain.schemas import billing, lasting, mrr, origin, stripe
 from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Read, Window
@@ -50,14 +50,14 @@ MRR = Declaration(
         STATES,
         Read(
             billing.Quarantine,
-            digest=Digest("billing/quarantine by month", touched.quarantine_digest, (Read(billing.Quarantine),), (CATALOG, TIMEZONE)),
+            digest=Digest("billing/quarantine by month", month_fingerprints.quarantine_digest, (Read(billing.Quarantine),), (CATALOG, TIMEZONE)),
         ),
         RATES,
         Read(
             stripe.Events,
             _DELETED.columns,
             where=_DELETED.where,
-            digest=Digest("deleted customers by month", touched.deletions_digest, (_DELETED,), (TIMEZONE,)),
+            digest=Digest("deleted customers by month", month_fingerprints.deletions_digest, (_DELETED,), (TIMEZONE,)),
         ),
     ),
     uses=(CATALOG, TIMEZONE, EXPONENT),

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from expansion_platform.domain import attainment, audits, diagnosed_months, diagnosis, parity, restated_months, touched
+from expansion_platform.domain import attainment, audits, diagnosed_months, diagnosis, month_fingerprints, parity, restated_months
 from expansion_platform.domain.inputs import Inputs
 from expansion_platform.domain.schemas import billing, metrics, mrr, reading, stripe
 from expansion_platform.domain.schemas.parity import StripeDifferences, StripeParity
@@ -126,7 +126,7 @@ def _plot_restatements(months: list[str], inputs: Inputs) -> Plotted:
 
 _BACKDATED = Digest(
     "backdated subscriptions by month",
-    touched.backdated_digest,
+    month_fingerprints.backdated_digest,
     (Read(stripe.Subscriptions, ("id", "created")), Read(billing.ItemStates, ("subscription", "valid_from"), coded=("subscription",), ordered=False)),
     (TIMEZONE, CLOSES),
 )

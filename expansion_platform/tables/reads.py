@@ -1,11 +1,11 @@
 """Reads that several declarations have in common: item states, exchange rates, and by month what depends on them.
 
-Here: which columns are read as categoricals, and digests. Not here: declarations, the rules of the digests (`domain/touched.py`).
+Here: which columns are read as categoricals, and digests. Not here: declarations, the rules of the digests (`domain/month_fingerprints.py`).
 """
 
 from __future__ import annotations
 
-from expansion_platform.domain import touched
+from expansion_platform.domain import month_fingerprints
 from expansion_platform.domain.schemas import billing
 from expansion_platform.domain.schemas.base import columns
 from expansion_platform.engine.declaration import Digest, Read
@@ -24,10 +24,10 @@ STATES = Read(
     billing.ItemStates,
     WITHOUT_EVIDENCE,
     coded=REPEATED,
-    digest=Digest("billing/item_states by month", touched.states_digest, (_STATES, _RATES), (CATALOG, TIMEZONE)),
+    digest=Digest("billing/item_states by month", month_fingerprints.states_digest, (_STATES, _RATES), (CATALOG, TIMEZONE)),
 )
 """Item states; a month depends on those in force when it begins, and on what begins, ends and was paid before."""
-RATES = Read(billing.FxRates, digest=Digest("billing/fx_rates up to each month", touched.rates_digest, (_RATES,)))
+RATES = Read(billing.FxRates, digest=Digest("billing/fx_rates up to each month", month_fingerprints.rates_digest, (_RATES,)))
 """Exchange rates up to the month."""
-END_RATES = Read(billing.FxRates, digest=Digest("billing/fx_rates at the ends of each month", touched.end_rates_digest, (_RATES,)))
+END_RATES = Read(billing.FxRates, digest=Digest("billing/fx_rates at the ends of each month", month_fingerprints.end_rates_digest, (_RATES,)))
 """Exchange rates at both ends of the month."""

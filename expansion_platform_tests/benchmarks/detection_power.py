@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import aftermath, months
+from expansion_platform.domain import expansion_then_churn, months
 from expansion_platform.domain.detection import followups, rules, statistics
 from expansion_platform.domain.detection.panel import TOTAL, Panel
 from expansion_platform.domain.schemas.base import empty
@@ -162,8 +162,8 @@ def post_expansion_churn(customers: int, rng: np.random.Generator) -> bool:
     expanded, left = rng.random(customers) < EXPANDING, rng.random(customers) < 1 - (1 - CHURNING) ** followups.CHURN_WITHIN
     moved = held.assign(movement="expansion", flow_expansion=1, flags_json="[]")[expanded]
     churned = held.assign(month=MONTH, movement="churn", flow_expansion=0, flags_json="[]")[left]
-    cells = aftermath.counted([then, MONTH], held, pd.concat([moved, churned]), empty(Origins), "UTC", ())
-    told = aftermath.expansion_then_churn(MONTH, followups.CHURN_WITHIN, cells.get(then))
+    cells = expansion_then_churn.counted([then, MONTH], held, pd.concat([moved, churned]), empty(Origins), "UTC", ())
+    told = expansion_then_churn.expansion_then_churn(MONTH, followups.CHURN_WITHIN, cells.get(then))
     finding = followups.post_expansion_churn(MONTH, told)
     return finding is not None and finding.outcome == "fires"
 

@@ -1,7 +1,7 @@
 """How often the intervals of semantics 4.4 show a difference where there is none: `python -m expansion_platform_tests.benchmarks.intervals`.
 
 Here: simulated bases in which all leave at one rate, and the share of intervals that lie wholly on one side of zero. Not here: the interval
-(`domain/aftermath.py`), how often alerts are wrong (`detection_power.py`).
+(`domain/expansion_then_churn.py`), how often alerts are wrong (`detection_power.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import aftermath
+from expansion_platform.domain import expansion_then_churn
 
 BASES = 2_000
 SIGMA = 1.2  # of the logarithm of MRR, as semantics 5.2
@@ -62,7 +62,10 @@ def _limits(case: Case, rng: np.random.Generator) -> dict[str, float]:
         np.array([_stratum(max(1, round(share[side] * size)), case.rate, rng) for share in shares], dtype=object).transpose(1, 0, 2)
         for side, size in enumerate((case.expanders, OTHERS * case.expanders))
     )
-    customers, by_mrr = aftermath.difference(ours, others, ours, others), aftermath.difference(mrr, other_mrr, squares, other_squares)
+    customers, by_mrr = (
+        expansion_then_churn.difference(ours, others, ours, others),
+        expansion_then_churn.difference(mrr, other_mrr, squares, other_squares),
+    )
     limits = {f"{name}{end}": float(told[end]) for name, told in (("", customers), ("mrr_", by_mrr)) for end in ("low", "high")}
     return limits | {"nobody": not ours[:, 1].sum() or not others[:, 1].sum()}
 

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 Row = dict[str, Any]
-Book = tuple[list[Row], list[Row], Row]
+MonthSnapshot = tuple[list[Row], list[Row], Row]
 
 CURRENCIES = ["usd", "usd", "usd", "eur", "gbp", "jpy", "kwd", "isk"]
 RATES = {"usd": "1", "eur": "1.0867", "gbp": "1.27", "jpy": "0.0067", "kwd": "3.2533", "isk": "0.00723"}
@@ -59,17 +59,17 @@ OVERRIDES: list[Row] = [
 ]
 
 
-def random_book(seed: int, customers: int = 0) -> Book:
+def random_book(seed: int, customers: int = 0) -> MonthSnapshot:
     """The book (prev, curr, catalog) of a seed, of so many customers (0: one to four)."""
     return build_book(random.Random(seed), customers)  # noqa: S311 - the same seed is to give the same book
 
 
-def books() -> st.SearchStrategy[Book]:
+def books() -> st.SearchStrategy[MonthSnapshot]:
     """Books as a Hypothesis strategy."""
     return st.randoms(use_true_random=False).map(build_book)
 
 
-def build_book(rng: random.Random, customers: int = 0) -> Book:
+def build_book(rng: random.Random, customers: int = 0) -> MonthSnapshot:
     """One book from a source of randomness."""
     builder = _Builder(rng)
     prev: list[Row] = []

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from expansion_platform.domain.conformance import classify_month
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.simulator import reference
-from expansion_platform_tests.conformance.books import Book, Row, books, random_book
+from expansion_platform_tests.conformance.books import MonthSnapshot, Row, books, random_book
 from expansion_platform_tests.conformance.examples import EXAMPLES, catalog, line, off
 
 
@@ -25,7 +25,7 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: reference {expected!r}, domain {actual!r}"
 
 
-def assert_same(book: Book, name: str) -> None:
+def assert_same(book: MonthSnapshot, name: str) -> None:
     expected, actual = reference.classify_month(*copy.deepcopy(book)), classify_month(*book)
     first = next(differences(expected, actual), None)
     assert first is None, f"book {name}: {first}"
@@ -60,18 +60,18 @@ def test_large_books_agree(seed: int) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(books())
-def test_shrinkable_books_agree(book: Book) -> None:
+def test_shrinkable_books_agree(book: MonthSnapshot) -> None:
     assert_same(book, "drawn")
 
 
-def metered_once() -> Book:
+def metered_once() -> MonthSnapshot:
     prev = [line("basic", 1), line("api", 9, "si_2", usage_type="metered", unit="100")]
     curr = [line("basic", 1), line("api", 9, "si_2", usage_type="metered", unit="100", discounts=off("50", "once"))]
     return prev, curr, catalog() | {"policy": {"once_discount_min_months": 1}}
 
 
 # Coincidences that random amounts do not meet.
-RARE: dict[str, Book] = {
+RARE: dict[str, MonthSnapshot] = {
     "two gains tie for the odd cent": (
         [line("basic", 2, unit="1")],
         [line("basic", 1, unit="1"), line("crm", 1, "si_2", unit="101"), line("sso", 1, "si_3", unit="101")],

@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 from expansion_platform.simulator.reference import CAUSES, COMMERCIAL, ORGANIC, classify_month
 from expansion_platform.simulator.reference_causes import settle
 from expansion_platform.simulator.reference_items import resolve
-from expansion_platform_tests.conformance.books import CATALOG, Book, Row, random_book
+from expansion_platform_tests.conformance.books import CATALOG, MonthSnapshot, Row, random_book
 from expansion_platform_tests.conformance.examples import catalog, line, off
 
 SEEDS = range(200)
 
 
-def equal_rates(book: Book) -> Book:
+def equal_rates(book: MonthSnapshot) -> MonthSnapshot:
     prev, curr, book_catalog = book
     return prev, curr, book_catalog | {"fx": {"prev": book_catalog["fx"]["prev"], "curr": book_catalog["fx"]["prev"]}}
 
 
-def rows_of(book: Book) -> dict[str, Any]:
+def rows_of(book: MonthSnapshot) -> dict[str, Any]:
     return classify_month(*book)["customers"]
 
 
-def continuing(book: Book) -> dict[str, Any]:
+def continuing(book: MonthSnapshot) -> dict[str, Any]:
     return {customer: row for customer, row in rows_of(book).items() if row["movement"] == "continuing"}
 
 

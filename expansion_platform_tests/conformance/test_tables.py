@@ -15,7 +15,7 @@ from expansion_platform.domain import canonical
 from expansion_platform.domain.movements import Classified, classify
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.simulator import reference
-from expansion_platform_tests.conformance.books import Book, Row, random_book
+from expansion_platform_tests.conformance.books import MonthSnapshot, Row, random_book
 
 DEFAULTS: Row = {"collection_paused": None, "livemode": True, "usage_type": "licensed", "interval": "month", "interval_count": 1, "discounts": []}
 COLUMNS = ["customer", "subscription", "item", "status", "collection_paused", "livemode", "currency", "product", "price", "usage_type"]
@@ -28,7 +28,7 @@ def states(items: list[Row]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS).astype({"interval_count": "int64", "livemode": "bool"})
 
 
-def tables(book: Book) -> Classified:
+def tables(book: MonthSnapshot) -> Classified:
     prev, curr, catalog = book
     rates = catalog["fx"]
     return classify(

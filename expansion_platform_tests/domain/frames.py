@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.book import Book, catalog_entries
 from expansion_platform.domain.flags import Facts, licensed_seats
 from expansion_platform.domain.month_ends import read_timeline, value_month_ends
+from expansion_platform.domain.month_snapshot import MonthSnapshot, catalog_entries
 from expansion_platform.domain.movements import Classified
 from expansion_platform.domain.mrr_tables import flagged_rows
 from expansion_platform.domain.policy import Catalog
@@ -91,7 +91,7 @@ def flagged(plain: Classified, month: Month, catalog: Catalog, *, rates_alone: b
     return Flagged(*(rows[model].drop(columns="month") for model in (mrr.Movements, mrr.Causes, mrr.PriceMigrations)))
 
 
-def on_price(book: Book, wanted: pd.DataFrame) -> Any:
+def on_price(book: MonthSnapshot, wanted: pd.DataFrame) -> Any:
     """Customers with a counting item on each old price at the opening, one price after the other."""
     side = book.opening
     price = book.distinct["price"].astype("str").to_numpy()[side.terms]

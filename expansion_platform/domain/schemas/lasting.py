@@ -1,6 +1,6 @@
 """What became of expansion: seats kept or given back, what lasts of the rest, who left after it, how cohorts grow with age.
 
-Here: the tables' columns and invariants (semantics 4.1, 4.4, 4.5). Not here: how they are computed (`domain/durability.py`, `domain/aftermath.py`,
+Here: the tables' columns and invariants (semantics 4.1, 4.4, 4.5). Not here: how they are computed (`durability.py`, `expansion_then_churn.py`,
 `domain/cohorts.py`).
 """
 

@@ -65,7 +65,7 @@ def counted(
         "imported": pd.DataFrame({"customer": pd.Series(sorted(ever_paid), dtype="str")}),
         "longest": pd.DataFrame({"months": [max(SPANS)]}),
     }
-    cells = query("aftermath_cells", read)
+    cells = query("expansion_then_churn_cells", read)
     high, products, low, mrr = (cells[name].map(int).astype("object") for name in ("high_squares", "products", "low_squares", "mrr"))
     cells = cells.assign(mrr=mrr, squares=high * 2**64 + products * 2**33 + low)
     return {str(month): rows for month, rows in cells.groupby("month")}

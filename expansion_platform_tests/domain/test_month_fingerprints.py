@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain import months
+from expansion_platform.domain.month_fingerprints import fingerprints
 from expansion_platform.domain.mrr import FirstPaid, first_paid_months
 from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.touched import fingerprints
 from expansion_platform.simulator.company import simulate
 
 CATALOG = Catalog.from_dict({})

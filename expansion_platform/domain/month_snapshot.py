@@ -35,7 +35,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Book:
+class MonthSnapshot:
     """Both ends over shared codes."""
 
     customers: pd.Index[str]
@@ -84,7 +84,7 @@ def read_book(
     rates_open: Mapping[str, str],
     rates_close: Mapping[str, str],
     plans: Plans = NO_PLANS,
-) -> Book:
+) -> MonthSnapshot:
     """Encodes, validates and values both sides.
 
     Raises:
@@ -113,7 +113,7 @@ def read_book(
         sides.append(Side(np.arange(len(frame)), customer[rows], item[rows], codes[rows], counting))
     entries = catalog_entries(distinct, catalog)
     group, groups, family = grouped(entries)
-    return Book(
+    return MonthSnapshot(
         customers=customers,
         month=np.zeros(len(customers), dtype=np.int64),
         items=item_ids,
@@ -151,7 +151,7 @@ def grouped(entries: Sequence[Entry]) -> tuple[Ints, pd.Index[str], Ints]:
     return group, pd.Index(groups), family
 
 
-def by_customer(book: Book, side: Side, amounts: Ints) -> Ints:
+def by_customer(book: MonthSnapshot, side: Side, amounts: Ints) -> Ints:
     """Exact sums over counting rows of one side, by customer code; `amounts` is by terms code."""
     sums = np.zeros(len(book.customers), dtype=np.int64)
     np.add.at(sums, side.customer[side.counts], amounts[side.terms[side.counts]])

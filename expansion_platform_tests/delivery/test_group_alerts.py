@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from expansion_platform.delivery.failures import Extent, Outcome, judge
+from expansion_platform.delivery.group_alerts import FEW, NAMED, group_alerts
 from expansion_platform.delivery.outbox import deliver
 from expansion_platform.delivery.slack import SlackBot
-from expansion_platform.delivery.together import FEW, NAMED, together
 from expansion_platform.simulator.slack_server import SlackServer
 from expansion_platform.storage.ledger import Alert, Ledger
 
@@ -24,18 +24,18 @@ def outcomes(count: int, *, problem: str, at: float) -> list[Outcome]:
 
 
 def test_a_few_stand_for_themselves() -> None:
-    assert together(alerts(FEW)) == alerts(FEW)
+    assert group_alerts(alerts(FEW)) == alerts(FEW)
 
 
 def test_what_ends_or_replies_is_no_beginning() -> None:
     told = [*alerts(FEW), replace(ALERT, key="over", event="recovery", thread="earlier"), replace(ALERT, key="reply", thread="earlier")]
-    assert together(told) == told
+    assert group_alerts(told) == told
 
 
 def test_many_are_listed_worst_first_and_counted() -> None:
     told = alerts(NAMED + 3)
     worst = replace(told[-1], severity="critical", message={"text": f"Segment {'x ' * 400}&lt;b&gt;", "blocks": []})
-    above, *below = together([*told[:-1], worst])
+    above, *below = group_alerts([*told[:-1], worst])
     lines = above.message["text"].splitlines()
     assert lines[0] == "Critical: 13 alerts at once, 2026-10"
     assert lines[1].startswith("• Segment x x") and lines[1].endswith("…") and len(lines[1]) < 210
@@ -54,7 +54,7 @@ def test_two_hundred_failures_are_one_message_in_the_channel_and_each_ends_in_it
             states = ledger.alerts.states()
             entries = {alert.key: alert for state in states.values() if (alert := ledger.alerts.get(str(state.entry))) is not None}
             judged, new = judge(found, states, entries, "http://localhost:3000")
-            ledger.alerts.record(judged, together(new))
+            ledger.alerts.record(judged, group_alerts(new))
             while deliver(ledger, bot):
                 pass
 

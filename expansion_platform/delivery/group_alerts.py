@@ -21,7 +21,7 @@ NAMED = 10
 LINE = 200  # characters of an alert in the list; its own message has all of it
 
 
-def together(alerts: Sequence[Alert]) -> list[Alert]:
+def group_alerts(alerts: Sequence[Alert]) -> list[Alert]:
     """The alerts; those that begin no thread's reply, where they are more than `FEW`, as replies to one that lists them."""
     begun = [alert for alert in alerts if alert.event == "entry" and alert.thread is None]
     if len(begun) <= FEW:

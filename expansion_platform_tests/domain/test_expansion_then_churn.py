@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expansion_platform.domain import aftermath, months, reconciliation_metrics
+from expansion_platform.domain import expansion_then_churn, months, reconciliation_metrics
 from expansion_platform.domain.customer_slices import tenures
 from expansion_platform.domain.detection.statistics import newcombe
 from expansion_platform.domain.errors import DataQualityError
@@ -55,7 +55,7 @@ def base(ever_paid: tuple[str, ...] = (), only: tuple[str, ...] | None = None) -
     expanded = pd.DataFrame({"month": THEN, "customer": list(EXPANDED), "movement": "expansion", "flow_expansion": 1, "flags_json": flags})
     churned = pd.DataFrame({"month": LEFT.values(), "customer": list(LEFT), "movement": "churn", "flow_expansion": 0, "flags_json": "[]"})
     wanted, moved = months.between(THEN, months.shift(THEN, 12)), pd.concat([expanded, churned])
-    return aftermath.counted(wanted, pd.DataFrame(rows).assign(month=THEN), moved, ORIGINS, "UTC", ever_paid)[THEN]
+    return expansion_then_churn.counted(wanted, pd.DataFrame(rows).assign(month=THEN), moved, ORIGINS, "UTC", ever_paid)[THEN]
 
 
 def cells(customers: pd.DataFrame, left: list[str]) -> pd.DataFrame:
@@ -65,7 +65,7 @@ def cells(customers: pd.DataFrame, left: list[str]) -> pd.DataFrame:
 
 
 def rows(of_base: pd.DataFrame | None = None) -> pd.DataFrame:
-    told = aftermath.expansion_then_churn(MONTH, 6, base() if of_base is None else of_base)
+    told = expansion_then_churn.expansion_then_churn(MONTH, 6, base() if of_base is None else of_base)
     return tables.ExpansionThenChurn.validate(told.assign(policy_hash="p", catalog_hash="c"))
 
 
@@ -134,7 +134,7 @@ def test_buckets_of_tenure_are_those_of_the_slices(first: str, bucket: str) -> N
     paid = pd.Timestamp(first, tz="UTC")
     held = pd.DataFrame({"month": [THEN], "customer": ["a"], "segment": ["smb"], "opening": [1], "closing": [1], "first_paid_at": [paid]})
     of_slices = tenures(held["first_paid_at"], months.opening(THEN), np.array([False]))
-    cells = aftermath.counted([THEN], held, empty(mrr.Movements), empty(Origins), "UTC", ())
+    cells = expansion_then_churn.counted([THEN], held, empty(mrr.Movements), empty(Origins), "UTC", ())
     assert cells[THEN]["stratum"].tolist() == [f"smb/{bucket}"] == ("smb/" + of_slices).tolist()
 
 
@@ -142,7 +142,7 @@ def test_sums_and_squares_are_exact() -> None:
     """Closing MRR near the end of 64 bits: its square has no place in 128."""
     amounts = [2**63 - 1, 2**62 + 12_345, 3]
     held = pd.DataFrame({"month": THEN, "customer": ["a", "b", "c"], "segment": "smb", "opening": 1, "closing": amounts})
-    cells = aftermath.counted(
+    cells = expansion_then_churn.counted(
         [THEN], held.assign(first_paid_at=pd.Timestamp("2020-01-01", tz="UTC")), empty(mrr.Movements), empty(Origins), "UTC", ()
     )
     assert cells[THEN][["customers", "mrr", "squares"]].to_numpy().tolist() == [[3, sum(amounts), sum(amount**2 for amount in amounts)]]
