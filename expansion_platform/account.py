@@ -61,8 +61,7 @@ def check_key_kind(source: StripeSource) -> str:
 def stored_livemode(platform: Platform) -> bool | None:
     """Whether the stored objects are live data, None when none is stored."""
     for name, model in TABLES.items():
-        first = platform.lake.head(model, 1) if name.startswith("stripe/") else ()
-        if len(first):
+        if name.startswith("stripe/") and len(first := platform.lake.head(model, 1)):
             return bool(first["livemode"].iloc[0])
     return None
 

@@ -88,10 +88,10 @@ def _of_rows(cases: pd.DataFrame) -> pd.Series[bool]:
 def _culprits(model: type[Table], frame: pd.DataFrame, cases: pd.DataFrame) -> Sequence[str]:
     known = [name for name in key(model) if name in frame.columns]
     culprits = []
-    for row, whole in zip(cases.itertuples(), _of_rows(cases), strict=True):
-        if pd.isna(row.index) or row.index not in frame.index:
-            culprits.append(f"{row.column}={row.failure_case}")
+    for at, column, value, whole in zip(cases["index"], cases["column"], cases["failure_case"], _of_rows(cases), strict=True):
+        if pd.isna(at) or at not in frame.index:
+            culprits.append(f"{column}={value}")
         else:
-            named = "/".join(str(frame.at[row.index, name]) for name in known)
-            culprits.append(named if whole else f"{named} ({row.failure_case})")
+            named = "/".join(str(frame.at[at, name]) for name in known)
+            culprits.append(named if whole else f"{named} ({value})")
     return list(dict.fromkeys(culprits))

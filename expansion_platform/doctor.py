@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import pyarrow.compute as pc
@@ -68,7 +69,7 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _guarded("product analytics", lambda: f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)")
     for model in (given.CrmActivity, given.CustomerAttributes, given.Costs):
         if given_at(settings, model) is not None:
-            yield from _guarded(table_name(model), lambda model=model: _given(platform, model))  # type: ignore[misc]
+            yield from _guarded(table_name(model), partial(_given, platform, model))
     yield from _guarded(f"metadata {settings.expansion_initiated_by_key}", lambda: _initiators(platform))
     yield from _guarded("alerts", lambda: _channels(platform))
 

@@ -148,10 +148,9 @@ def _printed(console: Console) -> dg.LoggerDefinition:
                 style = "yellow" if record.levelno >= logging.WARNING else "dim"
                 console.print(f"    {meta.get('orig_message', record.getMessage())}", style=style, highlight=False, markup=False, soft_wrap=True)
 
-    @dg.logger(description="Progress on the terminal")
     def printed(_context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("expansion")
         logger.addHandler(Handler())
         return logger
 
-    return printed
+    return dg.LoggerDefinition(printed, description="Progress on the terminal")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -87,9 +87,9 @@ class RunStorage(DagsterSqliteStorage):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> DagsterSqliteStorage:
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> Self:
         """In the data folder."""
-        return DagsterSqliteStorage.from_local(_folder("storage"), inst_data)
+        return cls.from_local(_folder("storage"), inst_data)
 
 
 class ArtifactStorage(LocalArtifactStorage):
@@ -101,9 +101,9 @@ class ArtifactStorage(LocalArtifactStorage):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> LocalArtifactStorage:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         """In the data folder."""
-        return LocalArtifactStorage(_folder("artifacts"), inst_data)
+        return cls(_folder("artifacts"), inst_data)
 
 
 class ComputeLogs(LocalComputeLogManager):
@@ -115,6 +115,6 @@ class ComputeLogs(LocalComputeLogManager):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> LocalComputeLogManager:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         """In the data folder."""
-        return LocalComputeLogManager(_folder("logs"), inst_data=inst_data)
+        return cls(_folder("logs"), inst_data=inst_data)

@@ -70,10 +70,12 @@ def _probed(platform: Platform) -> Account:
         for item in _newest(platform.stripe, resource):
             staging.add(resource, item)
     changes = staging.changes()
-    frames = {model: changes[table_name(model)].rows for model in (stripe.Prices, stripe.Coupons, stripe.Subscriptions, stripe.Invoices)}
-    held = _now(changes[table_name(stripe.SubscriptionItems)].rows, frames[stripe.Subscriptions], frames[stripe.Prices])
+    prices, coupons, subscriptions, invoices, items = (
+        changes[table_name(model)].rows for model in (stripe.Prices, stripe.Coupons, stripe.Subscriptions, stripe.Invoices, stripe.SubscriptionItems)
+    )
+    held = _now(items, subscriptions, prices)
     readable = pd.DataFrame({"meter": _meters(platform.stripe)}, dtype="str")  # the pull reads the use of each
-    return Account(held, *frames.values(), meter_usage=readable, quarantine=empty(billing.Quarantine))
+    return Account(held, prices, coupons, subscriptions, invoices, meter_usage=readable, quarantine=empty(billing.Quarantine))
 
 
 def _now(items: pd.DataFrame, subscriptions: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:

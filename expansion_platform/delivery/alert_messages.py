@@ -87,7 +87,7 @@ def alert_message(notice: Notice, around: Surroundings, entry: Mapping[str, Any]
     if around.links:
         buttons = [{"type": "button", "text": {"type": "plain_text", "text": name}, "url": url} for name, url in around.links.items()]
         blocks.append({"type": "actions", "elements": buttons})
-    message = {"text": text, "blocks": blocks}
+    message: dict[str, Any] = {"text": text, "blocks": blocks}
     if notice.event == "entry" and finding.rule in CHARTED:
         chart = chart_data(finding, around.rates.get(finding.scope, {}), around.target if finding.dimension == "total" else None)
         message |= {} if chart is None else {"chart": chart}

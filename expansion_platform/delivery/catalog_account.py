@@ -96,7 +96,9 @@ def _moves(platform: Platform, wanted: list[str]) -> pd.DataFrame:
     both = pc.field("from_price").is_valid() & pc.field("to_price").is_valid() & (pc.field("from_price") != pc.field("to_price"))
     priced = pc.field("cause") == "price"
     within = pc.field("month").isin(pa.array(wanted, pa.string()))
-    return platform.lake.dataset(mrr.Causes).to_table(columns=["customer", "from_price", "to_price"], filter=within & both & priced).to_pandas()
+    moves = platform.lake.dataset(mrr.Causes).to_table(columns=["customer", "from_price", "to_price"], filter=within & both & priced)
+    found: pd.DataFrame = moves.to_pandas()
+    return found
 
 
 def _held(platform: Platform, states: pd.DataFrame, catalog: Catalog, month: str) -> pd.DataFrame:

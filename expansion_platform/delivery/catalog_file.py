@@ -126,9 +126,9 @@ def _price(price: Price) -> str:
 def _migrations(account: Account) -> Iterator[str]:
     if account.migrations.empty:
         yield "  # none was detected; write them as: - [price_old, price_new]"
-    for row in account.migrations.drop_duplicates(["old_price", "new_price"], keep="last").itertuples():
-        moved = f"{row.customers_moved} of {row.customers_on_old} customers moved in {row.month} at unchanged quantity"
-        yield f"  # - [{scalar(row.old_price)}, {scalar(row.new_price)}]  # {moved}"
+    for row in account.migrations.drop_duplicates(["old_price", "new_price"], keep="last").to_dict("records"):
+        moved = f"{row['customers_moved']} of {row['customers_on_old']} customers moved in {row['month']} at unchanged quantity"
+        yield f"  # - [{scalar(row['old_price'])}, {scalar(row['new_price'])}]  # {moved}"
 
 
 def _plain(policy: Policy, name: str) -> object:

@@ -6,7 +6,7 @@ Here: reading one customer's rows and turning them into text. Not here: printing
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -177,21 +177,20 @@ def customer_month(
         yield f"Flows: {', '.join(flows) or 'none'}; they sum to {_signed(closing - opening, currency)}."
         yield from _not_expansion(moved, currency)
         yield from (f"Note: {FLAGS[flag]}." for flag in json.loads(moved["flags_json"]))
-    for cause in causes.itertuples():
-        yield f"  {_signed(int(cause.amount), currency)}  {CAUSES[cause.cause]}: {_pair(cause, currency)}"
+    for cause in causes.to_dict("records"):
+        yield f"  {_signed(int(cause['amount']), currency)}  {CAUSES[cause['cause']]}: {_pair(cause, currency)}"
         yield f"      {_arithmetic(cause, currency)}"
-        yield from (f"      {FLAGS[flag]}" for flag in json.loads(cause.flags_json))
-    for began in origins.itertuples():
-        evidence = ", ".join(json.loads(began.evidence_json)[:6])
-        yield f"Who began {money(int(began.amount), currency)} of {began.cause} in {began.group}: {began.origin}; {ORIGINS[began.rule]}" + (
-            f" ({evidence})." if evidence else "."
-        )
+        yield from (f"      {FLAGS[flag]}" for flag in json.loads(cause["flags_json"]))
+    for began in origins.to_dict("records"):
+        evidence = ", ".join(json.loads(began["evidence_json"])[:6])
+        what = f"{money(int(began['amount']), currency)} of {began['cause']} in {began['group']}"
+        yield f"Who began {what}: {began['origin']}; {ORIGINS[began['rule']]}" + (f" ({evidence})." if evidence else ".")
     yield "Item states behind it:"
-    for state in states.itertuples():
-        until = "now" if pd.isna(state.valid_to) else f"{state.valid_to:%Y-%m-%d %H:%M}"
-        held = f"{state.quantity} x {state.price} ({state.product})"
-        yield f"  {state.item}  {state.valid_from:%Y-%m-%d %H:%M} to {until}  {state.status}  {held}{_discounts(state.discounts_json)}"
-        yield f"      {state.confidence}, from {', '.join(json.loads(state.evidence_json)[:6])}"
+    for state in states.to_dict("records"):
+        until = "now" if pd.isna(state["valid_to"]) else f"{state['valid_to']:%Y-%m-%d %H:%M}"
+        held = f"{state['quantity']} x {state['price']} ({state['product']}){_discounts(state['discounts_json'])}"
+        yield f"  {state['item']}  {state['valid_from']:%Y-%m-%d %H:%M} to {until}  {state['status']}  {held}"
+        yield f"      {state['confidence']}, from {', '.join(json.loads(state['evidence_json'])[:6])}"
 
 
 def _not_expansion(moved: Any, currency: str) -> Iterator[str]:
@@ -222,19 +221,19 @@ def _discount(held: dict[str, Any]) -> str:
     return f"{held['value']} {unit} off {held['duration']} ({held['coupon']})"
 
 
-def _pair(cause: Any, currency: str) -> str:
-    before = f"{_held(cause, 'from')} = {money(int(cause.from_mrr), currency)}" if cause.from_item else "nothing"
-    after = f"{_held(cause, 'to')} = {money(int(cause.to_mrr), currency)}" if cause.to_item else "nothing"
-    return f"from {before} to {after}, in {cause.group}, matched by {cause.match_pass}"
+def _pair(cause: dict[Hashable, Any], currency: str) -> str:
+    before = f"{_held(cause, 'from')} = {money(int(cause['from_mrr']), currency)}" if cause["from_item"] else "nothing"
+    after = f"{_held(cause, 'to')} = {money(int(cause['to_mrr']), currency)}" if cause["to_item"] else "nothing"
+    return f"from {before} to {after}, in {cause['group']}, matched by {cause['match_pass']}"
 
 
-def _held(cause: Any, end: str) -> str:
-    return f"{getattr(cause, f'{end}_quantity')} x {getattr(cause, f'{end}_price')}{_discounts(getattr(cause, f'{end}_discounts_json'))}"
+def _held(cause: dict[Hashable, Any], end: str) -> str:
+    return f"{cause[f'{end}_quantity']} x {cause[f'{end}_price']}{_discounts(cause[f'{end}_discounts_json'])}"
 
 
-def _arithmetic(cause: Any, currency: str) -> str:
+def _arithmetic(cause: dict[Hashable, Any], currency: str) -> str:
     names = {"Q": "quantity", "D": "discount", "P": "price", "T": "tier", "I": "interval", "item": "the item itself", "rate": "the exchange rate"}
-    corners = json.loads(cause.corners_json)
+    corners = json.loads(cause["corners_json"])
     if "rate" in corners:
         return "what is held at closing, valued at the closing month's rate instead of the opening one's"
     if len(corners) <= 2:

@@ -54,7 +54,8 @@ def reconciled(platform: Platform, months: Sequence[str]) -> Reconciled:
     totals = pd.concat([frame[parity.StripeParity] for frame in frames], ignore_index=True)
     differences = pd.concat([frame[parity.StripeDifferences] for frame in frames], ignore_index=True)
     allowed = Decimal(platform.settings.expansion_max_unexplained)
-    over = [row.month for row in totals.itertuples() if pd.notna(row.unexplained_share) and Decimal(row.unexplained_share) > allowed]
+    shares = zip(totals["month"], totals["unexplained_share"], strict=True)
+    over = [month for month, share in shares if pd.notna(share) and Decimal(share) > allowed]
     header = ("month", "ours", "Stripe's", "customers", "differing", "of it, by reason", "unexplained")
     rows = [_row(row, differences[differences["month"] == row.month], platform.settings.expansion_currency) for row in totals.itertuples()]
     left = _largest(differences)

@@ -52,7 +52,7 @@ def restated(before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, 
             f"{money(first + difference, currency)} now ({_signed(difference, currency)})"
         )
         for (metric, reason), part in rows.groupby(["metric", "reason"], sort=False):
-            yield f"  {_signed(int(part['difference'].sum()), currency)} {metric}: {REASONS[reason]} ({_customers(part, currency)})"
+            yield f"  {_signed(int(part['difference'].sum()), currency)} {metric}: {REASONS[str(reason)]} ({_customers(part, currency)})"
         if set(added(FirstReported)) - kept(closed):
             yield "  not compared: contraction by type, gross amounts, ARR, origins and slices; the version that closed this month did not keep them"
 
@@ -60,7 +60,7 @@ def restated(before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, 
 def _shown(rows: pd.DataFrame) -> pd.DataFrame:
     """Figures in their order, then what customers took from one slice to another: they have a row in each."""
     parts = rows["metric"].str.split(":")
-    dimension, figure = parts.str[0].where(parts.str.len() > 1, ""), parts.str[-1]
+    dimension, figure = parts.str[0].where(rows["metric"].str.count(":") > 0, ""), parts.str[-1]
     slices = rows.assign(dimension=dimension, figure=figure, place=figure.map({name: place for place, name in enumerate(AMOUNTS)}))
     moved = slices.duplicated(["customer", "dimension", "figure"], keep=False) & figure.isin(OF_SLICES)
     return slices[(dimension == "") | moved].sort_values(["dimension", "place", "metric"], kind="stable")
@@ -78,7 +78,8 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame) -> str:
 
 def _customers(rows: pd.DataFrame, currency: str) -> str:
     largest = rows.assign(size=rows["difference"].abs()).sort_values(["size", "customer"], ascending=[False, True], kind="stable")
-    named = [f"{row.customer} {_signed(int(row.difference), currency)}" for row in largest.head(NAMED).itertuples()]
+    told = largest.head(NAMED)
+    named = [f"{customer} {_signed(int(moved), currency)}" for customer, moved in zip(told["customer"], told["difference"], strict=True)]
     return ", ".join(named) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
 
 

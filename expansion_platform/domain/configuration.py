@@ -18,7 +18,7 @@ from expansion_platform.domain.errors import ConfigurationError
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster on a catalog of a thousand list prices
 
 
-class _Loader(_Base):  # type: ignore[misc]
+class _Loader(_Base):  # type: ignore[misc]  # which base it is shows at run time
     """A safe loader that refuses a key written twice, of which YAML libraries keep the last one without a word."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:

@@ -38,6 +38,9 @@ from expansion_platform.domain.schemas.billing import CONFIDENCES, SOURCES, Item
 
 __all__ = ["History", "Staged", "rebuild", "states_of"]
 
+OF_ITEMS = frozenset({"held", "gone", "usage", "tax", "trial"})
+"""Kinds of changes that are of one item."""
+
 
 class Piece(NamedTuple):
     """What an item is over a stretch of time; neighbouring equal pieces are one row. `tax` is the percentage inside its price, None: unknown."""
@@ -128,38 +131,55 @@ def _timelines(group: list[Change], coupon_terms: Mapping[str, Coupon]) -> Timel
     began = next(change for change in group if change.kind == "began")
     found = Timelines(began.customer, began.subscription, **json.loads(str(began.value)), begin=began.effective_at, end=began.until)
     for change in group:
-        item, at = str(change.item), change.effective_at
-        if change.kind == "status":
-            found.statuses.append(_mark(change, str(change.value)))
-        elif change.kind == "collection":
-            found.pauses.append(_mark(change, change.value))
-        elif change.kind == "held":
-            found.items[item].append(_mark(change, State(str(change.price), change.quantity or "")))
-            if change.value is not None:
-                found.billed[str(change.price)] = price_of(str(change.price), change.value)
-        elif change.kind == "gone":
-            found.items[item].append(_mark(change, None))
-        elif change.kind == "usage":
-            found.usage[item].append(change)
-        elif change.kind == "tax":
-            found.taxes[item].append(_mark(change, str(change.value)))
-        elif change.kind == "trial":
-            found.trials[item].append(Trial(at, change.until, change.evidence[0][0], change.source))
-        elif change.kind in ("discount", "discount_end"):
-            found.bounds.append(_mark(change, None))
-        elif change.kind == "unreadable":
-            found.unread.append(Unreadable(at, change.until, str(change.value), change.evidence[0][0]))
-        if change.kind == "discount":
-            said = json.loads(str(change.value))
-            coupon = coupon_terms.get(str(change.coupon)) or unreadable_coupon(str(change.coupon))
-            coupon = coupon.taken_off_in(found.currency)
-            if "products" in said:  # bills tell what the coupon does not
-                products = None if said["products"] is None else frozenset(said["products"])
-                coupon = coupon._replace(products=products, value=said["value"], currency=coupon.currency and found.currency, embedded=False)
-            found.windows.append((said["place"], Window(said["discount"], coupon, said["level"], change.item, at, change.until)))
+        if change.kind in OF_ITEMS:
+            _note_of_item(found, change)
+        else:
+            _note_of_subscription(found, change, coupon_terms)
     # Where one discount ends as another begins, the row that begins there is known as surely as the surer of the two.
     found.bounds.sort(key=lambda mark: (mark.at, CONFIDENCES.index(mark.confidence), SOURCES.index(mark.source), mark.evidence))
     return found
+
+
+def _note_of_item(found: Timelines, change: Change) -> None:
+    item = str(change.item)
+    if change.kind == "held":
+        found.items[item].append(_mark(change, State(str(change.price), change.quantity or "")))
+        if change.value is not None:
+            found.billed[str(change.price)] = price_of(str(change.price), change.value)
+    elif change.kind == "gone":
+        found.items[item].append(_mark(change, None))
+    elif change.kind == "usage":
+        found.usage[item].append(change)
+    elif change.kind == "tax":
+        found.taxes[item].append(_mark(change, str(change.value)))
+    elif change.kind == "trial":
+        found.trials[item].append(Trial(change.effective_at, change.until, change.evidence[0][0], change.source))
+
+
+def _note_of_subscription(found: Timelines, change: Change, coupon_terms: Mapping[str, Coupon]) -> None:
+    """What is told of the subscription as a whole, and its discounts, of which some are on one item."""
+    if change.kind == "status":
+        found.statuses.append(_mark(change, str(change.value)))
+    elif change.kind == "collection":
+        found.pauses.append(_mark(change, change.value))
+    elif change.kind == "discount":
+        found.bounds.append(_mark(change, None))
+        found.windows.append(_placed_window(change, found.currency, coupon_terms))
+    elif change.kind == "discount_end":
+        found.bounds.append(_mark(change, None))
+    elif change.kind == "unreadable":
+        found.unread.append(Unreadable(change.effective_at, change.until, str(change.value), change.evidence[0][0]))
+
+
+def _placed_window(change: Change, currency: str, coupon_terms: Mapping[str, Coupon]) -> tuple[int, Window]:
+    """A discount in force, with its place among those that apply."""
+    said = json.loads(str(change.value))
+    coupon = coupon_terms.get(str(change.coupon)) or unreadable_coupon(str(change.coupon))
+    coupon = coupon.taken_off_in(currency)
+    if "products" in said:  # bills tell what the coupon does not
+        products = None if said["products"] is None else frozenset(said["products"])
+        coupon = coupon._replace(products=products, value=said["value"], currency=coupon.currency and currency, embedded=False)
+    return said["place"], Window(said["discount"], coupon, said["level"], change.item, change.effective_at, change.until)
 
 
 def _mark(change: Change, value: Any) -> Mark[Any]:

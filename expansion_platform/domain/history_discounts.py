@@ -6,7 +6,7 @@ subscription's amount off shared over its items. Not here: how discounts lower M
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -124,21 +124,25 @@ def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen
         note(subscription.customer_discount, CUSTOMER, None).live = True
     for one, gone in subscription.customers_discounts:
         note(one, CUSTOMER, None).unlisted = gone
-    for line in subscription.lines:
-        for one in line.discounts:
-            # One given to a single bill never enters MRR (semantics 1.6).
-            if one.invoice is not None or one.subscription not in (None, subscription.id):
-                continue
-            level = ITEM if one.level == "line" else CUSTOMER if one.subscription is None else SUBSCRIPTION
-            entry = note(one, level, line.item if level == ITEM else None)
-            if not line.proration and not line.void:
-                entry.lines.append(line)
+    for line, one in _billed(subscription):
+        level = ITEM if one.level == "line" else CUSTOMER if one.subscription is None else SUBSCRIPTION
+        entry = note(one, level, line.item if level == ITEM else None)
+        if not line.proration and not line.void:
+            entry.lines.append(line)
     for event in events:
         _note_event(seen, event)
     for entry in seen.values():
         entry.first_event = subscription.given.get(entry.id, entry.first_event)
         entry.gone_at = subscription.removed.get(entry.id, entry.gone_at)
     return seen
+
+
+def _billed(subscription: Subscription) -> Iterator[tuple[Line, Discount]]:
+    """Lines with each discount they list that can enter MRR: one given to a single bill never does (semantics 1.6)."""
+    for line in subscription.lines:
+        for one in line.discounts:
+            if one.invoice is None and one.subscription in (None, subscription.id):
+                yield line, one
 
 
 def _note_event(seen: dict[str, _Seen], event: Event) -> None:

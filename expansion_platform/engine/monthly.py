@@ -161,7 +161,7 @@ def _audit(run: Run, due: list[str]) -> DataQualityError | None:
 
 def _validate(run: Run, model: type[Table], month: str) -> None:
     frame = run.frames[model]
-    checks.validate(model, frame[frame["month"] == month])
+    checks.validate(model, _of_months(frame, [month]))
 
 
 def _broken(run: Run, identity: Identity, months: Sequence[str]) -> DataQualityError | None:
@@ -176,8 +176,15 @@ def _hold(run: Run, identity: Identity, *months: str) -> None:
     """Raises DataQualityError where the frames of some months break an identity."""
     declaration = run.declaration
     inputs = run.reading.inputs(declaration.names, (*identity.reads, *declaration.reads), declaration.uses, months)
-    frames = {model: frame[frame["month"].isin(months)] if len(frame) else frame for model, frame in run.frames.items()}
+    frames = run.frames
+    if len(months) == 1:
+        frames = {model: _of_months(frame, months) for model, frame in frames.items()}
     identity.audit(frames, inputs)
+
+
+def _of_months(frame: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
+    """The rows of some months; the frame itself where it has no others, since 36 months of customers are millions of rows."""
+    return frame if frame.empty or set(frame["month"].unique()) <= set(months) else frame[frame["month"].isin(months)]
 
 
 def _by_month(months: Sequence[str], error: DataQualityError, audit: Callable[[str], None]) -> Broken:
@@ -195,7 +202,7 @@ def _commit(run: Run, model: type[Table], months: list[str], wanted: Mapping[str
     if not months:
         return
     lake, name, frame = run.platform.lake, table_name(model), run.frames[model]
-    commit = lake.replace(model, frame[frame["month"].isin(months)] if len(frame) else frame, months=months, info={"run": run.context.run.run_id})
+    commit = lake.replace(model, _of_months(frame, months), months=months, info={"run": run.context.run.run_id})
     states = lake.states(model)
     run.platform.ledger.builds.record(name, {month: (wanted[month], states.get(month, ABSENT)) for month in months})
     run.context.log.info(f"{name}: {commit.rows} rows in {span(months)}{'' if commit.changed else ', unchanged'}")

@@ -41,15 +41,16 @@ def due(lake: Lake, as_of: datetime, pulled_at: int | None) -> list[Due]:
     read = {(row["customer"], row["meter"]): _seconds(row["created_max"]) + DAY for row in stored.aggregate([("created", "max")]).to_pylist()}
     passed = int(as_of.timestamp()) // DAY * DAY
     found = []
-    for row in held[~held["customer"].isin(gone)].itertuples():
-        since = _seconds(row.start) // DAY * DAY
-        until = passed if pd.isna(row.end) else min(passed, -(-_seconds(row.end) // DAY) * DAY)
-        if (last := read.get((row.customer, row.meter))) is not None:
+    here = held[~held["customer"].isin(gone)]
+    for customer, meter, start, end in zip(here["customer"], here["meter"], here["start"], here["end"], strict=True):
+        since = _seconds(start) // DAY * DAY
+        until = passed if pd.isna(end) else min(passed, -(-_seconds(end) // DAY) * DAY)
+        if (last := read.get((customer, meter))) is not None:
             if last >= until and pulled_at is not None and pulled_at >= until + FINAL_AFTER:
                 continue
             since = max(since, last - FINAL_AFTER)
         if since < until:
-            found.append(Due(str(row.customer), str(row.meter), since, until))
+            found.append(Due(str(customer), str(meter), since, until))
     return found
 
 
@@ -83,7 +84,8 @@ def _held(lake: Lake, meter_of: pd.Series) -> pd.DataFrame:
     held["meter"] = held["price"].map(meter_of)
     lasts = held["end"].isna().groupby([held["customer"], held["meter"]]).any()
     found = held.groupby(["customer", "meter"]).agg(start=("start", "min"), end=("end", "max"))
-    return found.assign(end=found["end"].mask(lasts)).reset_index()
+    bounds: pd.DataFrame = found.assign(end=found["end"].mask(lasts)).reset_index()
+    return bounds
 
 
 def _seconds(at: datetime) -> int:

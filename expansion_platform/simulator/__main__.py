@@ -19,8 +19,9 @@ from expansion_platform.simulator.company import BEHAVIOURS
 from expansion_platform.simulator.verify import POLICIES
 from expansion_platform.simulator.verify import verify as run_verify
 
-Preset = StrEnum("Preset", list(POLICIES))
-Sells = StrEnum("Sells", list(CATALOGS))
+# typer takes its choices from an enum, and mypy knows no members that are computed.
+Preset = StrEnum("Preset", list(POLICIES))  # type: ignore[misc]  # computed members
+Sells = StrEnum("Sells", list(CATALOGS))  # type: ignore[misc]  # computed members
 SURE = {"exact": "states begin exactly", "renewal": "by a renewal", "snapshot": "when first seen"}
 app = typer.Typer(help="The simulated company.", add_completion=False, pretty_exceptions_enable=False)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
+from functools import partial
 
 from expansion_platform.simulator.billing import Billing, Edit, Terms
 from expansion_platform.simulator.catalog import PLANS, SSO, STORAGE, Catalog
@@ -64,7 +65,12 @@ class Arrangements:
         self._billing = billing
         billing.terms = self._terms
         plain = billing.before_renewal
-        billing.before_renewal = lambda subscription, at: (plain(subscription, at), self._before_renewal(subscription, at))[0]
+
+        def before_renewal(subscription: Subscription, at: int) -> None:
+            plain(subscription, at)
+            self._before_renewal(subscription, at)
+
+        billing.before_renewal = before_renewal
 
     def decide(self, subscription: Subscription, at: int) -> None:
         """Draw what happens to the subscription within the next 30 days; each thing is looked at again when its instant comes."""
@@ -76,7 +82,7 @@ class Arrangements:
         ]
         for behaviour, chance, act in chances:
             if self._occurs(behaviour, chance):
-                self._schedule(at + self._rng.randint(HOUR, 29 * DAY), lambda now, act=act: act(subscription, now))  # type: ignore[misc]
+                self._schedule(at + self._rng.randint(HOUR, 29 * DAY), partial(act, subscription))
 
     def _ramp(self, subscription: Subscription, at: int) -> None:
         """Two or three steps up in seats, months apart, some of them with a renewal."""
@@ -91,7 +97,7 @@ class Arrangements:
         proration = "create_prorations" if self._rng.random() < PRORATED else "none"
         schedule = self._billing.plan(subscription, at, steps, start + 90 * DAY, proration)
         for phase in schedule.phases[1:]:
-            self._schedule(phase.start, lambda now, phase=phase: self._enter(subscription, now, schedule, phase))  # type: ignore[misc]
+            self._schedule(phase.start, partial(self._enter, subscription, schedule=schedule, phase=phase))
         self._schedule(schedule.phases[-1].end, lambda now: self._let_go(subscription, now, schedule))
 
     def _enter(self, subscription: Subscription, at: int, schedule: Schedule, phase: Phase) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 from expansion_platform.simulator import propensities as p
@@ -142,7 +143,7 @@ class Life:
         ]
         for chance, act in chances:
             if self._happens(chance):
-                self.agenda.put(at + self.rng.randint(HOUR, 29 * DAY), lambda now, act=act: act(subscription, now))  # type: ignore[misc]
+                self.agenda.put(at + self.rng.randint(HOUR, 29 * DAY), partial(act, subscription))
         for extra in self._extras:
             extra.decide(subscription, at)
         self.agenda.put(at + MONTH, lambda now: self._decide(subscription, now))

@@ -286,7 +286,7 @@ class Billing:
         """Make an edit. `renewal` is when its first bill comes, where nothing before that shows it."""
         item = edit.item
         if item is None:
-            item = Item(self._ids.new("si_"), edit.price, edit.quantity, at)  # type: ignore[arg-type]
+            item = Item(self._ids.new("si_"), edit.price, edit.quantity, at)  # type: ignore[arg-type]  # an edit that adds an item has a price
             subscription.items.append(item)
         elif edit.price is None:
             subscription.items.remove(item)

@@ -195,7 +195,7 @@ def coupons(plans: tuple[str, ...] = _PLAN_IDS, *, multi_currency: bool = False)
         for currency, amount in offered:
             name = f"{coupon.id}{currency.upper()}"
             shared = {"offered": offered} if multi_currency else {"id": name}
-            found[name] = replace(coupon, amount=amount, currency=currency, **shared)  # type: ignore[arg-type]
+            found[name] = replace(coupon, amount=amount, currency=currency, **shared)
     return found
 
 

@@ -212,12 +212,12 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
         held["invoiceitems"] += books.invoice_items
         held["credit_notes"] += books.credit_notes
         account.discounts.update((each.id, objects.discount(each, books.customer["id"])) for each in books.redemption.every)
-        for log in (each.log for each in books.subscriptions if each.log.metering is not None):
+        for log, metering in ((each.log, each.log.metering) for each in books.subscriptions if each.log.metering is not None):
             if books.deleted:  # what it used is gone with it
                 log.metering = None
                 continue
             until = now + 1 if log.ended_at is None else log.ended_at
-            account.reported[METER, books.customer["id"]] = list(log.metering.events(log.start, until))
+            account.reported[METER, books.customer["id"]] = list(metering.events(log.start, until))
     redeemed_ones = {entry["source"]["coupon"] for entry in account.discounts.values()}
     account.deleted_coupons = {name: coupon for name, coupon in coupons.items() if name.startswith("RETIRED") and name in redeemed_ones}
     redeemed = {entry["id"]: entry for entry in held["coupons"]} | account.deleted_coupons

@@ -115,39 +115,39 @@ def _print_month(platform: Platform, month: str, console: Console) -> None:
     rates = lake.read(metrics.Expansion, [month]).set_index("metric")
     retention = lake.read(metrics.Retention, [month]).query("dimension == 'total'").set_index("metric")
     total = lake.read(metrics.Rollforward, [month]).query("dimension == 'total'").iloc[0]
+    rate, retained = rates["ratio"], retention["ratio"]
     console.print(f"[bold]{month}[/]", highlight=False)
     head = Table(show_header=False, box=None, padding=(0, 2))
     head.add_row("MRR", money(int(total["closing"]), currency), f"opening {money(int(total['opening']), currency)}")
     head.add_row(
         "Expansion rate",
-        _percent(rates.at["expansion_rate", "ratio"]),
-        f"{money(int(total['expansion']), currency)} from {rates.at['expansion_rate', 'n_expanders']} customers",
+        _percent(rate["expansion_rate"]),
+        f"{money(int(total['expansion']), currency)} from {rates['n_expanders']['expansion_rate']} customers",
     )
     head.add_row(
         "  gross / unadjusted",
-        f"{_percent(rates.at['expansion_gross_rate', 'ratio'])} / {_percent(rates.at['expansion_unadjusted_rate', 'ratio'])}",
+        f"{_percent(rate['expansion_gross_rate'])} / {_percent(rate['expansion_unadjusted_rate'])}",
         "the latter counts price rises and expired discounts, as many tools do",
     )
-    head.add_row("NRR / GRR", f"{_percent(retention.at['nrr', 'ratio'])} / {_percent(retention.at['grr', 'ratio'])}", "of the month")
-    head.add_row(
-        "Quick ratio", _number(retention.at["quick_ratio", "ratio"]), f"net new MRR {money(int(retention.at['net_new_mrr', 'numerator']), currency)}"
-    )
+    head.add_row("NRR / GRR", f"{_percent(retained['nrr'])} / {_percent(retained['grr'])}", "of the month")
+    head.add_row("Quick ratio", _number(retained["quick_ratio"]), f"net new MRR {money(int(retention['numerator']['net_new_mrr']), currency)}")
     console.print(head)
     by_type = lake.read(metrics.ExpansionByType, [month])
     table = Table("Expansion by type", "MRR", "of opening MRR", "share", title_justify="left")
     mix = by_type[by_type["metric"] == "expansion_mix"].set_index("value")["ratio"]
-    for row in by_type[by_type["metric"] == "expansion_rate"].itertuples():
-        table.add_row(row.value, money(row.numerator, currency), _percent(row.ratio), _percent(mix.get(row.value)))
+    for row in by_type[by_type["metric"] == "expansion_rate"].to_dict("records"):
+        table.add_row(row["value"], money(row["numerator"], currency), _percent(row["ratio"]), _percent(mix.get(row["value"])))
     console.print(table)
     by_origin = lake.read(origin.ExpansionByOrigin, [month]).query("dimension == 'motion'")
     table = Table("Expansion by origin", "MRR", "share")
-    for row in by_origin[by_origin["metric"] == "expansion_mix"].itertuples():
-        table.add_row(row.value, money(row.numerator, currency), _percent(row.ratio))
+    for row in by_origin[by_origin["metric"] == "expansion_mix"].to_dict("records"):
+        table.add_row(row["value"], money(row["numerator"], currency), _percent(row["ratio"]))
     console.print(table)
     by_segment = lake.read(metrics.ExpansionBySegment, [month])
     table = Table("Expansion by segment", "MRR", "of its opening MRR", "customers", "expanded")
-    for row in by_segment[by_segment["metric"] == "expansion_rate"].itertuples():
-        table.add_row(row.value, money(row.numerator, currency), _percent(row.ratio), str(row.n_customers), str(row.n_expanders))
+    for row in by_segment[by_segment["metric"] == "expansion_rate"].to_dict("records"):
+        counts = str(row["n_customers"]), str(row["n_expanders"])
+        table.add_row(row["value"], money(row["numerator"], currency), _percent(row["ratio"]), *counts)
     console.print(table)
 
 

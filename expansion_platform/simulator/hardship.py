@@ -85,7 +85,12 @@ class Hardship:
         billing.collection.lacks_card = self._lacks_card
         billing.invoicing.usage = lambda subscription, start, end: self._metering.used(start, end)
         plain = billing.before_renewal
-        billing.before_renewal = lambda subscription, at: (plain(subscription, at), self._before_renewal(subscription, at))[0]
+
+        def before_renewal(subscription: Subscription, at: int) -> None:
+            plain(subscription, at)
+            self._before_renewal(subscription, at)
+
+        billing.before_renewal = before_renewal
 
     def decide(self, subscription: Subscription, at: int) -> None:
         """Draw whether collection is paused within the next 30 days."""

@@ -126,7 +126,7 @@ class Invoicing:
 
     def _back_lines(self, subscription: Subscription, back: int, at: int, invoice: str) -> list[JSON]:
         """The time from a backdated start on: a line for each period gone by in flexible billing, in classic billing one proration."""
-        spans = []
+        spans: list[tuple[int, int, Fraction]] = []
         while not spans or spans[-1][1] < at:
             start, whole = after(back, subscription.interval, len(spans)), after(back, subscription.interval, len(spans) + 1)
             spans.append((start, min(at, whole), Fraction(min(at, whole) - start, whole - start)))

@@ -75,8 +75,11 @@ class PendingUpdates:
         if new_cycle:
             wanted.interval = wanted.items[0].price.interval
             wanted.anchor, wanted.period = at, (at, after(at, wanted.interval, 1))
-        reason = {"regular": new_cycle, "invoice_period": before}
-        invoicing.bill(wanted, at, "subscription_update", **reason, collect=lambda _, document, now: documents.append(document))  # type: ignore[arg-type]
+
+        def collect(_: Subscription, document: JSON, now: int) -> None:
+            documents.append(document)
+
+        invoicing.bill(wanted, at, "subscription_update", regular=new_cycle, invoice_period=before, collect=collect)
         self._billing.customer["next_invoice_sequence"] += 1
         self._events.invoice("invoice.created", documents[0], at, requested=False)
         self._events.invoice("invoice.finalized", documents[0], at, requested=False)

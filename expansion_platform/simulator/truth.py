@@ -108,14 +108,14 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
         told = [at for at in log.updates if as_of - EVENTS_KEPT <= at <= as_of]
         seen, undated = _expected(log, sorted([*told, *log.phases]), as_of)
         moved += undated
-        shown = {"statuses": turns.expected_statuses(log.statuses, log.ended_at, told, as_of)}
-        shown["pauses"] = turns.expected_pauses(log.pauses, log.ended_at, told, as_of)
-        for name, found in shown.items():
-            lost = [turn for turn in getattr(log, name) if turn not in found and turn.at <= as_of]
+        statuses = turns.expected_statuses(log.statuses, log.ended_at, told, as_of)
+        pauses = turns.expected_pauses(log.pauses, log.ended_at, told, as_of)
+        for happened, shown in ((log.statuses, statuses), (log.pauses, pauses)):
+            lost = [turn for turn in happened if turn not in shown and turn.at <= as_of]
             moved += [(log.customer, log.id, "", _instant(turn.at), pd.NaT, f"no event left: {turn.value or 'resumed'}") for turn in lost]
         listed = [each for each in log.discounts if _shown(each, log, told, as_of)]
         moved += [(log.customer, log.id, each.item or "", _instant(each.start), pd.NaT, UNBILLED) for each in log.discounts if each not in listed]
-        recorded = replace(log, discounts=listed, **shown)
+        recorded = replace(log, discounts=listed, statuses=statuses, pauses=pauses)
         expected += (billed := _states(recorded, seen, as_of))
         metered += billed if log.metering is None else _states(recorded, seen, as_of, log.metering)
     undatable = pd.DataFrame(moved, columns=["customer", "subscription", "item", "changed_at", "expected_at", "reason"])
@@ -207,13 +207,13 @@ def _states(log: SubscriptionLog, changes: list[Change], as_of: int, metering: M
                 continue
             last[item] = {"log": log, "item": item, "price": price, "valid_from": start, "valid_to": end, "fields": fields}
             rows.append(last[item])
-    metered = {row["item"]: [] for row in rows if row["price"].usage_type == "metered"}
+    metered: dict[str, list[dict[str, Any]]] = {row["item"]: [] for row in rows if row["price"].usage_type == "metered"}
     for row in rows:
         metered.get(row["item"], []).append(row)
     done = [row for row in rows if row["item"] not in metered]
-    for item, own in metered.items():
+    for item, its_rows in metered.items():
         uses = [use for use in log.usage if use.item == item]
-        done += as_billed(own, uses, as_of) if metering is None else as_metered(own, metering, as_of)
+        done += as_billed(its_rows, uses, as_of) if metering is None else as_metered(its_rows, metering, as_of)
     return done
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from rich.console import Console
 
 from expansion_platform.domain import months as calendar
-from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr
+from expansion_platform.domain.schemas import TABLES, Table, billing, metrics, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
 from expansion_platform.run import refresh
 from expansion_platform.simulator import stripe_meters
@@ -127,10 +127,12 @@ def compare(company: Company, lake: Lake, months: int) -> Verdict:
     """The lake's item states, customer months, movements, causes and roll-forward against the truth."""
     verdict = Verdict(undatable=len(company.truth.undatable))
     rebuilt = lake.read(billing.ItemStates)
-    verdict.confidence = rebuilt["confidence"].value_counts().to_dict()
+    verdict.confidence = {str(name): count for name, count in rebuilt["confidence"].value_counts().to_dict().items()}
     verdict.differences += _compare_states(company.truth.expected_states, rebuilt, verdict)
     verdict.differences += overclaimed(company.truth.states, rebuilt)
-    tables = {model: lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Rollforward)}
+    tables: dict[type[Table], pd.DataFrame] = {
+        model: lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Rollforward)
+    }
     for month, truth in true_months(company, calendar.between(calendar.shift(LAST_MONTH, 1 - months), LAST_MONTH)):
         of_month = {model: table[table["month"] == month] for model, table in tables.items()}
         verdict.differences += _compare_month(month, truth, of_month, verdict)
@@ -166,9 +168,9 @@ def first_payments(company: Company) -> dict[str, pd.Timestamp]:
     for month, rows in states.groupby(states["valid_from"].map(calendar.of)):
         fx = {"prev": {}, "curr": rates[str(month)]}
         alone = classify_month([], items_of(rows), {**company.catalog, "fx": fx}, evidence=False)["customers"]
-        for row in rows.itertuples():
-            if row.owner not in found and alone[row.customer]["closing"] > 0:
-                found[row.owner] = row.valid_from
+        for owner, customer, begins in zip(rows["owner"], rows["customer"], rows["valid_from"], strict=True):
+            if owner not in found and alone[customer]["closing"] > 0:
+                found[owner] = begins
     return found
 
 
@@ -181,16 +183,16 @@ def items_of(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Item states as the reference reads them, one a row."""
     return [
         {
-            **{name: getattr(row, name) for name in ("customer", "subscription", "item", "status", "currency", "product", "price", "usage_type")},
-            "interval": row.interval,
-            "interval_count": int(row.interval_count),
-            "livemode": bool(row.livemode),
-            "collection_paused": None if pd.isna(row.collection_paused) else row.collection_paused,
-            "quantity": row.quantity,
-            "scheme": json.loads(row.scheme_json),
-            "discounts": json.loads(row.discounts_json),
+            **{name: row[name] for name in ("customer", "subscription", "item", "status", "currency", "product", "price", "usage_type")},
+            "interval": row["interval"],
+            "interval_count": int(row["interval_count"]),
+            "livemode": bool(row["livemode"]),
+            "collection_paused": None if pd.isna(row["collection_paused"]) else row["collection_paused"],
+            "quantity": row["quantity"],
+            "scheme": json.loads(row["scheme_json"]),
+            "discounts": json.loads(row["discounts_json"]),
         }
-        for row in rows.itertuples()
+        for row in rows.to_dict("records")
     ]
 
 
@@ -217,12 +219,13 @@ def overclaimed(truth: pd.DataFrame, rebuilt: pd.DataFrame) -> Iterator[str]:
             yield f"{row.customer} item state said to begin exactly where nothing did: {row.subscription} {row.item} {row.valid_from}"
 
 
-def _compare_month(month: str, truth: dict[str, Any], tables: dict[type, pd.DataFrame], verdict: Verdict) -> Iterator[str]:
-    months = {row["customer"]: row for row in tables[mrr.CustomerMonths].to_dict("records")}
-    movements = {row["customer"]: row for row in tables[mrr.Movements].to_dict("records")}
+def _compare_month(month: str, truth: dict[str, Any], tables: dict[type[Table], pd.DataFrame], verdict: Verdict) -> Iterator[str]:
+    months, movements = _by_customer(tables[mrr.CustomerMonths]), _by_customer(tables[mrr.Movements])
     causes: dict[str, set[tuple[Any, ...]]] = {}
-    for row in tables[mrr.Causes].itertuples():
-        causes.setdefault(row.customer, set()).add((row.group, row.cause, row.amount, row.from_item, row.to_item))
+    for customer, *cause in zip(
+        *(tables[mrr.Causes][name] for name in ("customer", "group", "cause", "amount", "from_item", "to_item")), strict=True
+    ):
+        causes.setdefault(customer, set()).add(tuple(cause))
     paying = {customer: row for customer, row in truth["customers"].items() if row["movement"] != "none"}
     for customer in sorted(paying.keys() | months.keys() | movements.keys()):
         verdict.customer_months += 1
@@ -262,6 +265,10 @@ def _compare_first_payments(truth: dict[str, pd.Timestamp], customer_months: pd.
     for customer, at in told.itertuples(index=False, name=None):
         if at != truth.get(customer):
             yield f"{customer} first_paid_at {at} (truth {truth.get(customer)})"
+
+
+def _by_customer(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    return {row["customer"]: {str(name): value for name, value in row.items()} for row in table.to_dict("records")}
 
 
 def _unmoved(row: dict[str, Any]) -> dict[str, Any]:

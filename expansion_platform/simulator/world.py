@@ -37,7 +37,7 @@ class World:
     @property
     def settings(self) -> Settings:
         """The settings the environment stands for, with no `.env` file mixed in."""
-        return Settings(_env_file=None, **{name.lower(): value for name, value in self.environment.items()})  # type: ignore[arg-type]
+        return Settings(_env_file=None, **{name.lower(): value for name, value in self.environment.items()})  # type: ignore[arg-type]  # texts, as from the environment
 
 
 @contextmanager

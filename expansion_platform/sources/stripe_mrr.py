@@ -78,15 +78,15 @@ def exported(path: Path, exponent: int) -> pd.DataFrame:
             f"EXPANSION_STRIPE_MRR {path}: needs a column of customers ({', '.join(_CUSTOMERS)}) and either a column a month or columns of months "
             f"({', '.join(_MONTHS)}) and amounts ({', '.join(_AMOUNTS)}); it has {', '.join(header) or 'none'}"
         )
-    found = []
+    amounts: list[tuple[str, str, int]] = []
     for number, row in enumerate(rows, start=2):
         for told, text in _amounts(row, months, month, amount):
             value = _minor(text, exponent)
             if told is None or value is None:
                 raise ConfigurationError(f"EXPANSION_STRIPE_MRR {path}, line {number}: no month and amount in {', '.join(row)}")
-            found.append((told, row[customer], value))
-    frame = pd.DataFrame(found, columns=["month", "customer", "mrr"]).astype({"month": "str", "customer": "str", "mrr": "int64"})
-    return frame.groupby(["month", "customer"], as_index=False)["mrr"].sum()
+            amounts.append((told, row[customer], value))
+    frame = pd.DataFrame(amounts, columns=["month", "customer", "mrr"]).astype({"month": "str", "customer": "str", "mrr": "int64"})
+    return frame.groupby(["month", "customer"], as_index=False)[["mrr"]].sum()
 
 
 def _amounts(row: list[str], months: dict[int, str], month: int | None, amount: int | None) -> Iterator[tuple[str | None, str]]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from fractions import Fraction
 from functools import reduce
 from operator import and_
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -25,7 +26,7 @@ from expansion_platform.domain.detection.lifecycle import Notice, advance
 from expansion_platform.domain.detection.panel import SLICES
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.mrr import included
-from expansion_platform.domain.schemas import billing, lasting, metrics, mrr
+from expansion_platform.domain.schemas import billing, lasting, metrics, mrr, table_name
 from expansion_platform.engine.describe import OWNERS
 from expansion_platform.engine.uses import versions
 from expansion_platform.resources import Platform
@@ -43,12 +44,12 @@ TOTAL_DROP = fingerprint("rate_drop", "total", "all")
 
 @dg.asset(
     key=["alerts", "expansion"],
-    deps=[dg.AssetKey(model.Config.name.split("/")) for model in READ],
+    deps=[dg.AssetKey(table_name(model).split("/")) for model in READ],
     group_name="alerts",
     owners=OWNERS,
     kinds={"slack"},
 )
-def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[Any]:
     """One judgement of the newest closed month by every rule (semantics 5); what is to be told of it goes into the ledger's outbox.
 
     A month that has ended waits until it closes, for the days late facts take to arrive. A backfill of old months and a restated month tell nobody.
@@ -66,7 +67,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     facts = facts_of(platform, month)
     passed = facts.checked(platform)
     if passed.failed:
-        added = platform.ledger.alerts.put(_data_alert(month, passed.failed, links))
+        added: int = platform.ledger.alerts.put(_data_alert(month, passed.failed, links))
         context.log.warning(f"{month} was not judged: {'; '.join(passed.failed)}")
         return dg.MaterializeResult(metadata={"month": month, "judged": False, "problems": list(passed.failed), "new": added})
     settings = AlertSettings.from_yaml(platform.settings.expansion_alerts)
@@ -144,7 +145,7 @@ def facts_of(platform: Platform, month: str) -> Facts:
     """Reads the tables for judging a month; rates of earlier months are those first reported where these are comparable."""
     lake, window = platform.lake, evaluation.window(month)
     published = lake.read(metrics.Expansion).query("metric == 'expansion_rate' and denominator > 0 and month <= @month")
-    rates = {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in published.itertuples()}
+    rates = _by_month(published)
     first = lake.dataset(mrr.FirstReported).filter(
         (ds.field("month") < month) & _comparable(platform) & (ds.field("opening") + ds.field("closing") > 0)
     )
@@ -165,14 +166,11 @@ def facts_of(platform: Platform, month: str) -> Facts:
         durability=lake.read(lasting.Durability, [month]),
         expansion_then_churn=lake.read(lasting.ExpansionThenChurn, [month]),
         rates={"total": rates}
-        | {
-            scope(dimension, name): {row.month: Fraction(int(row.numerator), int(row.denominator)) for row in rows.itertuples()}
-            for (dimension, name), rows in by_slice.groupby(["dimension", "value"])
-        },
+        | {scope(str(dimension), str(name)): _by_month(rows) for (dimension, name), rows in by_slice.groupby(["dimension", "value"])},
         rollforward=rollforward,
         moved={scope(row["dimension"], row["value"]): {name: int(row[name]) for name in mrr.FLOWS} for row in flows.to_dict("records")},
         retention={
-            scope(dimension, name): dict(zip(rows["metric"], rows["ratio"], strict=True))
+            scope(str(dimension), str(name)): dict(zip(rows["metric"], rows["ratio"], strict=True))
             for (dimension, name), rows in retained.groupby(["dimension", "value"])
         },
         coverage=lake.read(metrics.Coverage, [month]),
@@ -180,6 +178,11 @@ def facts_of(platform: Platform, month: str) -> Facts:
         restatements=lake.read(metrics.Restatements, gate.restatement_window(month)),
         in_use=gate.metered_in_use(_metered(platform), month, platform.timezone, platform.catalog().policy.statuses),
     )
+
+
+def _by_month(rows: pd.DataFrame) -> dict[str, Fraction]:
+    sums = zip(rows["month"], rows["numerator"], rows["denominator"], strict=True)
+    return {month: Fraction(int(numerator), int(denominator)) for month, numerator, denominator in sums}
 
 
 def _metered(platform: Platform) -> pd.DataFrame:

@@ -109,7 +109,7 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
 def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
     """Every item's states as they follow from what holds of the log; what cannot be read is set apart."""
     lake, made = platform.lake, hashed(rule_hash(states_of, holding))
-    points = {model: lake.point(model) for model in (billing.ItemChanges, *TERMS)}
+    points: dict[type[Table], Point | None] = {model: lake.point(model) for model in (billing.ItemChanges, *TERMS)}
 
     def compute() -> Frames:
         before = _remembered(platform, STATES, made)
@@ -159,7 +159,8 @@ def stage(platform: Platform, whose: Collection[str] | None = None) -> Staged:
     frames = {name: lake.read(model, where=where.get(model, _of(whose))) for name, model in STAGED.items() if model is not stripe.Subscriptions}
     frames["events"] = frames["events"].drop_duplicates(HAPPENING)
     if platform.read_until is not None:
-        frames["invoices"] = frames["invoices"].assign(observed_at=frames["invoices"]["observed_at"].clip(lower=platform.read_until))
+        observed = frames["invoices"]["observed_at"]
+        frames["invoices"] = frames["invoices"].assign(observed_at=observed.mask(observed < platform.read_until, platform.read_until))
     return Staged(subscriptions=subscriptions, **frames)
 
 
@@ -221,7 +222,8 @@ def _taxes(lake: Lake) -> dg.AssetCheckResult:
 
 def _readability(quarantine: pd.DataFrame) -> dg.AssetCheckResult:
     """A stretch that cannot be read is a warning here and an error in the months it touches, so that the other months still come out."""
-    told = [f"{row.subscription}: {row.problem} ({', '.join(json.loads(row.objects_json))})" for row in quarantine.itertuples()]
+    stretches = zip(quarantine["subscription"], quarantine["problem"], quarantine["objects_json"], strict=True)
+    told = [f"{subscription}: {problem} ({', '.join(json.loads(objects))})" for subscription, problem, objects in stretches]
     return dg.AssetCheckResult(
         asset_key=checks.asset_key(billing.Quarantine),
         check_name=READABLE_CHECK,

@@ -86,7 +86,7 @@ def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pla
     owners=OWNERS,
     kinds={"slack"},
 )
-def pace_notice(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+def pace_notice(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[Any]:
     """One notice a month and scope when the open month falls behind the pace its target asks for (semantics 5.7); no rule fires and no state changes.
 
     It waits until the month before has been judged, so that what it compares with has closed and its data passed the gate.
@@ -122,8 +122,8 @@ def _open_month(platform: Platform, month: str, until: pd.Timestamp, targets: di
         refuse_unreadable(quarantine, months.opening(name, timezone), at)
         before = paid.before(name).append(pd.Index(catalog.ever_paid, dtype="str"))
         opening_rates = rates.get(months.shift(name, -1), {})
-        known = {"ever_paid": before, "plans": begun.plans(at)}
-        return rules.month_to_date(states, name, at, catalog=catalog, rates=opening_rates, **known, timezone=timezone)
+        plans = begun.plans(at)
+        return rules.month_to_date(states, name, at, catalog=catalog, rates=opening_rates, ever_paid=before, plans=plans, timezone=timezone)
 
     then = {}
     for name in computed:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -101,6 +102,15 @@ ALONE = [
     reconciliation_metrics.slices_sum,
 ]
 """Checks of one table against itself."""
+BESIDE: dict[object, list[str]] = {
+    reconciliation.rollforward_ties: ["mrr/customer_months", "mrr/movements"],
+    reconciliation.coverage_ties: ["mrr/customer_months"],
+    reconciliation.origins_tie: ["mrr/movements"],
+    reconciliation.origin_shares_sum: ["metrics/expansion"],
+    reconciliation_metrics.expanders_tie: ["metrics/expansion"],
+    reconciliation_metrics.durability_ties: ["mrr/seat_events"],
+}
+"""Whole tables that a check reads beside the identity's own."""
 
 
 def figures(read: Read, names: list[str]) -> pd.DataFrame:
@@ -108,48 +118,48 @@ def figures(read: Read, names: list[str]) -> pd.DataFrame:
     return pd.concat([read(name) for name in names], ignore_index=True)
 
 
+def beside(identity: Identity, read: Read) -> list[Any]:
+    """What a check is given beside the identity's own table."""
+    check = identity.check
+    if check in ALONE:
+        return []
+    if check in BESIDE:
+        return [read(name) for name in BESIDE[check]]
+    if check is reconciliation_metrics.cohorts_tie:
+        return [read("metrics/rollforward_by_dimension").query("dimension == 'cohort'")]
+    if check is reconciliation_metrics.seat_events_tie:
+        return [read("mrr/causes").query("cause == 'seat'")]
+    if check is reconciliation_metrics.benchmarks_tie:
+        return [figures(read, [table_name(model) for model in FIGURES])]
+    if check is attainment.ties:
+        published = figures(read, [table_name(model) for model in TARGET_FIGURES])
+        return [published[published["metric"].isin(METRICS)]]
+    if check is reconciliation.restatements_tie:
+        return first_and_published(read)
+    return [read("metrics/rollforward")]
+
+
+def first_and_published(read: Read) -> list[pd.DataFrame]:
+    reported = read("mrr/first_reported")
+    flows = read("metrics/rollforward"), read("metrics/rollforward_by_dimension")
+    values = figures(read, [table_name(model) for model in VALUES])
+    published = contributions.published(*flows, values, read("metrics/expansion_by_type"), read("metrics/expansion_by_origin"))
+    return [reported, published[published["month"].isin(reported["month"])]]
+
+
 def refuse(identity: Identity, read: Read) -> None:
     """Runs an identity's check on tables as the pipeline does."""
-    customers, moved, flows = "mrr/customer_months", "mrr/movements", "metrics/rollforward"
-    check = identity.check
+    check, customers, moved = identity.check, "mrr/customer_months", "mrr/movements"
     if isinstance(check, str):
         checks.validate(TABLES[identity.table], read(identity.table))
-    elif check in ALONE:
-        check(read(identity.table))
     elif check is reconciliation.customers_tie:
         check(read(customers), read(moved))
     elif check is reconciliation.first_paid_ties:
         check(read(customers), read(moved), [])
-    elif check is reconciliation.rollforward_ties:
-        check(read(identity.table), read(customers), read(moved))
     elif check in (reconciliation.flows_follow_causes, reconciliation.causes_explain_movements):
         check(read(moved), read("mrr/causes"))
-    elif check is reconciliation.coverage_ties:
-        check(read(identity.table), read(customers))
-    elif check is reconciliation_metrics.cohorts_tie:
-        check(read(identity.table), read("metrics/rollforward_by_dimension").query("dimension == 'cohort'"))
-    elif check is reconciliation.origins_tie:
-        check(read(identity.table), read(moved))
-    elif check in (reconciliation.origin_shares_sum, reconciliation_metrics.expanders_tie):
-        check(read(identity.table), read("metrics/expansion"))
-    elif check is reconciliation_metrics.seat_events_tie:
-        check(read(identity.table), read("mrr/causes").query("cause == 'seat'"))
-    elif check is reconciliation_metrics.durability_ties:
-        check(read(identity.table), read("mrr/seat_events"))
-    elif check is reconciliation_metrics.benchmarks_tie:
-        check(read(identity.table), figures(read, [table_name(model) for model in FIGURES]))
-    elif check is attainment.ties:
-        published = figures(read, [table_name(model) for model in TARGET_FIGURES])
-        check(read(identity.table), published[published["metric"].isin(METRICS)])
-    elif check is reconciliation.restatements_tie:
-        reported = read("mrr/first_reported")
-        values = figures(read, [table_name(model) for model in VALUES])
-        published = contributions.published(
-            read(flows), read("metrics/rollforward_by_dimension"), values, read("metrics/expansion_by_type"), read("metrics/expansion_by_origin")
-        )
-        check(read(identity.table), reported, published[published["month"].isin(reported["month"])])
     else:
-        check(read(identity.table), read(flows))
+        check(read(identity.table), *beside(identity, read))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ Not here: how a table is computed.
 from expansion_platform.domain.schemas import analytics, billing, lasting, metrics, mrr, origin, parity, reading, stripe
 from expansion_platform.domain.schemas.base import Table, table_name
 
+__all__ = ["TABLES", "Table", "table_name"]
+
 TABLES: dict[str, type[Table]] = {
     table_name(model): model
     for model in (

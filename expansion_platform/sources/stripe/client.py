@@ -118,7 +118,7 @@ class StripeSource:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._http.close()  # type: ignore[no-untyped-call]
+        self._http.close()  # type: ignore[no-untyped-call]  # the SDK has no types here
 
     def objects(self, resource: str, created_gte: int | None = None, created_lt: int | None = None, **filters: Any) -> Iterator[Object]:
         """Every object of a resource, newest first, with what a row needs expanded and embedded lists completed.
@@ -307,7 +307,7 @@ class StripeSource:
         try:
             return decoded(response)
         except ValueError as error:
-            raise stripe.APIConnectionError(f"an answer that is cut off or no JSON: {error}") from error
+            raise stripe.APIConnectionError(f"an answer that is cut off or no JSON: {error}") from error  # type: ignore[no-untyped-call]  # the SDK has no types here
 
     def _explained(self, error: stripe.StripeError, path: str, resource: Resource) -> ExpansionError:
         """The package's error for one of Stripe's, never with the key in it beyond its last four characters."""

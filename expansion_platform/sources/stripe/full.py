@@ -144,7 +144,8 @@ class _Everything:
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 batch, rest = future.result()
-                self.meter.covered(*batch.windows, sum(batch.counts.values()))
+                (window,) = batch.windows
+                self.meter.covered(window, sum(batch.counts.values()))
                 read.append(batch)
                 queue.extend(rest)
             if sum(sum(batch.counts.values()) for batch in read) >= BATCH_OBJECTS:

@@ -25,18 +25,20 @@ class Connection(stripe.RequestsClient):
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, self.requests.adapters.HTTPAdapter(pool_maxsize=connections))
 
-    def request(self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None) -> tuple[bytes, int, Any]:
+    def request(  # type: ignore[override]  # the class it extends differs from the SDK's base class in the same way
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[bytes, int, Any]:
         """One request, as the SDK makes it."""
         content, status, answered = super().request(method, url, headers, post_data)
         if status != 200:
             return content, status, answered
-        answered.body = content  # type: ignore[attr-defined]
+        answered.body = content  # type: ignore[attr-defined]  # `decoded` takes it from here
         return b"{}", status, answered
 
 
 def decoded(response: stripe.StripeResponse) -> dict[str, Any]:
     """The answer's object, its numbers exact. ValueError when it is cut off or no JSON."""
-    found = json.loads(response.headers.body, parse_float=Decimal)  # type: ignore[attr-defined]
+    found = json.loads(response.headers.body, parse_float=Decimal)  # type: ignore[attr-defined]  # put there by `request`
     if not isinstance(found, dict):
         raise ValueError("not an object")
     return found

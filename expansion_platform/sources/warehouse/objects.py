@@ -135,8 +135,8 @@ class Looked:
 
     def invoice(self, record: Record, lines: Sequence[Record], amounts: Sequence[Record]) -> Object:
         """An invoice with all its lines and what discounts took off them."""
-        names = ("customer", "status", "billing_reason", "currency", "period_start", "period_end", "subtotal", "total", "due_date")
-        names += ("attempt_count", "attempted")
+        dated = ("period_start", "period_end", "due_date")
+        names = ("customer", "status", "billing_reason", "currency", *dated, "subtotal", "total", "attempt_count", "attempted")
         own = self.discounts.of(record["id"], record["discounts"])
         taken: dict[str, list[Object]] = defaultdict(list)
         for each in amounts:

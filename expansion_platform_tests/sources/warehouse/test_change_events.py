@@ -112,9 +112,10 @@ def test_what_nothing_explains_warns_and_is_named(
     assert newest["customer"].tolist() == [wrong["customer_id"]]
     log = world.instance.all_logs(world.instance.get_runs(limit=1)[0].run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     evaluations = [record.dagster_event.asset_check_evaluation_data for record in log if record.dagster_event is not None]
-    [check] = [evaluation for evaluation in evaluations if evaluation.check_name == "explained"]
-    assert not check.passed
-    assert "nothing explains 2026-09" in check.description
+    failed = {evaluation.partition: evaluation for evaluation in evaluations if evaluation.check_name == "explained" and not evaluation.passed}
+    assert "2026-10" in failed  # the event stays in every month after it
+    assert failed["2026-09"].severity == dg.AssetCheckSeverity.WARN
+    assert "nothing explains 2026-09" in failed["2026-09"].description
 
     with Platform(world.settings) as platform:
         told = reconciled(platform, ["2026-08", "2026-10"])
