@@ -32,7 +32,12 @@ def decimal_text(value: Decimal | int | str) -> str:
     return "0" if text in ("-0", "") else text
 
 
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, float):
         raise TypeError(f"a float in canonical JSON: {value!r}; use Decimal or text")
     if isinstance(value, Decimal):

@@ -68,17 +68,22 @@ class Metered:
         if self.formula == "last":
             inside = self.values[max(0, (start - self.first) // DAY) : max(0, -((self.first - end) // DAY))]
             return _text(Fraction(Decimal(next((value for value in reversed(inside) if value is not None), "0"))))
-        return _text(max(Fraction(0), self._until(end) - self._until(start)))
+        return _text(max(Fraction(0), Fraction(self._until(end) - self._until(start))))
 
-    def _until(self, at: int) -> Fraction:
+    def _until(self, at: int) -> Fraction | int:
         day, into = divmod(at - self.first, DAY)
         if day < 0 or day >= len(self.values):
             return self._sums[0 if day < 0 else -1]
-        return self._sums[day] + (self._sums[day + 1] - self._sums[day]) * Fraction(into, DAY)
+        whole = self._sums[day]
+        return whole if not into else whole + (self._sums[day + 1] - whole) * Fraction(into, DAY)
 
     @cached_property
-    def _sums(self) -> list[Fraction]:
-        return list(accumulate((Fraction(Decimal(value or "0")) for value in self.values), initial=Fraction(0)))
+    def _sums(self) -> list[Fraction | int]:
+        """Usage before each day. Whole numbers are added as such: fractions of a thousand days a customer were a quarter of history."""
+        values = [Decimal(value or "0") for value in self.values]
+        if all(value == value.to_integral_value() for value in values):
+            return list(accumulate(map(int, values), initial=0))
+        return list(accumulate(map(Fraction, values), initial=Fraction(0)))
 
 
 def metered(usage: pd.DataFrame | None) -> dict[tuple[str, str], Metered]:
@@ -136,8 +141,9 @@ def by_bills(lines: list[Line], month: Month, ended_at: int | None) -> Used:
         month: The month.
         ended_at: When the item ended; None while it lasts.
     """
-    total = sum((Fraction(Decimal(line.state.quantity)) * _share(line, month.start, month.end) for line in lines), Fraction(0))
-    told = frozenset(line.id for line in lines if line.start < month.end and line.end > month.start)
+    within = [line for line in lines if line.start < month.end and line.end > month.start]  # of an item's bills most are of other months
+    total = sum((Fraction(Decimal(line.state.quantity)) * _share(line, month.start, month.end) for line in within), Fraction(0))
+    told = frozenset(line.id for line in within)
     last = max(lines, key=lambda line: (line.end, line.start), default=None)
     until = month.end if ended_at is None else min(month.end, ended_at)
     whole = last is not None and last.end >= until
