@@ -196,6 +196,7 @@ def test_opening_it_again_does_nothing(old: str) -> None:
     assert rows(old) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [str, old_ledger])
 def test_processes_may_open_a_new_or_an_old_ledger_at_once(database: NewDatabase, made: Callable[[str], str]) -> None:
     alone, *together = [made(database()) for _ in range(4)]
@@ -207,6 +208,7 @@ def test_processes_may_open_a_new_or_an_old_ledger_at_once(database: NewDatabase
         assert {**found, "builds": []} == {**expected, "builds": []}
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_was_killed_changed_nothing_and_can_be_run_again(database: NewDatabase) -> None:
     *killed, whole = [old_ledger(database()) for _ in range(11)]
     before = rows(killed[0])
