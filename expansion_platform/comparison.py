@@ -6,13 +6,14 @@ Here: reading both sides. Not here: what explains a difference (`domain/parity.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from expansion_platform.domain.inputs import Frames
 from expansion_platform.domain.mrr import included, rates_by_month
-from expansion_platform.domain.parity import Facts, compared, cumulated, items_apart
+from expansion_platform.domain.parity import Facts, compare_months, cumulated, items_apart
 from expansion_platform.domain.schemas import Table, billing, parity, stripe
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import Platform
@@ -38,18 +39,16 @@ def stripes_mrr(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
     return found[found["month"].isin(wanted)].reset_index(drop=True)
 
 
-def months_compared(platform: Platform, stripes: pd.DataFrame) -> Callable[[str], Mapping[type[Table], pd.DataFrame]]:
-    """A function that compares a month; of one Stripe's MRR is not known of, nothing."""
-    facts = None if stripes.empty else _facts(platform)
+def months_compared(platform: Platform, stripes: pd.DataFrame) -> Frames:
+    """metrics/stripe_parity and metrics/stripe_differences of the months that Stripe's MRR is known of, without the catalog's hash.
 
-    def compute(month: str) -> Mapping[type[Table], pd.DataFrame]:
-        of_month = stripes[stripes["month"] == month]
-        if facts is None or of_month.empty:
-            return {model: empty(model) for model in MODELS}
-        frames = zip(MODELS, compared(month, of_month, facts), strict=True)
-        return {model: frame.assign(catalog_hash=facts.catalog.catalog_hash) for model, frame in frames}
-
-    return compute
+    Raises:
+        DataQualityError: a month that cannot be valued.
+    """
+    found = compare_months(sorted(stripes["month"].unique()), stripes, _facts(platform))
+    for error in found.failures.values():
+        raise error
+    return {model: empty(model) if found.frames[model].empty else found.frames[model] for model in MODELS}
 
 
 def items_compared(platform: Platform) -> Callable[[str], pd.DataFrame]:

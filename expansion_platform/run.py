@@ -18,17 +18,15 @@ from expansion_platform.delivery.restated import restated
 from expansion_platform.domain import months as calendar
 from expansion_platform.domain.errors import ExpansionError
 from expansion_platform.domain.schemas import TABLES, metrics, mrr
-from expansion_platform.domain.schemas.base import table_name
 from expansion_platform.engine.stale import first_stale
 from expansion_platform.resources import Platform
-from expansion_platform.run_outcomes import told
+from expansion_platform.run_outcomes import MONTHLY, told
 from expansion_platform.settings import Settings
 from expansion_platform.tables.declarations import DECLARATIONS
 
 RESTATED_FLOORS = ("billing", "mrr", "metrics")
 FACTS = ("stripe", "billing")
 """Floors that hold what Stripe said, whatever the month."""
-MONTHLY = {table_name(model) for each in DECLARATIONS for model in each.models}
 ALERTS = ["alerts/expansion", "alerts/pace"]
 
 

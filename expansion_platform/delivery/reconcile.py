@@ -47,12 +47,10 @@ def reconciled(platform: Platform, months: Sequence[str]) -> Reconciled:
         note = "MRR was not compared: set EXPANSION_STRIPE_MRR to `change_events`, or to the CSV of the dashboard's MRR per subscriber per month"
         return Reconciled(matches, history, (), (), (note,))
     stripes = stripes_mrr(platform, list(months))
-    compute = months_compared(platform, stripes)
-    frames = [compute(month) for month in sorted(stripes["month"].unique())]
-    if not frames:
+    if stripes.empty:
         return Reconciled(False, history, (), (), ("Stripe's MRR is known of none of these months",))
-    totals = pd.concat([frame[parity.StripeParity] for frame in frames], ignore_index=True)
-    differences = pd.concat([frame[parity.StripeDifferences] for frame in frames], ignore_index=True)
+    compared = months_compared(platform, stripes)
+    totals, differences = compared[parity.StripeParity], compared[parity.StripeDifferences]
     allowed = Decimal(platform.settings.expansion_max_unexplained)
     shares = zip(totals["month"], totals["unexplained_share"], strict=True)
     over = [month for month, share in shares if pd.notna(share) and Decimal(share) > allowed]

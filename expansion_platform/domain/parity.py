@@ -292,6 +292,17 @@ def compute_parity(wanted: Sequence[str], inputs: Inputs) -> Computed:
         return Computed({})
     catalog, states, rates = inputs.catalog, inputs.frame(billing.ItemStates), inputs.frame(billing.FxRates)
     facts = Facts(included(states, catalog), inputs.frame(stripe.Subscriptions), rates_by_month(rates), catalog, inputs.timezone)
+    return compare_months(wanted, stripes, facts)
+
+
+def compare_months(wanted: Sequence[str], stripes: pd.DataFrame, facts: Facts) -> Computed:
+    """metrics/stripe_parity and metrics/stripe_differences of some months, without the catalog's hash.
+
+    Args:
+        wanted: The months. Of one that Stripe's MRR is not known of there are no rows.
+        stripes: month, customer, mrr (int, reporting minor units) as Stripe says.
+        facts: Ours.
+    """
 
     def compute(month: str) -> Frames:
         of_month = stripes[stripes["month"] == month]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow.dataset
 
+from expansion_platform.checks import RECONCILED_CHECK
 from expansion_platform.domain import months
 from expansion_platform.domain.inputs import Computed, Frames, Inputs
 from expansion_platform.domain.schemas.base import Table, partitioned_by, table_name
@@ -20,7 +21,6 @@ from expansion_platform.resources import Platform
 if TYPE_CHECKING:
     from expansion_platform.engine.reading import Reading
 
-RECONCILED_CHECK = "reconciled"
 PANDAS = frozenset({"pandas", "pandera", "deltalake"})
 DUCKDB = frozenset({"duckdb", "pandera", "deltalake"})
 

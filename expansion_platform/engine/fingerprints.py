@@ -50,10 +50,16 @@ def open_of(declaration: Declaration, reading: Reading, months: Sequence[str]) -
 
 
 def digested(digest: Digest, reading: Reading, months: Sequence[str]) -> Mapping[str, str]:
-    """The digest's text by month, from the ledger as long as what it is made of stays the same."""
-    lake, builds = reading.platform.lake, reading.platform.ledger.builds
+    """The digest's text by month, from the ledger as long as what it is made of stays the same; of a step's months once, whoever declares it."""
+    if digest not in reading.digests:
+        reading.digests[digest] = _digested(digest, reading, months)
+    return reading.digests[digest]
+
+
+def _digested(digest: Digest, reading: Reading, months: Sequence[str]) -> Mapping[str, str]:
+    builds = reading.platform.ledger.builds
     uses = (reading.version(use) for use in digest.uses)
-    basis = hashed(rule_hash(digest.rule), *uses, *(lake.state(read.model) for read in digest.reads))
+    basis = hashed(rule_hash(digest.rule), *uses, *(reading.state(read.model) for read in digest.reads))
     known = builds.digests(digest.name, basis)
     if not set(months) <= known.keys():
         inputs = reading.inputs(digest.name, digest.reads, digest.uses, months)
@@ -65,6 +71,6 @@ def digested(digest: Digest, reading: Reading, months: Sequence[str]) -> Mapping
 
 def _stored(read: Read, reading: Reading, month: str) -> list[str]:
     if not read.monthly:
-        return [reading.platform.lake.state(read.model)]
+        return [reading.state(read.model)]
     states = reading.states(read.model)
     return [states.get(name, ABSENT) for name in read.window.months(month, list(states))]

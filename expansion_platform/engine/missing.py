@@ -37,8 +37,7 @@ def missing(reads: Iterable[Read], reading: Reading) -> Callable[[str], str | No
     def of(month: str) -> str | None:
         lacking = list(absent) + [model for model in dict.fromkeys(read.model for read in monthly) if month not in reading.states(model)]
         if lacking:
-            which = "which was" if len(lacking) == 1 else "which were"
-            return f"needs {', '.join(map(table_name, lacking))}, {which} never computed for it: {MAKE}"
+            return _never_computed(lacking, " for it")
         holes = sorted({hole for read in monthly for hole in _holes(read, reading, month)})
         return f"looks back at {', '.join(holes)}, never computed: {MAKE}" if holes else None
 
@@ -48,8 +47,7 @@ def missing(reads: Iterable[Read], reading: Reading) -> Callable[[str], str | No
 def absent_tables(models: Iterable[type[Table]], platform: Platform) -> str | None:
     """What a table that is computed whole lacks, in words: of a monthly input any month must have been computed."""
     lacking = [model for model in models if not (platform.months(model) if partitioned_by(model) else platform.lake.exists(model))]
-    which = "which was" if len(lacking) == 1 else "which were"
-    return f"needs {', '.join(map(table_name, lacking))}, {which} never computed: {MAKE}" if lacking else None
+    return _never_computed(lacking) if lacking else None
 
 
 def read_by(assets: dg.AssetsDefinition, models: Sequence[type[Table]]) -> list[type[Table]]:
@@ -57,6 +55,11 @@ def read_by(assets: dg.AssetsDefinition, models: Sequence[type[Table]]) -> list[
     specs = assets.specs_by_key
     names = {"/".join(dep.asset_key.path) for model in models for dep in specs[checks.asset_key(model)].deps}
     return [model for name, model in TABLES.items() if name in names and model not in models]
+
+
+def _never_computed(lacking: Sequence[type[Table]], of_what: str = "") -> str:
+    which = "which was" if len(lacking) == 1 else "which were"
+    return f"needs {', '.join(map(table_name, lacking))}, {which} never computed{of_what}: {MAKE}"
 
 
 def _holes(read: Read, reading: Reading, month: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from expansion_platform.domain.errors import UndeclaredReadError
 from expansion_platform.domain.inputs import Inputs, Load
 from expansion_platform.domain.schemas.base import Table, table_name
-from expansion_platform.engine.declaration import Declaration, Read
+from expansion_platform.engine.declaration import Declaration, Digest, Read
 from expansion_platform.engine.uses import Use
 from expansion_platform.resources import Platform
 
@@ -27,6 +27,9 @@ class Reading:
         self._values: dict[Use, Any] = {}
         self._versions: dict[Use, str | Mapping[str, str]] = {}
         self._states: dict[type[Table], dict[str, str]] = {}
+        self._whole: dict[type[Table], str] = {}
+        self.digests: dict[Digest, Mapping[str, str]] = {}
+        """By month, those that were asked for (`fingerprints.digested`)."""
 
     def value(self, use: Use) -> Any:
         """The value of something used, made when first asked for."""
@@ -49,6 +52,12 @@ class Reading:
         if model not in self._states:
             self._states[model] = self.platform.states(model)
         return self._states[model]
+
+    def state(self, model: type[Table]) -> str:
+        """What is stored of a whole table. Looked up once a step: each look opens the table's log."""
+        if model not in self._whole:
+            self._whole[model] = self.platform.lake.state(model)
+        return self._whole[model]
 
     @cached_property
     def catalog_hashes(self) -> dict[str, str]:

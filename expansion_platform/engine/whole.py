@@ -16,7 +16,6 @@ from expansion_platform import checks
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.inputs import Frames
 from expansion_platform.domain.schemas.base import Table, table_name
-from expansion_platform.engine.declaration import RECONCILED_CHECK
 from expansion_platform.engine.describe import preview_metadata, table_metadata
 from expansion_platform.engine.missing import absent_tables, read_by
 from expansion_platform.engine.monthly import CHECKED, CURRENT
@@ -65,7 +64,7 @@ def build_tables(
     if all(platform.ledger.builds.of(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model)) for model in models):
         context.log.info(f"{names}: current, nothing to do")
         yield from (checks.passed(model, checks.SCHEMA_CHECK, CURRENT) for model in models)
-        yield from (checks.passed(rule.model, RECONCILED_CHECK, CURRENT) for rule in reconciled)
+        yield from (checks.passed(rule.model, checks.RECONCILED_CHECK, CURRENT) for rule in reconciled)
     else:
         if (lacking := absent_tables(read_by(context.assets_def, models), platform)) is not None:
             raise dg.Failure(f"{names} {lacking}", allow_retries=False)
@@ -106,5 +105,9 @@ def _audit(
                 rule.audit(frames)
             except DataQualityError as error:
                 broken = problem = error
-        yield checks.passed(rule.model, RECONCILED_CHECK, rule.rule) if broken is None else checks.failed(rule.model, RECONCILED_CHECK, broken)
+        yield (
+            checks.passed(rule.model, checks.RECONCILED_CHECK, rule.rule)
+            if broken is None
+            else checks.failed(rule.model, checks.RECONCILED_CHECK, broken)
+        )
     return problem

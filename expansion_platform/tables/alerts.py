@@ -71,18 +71,7 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         context.log.warning(f"{month} was not judged: {'; '.join(passed.failed)}")
         return dg.MaterializeResult(metadata={"month": month, "judged": False, "problems": list(passed.failed), "new": added})
     settings = AlertSettings.from_yaml(platform.settings.expansion_alerts)
-    findings = evaluation.evaluate(
-        month,
-        customer_months=facts.customer_months,
-        movements=facts.movements,
-        durability=facts.durability,
-        expansion_then_churn=facts.expansion_then_churn,
-        rates=facts.rates,
-        settings=settings,
-        exponent=platform.reporting_exponent,
-        seed=platform.catalog().policy_hash,
-        reported=facts.reported,
-    )
+    findings = facts.findings(settings, platform.reporting_exponent, platform.catalog().policy_hash)
     judged, notices = advance(findings, platform.ledger.alerts.states())
     begun = _alerts(platform, facts, notices, settings.target("total", month), passed.warnings, links)
     alerts = [*_data_recovery(platform, month), *group_alerts(begun)]
@@ -121,6 +110,21 @@ class Facts:
     reported: pd.DataFrame
     restatements: pd.DataFrame
     in_use: list[int]
+
+    def findings(self, settings: AlertSettings, exponent: int, seed: str) -> list[Finding]:
+        """What every rule says of the month; `seed` is that of the resamples."""
+        return evaluation.evaluate(
+            self.month,
+            customer_months=self.customer_months,
+            movements=self.movements,
+            durability=self.durability,
+            expansion_then_churn=self.expansion_then_churn,
+            rates=self.rates,
+            settings=settings,
+            exponent=exponent,
+            seed=seed,
+            reported=self.reported,
+        )
 
     def checked(self, platform: Platform) -> gate.Gate:
         """The data gate of the month."""

@@ -13,6 +13,7 @@ from expansion_platform import checks
 from expansion_platform.domain import months
 from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.schemas import billing
+from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import asset_spec
 from expansion_platform.engine.fingerprints import hashed
 from expansion_platform.engine.whole import build_tables
@@ -24,7 +25,7 @@ COMPLETE = "Every currency charged has a rate at every month end; a month withou
 
 
 @dg.multi_asset(
-    specs=[asset_spec(billing.FxRates, deps=[billing.ItemStates], kinds={"pandas", "pandera", "deltalake"})],
+    specs=[asset_spec(billing.FxRates, deps=[billing.ItemStates], kinds=PANDAS)],
     check_specs=[
         checks.schema_spec(billing.FxRates),
         dg.AssetCheckSpec(COMPLETE_CHECK, asset=checks.asset_key(billing.FxRates), description=COMPLETE),

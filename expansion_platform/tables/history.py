@@ -28,6 +28,7 @@ from expansion_platform.domain.pricing import TAX_UNKNOWN
 from expansion_platform.domain.schemas import Table, billing, stripe, table_name
 from expansion_platform.domain.schemas.base import key
 from expansion_platform.domain.wording import counted
+from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import asset_spec
 from expansion_platform.engine.fingerprints import hashed
 from expansion_platform.engine.rule_hash import rule_hash
@@ -61,11 +62,10 @@ READABLE = "Every stretch of every subscription can be read; a month that one to
 TAX_CHECK = "tax"
 TAX = "The rate of tax inside each price that is held now is known, so that no MRR has tax in it."
 MATCHES_STRIPE = "The rebuilt current state of every item equals Stripe's current subscriptions (price and quantity)."
-KINDS = {"pandas", "pandera", "deltalake"}
 
 
 @dg.multi_asset(
-    specs=[asset_spec(billing.ItemChanges, deps=STAGED.values(), kinds=KINDS)],
+    specs=[asset_spec(billing.ItemChanges, deps=STAGED.values(), kinds=PANDAS)],
     check_specs=[checks.schema_spec(billing.ItemChanges)],
     name="billing_item_changes",
 )
@@ -94,7 +94,7 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
 
 @dg.multi_asset(
     specs=[
-        asset_spec(model, deps=[billing.ItemChanges, *TERMS, stripe.Subscriptions, stripe.SubscriptionItems], kinds=KINDS)
+        asset_spec(model, deps=[billing.ItemChanges, *TERMS, stripe.Subscriptions, stripe.SubscriptionItems], kinds=PANDAS)
         for model in (billing.ItemStates, billing.Quarantine)
     ],
     check_specs=[

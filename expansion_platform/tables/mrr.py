@@ -6,6 +6,8 @@ Here: declarations and what the UI plots of them. Not here: rules (`domain/mrr_t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pyarrow.compute as pc
 
@@ -16,6 +18,7 @@ from expansion_platform.engine.declaration import Declaration, Digest, Identity,
 from expansion_platform.engine.uses import ACTIVITY, CATALOG, EXPONENT, TIMEZONE
 from expansion_platform.tables.reads import RATES, REPEATED, STATES
 
+_QUARANTINE = Read(billing.Quarantine)
 _DELETED = Read(stripe.Events, ("object_id", "type", "created"), where=pc.field("type") == "customer.deleted")
 
 
@@ -48,17 +51,9 @@ MRR = Declaration(
     models=(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.PriceMigrations),
     reads=(
         STATES,
-        Read(
-            billing.Quarantine,
-            digest=Digest("billing/quarantine by month", month_fingerprints.quarantine_digest, (Read(billing.Quarantine),), (CATALOG, TIMEZONE)),
-        ),
+        replace(_QUARANTINE, digest=Digest("billing/quarantine by month", month_fingerprints.quarantine_digest, (_QUARANTINE,), (CATALOG, TIMEZONE))),
         RATES,
-        Read(
-            stripe.Events,
-            _DELETED.columns,
-            where=_DELETED.where,
-            digest=Digest("deleted customers by month", month_fingerprints.deletions_digest, (_DELETED,), (TIMEZONE,)),
-        ),
+        replace(_DELETED, digest=Digest("deleted customers by month", month_fingerprints.deletions_digest, (_DELETED,), (TIMEZONE,))),
     ),
     uses=(CATALOG, TIMEZONE, EXPONENT),
     rule=mrr_tables.compute_mrr,
@@ -104,7 +99,7 @@ ORIGINS = Declaration(
     name="origins",
     models=(origin.Origins,),
     reads=(
-        *(Read(read.model, read.columns, where=read.where, coded=read.coded, digest=_WHO) for read in _FACTS),
+        *(replace(read, digest=_WHO) for read in _FACTS),
         Read(mrr.Causes, ("month", "customer", "group", "cause", "amount", "from_item", "to_item")),
         Read(mrr.Movements, ("month", "customer", "expansion_gross", *(f"expansion_{cause}" for cause in mrr.ORGANIC))),
     ),

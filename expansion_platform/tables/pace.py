@@ -22,6 +22,7 @@ from expansion_platform.domain.mrr import first_paid_months, included, rates_by_
 from expansion_platform.domain.plans import beginnings
 from expansion_platform.domain.schemas import billing, metrics, reading
 from expansion_platform.domain.schemas.base import empty
+from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import OWNERS, asset_spec
 from expansion_platform.engine.fingerprints import hashed
 from expansion_platform.engine.rule_hash import rule_hash
@@ -41,7 +42,7 @@ SCOPES = ["total", "enterprise", "mid_market", "smb"]
         asset_spec(
             reading.Pace,
             deps=[*READ, metrics.Rollforward],
-            kinds={"pandas", "pandera", "deltalake"},
+            kinds=PANDAS,
         )
     ],
     check_specs=[checks.schema_spec(reading.Pace), checks.reconciled_spec(reading.Pace, SEGMENTS_SUM)],

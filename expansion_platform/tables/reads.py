@@ -5,6 +5,8 @@ Here: which columns are read as categoricals, and digests. Not here: declaration
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from expansion_platform.domain import month_fingerprints
 from expansion_platform.domain.schemas import billing
 from expansion_platform.domain.schemas.base import columns
@@ -20,14 +22,9 @@ WITHOUT_EVIDENCE = tuple(name for name in columns(billing.ItemStates) if name !=
 _STATES = Read(billing.ItemStates, WITHOUT_EVIDENCE, coded=REPEATED)
 _RATES = Read(billing.FxRates)
 
-STATES = Read(
-    billing.ItemStates,
-    WITHOUT_EVIDENCE,
-    coded=REPEATED,
-    digest=Digest("billing/item_states by month", month_fingerprints.states_digest, (_STATES, _RATES), (CATALOG, TIMEZONE)),
-)
+STATES = replace(_STATES, digest=Digest("billing/item_states by month", month_fingerprints.states_digest, (_STATES, _RATES), (CATALOG, TIMEZONE)))
 """Item states; a month depends on those in force when it begins, and on what begins, ends and was paid before."""
-RATES = Read(billing.FxRates, digest=Digest("billing/fx_rates up to each month", month_fingerprints.rates_digest, (_RATES,)))
+RATES = replace(_RATES, digest=Digest("billing/fx_rates up to each month", month_fingerprints.rates_digest, (_RATES,)))
 """Exchange rates up to the month."""
-END_RATES = Read(billing.FxRates, digest=Digest("billing/fx_rates at the ends of each month", month_fingerprints.end_rates_digest, (_RATES,)))
+END_RATES = replace(_RATES, digest=Digest("billing/fx_rates at the ends of each month", month_fingerprints.end_rates_digest, (_RATES,)))
 """Exchange rates at both ends of the month."""

@@ -15,7 +15,6 @@ import yaml
 from rich.console import Console
 
 from expansion_platform.domain import months
-from expansion_platform.domain.detection import evaluation
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr
 from expansion_platform.domain.schemas.base import empty
@@ -124,15 +123,5 @@ def _detect(folder: Path, customers: int) -> dict[str, Any]:
     with Platform(_settings(folder)) as platform:
         facts = facts_of(platform, LAST)
         meter = Meter()
-        findings = evaluation.evaluate(
-            LAST,
-            customer_months=facts.customer_months,
-            movements=facts.movements,
-            durability=facts.durability,
-            expansion_then_churn=facts.expansion_then_churn,
-            rates=facts.rates,
-            settings=AlertSettings.from_yaml(None),
-            exponent=platform.reporting_exponent,
-            seed="benchmark",
-        )
+        findings = facts.findings(AlertSettings.from_yaml(None), platform.reporting_exponent, "benchmark")
         return meter.lap(findings=len(findings))

@@ -21,7 +21,7 @@ from expansion_platform.delivery.alert_messages import Surroundings, alert_messa
 from expansion_platform.delivery.messages import money, percent
 from expansion_platform.delivery.pace import pace_message
 from expansion_platform.domain import months
-from expansion_platform.domain.detection import evaluation, followups, rules
+from expansion_platform.domain.detection import followups, rules
 from expansion_platform.domain.detection.findings import Finding
 from expansion_platform.domain.detection.lifecycle import Event, Notice, State
 from expansion_platform.domain.detection.targets import AlertSettings, Target
@@ -324,19 +324,7 @@ def judged(request: pytest.FixtureRequest, pipeline: Pipeline) -> Iterator[tuple
         facts = alerts.facts_of(platform, NEWEST)
         targets = [Target(scope=scope, monthly_percent=Decimal(value)) for scope, value in TARGETS.items()]  # type: ignore[arg-type]
         settings = AlertSettings(targets=tuple(targets))
-        findings = evaluation.evaluate(
-            NEWEST,
-            customer_months=facts.customer_months,
-            movements=facts.movements,
-            durability=facts.durability,
-            expansion_then_churn=facts.expansion_then_churn,
-            rates=facts.rates,
-            settings=settings,
-            exponent=2,
-            seed="seed",
-            reported=facts.reported,
-        )
-        yield by_rate, findings, alerts.surroundings(platform, facts, settings.target("total", NEWEST), ("WARNED 7",), {})
+        yield by_rate, facts.findings(settings, 2, "seed"), alerts.surroundings(platform, facts, settings.target("total", NEWEST), ("WARNED 7",), {})
 
 
 def notices(finding: Finding) -> Iterator[Notice]:
