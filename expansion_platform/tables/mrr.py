@@ -11,15 +11,16 @@ from dataclasses import replace
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform.domain import audits, durability, month_fingerprints, mrr_tables, origins
+from expansion_platform.domain import audits, durability, month_fingerprints, mrr_parts, mrr_tables, origins
 from expansion_platform.domain.inputs import Inputs
 from expansion_platform.domain.schemas import billing, lasting, mrr, origin, stripe
-from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Read, Window
+from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Pooled, Read, Settling, Window
 from expansion_platform.engine.uses import ACTIVITY, CATALOG, EXPONENT, TIMEZONE
 from expansion_platform.tables.reads import RATES, REPEATED, STATES
 
 _QUARANTINE = Read(billing.Quarantine)
-_DELETED = Read(stripe.Events, ("object_id", "type", "created"), where=pc.field("type") == "customer.deleted")
+_DELETED = Read(stripe.Events, ("object_id", "type", "created"), where=pc.field("type") == "customer.deleted", customer="object_id")
+_PAST = Pooled("past", mrr_tables.past_rule, mrr_parts.past_of_all, (STATES,), (CATALOG,))
 
 
 def _plot_mrr(_months: list[str], inputs: Inputs) -> Plotted:
@@ -81,6 +82,8 @@ MRR = Declaration(
         Read(mrr.Causes, ("month", "cause", "amount")),
     ),
     by="customer",
+    pooled=(_PAST,),
+    settling=Settling(mrr_tables.show_mrr, mrr_tables.finish_mrr),
 )
 
 _SAID = pc.field("metadata_json") != "{}"
@@ -93,7 +96,15 @@ _FACTS = (
     Read(stripe.Subscriptions, where=_SAID),
     Read(stripe.SubscriptionItems, where=_SAID),
 )
-_WHO = Digest("who began changes by month", origins.origins_digest, _FACTS, (CATALOG, TIMEZONE))
+_NAMED = Pooled("requests_named", origins.requests_named, any, (Read(stripe.Events, ("type", "customer", "request_id")),))
+_WHO = Digest(
+    "who began changes by month",
+    origins.origins_digest,
+    _FACTS,
+    (CATALOG, TIMEZONE),
+    together=origins.origins_digests,
+    pooled=(_NAMED,),
+)
 
 ORIGINS = Declaration(
     name="origins",
@@ -113,6 +124,7 @@ ORIGINS = Declaration(
         ),
     ),
     by="customer",
+    pooled=(_NAMED,),
 )
 
 _LAST_MONTHS = Window(durability.LASTS)
