@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from expansion_platform.domain.errors import UndeclaredReadError
-from expansion_platform.domain.inputs import Inputs, Load
+from expansion_platform.domain.inputs import Inputs, Load, Scan
 from expansion_platform.domain.schemas.base import Table, table_name
 from expansion_platform.engine.declaration import Declaration, Digest, Read
 from expansion_platform.engine.uses import Use
@@ -79,19 +79,30 @@ class Reading:
             months: the months it is to compute.
         """
         load: dict[type[Table], Load] = {}
+        scan: dict[type[Table], Scan] = {}
         for read in reads:
             load.setdefault(read.model, partial(self._load, names, read, months))
+            scan.setdefault(read.model, partial(self._scan, names, read, months))
         values = {use.name: partial(self.value, use) for use in uses}
-        return Inputs(names, load, lambda model: frozenset(self.states(model)), values, months)
+        return Inputs(names, load, lambda model: frozenset(self.states(model)), values, months, scan)
 
     def _load(self, names: str, read: Read, months: Sequence[str], asked: Sequence[str] | None) -> pa.Table:
-        wanted = None
-        if read.monthly:
-            known = self.states(read.model)
-            seen = {name for month in months for name in read.window.months(month, list(known))}
-            if outside := sorted(set(asked or ()) - seen):
-                raise UndeclaredReadError(
-                    f"the rule of {names} reads {table_name(read.model)} of {', '.join(outside)}, which its declared window does not cover: widen it"
-                )
-            wanted = sorted((seen if asked is None else set(asked)) & known.keys())
+        wanted = self._wanted(names, read, months, asked)
         return self.platform.lake.pruned(read.model, columns=read.columns, months=wanted, where=read.where, coded=read.coded, in_order=read.ordered)
+
+    def _scan(self, names: str, read: Read, months: Sequence[str], asked: Sequence[str] | None) -> Any:
+        if read.where is not None:  # Arrow's expression, which DuckDB does not read; what it leaves is little
+            return self._load(names, read, months, asked)
+        return self.platform.lake.scan(read.model, columns=read.columns, months=self._wanted(names, read, months, asked))
+
+    def _wanted(self, names: str, read: Read, months: Sequence[str], asked: Sequence[str] | None) -> list[str] | None:
+        """The months to read of those that the declared window covers; None for a table that is not monthly."""
+        if not read.monthly:
+            return None
+        known = self.states(read.model)
+        seen = {name for month in months for name in read.window.months(month, list(known))}
+        if outside := sorted(set(asked or ()) - seen):
+            raise UndeclaredReadError(
+                f"the rule of {names} reads {table_name(read.model)} of {', '.join(outside)}, which its declared window does not cover: widen it"
+            )
+        return sorted((seen if asked is None else set(asked)) & known.keys())

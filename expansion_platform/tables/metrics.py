@@ -65,7 +65,12 @@ METRICS = Declaration(
 COVERAGE = Declaration(
     name="coverage",
     models=(metrics.Coverage,),
-    reads=(STATES, END_RATES, Read(mrr.CustomerMonths, ordered=False), Read(mrr.Movements, ordered=False)),
+    reads=(
+        STATES,
+        END_RATES,
+        Read(mrr.CustomerMonths, ("month", "opening", "closing")),
+        Read(mrr.Movements, ("month", "flow_expansion")),
+    ),
     uses=(CATALOG, TIMEZONE),
     rule=coverage.compute_coverage,
     identities=(
