@@ -35,7 +35,7 @@ def query_arrow(name: str, inputs: Mapping[str, Any]) -> pa.Table:
 
 
 def _run(name: str, inputs: Mapping[str, Any]) -> pa.Table:
-    text = resources.files("expansion_platform.domain.sql").joinpath(f"{name}.sql").read_text()
+    text = _text(name)
     with duckdb.connect(":memory:") as connection:
         connection.execute("set timezone = 'UTC'")
         for table, rows in inputs.items():
@@ -44,3 +44,7 @@ def _run(name: str, inputs: Mapping[str, Any]) -> pa.Table:
             else:
                 connection.register(table, rows)
         return connection.sql(text).to_arrow_table()
+
+
+def _text(name: str) -> str:
+    return resources.files("expansion_platform.domain.sql").joinpath(f"{name}.sql").read_text()
