@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset
 
 from expansion_platform.domain.errors import UndeclaredReadError
-from expansion_platform.domain.inputs import Inputs, Load
+from expansion_platform.domain.inputs import Inputs, Load, Scan
 from expansion_platform.domain.schemas.base import Table, table_name
 from expansion_platform.engine.declaration import Read
 from expansion_platform.engine.shards import EVERYONE, Shard
@@ -85,33 +86,56 @@ def inputs(
         shard: the customers whose rows it gets, of tables that name the customer.
     """
     load: dict[type[Table], Load] = {}
+    scan: dict[type[Table], Scan] = {}
     for read in reads:
-        load.setdefault(read.model, partial(_load, lake, names, read, known, months, shard))
-    return Inputs(names, load, lambda model: frozenset(known(model)), values, months)
+        source = _Source(lake, names, read, known, months, shard)
+        load.setdefault(read.model, source.load)
+        scan.setdefault(read.model, source.scan)
+    return Inputs(names, load, lambda model: frozenset(known(model)), values, months, scan)
 
 
-def _load(
-    lake: Lake,
-    names: str,
-    read: Read,
-    known: Callable[[type[Table]], Iterable[str]],
-    months: Sequence[str],
-    shard: Shard,
-    asked: Sequence[str] | None,
-) -> pa.Table:
-    wanted = None
-    if read.monthly:
-        computed = sorted(known(read.model))
-        seen = {name for month in months for name in read.window.months(month, computed)}
+@dataclass(frozen=True)
+class _Source:
+    """One table that a rule may read."""
+
+    lake: Lake
+    names: str
+    read: Read
+    known: Callable[[type[Table]], Iterable[str]]
+    months: Sequence[str]
+    shard: Shard
+
+    def load(self, asked: Sequence[str] | None) -> pa.Table:
+        """Its rows, in memory."""
+        read = self.read
+        return self.lake.pruned(
+            read.model, columns=read.columns, months=self._wanted(asked), where=self._where(), coded=read.coded, in_order=read.ordered
+        )
+
+    def scan(self, asked: Sequence[str] | None) -> Any:
+        """Its rows for a query, which reads the files; in memory where only some are to be seen: DuckDB reads no expression of Arrow."""
+        if self._where() is not None:
+            return self.load(asked)
+        return self.lake.scan(self.read.model, columns=self.read.columns, months=self._wanted(asked))
+
+    def _where(self) -> pyarrow.dataset.Expression | None:
+        theirs = None if self.read.by is None else self.shard.rows(self.read.by)
+        if theirs is None or self.read.where is None:
+            return self.read.where if theirs is None else theirs
+        return self.read.where & theirs
+
+    def _wanted(self, asked: Sequence[str] | None) -> list[str] | None:
+        """The months to read of those that the declared window covers; None for a table that is not monthly."""
+        read = self.read
+        if not read.monthly:
+            return None
+        computed = sorted(self.known(read.model))
+        seen = {name for month in self.months for name in read.window.months(month, computed)}
         if outside := sorted(set(asked or ()) - seen):
             raise UndeclaredReadError(
-                f"the rule of {names} reads {table_name(read.model)} of {', '.join(outside)}, which its declared window does not cover: widen it"
+                f"the rule of {self.names} reads {table_name(read.model)} of {', '.join(outside)}, which its declared window does not cover: widen it"
             )
-        wanted = sorted((seen if asked is None else set(asked)) & set(computed))
-    where, theirs = read.where, None if read.by is None else shard.rows(read.by)
-    if theirs is not None:
-        where = theirs if where is None else where & theirs
-    return lake.pruned(read.model, columns=read.columns, months=wanted, where=where, coded=read.coded, in_order=read.ordered)
+        return sorted((seen if asked is None else set(asked)) & set(computed))
 
 
 def _value(value: Any) -> Any:

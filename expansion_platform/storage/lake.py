@@ -31,6 +31,7 @@ from expansion_platform.domain.schemas.base import added, arrow_schema, key, par
 from expansion_platform.storage import files
 from expansion_platform.storage.files import File, but, identity, month_of, small_files, text_columns_unmeasured, without_log_statistics
 from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries
+from expansion_platform.storage.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,12 @@ class Lake:
         if coded:
             table = table.unify_dictionaries()
         return ordered(model, table) if in_order and set(key(model)) <= set(names) else table
+
+    def scan(self, model: type[Table], *, columns: Sequence[str] | None = None, months: Sequence[str] | None = None) -> Scan:
+        """Some columns of some months for a query to read, without having them in memory; see `pruned`."""
+        schema = arrow_schema(model)
+        paths = sorted(self._files(self._open(model), months)) if self.exists(model) else []
+        return Scan(paths, pa.schema([schema.field(name) for name in columns or schema.names]))
 
     def rows(self, model: type[Table], months: Sequence[str] | None = None) -> int:
         """Number of rows (of some months)."""
