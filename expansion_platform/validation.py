@@ -7,6 +7,7 @@ customers are validated in processes of their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import pandas as pd
 import pandera.pandas as pa
@@ -19,15 +20,28 @@ RECONCILED_CHECK = "reconciled"
 
 
 def validate(model: type[Table], frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the model's types.
+    """The frame with the model's types; texts that are categoricals stay so.
 
     Raises:
         DataQualityError: rows that break the model, named by their keys, with the rule and the value.
     """
+    coded = tuple(name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype))
+    try:
+        return _schema(model, coded).validate(frame, lazy=True)
+    except pa.errors.SchemaErrors:
+        pass  # said of the texts themselves
     try:
         return model.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         raise DataQualityError(f"{table_name(model)} breaks {_rules(error.failure_cases)}", _culprits(model, frame, error.failure_cases)) from error
+
+
+@cache
+def _schema(model: type[Table], coded: tuple[str, ...]) -> pa.DataFrameSchema:
+    """The model's schema, which leaves texts that are categoricals as they are: those of a million rows take 0.1 GB to make."""
+    schema = model.to_schema()
+    texts = [name for name in coded if name in schema.columns and str(schema.columns[name].dtype) == "str"]
+    return schema.update_columns({name: {"dtype": None, "coerce": False} for name in texts}) if texts else schema
 
 
 def _rules(cases: pd.DataFrame) -> str:

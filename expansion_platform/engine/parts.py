@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from expansion_platform.domain.errors import DataQualityError
@@ -151,7 +152,11 @@ def stamped(model: type[Table], frame: pd.DataFrame | None, plan: Plan) -> pd.Da
         return empty(model)
     known = columns(model)
     frame = of_months(frame, plan.months)
-    stamps: dict[str, Any] = {name: text for name, text in plan.stamps.items() if name in known and name not in frame.columns}
+    stamps: dict[str, Any] = {
+        name: pd.Categorical.from_codes(np.zeros(len(frame), dtype=np.int8), [text])
+        for name, text in plan.stamps.items()
+        if name in known and name not in frame.columns
+    }
     if plan.provisional and QUALITY in frame.columns:
         graded = frame["month"].isin(plan.provisional) & (frame[QUALITY] == "ok")
         stamps[QUALITY] = frame[QUALITY].mask(graded, "provisional")
