@@ -153,7 +153,7 @@ def stamped(model: type[Table], frame: pd.DataFrame | None, plan: Plan) -> pd.Da
     known = columns(model)
     frame = of_months(frame, plan.months)
     stamps: dict[str, Any] = {
-        name: pd.Categorical.from_codes(np.zeros(len(frame), dtype=np.int8), [text])
+        name: pd.Categorical.from_codes(np.zeros(len(frame), dtype=np.int8), pd.Index([text]))
         for name, text in plan.stamps.items()
         if name in known and name not in frame.columns
     }
