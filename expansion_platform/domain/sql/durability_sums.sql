@@ -50,12 +50,15 @@ kept as (
     left join departed using (month, expanded_month, customer)
 ),
 
+held as materialized (
+    select month, segment, sum(opening) as opening, count(*) as members from customer_months where opening > 0 group by all
+),
+
 opened as (
-    select spans.month, spans.expanded_month, slices.dimension, slices.value,
-        sum(opening) as opening, count(*) filter (where opening > 0) as members
+    select spans.month, spans.expanded_month, slices.dimension, slices.value, sum(opening) as opening, sum(members) as members
     from spans
-    join customer_months on customer_months.month = spans.expanded_month
-    join slices on slices.dimension = 'total' or slices.value = customer_months.segment
+    join held on held.month = spans.expanded_month
+    join slices on slices.dimension = 'total' or slices.value = held.segment
     group by all
 ),
 
