@@ -14,7 +14,7 @@ import pandas as pd
 from expansion_platform.delivery.messages import money
 from expansion_platform.domain import months as calendar
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.mrr_tables import mrr_tables
+from expansion_platform.domain.mrr_tables import Facts, mrr_tables
 from expansion_platform.domain.schemas import billing, mrr, origin
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.domain.schemas.mrr import FLOWS
@@ -111,17 +111,9 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
     rows = {model: lake.read(model, [month]) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, origin.Origins)}
     rows = {model: table[table["customer"] == owner] for model, table in rows.items()}
     if rows[mrr.Movements].empty and rows[mrr.CustomerMonths]["flow_fx"].any():
-        found = mrr_tables(
-            [month],
-            *(
-                states,
-                lake.read(billing.FxRates),
-                empty(billing.Quarantine),
-                pd.DataFrame({"customer": [], "created": states["valid_from"].iloc[:0]}),
-            ),
-            *(catalog, timezone),
-            rates_alone=True,
-        )
+        nobody = pd.DataFrame({"customer": [], "created": states["valid_from"].iloc[:0]})
+        facts = Facts(states, lake.read(billing.FxRates), empty(billing.Quarantine), nobody, catalog, timezone)
+        found = mrr_tables([month], facts, rates_alone=True)
         rows |= {model: found.frames[model] for model in (mrr.Movements, mrr.Causes)}  # mrr/movements has no row where exchange rates alone moved
     yield from customer_month(
         owner,

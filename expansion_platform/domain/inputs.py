@@ -25,10 +25,27 @@ Scan = Callable[[Sequence[str] | None], Any]
 
 @dataclass(frozen=True)
 class Computed:
-    """What a rule made of a range of months: rows of each table without the versions they are made with, and the months it could not compute."""
+    """What a rule made of a range of months.
+
+    Args:
+        frames: rows of each table, without the versions they are made with.
+        failures: the months it could not compute.
+        rest: of a rule by customer, what becomes rows once all customers are known.
+        shows: of a rule by customer, what the others' rows depend on of these customers; None where there is nothing.
+    """
 
     frames: Frames
     failures: Mapping[str, DataQualityError] = field(default_factory=dict)
+    rest: Any = None
+    shows: Any = None
+
+
+@dataclass(frozen=True)
+class Together:
+    """What all customers together show: rows of tables that have none by customer, and what finishes those that have."""
+
+    frames: Frames
+    shown: Any
 
 
 class Inputs:

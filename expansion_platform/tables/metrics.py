@@ -124,13 +124,14 @@ CUSTOMER_SLICES = Declaration(
     name="customer_slices",
     models=(mrr.CustomerSlices,),
     reads=(
-        Read(stripe.Customers, ("id", "country", "metadata_json")),
+        Read(stripe.Customers, ("id", "country", "metadata_json"), customer="id"),
         STATES,
         END_RATES,
         Read(mrr.CustomerMonths, tuple(customer_slices.SEEN), coded=("pricing_model", "closing_pricing_model", "first_paid_month")),
     ),
     uses=(CATALOG, TIMEZONE, ATTRIBUTES, ATTRIBUTE_KEYS),
     rule=customer_slices.compute_customer_slices,
+    by="customer",
 )
 
 DIMENSIONS = Declaration(

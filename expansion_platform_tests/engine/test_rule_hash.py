@@ -53,7 +53,7 @@ def changed(before: dict[str, str]) -> set[str]:
     [
         ("trailing.py", "YEAR, QUARTER = 12, 3 -> # Windows.\nYEAR, QUARTER = 12, 3"),
         ("trailing.py", '"""Twelve months compounded -> """Twelve of them compounded'),
-        ("mrr_tables.py", '"""The rows of the four tables. -> """The rows.'),
+        ("mrr_tables.py", '"""The rows of months that can be compared. -> """The rows of months.'),
         ("sql/slice_sums.sql", "with customers as ( -> -- who\nwith customers\n  as ("),
         ("schemas/mrr.py", 'description=" -> description="So: '),
     ],
