@@ -190,7 +190,7 @@ MUTANTS = {
     ),
     "imported": Mutant("the tenure of imported customers is known", "customer_slices.py", "np.where(imported &", "np.where(False & imported &"),
     "dormant-logos": Mutant("dormant customers are lost logos", "sql/slice_sums.sql", "where churn < 0 and not dormant) as", "where churn < 0) as"),
-    "continuous": Mutant("who came back was never lost", "sql/window_cohort.sql", "closing is not null and not interrupted", "closing is not null"),
+    "continuous": Mutant("who came back was never lost", "windows.py", "np.where(interrupted, 0, retained)", "retained"),
     "few-first": Mutant(
         "an open window hides few customers", "metric_rows.py", "if members < LOW_MEMBERS or", "if complete and members < LOW_MEMBERS or"
     ),

@@ -111,23 +111,20 @@ def seat_events(wanted: Collection[str], movements: pd.DataFrame, causes: pd.Dat
     return every.assign(**names, surge=movement["flags_json"].str.contains('"seat_surge"', regex=False).to_numpy(dtype=bool))[EVENT_COLUMNS]
 
 
-def lasting_surges(events: pd.DataFrame) -> pd.DataFrame:
-    """Month, expanded_month and customer of the seat surges that turned out durable: 80 % of what their seats added is kept."""
-    judged = events[events["surge"] & (events["status"] != "pending")]
-    sums = judged.groupby([*SPAN, "customer"], as_index=False)[["amount", "kept"]].sum()
-    lasting = sums["kept"] * DURABLE.denominator >= sums["amount"] * DURABLE.numerator
-    return sums.loc[lasting, [*SPAN, "customer"]].astype("str")
+def durable_share() -> pd.DataFrame:
+    """`DURABLE` as queries read it."""
+    return pd.DataFrame({"numerator": [DURABLE.numerator], "denominator": [DURABLE.denominator]})
 
 
-def durability(sums: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+def durability(sums: pd.DataFrame, of_events: pd.DataFrame) -> pd.DataFrame:
     """metrics/durability without hashes.
 
     Args:
         sums: `sql/durability_sums.sql` over `spans`.
-        events: mrr/seat_events of the same months.
+        of_events: `sql/seat_sums.sql` of the same months.
     """
     newest = sums["month"] == sums["expanded_month"]
-    seats = seat_sums(sums, events)
+    seats = seat_sums(sums, of_events)
     parts = []
     for rows, metrics in (
         (sums[~newest], JUDGED),
@@ -139,18 +136,11 @@ def durability(sums: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts).sort_values("month", kind="stable", ignore_index=True)
 
 
-def seat_sums(sums: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+def seat_sums(sums: pd.DataFrame, of_events: pd.DataFrame) -> pd.DataFrame:
     """Amounts and counts of seat events for each row of `sums` (its slice, months and members): those judged, or all that are pending."""
     slice_of = [*SPAN, "dimension", "value"]
-    pending = events["status"] == "pending"
-    told = events.assign(expanded_month=events["expanded_month"].mask(pending, events["month"]))
-    sliced = pd.concat([told.assign(dimension="total", value="all"), told.assign(dimension="segment", value=told["segment"])], ignore_index=True)
-    found = sliced.groupby(slice_of).agg(amount=("amount", "sum"), kept=("kept", "sum"), events=("group", "size"), expanders=("customer", "nunique"))
-    for status in JUDGED_STATUSES:
-        of_status = sliced[sliced["status"] == status].groupby(slice_of)["amount"].agg(["size", "sum"])
-        found = found.join(of_status.rename(columns={"size": f"events_{status}", "sum": f"amount_{status}"}))
-    base = sums[[*slice_of, "members"]].join(found, on=slice_of)
-    return base.fillna(dict.fromkeys(found.columns, 0)).astype(dict.fromkeys(found.columns, "int64"))
+    found = of_events.set_index(slice_of).reindex(pd.MultiIndex.from_frame(sums[slice_of]), fill_value=0)
+    return found.reset_index().assign(members=sums["members"].to_numpy())
 
 
 @dataclass(frozen=True)
@@ -249,7 +239,7 @@ def compute_seat_events(wanted: Sequence[str], inputs: Inputs) -> Computed:
 
 def compute_durability(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/durability of some months."""
-    events = inputs.frame(SeatEvents)
+    events = inputs.scan(SeatEvents)
     read = {
         "customer_months": inputs.scan(mrr.CustomerMonths),
         "movements": inputs.scan(mrr.Movements),
@@ -257,6 +247,8 @@ def compute_durability(wanted: Sequence[str], inputs: Inputs) -> Computed:
         "organic": pd.DataFrame({"cause": mrr.ORGANIC}),
         "spans": spans(list(wanted)),
         "slices": slices(),
-        "lasting_surges": lasting_surges(events),
+        "events": events,
+        "durable": durable_share(),
     }
-    return Computed({Durability: durability(query("durability_sums", read), events)})
+    of_events = query("seat_sums", {"events": events, "slices": slices()})
+    return Computed({Durability: durability(query("durability_sums", read), of_events)})

@@ -1,7 +1,6 @@
 """Metrics over the months that end with a month (semantics 4.1, 4.2): twelve months, three, and one month taken twelve times.
 
-Here: windows, compounding, constant exchange rates, and how complete a window is. Not here: the sums (`sql/window_book.sql`, `sql/window_sums.sql`,
-`sql/window_cohort.sql`), single months (`metrics.py`).
+Here: compounding, constant exchange rates, and how complete a window is. Not here: sums over windows (`windows.py`), single months (`metrics.py`).
 
 Every customer keeps the slice it has at the window's start, or in its first month when it came later. A rate is exact until its text: T12M
 compounds twelve fractions, each with its own month's opening MRR below the line.
@@ -14,16 +13,18 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import months
+from expansion_platform.domain import months, windows
 from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.metric_rows import SLICES as TOTAL_AND_SEGMENTS
-from expansion_platform.domain.metric_rows import decimal_text, quality_by_size, slices
-from expansion_platform.domain.queries import query, query_arrow
+from expansion_platform.domain.metric_rows import decimal_text, quality_by_size
+from expansion_platform.domain.money import Ints
 from expansion_platform.domain.schemas import mrr
 from expansion_platform.domain.schemas.metrics import Trailing
-from expansion_platform.domain.schemas.mrr import PRICING_MODELS
+from expansion_platform.domain.schemas.mrr import PRICING_MODELS, SEGMENTS
+from expansion_platform.domain.windows import SUMS
 
 YEAR, QUARTER = 12, 3
 LENGTHS = (1, QUARTER, YEAR)
@@ -33,8 +34,7 @@ SLICES = [*TOTAL_AND_SEGMENTS, *(("pricing_model", name) for name in PRICING_MOD
 Value = tuple[int | None, int | None, Fraction | None]
 """Numerator, denominator, quotient."""
 Window = Mapping[str, Sequence[int]]
-"""Each sum of `sql/window_sums.sql` by month, oldest first, zeros where the slice was empty."""
-SUMS = ("opening", "new", "expansion", "contraction", "churn", "member_expansion", "members", "expanders")
+"""Each of `windows.SUMS` by month, oldest first, zeros where the slice was empty."""
 COHORT = ("opening", "closing", "retained", "continuous")
 Cohort = Mapping[str, int]
 
@@ -49,32 +49,48 @@ def numbered(month: str) -> int:
     return months.distance("0000-01", month)
 
 
-def windows(wanted: Sequence[str]) -> pd.DataFrame:
-    """The windows that end with each month: length, first, last; months are numbers."""
-    lasts = [numbered(month) for month in wanted]
-    return pd.DataFrame([{"length": length, "first": last + 1 - length, "last": last} for last in lasts for length in LENGTHS])
-
-
-def trailing(wanted: Sequence[str], book: Any, known: Mapping[str, int]) -> pd.DataFrame:
+def trailing(wanted: Sequence[str], customer_months: Any, movements: Any, known: Mapping[str, int]) -> pd.DataFrame:
     """metrics/trailing of some months without hashes.
 
     Args:
         wanted: each the last of its windows.
-        book: `sql/window_book.sql` of all months in them.
+        customer_months: mrr/customer_months of all months in them (`sql/window_months.sql`).
+        movements: mrr/movements of them (`sql/window_moves.sql`).
         known: by month, how many of its longest window's months have been computed; none of them lies before one that has not. In some nobody may
             have paid.
 
     Returns:
         One row per month, slice and metric; also for slices nobody is in, without a value.
     """
-    of_months = windows(wanted)
-    sums = query("window_sums", {"windows": of_months, "slices": slices(SLICES), "book": book})
-    cohort = query("window_cohort", {"windows": of_months[of_months["length"] == YEAR], "book": book})
-    return rows(wanted, sums, cohort, known)
+    calendar = months.between(looked_at(min(wanted))[0], max(wanted))
+    lasts = [calendar.index(month) for month in wanted]
+    sums = np.zeros((len(calendar), YEAR, len(windows.SLICES), len(SUMS)), dtype=np.int64)
+    cohort: list[dict[str, Any]] = []
+    for book in windows.books(calendar, customer_months, movements):
+        sums += windows.window_sums(book, YEAR)
+        cohort += windows.cohorts(book, lasts, YEAR)
+    first = numbered(calendar[0])
+    of_cohort = pd.DataFrame(cohort, columns=["last", "segment", "pricing_model", "customer", *COHORT, "paid", "interrupted", "closings", "fxs"])
+    return rows(wanted, _by_window(sums, lasts, first), of_cohort.assign(last=of_cohort["last"] + first), known)
+
+
+def _by_window(sums: Ints, lasts: Sequence[int], first: int) -> pd.DataFrame:
+    """The sums of each window, month, dimension and value, from `windows.window_sums`; months are numbered from `first` on."""
+    cube = sums.reshape(*sums.shape[:2], len(SEGMENTS), len(PRICING_MODELS), len(SUMS))
+    by_slice = [cube.sum(axis=(2, 3))[:, :, None], cube.sum(axis=3), cube.sum(axis=2)]
+    found = np.concatenate(by_slice, axis=2)  # in the order of SLICES
+    records = [
+        (length, first + last, first + month, *slice_, *amounts)
+        for length in LENGTHS
+        for last in lasts
+        for month in range(last + 1 - length, last + 1)
+        for slice_, amounts in zip(SLICES, found[last + 1 - length, month - (last + 1 - length)].tolist(), strict=True)
+    ]
+    return pd.DataFrame(records, columns=["length", "last", "month", "dimension", "value", *SUMS])
 
 
 def rows(wanted: Sequence[str], sums: pd.DataFrame, cohort: pd.DataFrame, known: Mapping[str, int]) -> pd.DataFrame:
-    """`trailing` from `sql/window_sums.sql` and `sql/window_cohort.sql` over `windows(wanted)`."""
+    """`trailing` from the sums of each window, month and slice, and what became of those who opened it (`windows.cohorts`)."""
     by_month, by_slice = _by_month(sums), _by_slice(cohort)
     nothing, nobody = (0,) * len(SUMS), dict.fromkeys(COHORT, 0)
     records = []
@@ -227,6 +243,6 @@ def at_first_rates(closing: int, closings: Sequence[int], added: Sequence[int]) 
 
 def compute_trailing(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/trailing of some months."""
-    book = query_arrow("window_book", {"customer_months": inputs.scan(mrr.CustomerMonths), "movements": inputs.scan(mrr.Movements)})
     computed = inputs.months(mrr.CustomerMonths)
-    return Computed({Trailing: trailing(wanted, book, {month: len(computed.intersection(looked_at(month))) for month in wanted})})
+    known = {month: len(computed.intersection(looked_at(month))) for month in wanted}
+    return Computed({Trailing: trailing(wanted, inputs.scan(mrr.CustomerMonths), inputs.scan(mrr.Movements), known)})

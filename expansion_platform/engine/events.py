@@ -17,14 +17,17 @@ import dagster as dg
 from expansion_platform import checks
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas.base import Table
+from expansion_platform.engine.event_log import one_transaction
 
 # Dagster's own mark on outputs whose events were logged before (`_log_materialization_or_observation_events_for_asset` in its execute_step.py).
 _EVENTS_ARE_LOGGED = {"__source_asset_observation__": True}
 
 
-def materialized(context: dg.AssetExecutionContext, model: type[Table], month: str, metadata: Mapping[str, Any]) -> None:
-    """Reports that a month of a table is as it should be."""
-    context.log_event(dg.AssetMaterialization(checks.asset_key(model), partition=month, metadata=dict(metadata)))
+def materialized(context: dg.AssetExecutionContext, model: type[Table], metadata: Mapping[str, Mapping[str, Any]]) -> None:
+    """Reports that some months of a table are as they should be, with what is shown of each."""
+    with one_transaction(context.instance.event_log_storage, context.run.run_id):
+        for month, shown in metadata.items():
+            context.log_event(dg.AssetMaterialization(checks.asset_key(model), partition=month, metadata=dict(shown)))
 
 
 def unknown(context: dg.AssetExecutionContext, model: type[Table], months: Sequence[str], *, written: Collection[str]) -> list[str]:
@@ -38,18 +41,21 @@ def checked(context: dg.AssetExecutionContext, result: dg.AssetCheckResult, mont
     asset_key = result.asset_key
     if asset_key is None:
         raise TypeError("a check result without a table")
-    for month in months:
-        context.log_event(
-            dg.AssetCheckEvaluation(
-                asset_key=asset_key,
-                check_name=str(result.check_name),
-                passed=result.passed,
-                metadata=result.metadata,
-                severity=result.severity,
-                description=result.description,
-                partition=month,
+    if not months:
+        return
+    with one_transaction(context.instance.event_log_storage, context.run.run_id):
+        for month in months:
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=asset_key,
+                    check_name=str(result.check_name),
+                    passed=result.passed,
+                    metadata=result.metadata,
+                    severity=result.severity,
+                    description=result.description,
+                    partition=month,
+                )
             )
-        )
 
 
 def checked_by_month(

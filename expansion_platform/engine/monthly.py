@@ -234,8 +234,8 @@ def _report(run: Run) -> None:
     for model in run.selected:
         if shown[model]:
             metadata = month_metadata(run.platform.lake, model, shown[model], plotted.get(model, {}))
-            for month in shown[model]:
-                events.materialized(run.context, model, month, {**metadata[month], "written": month in run.stale[model]})
+            written = {month: {**metadata[month], "written": month in run.stale[model]} for month in shown[model]}
+            events.materialized(run.context, model, written)
 
 
 def _report_current(run: Run, months: Sequence[str]) -> None:

@@ -28,7 +28,11 @@ DURABILITY = Declaration(
         Read(mrr.CustomerMonths, ("month", "customer", "segment", "opening"), _LAST_MONTHS, ordered=False),
         Read(mrr.Movements, ("month", "customer", "segment", "movement", "flow_expansion", "flags_json"), _LAST_MONTHS, ordered=False),
         Read(mrr.Causes, ("month", "customer", "cause", "amount"), _LAST_MONTHS, ordered=False),
-        Read(lasting.SeatEvents),
+        Read(
+            lasting.SeatEvents,
+            ("month", "expanded_month", "customer", "segment", "amount", "kept", "status", "surge"),
+            coded=("expanded_month", "customer", "segment", "status"),
+        ),
     ),
     uses=(CATALOG,),
     rule=durability.compute_durability,

@@ -87,10 +87,12 @@ def rows(months: tuple[str, ...] = (JUDGED,)) -> pd.DataFrame:
         "movements": moved(),
         "causes": causes(),
         "organic": pd.DataFrame({"cause": ORGANIC}),
-        "lasting_surges": durability.lasting_surges(events),
+        "events": events,
+        "durable": durability.durable_share(),
     }
     sums = query("durability_sums", {"spans": durability.spans(list(months)), "slices": slices(), **read})
-    return tables.Durability.validate(durability.durability(sums, events).assign(**HASHES))
+    of_events = query("seat_sums", {"events": events, "slices": slices()})
+    return tables.Durability.validate(durability.durability(sums, of_events).assign(**HASHES))
 
 
 def told(frame: pd.DataFrame, value: str = "all") -> dict[str, tuple[Any, ...]]:

@@ -22,7 +22,6 @@ import pytest
 
 from expansion_platform.domain import months, reconciliation_metrics, trailing
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import metrics as tables
 
 START, LAST = "2025-04", "2026-03"
@@ -63,8 +62,7 @@ def rows(month: str = LAST, first: str = START) -> pd.DataFrame:
 
 
 def made(month: str, customers: pd.DataFrame, movements: pd.DataFrame, known: int) -> pd.DataFrame:
-    read = query("window_book", {"customer_months": customers, "movements": movements})
-    return tables.Trailing.validate(trailing.trailing([month], read, {month: known}).assign(policy_hash="p", catalog_hash="c"))
+    return tables.Trailing.validate(trailing.trailing([month], customers, movements, {month: known}).assign(policy_hash="p", catalog_hash="c"))
 
 
 def told(frame: pd.DataFrame, value: str = "all") -> dict[str, tuple[Any, ...]]:
@@ -189,8 +187,7 @@ def monthly(expansion: int, members: int, expanders: int, since: str = LAST, ope
             for month in months.between(max(since, months.shift(LAST, 1 - length)), LAST)
         ]
     )
-    empty = query("window_book", dict(zip(("customer_months", "movements"), (frame.head(0) for frame in book()), strict=True)))
-    nobody = query("window_cohort", {"windows": trailing.windows([LAST]).query("length == @trailing.YEAR"), "book": empty})
+    nobody = pd.DataFrame(columns=["last", "segment", "pricing_model", "customer", *trailing.COHORT])
     known = min(trailing.YEAR, months.distance(since, LAST) + 1)
     return told(tables.Trailing.validate(trailing.rows([LAST], sums, nobody, {LAST: known}).assign(policy_hash="p", catalog_hash="c")))
 

@@ -69,7 +69,7 @@ def test_words_compute_nothing_again(edit: Edit, file: str, edited: str) -> None
     ("file", "edited", "computed"),
     [
         ("trailing.py", "SHORTEST = 3 -> SHORTEST = 4", {"trailing"}),
-        ("sql/window_cohort.sql", "where book.opening > 0 -> where book.opening > 1", {"trailing"}),
+        ("sql/window_moves.sql", "where flow_new <> 0 -> where flow_new > 0", {"trailing"}),
         ("benchmarks.py", '("0.03", "0.05") -> ("0.03", "0.06")', {"benchmarks"}),
         (
             "metrics.py",

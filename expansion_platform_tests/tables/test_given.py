@@ -55,7 +55,9 @@ def test_attributes_of_a_file_and_of_metadata_are_dimensions(pipeline: Pipeline,
             customer["metadata"]["industry"] = ("retail", "health", "")[number % 3]
         sliced = copied.with_settings(expansion_customer_attributes=str(file), expansion_attribute_keys="industry, size")
         computed(
-            sliced, *(name for name in TABLES if name.startswith("stripe/")), "metrics/expansion_by_dimension", "metrics/rollforward_by_dimension"
+            sliced,
+            *(name for name in TABLES if name.startswith("stripe/")),
+            *("mrr/customer_slices", "metrics/expansion_by_dimension", "metrics/rollforward_by_dimension"),
         )
         rows = sliced.lake.read(metrics.RollforwardByDimension, [BEFORE, NEWEST]).set_index(["month", "dimension", "value"])
         region = rows.xs("region", level="dimension")
@@ -81,5 +83,5 @@ def test_a_wrong_row_stops_what_it_is_for_and_nothing_else(pipeline: Pipeline, t
         broken = copied.with_settings(expansion_customer_attributes=str(file))
         before = broken.contents()
         with pytest.raises(Exception, match=r"line 2: valid_from 'soon' cannot be: it is the first month it holds in"):
-            computed(broken, "metrics/expansion_by_dimension", "metrics/rollforward_by_dimension")
+            computed(broken, "mrr/customer_slices", "metrics/expansion_by_dimension", "metrics/rollforward_by_dimension")
         assert broken.contents() == before

@@ -1,7 +1,7 @@
 -- What three months left of an expansion, and how much of it is no seat surge, or one that turned out durable (semantics 4.5).
 -- inputs: spans (month, expanded_month), slices (dimension, value), customer_months (month, customer, segment, opening),
 --         movements (month, customer, segment, movement, flow_expansion, flags_json), causes (month, customer, cause, amount),
---         organic (cause), lasting_surges (month, expanded_month, customer)
+--         organic (cause), events (mrr/seat_events), durable (numerator, denominator: the share of its seats that a durable surge keeps)
 -- grain:  month, expanded_month, dimension, value; an expanded_month equal to month is the newest expansion, of which nothing is lost yet.
 
 with expanded as (
@@ -18,29 +18,33 @@ with expanded as (
 ),
 
 changed as (
-    select spans.month, spans.expanded_month, causes.customer, sum(causes.amount) as organic
-    from spans
-    join causes on causes.month > spans.expanded_month and causes.month <= spans.month
-    semi join organic on organic.cause = causes.cause
+    select expanded.month, expanded.expanded_month, expanded.customer, sum(later.amount) as organic
+    from expanded
+    join (
+        select month, customer, sum(amount) as amount from causes semi join organic on organic.cause = causes.cause group by all
+    ) as later on later.customer = expanded.customer and later.month > expanded.expanded_month and later.month <= expanded.month
     group by all
 ),
 
 departed as (
-    select distinct spans.month, spans.expanded_month, movements.customer
-    from spans
-    join movements on movements.month > spans.expanded_month and movements.month <= spans.month
-    where movements.movement = 'churn'
+    select distinct expanded.month, expanded.expanded_month, expanded.customer
+    from expanded
+    join (select month, customer from movements where movement = 'churn') as later
+        on later.customer = expanded.customer and later.month > expanded.expanded_month and later.month <= expanded.month
+),
+
+lasting_surges as (
+    select month, expanded_month, customer
+    from events, durable
+    where surge and status <> 'pending'
+    group by month, expanded_month, customer, numerator, denominator
+    having sum(kept) * denominator >= sum(amount) * numerator
 ),
 
 kept as (
     select
         expanded.*,
-        surge and not exists (
-            select 1 from lasting_surges
-            where lasting_surges.month = expanded.month
-                and lasting_surges.expanded_month = expanded.expanded_month
-                and lasting_surges.customer = expanded.customer
-        ) as surge_only,
+        surge and lasting_surges.customer is null as surge_only,
         case
             when departed.customer is not null then 0
             else least(expansion, greatest(0, expansion + coalesce(changed.organic, 0)))
@@ -48,14 +52,18 @@ kept as (
     from expanded
     left join changed using (month, expanded_month, customer)
     left join departed using (month, expanded_month, customer)
+    left join lasting_surges using (month, expanded_month, customer)
+),
+
+held as materialized (
+    select month, segment, sum(opening) as opening, count(*) as members from customer_months where opening > 0 group by all
 ),
 
 opened as (
-    select spans.month, spans.expanded_month, slices.dimension, slices.value,
-        sum(opening) as opening, count(*) filter (where opening > 0) as members
+    select spans.month, spans.expanded_month, slices.dimension, slices.value, sum(opening) as opening, sum(members) as members
     from spans
-    join customer_months on customer_months.month = spans.expanded_month
-    join slices on slices.dimension = 'total' or slices.value = customer_months.segment
+    join held on held.month = spans.expanded_month
+    join slices on slices.dimension = 'total' or slices.value = held.segment
     group by all
 ),
 
