@@ -46,7 +46,7 @@ def bill_statuses(subscription: Subscription, events: list[Event]) -> list[Mark[
     `renewal`, unless an event dates it.
     """
     marks: list[Mark[str]] = []
-    known = known_until(subscription)
+    known = subscription.known
     final = [bill for bill in subscription.bills if bill.finalized is not None and _pause(bill) is None and not _tried(subscription, bill)]
     for place, bill in enumerate(final):
         replaced = next((newer.finalized for newer in final[place + 1 :]), None)
@@ -67,11 +67,6 @@ def _add(marks: list[Mark[str]], mark: Mark[str]) -> None:
     """Add a mark that changes something: before the first, the subscription is active."""
     if mark.value != (marks[-1].value if marks else "active"):
         marks.append(mark)
-
-
-def known_until(subscription: Subscription) -> int:
-    """The newest instant anything of the subscription was read at: a row that stays as it is keeps the instant it was first read."""
-    return max([subscription.observed_at, *(item.observed_at for item in subscription.items), *(bill.observed_at for bill in subscription.bills)])
 
 
 def _tried(subscription: Subscription, bill: Bill) -> bool:
@@ -147,7 +142,7 @@ def _left_unpaid(subscription: Subscription, spell: _Spell) -> bool:
 
 def _shows_unpaid(subscription: Subscription, events: list[Event]) -> Iterator[int]:
     """Instants at which something tells that the subscription was unpaid by then."""
-    known = known_until(subscription)
+    known = subscription.known
     yield from (bill.created for bill in subscription.bills if _left(bill, known))
     yield from (event.at for event in events if event.previous.get("status", event.state.get("status")) == "unpaid")
     if subscription.status == "unpaid":
@@ -161,7 +156,7 @@ def bill_pauses(subscription: Subscription, statuses: list[Mark[str]]) -> list[M
     subscription's: drafts made while a bill before them is owed are read as those of an unpaid subscription, not of a pause.
     """
     marks: list[Mark[str | None]] = []
-    known = known_until(subscription)
+    known = subscription.known
     for bill in subscription.bills:
         if bill.reason != "subscription_cycle" or (bill.status == "draft" and not _left(bill, known)):
             continue

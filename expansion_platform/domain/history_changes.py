@@ -20,7 +20,6 @@ import pandas as pd
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history_billed_terms import billed_prices
-from expansion_platform.domain.history_bills import known_until
 from expansion_platform.domain.history_discounts import Window, windows
 from expansion_platform.domain.history_events import in_order
 from expansion_platform.domain.history_facts import ItemMark, Mark, item_marks
@@ -226,7 +225,7 @@ def _usage(
     lines = by_item(usage).get(item, [])
     for price, first in held.items():
         days = meters.get((subscription.customer, price_terms[price].meter or ""))
-        known = max(marks[-1].at, known_until(subscription), 0 if days is None else days.end)
+        known = max(marks[-1].at, subscription.known, 0 if days is None else days.end)
         for month in months_of(max(subscription.start_date, first.at), known + 1 if ended is None else ended, timezone):
             counted = by_meter(days, month, begun, ended, known)
             found = counted or by_bills(lines, month, ended)

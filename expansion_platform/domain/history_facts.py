@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from expansion_platform.domain.history_records import Event, Item, Line, State, Subscription, by_item, quantity
@@ -85,6 +85,8 @@ def planned(subscription: Subscription, lines: Mapping[str, list[Line]], told: M
     A schedule's first phase is what it found, and says nothing of its own.
     """
     found: dict[str, list[Fact]] = defaultdict(list)
+    if not subscription.phases:
+        return found
     seen: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for item, own in lines.items():
         for line in own:
@@ -123,7 +125,7 @@ def _left_out(item: str, at: int, lines: Mapping[str, list[Line]], told: Mapping
 
 def _fold(lines: list[Line], told: list[Fact], prices: Mapping[str, Price]) -> list[ItemMark]:
     """Marks of one item from its facts. Equal neighbours are one mark, with the evidence of all."""
-    facts = sorted([_line_fact(line) for line in lines] + told, key=lambda fact: (fact.at, fact.order))
+    facts = sorted([_line_fact(line) for line in lines] + told, key=itemgetter(0, 1))  # by instant, then in order
     marks: list[ItemMark] = []
     for at, group in groupby(facts, key=attrgetter("at")):
         before = marks[-1].value if marks else None

@@ -1,45 +1,47 @@
-"""Frames as plain Python rows, a little at a time: history is rebuilt one subscription after another, not column by column.
+"""Frames as plain Python values, a little at a time: history is rebuilt one subscription after another, not column by column.
 
-Here: turning columns into rows of text and ints, grouped by one of them. Not here: what the rows are (`history_records.py`).
+Here: turning columns into texts and ints, and rows into records grouped by one column. Not here: what the records are (`history_records.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+
+Record = TypeVar("Record")
 
 SECOND = 1_000_000
 """Microseconds."""
 
 
-class Grouped:
-    """Rows of a frame by the value of one column, to be asked for in ascending order: only a block of them is Python objects at a time."""
+class Grouped(Generic[Record]):
+    """Records of a frame by the value of one column, to be asked for in ascending order: only a block of them is Python objects at a time."""
 
     BLOCK = 50_000
     """Rows: enough that slicing costs nothing, few enough that ten million lines need no more memory than their Arrow columns."""
 
-    def __init__(self, frame: pd.DataFrame, by: str) -> None:
+    def __init__(self, frame: pd.DataFrame, by: str, make: Callable[[pd.DataFrame], list[Record]]) -> None:
+        """`make` turns rows of the frame into as many records."""
         codes, names = pd.factorize(frame[by], sort=True)
         ends = np.cumsum(np.bincount(codes + 1, minlength=len(names) + 1)).tolist()
         self._bounds = {name: (ends[place], ends[place + 1]) for place, name in enumerate(names)}
         self._frame = frame.iloc[np.argsort(codes, kind="stable")]
-        self._first, self._block = 0, columns(self._frame.iloc[:0])
-        self._end = 0
+        self._make = make
+        self._first, self._end, self._block = 0, 0, list[Record]()
 
-    def of(self, value: str) -> Iterator[dict[str, Any]]:
-        """The rows of one group, in the frame's order."""
-        if value not in self._bounds:
-            return
-        first, end = self._bounds[value]
+    def of(self, value: str) -> list[Record]:
+        """The records of one group, in the frame's order."""
+        first, end = self._bounds.get(value, (0, 0))
+        if first == end:
+            return []
         if first < self._first or end > self._end:
             self._first, self._end = first, max(end, first + self.BLOCK)
-            self._block = columns(self._frame.iloc[self._first : self._end])
-        here = slice(first - self._first, end - self._first)
-        for values in zip(*(column[here] for column in self._block.values()), strict=True):
-            yield dict(zip(self._block, values, strict=True))
+            self._block = self._make(self._frame.iloc[self._first : self._end])
+        return self._block[first - self._first : end - self._first]
 
 
 def rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -51,10 +53,12 @@ def rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
     """Columns as lists: instants as int microseconds, every missing value as None."""
-    held: dict[str, list[Any]] = {}
-    for name in frame.columns:
-        series = frame[name]
-        missing = series.isna().to_numpy()
-        values = series.dt.as_unit("us").astype("int64").tolist() if isinstance(series.dtype, pd.DatetimeTZDtype) else series.tolist()
-        held[str(name)] = [None if gone else value for gone, value in zip(missing, values, strict=True)] if missing.any() else values
-    return held
+    return {str(name): _values(frame[name]) for name in frame.columns}
+
+
+def _values(series: pd.Series) -> list[Any]:
+    if isinstance(series.dtype, pd.StringDtype):  # Arrow makes texts of them three times as fast as pandas
+        return list(pa.array(series.array, from_pandas=True).to_numpy(zero_copy_only=False).tolist())
+    missing = series.isna().to_numpy()
+    values = series.dt.as_unit("us").astype("int64").tolist() if isinstance(series.dtype, pd.DatetimeTZDtype) else series.tolist()
+    return [None if gone else value for gone, value in zip(missing, values, strict=True)] if missing.any() else values

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from expansion_platform.domain.history_bills import known_until
 from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_records import Line, Subscription, by_item, unreadable
 from expansion_platform.domain.history_terms import Price
@@ -35,7 +34,7 @@ class Trial(NamedTuple):
 def item_trials(subscription: Subscription, prices: Mapping[str, Price]) -> dict[str, list[Trial]]:
     """Trials of each item, those within a trial of the whole subscription left out. That one will end is a plan, not yet a fact."""
     found: dict[str, list[Trial]] = {}
-    known = known_until(subscription)
+    known = subscription.known
     lines = by_item([line for line in subscription.lines if not line.proration])
     for item, own in lines.items():
         for line in own:

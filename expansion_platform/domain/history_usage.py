@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from itertools import accumulate
+from operator import attrgetter
 from typing import NamedTuple
 
 import pandas as pd
@@ -109,9 +110,17 @@ def is_usage(line: Line) -> bool:
 def months_of(start: int, end: int, timezone: str) -> Iterator[Month]:
     """The months that [start, end) touches."""
     month = months.of(datetime.fromtimestamp(start // SECOND, UTC), timezone)
-    while (opening := months.opening(month, timezone).value // 1000) < end:
-        yield Month(opening, months.closing(month, timezone).value // 1000)
-        month = months.shift(month, 1)
+    while (bounds := _bounds(month, timezone)).start < end:
+        yield bounds
+        month = _following(month)
+
+
+_following = lru_cache(partial(months.shift, by=1))
+
+
+@lru_cache(maxsize=1 << 12)
+def _bounds(month: str, timezone: str) -> Month:
+    return Month(months.opening(month, timezone).value // 1000, months.closing(month, timezone).value // 1000)
 
 
 def by_meter(days: Metered | None, month: Month, began_at: int, ended_at: int | None, known: int) -> Used | None:
@@ -142,18 +151,33 @@ def by_bills(lines: list[Line], month: Month, ended_at: int | None) -> Used:
         ended_at: When the item ended; None while it lasts.
     """
     within = [line for line in lines if line.start < month.end and line.end > month.start]  # of an item's bills most are of other months
-    total = sum((Fraction(Decimal(line.state.quantity)) * _share(line, month.start, month.end) for line in within), Fraction(0))
-    told = frozenset(line.id for line in within)
-    last = max(lines, key=lambda line: (line.end, line.start), default=None)
+    shares = [_share(line, min(line.end, month.end) - max(line.start, month.start)) for line in within]
+    last = max(lines, key=_END, default=None)
     until = month.end if ended_at is None else min(month.end, ended_at)
     whole = last is not None and last.end >= until
     if last is not None and not whole:
-        total += Fraction(Decimal(last.state.quantity)) * Fraction(until - max(last.end, month.start), last.end - last.start)
-    return Used(_text(total), whole, told)
+        shares.append(_share(last, until - max(last.end, month.start)))
+    return Used(_sum(shares), whole, frozenset([line.id for line in within]))
 
 
-def _share(line: Line, start: int, end: int) -> Fraction:
-    return Fraction(max(0, min(line.end, end) - max(line.start, start)), line.end - line.start)
+_END = attrgetter("end", "start")
+
+
+def _share(line: Line, length: int) -> tuple[int, int]:
+    """A part of a line's usage that is as long as `length`, as numerator and denominator."""
+    above, below = _ratio(line.state.quantity)
+    return above * length, below * (line.end - line.start)
+
+
+_ratio = lru_cache(maxsize=1 << 16)(lambda text: Decimal(text).as_integer_ratio())
+
+
+def _sum(shares: list[tuple[int, int]]) -> str:
+    """Of a month's one or two bills, one is reduced to lowest terms at the end and not each: usage by bills was a tenth of history."""
+    above, below = 0, 1
+    for more, of in shares:
+        above, below = above * of + more * below, below * of
+    return _text(Fraction(above, below))
 
 
 def _text(quantity: Fraction) -> str:
