@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from expansion_platform.domain.history_reading import SECOND, rows
+from expansion_platform.domain.history_reading import SECOND, among, rows
 
 DISCOUNT_EVENTS = "customer.discount."
 """How the types of events about discounts begin."""
@@ -115,7 +115,7 @@ def customers_discounts(lines: pd.DataFrame, regular: pd.Series, told: Iterable[
         if event.discount.subscription is None:
             found[event.customer][event.discount.id] = event.discount
     billed: dict[str, list[_Billed]] = defaultdict(list)
-    for row in rows(lines.loc[regular & lines["customer"].isin(found), _TOLD]):
+    for row in rows(lines.loc[regular & among(lines["customer"], list(found)), _TOLD]):
         shown = discounts(row["discounts_json"], "")
         if not any(one.level == "invoice" and one.subscription is not None for one in shown):  # beside those it lists none of the customer's
             at = listed_at(row["created"], row["period_start"], row["period_end"])

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_reading import SECOND
 from expansion_platform.domain.history_records import DRAFT_LEFT, Bill, Event, Subscription
+from expansion_platform.domain.history_timelines import Mark
 
 MICROSECOND = pd.Timedelta(microseconds=1)
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
@@ -51,7 +51,7 @@ def bill_statuses(subscription: Subscription, events: list[Event]) -> list[Mark[
     for place, bill in enumerate(final):
         replaced = next((newer.finalized for newer in final[place + 1 :]), None)
         failed, settled = bill.due or bill.finalized or bill.created, _settled(subscription, bill)
-        evidence = [(failed, failed + 1 if settled is None else max(settled, failed + 1), bill.id)]
+        evidence = [(bill.id, failed, failed + 1 if settled is None else max(settled, failed + 1))]
         late = settled is None or settled > failed + _tolerance(subscription, bill)
         if late and failed <= known and (replaced is None or failed < replaced):
             ends = [at for at in (settled, _billed_next(subscription, bill), subscription.ended_at) if at is not None]
@@ -166,7 +166,7 @@ def bill_pauses(subscription: Subscription, statuses: list[Mark[str]]) -> list[M
         if behavior is not None and _billed_again(subscription, bill):
             behavior = None
         if behavior != (marks[-1].value if marks else None):
-            marks.append(Mark(bill.created, behavior, "invoice_line", "renewal", [(bill.created, bill.created + 1, bill.id)]))
+            marks.append(Mark(bill.created, behavior, "invoice_line", "renewal", [(bill.id, bill.created, bill.created + 1)]))
     return marks
 
 

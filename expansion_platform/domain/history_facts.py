@@ -9,32 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from expansion_platform.domain.history_records import Event, Item, Line, State, Subscription, by_item, quantity
 from expansion_platform.domain.history_terms import Price
-
-Value = TypeVar("Value")
+from expansion_platform.domain.history_timelines import ItemMark, Mark
 
 CONFIRMED, REGULAR, DEBIT, CREDIT, PLANNED, CHANGED = "confirmed", "regular", "debit", "credit", "planned", "changed"
 _SOURCES = {CONFIRMED: "event", REGULAR: "invoice_line", DEBIT: "proration", CREDIT: "proration", PLANNED: "schedule", CHANGED: "event"}
-
-
-@dataclass
-class Mark(Generic[Value]):
-    """From `at` on the value holds, until the next mark. `evidence` are (from, to, id): the facts behind it and when they speak."""
-
-    at: int
-    value: Value
-    source: str
-    confidence: str
-    evidence: list[tuple[int, int, str]] = field(default_factory=list)
-
-
-ItemMark = Mark[State | None]
 
 
 class Fact(NamedTuple):
@@ -143,9 +127,9 @@ def _fold(lines: list[Line], told: list[Fact], prices: Mapping[str, Price]) -> l
             if fact.kind == CREDIT:
                 ended = [mark for mark in marks[-2:] if mark.value == fact.old] or [mark for mark in marks[-2:] if mark.at < at][-1:]
                 if ended:
-                    ended[0].evidence.append((at - 1, at, fact.id))
+                    ended[0].evidence.append((fact.id, at - 1, at))
             if fact.state == winner.state and (fact.state is not None or fact.kind in (CHANGED, PLANNED)):
-                marks[-1].evidence.append((at, fact.until, fact.id))
+                marks[-1].evidence.append((fact.id, at, fact.until))
     return marks
 
 
@@ -215,9 +199,9 @@ def _continue_after_credits(marks: list[ItemMark], now: Item | None) -> None:
 
 def _close_with_snapshot(marks: list[ItemMark], now: Item, lines: list[Line], subscription: Subscription) -> None:
     """Where the facts do not lead to today's item, it changed unseen: dated by when that was first known (reference 2.5.15)."""
-    evidence = [(now.observed_at, now.observed_at + 1, subscription.id)]
+    evidence = [(subscription.id, now.observed_at, now.observed_at + 1)]
     if not marks:
-        marks.append(Mark(now.created, now.state, "snapshot", "exact", [(now.created, now.created + 1, subscription.id)]))
+        marks.append(Mark(now.created, now.state, "snapshot", "exact", [(subscription.id, now.created, now.created + 1)]))
     elif marks[-1].value != now.state:
         seen = max([now.observed_at, *(line.observed_at for line in lines)])
         if seen > marks[-1].at:
@@ -233,16 +217,16 @@ def _end_where_last_covered(item: str, marks: list[ItemMark], lines: list[Line],
     """
     if not marks or marks[-1].value is None:
         return
-    last = max([marks[-1].at, *(at for at, _, _ in marks[-1].evidence)])
+    last = max([marks[-1].at, *(at for _, at, _ in marks[-1].evidence)])
     _, covered = max(((line.start, line.end) for line in lines if not line.credits), default=(last, last))
     swapped = min((item.created for item in _added_unbilled(subscription) if last < item.created < covered), default=None)
     gone = next((event for event in subscription.events if last < event.at < covered and _lists_without(event, item)), None)
     if swapped is not None and (gone is None or swapped <= gone.at):
         marks.append(Mark(swapped, None, "snapshot", "exact"))
     elif gone is not None:
-        marks.append(Mark(gone.at, None, "event", "snapshot", [(gone.at, gone.at + 1, gone.id)]))
+        marks.append(Mark(gone.at, None, "event", "snapshot", [(gone.id, gone.at, gone.at + 1)]))
     elif covered >= subscription.observed_at > last:
-        marks.append(Mark(subscription.observed_at, None, "snapshot", "snapshot", [(subscription.observed_at, covered, subscription.id)]))
+        marks.append(Mark(subscription.observed_at, None, "snapshot", "snapshot", [(subscription.id, subscription.observed_at, covered)]))
     else:
         marks.append(Mark(covered, None, "invoice_line", "renewal"))
 
@@ -274,7 +258,7 @@ def _begin_where_added(marks: list[ItemMark], now: Item | None, subscription: Su
         start = max(subscription.start_date, min(now.created, marks[0].at))
         if start < marks[0].at:
             marks[0].source, marks[0].confidence = "snapshot", "exact"
-            marks[0].evidence.append((start, start + 1, subscription.id))
+            marks[0].evidence.append((subscription.id, start, start + 1))
     marks[0].at = min(start, marks[0].at)
 
 

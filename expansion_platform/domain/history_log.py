@@ -13,7 +13,8 @@ import json
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_changes import COLUMNS, LOGGED
+from expansion_platform.domain.history_log_rows import COLUMNS, LOGGED
+from expansion_platform.domain.history_reading import among
 from expansion_platform.domain.schemas.billing import CONFIRMED, TOLD, WITHDRAWN
 
 
@@ -46,7 +47,7 @@ def news(found: pd.DataFrame, held: pd.DataFrame, *, known_at: pd.Timestamp, ent
     before = dict(zip(held["change"], held["evidence_json"], strict=True))
     said = [_said(before.get(change), text) for change, text in zip(found["change"], found["evidence_json"], strict=True)]
     new = found.assign(op=[op for op, _ in said], evidence_json=[text for _, text in said])
-    gone = held[~held["change"].isin(found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
+    gone = held[~among(held["change"], found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
     rows = pd.concat([gone, new[new["op"] != ""]], ignore_index=True).sort_values(["customer", "subscription", "effective_at", "op", "change"])
     rows = rows.assign(known_at=known_at, entry=range(entry, entry + len(rows)))
     return rows[[*LOGGED, *COLUMNS]].reset_index(drop=True)

@@ -10,23 +10,31 @@ can be read. One item's makes its siblings unreadable too: a shared amount off c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_discounts import Window
-from expansion_platform.domain.history_facts import ItemMark, Mark
 from expansion_platform.domain.history_records import NO_QUANTITY, State, unreadable
 from expansion_platform.domain.history_terms import Price
 from expansion_platform.domain.history_tiers import cost
+from expansion_platform.domain.history_timelines import ItemMark, Mark, Window
 from expansion_platform.domain.schemas.billing import PAUSES, STATUSES
 
 
-class Terms(NamedTuple):
-    """Prices by id, and what is wrong with those that cannot be read."""
+@dataclass(frozen=True)
+class Terms:
+    """Prices by id as subscriptions of one currency pay them, and what is wrong with those that cannot be read."""
 
     prices: Mapping[str, Price]
     problems: Mapping[str, str]
+    _known: dict[State, str | None] = field(default_factory=dict)
+
+    def problem_of(self, state: State, currency: str) -> str | None:
+        """What cannot be read of a price and quantity, None if nothing: found once for all that hold it."""
+        if state not in self._known:
+            self._known[state] = _of_state(state, currency, self)
+        return self._known[state]
 
     def priced_in(self, currency: str) -> dict[str, Price]:
         """The prices that have an amount in a currency."""
@@ -62,7 +70,7 @@ def problems_at(
     if paused.value is not None and paused.value not in PAUSES:
         yield f"a subscription whose collection is paused in an unknown way ({paused.value})", _with_evidence(subscription, paused)
     for item, mark in holding.items():
-        if mark.value is not None and (problem := _of_state(mark.value, currency, terms)) is not None:
+        if mark.value is not None and (problem := terms.problem_of(mark.value, currency)) is not None:
             yield problem, _with_evidence(item, mark) | _price_behind(problem, mark.value, terms)
     for window in now:
         if window.coupon.type is None:
@@ -90,7 +98,7 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
 
 
 def _with_evidence(name: str, mark: Mark[Any]) -> frozenset[str]:
-    return frozenset({name, *(told for _, _, told in mark.evidence)})
+    return frozenset({name, *(told for told, _, _ in mark.evidence)})
 
 
 def _price_behind(problem: str, state: State, terms: Terms) -> set[str]:

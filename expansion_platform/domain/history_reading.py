@@ -5,12 +5,13 @@ Here: turning columns into texts and ints, and rows into records grouped by one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Record = TypeVar("Record")
 
@@ -33,6 +34,10 @@ class Grouped(Generic[Record]):
         self._make = make
         self._first, self._end, self._block = 0, 0, list[Record]()
 
+    def __iter__(self) -> Iterator[list[Record]]:
+        """The records of every group, in ascending order."""
+        return map(self.of, self._bounds)
+
     def of(self, value: str) -> list[Record]:
         """The records of one group, in the frame's order."""
         first, end = self._bounds.get(value, (0, 0))
@@ -42,6 +47,12 @@ class Grouped(Generic[Record]):
             self._first, self._end = first, max(end, first + self.BLOCK)
             self._block = self._make(self._frame.iloc[self._first : self._end])
         return self._block[first - self._first : end - self._first]
+
+
+def among(series: pd.Series, values: Iterable[str]) -> pd.Series[bool]:
+    """Which texts are among some: pandas makes a Python object of each of them first."""
+    found = pc.is_in(pa.array(series.array, pa.string(), from_pandas=True), value_set=pa.array(values, pa.string(), from_pandas=True))
+    return pd.Series(found.to_numpy(zero_copy_only=False), index=series.index)
 
 
 def rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:

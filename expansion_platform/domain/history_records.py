@@ -28,7 +28,7 @@ from expansion_platform.domain.discount_lists import (
     discount_events,
     discounts,
 )
-from expansion_platform.domain.history_reading import SECOND, Grouped, columns, rows
+from expansion_platform.domain.history_reading import SECOND, Grouped, among, columns, rows
 from expansion_platform.domain.history_unreadable import Unread, Unreadable, of_own_items, owners_of, readable, readable_bills
 
 DRAFT_LEFT = pd.Timedelta(days=3)
@@ -212,13 +212,13 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     telling = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
     unread = Unread({**vars(staged), "events": telling})
     happened = readable(telling)
-    status = dict(zip(staged.invoices["id"], staged.invoices["status"], strict=True))
+    status = dict(zip(*columns(staged.invoices[["id", "status"]]).values(), strict=True))
     # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills tell.
     recent = staged.invoices["created"] >= staged.invoices["observed_at"].max() - DRAFT_LEFT
     fresh = staged.invoices.loc[staged.invoices["status"].eq("draft") & recent, "id"]
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
-    evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
-    evident &= ~staged.invoice_lines["invoice"].isin(staged.invoices.loc[revised, "id"]) & staged.invoice_lines["unreadable"].isna()
+    evident = ~among(staged.invoice_lines["invoice"], fresh) | staged.invoice_lines["proration"]
+    evident &= ~among(staged.invoice_lines["invoice"], staged.invoices.loc[revised, "id"]) & staged.invoice_lines["unreadable"].isna()
     told = discount_events(happened)
     given = {event.discount.id: event.at for event in reversed(told) if event.type == GIVEN}
     removed = {event.discount.id: (event.at, event.id) for event in told if event.type == REMOVED}
@@ -269,7 +269,7 @@ def _regular(staged: Staged) -> pd.Series:
     lines = staged.invoice_lines
     weak = staged.invoices.loc[staged.invoices["status"].isin(["void", "draft"]), "id"]
     of_items = lines["subscription_item"].notna() & lines["price"].notna() & (lines["period_start"] < lines["period_end"])
-    return of_items & ~lines["proration"] & ~lines["invoice"].isin(weak)
+    return of_items & ~lines["proration"] & ~among(lines["invoice"], weak)
 
 
 def _start(row: dict[str, Any], billed: list[Line]) -> int:

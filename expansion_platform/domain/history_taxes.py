@@ -21,10 +21,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_reading import rows
 from expansion_platform.domain.history_records import Line, Subscription
 from expansion_platform.domain.history_terms import Price
+from expansion_platform.domain.history_timelines import Mark
 from expansion_platform.domain.history_unreadable import readable
 
 NO_TAX = "0"
@@ -71,16 +71,16 @@ def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices:
         known: Percentage by tax rate, as far as they could be read.
         prices: By id, in the subscription's currency.
     """
-    on_bills = {line.invoice for line in subscription.lines if line.taxes is not None}
-    taxed = [(line, tax) for line in subscription.lines if line.invoice in on_bills and (tax := _inside(line)) is not None]
     named = {line.state.price for line in subscription.lines} | {item.state.price for item in subscription.items}
     inclusive = any(name in prices and prices[name].inclusive for name in named)
     declared = {item.id: item.tax_inside for item in subscription.items if item.tax_inside is not None}
+    if not inclusive and not any(declared.values()) and not any(INSIDE in line.taxes for line in subscription.lines if line.taxes is not None):
+        return {}
+    on_bills = {line.invoice for line in subscription.lines if line.taxes is not None}
+    taxed = [(line, tax) for line in subscription.lines if line.invoice in on_bills and (tax := _inside(line)) is not None]
     if not inclusive and not any(tax.parts for _, tax in taxed) and not any(declared.values()):
         return {}
-    different = dict.fromkeys(tax for _, tax in taxed)  # an unchanged plan is taxed the same bill after bill
-    narrowed = _narrowed(different)
-    percent = {tax: _percent(tax, known, narrowed) for tax in different}
+    percent = _percentages([tax for _, tax in taxed], known)
     taxed.sort(key=lambda each: (each[0].start, each[0].created, each[0].id))
     of_items: dict[str, list[tuple[Line, str]]] = defaultdict(list)
     for line, tax in taxed:
@@ -93,7 +93,7 @@ def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices:
     found = {}
     for item in {line.item for line in subscription.lines} | {item.id for item in subscription.items}:
         if item not in of_items and item in declared:
-            evidence = [(subscription.start_date, subscription.start_date + 1, subscription.id)]
+            evidence = [(subscription.id, subscription.start_date, subscription.start_date + 1)]
             found[item] = [Mark(subscription.start_date, declared[item] or NO_TAX, "snapshot", "exact", evidence)]
         elif own := of_items.get(item) or ([] if item in untaxed else of_others):
             found[item] = _changes(own)
@@ -129,16 +129,31 @@ def _told(text: str) -> _Told | None:
     return _Told(sum(int(tax["amount"]) for tax in inside), len(inside), rates, not all(amounts.values()))
 
 
-def _percent(tax: _Tax, known: Mapping[str, Fraction], narrowed: Mapping[tuple[str, ...], tuple[Fraction, Fraction]]) -> str:
+def _percentages(taxes: list[_Tax], known: Mapping[str, Fraction]) -> dict[_Tax, str]:
+    """The percentage of each tax, of equal ones once: an unchanged plan is taxed the same bill after bill."""
+    different = dict.fromkeys(taxes)
+    found = {tax: _own_percent(tax, known) for tax in different}
+    if None in found.values():
+        narrowed = _narrowed(different)
+        found |= {tax: _narrowed_percent(tax, narrowed[tax.rates]) for tax, percent in found.items() if percent is None}
+    return {tax: str(percent) for tax, percent in found.items()}
+
+
+def _own_percent(tax: _Tax, known: Mapping[str, Fraction]) -> str | None:
+    """The percentage of the tax rates themselves, None where one of them is not known or the amount says otherwise."""
     if tax.amount <= 0:
         return NO_TAX
-    if all(name in known for name in tax.rates):
-        percent = sum((known[name] for name in tax.rates), Fraction(0))
-        # Stripe rounds each tax, of a line or of the whole bill.
-        if abs(tax.base * percent / (100 + percent) - tax.amount) <= tax.parts:
-            return _text(percent)
+    if not all(name in known for name in tax.rates):
+        return None
+    percent = sum((known[name] for name in tax.rates), Fraction(0))
+    above, below = percent.numerator, 100 * percent.denominator + percent.numerator
+    # Stripe rounds each tax, of a line or of the whole bill.
+    return _text(percent) if abs(tax.base * above - tax.amount * below) <= tax.parts * below else None
+
+
+def _narrowed_percent(tax: _Tax, tightest: tuple[Fraction, Fraction]) -> str:
+    """The plainest percentage that all lines of the same tax rates allow, else that this one does."""
     low, high = _bounds(tax)
-    tightest = narrowed[tax.rates]
     if max(low, tightest[0]) <= min(high, tightest[1]):
         low, high = tightest
     return _text(_plainest(low, high))
@@ -173,6 +188,7 @@ def _plainest(low: Fraction, high: Fraction) -> Fraction:
     return nearest
 
 
+@lru_cache(maxsize=1 << 12)
 def _text(percent: Fraction) -> str:
     """Decimal text; a percentage has at most a few decimals."""
     scaled = round(percent * 10**MOST_DECIMALS)
@@ -184,5 +200,5 @@ def _changes(told: list[tuple[Line, str]]) -> list[Mark[str]]:
     found: list[Mark[str]] = []
     for line, percent in {line.start: (line, percent) for line, percent in told}.values():
         if not found or found[-1].value != percent:
-            found.append(Mark(line.start, percent, "invoice_line", "exact", [(line.start, line.end, line.id)]))
+            found.append(Mark(line.start, percent, "invoice_line", "exact", [(line.id, line.start, line.end)]))
     return found

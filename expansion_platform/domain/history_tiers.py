@@ -46,7 +46,7 @@ def _joined(lines: list[Line], price: Price | None) -> Line:
     for fees in range(len(lines)):
         if units >= fees and amount in (0, cost(price, units - fees)):
             state = State(price.id, canonical.decimal_text(units - fees))
-            taken = sum((Counter(line.taken) for line in lines), Counter())
+            taken = sum((Counter(line.taken) for line in lines), Counter()) if any(line.taken for line in lines) else first.taken
             return first._replace(state=state, amount=amount, taken=taken)
     return first._replace(state=State(price.id, NO_QUANTITY))
 

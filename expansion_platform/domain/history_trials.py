@@ -8,27 +8,17 @@ trial that runs now the item itself tells, unless something was charged in it: a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
 
-from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_records import Line, Subscription, by_item, unreadable
 from expansion_platform.domain.history_terms import Price
 from expansion_platform.domain.history_tiers import cost
+from expansion_platform.domain.history_timelines import Mark, Trial
 
 ON_TRIAL = "trialing"
 PAYS = ("active", "past_due")
 """Statuses of a subscription beside which an item's trial matters: in the others nothing is paid anyway."""
-
-
-class Trial(NamedTuple):
-    """An item is held for nothing from `start` to `end` (None: it still is); `told` is the object that says so."""
-
-    start: int
-    end: int | None
-    told: str
-    source: str
 
 
 def item_trials(subscription: Subscription, prices: Mapping[str, Price]) -> dict[str, list[Trial]]:
@@ -55,12 +45,12 @@ def trial_marks(found: Mapping[str, list[Trial]]) -> list[Mark[None]]:
     """Where trials begin and end."""
     every = [one for own in found.values() for one in own]
     bounds = [(at, one) for one in every for at in (one.start, one.end) if at is not None]
-    return [Mark(at, None, one.source, "exact", [(one.start, one.start + 1, one.told)]) for at, one in bounds]
+    return [Mark(at, None, one.source, "exact", [(one.told, one.start, one.start + 1)]) for at, one in bounds]
 
 
-def status_of(status: str, trials: list[Trial], at: int) -> str:
+def status_of(status: str, trials: Sequence[Trial], at: int) -> str:
     """An item's status at an instant: its subscription's, unless it is paid for by nothing while the others are paid."""
-    return ON_TRIAL if status in PAYS and any(one.start <= at and (one.end is None or at < one.end) for one in trials) else status
+    return ON_TRIAL if trials and status in PAYS and any(one.start <= at and (one.end is None or at < one.end) for one in trials) else status
 
 
 def _free(line: Line, prices: Mapping[str, Price]) -> bool:

@@ -173,11 +173,11 @@ _ratio = lru_cache(maxsize=1 << 16)(lambda text: Decimal(text).as_integer_ratio(
 
 
 def _sum(shares: list[tuple[int, int]]) -> str:
-    """Of a month's one or two bills, one is reduced to lowest terms at the end and not each: usage by bills was a tenth of history."""
+    """Of one or two bills. The sum is reduced to lowest terms, not each of them: usage by bills was a tenth of history."""
     above, below = 0, 1
     for more, of in shares:
         above, below = above * of + more * below, below * of
-    return _text(Fraction(above, below))
+    return _text(Fraction(above, below)) if above % below else str(above // below)
 
 
 def _text(quantity: Fraction) -> str:
