@@ -26,6 +26,7 @@ from expansion_platform.domain.history_changes import changes
 from expansion_platform.domain.history_discounts import UNDISCOUNTED, Resolved, in_force, resolve
 from expansion_platform.domain.history_log_rows import read
 from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problems_at, record
+from expansion_platform.domain.history_reading import uncollected
 from expansion_platform.domain.history_records import Staged, State
 from expansion_platform.domain.history_taxes import NO_TAX
 from expansion_platform.domain.history_terms import Price, coupons, in_currency, prices
@@ -78,6 +79,7 @@ def rebuild(staged: Staged, timezone: str = "UTC") -> History:
     return states_of(changes(staged, timezone), staged.prices, staged.coupons)
 
 
+@uncollected()
 def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.DataFrame) -> History:
     """One row per subscription item and interval in which nothing about it changed, and one per stretch that cannot be read.
 

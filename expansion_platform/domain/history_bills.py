@@ -48,11 +48,12 @@ def bill_statuses(subscription: Subscription, events: list[Event]) -> list[Mark[
     marks: list[Mark[str]] = []
     known = subscription.known
     final = [bill for bill in subscription.bills if bill.finalized is not None and _pause(bill) is None and not _tried(subscription, bill)]
-    for place, bill in enumerate(final):
-        replaced = next((newer.finalized for newer in final[place + 1 :]), None)
+    for bill, replaced in zip(final, [*(bill.finalized for bill in final[1:]), None], strict=False):
         failed, settled = bill.due or bill.finalized or bill.created, _settled(subscription, bill)
+        late = settled is None or (settled > failed and settled > failed + _tolerance(subscription, bill))
+        if not late and (not marks or marks[-1].value == "active"):  # nearly all bills: paid at once, they change nothing
+            continue
         evidence = [(bill.id, failed, failed + 1 if settled is None else max(settled, failed + 1))]
-        late = settled is None or settled > failed + _tolerance(subscription, bill)
         if late and failed <= known and (replaced is None or failed < replaced):
             ends = [at for at in (settled, _billed_next(subscription, bill), subscription.ended_at) if at is not None]
             spell = _Spell(bill, failed, settled, min(ends, default=None))

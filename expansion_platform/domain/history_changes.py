@@ -8,8 +8,8 @@ each in its own `history_*.py`), how the log writes changes (`history_log_rows.p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 
 import pandas as pd
 
@@ -18,17 +18,19 @@ from expansion_platform.domain.history_discounts import windows
 from expansion_platform.domain.history_events import in_order
 from expansion_platform.domain.history_facts import item_marks
 from expansion_platform.domain.history_log_rows import written
-from expansion_platform.domain.history_records import Line, Staged, State, Subscription, by_item, subscriptions, unreadable
+from expansion_platform.domain.history_reading import uncollected
+from expansion_platform.domain.history_records import Line, Staged, State, Subscription, subscriptions, unreadable
 from expansion_platform.domain.history_status import pause_marks, status_marks
-from expansion_platform.domain.history_taxes import percentages, tax_marks
+from expansion_platform.domain.history_taxes import TaxRates, percentages, tax_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, prices
 from expansion_platform.domain.history_tiers import whole_lines
 from expansion_platform.domain.history_timelines import ItemMark, Mark, MonthUsed, Timelines
 from expansion_platform.domain.history_trials import item_trials
 from expansion_platform.domain.history_updates import settle_updates
-from expansion_platform.domain.history_usage import Metered, by_bills, by_meter, is_usage, metered, months_of
+from expansion_platform.domain.history_usage import Billed, Metered, by_meter, is_usage, metered, months_of
 
 
+@uncollected()
 def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     """Everything the tables tell of the subscriptions in them, by change.
 
@@ -53,7 +55,7 @@ def _timelines(
     own_terms: Mapping[str, Price],
     coupon_terms: Mapping[str, Coupon],
     meters: Mapping[tuple[str, str], Metered],
-    tax_rates: Mapping[str, Fraction],
+    tax_rates: TaxRates,
     timezone: str,
 ) -> Timelines:
     """Everything the facts tell of one subscription. `own_terms` are prices whose terms only its bills tell: the log has to keep them."""
@@ -88,7 +90,7 @@ def _timelines(
 
 def _that_lasted(marks: list[ItemMark]) -> list[ItemMark]:
     """The marks without those that another follows in the same instant: what they say never was."""
-    return [mark for mark, following in zip(marks, [*marks[1:], None], strict=True) if following is None or following.at != mark.at]
+    return [mark for mark, following in pairwise(marks) if following.at != mark.at] + marks[-1:]
 
 
 def _usage(
@@ -102,15 +104,17 @@ def _usage(
 ) -> Iterator[MonthUsed]:
     """What an item used in each month at each of its metered prices, up to that of the newest fact: by its meter, else by its bills."""
     held = {mark.value.price: mark for mark in reversed(marks) if mark.value is not None and _is_metered(mark.value, price_terms)}
+    if not held:
+        return
     ends = [at for at in (subscription.ended_at, marks[-1].at if marks[-1].value is None else None) if at is not None]
     begun, ended = max(subscription.start_date, marks[0].at), min(ends, default=None)
-    lines = by_item(usage).get(item, [])
+    bills = Billed([line for line in usage if line.item == item])
     for price, first in held.items():
         days = meters.get((subscription.customer, price_terms[price].meter or ""))
         known = max(marks[-1].at, subscription.known, 0 if days is None else days.end)
         for month in months_of(max(subscription.start_date, first.at), known + 1 if ended is None else ended, timezone):
             counted = by_meter(days, month, begun, ended, known)
-            found = counted or by_bills(lines, month, ended)
+            found = counted or bills.used(month, ended)
             source = "meter" if counted is not None else "invoice_line" if found.evidence else "snapshot"
             confidence = "snapshot" if not found.whole else "renewal" if counted is None else "exact"
             evidence = [(name, month.start, month.end) for name in found.evidence]
@@ -123,6 +127,9 @@ def _is_metered(state: State, price_terms: Mapping[str, Price]) -> bool:
 
 def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Line], list[Line]]:
     """Lines that say what was held, in which metered items have no quantity, and those that say what was used."""
-    of_use = {line.id for line in lines if _is_metered(line.state, price_terms) and not unreadable(line.state.quantity)}
-    held = [line._replace(state=State(line.state.price, ""), metered=True) if line.id in of_use else line for line in lines]
-    return held, [line for line in lines if line.id in of_use and is_usage(line)]
+    states = {line.state for line in lines}
+    of_use = {state for state in states if _is_metered(state, price_terms) and not unreadable(state.quantity)}
+    if not of_use:
+        return lines, []
+    held = [line._replace(state=State(line.state.price, ""), metered=True) if line.state in of_use else line for line in lines]
+    return held, [line for line in lines if line.state in of_use and is_usage(line)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from expansion_platform.domain.history_records import Event, Item, Line, State, Subscription, by_item, quantity
@@ -111,26 +111,36 @@ def _fold(lines: list[Line], told: list[Fact], prices: Mapping[str, Price]) -> l
     """Marks of one item from its facts. Equal neighbours are one mark, with the evidence of all."""
     facts = sorted([_line_fact(line) for line in lines] + told, key=itemgetter(0, 1))  # by instant, then in order
     marks: list[ItemMark] = []
-    for at, group in groupby(facts, key=attrgetter("at")):
-        before = marks[-1].value if marks else None
-        speaking = [_settle_zero(fact, before) for fact in group]
-        winner = _strongest(speaking)
-        old = next((fact.old for fact in speaking if fact.old is not None), None) if not marks else None
-        if old is not None and old != winner.state:
-            marks.append(Mark(at, old, _SOURCES[winner.kind], "exact"))
-            before = old
-        if not marks or winner.state != before:
-            by_plan = any(fact.kind == PLANNED and fact.state == winner.state for fact in speaking)
-            source = _SOURCES[PLANNED if by_plan else winner.kind]
-            marks.append(Mark(at, winner.state, source, _confidence(winner, speaking, before, prices)))
-        for fact in speaking:
-            if fact.kind == CREDIT:
-                ended = [mark for mark in marks[-2:] if mark.value == fact.old] or [mark for mark in marks[-2:] if mark.at < at][-1:]
-                if ended:
-                    ended[0].evidence.append((fact.id, at - 1, at))
-            if fact.state == winner.state and (fact.state is not None or fact.kind in (CHANGED, PLANNED)):
-                marks[-1].evidence.append((fact.id, at, fact.until))
+    for at, group in groupby(facts, key=itemgetter(0)):
+        speaking = list(group)
+        first = speaking[0]
+        if len(speaking) == 1 and first.kind == REGULAR and marks and first.state == marks[-1].value:  # one more bill of the same
+            marks[-1].evidence.append((first.id, at, first.until))
+        else:
+            _decide(marks, at, speaking, prices)
     return marks
+
+
+def _decide(marks: list[ItemMark], at: int, facts: list[Fact], prices: Mapping[str, Price]) -> None:
+    """What all facts of an instant make of an item."""
+    before = marks[-1].value if marks else None
+    speaking = [_settle_zero(fact, before) for fact in facts]
+    winner = _strongest(speaking)
+    old = next((fact.old for fact in speaking if fact.old is not None), None) if not marks else None
+    if old is not None and old != winner.state:
+        marks.append(Mark(at, old, _SOURCES[winner.kind], "exact"))
+        before = old
+    if not marks or winner.state != before:
+        by_plan = any(fact.kind == PLANNED and fact.state == winner.state for fact in speaking)
+        source = _SOURCES[PLANNED if by_plan else winner.kind]
+        marks.append(Mark(at, winner.state, source, _confidence(winner, speaking, before, prices)))
+    for fact in speaking:
+        if fact.kind == CREDIT:
+            ended = [mark for mark in marks[-2:] if mark.value == fact.old] or [mark for mark in marks[-2:] if mark.at < at][-1:]
+            if ended:
+                ended[0].evidence.append((fact.id, at - 1, at))
+        if fact.state == winner.state and (fact.state is not None or fact.kind in (CHANGED, PLANNED)):
+            marks[-1].evidence.append((fact.id, at, fact.until))
 
 
 def _line_fact(line: Line) -> Fact:

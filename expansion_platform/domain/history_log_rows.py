@@ -70,22 +70,22 @@ def written(every: Iterable[Timelines], coupon_terms: Mapping[str, Coupon]) -> p
     """All changes of some subscriptions as rows of the log, but for what `history_log.news` adds; sorted by their name."""
     records: list[Said] = []
     for one in every:
-        found: dict[Said, set[Spoken]] = {}
-        for said, evidence in _told(one, coupon_terms):  # two facts may tell of the same one
-            found.setdefault(said, set()).update(evidence)
+        found: dict[Said, list[Spoken]] = {}
+        for said, evidence in _told(one, coupon_terms):
+            found[said] = [*found[said], *evidence] if said in found else evidence  # two facts may tell of the same one
         records += [_record(said, evidence) for said, evidence in found.items()]
     records.sort()
     by_column = zip(*records, strict=True) if records else [()] * len(COLUMNS)
     return to_pandas(pa.table([pa.array(values, field.type) for values, field in zip(by_column, _SCHEMA, strict=True)], schema=_SCHEMA))
 
 
-def _record(said: Said, evidence: set[Spoken]) -> Said:
+def _record(said: Said, evidence: list[Spoken]) -> Said:
     name = hashlib.sha256(repr(said).encode()).hexdigest()[:16]
-    spoken = ",".join([f"[{canonical.text(told)},{start},{end}]" for told, start, end in sorted(evidence)])
+    spoken = ",".join([f"[{canonical.text(told)},{start},{end}]" for told, start, end in sorted(set(evidence))])
     return (name, *said[:11], _RANK[said[10]], said[11], f"[{spoken}]")
 
 
-def _told(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> Iterator[tuple[Said, Iterable[Spoken]]]:
+def _told(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> Iterator[tuple[Said, list[Spoken]]]:
     """What each change says, and its evidence."""
     life = canonical.dumps({"currency": one.currency, "livemode": one.livemode})
     yield _said(one, _told_by(one.id, one.begin), "began", until=one.end, value=life)
@@ -108,7 +108,7 @@ def _told(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> Iterator[tuple[
         yield from (_said(one, each.quantity, "usage", item, each.end, each.price, each.quantity.value) for each in used)
 
 
-def _held(one: Timelines, mark: ItemMark, item: str, terms: Mapping[str, str]) -> tuple[Said, Iterable[Spoken]]:
+def _held(one: Timelines, mark: ItemMark, item: str, terms: Mapping[str, str]) -> tuple[Said, list[Spoken]]:
     if mark.value is None:
         return _said(one, mark, "gone", item)
     return _said(one, mark, "held", item, price=mark.value.price, quantity=mark.value.quantity or None, value=terms.get(mark.value.price))
@@ -124,7 +124,7 @@ def _said(
     quantity: str | None = None,
     coupon: str | None = None,
     value: str | None = None,
-) -> tuple[Said, Iterable[Spoken]]:
+) -> tuple[Said, list[Spoken]]:
     return (one.customer, one.id, item, kind, mark.at, until, price, quantity, coupon, value, mark.source, mark.confidence), mark.evidence
 
 

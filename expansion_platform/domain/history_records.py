@@ -206,9 +206,8 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     """
     owners = owners_of(staged.subscription_items, readable(staged.invoice_lines))
     staged = replace(staged, invoice_lines=of_own_items(staged.invoice_lines, owners), invoice_items=of_own_items(staged.invoice_items, owners))
-    customer_discounts = {
-        row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
-    }
+    of_customers = columns(staged.customers.loc[staged.customers["discount_json"].notna(), ["id", "discount_json"]])
+    customer_discounts = {name: discounts(f"[{text}]", "customer")[0] for name, text in zip(*of_customers.values(), strict=True)}
     telling = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
     unread = Unread({**vars(staged), "events": telling})
     happened = readable(telling)
@@ -226,8 +225,8 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     items = Grouped(staged.subscription_items, "subscription", _items)
     of_subscriptions = staged.invoices["subscription"].notna() & ~revised
     bills = Grouped(readable_bills(staged.invoices[of_subscriptions]).sort_values(["created", "id"]), "subscription", _bills)
-    told_lines = staged.invoice_lines.loc[evident & _of_an_item(staged.invoice_lines), _LINE_COLUMNS]
-    lines = Grouped(told_lines, "subscription", lambda block: _lines(block, status))
+    evident &= _of_an_item(staged.invoice_lines)
+    lines = Grouped(staged.invoice_lines, "subscription", lambda block: _lines(block, status), _LINE_COLUMNS, where=evident)
     unbilled = staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna() & _of_an_item(staged.invoice_items)
     pending = Grouped(readable(staged.invoice_items[unbilled]).assign(**_NOT_BILLED), "subscription", lambda block: _lines(block, {None: ""}))
     planned = readable(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()])

@@ -54,12 +54,27 @@ class _Told(NamedTuple):
     nothing: bool
 
 
-def percentages(frame: pd.DataFrame) -> dict[str, Fraction]:
-    """stripe/tax_rates: percentage by id, of those that can be read."""
-    return {row["id"]: Fraction(row["percentage"]) for row in rows(readable(frame)) if row["percentage"] is not None}
+class TaxRates:
+    """Percentages by id of tax rates."""
+
+    def __init__(self, known: Mapping[str, Fraction]) -> None:
+        self._known = known
+        self._together: dict[tuple[str, ...], Fraction | None] = {}
+
+    def together(self, rates: tuple[str, ...]) -> Fraction | None:
+        """The percentage of several tax rates, None where one of them is not known."""
+        if rates not in self._together:
+            known = all(name in self._known for name in rates)
+            self._together[rates] = sum((self._known[name] for name in rates), Fraction(0)) if known else None
+        return self._together[rates]
 
 
-def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices: Mapping[str, Price]) -> dict[str, list[Mark[str]]]:
+def percentages(frame: pd.DataFrame) -> TaxRates:
+    """stripe/tax_rates, those that can be read."""
+    return TaxRates({row["id"]: Fraction(row["percentage"]) for row in rows(readable(frame)) if row["percentage"] is not None})
+
+
+def tax_marks(subscription: Subscription, known: TaxRates, prices: Mapping[str, Price]) -> dict[str, list[Mark[str]]]:
     """The percentage of tax inside each item's price as marks, the first of them from when its first line begins; no marks where nothing shows it.
 
     An item that was never billed is taxed by the tax rates set on it, else as the subscription's others are; one that was billed, and never taxed, is
@@ -68,7 +83,7 @@ def tax_marks(subscription: Subscription, known: Mapping[str, Fraction], prices:
 
     Args:
         subscription: With its lines as they were billed.
-        known: Percentage by tax rate, as far as they could be read.
+        known: Percentages of the tax rates that could be read.
         prices: By id, in the subscription's currency.
     """
     named = {line.state.price for line in subscription.lines} | {item.state.price for item in subscription.items}
@@ -129,7 +144,7 @@ def _told(text: str) -> _Told | None:
     return _Told(sum(int(tax["amount"]) for tax in inside), len(inside), rates, not all(amounts.values()))
 
 
-def _percentages(taxes: list[_Tax], known: Mapping[str, Fraction]) -> dict[_Tax, str]:
+def _percentages(taxes: list[_Tax], known: TaxRates) -> dict[_Tax, str]:
     """The percentage of each tax, of equal ones once: an unchanged plan is taxed the same bill after bill."""
     different = dict.fromkeys(taxes)
     found = {tax: _own_percent(tax, known) for tax in different}
@@ -139,13 +154,13 @@ def _percentages(taxes: list[_Tax], known: Mapping[str, Fraction]) -> dict[_Tax,
     return {tax: str(percent) for tax, percent in found.items()}
 
 
-def _own_percent(tax: _Tax, known: Mapping[str, Fraction]) -> str | None:
+def _own_percent(tax: _Tax, known: TaxRates) -> str | None:
     """The percentage of the tax rates themselves, None where one of them is not known or the amount says otherwise."""
     if tax.amount <= 0:
         return NO_TAX
-    if not all(name in known for name in tax.rates):
+    percent = known.together(tax.rates)
+    if percent is None:
         return None
-    percent = sum((known[name] for name in tax.rates), Fraction(0))
     above, below = percent.numerator, 100 * percent.denominator + percent.numerator
     # Stripe rounds each tax, of a line or of the whole bill.
     return _text(percent) if abs(tax.base * above - tax.amount * below) <= tax.parts * below else None

@@ -9,6 +9,7 @@ gets a day's part. What no bill covers yet, after the last one, goes on at the l
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -142,25 +143,25 @@ def by_meter(days: Metered | None, month: Month, began_at: int, ended_at: int | 
     return Used(days.used(start, min(until, days.end)), days.end >= until, frozenset({days.meter}))
 
 
-def by_bills(lines: list[Line], month: Month, ended_at: int | None) -> Used:
-    """What an item used in a month by its bills.
+class Billed:
+    """An item's usage lines (`is_usage`), whole."""
 
-    Args:
-        lines: Its usage lines (`is_usage`), whole.
-        month: The month.
-        ended_at: When the item ended; None while it lasts.
-    """
-    within = [line for line in lines if line.start < month.end and line.end > month.start]  # of an item's bills most are of other months
-    shares = [_share(line, min(line.end, month.end) - max(line.start, month.start)) for line in within]
-    last = max(lines, key=_END, default=None)
-    until = month.end if ended_at is None else min(month.end, ended_at)
-    whole = last is not None and last.end >= until
-    if last is not None and not whole:
-        shares.append(_share(last, until - max(last.end, month.start)))
-    return Used(_sum(shares), whole, frozenset([line.id for line in within]))
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines = sorted(lines, key=attrgetter("start"))
+        self._starts = [line.start for line in self._lines]
+        self._latest = list(accumulate((line.end for line in self._lines), max))
+        self._last = max(lines, key=attrgetter("end", "start"), default=None)
 
-
-_END = attrgetter("end", "start")
+    def used(self, month: Month, ended_at: int | None) -> Used:
+        """What the item used in a month by its bills; it ended at `ended_at`, None while it lasts."""
+        near = self._lines[bisect_right(self._latest, month.start) : bisect_left(self._starts, month.end)]  # most bills are of other months
+        within = [line for line in near if line.end > month.start]
+        shares = [_share(line, min(line.end, month.end) - max(line.start, month.start)) for line in within]
+        until = month.end if ended_at is None else min(month.end, ended_at)
+        whole = self._last is not None and self._last.end >= until
+        if self._last is not None and not whole:
+            shares.append(_share(self._last, until - max(self._last.end, month.start)))
+        return Used(_sum(shares), whole, frozenset([line.id for line in within]))
 
 
 def _share(line: Line, length: int) -> tuple[int, int]:
