@@ -247,8 +247,9 @@ def _lists_without(event: Event, item: str) -> bool:
 
 def _added_unbilled(subscription: Subscription) -> list[Item]:
     """Items added after the start whose first moment nothing bills: added without proration."""
-    billed = {(line.item, line.start) for line in subscription.lines}
-    return [item for item in subscription.items if item.created > subscription.created and (item.id, item.created) not in billed]
+    added = [item for item in subscription.items if item.created > subscription.created]
+    billed = {(line.item, line.start) for line in subscription.lines} if added else set()
+    return [item for item in added if (item.id, item.created) not in billed]
 
 
 def _begin_where_added(marks: list[ItemMark], now: Item | None, subscription: Subscription, first: int) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history_log_rows import COLUMNS, LOGGED
-from expansion_platform.domain.history_reading import among
+from expansion_platform.domain.history_reading import among, columns
 from expansion_platform.domain.schemas.billing import CONFIRMED, TOLD, WITHDRAWN
 
 
@@ -44,13 +46,16 @@ def news(found: pd.DataFrame, held: pd.DataFrame, *, known_at: pd.Timestamp, ent
         known_at: until when Stripe has been read.
         entry: the first free place of the log.
     """
-    before = dict(zip(held["change"], held["evidence_json"], strict=True))
-    said = [_said(before.get(change), text) for change, text in zip(found["change"], found["evidence_json"], strict=True)]
+    before = dict(zip(*columns(held[["change", "evidence_json"]]).values(), strict=True))
+    said = [_said(before.get(change), text) for change, text in zip(*columns(found[["change", "evidence_json"]]).values(), strict=True)]
     new = found.assign(op=[op for op, _ in said], evidence_json=[text for _, text in said])
     gone = held[~among(held["change"], found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
-    rows = pd.concat([gone, new[new["op"] != ""]], ignore_index=True).sort_values(["customer", "subscription", "effective_at", "op", "change"])
+    rows = pd.concat([gone, new[new["op"] != ""]], ignore_index=True)
+    order = pa.table({name: pa.array(rows[name]) for name in ("customer", "subscription", "effective_at", "op", "change")})
+    rows = rows.iloc[pc.sort_indices(order, [(name, "ascending") for name in order.column_names]).to_numpy()]
     rows = rows.assign(known_at=known_at, entry=range(entry, entry + len(rows)))
-    return rows[[*LOGGED, *COLUMNS]].reset_index(drop=True)
+    ordered: pd.DataFrame = rows[[*LOGGED, *COLUMNS]].reset_index(drop=True)
+    return ordered
 
 
 def _said(before: str | None, now: str) -> tuple[str, str]:

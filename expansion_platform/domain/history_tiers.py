@@ -41,14 +41,21 @@ def _joined(lines: list[Line], price: Price | None) -> Line:
         return first
     if any(unreadable(line.state.quantity) for line in lines):
         return next(line for line in lines if unreadable(line.state.quantity))
-    units = sum((Decimal(line.state.quantity or "0") for line in lines), Decimal(0))
-    amount = sum(line.amount for line in lines)
-    for fees in range(len(lines)):
-        if units >= fees and amount in (0, cost(price, units - fees)):
-            state = State(price.id, canonical.decimal_text(units - fees))
-            taken = sum((Counter(line.taken) for line in lines), Counter()) if any(line.taken for line in lines) else first.taken
-            return first._replace(state=state, amount=amount, taken=taken)
-    return first._replace(state=State(price.id, NO_QUANTITY))
+    units = _units(price.scheme_json, tuple([line.state.quantity for line in lines]), amount := sum([line.amount for line in lines]))
+    if units is None:
+        return first._replace(state=State(price.id, NO_QUANTITY))
+    taken = sum((Counter(line.taken) for line in lines), Counter()) if any(line.taken for line in lines) else first.taken
+    return first._replace(state=State(price.id, units), amount=amount, taken=taken)
+
+
+@lru_cache(maxsize=1 << 16)
+def _units(scheme_json: str, quantities: tuple[str, ...], amount: int) -> str | None:
+    """The quantity of lines that cost an amount together, None where there is none: found once for all bills of the same."""
+    units = sum((Decimal(quantity or "0") for quantity in quantities), Decimal(0))
+    for fees in range(len(quantities)):
+        if units >= fees and amount in (0, _cost(scheme_json, units - fees)):
+            return canonical.decimal_text(units - fees)
+    return None
 
 
 def cost(price: Price, quantity: Decimal) -> int | None:

@@ -24,14 +24,19 @@ PAYS = ("active", "past_due")
 def item_trials(subscription: Subscription, prices: Mapping[str, Price]) -> dict[str, list[Trial]]:
     """Trials of each item, those within a trial of the whole subscription left out. That one will end is a plan, not yet a fact."""
     found: dict[str, list[Trial]] = {}
+    free = {line.item for line in subscription.lines if _free(line, prices)}
+    on_trial = [item for item in subscription.items if item.trial_start is not None]
+    if not free and not on_trial:
+        return found
     known = subscription.known
     lines = by_item([line for line in subscription.lines if not line.proration])
-    for item, own in lines.items():
+    for item in (each for each in lines if each in free):
+        own = lines[item]
         for line in own:
             if _free(line, prices) and not _within_whole(line.start, subscription):
                 end = min((other.start for other in own if line.start < other.start < line.end), default=line.end)
                 found.setdefault(item, []).append(Trial(line.start, end if end <= known else None, line.id, "invoice_line"))
-    for now in subscription.items:
+    for now in on_trial:
         if now.trial_start is None or now.trial_end is None or _within_whole(now.trial_start, subscription):
             continue
         during = [line for line in lines.get(now.id, []) if now.trial_start <= line.start < now.trial_end]
@@ -54,8 +59,10 @@ def status_of(status: str, trials: Sequence[Trial], at: int) -> str:
 
 
 def _free(line: Line, prices: Mapping[str, Price]) -> bool:
+    if line.amount != 0 or line.metered or line.proration:
+        return False
     price = prices.get(line.state.price)
-    if line.amount != 0 or line.metered or price is None or unreadable(line.state.quantity) or not line.state.quantity:
+    if price is None or unreadable(line.state.quantity) or not line.state.quantity:
         return False
     return bool(cost(price, Decimal(line.state.quantity)))
 

@@ -21,10 +21,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from expansion_platform.domain import canonical, months
+from expansion_platform.domain import months
 from expansion_platform.domain.history_reading import SECOND, columns
 from expansion_platform.domain.history_records import Line
-from expansion_platform.domain.money import round_half_even
 
 DECIMALS = 12
 """Of a month's usage, as of a unit price: rounded half-even once."""
@@ -69,8 +68,9 @@ class Metered:
         """
         if self.formula == "last":
             inside = self.values[max(0, (start - self.first) // DAY) : max(0, -((self.first - end) // DAY))]
-            return _text(Fraction(Decimal(next((value for value in reversed(inside) if value is not None), "0"))))
-        return _text(max(Fraction(0), Fraction(self._until(end) - self._until(start))))
+            return _text(*_ratio(next((value for value in reversed(inside) if value is not None), "0")))
+        used = max(Fraction(0), Fraction(self._until(end) - self._until(start)))
+        return _text(used.numerator, used.denominator)
 
     def _until(self, at: int) -> Fraction | int:
         day, into = divmod(at - self.first, DAY)
@@ -174,12 +174,19 @@ _ratio = lru_cache(maxsize=1 << 16)(lambda text: Decimal(text).as_integer_ratio(
 
 
 def _sum(shares: list[tuple[int, int]]) -> str:
-    """Of one or two bills. The sum is reduced to lowest terms, not each of them: usage by bills was a tenth of history."""
+    """Decimal text of all parts together. No fraction is reduced to lowest terms: usage by bills was a tenth of history."""
     above, below = 0, 1
     for more, of in shares:
         above, below = above * of + more * below, below * of
-    return _text(Fraction(above, below)) if above % below else str(above // below)
+    return _text(above, below)
 
 
-def _text(quantity: Fraction) -> str:
-    return canonical.decimal_text(Decimal(f"{round_half_even(quantity * 10**DECIMALS)}E-{DECIMALS}"))
+def _text(above: int, below: int) -> str:
+    """Decimal text of a numerator and a denominator, neither below zero."""
+    whole, rest = divmod(above, below)
+    if not rest:
+        return str(whole)
+    small, rest = divmod(above * 10**DECIMALS, below)
+    small += 2 * rest > below or (2 * rest == below and small % 2 == 1)  # half-even
+    whole, rest = divmod(small, 10**DECIMALS)
+    return f"{whole}.{rest:0{DECIMALS}d}".rstrip("0").rstrip(".")
