@@ -25,18 +25,17 @@ from expansion_platform.domain import canonical
 from expansion_platform.domain.history_changes import changes
 from expansion_platform.domain.history_discounts import UNDISCOUNTED, Resolved, in_force, resolve
 from expansion_platform.domain.history_log_rows import read
-from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problems_at, record
+from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problem_at, record
 from expansion_platform.domain.history_reading import uncollected
 from expansion_platform.domain.history_records import Staged, State
 from expansion_platform.domain.history_taxes import NO_TAX
 from expansion_platform.domain.history_terms import Price, coupons, in_currency, prices
 from expansion_platform.domain.history_timelines import ItemMark, Mark, MonthUsed, Timelines
 from expansion_platform.domain.history_trials import status_of, trial_marks
-from expansion_platform.domain.history_unreadable import covering
 from expansion_platform.domain.schemas.base import Table, arrow_schema, key, to_pandas
 from expansion_platform.domain.schemas.billing import CONFIDENCES, SOURCES, ItemStates, Quarantine
 
-__all__ = ["History", "Staged", "rebuild", "states_of"]
+__all__ = ["History", "Staged", "rebuild", "states_of", "together"]
 
 
 class Piece(NamedTuple):
@@ -102,6 +101,12 @@ def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.Da
     return History(_frame(ItemStates, records), _frame(Quarantine, [record(one) for one in stretches]))
 
 
+def together(parts: Sequence[History]) -> History:
+    """The histories of shards of customers as one."""
+    states, quarantine = (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
+    return History(states.sort_values(key(ItemStates), ignore_index=True), quarantine.sort_values(key(Quarantine), ignore_index=True))
+
+
 def _with_usage(rows: list[Row], usage: Mapping[str, list[MonthUsed]], price_terms: Mapping[str, Price]) -> list[Row]:
     """The rows with those of metered items cut by month, up to the month of the newest fact, whose row stays open."""
     if not usage:
@@ -160,7 +165,7 @@ def _rows(one: Timelines, terms: Terms) -> tuple[list[Row], list[Stretch]]:
         holding = {item: mark for item, own in marks.items() if (mark := own[place]) is not None and mark.value is not None}
         status, pause = cast(Mark[str], statuses[place]), cast(Mark[str | None], pauses[place])
         now = in_force(windows, at) if windows else windows
-        problem = next(chain(covering(one.unread, at), problems_at(one.id, one.currency, status, pause, holding, now, terms)), None)
+        problem = problem_at(one, at, status, pause, holding, now, terms)
         if problem is not None:
             unread.append(Stretch(one.customer, one.id, at, until, *problem))
             continue

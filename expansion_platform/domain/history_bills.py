@@ -47,6 +47,7 @@ def bill_statuses(subscription: Subscription, events: list[Event]) -> list[Mark[
     """
     marks: list[Mark[str]] = []
     known = subscription.known
+    shown: list[int] | None = None
     final = [bill for bill in subscription.bills if bill.finalized is not None and _pause(bill) is None and not _tried(subscription, bill)]
     for bill, replaced in zip(final, [*(bill.finalized for bill in final[1:]), None], strict=False):
         failed, settled = bill.due or bill.finalized or bill.created, _settled(subscription, bill)
@@ -57,7 +58,8 @@ def bill_statuses(subscription: Subscription, events: list[Event]) -> list[Mark[
         if late and failed <= known and (replaced is None or failed < replaced):
             ends = [at for at in (settled, _billed_next(subscription, bill), subscription.ended_at) if at is not None]
             spell = _Spell(bill, failed, settled, min(ends, default=None))
-            for at, status, confidence in _failing(subscription, events, spell):
+            shown = list(_shows_unpaid(subscription, events)) if shown is None else shown
+            for at, status, confidence in _failing(subscription, events, spell, shown):
                 _add(marks, Mark(at, status, "invoice_line", confidence, evidence))
         if settled is not None and (replaced is None or settled <= replaced):
             _add(marks, Mark(settled, "active", "invoice_line", "exact", evidence))
@@ -115,13 +117,13 @@ def _billed_next(subscription: Subscription, bill: Bill) -> int | None:
     return next((other.created for other in subscription.bills if other.finalized is not None and other.created > bill.created), None)
 
 
-def _failing(subscription: Subscription, events: list[Event], spell: _Spell) -> Iterator[tuple[int, str, str]]:
+def _failing(subscription: Subscription, events: list[Event], spell: _Spell, shown_unpaid: list[int]) -> Iterator[tuple[int, str, str]]:
     """The statuses of a spell: (since, status, confidence)."""
     bill, failed, settled, _ = spell
     if _first(subscription, bill) and settled is not None:
         yield failed, "incomplete" if settled - failed <= FIRST_PAYMENT else "active", "exact"
         return
-    shown = [at for at in _shows_unpaid(subscription, events) if failed < at and (spell.end is None or at <= spell.end)]
+    shown = [at for at in shown_unpaid if failed < at and (spell.end is None or at <= spell.end)]
     turned = [event.at for event in events if event.state.get("status") == "unpaid" and event.previous.get("status", "unpaid") != "unpaid"]
     dated = any(failed < at and (spell.end is None or at <= spell.end) for at in turned)
     given_up = bill.uncollectible

@@ -36,6 +36,8 @@ _READ += ["source", "confidence", "evidence_json"]
 Said = tuple[Any, ...]
 """What a change says: customer, subscription, item, kind, effective_at, until, price, quantity, coupon, value, source, confidence."""
 
+_Told = tuple[Said, list[Spoken]]
+
 
 class _Row:
     """A stored row of one change, with what its columns are called."""
@@ -85,30 +87,31 @@ def _record(said: Said, evidence: list[Spoken]) -> Said:
     return (name, *said[:11], _RANK[said[10]], said[11], f"[{spoken}]")
 
 
-def _told(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> Iterator[tuple[Said, list[Spoken]]]:
+def _told(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> list[_Told]:
     """What each change says, and its evidence."""
     life = canonical.dumps({"currency": one.currency, "livemode": one.livemode})
-    yield _said(one, _told_by(one.id, one.begin), "began", until=one.end, value=life)
-    yield from (_said(one, mark, "status", value=mark.value) for mark in one.statuses)
-    yield from (_said(one, mark, "collection", value=mark.value) for mark in one.pauses)
+    told = [_said(one, _told_by(one.id, one.begin), "began", until=one.end, value=life)]
+    told += [_said(one, mark, "status", value=mark.value) for mark in one.statuses]
+    told += [_said(one, mark, "collection", value=mark.value) for mark in one.pauses]
     for discounted in one.discounts:
         window = discounted.window
         value = _discount_value(discounted, coupon_terms.get(window.coupon.id), one.currency)
-        yield _said(one, discounted.mark, "discount", window.item, window.end, coupon=window.coupon.id, value=value)
-    yield from (_said(one, end.mark, "discount_end", end.item, coupon=end.coupon) for end in one.discount_ends)
-    yield from (_said(one, _told_by(each.object, each.start), "unreadable", until=each.end, value=each.problem) for each in one.unread)
+        told.append(_said(one, discounted.mark, "discount", window.item, window.end, coupon=window.coupon.id, value=value))
+    told += [_said(one, end.mark, "discount_end", end.item, coupon=end.coupon) for end in one.discount_ends]
+    told += [_said(one, _told_by(each.object, each.start), "unreadable", until=each.end, value=each.problem) for each in one.unread]
     for item, trials in one.trials.items():
-        yield from (_said(one, _told_by(each.told, each.start, each.source), "trial", item, each.end) for each in trials)
+        told += [_said(one, _told_by(each.told, each.start, each.source), "trial", item, each.end) for each in trials]
     for item, taxes in one.taxes.items():
-        yield from (_said(one, mark, "tax", item, value=mark.value) for mark in taxes)
+        told += [_said(one, mark, "tax", item, value=mark.value) for mark in taxes]
     terms = {name: price.as_text() for name, price in one.billed.items()}
     for item, marks in one.items.items():
-        yield from (_held(one, mark, item, terms) for mark in marks)
+        told += [_held(one, mark, item, terms) for mark in marks]
     for item, used in one.usage.items():
-        yield from (_said(one, each.quantity, "usage", item, each.end, each.price, each.quantity.value) for each in used)
+        told += [_said(one, each.quantity, "usage", item, each.end, each.price, each.quantity.value) for each in used]
+    return told
 
 
-def _held(one: Timelines, mark: ItemMark, item: str, terms: Mapping[str, str]) -> tuple[Said, list[Spoken]]:
+def _held(one: Timelines, mark: ItemMark, item: str, terms: Mapping[str, str]) -> _Told:
     if mark.value is None:
         return _said(one, mark, "gone", item)
     return _said(one, mark, "held", item, price=mark.value.price, quantity=mark.value.quantity or None, value=terms.get(mark.value.price))
@@ -124,7 +127,7 @@ def _said(
     quantity: str | None = None,
     coupon: str | None = None,
     value: str | None = None,
-) -> tuple[Said, list[Spoken]]:
+) -> _Told:
     return (one.customer, one.id, item, kind, mark.at, until, price, quantity, coupon, value, mark.source, mark.confidence), mark.evidence
 
 

@@ -24,7 +24,7 @@ PAYS = ("active", "past_due")
 def item_trials(subscription: Subscription, prices: Mapping[str, Price]) -> dict[str, list[Trial]]:
     """Trials of each item, those within a trial of the whole subscription left out. That one will end is a plan, not yet a fact."""
     found: dict[str, list[Trial]] = {}
-    free = {line.item for line in subscription.lines if _free(line, prices)}
+    free = {line.item for line in subscription.lines if line.amount == 0 and _free(line, prices)}
     on_trial = [item for item in subscription.items if item.trial_start is not None]
     if not free and not on_trial:
         return found
@@ -59,10 +59,8 @@ def status_of(status: str, trials: Sequence[Trial], at: int) -> str:
 
 
 def _free(line: Line, prices: Mapping[str, Price]) -> bool:
-    if line.amount != 0 or line.metered or line.proration:
-        return False
     price = prices.get(line.state.price)
-    if price is None or unreadable(line.state.quantity) or not line.state.quantity:
+    if line.amount != 0 or line.metered or line.proration or price is None or unreadable(line.state.quantity) or not line.state.quantity:
         return False
     return bool(cost(price, Decimal(line.state.quantity)))
 
