@@ -163,7 +163,7 @@ def _scheme(own: list[_Billed], charged: list[_Billed], known: Mapping[str, Any]
         if 2 * len(same) >= len(charged):
             return scheme
     periods = Counter((line.item, line.created, line.start, line.end) for line in charged)
-    amounts = {(Decimal(line.quantity), line.amount) for line in charged if line.quantity is not None}
+    amounts = {(Decimal(line.quantity), line.amount) for line in charged if line.quantity is not None and not line.quantity.startswith("-")}
     # Several lines of one period are tiers of one price, which say nothing one by one.
     if not amounts or max(periods.values()) > 1 or len({quantity for quantity, _ in amounts}) < len(amounts):
         return None
