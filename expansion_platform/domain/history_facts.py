@@ -124,7 +124,7 @@ def _fold(lines: list[Line], told: list[Fact], prices: Mapping[str, Price]) -> l
 def _decide(marks: list[ItemMark], at: int, facts: list[Fact], prices: Mapping[str, Price]) -> None:
     """What all facts of an instant make of an item."""
     before = marks[-1].value if marks else None
-    speaking = [_settle_zero(fact, before) for fact in facts]
+    speaking = [_settle_zero(fact, before) if fact.kind == DEBIT else fact for fact in facts]
     winner = _strongest(speaking)
     old = next((fact.old for fact in speaking if fact.old is not None), None) if not marks else None
     if old is not None and old != winner.state:
@@ -154,8 +154,8 @@ def _line_fact(line: Line) -> Fact:
 
 
 def _settle_zero(fact: Fact, before: State | None) -> Fact:
-    """A proration of nothing credits the state that was there, and debits any other."""
-    if fact.kind != DEBIT or fact.old is None:
+    """A debit of nothing credits the state that was there, and debits any other."""
+    if fact.old is None:
         return fact
     return fact._replace(kind=CREDIT, state=None) if fact.state == before else fact._replace(old=None)
 

@@ -55,9 +55,10 @@ def unlogged(found: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
     """The news of some customers, in no order: of a shard, to be entered with those of the others."""
     before = dict(zip(*columns(held[["change", "evidence_json"]]).values(), strict=True))
     said = [_said(before.get(change), text) for change, text in zip(*columns(found[["change", "evidence_json"]]).values(), strict=True)]
-    new = found.assign(op=[op for op, _ in said], evidence_json=[text for _, text in said])
+    places = [place for place, (op, _) in enumerate(said) if op]
+    new = found.iloc[places].assign(op=[said[place][0] for place in places], evidence_json=[said[place][1] for place in places])
     gone = held[~among(held["change"], found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
-    return pd.concat([gone, new[new["op"] != ""]], ignore_index=True)
+    return pd.concat([gone, new], ignore_index=True)
 
 
 def entered(parts: Sequence[pd.DataFrame], *, known_at: pd.Timestamp, entry: int) -> pd.DataFrame:

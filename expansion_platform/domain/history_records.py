@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -211,24 +211,28 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     telling = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
     unread = Unread({**vars(staged), "events": telling})
     happened = readable(telling)
-    status = dict(zip(*columns(staged.invoices[["id", "status"]]).values(), strict=True))
     # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills tell.
     recent = staged.invoices["created"] >= staged.invoices["observed_at"].max() - DRAFT_LEFT
     fresh = staged.invoices.loc[staged.invoices["status"].eq("draft") & recent, "id"]
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
     evident = ~among(staged.invoice_lines["invoice"], fresh) | staged.invoice_lines["proration"]
     evident &= ~among(staged.invoice_lines["invoice"], staged.invoices.loc[revised, "id"]) & staged.invoice_lines["unreadable"].isna()
+    drafts, void = (frozenset(staged.invoices.loc[staged.invoices["status"].eq(status), "id"]) for status in ("draft", "void"))
+    weak = drafts | void
     told = discount_events(happened)
     given = {event.discount.id: event.at for event in reversed(told) if event.type == GIVEN}
     removed = {event.discount.id: (event.at, event.id) for event in told if event.type == REMOVED}
     billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged), told)
     items = Grouped(staged.subscription_items, "subscription", _items)
     of_subscriptions = staged.invoices["subscription"].notna() & ~revised
-    bills = Grouped(readable_bills(staged.invoices[of_subscriptions]).sort_values(["created", "id"]), "subscription", _bills)
+    invoices = staged.invoices.loc[of_subscriptions, [*_BILL_COLUMNS, "subscription", "unreadable"]]
+    bills = Grouped(readable_bills(invoices).sort_values(["created", "id"]), "subscription", _bills)
     evident &= _of_an_item(staged.invoice_lines)
-    lines = Grouped(staged.invoice_lines, "subscription", lambda block: _lines(block, status), _LINE_COLUMNS, where=evident)
+    lines = Grouped(staged.invoice_lines, "subscription", lambda block: _lines(block, drafts, weak), _LINE_COLUMNS, where=evident)
     unbilled = staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna() & _of_an_item(staged.invoice_items)
-    pending = Grouped(readable(staged.invoice_items[unbilled]).assign(**_NOT_BILLED), "subscription", lambda block: _lines(block, {None: ""}))
+    pending = Grouped(
+        readable(staged.invoice_items[unbilled]).assign(**_NOT_BILLED), "subscription", lambda block: _lines(block, frozenset(), frozenset())
+    )
     planned = readable(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()])
     schedules = Grouped(planned, "subscription", lambda block: [list(_phases(row)) for row in rows(block)])
     events = Grouped(happened[happened["type"].str.startswith(SUBSCRIPTION_EVENTS)], "object_id", _events)
@@ -321,10 +325,9 @@ def _events(frame: pd.DataFrame) -> list[Event]:
     return list(map(Event, held["id"], held["created"], held["type"], map(parse, held["state_json"]), map(parse, held["previous_json"])))
 
 
-def _lines(frame: pd.DataFrame, status: Mapping[str | None, str]) -> list[Line]:
-    """Rows of bills' lines as records; `status` of each bill by its id."""
+def _lines(frame: pd.DataFrame, drafts: Set[str], weak: Set[str]) -> list[Line]:
+    """Rows of bills' lines as records. `drafts` are the bills that are none yet, `weak` those and the void ones."""
     held = columns(frame[_LINE_COLUMNS])
-    bill = [status[invoice] for invoice in held["invoice"]]
     credited = held["credited_lines_json"]
     return list(
         map(
@@ -340,10 +343,10 @@ def _lines(frame: pd.DataFrame, status: Mapping[str | None, str]) -> list[Line]:
             held["period_end"],
             held["proration"],
             [amount < 0 or text not in (None, "[]") for amount, text in zip(held["amount"], credited, strict=True)],
-            [each in ("void", "draft") for each in bill],
+            [invoice in weak for invoice in held["invoice"]],
             [discounts(text, "") for text in held["discounts_json"]],
             map(_taken, held["discount_amounts_json"]),
-            [each == "draft" for each in bill],
+            [invoice in drafts for invoice in held["invoice"]],
             held["taxes_json"],
             [_NOTHING if text is None else frozenset(parse(text)) for text in credited],
         )
