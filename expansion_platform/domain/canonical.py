@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import json.encoder
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +16,10 @@ from typing import Any
 def dumps(value: Any) -> str:
     """JSON with sorted keys and no spaces; decimals as plain decimal text. A float is refused: money and rates never are one."""
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+text: Callable[[str], str] = json.encoder.encode_basestring
+"""A text as JSON, as `dumps` writes it."""
 
 
 def content_hash(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from expansion_platform.domain.history_reading import SECOND, rows
+from expansion_platform.domain.history_reading import SECOND, among, columns, rows
 
 DISCOUNT_EVENTS = "customer.discount."
 """How the types of events about discounts begin."""
@@ -106,8 +106,8 @@ def customers_discounts(lines: pd.DataFrame, regular: pd.Series, told: Iterable[
         told: All events about discounts.
     """
     found: dict[str, dict[str, Discount]] = defaultdict(dict)
-    listed = lines.loc[lines["discounts_json"].str.contains('"subscription":null', regex=False), ["customer", "discounts_json"]].drop_duplicates()
-    for row in rows(listed.sort_values(["customer", "discounts_json"])):
+    customers = lines.loc[lines["discounts_json"].str.contains('"subscription":null', regex=False), ["customer", "discounts_json"]].drop_duplicates()
+    for row in rows(customers.sort_values(["customer", "discounts_json"])):
         for one in discounts(row["discounts_json"], ""):
             if one.level == "invoice" and one.subscription is None and one.invoice is None:
                 found[row["customer"]][one.id] = one
@@ -115,12 +115,19 @@ def customers_discounts(lines: pd.DataFrame, regular: pd.Series, told: Iterable[
         if event.discount.subscription is None:
             found[event.customer][event.discount.id] = event.discount
     billed: dict[str, list[_Billed]] = defaultdict(list)
-    for row in rows(lines.loc[regular & lines["customer"].isin(found), _TOLD]):
-        shown = discounts(row["discounts_json"], "")
-        if not any(one.level == "invoice" and one.subscription is not None for one in shown):  # beside those it lists none of the customer's
-            at = listed_at(row["created"], row["period_start"], row["period_end"])
-            billed[row["customer"]].append(_Billed(at, row["id"], row["period_start"], row["period_end"], frozenset(one.id for one in shown)))
+    told_by = lines.loc[regular & among(lines["customer"], list(found)), _TOLD]
+    for name, customer, created, start, end, text in zip(*columns(told_by).values(), strict=True):
+        listed = _listed(text)
+        if listed is not None:
+            billed[customer].append(_Billed(listed_at(created, start, end), name, start, end, listed))
     return {customer: [CustomersDiscount(one, _gone(one, billed[customer])) for one in each.values()] for customer, each in found.items()}
+
+
+@lru_cache(maxsize=1 << 16)
+def _listed(text: str) -> frozenset[str] | None:
+    """The discounts a line lists; None where they are the subscription's: beside those it lists none of the customer's."""
+    shown = discounts(text, "")
+    return None if any(one.level == "invoice" and one.subscription is not None for one in shown) else frozenset(one.id for one in shown)
 
 
 def listed_at(created: int, start: int, end: int) -> int:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_reading import SECOND, Grouped
+from expansion_platform.domain.history_reading import SECOND, Grouped, columns
 from expansion_platform.domain.history_records import Line
 from expansion_platform.domain.history_terms import Coupon, Price
 from expansion_platform.domain.money import round_half_even
@@ -80,10 +80,12 @@ def billed_prices(
     every = every[every[["subscription", "subscription_item", "price", "product"]].notna().all(axis=1)]
     named = pd.MultiIndex.from_frame(every[["price", "currency"]]).isin(list(unknown))
     of_concern = sorted(set(every.loc[named, "subscription"]))
-    grouped = Grouped(every[every["subscription"].isin(of_concern)], "subscription")
+    grouped = Grouped(
+        every[every["subscription"].isin(of_concern)], "subscription", lambda block: list(map(_Billed, *columns(block[_COLUMNS[1:]]).values()))
+    )
     found = {}
     for subscription in of_concern:
-        billed = [_Billed(*(row[name] for name in _COLUMNS[1:])) for row in grouped.of(subscription)]
+        billed = grouped.of(subscription)
         named_here = {(line.price, line.currency) for line in billed} & unknown
         told = [_price(name, currency, billed, listed.get(name)) for name, currency in sorted(named_here)]
         found[subscription] = {price.id: price for price in told if price is not None}
@@ -161,7 +163,7 @@ def _scheme(own: list[_Billed], charged: list[_Billed], known: Mapping[str, Any]
         if 2 * len(same) >= len(charged):
             return scheme
     periods = Counter((line.item, line.created, line.start, line.end) for line in charged)
-    amounts = {(Decimal(line.quantity), line.amount) for line in charged if line.quantity is not None}
+    amounts = {(Decimal(line.quantity), line.amount) for line in charged if line.quantity is not None and not line.quantity.startswith("-")}
     # Several lines of one period are tiers of one price, which say nothing one by one.
     if not amounts or max(periods.values()) > 1 or len({quantity for quantity, _ in amounts}) < len(amounts):
         return None

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_reading import SECOND
 from expansion_platform.domain.history_records import DRAFT_LEFT, Bill, Event, Subscription
+from expansion_platform.domain.history_timelines import Mark
 
 MICROSECOND = pd.Timedelta(microseconds=1)
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
@@ -46,17 +46,20 @@ def bill_statuses(subscription: Subscription, events: list[Event]) -> list[Mark[
     `renewal`, unless an event dates it.
     """
     marks: list[Mark[str]] = []
-    known = known_until(subscription)
+    known = subscription.known
+    shown: list[int] | None = None
     final = [bill for bill in subscription.bills if bill.finalized is not None and _pause(bill) is None and not _tried(subscription, bill)]
-    for place, bill in enumerate(final):
-        replaced = next((newer.finalized for newer in final[place + 1 :]), None)
+    for bill, replaced in zip(final, [*(bill.finalized for bill in final[1:]), None], strict=False):
         failed, settled = bill.due or bill.finalized or bill.created, _settled(subscription, bill)
-        evidence = [(failed, failed + 1 if settled is None else max(settled, failed + 1), bill.id)]
-        late = settled is None or settled > failed + _tolerance(subscription, bill)
+        late = settled is None or (settled > failed and settled > failed + _tolerance(subscription, bill))
+        if not late and (not marks or marks[-1].value == "active"):  # nearly all bills: paid at once, they change nothing
+            continue
+        evidence = [(bill.id, failed, failed + 1 if settled is None else max(settled, failed + 1))]
         if late and failed <= known and (replaced is None or failed < replaced):
             ends = [at for at in (settled, _billed_next(subscription, bill), subscription.ended_at) if at is not None]
             spell = _Spell(bill, failed, settled, min(ends, default=None))
-            for at, status, confidence in _failing(subscription, events, spell):
+            shown = list(_shows_unpaid(subscription, events)) if shown is None else shown
+            for at, status, confidence in _failing(subscription, events, spell, shown):
                 _add(marks, Mark(at, status, "invoice_line", confidence, evidence))
         if settled is not None and (replaced is None or settled <= replaced):
             _add(marks, Mark(settled, "active", "invoice_line", "exact", evidence))
@@ -67,11 +70,6 @@ def _add(marks: list[Mark[str]], mark: Mark[str]) -> None:
     """Add a mark that changes something: before the first, the subscription is active."""
     if mark.value != (marks[-1].value if marks else "active"):
         marks.append(mark)
-
-
-def known_until(subscription: Subscription) -> int:
-    """The newest instant anything of the subscription was read at: a row that stays as it is keeps the instant it was first read."""
-    return max([subscription.observed_at, *(item.observed_at for item in subscription.items), *(bill.observed_at for bill in subscription.bills)])
 
 
 def _tried(subscription: Subscription, bill: Bill) -> bool:
@@ -119,13 +117,13 @@ def _billed_next(subscription: Subscription, bill: Bill) -> int | None:
     return next((other.created for other in subscription.bills if other.finalized is not None and other.created > bill.created), None)
 
 
-def _failing(subscription: Subscription, events: list[Event], spell: _Spell) -> Iterator[tuple[int, str, str]]:
+def _failing(subscription: Subscription, events: list[Event], spell: _Spell, shown_unpaid: list[int]) -> Iterator[tuple[int, str, str]]:
     """The statuses of a spell: (since, status, confidence)."""
     bill, failed, settled, _ = spell
     if _first(subscription, bill) and settled is not None:
         yield failed, "incomplete" if settled - failed <= FIRST_PAYMENT else "active", "exact"
         return
-    shown = [at for at in _shows_unpaid(subscription, events) if failed < at and (spell.end is None or at <= spell.end)]
+    shown = [at for at in shown_unpaid if failed < at and (spell.end is None or at <= spell.end)]
     turned = [event.at for event in events if event.state.get("status") == "unpaid" and event.previous.get("status", "unpaid") != "unpaid"]
     dated = any(failed < at and (spell.end is None or at <= spell.end) for at in turned)
     given_up = bill.uncollectible
@@ -147,7 +145,7 @@ def _left_unpaid(subscription: Subscription, spell: _Spell) -> bool:
 
 def _shows_unpaid(subscription: Subscription, events: list[Event]) -> Iterator[int]:
     """Instants at which something tells that the subscription was unpaid by then."""
-    known = known_until(subscription)
+    known = subscription.known
     yield from (bill.created for bill in subscription.bills if _left(bill, known))
     yield from (event.at for event in events if event.previous.get("status", event.state.get("status")) == "unpaid")
     if subscription.status == "unpaid":
@@ -161,7 +159,7 @@ def bill_pauses(subscription: Subscription, statuses: list[Mark[str]]) -> list[M
     subscription's: drafts made while a bill before them is owed are read as those of an unpaid subscription, not of a pause.
     """
     marks: list[Mark[str | None]] = []
-    known = known_until(subscription)
+    known = subscription.known
     for bill in subscription.bills:
         if bill.reason != "subscription_cycle" or (bill.status == "draft" and not _left(bill, known)):
             continue
@@ -171,7 +169,7 @@ def bill_pauses(subscription: Subscription, statuses: list[Mark[str]]) -> list[M
         if behavior is not None and _billed_again(subscription, bill):
             behavior = None
         if behavior != (marks[-1].value if marks else None):
-            marks.append(Mark(bill.created, behavior, "invoice_line", "renewal", [(bill.created, bill.created + 1, bill.id)]))
+            marks.append(Mark(bill.created, behavior, "invoice_line", "renewal", [(bill.id, bill.created, bill.created + 1)]))
     return marks
 
 

@@ -10,30 +10,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.discount_lists import Discount, listed_at
 from expansion_platform.domain.discounts import allocate_amount_off
 from expansion_platform.domain.history_billed_terms import as_billed
-from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_reading import SECOND
 from expansion_platform.domain.history_records import Event, Line, State, Subscription
 from expansion_platform.domain.history_terms import Coupon, Price, unreadable_coupon
+from expansion_platform.domain.history_timelines import Discounted, DiscountEnd, Mark, Window
 from expansion_platform.domain.pricing import gross, parse_scheme
 
 ITEM, SUBSCRIPTION, CUSTOMER = "item", "subscription", "customer"
-
-
-class Window(NamedTuple):
-    """A discount in force from `start` until `end` (None: it lasts), on one item or, when `item` is None, on the whole subscription."""
-
-    discount: str
-    coupon: Coupon
-    level: str
-    item: str | None
-    start: int
-    end: int | None
 
 
 @dataclass
@@ -55,14 +45,16 @@ class _Seen:
 
 def windows(
     subscription: Subscription, events: list[Event], coupons: Mapping[str, Coupon], prices: Mapping[str, Price]
-) -> tuple[list[Window], list[Mark[None]]]:
-    """Windows of all discounts the subscription ever had, in the order they apply, and marks that say how their bounds are known.
+) -> tuple[list[Discounted], list[DiscountEnd]]:
+    """All discounts the subscription ever had, in the order they apply, and how the ends of theirs are known that nothing begins at.
 
     A coupon missing from stripe/coupons is one that cannot be read, and so is an `amount_off` without an amount in the subscription's currency. A
     customer's, given beside a subscription of another currency, lowers nothing of that subscription. What a deleted coupon lowers, and by how much,
     the bills show; where none does it is taken for one without limits, and stays `embedded`.
     """
     seen = _collect(subscription, events)
+    if not seen:
+        return [], []
     found: list[Window] = []
     marks: list[Mark[None]] = []
     for one in seen.values():
@@ -77,7 +69,27 @@ def windows(
         found += own
         marks += bounds
     place = _places(found, _lists(subscription, events)) if len({window.discount for window in found}) > 1 else {}
-    return sorted(found, key=lambda window: (place.get(window.discount, 0), window.start, window.item or "")), marks
+    found.sort(key=lambda window: (place.get(window.discount, 0), window.start, window.item or ""))
+    return _with_marks(found, marks)
+
+
+def _with_marks(found: list[Window], marks: list[Mark[None]]) -> tuple[list[Discounted], list[DiscountEnd]]:
+    """A window begins by the mark of its first instant; the other marks say how it is known where windows end."""
+    waiting = list(marks)
+    discounted = []
+    for place, window in enumerate(found):
+        mark = next((each for each in waiting if each.at == window.start), None)
+        if mark is None:
+            mark = next(each for each in marks if each.at == window.start)
+        else:
+            waiting.remove(mark)
+        discounted.append(Discounted(place, window, mark))
+    ends = []
+    for mark in waiting:
+        ending = next((window for window in found if window.end == mark.at), None)
+        item, coupon = (None, None) if ending is None else (ending.item, ending.coupon.id)
+        ends.append(DiscountEnd(item, coupon, mark))
+    return discounted, ends
 
 
 def in_force(found: list[Window], at: int) -> list[Window]:
@@ -85,13 +97,32 @@ def in_force(found: list[Window], at: int) -> list[Window]:
     return [window for window in found if window.start <= at and (window.end is None or at < window.end)]
 
 
-def resolve(held: Mapping[str, State], now: list[Window], prices: Mapping[str, Price]) -> dict[str, str]:
-    """`discounts_json` of every item held: item-level first, then the subscription's, or the customer's when it has none."""
-    lists: dict[str, list[dict[str, Any]]] = {item: [] for item in held}
+class Resolved(NamedTuple):
+    """An item's discounts at an instant: `discounts_json`, and the coupons in it."""
+
+    text: str
+    coupons: tuple[str, ...]
+
+
+UNDISCOUNTED = Resolved("[]", ())
+
+
+class _Entry(NamedTuple):
+    """What one discount takes off an item, in the order of the keys of its JSON."""
+
+    coupon: str
+    duration: str
+    type: str | None
+    value: str
+
+
+def resolve(held: Mapping[str, State], now: list[Window], prices: Mapping[str, Price]) -> dict[str, Resolved]:
+    """The discounts of every item held: item-level first, then the subscription's, or the customer's when it has none."""
+    lists: dict[str, list[_Entry]] = {item: [] for item in held}
     for window in now:
         if window.level == ITEM and window.item is not None and window.item in held and _covers(window.coupon, prices[held[window.item].price]):
             lists[window.item].append(_entry(window.coupon, window.coupon.value))
-    own = {item: list(entries) for item, entries in lists.items()}
+    own = {item: tuple(entries) for item, entries in lists.items()}
     level = SUBSCRIPTION if any(window.level == SUBSCRIPTION for window in now) else CUSTOMER
     for each in _grouped([window for window in now if window.level == level]):
         coupon = each[0].coupon
@@ -99,11 +130,16 @@ def resolve(held: Mapping[str, State], now: list[Window], prices: Mapping[str, P
         if coupon.type == "percent":
             values = dict.fromkeys(on, coupon.value)
         else:
-            bases = {item: _after_item_level(prices[held[item].price], held[item].quantity or "0", own[item]) for item in on}
+            bases = {item: _after_item_level(prices[held[item].price].scheme_json, held[item].quantity or "0", own[item]) for item in on}
             values = {item: str(share) for item, share in allocate_amount_off(int(coupon.value), bases).items()}
         for item in on:
             lists[item].append(_entry(coupon, values[item]))
-    return {item: canonical.dumps(entries) if entries else "[]" for item, entries in lists.items()}
+    return {item: _resolved(tuple(entries)) for item, entries in lists.items()}
+
+
+@lru_cache(maxsize=1 << 12)
+def _resolved(entries: tuple[_Entry, ...]) -> Resolved:
+    return Resolved(canonical.dumps([entry._asdict() for entry in entries]), tuple(entry.coupon for entry in entries))
 
 
 def _collect(subscription: Subscription, events: list[Event]) -> dict[str, _Seen]:
@@ -209,7 +245,7 @@ def _once(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[
         )
         end = min(later, default=line.end)
         found.append(Window(one.id, coupon, one.level, line.item, line.start, end))
-        marks += [Mark(at, None, "invoice_line", "exact", [(line.start, line.end, line.id)]) for at in (line.start, end)]
+        marks += [Mark(at, None, "invoice_line", "exact", [(line.id, line.start, line.end)]) for at in (line.start, end)]
     return found, marks
 
 
@@ -220,9 +256,9 @@ def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[li
         return [], []
     # What the customer had before a subscription was made reduced none of it, however far back that is said to have begun.
     start = max(min(known), subscription.created) if one.level == CUSTOMER else min(known)
-    evidence = [(line.start, line.end, line.id) for line in one.lines]
+    evidence = [(line.id, line.start, line.end) for line in one.lines]
     source = "invoice_line" if one.lines else "event" if one.first_event is not None else "snapshot"
-    marks: list[Mark[None]] = [Mark(start, None, source, "exact", evidence or [(start, start + 1, subscription.id)])]
+    marks: list[Mark[None]] = [Mark(start, None, source, "exact", evidence or [(subscription.id, start, start + 1)])]
     removed = None if one.live else _removal(one, start, subscription)
     end = one.end
     if removed is not None and (end is None or removed.at < end):
@@ -241,7 +277,7 @@ def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] |
     """When a discount that is listed no more was taken off: by an event, else the renewal without it, else when it was found gone."""
     if one.gone_at is not None:
         at, event = one.gone_at
-        return Mark(at, None, "event", "exact", [(at, at + 1, event)])
+        return Mark(at, None, "event", "exact", [(event, at, at + 1)])
     without = [one.unlisted] if one.unlisted is not None else []
     if one.level != CUSTOMER:
         last = max((_listed_at(line) for line in one.lines), default=start - 1)
@@ -250,13 +286,13 @@ def _removal(one: _Seen, start: int, subscription: Subscription) -> Mark[None] |
         without = [(_listed_at(line), line.start, line.end, line.id) for line in unlisted]
     if without:
         at, begins, ends, line = min(without)
-        return Mark(at, None, "invoice_line", "renewal", [(begins, ends, line)])
+        return Mark(at, None, "invoice_line", "renewal", [(line, begins, ends)])
     if subscription.ended_at is not None:
         return None
     # The list it is missing from is the item's own or the subscription's: each was read when its own row says.
     read = next((item.observed_at for item in subscription.items if item.id == one.item), subscription.observed_at)
     at = max(start, read)
-    return Mark(at, None, "snapshot", "snapshot", [(at, at + 1, subscription.id)])
+    return Mark(at, None, "snapshot", "snapshot", [(subscription.id, at, at + 1)])
 
 
 def _grouped(now: list[Window]) -> list[list[Window]]:
@@ -271,14 +307,15 @@ def _covers(coupon: Coupon, price: Price) -> bool:
     return coupon.products is None or price.product in coupon.products
 
 
-def _entry(coupon: Coupon, value: str) -> dict[str, Any]:
-    return {"type": coupon.type, "value": value, "duration": coupon.duration, "coupon": coupon.id}
+def _entry(coupon: Coupon, value: str) -> _Entry:
+    return _Entry(coupon.id, coupon.duration, coupon.type, value)
 
 
-def _after_item_level(price: Price, quantity: str, entries: list[dict[str, Any]]) -> Fraction:
+@lru_cache(maxsize=1 << 12)
+def _after_item_level(scheme_json: str, quantity: str, entries: tuple[_Entry, ...]) -> Fraction:
     """Amount of one billing period after item-level discounts, exact minor units: the weight of a shared amount off."""
-    amount = gross(parse_scheme(price.scheme_json), Fraction(Decimal(quantity)))
+    amount = gross(parse_scheme(scheme_json), Fraction(Decimal(quantity)))
     for entry in entries:
-        value = Fraction(Decimal(entry["value"]))
-        amount = amount * (1 - value / 100) if entry["type"] == "percent" else max(Fraction(0), amount - value)
+        value = Fraction(Decimal(entry.value))
+        amount = amount * (1 - value / 100) if entry.type == "percent" else max(Fraction(0), amount - value)
     return amount

@@ -9,32 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import groupby
-from operator import attrgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from expansion_platform.domain.history_records import Event, Item, Line, State, Subscription, by_item, quantity
 from expansion_platform.domain.history_terms import Price
-
-Value = TypeVar("Value")
+from expansion_platform.domain.history_timelines import ItemMark, Mark
 
 CONFIRMED, REGULAR, DEBIT, CREDIT, PLANNED, CHANGED = "confirmed", "regular", "debit", "credit", "planned", "changed"
 _SOURCES = {CONFIRMED: "event", REGULAR: "invoice_line", DEBIT: "proration", CREDIT: "proration", PLANNED: "schedule", CHANGED: "event"}
-
-
-@dataclass
-class Mark(Generic[Value]):
-    """From `at` on the value holds, until the next mark. `evidence` are (from, to, id): the facts behind it and when they speak."""
-
-    at: int
-    value: Value
-    source: str
-    confidence: str
-    evidence: list[tuple[int, int, str]] = field(default_factory=list)
-
-
-ItemMark = Mark[State | None]
 
 
 class Fact(NamedTuple):
@@ -85,6 +69,8 @@ def planned(subscription: Subscription, lines: Mapping[str, list[Line]], told: M
     A schedule's first phase is what it found, and says nothing of its own.
     """
     found: dict[str, list[Fact]] = defaultdict(list)
+    if not subscription.phases:
+        return found
     seen: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for item, own in lines.items():
         for line in own:
@@ -123,28 +109,38 @@ def _left_out(item: str, at: int, lines: Mapping[str, list[Line]], told: Mapping
 
 def _fold(lines: list[Line], told: list[Fact], prices: Mapping[str, Price]) -> list[ItemMark]:
     """Marks of one item from its facts. Equal neighbours are one mark, with the evidence of all."""
-    facts = sorted([_line_fact(line) for line in lines] + told, key=lambda fact: (fact.at, fact.order))
+    facts = sorted([_line_fact(line) for line in lines] + told, key=itemgetter(0, 1))  # by instant, then in order
     marks: list[ItemMark] = []
-    for at, group in groupby(facts, key=attrgetter("at")):
-        before = marks[-1].value if marks else None
-        speaking = [_settle_zero(fact, before) for fact in group]
-        winner = _strongest(speaking)
-        old = next((fact.old for fact in speaking if fact.old is not None), None) if not marks else None
-        if old is not None and old != winner.state:
-            marks.append(Mark(at, old, _SOURCES[winner.kind], "exact"))
-            before = old
-        if not marks or winner.state != before:
-            by_plan = any(fact.kind == PLANNED and fact.state == winner.state for fact in speaking)
-            source = _SOURCES[PLANNED if by_plan else winner.kind]
-            marks.append(Mark(at, winner.state, source, _confidence(winner, speaking, before, prices)))
-        for fact in speaking:
-            if fact.kind == CREDIT:
-                ended = [mark for mark in marks[-2:] if mark.value == fact.old] or [mark for mark in marks[-2:] if mark.at < at][-1:]
-                if ended:
-                    ended[0].evidence.append((at - 1, at, fact.id))
-            if fact.state == winner.state and (fact.state is not None or fact.kind in (CHANGED, PLANNED)):
-                marks[-1].evidence.append((at, fact.until, fact.id))
+    for at, group in groupby(facts, key=itemgetter(0)):
+        speaking = list(group)
+        first = speaking[0]
+        if len(speaking) == 1 and first.kind == REGULAR and marks and first.state == marks[-1].value:  # one more bill of the same
+            marks[-1].evidence.append((first.id, at, first.until))
+        else:
+            _decide(marks, at, speaking, prices)
     return marks
+
+
+def _decide(marks: list[ItemMark], at: int, facts: list[Fact], prices: Mapping[str, Price]) -> None:
+    """What all facts of an instant make of an item."""
+    before = marks[-1].value if marks else None
+    speaking = [_settle_zero(fact, before) if fact.kind == DEBIT else fact for fact in facts]
+    winner = _strongest(speaking)
+    old = next((fact.old for fact in speaking if fact.old is not None), None) if not marks else None
+    if old is not None and old != winner.state:
+        marks.append(Mark(at, old, _SOURCES[winner.kind], "exact"))
+        before = old
+    if not marks or winner.state != before:
+        by_plan = any(fact.kind == PLANNED and fact.state == winner.state for fact in speaking)
+        source = _SOURCES[PLANNED if by_plan else winner.kind]
+        marks.append(Mark(at, winner.state, source, _confidence(winner, speaking, before, prices)))
+    for fact in speaking:
+        if fact.kind == CREDIT:
+            ended = [mark for mark in marks[-2:] if mark.value == fact.old] or [mark for mark in marks[-2:] if mark.at < at][-1:]
+            if ended:
+                ended[0].evidence.append((fact.id, at - 1, at))
+        if fact.state == winner.state and (fact.state is not None or fact.kind in (CHANGED, PLANNED)):
+            marks[-1].evidence.append((fact.id, at, fact.until))
 
 
 def _line_fact(line: Line) -> Fact:
@@ -158,8 +154,8 @@ def _line_fact(line: Line) -> Fact:
 
 
 def _settle_zero(fact: Fact, before: State | None) -> Fact:
-    """A proration of nothing credits the state that was there, and debits any other."""
-    if fact.kind != DEBIT or fact.old is None:
+    """A debit of nothing credits the state that was there, and debits any other."""
+    if fact.old is None:
         return fact
     return fact._replace(kind=CREDIT, state=None) if fact.state == before else fact._replace(old=None)
 
@@ -213,9 +209,9 @@ def _continue_after_credits(marks: list[ItemMark], now: Item | None) -> None:
 
 def _close_with_snapshot(marks: list[ItemMark], now: Item, lines: list[Line], subscription: Subscription) -> None:
     """Where the facts do not lead to today's item, it changed unseen: dated by when that was first known (reference 2.5.15)."""
-    evidence = [(now.observed_at, now.observed_at + 1, subscription.id)]
+    evidence = [(subscription.id, now.observed_at, now.observed_at + 1)]
     if not marks:
-        marks.append(Mark(now.created, now.state, "snapshot", "exact", [(now.created, now.created + 1, subscription.id)]))
+        marks.append(Mark(now.created, now.state, "snapshot", "exact", [(subscription.id, now.created, now.created + 1)]))
     elif marks[-1].value != now.state:
         seen = max([now.observed_at, *(line.observed_at for line in lines)])
         if seen > marks[-1].at:
@@ -231,16 +227,16 @@ def _end_where_last_covered(item: str, marks: list[ItemMark], lines: list[Line],
     """
     if not marks or marks[-1].value is None:
         return
-    last = max([marks[-1].at, *(at for at, _, _ in marks[-1].evidence)])
+    last = max([marks[-1].at, *(at for _, at, _ in marks[-1].evidence)])
     _, covered = max(((line.start, line.end) for line in lines if not line.credits), default=(last, last))
     swapped = min((item.created for item in _added_unbilled(subscription) if last < item.created < covered), default=None)
     gone = next((event for event in subscription.events if last < event.at < covered and _lists_without(event, item)), None)
     if swapped is not None and (gone is None or swapped <= gone.at):
         marks.append(Mark(swapped, None, "snapshot", "exact"))
     elif gone is not None:
-        marks.append(Mark(gone.at, None, "event", "snapshot", [(gone.at, gone.at + 1, gone.id)]))
+        marks.append(Mark(gone.at, None, "event", "snapshot", [(gone.id, gone.at, gone.at + 1)]))
     elif covered >= subscription.observed_at > last:
-        marks.append(Mark(subscription.observed_at, None, "snapshot", "snapshot", [(subscription.observed_at, covered, subscription.id)]))
+        marks.append(Mark(subscription.observed_at, None, "snapshot", "snapshot", [(subscription.id, subscription.observed_at, covered)]))
     else:
         marks.append(Mark(covered, None, "invoice_line", "renewal"))
 
@@ -251,8 +247,9 @@ def _lists_without(event: Event, item: str) -> bool:
 
 def _added_unbilled(subscription: Subscription) -> list[Item]:
     """Items added after the start whose first moment nothing bills: added without proration."""
-    billed = {(line.item, line.start) for line in subscription.lines}
-    return [item for item in subscription.items if item.created > subscription.created and (item.id, item.created) not in billed]
+    added = [item for item in subscription.items if item.created > subscription.created]
+    billed = {(line.item, line.start) for line in subscription.lines} if added else set()
+    return [item for item in added if (item.id, item.created) not in billed]
 
 
 def _begin_where_added(marks: list[ItemMark], now: Item | None, subscription: Subscription, first: int) -> None:
@@ -272,7 +269,7 @@ def _begin_where_added(marks: list[ItemMark], now: Item | None, subscription: Su
         start = max(subscription.start_date, min(now.created, marks[0].at))
         if start < marks[0].at:
             marks[0].source, marks[0].confidence = "snapshot", "exact"
-            marks[0].evidence.append((start, start + 1, subscription.id))
+            marks[0].evidence.append((subscription.id, start, start + 1))
     marks[0].at = min(start, marks[0].at)
 
 

@@ -1,6 +1,7 @@
 """The append-only log of changes: what holds of it, and what a new reading of Stripe adds to it (`billing/item_changes`).
 
-Here: `holding` and `news`. Not here: what the changes are (`history_changes.py`) and where they are stored.
+Here: `holding` and `news`, and the latter in two steps for customers in shards. Not here: what the changes are (`history_changes.py`), how they are
+written (`history_log_rows.py`) and where they are stored.
 
 A change that no fact tells any more is withdrawn, never removed; one whose evidence is other than it was is told again. So the log says what was
 known when, and what holds of it is the same however often Stripe was read before.
@@ -9,11 +10,15 @@ known when, and what holds of it is the same however often Stripe was read befor
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_changes import COLUMNS, LOGGED
+from expansion_platform.domain.history_log_rows import COLUMNS, LOGGED
+from expansion_platform.domain.history_reading import among, columns
 from expansion_platform.domain.schemas.billing import CONFIRMED, TOLD, WITHDRAWN
 
 
@@ -43,13 +48,27 @@ def news(found: pd.DataFrame, held: pd.DataFrame, *, known_at: pd.Timestamp, ent
         known_at: until when Stripe has been read.
         entry: the first free place of the log.
     """
-    before = dict(zip(held["change"], held["evidence_json"], strict=True))
-    said = [_said(before.get(change), text) for change, text in zip(found["change"], found["evidence_json"], strict=True)]
-    new = found.assign(op=[op for op, _ in said], evidence_json=[text for _, text in said])
-    gone = held[~held["change"].isin(found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
-    rows = pd.concat([gone, new[new["op"] != ""]], ignore_index=True).sort_values(["customer", "subscription", "effective_at", "op", "change"])
+    return entered([unlogged(found, held)], known_at=known_at, entry=entry)
+
+
+def unlogged(found: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """The news of some customers, in no order: of a shard, to be entered with those of the others."""
+    before = dict(zip(*columns(held[["change", "evidence_json"]]).values(), strict=True))
+    said = [_said(before.get(change), text) for change, text in zip(*columns(found[["change", "evidence_json"]]).values(), strict=True)]
+    places = [place for place, (op, _) in enumerate(said) if op]
+    new = found.iloc[places].assign(op=[said[place][0] for place in places], evidence_json=[said[place][1] for place in places])
+    gone = held[~among(held["change"], found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
+    return pd.concat([gone, new], ignore_index=True)
+
+
+def entered(parts: Sequence[pd.DataFrame], *, known_at: pd.Timestamp, entry: int) -> pd.DataFrame:
+    """The news of all shards in the order of the log, the same however customers were divided."""
+    rows = pd.concat(parts, ignore_index=True)
+    order = pa.table({name: pa.array(rows[name]) for name in ("customer", "subscription", "effective_at", "op", "change")})
+    rows = rows.iloc[pc.sort_indices(order, [(name, "ascending") for name in order.column_names]).to_numpy()]
     rows = rows.assign(known_at=known_at, entry=range(entry, entry + len(rows)))
-    return rows[[*LOGGED, *COLUMNS]].reset_index(drop=True)
+    ordered: pd.DataFrame = rows[[*LOGGED, *COLUMNS]].reset_index(drop=True)
+    return ordered
 
 
 def _said(before: str | None, now: str) -> tuple[str, str]:

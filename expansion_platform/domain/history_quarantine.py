@@ -9,24 +9,33 @@ can be read. One item's makes its siblings unreadable too: a shared amount off c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from expansion_platform.domain import canonical
-from expansion_platform.domain.history_discounts import Window
-from expansion_platform.domain.history_facts import ItemMark, Mark
 from expansion_platform.domain.history_records import NO_QUANTITY, State, unreadable
 from expansion_platform.domain.history_terms import Price
 from expansion_platform.domain.history_tiers import cost
+from expansion_platform.domain.history_timelines import ItemMark, Mark, Timelines, Window
+from expansion_platform.domain.history_unreadable import covering
 from expansion_platform.domain.schemas.billing import PAUSES, STATUSES
 
 
-class Terms(NamedTuple):
-    """Prices by id, and what is wrong with those that cannot be read."""
+@dataclass(frozen=True)
+class Terms:
+    """Prices by id as subscriptions of one currency pay them, and what is wrong with those that cannot be read."""
 
     prices: Mapping[str, Price]
     problems: Mapping[str, str]
+    _known: dict[State, str | None] = field(default_factory=dict)
+
+    def problem_of(self, state: State, currency: str) -> str | None:
+        """What cannot be read of a price and quantity, None if nothing: found once for all that hold it."""
+        if state not in self._known:
+            self._known[state] = _of_state(state, currency, self)
+        return self._known[state]
 
     def priced_in(self, currency: str) -> dict[str, Price]:
         """The prices that have an amount in a currency."""
@@ -44,31 +53,33 @@ class Stretch(NamedTuple):
     objects: frozenset[str]
 
 
-def problems_at(
-    subscription: str,
-    currency: str,
-    status: Mark[str],
-    paused: Mark[str | None],
-    holding: Mapping[str, ItemMark],
-    now: list[Window],
-    terms: Terms,
-) -> Iterator[tuple[str, frozenset[str]]]:
-    """(problem, objects) of everything that cannot be read about a subscription over one stretch; nothing is the rule."""
+def problem_at(
+    one: Timelines, at: int, status: Mark[str], paused: Mark[str | None], holding: Mapping[str, ItemMark], now: list[Window], terms: Terms
+) -> tuple[str, frozenset[str]] | None:
+    """The first (problem, objects) of what cannot be read about a subscription from an instant on; None is the rule."""
+    covered = next(covering(one.unread, at), None) if one.unread else None
+    if covered is not None:
+        return covered
     # `canceled` is told by `ended_at`; as a status of its own it is a subscription that ended no one knows when.
     if status.value == "canceled":
-        yield "a canceled subscription without ended_at", _with_evidence(subscription, status)
-    elif status.value not in STATUSES:
-        yield "a subscription with an unknown status", _with_evidence(subscription, status)
+        return "a canceled subscription without ended_at", _with_evidence(one.id, status)
+    if status.value not in STATUSES:
+        return "a subscription with an unknown status", _with_evidence(one.id, status)
     if paused.value is not None and paused.value not in PAUSES:
-        yield f"a subscription whose collection is paused in an unknown way ({paused.value})", _with_evidence(subscription, paused)
+        return f"a subscription whose collection is paused in an unknown way ({paused.value})", _with_evidence(one.id, paused)
     for item, mark in holding.items():
-        if mark.value is not None and (problem := _of_state(mark.value, currency, terms)) is not None:
-            yield problem, _with_evidence(item, mark) | _price_behind(problem, mark.value, terms)
+        if mark.value is not None and (problem := terms.problem_of(mark.value, one.currency)) is not None:
+            return problem, _with_evidence(item, mark) | _price_behind(problem, mark.value, terms)
+    return _of_windows(one, now)
+
+
+def _of_windows(one: Timelines, now: list[Window]) -> tuple[str, frozenset[str]] | None:
     for window in now:
         if window.coupon.type is None:
-            yield "a coupon that is missing or cannot be read", frozenset({subscription, window.coupon.id})
-        elif window.coupon.currency not in (None, currency):
-            yield "a coupon without an amount in the currency of its subscription", frozenset({subscription, window.coupon.id})
+            return "a coupon that is missing or cannot be read", frozenset({one.id, window.coupon.id})
+        if window.coupon.currency not in (None, one.currency):
+            return "a coupon without an amount in the currency of its subscription", frozenset({one.id, window.coupon.id})
+    return None
 
 
 def _of_state(state: State, currency: str, terms: Terms) -> str | None:
@@ -90,7 +101,7 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
 
 
 def _with_evidence(name: str, mark: Mark[Any]) -> frozenset[str]:
-    return frozenset({name, *(told for _, _, told in mark.evidence)})
+    return frozenset({name, *(told for told, _, _ in mark.evidence)})
 
 
 def _price_behind(problem: str, state: State, terms: Terms) -> set[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from expansion_platform.domain.discount_lists import (
     discount_events,
     discounts,
 )
-from expansion_platform.domain.history_reading import SECOND, Grouped, rows
+from expansion_platform.domain.history_reading import SECOND, Grouped, among, columns, rows
 from expansion_platform.domain.history_unreadable import Unread, Unreadable, of_own_items, owners_of, readable, readable_bills
 
 DRAFT_LEFT = pd.Timedelta(days=3)
@@ -42,9 +42,13 @@ _LINE_COLUMNS = [
     *("period_start", "period_end", "proration", "credited_lines_json", "discount_amounts_json", "discounts_json", "taxes_json"),
 ]
 _BILL_COLUMNS = [
-    *("id", "subscription", "status", "billing_reason", "created", "observed_at"),
+    *("id", "status", "billing_reason", "created", "observed_at"),
     *("finalized_at", "due_date", "paid_at", "voided_at", "uncollectible_at", "uncollectible_reason", "attempt_count"),
 ]
+_ITEM_COLUMNS = [
+    *("id", "created", "observed_at", "price", "quantity", "unreadable", "discounts_json", "trial_start", "trial_end", "inclusive_tax"),
+]
+_EVENT_COLUMNS = ["id", "created", "type", "state_json", "previous_json"]
 _NOT_BILLED = {"credited_lines_json": None, "discount_amounts_json": "[]", "discounts_json": "[]", "taxes_json": None}
 _NOTHING: frozenset[str] = frozenset()
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -96,10 +100,10 @@ class Line(NamedTuple):
     void: bool
     discounts: tuple[Discount, ...]
     taken: Mapping[str, int]
-    draft: bool = False
+    draft: bool
+    taxes: str | None
+    reverses: frozenset[str]
     metered: bool = False
-    taxes: str | None = None
-    reverses: frozenset[str] = frozenset()
 
 
 class Bill(NamedTuple):
@@ -155,7 +159,8 @@ class Phase(NamedTuple):
 class Subscription:
     """One subscription as it is now, with everything that tells of its past.
 
-    `given` and `removed` say of any discount when an event told of its beginning and its end, and which.
+    `given` and `removed` say of any discount when an event told of its beginning and its end, and which. `known` is the newest instant anything of it
+    was read at: a row that stays as it is keeps the instant it was first read at.
     """
 
     id: str
@@ -181,6 +186,14 @@ class Subscription:
     events: list[Event]
     phases: list[Phase]
     unread: list[Unreadable]
+    known: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.note_known()
+
+    def note_known(self) -> None:
+        """Sets `known`, of which there is another when a bill is left out."""
+        self.known = max([self.observed_at, *[item.observed_at for item in self.items], *[bill.observed_at for bill in self.bills]])
 
 
 def subscriptions(staged: Staged) -> Iterator[Subscription]:
@@ -193,34 +206,39 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     """
     owners = owners_of(staged.subscription_items, readable(staged.invoice_lines))
     staged = replace(staged, invoice_lines=of_own_items(staged.invoice_lines, owners), invoice_items=of_own_items(staged.invoice_items, owners))
-    customer_discounts = {
-        row["id"]: discounts(f"[{row['discount_json']}]", "customer")[0] for row in rows(staged.customers) if row["discount_json"] is not None
-    }
+    of_customers = columns(staged.customers.loc[staged.customers["discount_json"].notna(), ["id", "discount_json"]])
+    customer_discounts = {name: discounts(f"[{text}]", "customer")[0] for name, text in zip(*of_customers.values(), strict=True)}
     telling = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
     unread = Unread({**vars(staged), "events": telling})
     happened = readable(telling)
-    status = dict(zip(staged.invoices["id"], staged.invoices["status"], strict=True))
     # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills tell.
     recent = staged.invoices["created"] >= staged.invoices["observed_at"].max() - DRAFT_LEFT
     fresh = staged.invoices.loc[staged.invoices["status"].eq("draft") & recent, "id"]
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
-    evident = ~staged.invoice_lines["invoice"].isin(fresh) | staged.invoice_lines["proration"]
-    evident &= ~staged.invoice_lines["invoice"].isin(staged.invoices.loc[revised, "id"]) & staged.invoice_lines["unreadable"].isna()
+    evident = ~among(staged.invoice_lines["invoice"], fresh) | staged.invoice_lines["proration"]
+    evident &= ~among(staged.invoice_lines["invoice"], staged.invoices.loc[revised, "id"]) & staged.invoice_lines["unreadable"].isna()
+    drafts, void = (frozenset(staged.invoices.loc[staged.invoices["status"].eq(status), "id"]) for status in ("draft", "void"))
+    weak = drafts | void
     told = discount_events(happened)
     given = {event.discount.id: event.at for event in reversed(told) if event.type == GIVEN}
     removed = {event.discount.id: (event.at, event.id) for event in told if event.type == REMOVED}
     billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged), told)
-    items = Grouped(staged.subscription_items, "subscription")
+    items = Grouped(staged.subscription_items, "subscription", _items)
     of_subscriptions = staged.invoices["subscription"].notna() & ~revised
-    bills = Grouped(readable_bills(staged.invoices[of_subscriptions])[_BILL_COLUMNS].sort_values(["created", "id"]), "subscription")
-    lines = Grouped(staged.invoice_lines.loc[evident, _LINE_COLUMNS], "subscription")
-    pending = Grouped(readable(staged.invoice_items[staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna()]), "subscription")
-    schedules = Grouped(readable(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()]), "subscription")
-    events = Grouped(happened[happened["type"].str.startswith(SUBSCRIPTION_EVENTS)], "object_id")
+    invoices = staged.invoices.loc[of_subscriptions, [*_BILL_COLUMNS, "subscription", "unreadable"]]
+    bills = Grouped(readable_bills(invoices).sort_values(["created", "id"]), "subscription", _bills)
+    evident &= _of_an_item(staged.invoice_lines)
+    lines = Grouped(staged.invoice_lines, "subscription", lambda block: _lines(block, drafts, weak), _LINE_COLUMNS, where=evident)
+    unbilled = staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna() & _of_an_item(staged.invoice_items)
+    pending = Grouped(
+        readable(staged.invoice_items[unbilled]).assign(**_NOT_BILLED), "subscription", lambda block: _lines(block, frozenset(), frozenset())
+    )
+    planned = readable(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()])
+    schedules = Grouped(planned, "subscription", lambda block: [list(_phases(row)) for row in rows(block)])
+    events = Grouped(happened[happened["type"].str.startswith(SUBSCRIPTION_EVENTS)], "object_id", _events)
     for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
         name = row["id"]
-        billed = [_line(each, each["invoice"], status[each["invoice"]]) for each in lines.of(name) if _tells_of_an_item(each)]
-        waiting = [_line(each | _NOT_BILLED, None, "") for each in pending.of(name) if _tells_of_an_item(each)]
+        billed = lines.of(name)
         start = _start(row, billed)
         yield Subscription(
             name,
@@ -240,11 +258,11 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             billed_to.get(row["customer"], []),
             given,
             removed,
-            [_item(each) for each in items.of(name)],
-            billed + waiting,
-            [_bill(each) for each in bills.of(name)],
-            [Event(each["id"], each["created"], each["type"], parse(each["state_json"]), parse(each["previous_json"])) for each in events.of(name)],
-            sorted((phase for each in schedules.of(name) for phase in _phases(each)), key=lambda phase: (phase.start, phase.schedule)),
+            items.of(name),
+            billed + pending.of(name),
+            bills.of(name),
+            events.of(name),
+            sorted((phase for each in schedules.of(name) for phase in each), key=lambda phase: (phase.start, phase.schedule)),
             unread.of(name, row["customer"], row["unreadable"], start, row["ended_at"], row["observed_at"]),
         )
 
@@ -254,7 +272,7 @@ def _regular(staged: Staged) -> pd.Series:
     lines = staged.invoice_lines
     weak = staged.invoices.loc[staged.invoices["status"].isin(["void", "draft"]), "id"]
     of_items = lines["subscription_item"].notna() & lines["price"].notna() & (lines["period_start"] < lines["period_end"])
-    return of_items & ~lines["proration"] & ~lines["invoice"].isin(weak)
+    return of_items & ~lines["proration"] & ~among(lines["invoice"], weak)
 
 
 def _start(row: dict[str, Any], billed: list[Line]) -> int:
@@ -264,10 +282,29 @@ def _start(row: dict[str, Any], billed: list[Line]) -> int:
     return min([int(row["created"]), *(line.start for line in billed), *(at for at in (int(row["start_date"]),) if at > 0)])
 
 
-def _item(row: dict[str, Any]) -> Item:
-    state = State(row["price"], quantity(row["quantity"]) if row["unreadable"] is None else f"{NO_QUANTITY}{row['unreadable']}")
-    listed = discounts(row["discounts_json"], "line")
-    return Item(row["id"], row["created"], row["observed_at"], state, listed, row["trial_start"], row["trial_end"], row["inclusive_tax"])
+def _of_an_item(lines: pd.DataFrame) -> pd.Series:
+    """Which lines tell of an item: one-off lines and empty periods tell of none (reference 2.5.2, 2.5.3)."""
+    return lines["subscription_item"].notna() & lines["price"].notna() & (lines["period_start"] < lines["period_end"])
+
+
+def _items(frame: pd.DataFrame) -> list[Item]:
+    return [_item(*values) for values in zip(*columns(frame[_ITEM_COLUMNS]).values(), strict=True)]
+
+
+def _item(
+    name: str,
+    created: int,
+    observed_at: int,
+    price: str,
+    units: str | None,
+    wrong: str | None,
+    discounts_json: str,
+    trial_start: int | None,
+    trial_end: int | None,
+    tax: str | None,
+) -> Item:
+    state = _state(price, units) if wrong is None else State(price, f"{NO_QUANTITY}{wrong}")
+    return Item(name, created, observed_at, state, discounts(discounts_json, "line"), trial_start, trial_end, tax)
 
 
 def _phases(row: dict[str, Any]) -> Iterator[Phase]:
@@ -279,36 +316,52 @@ def _phases(row: dict[str, Any]) -> Iterator[Phase]:
             yield Phase(row["id"], start, held, number == 0)
 
 
-def _bill(row: dict[str, Any]) -> Bill:
-    return Bill(*(row[name] for name in _BILL_COLUMNS if name != "subscription"))
+def _bills(frame: pd.DataFrame) -> list[Bill]:
+    return list(map(Bill, *columns(frame[_BILL_COLUMNS]).values()))
 
 
-def _tells_of_an_item(row: dict[str, Any]) -> bool:
-    """One-off lines and empty periods tell of no item (reference 2.5.2, 2.5.3)."""
-    return row["subscription_item"] is not None and row["price"] is not None and bool(row["period_start"] < row["period_end"])
+def _events(frame: pd.DataFrame) -> list[Event]:
+    held = columns(frame[_EVENT_COLUMNS])
+    return list(map(Event, held["id"], held["created"], held["type"], map(parse, held["state_json"]), map(parse, held["previous_json"])))
 
 
-def _line(row: dict[str, Any], invoice: str | None, status: str) -> Line:
-    taken = row["discount_amounts_json"]
-    return Line(
-        row["id"],
-        invoice,
-        row["created"],
-        row["observed_at"],
-        row["subscription_item"],
-        State(row["price"], quantity(row["quantity"])),
-        row["amount"],
-        row["period_start"],
-        row["period_end"],
-        row["proration"],
-        row["amount"] < 0 or row["credited_lines_json"] not in (None, "[]"),
-        status in ("void", "draft"),
-        discounts(row["discounts_json"], ""),
-        _NONE if taken == "[]" else {entry["discount"]: int(entry["amount"]) for entry in json.loads(taken) if int(entry["amount"]) > 0},
-        status == "draft",
-        taxes=row["taxes_json"],
-        reverses=_NOTHING if row["credited_lines_json"] is None else frozenset(parse(row["credited_lines_json"])),
+def _lines(frame: pd.DataFrame, drafts: Set[str], weak: Set[str]) -> list[Line]:
+    """Rows of bills' lines as records. `drafts` are the bills that are none yet, `weak` those and the void ones."""
+    held = columns(frame[_LINE_COLUMNS])
+    credited = held["credited_lines_json"]
+    return list(
+        map(
+            Line,
+            held["id"],
+            held["invoice"],
+            held["created"],
+            held["observed_at"],
+            held["subscription_item"],
+            map(_state, held["price"], held["quantity"]),
+            held["amount"],
+            held["period_start"],
+            held["period_end"],
+            held["proration"],
+            [amount < 0 or text not in (None, "[]") for amount, text in zip(held["amount"], credited, strict=True)],
+            [invoice in weak for invoice in held["invoice"]],
+            [discounts(text, "") for text in held["discounts_json"]],
+            map(_taken, held["discount_amounts_json"]),
+            [invoice in drafts for invoice in held["invoice"]],
+            held["taxes_json"],
+            [_NOTHING if text is None else frozenset(parse(text)) for text in credited],
+        )
     )
+
+
+@lru_cache(maxsize=1 << 16)
+def _state(price: str, units: str | int | None) -> State:
+    return State(price, quantity(units))
+
+
+@lru_cache(maxsize=1 << 16)
+def _taken(text: str) -> Mapping[str, int]:
+    """What each discount took off, of those that took something. Shared between lines: never change what it returns."""
+    return _NONE if text == "[]" else {entry["discount"]: int(entry["amount"]) for entry in json.loads(text) if int(entry["amount"]) > 0}
 
 
 def quantity(text: str | int | None) -> str:

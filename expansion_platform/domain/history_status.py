@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from expansion_platform.domain.history_bills import DAY, bill_pauses, bill_statuses
-from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_records import Event, Subscription
+from expansion_platform.domain.history_timelines import Mark
 
 UPDATED = "customer.subscription.updated"
 
@@ -69,7 +69,7 @@ def pause_marks(subscription: Subscription, events: list[Event], statuses: list[
 def _of_event(event: Event, field: str, value: str | None) -> Mark[Any]:
     """What an event shows. One that does not list the field as changed saw it so: since when, it does not say."""
     shown = event.type == UPDATED and field not in event.previous
-    return Mark(event.at, value, "event", "snapshot" if shown else "exact", [(event.at, event.at + 1, event.id)])
+    return Mark(event.at, value, "event", "snapshot" if shown else "exact", [(event.id, event.at, event.at + 1)])
 
 
 def _contradicted(at: int, field: str, value: str | None, events: list[Event]) -> bool:
@@ -84,8 +84,8 @@ def _behavior(value: Any) -> str | None:
     return value.get("behavior") if isinstance(value, dict) else value
 
 
-def _read(subscription: Subscription) -> list[tuple[int, int, str]]:
-    return [(subscription.observed_at, subscription.observed_at + 1, subscription.id)]
+def _read(subscription: Subscription) -> list[tuple[str, int, int]]:
+    return [(subscription.id, subscription.observed_at, subscription.observed_at + 1)]
 
 
 def _put(marks: list[Mark[Any]], mark: Mark[Any]) -> None:

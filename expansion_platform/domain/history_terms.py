@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ class Price(NamedTuple):
 
     def taxed(self, tax: str | None) -> str:
         """Its scheme as JSON with the percentage of tax inside it, None where nobody knows it."""
-        return canonical.dumps({**self.scheme, "tax": tax})
+        return _taxed(self.scheme_json, tax)
 
     def in_all_currencies(self) -> tuple[Price, ...]:
         """The price once in each of its currencies, its own first."""
@@ -141,6 +142,11 @@ def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
 def _takes_off(percent: str | None, currency: str | None) -> bool:
     """Whether a coupon's percentage is one, or its amount has a currency."""
     return currency is not None if percent is None else 0 <= Decimal(percent) <= 100
+
+
+@lru_cache(maxsize=1 << 12)
+def _taxed(scheme_json: str, tax: str | None) -> str:
+    return canonical.dumps({**json.loads(scheme_json), "tax": tax})
 
 
 def unreadable_coupon(name: str) -> Coupon:

@@ -8,41 +8,35 @@ trial that runs now the item itself tells, unless something was charged in it: a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
 
-from expansion_platform.domain.history_bills import known_until
-from expansion_platform.domain.history_facts import Mark
 from expansion_platform.domain.history_records import Line, Subscription, by_item, unreadable
 from expansion_platform.domain.history_terms import Price
 from expansion_platform.domain.history_tiers import cost
+from expansion_platform.domain.history_timelines import Mark, Trial
 
 ON_TRIAL = "trialing"
 PAYS = ("active", "past_due")
 """Statuses of a subscription beside which an item's trial matters: in the others nothing is paid anyway."""
 
 
-class Trial(NamedTuple):
-    """An item is held for nothing from `start` to `end` (None: it still is); `told` is the object that says so."""
-
-    start: int
-    end: int | None
-    told: str
-    source: str
-
-
 def item_trials(subscription: Subscription, prices: Mapping[str, Price]) -> dict[str, list[Trial]]:
     """Trials of each item, those within a trial of the whole subscription left out. That one will end is a plan, not yet a fact."""
     found: dict[str, list[Trial]] = {}
-    known = known_until(subscription)
+    free = {line.item for line in subscription.lines if line.amount == 0 and _free(line, prices)}
+    on_trial = [item for item in subscription.items if item.trial_start is not None]
+    if not free and not on_trial:
+        return found
+    known = subscription.known
     lines = by_item([line for line in subscription.lines if not line.proration])
-    for item, own in lines.items():
+    for item in (each for each in lines if each in free):
+        own = lines[item]
         for line in own:
             if _free(line, prices) and not _within_whole(line.start, subscription):
                 end = min((other.start for other in own if line.start < other.start < line.end), default=line.end)
                 found.setdefault(item, []).append(Trial(line.start, end if end <= known else None, line.id, "invoice_line"))
-    for now in subscription.items:
+    for now in on_trial:
         if now.trial_start is None or now.trial_end is None or _within_whole(now.trial_start, subscription):
             continue
         during = [line for line in lines.get(now.id, []) if now.trial_start <= line.start < now.trial_end]
@@ -56,17 +50,17 @@ def trial_marks(found: Mapping[str, list[Trial]]) -> list[Mark[None]]:
     """Where trials begin and end."""
     every = [one for own in found.values() for one in own]
     bounds = [(at, one) for one in every for at in (one.start, one.end) if at is not None]
-    return [Mark(at, None, one.source, "exact", [(one.start, one.start + 1, one.told)]) for at, one in bounds]
+    return [Mark(at, None, one.source, "exact", [(one.told, one.start, one.start + 1)]) for at, one in bounds]
 
 
-def status_of(status: str, trials: list[Trial], at: int) -> str:
+def status_of(status: str, trials: Sequence[Trial], at: int) -> str:
     """An item's status at an instant: its subscription's, unless it is paid for by nothing while the others are paid."""
-    return ON_TRIAL if status in PAYS and any(one.start <= at and (one.end is None or at < one.end) for one in trials) else status
+    return ON_TRIAL if trials and status in PAYS and any(one.start <= at and (one.end is None or at < one.end) for one in trials) else status
 
 
 def _free(line: Line, prices: Mapping[str, Price]) -> bool:
     price = prices.get(line.state.price)
-    if line.amount != 0 or line.metered or price is None or unreadable(line.state.quantity) or not line.state.quantity:
+    if line.amount != 0 or line.metered or line.proration or price is None or unreadable(line.state.quantity) or not line.state.quantity:
         return False
     return bool(cost(price, Decimal(line.state.quantity)))
 

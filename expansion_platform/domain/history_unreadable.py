@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from expansion_platform.domain.history_reading import rows
+from expansion_platform.domain.history_reading import among, rows
 
 INVOICE_STATUSES = ("draft", "open", "paid", "uncollectible", "void")
 UNTIL_READ = -1
@@ -75,7 +75,7 @@ def owners_of(items: pd.DataFrame, lines: pd.DataFrame) -> dict[str, str]:
     pair = ["subscription_item", "subscription"]
     named = lines[pair].dropna().drop_duplicates()
     several = named.loc[named["subscription_item"].duplicated(), "subscription_item"]
-    first = lines[lines["subscription_item"].isin(several)].sort_values(["created", "id"])[pair].dropna().drop_duplicates("subscription_item")
+    first = lines[among(lines["subscription_item"], several)].sort_values(["created", "id"])[pair].dropna().drop_duplicates("subscription_item")
     by_item = (frame.itertuples(index=False, name=None) for frame in (named, first, items[["id", "subscription"]]))
     return dict(chain.from_iterable(by_item))
 
@@ -141,15 +141,15 @@ def _owner(row: Mapping[str, Any]) -> Owner | None:
 def _bills(invoices: pd.DataFrame, lines: pd.DataFrame) -> Iterator[tuple[Owner, Unreadable]]:
     """The stretch of every bill that cannot be read as a whole; one with an unknown status is one."""
     broken = {row["invoice"]: row["unreadable"] for row in rows(_unread(lines))}
-    unread = ~invoices["id"].isin(readable_bills(invoices)["id"])
-    wrong = invoices[unread | invoices["id"].isin(broken)]
+    unread = invoices["unreadable"].notna() | ~invoices["status"].isin(INVOICE_STATUSES)
+    wrong = invoices[unread | among(invoices["id"], list(broken))]
     if wrong.empty:
         return
     own: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for line in rows(lines[lines["invoice"].isin(wrong["id"])]):
+    for line in rows(lines[among(lines["invoice"], wrong["id"])]):
         own[line["invoice"]].append(line)
     others: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for bill in rows(readable_bills(invoices[~invoices["id"].isin(wrong["id"]) & invoices["subscription"].notna()])):
+    for bill in rows(readable_bills(invoices[~among(invoices["id"], wrong["id"]) & invoices["subscription"].notna()])):
         others[bill["subscription"]].append((bill["created"], bill["finalized_at"] or bill["created"]))
     for row in rows(wrong):
         text = row["unreadable"] or (f"status is {row['status']!r}" if row["status"] not in INVOICE_STATUSES else f"a line: {broken[row['id']]}")

@@ -14,12 +14,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from expansion_platform.domain.history_bills import AT_ONCE, DAY, FIRST_PAYMENT, MINUTE, known_until
+from expansion_platform.domain.history_bills import AT_ONCE, DAY, FIRST_PAYMENT, MINUTE
 from expansion_platform.domain.history_records import Bill, Event, Line, State, Subscription, quantity
 
 UPDATE = "subscription_update"
 UNKNOWN_REASONS = (None, "subscription")
 """Of bills from a source without reasons, and from before 2018."""
+_OF_UPDATES = (UPDATE, *UNKNOWN_REASONS)
 WAITS = FIRST_PAYMENT
 """A pending update waits as long as a first payment does."""
 
@@ -40,7 +41,7 @@ def settle_updates(subscription: Subscription) -> None:
     must be in order.
     """
     updates = list(_updates(subscription))
-    now = known_until(subscription)
+    now = subscription.known
     unpaid = [update for update in updates if _may_never_have_begun(update.bill, now)]
     never = _never_in_force(subscription, unpaid)
     _remove(subscription, never)
@@ -52,12 +53,12 @@ def settle_updates(subscription: Subscription) -> None:
 
 def _updates(subscription: Subscription) -> Iterator[_Update]:
     """The updates that may have waited for a payment. A bill that is sent is never waited for, and a draft was never to be paid at once."""
+    bills = {bill.id: bill for bill in subscription.bills if bill.reason in _OF_UPDATES and bill.due is None and bill.status != "draft"}
     lines = defaultdict(list)
-    for line in subscription.lines:
-        lines[line.invoice].append(line)
-    for bill in subscription.bills:
-        if bill.reason not in (UPDATE, *UNKNOWN_REASONS) or bill.due is not None or bill.status == "draft":
-            continue
+    for line in subscription.lines if bills else ():
+        if line.invoice in bills:
+            lines[line.invoice].append(line)
+    for bill in bills.values():
         # Usage is billed for the time before the bill, and is no part of a change.
         ahead = [line for line in lines[bill.id] if line.end > bill.created]
         at = max((line.start for line in ahead), default=0)
@@ -108,7 +109,7 @@ def _next_seen(subscription: Subscription, item: str, at: int, facts: list[Line]
     seen += [(event.at, False, _of_event(event, item, at)) for event in subscription.events if event.at >= at and "items" in event.state]
     if subscription.items:
         # A row that stays as it is keeps the instant it was first read at: it holds of now.
-        now = max(known_until(subscription), at + 1)
+        now = max(subscription.known, at + 1)
         seen.append((now, True, next((each.state for each in subscription.items if each.id == item), None)))
     first = min(((when, begins) for when, begins, _ in seen), default=None)
     return {state for when, begins, state in seen if (when, begins) == first}
@@ -129,6 +130,7 @@ def _remove(subscription: Subscription, never: list[_Update]) -> None:
     bills = {update.bill.id for update in never}
     subscription.lines = [line for line in subscription.lines if line.id not in gone]
     subscription.bills = [bill for bill in subscription.bills if bill.id not in bills]
+    subscription.note_known()
 
 
 def _begin_when_paid(subscription: Subscription, update: _Update, paid: int) -> None:

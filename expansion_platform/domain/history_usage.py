@@ -9,20 +9,21 @@ gets a day's part. What no bill covers yet, after the last one, goes on at the l
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from itertools import accumulate
+from operator import attrgetter
 from typing import NamedTuple
 
 import pandas as pd
 
-from expansion_platform.domain import canonical, months
+from expansion_platform.domain import months
 from expansion_platform.domain.history_reading import SECOND, columns
 from expansion_platform.domain.history_records import Line
-from expansion_platform.domain.money import round_half_even
 
 DECIMALS = 12
 """Of a month's usage, as of a unit price: rounded half-even once."""
@@ -67,8 +68,9 @@ class Metered:
         """
         if self.formula == "last":
             inside = self.values[max(0, (start - self.first) // DAY) : max(0, -((self.first - end) // DAY))]
-            return _text(Fraction(Decimal(next((value for value in reversed(inside) if value is not None), "0"))))
-        return _text(max(Fraction(0), Fraction(self._until(end) - self._until(start))))
+            return _text(*_ratio(next((value for value in reversed(inside) if value is not None), "0")))
+        used = max(Fraction(0), Fraction(self._until(end) - self._until(start)))
+        return _text(used.numerator, used.denominator)
 
     def _until(self, at: int) -> Fraction | int:
         day, into = divmod(at - self.first, DAY)
@@ -109,9 +111,17 @@ def is_usage(line: Line) -> bool:
 def months_of(start: int, end: int, timezone: str) -> Iterator[Month]:
     """The months that [start, end) touches."""
     month = months.of(datetime.fromtimestamp(start // SECOND, UTC), timezone)
-    while (opening := months.opening(month, timezone).value // 1000) < end:
-        yield Month(opening, months.closing(month, timezone).value // 1000)
-        month = months.shift(month, 1)
+    while (bounds := _bounds(month, timezone)).start < end:
+        yield bounds
+        month = _following(month)
+
+
+_following = lru_cache(partial(months.shift, by=1))
+
+
+@lru_cache(maxsize=1 << 12)
+def _bounds(month: str, timezone: str) -> Month:
+    return Month(months.opening(month, timezone).value // 1000, months.closing(month, timezone).value // 1000)
 
 
 def by_meter(days: Metered | None, month: Month, began_at: int, ended_at: int | None, known: int) -> Used | None:
@@ -133,28 +143,50 @@ def by_meter(days: Metered | None, month: Month, began_at: int, ended_at: int | 
     return Used(days.used(start, min(until, days.end)), days.end >= until, frozenset({days.meter}))
 
 
-def by_bills(lines: list[Line], month: Month, ended_at: int | None) -> Used:
-    """What an item used in a month by its bills.
+class Billed:
+    """An item's usage lines (`is_usage`), whole."""
 
-    Args:
-        lines: Its usage lines (`is_usage`), whole.
-        month: The month.
-        ended_at: When the item ended; None while it lasts.
-    """
-    within = [line for line in lines if line.start < month.end and line.end > month.start]  # of an item's bills most are of other months
-    total = sum((Fraction(Decimal(line.state.quantity)) * _share(line, month.start, month.end) for line in within), Fraction(0))
-    told = frozenset(line.id for line in within)
-    last = max(lines, key=lambda line: (line.end, line.start), default=None)
-    until = month.end if ended_at is None else min(month.end, ended_at)
-    whole = last is not None and last.end >= until
-    if last is not None and not whole:
-        total += Fraction(Decimal(last.state.quantity)) * Fraction(until - max(last.end, month.start), last.end - last.start)
-    return Used(_text(total), whole, told)
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines = sorted(lines, key=attrgetter("start"))
+        self._starts = [line.start for line in self._lines]
+        self._latest = list(accumulate((line.end for line in self._lines), max))
+        self._last = max(lines, key=attrgetter("end", "start"), default=None)
 
-
-def _share(line: Line, start: int, end: int) -> Fraction:
-    return Fraction(max(0, min(line.end, end) - max(line.start, start)), line.end - line.start)
+    def used(self, month: Month, ended_at: int | None) -> Used:
+        """What the item used in a month by its bills; it ended at `ended_at`, None while it lasts."""
+        near = self._lines[bisect_right(self._latest, month.start) : bisect_left(self._starts, month.end)]  # most bills are of other months
+        within = [line for line in near if line.end > month.start]
+        shares = [_share(line, min(line.end, month.end) - max(line.start, month.start)) for line in within]
+        until = month.end if ended_at is None else min(month.end, ended_at)
+        whole = self._last is not None and self._last.end >= until
+        if self._last is not None and not whole:
+            shares.append(_share(self._last, until - max(self._last.end, month.start)))
+        return Used(_sum(shares), whole, frozenset([line.id for line in within]))
 
 
-def _text(quantity: Fraction) -> str:
-    return canonical.decimal_text(Decimal(f"{round_half_even(quantity * 10**DECIMALS)}E-{DECIMALS}"))
+def _share(line: Line, length: int) -> tuple[int, int]:
+    """A part of a line's usage that is as long as `length`, as numerator and denominator."""
+    above, below = _ratio(line.state.quantity)
+    return above * length, below * (line.end - line.start)
+
+
+_ratio = lru_cache(maxsize=1 << 16)(lambda text: Decimal(text).as_integer_ratio())
+
+
+def _sum(shares: list[tuple[int, int]]) -> str:
+    """Decimal text of all parts together. No fraction is reduced to lowest terms: usage by bills was a tenth of history."""
+    above, below = 0, 1
+    for more, of in shares:
+        above, below = above * of + more * below, below * of
+    return _text(above, below)
+
+
+def _text(above: int, below: int) -> str:
+    """Decimal text of a numerator and a denominator, neither below zero."""
+    whole, rest = divmod(above, below)
+    if not rest:
+        return str(whole)
+    small, rest = divmod(above * 10**DECIMALS, below)
+    small += 2 * rest > below or (2 * rest == below and small % 2 == 1)  # half-even
+    whole, rest = divmod(small, 10**DECIMALS)
+    return f"{whole}.{rest:0{DECIMALS}d}".rstrip("0").rstrip(".")

@@ -13,6 +13,7 @@ import dagster as dg
 from rich.console import Console
 
 from expansion_platform.domain.schemas import billing, stripe
+from expansion_platform.domain.schemas.base import empty
 from expansion_platform.resources import PULLED
 from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
@@ -65,9 +66,11 @@ def _fill(folder: Path, customers: int, day: str) -> dict[str, Any]:
     tables = staged(simulate(SEED, customers=customers, months=MONTHS, as_of=at, behaviours=BEHAVIOURS).account, at)
     for name, model in STAGED.items():
         frame = getattr(tables, name)
-        if frame is not None:
-            stored = lake.read(model)["id"] if model in (stripe.SubscriptionItems, stripe.InvoiceItems) else []
-            lake.upsert(model, frame, delete=set(stored) - set(frame["id"]))
+        if frame is None:  # nobody reports usage to a meter here, and the history wants to know
+            lake.replace(model, empty(model))
+            continue
+        stored = lake.read(model)["id"] if model in (stripe.SubscriptionItems, stripe.InvoiceItems) else []
+        lake.upsert(model, frame, delete=set(stored) - set(frame["id"]))
     Ledger(_settings(folder).ledger_url).pulls.set_cursor(PULLED, {"last_pull_at": int(at.timestamp())})
     return {}
 

@@ -6,8 +6,9 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expansion_platform.domain.history_changes import COLUMNS, changes
+from expansion_platform.domain.history_changes import changes
 from expansion_platform.domain.history_log import holding, news
+from expansion_platform.domain.history_log_rows import COLUMNS
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.domain.schemas.billing import ItemChanges
 from expansion_platform_tests.domain.history_rows import Account, day, line

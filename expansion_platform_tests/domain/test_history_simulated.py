@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import timedelta
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from expansion_platform.domain.history import Staged, rebuild
+from expansion_platform.domain.history import Staged, rebuild, states_of, together
 from expansion_platform.domain.history_changes import changes
-from expansion_platform.domain.history_log import holding, news
+from expansion_platform.domain.history_log import entered, holding, news, unlogged
 from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
 from expansion_platform.simulator.verify import overclaimed
 from expansion_platform_tests.domain.simulated import staged
@@ -78,3 +79,30 @@ def test_account_read_every_month_hides_nothing() -> None:
     assert lake is not None
     assert len(company.truth.undatable) > 0
     pd.testing.assert_frame_equal(compared(rebuild(lake).states), compared(company.truth.states), check_dtype=False)
+
+
+def of_customers(tables: Staged, whose: set[str]) -> Staged:
+    """The tables of some customers: what a shard reads."""
+    owner = {"customers": "id", "subscription_items": "subscription"}
+    subscriptions = set(tables.subscriptions.loc[tables.subscriptions["customer"].isin(list(whose)), "id"])
+    parts: dict[str, Any] = {}
+    for name, frame in vars(tables).items():
+        column = owner.get(name, "customer")
+        if frame is not None and column in frame:
+            frame = frame[frame[column].isin(list(subscriptions if column == "subscription" else whose))]
+        parts[name] = frame
+    return Staged(**parts)
+
+
+def test_customers_read_in_shards_make_the_same_log_and_the_same_states() -> None:
+    whole = staged(simulate(5, customers=60, months=18, behaviours=BEHAVIOURS).account, AS_OF)
+    names = sorted(set(whole.subscriptions["customer"]))
+    shards = [of_customers(whole, set(names[number::3])) for number in range(3)]
+    found = [changes(shard) for shard in shards]
+    nothing = found[0].head(0)
+    log = entered([unlogged(part, nothing) for part in found], known_at=pd.Timestamp(AS_OF), entry=7)
+    pd.testing.assert_frame_equal(log, news(changes(whole), nothing, known_at=pd.Timestamp(AS_OF), entry=7))
+    states = together([states_of(part, whole.prices, whole.coupons) for part in found])
+    expected = rebuild(whole)
+    pd.testing.assert_frame_equal(states.states, expected.states)
+    pd.testing.assert_frame_equal(states.quarantine, expected.quarantine)

@@ -252,6 +252,17 @@ def test_a_deleted_price_left_behind_and_one_never_billed_for_a_whole_period() -
     assert schemes["short"] == '{"type":"per_unit","unit":"1200"}'
 
 
+def test_a_negative_quantity_of_a_deleted_price_in_tiers_is_named() -> None:
+    account = Account()
+    account.subscription()
+    account.item("si", "gone", "10")
+    account.invoice("in1", 0, billed("si", "gone", "-1", 0, 31, None, amount=10_000))
+    account.invoice("in2", 31, billed("si", "gone", "10", 31, 59, None, amount=10_000))
+    found = rebuild(account.staged())
+    assert list(found.quarantine["problem"]) == ["a negative quantity"]
+    assert list(found.states["quantity"]) == ["10"]
+
+
 def test_a_deleted_price_in_tiers_costs_what_was_billed_and_nothing_else() -> None:
     account = Account()
     account.subscription()
