@@ -8,21 +8,20 @@ what came in, they read everything again: the log then gets only what is news.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
-import pyarrow.dataset
 
 from expansion_platform import checks
 from expansion_platform.account import UNDER_WAY
 from expansion_platform.domain import reconciliation
-from expansion_platform.domain.history import states_of
+from expansion_platform.domain.history import states_of, together
 from expansion_platform.domain.history_changes import changes
-from expansion_platform.domain.history_log import holding, news
-from expansion_platform.domain.history_records import Staged
+from expansion_platform.domain.history_log import entered, holding, unlogged
 from expansion_platform.domain.inputs import Frames
 from expansion_platform.domain.pricing import TAX_UNKNOWN
 from expansion_platform.domain.schemas import Table, billing, stripe, table_name
@@ -32,29 +31,16 @@ from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import asset_spec
 from expansion_platform.engine.fingerprints import hashed
 from expansion_platform.engine.rule_hash import rule_hash
+from expansion_platform.engine.shards import Shard
 from expansion_platform.engine.whole import Reconciled, build_tables
-from expansion_platform.ingestion.changed_customers import changed_customers, telling
+from expansion_platform.ingestion.changed_customers import changed_customers
+from expansion_platform.ingestion.histories import STAGED, Whose, history_of, news_of
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Lake, Point
 from expansion_platform.storage.ledger import Checkpoint
 from expansion_platform.storage.rows import among
 
-STAGED: dict[str, type[Table]] = {
-    "customers": stripe.Customers,
-    "prices": stripe.Prices,
-    "coupons": stripe.Coupons,
-    "tax_rates": stripe.TaxRates,
-    "subscriptions": stripe.Subscriptions,
-    "subscription_items": stripe.SubscriptionItems,
-    "subscription_schedules": stripe.SubscriptionSchedules,
-    "invoices": stripe.Invoices,
-    "invoice_lines": stripe.InvoiceLines,
-    "invoice_items": stripe.InvoiceItems,
-    "events": stripe.Events,
-    "meter_usage": stripe.MeterUsage,
-}
-HAPPENING = ["created", "type", "object_id", "request_id", "state_json", "previous_json"]
-"""What two events of one happening have in common."""
+Result = TypeVar("Result")
 TERMS = (stripe.Prices, stripe.Coupons)
 STATES = (billing.Quarantine, billing.ItemStates)  # killed in between, a month stops too early instead of missing what is wrong
 READABLE_CHECK = "readable"
@@ -73,7 +59,7 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
     """Reads what invoices, pending items, events, schedules and today's subscriptions tell of each item, and logs what is new of it."""
     if platform.ledger.pulls.cursor(UNDER_WAY) is not None:
         raise dg.Failure("a pull was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
-    lake, until, made, outputs = platform.lake, platform.read_until, hashed(rule_hash(changes, news), platform.timezone), [billing.ItemChanges]
+    lake, until, made, outputs = platform.lake, platform.read_until, hashed(rule_hash(changes, unlogged), platform.timezone), [billing.ItemChanges]
     points = {model: lake.point(model) for model in STAGED.values()}
 
     def compute() -> Frames:
@@ -82,10 +68,9 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
         if before is not None and until is not None and before.until is not None:
             whose = changed_customers(lake, _points(before, points), pd.Timestamp(before.until), until, platform.timezone)
         context.log.info(f"reading the history of {'every customer' if whose is None else counted(len(whose), 'customer')} again")
-        found = changes(stage(platform, whose), platform.timezone)
-        held = holding(lake.read(billing.ItemChanges, where=_of(whose)))
+        parts = _over_shards(context, platform, news_of, stripe.InvoiceLines, whose)
         known_at = until if until is not None else pd.Timestamp(platform.as_of)
-        return {billing.ItemChanges: news(found, held, known_at=known_at, entry=lake.rows(billing.ItemChanges))}
+        return {billing.ItemChanges: entered(parts, known_at=known_at, entry=lake.rows(billing.ItemChanges))}
 
     inputs = hashed(made, str(until), *(lake.state(model) for model in STAGED.values()))
     yield from build_tables(context, platform, models=outputs, inputs=inputs, compute=compute, append=True)
@@ -114,8 +99,7 @@ def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platfo
     def compute() -> Frames:
         before = _remembered(platform, STATES, made)
         whose = None if before is None else _changed(platform, _points(before, points))
-        held = holding(lake.read(billing.ItemChanges, where=_of(whose)))
-        found = states_of(held, lake.read(stripe.Prices), lake.read(stripe.Coupons))
+        found = together(_over_shards(context, platform, history_of, billing.ItemChanges, whose))
         if whose is None:
             return {billing.ItemStates: found.states, billing.Quarantine: found.quarantine}
         rest = ~among("customer", whose)
@@ -141,31 +125,21 @@ def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platfo
     yield _taxes(lake)
 
 
-def stage(platform: Platform, whose: Collection[str] | None = None) -> Staged:
-    """What history is rebuilt from, of some customers or all.
-
-    A stored row keeps the instant it was first seen as it is. An invoice was still so at the newest pull, which reads every change of one: its
-    `observed_at` is raised to that, so that a draft left, a bill unpaid and a month without usage mean the same however often was pulled before.
-    Stripe sometimes makes two events of one happening: the second would follow the first in its second, and could not.
-    """
-    lake = platform.lake
-    subscriptions = lake.read(stripe.Subscriptions, where=_of(whose))
-    where = {
-        stripe.Customers: _of(whose, "id"),
-        stripe.SubscriptionItems: None if whose is None else among("subscription", subscriptions["id"]),
-        stripe.Events: telling() if whose is None else telling() & among("customer", whose),
-        **dict.fromkeys((*TERMS, stripe.TaxRates)),
-    }
-    frames = {name: lake.read(model, where=where.get(model, _of(whose))) for name, model in STAGED.items() if model is not stripe.Subscriptions}
-    frames["events"] = frames["events"].drop_duplicates(HAPPENING)
-    if platform.read_until is not None:
-        observed = frames["invoices"]["observed_at"]
-        frames["invoices"] = frames["invoices"].assign(observed_at=observed.mask(observed < platform.read_until, platform.read_until))
-    return Staged(subscriptions=subscriptions, **frames)
-
-
-def _of(whose: Collection[str] | None, column: str = "customer") -> pyarrow.dataset.Expression | None:
-    return None if whose is None else among(column, whose)
+def _over_shards(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    task: Callable[[Whose, Shard], Result],
+    model: type[Table],
+    whose: Collection[str] | None,
+) -> list[Result]:
+    """What a task makes of some customers, shard by shard; a shard has about so many rows of a table."""
+    of = Whose(platform.lake.root, None if whose is None else frozenset(whose), platform.read_until, platform.timezone)
+    shards, found = of.shards(model, platform.settings.expansion_shard_rows), list[Result]()
+    for number, result in enumerate(platform.executor.map(partial(task, of), shards), 1):
+        if len(shards) > 1:
+            context.log.info(f"{number} of {len(shards)} parts of the customers read")
+        found.append(result)
+    return found
 
 
 def _changed(platform: Platform, points: dict[type[Table], Point | None]) -> set[str] | None:

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from expansion_platform.domain.schemas import billing, stripe
 from expansion_platform.domain.schemas.base import empty
+from expansion_platform.ingestion.histories import STAGED
 from expansion_platform.resources import PULLED
 from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
 from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Checkpoint, Ledger
-from expansion_platform.tables.history import STAGED
 from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process, show
 from expansion_platform_tests.domain.simulated import staged
 

@@ -9,7 +9,7 @@ import pandas as pd
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history import Staged, rebuild
 from expansion_platform.domain.schemas.base import arrow_schema, empty
-from expansion_platform.tables.history import STAGED
+from expansion_platform.ingestion.histories import STAGED
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
 NOW = 100.0

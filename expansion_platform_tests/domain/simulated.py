@@ -10,13 +10,13 @@ from typing import Any
 
 from expansion_platform.domain.history import Staged
 from expansion_platform.domain.schemas.base import empty, table_name
+from expansion_platform.ingestion.histories import STAGED
 from expansion_platform.simulator import stripe_lists
 from expansion_platform.simulator.account import StripeAccount
 from expansion_platform.simulator.catalog import CURRENCIES
 from expansion_platform.simulator.stripe_rendering import expansion, render
 from expansion_platform.sources.stripe.client import RESOURCES
 from expansion_platform.sources.stripe.staging import Staging
-from expansion_platform.tables.history import STAGED
 
 
 def staged(account: StripeAccount, observed_at: datetime) -> Staged:

@@ -14,12 +14,12 @@ import pandas as pd
 
 from expansion_platform.domain.history import rebuild
 from expansion_platform.domain.schemas.base import table_name
+from expansion_platform.ingestion.histories import Whose, stage
 from expansion_platform.ingestion.pulling import MODELS, Pulling
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform.sources.stripe import full, windows
 from expansion_platform.storage.lake import Lake
-from expansion_platform.tables.history import stage
 
 # Small, so that a small account takes many windows and many commits.
 PAGES, BATCH_OBJECTS = 1, 150
@@ -59,7 +59,7 @@ def contents(folder: Path) -> dict[str, str]:
 def states(folder: Path, as_of: str) -> pd.DataFrame:
     """`billing/item_states` of the tables as they are."""
     with Platform(settings(folder, "", as_of)) as platform:
-        return rebuild(stage(platform), "UTC").states
+        return rebuild(stage(Whose(platform.lake.root, None, platform.read_until, "UTC")), "UTC").states
 
 
 def rows(folder: Path, but: str = "^$") -> dict[str, str]:

@@ -18,14 +18,15 @@ from expansion_platform.domain.history import rebuild
 from expansion_platform.domain.history_log import holding
 from expansion_platform.domain.history_records import Staged
 from expansion_platform.domain.schemas import billing, stripe
+from expansion_platform.ingestion import histories
 from expansion_platform.ingestion.changed_customers import changed_customers
+from expansion_platform.ingestion.histories import STAGED, Whose, stage
 from expansion_platform.resources import Platform
 from expansion_platform.simulator.company import BEHAVIOURS, simulate
 from expansion_platform.simulator.stripe_server import StripeServer
 from expansion_platform.storage import lake as storage
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Checkpoint
-from expansion_platform.tables import history
 from expansion_platform_tests.domain.history_rows import Account, day, line
 from expansion_platform_tests.sources import pulled
 
@@ -47,21 +48,21 @@ def read_history(folder: Path, instant: datetime) -> None:
 
 def from_the_beginning(folder: Path, instant: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
     with Platform(pulled.settings(folder, "", **at(instant))) as platform:
-        return tuple(rebuild(history.stage(platform), platform.timezone))
+        return tuple(rebuild(stage(Whose(platform.lake.root, None, platform.read_until, platform.timezone)), platform.timezone))
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many subscriptions were read each time."""
     counts: list[int] = []
-    real = history.changes
+    real = histories.changes
 
     @wraps(real)  # the hash of the rule is that of its module
     def counted(staged: Staged, timezone: str) -> pd.DataFrame:
         counts.append(len(staged.subscriptions))
         return real(staged, timezone)
 
-    monkeypatch.setattr(history, "changes", counted)
+    monkeypatch.setattr(histories, "changes", counted)
     return counts
 
 
@@ -143,9 +144,9 @@ def test_a_trial_that_ends_concerns_its_customer(tmp_path: Path, last: float, no
     account.item("si_2", "extra", "1", trial_start=day(0), trial_end=day(20))
     account.invoice("in_1", 0, line("si_1", "basic", "1", 0, 14, amount=0))
     lake = Lake(tmp_path)
-    for name, model in history.STAGED.items():
+    for name, model in STAGED.items():
         lake.replace(model, getattr(account.staged(), name))
-    points = {model: lake.point(model) for model in history.STAGED.values()}
+    points = {model: lake.point(model) for model in STAGED.values()}
     assert changed_customers(lake, points, day(last), day(now), "UTC") == whom
 
 
@@ -161,8 +162,8 @@ def test_a_bill_that_becomes_due_or_is_left_a_draft_concerns_its_customer(tmp_pa
     if now > 31:
         account.invoice("in_2", 31, line("si_1", "basic", "1", 31, 61), status="draft")
     lake = Lake(tmp_path)
-    for name, model in history.STAGED.items():
+    for name, model in STAGED.items():
         if (frame := getattr(account.staged(), name)) is not None:
             lake.replace(model, frame)
-    points = {model: lake.point(model) for model in history.STAGED.values()}
+    points = {model: lake.point(model) for model in STAGED.values()}
     assert changed_customers(lake, points, day(last), day(now), "UTC") == whom

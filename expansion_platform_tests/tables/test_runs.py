@@ -18,9 +18,9 @@ from expansion_platform.domain.schemas import metrics as metric_tables
 from expansion_platform.domain.schemas import mrr as mrr_tables
 from expansion_platform.domain.schemas.base import partitioned_by
 from expansion_platform.domain.schemas.lasting import CohortExpansion
+from expansion_platform.ingestion import histories
 from expansion_platform.resources import Platform
 from expansion_platform.simulator.verify import compare
-from expansion_platform.tables import history
 from expansion_platform_tests.pipelines import MONTHS, NEWEST, Pipeline, computations
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -52,11 +52,11 @@ def test_every_closed_month_is_there(pipeline: Pipeline) -> None:
 def test_a_second_refresh_computes_and_commits_nothing(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("changes", "states_of"):
 
-        @wraps(getattr(history, name))
+        @wraps(getattr(histories, name))
         def called(*_: object, **__: object) -> None:
             raise AssertionError("computed again")
 
-        monkeypatch.setattr(history, name, called)
+        monkeypatch.setattr(histories, name, called)
     before = pipeline.contents()
     with computations() as computed:
         assert pipeline.refresh().success

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
 
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import mrr, origin
+from expansion_platform.domain.schemas import billing, mrr, origin
 from expansion_platform.domain.schemas.base import Table, table_name
 from expansion_platform.domain.schemas.lasting import SeatEvents
 from expansion_platform_tests.pipelines import COMPUTED, NEWEST, Pipeline
@@ -48,6 +49,16 @@ def test_parts_make_the_same_tables(pipeline: Pipeline, tmp_path: Path) -> None:
         versions = {model: copied.lake.version(model) for model in BY_CUSTOMER}
         in_parts(copied).refresh()
         assert {model: copied.lake.version(model) for model in BY_CUSTOMER} == versions
+
+
+def test_history_in_parts_is_the_same(pipeline: Pipeline, tmp_path: Path) -> None:
+    tables: list[type[Table]] = [billing.ItemChanges, billing.ItemStates, billing.Quarantine]
+    with pipeline.copied(tmp_path) as copied:
+        expected = {name: content for name, (_, content) in copied.contents(tables).items()}
+        for model in tables:
+            shutil.rmtree(copied.lake.path(model))
+        in_parts(copied).refresh()
+        assert {name: content for name, (_, content) in copied.contents(tables).items()} == expected
 
 
 def test_rows_that_are_the_same_are_not_written_again(pipeline: Pipeline, tmp_path: Path) -> None:
