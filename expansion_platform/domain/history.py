@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history_changes import changes
-from expansion_platform.domain.history_discounts import UNDISCOUNTED, Resolved, in_force, resolve
+from expansion_platform.domain.history_discounts_in_force import UNDISCOUNTED, Resolved, in_force, resolve
 from expansion_platform.domain.history_log_rows import read
 from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problem_at, record
 from expansion_platform.domain.history_reading import uncollected
