@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from expansion_platform.domain import canonical
 from expansion_platform.domain.history_changes import changes
-from expansion_platform.domain.history_discounts import UNDISCOUNTED, Resolved, in_force, resolve
+from expansion_platform.domain.history_discounts_in_force import UNDISCOUNTED, Resolved, in_force, resolve
 from expansion_platform.domain.history_log_rows import read
 from expansion_platform.domain.history_quarantine import Stretch, Terms, joined, problem_at, record
 from expansion_platform.domain.history_reading import uncollected
@@ -153,7 +153,8 @@ def _rows(one: Timelines, terms: Terms) -> tuple[list[Row], list[Stretch]]:
     taxed = [mark for own in one.taxes.values() for mark in own[1:]]  # the first holds for the time before it, too
     others: list[Mark[Any]] = [*trial_marks(one.trials), *taxed]
     cuts = _cuts(one, chain(one.statuses, one.pauses, bounds, others, siblings))
-    statuses, pauses = _along(one.statuses, cuts), _along(one.pauses, cuts)
+    statuses: list[Any] = _along(one.statuses, cuts)
+    pauses: list[Any] = _along(one.pauses, cuts)
     marks = {item: _along(own, cuts) for item, own in one.items.items()}
     taxes = {item: _along(own, cuts) for item, own in one.taxes.items()}
     windows = [each.window for each in sorted(one.discounts, key=lambda each: each.place)]
@@ -163,7 +164,7 @@ def _rows(one: Timelines, terms: Terms) -> tuple[list[Row], list[Stretch]]:
     unread: list[Stretch] = []
     for place, (at, until) in enumerate(pairwise([*cuts, one.end])):
         holding = {item: mark for item, own in marks.items() if (mark := own[place]) is not None and mark.value is not None}
-        status, pause = cast(Mark[str], statuses[place]), cast(Mark[str | None], pauses[place])
+        status, pause = statuses[place], pauses[place]
         now = in_force(windows, at) if windows else windows
         problem = problem_at(one, at, status, pause, holding, now, terms)
         if problem is not None:
@@ -190,8 +191,8 @@ def _rows(one: Timelines, terms: Terms) -> tuple[list[Row], list[Stretch]]:
             by: Mark[Any] = mark
             if mark.at != at and at != one.begin:
                 by = beginnings.at(at, mark, again=last is not None and last.end == at and _shared_anew(last.piece, piece))
-            evidence |= {name for name, start, to in by.evidence if start <= at < to}
-            confidence = "snapshot" if any(name in piece.discounts.text for name in unsure) else by.confidence
+                evidence |= {name for name, start, to in by.evidence if start <= at < to}
+            confidence = "snapshot" if unsure and any(name in piece.discounts.text for name in unsure) else by.confidence
             rows[item] = Row(item, at, until, piece, by.source, confidence, evidence or {one.id})
     return done + list(rows.values()), joined(unread)
 

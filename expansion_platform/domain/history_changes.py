@@ -19,8 +19,9 @@ from expansion_platform.domain.history_events import in_order
 from expansion_platform.domain.history_facts import item_marks
 from expansion_platform.domain.history_log_rows import written
 from expansion_platform.domain.history_reading import uncollected
-from expansion_platform.domain.history_records import Line, Staged, State, Subscription, subscriptions, unreadable
+from expansion_platform.domain.history_records import Line, Staged, State, Subscription, unreadable
 from expansion_platform.domain.history_status import pause_marks, status_marks
+from expansion_platform.domain.history_subscriptions import subscriptions
 from expansion_platform.domain.history_taxes import TaxRates, percentages, tax_marks
 from expansion_platform.domain.history_terms import Coupon, Price, coupons, in_currency, prices
 from expansion_platform.domain.history_tiers import whole_lines
