@@ -45,3 +45,10 @@ def test_more_combinations_than_int64_holds_are_still_told_apart(monkeypatch: py
 def test_no_rows_have_no_codes() -> None:
     code, distinct = encoding.encode([_frames("texts")[0].iloc[:0]], COLUMNS)
     assert len(code) == len(distinct) == 0
+
+
+def test_categories_in_another_order_are_the_same_values():
+    frames = [pd.DataFrame({"text": pd.Categorical(["a", "b", "b"], categories=order)}) for order in (["a", "b"], ["b", "a"])]
+    assert frames[0]["text"].dtype == frames[1]["text"].dtype
+    codes, values = encoding.number(frames, "text")
+    assert values.take(codes).tolist() == ["a", "b", "b", "a", "b", "b"]
