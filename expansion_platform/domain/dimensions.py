@@ -21,7 +21,7 @@ from expansion_platform.domain.metrics import EXPANSION, RETENTION
 from expansion_platform.domain.mrr import included, rates_by_month
 from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import billing, metrics, mrr, stripe
-from expansion_platform.domain.schemas.base import to_pandas
+from expansion_platform.domain.schemas.base import Table, to_pandas
 from expansion_platform.domain.schemas.mrr import FLOWS
 
 METRICS: dict[str, tuple[Amount, Amount | None]] = {
@@ -77,7 +77,7 @@ def compute_dimensions(wanted: Sequence[str], inputs: Inputs) -> Computed:
     customer_months = to_pandas(rows.select(SEEN))
     slices = slices_of(customer_months, known, timezone, catalog.paid_before)
     sums = dimension_sums(good, rows, inputs.arrow(mrr.Movements, good), slices)
-    frames = {
+    frames: dict[type[Table], pd.DataFrame] = {
         mrr.CustomerSlices: customer_slices(customer_months, slices),
         metrics.ExpansionByDimension: expansion_by_dimension(sums),
         metrics.RollforwardByDimension: rollforward_by_dimension(sums),

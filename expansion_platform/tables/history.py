@@ -150,7 +150,7 @@ def stage(platform: Platform, whose: Collection[str] | None = None) -> Staged:
     """
     lake = platform.lake
     subscriptions = lake.read(stripe.Subscriptions, where=_of(whose))
-    where = {
+    where: dict[type[Table], pyarrow.dataset.Expression | None] = {
         stripe.Customers: _of(whose, "id"),
         stripe.SubscriptionItems: None if whose is None else among("subscription", subscriptions["id"]),
         stripe.Events: telling() if whose is None else telling() & among("customer", whose),
