@@ -1,24 +1,18 @@
 """Pandera models and reconciliations as Dagster asset checks, evaluated before anything is written.
 
-Here: turning a validation into an `AssetCheckResult` with the failing rows, and the list of checks a table declares. Not here: the rules
-(`domain/schemas/`, `domain/reconciliation.py`). A failed check is yielded and then the step fails, so it shows in the UI and nothing is
-published; a blocking `@asset_check` would run after the data is stored.
+Here: turning a validation into an `AssetCheckResult` with the failing rows, and the list of checks a table declares. Not here: the validation
+(`validation.py`), the rules (`domain/schemas/`, `domain/reconciliation.py`). A failed check is yielded and then the step fails, so it shows in the UI
+and nothing is published; a blocking `@asset_check` would run after the data is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import dagster as dg
-import pandas as pd
-import pandera.pandas as pa
 
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import Table, table_name
-from expansion_platform.domain.schemas.base import key
+from expansion_platform.validation import RECONCILED_CHECK, SCHEMA_CHECK
 
-SCHEMA_CHECK = "schema"
-RECONCILED_CHECK = "reconciled"
 SHOWN_ROWS = 20
 
 
@@ -59,39 +53,3 @@ def failed(
         description=str(error),
         metadata={"problem": error.problem, "failed_rows": len(error.objects) or 1, "objects": dg.MetadataValue.json(error.objects[:SHOWN_ROWS])},
     )
-
-
-def validate(model: type[Table], frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the model's types.
-
-    Raises:
-        DataQualityError: rows that break the model, named by their keys, with the rule and the value.
-    """
-    try:
-        return model.validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        raise DataQualityError(f"{table_name(model)} breaks {_rules(error.failure_cases)}", _culprits(model, frame, error.failure_cases)) from error
-
-
-def _rules(cases: pd.DataFrame) -> str:
-    columns = cases["column"].mask(_of_rows(cases), None)
-    pairs = dict.fromkeys(zip(columns, cases["check"], strict=True))
-    rules = [f"`{check}` on {column}" if isinstance(column, str) else f"`{check}`" for column, check in pairs]
-    return ", ".join(rules[:5])
-
-
-def _of_rows(cases: pd.DataFrame) -> pd.Series[bool]:
-    """Failures of a rule about whole rows, of which pandera tells each cell."""
-    return cases["schema_context"].eq("DataFrameSchema") & cases["index"].notna()
-
-
-def _culprits(model: type[Table], frame: pd.DataFrame, cases: pd.DataFrame) -> Sequence[str]:
-    known = [name for name in key(model) if name in frame.columns]
-    culprits = []
-    for at, column, value, whole in zip(cases["index"], cases["column"], cases["failure_case"], _of_rows(cases), strict=True):
-        if pd.isna(at) or at not in frame.index:
-            culprits.append(f"{column}={value}")
-        else:
-            named = "/".join(str(frame.at[at, name]) for name in known)
-            culprits.append(named if whole else f"{named} ({value})")
-    return list(dict.fromkeys(culprits))

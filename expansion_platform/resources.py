@@ -27,6 +27,7 @@ from expansion_platform.storage.lake import ABSENT, Lake
 
 if TYPE_CHECKING:
     from expansion_platform.delivery.outbox import Notifier
+    from expansion_platform.engine.executors import Executor
     from expansion_platform.sources.analytics.posthog import PostHog
     from expansion_platform.sources.stripe.client import StripeSource
     from expansion_platform.sources.stripe.fields import MetadataKeys
@@ -53,7 +54,7 @@ class Platform:
 
     def close(self) -> None:
         """Closes the connections this run opened."""
-        for name in ("stripe", "posthog", "ledger"):
+        for name in ("stripe", "posthog", "ledger", "executor"):
             if (source := self.__dict__.pop(name, None)) is not None:
                 source.close()
 
@@ -131,6 +132,13 @@ class Platform:
     def lake(self) -> Lake:
         """The tables."""
         return Lake(self.settings.data_dir / "lake")
+
+    @cached_property
+    def executor(self) -> Executor:
+        """What runs a task on many shards of customers."""
+        from expansion_platform.engine.executors import Local
+
+        return Local(self.settings.expansion_processes)
 
     @cached_property
     def ledger(self) -> Ledger:

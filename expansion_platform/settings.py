@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     expansion_close_lag_days: int = Field(
         5, ge=0, le=25, description="Days after a month's end at which it closes: its figures are then kept as first reported, and alerts are decided"
     )
+    expansion_processes: int | None = Field(None, ge=1, description="Processes that compute customers side by side; empty for one a core")
+    expansion_shard_rows: int = Field(
+        75_000, ge=1, description="Item states that a process computes at once; more customers are computed in parts. 75,000 take about 0.6 GB"
+    )
     expansion_as_of: str | None = Field(None, description="Run as if it were this instant (ISO 8601); empty for now")
     posthog_host: str | None = Field(None, description="PostHog address, such as https://us.posthog.com; empty for no product analytics")
     posthog_project_id: str | None = Field(None, description="PostHog project")

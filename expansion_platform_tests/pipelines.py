@@ -14,7 +14,6 @@ from unittest.mock import patch
 import dagster as dg
 from rich.console import Console
 
-from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.schemas import TABLES, Table
 from expansion_platform.engine import monthly
 from expansion_platform.run import refresh
@@ -33,13 +32,13 @@ COMPUTED = [model for name, model in TABLES.items() if name.split("/")[0] in ("m
 def computations() -> Iterator[dict[str, list[str]]]:
     """Which months of which declarations are computed meanwhile."""
     found: dict[str, list[str]] = {}
-    real = monthly._compute
+    real = monthly._make
 
-    def compute(run: monthly.Run, due: list[str]) -> DataQualityError | None:
-        found.setdefault(run.declaration.name, []).extend(due)
-        return real(run, due)
+    def make(run: monthly.Run, months: list[str], *more: Any) -> Any:
+        found.setdefault(run.declaration.name, []).extend(months)
+        return real(run, months, *more)
 
-    with patch.object(monthly, "_compute", compute):
+    with patch.object(monthly, "_make", make):
         yield found
 
 

@@ -128,10 +128,10 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
 
 def _rates_alone(month: str, states: pd.DataFrame, fx: pd.DataFrame, catalog: Catalog, timezone: str) -> Mapping[type[Table], pd.DataFrame]:
     """Movement and causes of a month in which exchange rates alone moved: the tables have no row of it."""
-    from expansion_platform.domain.mrr_tables import mrr_tables  # the rules, which the other months do not need
+    from expansion_platform.domain.mrr_tables import Facts, mrr_tables  # the rules, which the other months do not need
 
-    created = pd.DataFrame({"customer": [], "created": states["valid_from"].iloc[:0]})
-    found = mrr_tables([month], states, fx, empty(billing.Quarantine), created, catalog, timezone, rates_alone=True)
+    nobody = pd.DataFrame({"customer": [], "created": states["valid_from"].iloc[:0]})
+    found = mrr_tables([month], Facts(states, fx, empty(billing.Quarantine), nobody, catalog, timezone), rates_alone=True)
     return {model: found.frames[model] for model in (mrr.Movements, mrr.Causes)}
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pandas as pd
-import pyarrow as pa
 
 from expansion_platform.domain import attainment, benchmarks, contributions, reconciliation, reconciliation_metrics, restated_months
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.inputs import Frames, Inputs
+from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import lasting, metrics, mrr, origin, parity, reading
 from expansion_platform.domain.schemas.base import Table
 from expansion_platform.domain.schemas.mrr import FLOWS
@@ -75,7 +75,7 @@ def rates_are_of_rollforward(model: type[Table], frames: Frames, _: Inputs) -> N
 def coverage_is_of_customers(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where the MRR that the shares are of is not that of mrr/customer_months."""
     rows = frames[metrics.Coverage]
-    reconciliation.coverage_ties(rows, inputs.frame(mrr.CustomerMonths, sorted(rows["month"].unique())))
+    reconciliation.coverage_ties(rows, query("closing_sums", {"customer_months": inputs.scan(mrr.CustomerMonths, sorted(rows["month"].unique()))}))
 
 
 def trailing_sums(frames: Frames, inputs: Inputs) -> None:
@@ -152,12 +152,6 @@ def restatements_sum(frames: Frames, inputs: Inputs) -> None:
 def customer_sums(rows: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One row for each month of some rows: opening, closing and flow_fx of mrr/customer_months, and the other flows of mrr/movements."""
     wanted = sorted(rows["month"].unique())
-    customers, movements = inputs.arrow(mrr.CustomerMonths, wanted), inputs.arrow(mrr.Movements, wanted)
-    others = [f"flow_{name}" for name in FLOWS if name != "fx"]
-    return _sums(customers, ["opening", "closing", "flow_fx"]), _sums(movements, others)
-
-
-def _sums(rows: pa.Table, columns: list[str]) -> pd.DataFrame:
-    sums = rows.select(["month", *columns]).group_by("month").aggregate([(name, "sum") for name in columns])
-    found: pd.DataFrame = sums.rename_columns(["month", *columns]).to_pandas()
-    return found
+    read = {"customer_months": inputs.scan(mrr.CustomerMonths, wanted), "movements": inputs.scan(mrr.Movements, wanted)}
+    sums = query("customer_sums", read)
+    return sums[["month", "opening", "closing", "flow_fx"]], sums[["month", *(f"flow_{name}" for name in FLOWS if name != "fx")]]

@@ -78,5 +78,5 @@ def _whole_since(month: str, known: AbstractSet[str]) -> str:
 def compute_cohorts(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/cohort_expansion of some months."""
     known = set(inputs.months(mrr.CustomerMonths))
-    sums = query("cohort_sums", {"customer_months": inputs.arrow(mrr.CustomerMonths), "movements": inputs.arrow(mrr.Movements)})
+    sums = query("cohort_sums", {"customer_months": inputs.scan(mrr.CustomerMonths), "movements": inputs.scan(mrr.Movements)})
     return Computed({CohortExpansion: cohort_expansion(wanted, sums, known)})

@@ -20,8 +20,8 @@ from expansion_platform.domain.mrr import included, rates_by_month
 from expansion_platform.domain.plans import NO_PLANS, Plans, beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.pricing import TAX_UNKNOWN
-from expansion_platform.domain.schemas import billing, metrics
-from expansion_platform.domain.slice_sums import slice_sums
+from expansion_platform.domain.queries import query
+from expansion_platform.domain.schemas import billing, metrics, mrr
 
 KIND = ["product", "price", "confidence", "scheme_json"]
 """What says on what the MRR of an item state rests."""
@@ -72,7 +72,7 @@ def mrr_by_kind(ends: Closings) -> tuple[pd.DataFrame, Ints]:
 
 
 def coverage(sums: pd.DataFrame) -> pd.DataFrame:
-    """metrics/coverage without hashes: what closing MRR rests on, from the total's sums with those of `coverage.mrr_by_trust` in them."""
+    """metrics/coverage without hashes: what closing MRR rests on, from `sql/members.sql` of the total with the sums of `mrr_by_trust` in it."""
     return metric_rows(sums[sums["dimension"] == "total"], COVERAGE)
 
 
@@ -101,8 +101,8 @@ def compute_coverage(wanted: Sequence[str], inputs: Inputs) -> Computed:
         return Computed({}, ends.failures)
     begun = beginnings(states, catalog)
     plans = [begun.plans(months.closing(month, timezone)) if begun.sold else NO_PLANS for month in good]
-    kinds, mrr = mrr_by_kind(ends)
-    trust = mrr_by_trust(kinds, mrr[:, [ends.timeline.index(month) for month in good]], plans, catalog)
-    sums = slice_sums(good, inputs)
-    sums = sums[sums["dimension"] == "total"].drop(columns="closing")
+    kinds, amounts = mrr_by_kind(ends)
+    trust = mrr_by_trust(kinds, amounts[:, [ends.timeline.index(month) for month in good]], plans, catalog)
+    read = {"customer_months": inputs.scan(mrr.CustomerMonths, good), "movements": inputs.scan(mrr.Movements, good)}
+    sums = query("members", {"months": pd.DataFrame({"month": good}), **read}).assign(dimension="total", value="all")
     return Computed({metrics.Coverage: coverage(sums.merge(trust.assign(month=good), on="month"))}, ends.failures)

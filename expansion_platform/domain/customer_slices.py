@@ -1,8 +1,8 @@
 """What a customer is, beside its size: pricing model, plan, currency, country, cohort, tenure, and what the user says of it (semantics 4.1).
 
 Here: the one value a customer has in each dimension for a month, fixed at opening (at closing for new and returned customers), and at the next
-opening. Not here: segments and pricing models (`movements.py`), what customers pay most for (`customer_profiles.py`), what is said of them
-(`customer_attributes.py`), sums by value and their rates (`dimensions.py`).
+opening; the rule of mrr/customer_slices. Not here: segments and pricing models (`movements.py`), what customers pay most for
+(`customer_profiles.py`), what is said of them (`customer_attributes.py`), sums by value and their rates (`dimensions.py`).
 
 Customer-months hold codes of combinations of values, of which there are few: texts are made once a combination.
 """
@@ -18,10 +18,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from expansion_platform.domain import canonical, months
-from expansion_platform.domain.customer_attributes import Attribute
+from expansion_platform.domain.closings import value_closings
+from expansion_platform.domain.customer_attributes import Attribute, attributes, stripes_attributes
+from expansion_platform.domain.customer_profiles import profiles
 from expansion_platform.domain.encoding import number
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.month_ends import Timeline
+from expansion_platform.domain.mrr import included, rates_by_month
+from expansion_platform.domain.schemas import billing, mrr, stripe
 from expansion_platform.domain.steps import Steps
 from expansion_platform.domain.valuation import Bools
 
@@ -30,6 +35,9 @@ TENURES = {"first_90_days": 90, "rest_of_year_1": 365, "year_2": 730}
 """Bucket -> most whole days since first paid; longer is LONGEST_TENURE."""
 LONGEST_TENURE = "year_3_plus"
 _TENURE_NAMES = np.array([*TENURES, LONGEST_TENURE, UNKNOWN], dtype=object)
+
+SEEN = ["month", "customer", "opening", "pricing_model", "closing_pricing_model", "first_paid_month", "first_paid_at"]
+"""Columns of mrr/customer_months that say in which slices a customer is."""
 
 _Dimension = tuple[str, Iterable[Any], Ints, Ints]
 """Its name, names of values (null where nothing says), and their codes for each customer-month and for its next opening; -1 is null, too."""
@@ -50,21 +58,6 @@ class Slices:
         """Each combination as canonical JSON."""
         names = list(self.values)
         return [canonical.dumps(dict(zip(names, row, strict=True))) for row in zip(*self.values.values(), strict=True)]
-
-    def pairs(self) -> tuple[Ints, pd.DataFrame]:
-        """The distinct pairs of combinations: that of each customer-month, and what they say.
-
-        Returns:
-            A code a customer-month; and pair (the code), dimension, value, next_value: a row per pair and dimension.
-        """
-        size = max(1, len(next(iter(self.values.values()))))
-        pair, distinct = pd.factorize(self.now * size + self.then)
-        now, then = distinct // size, distinct % size
-        rows = [
-            pd.DataFrame({"pair": np.arange(len(distinct)), "dimension": name, "value": value[now], "next_value": value[then]})
-            for name, value in self.values.items()
-        ]
-        return pair, pd.concat(rows, ignore_index=True).astype({"dimension": "str", "value": "str", "next_value": "str"})
 
 
 @dataclass(frozen=True)
@@ -103,6 +96,23 @@ def customer_slices(customer_months: pd.DataFrame, slices: Slices) -> pd.DataFra
     columns = {"slices_json": slices.now, "next_slices_json": slices.then}
     coded = {name: pd.Categorical.from_codes(code, categories=texts) for name, code in columns.items()}
     return customer_months[["month", "customer"]].reset_index(drop=True).assign(**coded)
+
+
+def compute_customer_slices(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """mrr/customer_slices of some months."""
+    catalog, timezone = inputs.catalog, inputs.timezone
+    stripes = stripes_attributes(inputs.frame(stripe.Customers), inputs.value("attribute_keys"), catalog)
+    states, rates = included(inputs.frame(billing.ItemStates), catalog), rates_by_month(inputs.frame(billing.FxRates))
+    ends = value_closings({end for month in wanted for end in (months.shift(month, -1), month)}, states, rates, catalog, timezone)
+    failures = {month: ends.failures[end] for month in wanted for end in (month, months.shift(month, -1)) if end in ends.failures}
+    good = [month for month in wanted if month not in failures]
+    if not good:
+        return Computed({}, failures)
+    calendar, timeline = ends.timeline.calendar, ends.timeline
+    said = attributes(inputs.value("attributes"), stripes, timeline.customers, [*calendar, months.shift(calendar[-1], 1)], catalog)
+    rows = inputs.frame(mrr.CustomerMonths, good)
+    slices = slices_of(rows, Known(calendar, timeline, profiles(ends), said), timezone, catalog.paid_before)
+    return Computed({mrr.CustomerSlices: customer_slices(rows, slices)}, failures)
 
 
 def _dimensions(rows: pd.DataFrame, known: Known, timezone: str, ever_paid: Collection[str]) -> Iterator[_Dimension]:

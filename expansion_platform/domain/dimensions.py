@@ -1,51 +1,58 @@
 """Expansion and roll-forward by what customers buy, pay in, and for how long (semantics 4.1, 4.2).
 
-Here: the rule over a range of months, and the rates. Not here: who is in which slice (`customer_slices.py`), sums (`sql/dimension_sums.sql`).
+Here: the rule over a range of months, and the rates. Not here: who is in which slice (`customer_slices.py`), sums (`sql/slice_pair_sums.sql` of
+customers, `sql/dimension_sums.sql` of those).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from expansion_platform.domain import months
-from expansion_platform.domain.closings import value_closings
-from expansion_platform.domain.customer_attributes import attributes, stripes_attributes
-from expansion_platform.domain.customer_profiles import profiles
-from expansion_platform.domain.customer_slices import Known, Slices, customer_slices, slices_of
 from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.metric_rows import Amount, metric_rows
 from expansion_platform.domain.metrics import EXPANSION, RETENTION
-from expansion_platform.domain.mrr import included, rates_by_month
-from expansion_platform.domain.queries import query
-from expansion_platform.domain.schemas import billing, metrics, mrr, stripe
-from expansion_platform.domain.schemas.base import Table, to_pandas
+from expansion_platform.domain.queries import query, query_arrow
+from expansion_platform.domain.schemas import metrics, mrr
 from expansion_platform.domain.schemas.mrr import FLOWS
 
 METRICS: dict[str, tuple[Amount, Amount | None]] = {
     **EXPANSION,
     **{name: RETENTION[name] for name in ("contraction_rate", "churn_rate", "nrr", "grr", "logo_churn", "dormant_churn")},
 }
+AT_ONCE = 6
+"""Months whose customers are joined at once: 1M customers are 5M rows."""
 
-SEEN = ["month", "customer", "opening", "pricing_model", "closing_pricing_model", "first_paid_month", "first_paid_at"]
-"""Columns of mrr/customer_months that say in which slices a customer is."""
 
-
-def dimension_sums(wanted: Sequence[str], customer_months: pa.Table, movements: pa.Table, slices: Slices) -> pd.DataFrame:
-    """The sums of every slice of some months (`sql/dimension_sums.sql`).
+def pair_sums(customer_slices: Any, customer_months: Any, movements: Any) -> pa.Table:
+    """The sums of every pair of what a customer is for a month and at the next opening (`sql/slice_pair_sums.sql`).
 
     Args:
-        wanted: the months.
+        customer_slices: mrr/customer_slices of some months.
         customer_months: mrr/customer_months of them.
         movements: mrr/movements of them.
-        slices: the slices of each of the customer-months, in their order.
     """
-    pair, values = slices.pairs()
-    paired = customer_months.select(["month", "customer", "opening", "closing", "flow_fx"]).append_column("pair", pa.array(pair, pa.int64()))
-    read = {"months": pd.DataFrame({"month": list(wanted)}, dtype="str"), "customer_months": paired, "movements": movements, "pairs": values}
-    return query("dimension_sums", read)
+    read = {"customer_slices": customer_slices, "customer_months": customer_months, "movements": movements}
+    return query_arrow("slice_pair_sums", read)
+
+
+def dimension_sums(wanted: Sequence[str], sums: pa.Table) -> pd.DataFrame:
+    """The sums of every slice of some months (`sql/dimension_sums.sql`), from `pair_sums` of them."""
+    return query("dimension_sums", {"months": pd.DataFrame({"month": list(wanted)}, dtype="str"), "sums": sums, "pairs": pairs(sums)})
+
+
+def pairs(sums: pa.Table) -> pd.DataFrame:
+    """The distinct pairs in `pair_sums`: both texts, dimension, value, next_value; a row per pair and dimension."""
+    texts = sums.group_by(["slices_json", "next_slices_json"]).aggregate([])
+    rows = []
+    for now, then in zip(texts["slices_json"].to_pylist(), texts["next_slices_json"].to_pylist(), strict=True):
+        after = json.loads(then)
+        rows += [(now, then, dimension, value, after[dimension]) for dimension, value in json.loads(now).items()]
+    return pd.DataFrame(rows, columns=["slices_json", "next_slices_json", "dimension", "value", "next_value"], dtype="str")
 
 
 def expansion_by_dimension(sums: pd.DataFrame) -> pd.DataFrame:
@@ -61,25 +68,10 @@ def rollforward_by_dimension(sums: pd.DataFrame) -> pd.DataFrame:
 
 
 def compute_dimensions(wanted: Sequence[str], inputs: Inputs) -> Computed:
-    """mrr/customer_slices, metrics/expansion_by_dimension and metrics/rollforward_by_dimension of some months."""
-    catalog, timezone = inputs.catalog, inputs.timezone
-    stripes = stripes_attributes(inputs.frame(stripe.Customers), inputs.value("attribute_keys"), catalog)
-    states, rates = included(inputs.frame(billing.ItemStates), catalog), rates_by_month(inputs.frame(billing.FxRates))
-    ends = value_closings({end for month in wanted for end in (months.shift(month, -1), month)}, states, rates, catalog, timezone)
-    failures = {month: ends.failures[end] for month in wanted for end in (month, months.shift(month, -1)) if end in ends.failures}
-    good = [month for month in wanted if month not in failures]
-    if not good:
-        return Computed({}, failures)
-    calendar, timeline = ends.timeline.calendar, ends.timeline
-    said = attributes(inputs.value("attributes"), stripes, timeline.customers, [*calendar, months.shift(calendar[-1], 1)], catalog)
-    known = Known(calendar, timeline, profiles(ends), said)
-    rows = inputs.arrow(mrr.CustomerMonths, good)
-    customer_months = to_pandas(rows.select(SEEN))
-    slices = slices_of(customer_months, known, timezone, catalog.paid_before)
-    sums = dimension_sums(good, rows, inputs.arrow(mrr.Movements, good), slices)
-    frames: dict[type[Table], pd.DataFrame] = {
-        mrr.CustomerSlices: customer_slices(customer_months, slices),
-        metrics.ExpansionByDimension: expansion_by_dimension(sums),
-        metrics.RollforwardByDimension: rollforward_by_dimension(sums),
-    }
-    return Computed(frames, failures)
+    """metrics/expansion_by_dimension and metrics/rollforward_by_dimension of some months."""
+    parts = []
+    for start in range(0, len(wanted), AT_ONCE):
+        here = wanted[start : start + AT_ONCE]
+        parts.append(pair_sums(*(inputs.scan(model, here) for model in (mrr.CustomerSlices, mrr.CustomerMonths, mrr.Movements))))
+    sums = dimension_sums(wanted, pa.concat_tables(parts))
+    return Computed({metrics.ExpansionByDimension: expansion_by_dimension(sums), metrics.RollforwardByDimension: rollforward_by_dimension(sums)})

@@ -251,9 +251,9 @@ def compute_durability(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/durability of some months."""
     events = inputs.frame(SeatEvents)
     read = {
-        "customer_months": inputs.arrow(mrr.CustomerMonths),
-        "movements": inputs.arrow(mrr.Movements),
-        "causes": inputs.arrow(mrr.Causes),
+        "customer_months": inputs.scan(mrr.CustomerMonths),
+        "movements": inputs.scan(mrr.Movements),
+        "causes": inputs.scan(mrr.Causes),
         "organic": pd.DataFrame({"cause": mrr.ORGANIC}),
         "spans": spans(list(wanted)),
         "slices": slices(),

@@ -183,7 +183,7 @@ def compute_expansion_then_churn(wanted: Sequence[str], inputs: Inputs) -> Compu
     """metrics/expansion_then_churn of some months."""
     known = inputs.months(mrr.Movements)
     looked_at = sorted({months.shift(month, -back) for month in wanted for back in range(max(SPANS) + 1)})
-    of_customers, moved, begun = (inputs.arrow(model) for model in (mrr.CustomerMonths, mrr.Movements, Origins))
+    of_customers, moved, begun = (inputs.scan(model) for model in (mrr.CustomerMonths, mrr.Movements, Origins))
     cells = counted(looked_at, of_customers, moved, begun, inputs.timezone, inputs.catalog.paid_before)
     parts = []
     for month in wanted:

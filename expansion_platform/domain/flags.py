@@ -34,8 +34,6 @@ SURGE_MONTHS = 12
 SURGE_KNOWN = 3
 CONCENTRATED = 5  # one in five of the month's headline
 BRIEF = pd.Timedelta(days=7)
-_OF_BOTH = ("contracted_ramp", "price_migration", "possible_price_migration")
-"""Flags of causes that their customer's movement has, too."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,8 @@ class Facts:
     item: Ints
     seats: Bools
     """By terms code of the timeline: a change of the quantity is the cause `seat` (3.3)."""
+    first: pd.Timestamp | None
+    """When the first state of the whole book begins, None without states."""
 
     def states_of(self, codes: Ints) -> tuple[Ints, Ints]:
         """All states of the customers of some customer-months: position in `codes`, and state."""
@@ -65,35 +65,33 @@ class Facts:
         return position, order[place]
 
 
-def flags_of_causes(changes: Changes, causes: pd.DataFrame, migrations: pd.DataFrame, facts: Facts, catalog: Catalog) -> dict[str, Bools]:
-    """Flags by row of `causes`, which are the rows of the changes with their month; `migrations` are those months' mrr/price_migrations."""
+def flags_of_causes(changes: Changes, facts: Facts, catalog: Catalog) -> dict[str, Bools]:
+    """Flags by row of the changes that a customer's own history gives."""
     return {
         **plan_direction(changes),
-        **price_migration(causes, migrations),
         "contracted_ramp": contracted_ramp(changes, facts),
         "usage_tier_period_mismatch": usage_tier_period_mismatch(changes, catalog),
     }
 
 
 def flags_of_movements(
-    changes: Changes, shown: Ints, movements: pd.DataFrame, causes: pd.DataFrame, of_cause: Mapping[str, Bools], facts: Facts, catalog: Catalog
+    changes: Changes, shown: Ints, movements: pd.DataFrame, inferred: Bools, of_cause: Mapping[str, Bools], facts: Facts, catalog: Catalog
 ) -> dict[str, Bools]:
-    """Flags by row of `movements`, which are the shown customer-months with their reasons; but for `intramonth_reversal`."""
+    """Flags by row of `movements`, the shown customer-months with their reasons, that a customer's own history gives; but `intramonth_reversal`.
+
+    `inferred` says by row of the changes whether a day was inferred.
+    """
     customer, size = customer_of(changes.book, changes.pairs)[changes.rows.pair], len(changes.movement)
     by_customer = {
         "seat_surge": seat_surge(changes, facts),
         "history_truncated": history_truncated(changes, facts, catalog),
-        "inferred": _any(customer[causes["inferred"].to_numpy(dtype=bool)], size),
+        "inferred": _any(customer[inferred], size),
         "brief_lapse": brief_lapse(changes, facts, catalog),
         "tax_unknown": tax_unknown(changes.book),
-        **{name: _any(customer[of_cause[name]], size) for name in _OF_BOTH},
+        "contracted_ramp": _any(customer[of_cause["contracted_ramp"]], size),
     }
     trialing = (movements["movement"] == "churn") & (movements["reason"] == "trialing")
-    return {
-        **{name: found[shown] for name, found in by_customer.items()},
-        "concentrated": concentrated(movements["flow_expansion"].to_numpy(), facts.month[shown]),
-        "review": trialing.to_numpy(dtype=bool),
-    }
+    return {**{name: found[shown] for name, found in by_customer.items()}, "review": trialing.to_numpy(dtype=bool)}
 
 
 def licensed_seats(timeline: Timeline, entries: Sequence[Entry]) -> Bools:
@@ -161,19 +159,18 @@ def usage_tier_period_mismatch(changes: Changes, catalog: Catalog) -> Bools:
     return found
 
 
-def concentrated(expansion: Ints, month: Ints) -> Bools:
-    """The customer is at least a fifth of its month's headline expansion (3.5)."""
-    total = np.zeros(month.max(initial=0) + 1, dtype=np.int64)
-    np.add.at(total, month, expansion)
-    return np.asarray((expansion > 0) & (expansion * CONCENTRATED >= total[month]), dtype=bool)
+def concentrated(movements: pd.DataFrame, totals: Mapping[str, int]) -> Bools:
+    """The customer is at least a fifth of its month's headline expansion, which `totals` has by month (3.5)."""
+    expansion = movements["flow_expansion"].to_numpy()
+    total = movements["month"].map(totals).fillna(0).to_numpy(dtype=np.int64)
+    return np.asarray((expansion > 0) & (expansion * CONCENTRATED >= total), dtype=bool)
 
 
 def history_truncated(changes: Changes, facts: Facts, catalog: Catalog) -> Bools:
     """New customers of the month history begins with, nothing being said of who paid before: they may have returned (case 57)."""
-    timeline = facts.timeline
-    if timeline.states.empty or catalog.ever_paid:
+    if facts.first is None or catalog.ever_paid:
         return np.zeros(len(changes.movement), dtype=bool)
-    first = timeline.index(months.of(timeline.states["valid_from"].min(), facts.timezone))
+    first = facts.timeline.index(months.of(facts.first, facts.timezone))
     return np.asarray((changes.movement == NEW) & (facts.month == first), dtype=bool)
 
 

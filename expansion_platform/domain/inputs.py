@@ -19,14 +19,33 @@ from expansion_platform.domain.schemas.base import Table, table_name, to_pandas
 Frames = Mapping[type[Table], pd.DataFrame]
 Load = Callable[[Sequence[str] | None], pa.Table]
 """Reads the declared columns of a table: of the months that the range looks at, or of some of them."""
+Scan = Callable[[Sequence[str] | None], Any]
+"""The same for a query to read."""
 
 
 @dataclass(frozen=True)
 class Computed:
-    """What a rule made of a range of months: rows of each table without the versions they are made with, and the months it could not compute."""
+    """What a rule made of a range of months.
+
+    Args:
+        frames: rows of each table, without the versions they are made with.
+        failures: the months it could not compute.
+        rest: of a rule by customer, what becomes rows once all customers are known.
+        shows: of a rule by customer, what the others' rows depend on of these customers; None where there is nothing.
+    """
 
     frames: Frames
     failures: Mapping[str, DataQualityError] = field(default_factory=dict)
+    rest: Any = None
+    shows: Any = None
+
+
+@dataclass(frozen=True)
+class Together:
+    """What all customers together show: rows of tables that have none by customer, and what finishes those that have."""
+
+    frames: Frames
+    shown: Any
 
 
 class Inputs:
@@ -38,6 +57,7 @@ class Inputs:
         computed: the months that were computed of each declared monthly table.
         values: the declared settings, files and catalog, by name; each is made when it is first asked for.
         range: the months to compute, or to check.
+        scan: as `load`, of the tables that a query can read where they are stored.
     """
 
     def __init__(
@@ -47,9 +67,11 @@ class Inputs:
         computed: Callable[[type[Table]], frozenset[str]],
         values: Mapping[str, Callable[[], Any]],
         range: Sequence[str] = (),
+        scan: Mapping[type[Table], Scan] | None = None,
     ) -> None:
         self.range = tuple(range)
         self._of, self._load, self._computed, self._values = of, load, computed, values
+        self._scan: Mapping[type[Table], Scan] = load if scan is None else scan
 
     def arrow(self, model: type[Table], months: Sequence[str] | None = None) -> pa.Table:
         """The rows of a declared table: its declared columns, in all months that the range looks at or in some of them.
@@ -59,6 +81,11 @@ class Inputs:
         """
         load: Load = self._declared(self._load, model, table_name(model))
         return load(months)
+
+    def scan(self, model: type[Table], months: Sequence[str] | None = None) -> Any:
+        """`arrow` for a query (`queries.query`) to read, which takes the columns it names from the files and has no table in memory."""
+        scan: Scan = self._declared(self._scan, model, table_name(model))
+        return scan(months)
 
     def frame(self, model: type[Table], months: Sequence[str] | None = None) -> pd.DataFrame:
         """`arrow` as a pandas frame."""

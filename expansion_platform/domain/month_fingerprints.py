@@ -11,6 +11,7 @@ about a beginning touches the months in which that changes, and no others. Cost:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from expansion_platform.domain import months
 from expansion_platform.domain.canonical import content_hash
 from expansion_platform.domain.inputs import Inputs
 from expansion_platform.domain.mrr import FirstPaid, deletions, first_paid_months, included, rates_by_month, touching
-from expansion_platform.domain.plans import beginnings
+from expansion_platform.domain.plans import Beginnings, beginnings_of_some, of_all
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import billing, stripe
 from expansion_platform.domain.states import owners
@@ -30,21 +31,48 @@ Hashes = npt.NDArray[np.uint64]
 _BEGINS, _ENDS, _PAYS = 1, 2, 3
 
 
-def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence[str], catalog: Catalog, timezone: str = "UTC") -> dict[str, str]:
-    """A text for each month that changes when something it depends on does.
+@dataclass(frozen=True)
+class StateSums:
+    """What months depend on of the states of some customers, in a form that adds up.
+
+    `standing` and `changed` are sums of 64-bit hashes: of what was in force when a month began (one more entry than months), and of the past of
+    those in whom something changed, from before the first month on. `first` is when the first state begins, None without states.
+    """
+
+    standing: Hashes
+    changed: Hashes
+    first: pd.Timestamp | None
+    begun: Beginnings
+
+
+def state_texts(parts: Sequence[StateSums], calendar: Sequence[str], timezone: str = "UTC") -> dict[str, str]:
+    """A text for each month that changes when something it depends on does; the parts are those of different customers."""
+    if not calendar:
+        return {}
+    standing, changed = (np.add.reduce([getattr(part, name) for part in parts]) for name in ("standing", "changed"))
+    begun = of_all([part.begun for part in parts])
+    plans = {month: begun.plans(months.closing(month, timezone)).text for month in calendar}
+    first = min((part.first for part in parts if part.first is not None), default=None)
+    begins = "" if first is None else months.of(first, timezone)
+    return {
+        month: f"{standing[number]:016x} {changed[number + 1]:016x} {plans[month]} {'begins' if month == begins else ''}".rstrip()
+        for number, month in enumerate(calendar)
+    }
+
+
+def state_sums(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence[str], catalog: Catalog, timezone: str = "UTC") -> StateSums:
+    """What months depend on of some customers' states.
 
     Args:
         states: billing/item_states of the customers that count; text columns may be categoricals.
         first_paid: From these states, up to the last of the months or later.
-        calendar: Months, ascending and without a gap.
+        calendar: Months, ascending and without a gap; at least one.
         catalog: Gives aliases.
         timezone: Reporting time zone.
 
     Rows are hashed to 64 bits and added up, so their order does not matter; what is in force when a month begins is everything that has begun less
     everything that has ended.
     """
-    if not calendar:
-        return {}
     # Of where a state is known from, only a schedule makes a difference: it is flagged.
     terms = _hashed(states[[*STATE, "confidence"]].assign(scheduled=states["source"] == "schedule"))
     owner = owners(states["customer"].astype("object"), catalog)
@@ -59,8 +87,6 @@ def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence
         ],
         ignore_index=True,
     )
-    begun = beginnings(states, catalog)
-    plans = {month: begun.plans(months.closing(month, timezone)).text for month in calendar}
     openings = pd.DatetimeIndex([months.opening(month, timezone) for month in calendar]).as_unit("us")
     # Number of the month an event falls in: 0 before the first, len(calendar) in the last or after it.
     events["month"] = openings.searchsorted(events["at"], side="right")
@@ -70,11 +96,7 @@ def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence
     past = events.groupby("owner", sort=False)["event"].cumsum()  # uint64, wraps around
     last = ~events.duplicated(["owner", "month"], keep="last")
     changed = _sums(events.loc[last, "month"], past[last].to_numpy(), len(calendar) + 1)
-    begins = "" if states.empty else months.of(states["valid_from"].min(), timezone)
-    return {
-        month: f"{standing[number]:016x} {changed[number + 1]:016x} {plans[month]} {'begins' if month == begins else ''}".rstrip()
-        for number, month in enumerate(calendar)
-    }
+    return StateSums(standing, changed, None if states.empty else states["valid_from"].min(), beginnings_of_some(states, catalog))
 
 
 _INSTANT = pd.Timedelta(microseconds=1)
@@ -109,13 +131,18 @@ def _sums(group: pd.Series[int], values: Hashes, size: int) -> Hashes:
     return result
 
 
-def states_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
-    """What each month depends on of the item states (`fingerprints`)."""
+def states_digest(wanted: Sequence[str], inputs: Inputs) -> StateSums:
+    """What each month depends on of the item states of some customers."""
     catalog, timezone = inputs.catalog, inputs.timezone
     states, rates = included(inputs.frame(billing.ItemStates), catalog), rates_by_month(inputs.frame(billing.FxRates))
     calendar = months.between(min(wanted), max(wanted))
     paid = first_paid_months(states, catalog=catalog, rates=rates, last=calendar[-1], timezone=timezone)
-    return fingerprints(states, paid, calendar, catalog, timezone)
+    return state_sums(states, paid, calendar, catalog, timezone)
+
+
+def states_digests(wanted: Sequence[str], parts: Sequence[StateSums], inputs: Inputs) -> dict[str, str]:
+    """What each month depends on of the item states: a text by month."""
+    return state_texts(parts, months.between(min(wanted), max(wanted)), inputs.timezone)
 
 
 def rates_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:

@@ -21,8 +21,8 @@ from expansion_platform.domain.changed_months import Keys, changed_book, changed
 from expansion_platform.domain.customer_levels import CustomerMonths, customer_months
 from expansion_platform.domain.customer_rows import coded, customer_rows
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.inputs import Computed, Inputs
-from expansion_platform.domain.migrations import OnPrice, customers_on, price_migrations
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, Together
+from expansion_platform.domain.migrations import PriceMoves, customers_on_prices, price_moves
 from expansion_platform.domain.money import Ints
 from expansion_platform.domain.month_ends import Amounts, Timeline, month_of, read_timeline, value_month_ends
 from expansion_platform.domain.month_failures import Failures, Rates, uncompared_months, unknown_pasts, unreadable_months
@@ -41,7 +41,8 @@ from expansion_platform.domain.movements import (
     without,
 )
 from expansion_platform.domain.mrr import FirstPaid, deletions, first_paid_months, included, rates_by_month
-from expansion_platform.domain.plans import NO_PLANS, Beginnings, Plans, beginnings
+from expansion_platform.domain.mrr_parts import Past, Shown, Unflagged, flagged, past_of_all, past_of_some, shown_by_all
+from expansion_platform.domain.plans import NO_PLANS, Plans
 from expansion_platform.domain.policy import Catalog, Entry
 from expansion_platform.domain.reasons import reasons
 from expansion_platform.domain.schemas import billing, mrr, stripe
@@ -59,69 +60,100 @@ class MrrTables:
     failures: Failures
 
 
-def mrr_tables(
-    wanted: Sequence[str],
-    states: pd.DataFrame,
-    rates: pd.DataFrame,
-    quarantine: pd.DataFrame,
-    deletions: pd.DataFrame,
-    catalog: Catalog,
-    timezone: str = "UTC",
-    *,
-    rates_alone: bool = False,
-) -> MrrTables:
-    """Computes mrr/customer_months, mrr/movements, mrr/causes and mrr/price_migrations of some months (semantics 2 and 3).
-
-    A month in which nothing of a customer but exchange rates moved has no row in mrr/movements and mrr/causes (2.6).
+@dataclass(frozen=True)
+class Facts:
+    """What the tables are made of.
 
     Args:
-        wanted: Months, in any order, with or without gaps.
         states: billing/item_states; text columns may be categoricals.
         rates: billing/fx_rates.
         quarantine: billing/quarantine.
         deletions: Customers deleted in Stripe: customer, created.
         catalog: Products, migrations, aliases, excluded customers, policy and reporting currency.
         timezone: Reporting time zone.
+    """
+
+    states: pd.DataFrame
+    rates: pd.DataFrame
+    quarantine: pd.DataFrame
+    deletions: pd.DataFrame
+    catalog: Catalog
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class MrrPart:
+    """The rows of some customers before the whole book is known, what it has to know of them, and why months cannot be computed.
+
+    Both are None, and there are no rows, where no month can be.
+    """
+
+    customer_months: pd.DataFrame
+    unflagged: Unflagged | None
+    moves: PriceMoves | None
+    failures: Failures
+
+
+def mrr_tables(wanted: Sequence[str], facts: Facts, *, rates_alone: bool = False) -> MrrTables:
+    """Computes mrr/customer_months, mrr/movements, mrr/causes and mrr/price_migrations of some months (semantics 2 and 3).
+
+    A month in which nothing of a customer but exchange rates moved has no row in mrr/movements and mrr/causes (2.6).
+
+    Args:
+        wanted: Months, in any order, with or without gaps.
+        facts: Of all customers.
         rates_alone: Movements and causes also of those months, as `expansion explain` shows them.
     """
-    states, quarantine = included(states, catalog), included(quarantine, catalog)
-    by_month = rates_by_month(rates)
+    catalog = facts.catalog
+    past = past_of_all([past_of_some(included(facts.states, catalog), catalog)])
+    part = mrr_part(wanted, facts, past, rates_alone=rates_alone)
+    done = [month for month in wanted if month not in part.failures]
+    if part.unflagged is None or part.moves is None:
+        return MrrTables({}, part.failures)
+    shown = shown_by_all([part.moves], catalog, done)
+    rows = flagged(part.unflagged, shown) | {mrr.CustomerMonths: part.customer_months, mrr.PriceMigrations: shown.migrations}
+    return MrrTables(rows, part.failures)
+
+
+def mrr_part(wanted: Sequence[str], facts: Facts, past: Past, *, rates_alone: bool = False) -> MrrPart:
+    """The rows of some customers: `facts` of these, `past` of all."""
+    catalog, timezone = facts.catalog, facts.timezone
+    states, quarantine = included(facts.states, catalog), included(facts.quarantine, catalog)
+    by_month = rates_by_month(facts.rates)
     due, first_paid, failures = _readable(sorted(wanted), states, by_month, catalog, timezone)
     if not due:
-        return MrrTables({}, failures)
+        return MrrPart(pd.DataFrame(), None, None, failures)
     # Flags look at the gains of the twelve months before a month, between thirteen month ends.
     calendar = months.between(months.shift(due[0], -1 - flags.SURGE_MONTHS), due[-1])
     timeline = read_timeline(states, calendar, catalog, timezone)
     amounts = value_month_ends(timeline, by_month, catalog, _ends(timeline, due))
     failures |= unreadable_months(due, timeline, amounts, first_paid, quarantine, catalog, by_month)
-    run = _Run(timeline, amounts, catalog_entries(timeline.distinct, catalog), by_month, first_paid, beginnings(states, catalog), catalog, timezone)
+    run = _Run(timeline, amounts, catalog_entries(timeline.distinct, catalog), by_month, first_paid, past, catalog, timezone)
     while due := [month for month in due if month not in failures]:
         changed = run.changed(due, rates_alone=rates_alone)
         unknown = changed.failures | unknown_pasts(changed.new, timeline, quarantine, catalog)
         if not unknown:
-            return MrrTables(run.frames(changed, deletions, rates_alone=rates_alone), failures)
+            return run.part(changed, due, facts.deletions, failures, rates_alone=rates_alone)
         failures |= unknown
-    return MrrTables({}, failures)
+    return MrrPart(pd.DataFrame(), None, None, failures)
 
 
-def flagged_rows(
+def unflagged_rows(
     changes: Changes,
     facts: flags.Facts,
     *,
     ends: tuple[pd.DataFrame, pd.DataFrame],
     deleted: Bools,
-    on_price: OnPrice,
     catalog: Catalog,
     rates_alone: bool = False,
-) -> dict[type[Table], pd.DataFrame]:
-    """The rows of mrr/movements, mrr/causes and mrr/price_migrations, with reasons and flags.
+) -> Unflagged:
+    """The rows of mrr/movements and mrr/causes, with reasons and the flags of the customers' own history.
 
     Args:
         changes: What moved and why.
         facts: The history that flags look at.
         ends: The item states that the rows of the opening and of the closing side are of.
         deleted: By code of the customer-month: the customer was deleted in the month.
-        on_price: As `price_migrations` takes it.
         catalog: Declared migrations, ranks, policy.
         rates_alone: Rows also of customer-months in which exchange rates alone moved.
 
@@ -137,15 +169,10 @@ def flagged_rows(
     movements = movements.assign(reason=why["reason"], dormant_reason=why["dormant_reason"])
     customer = customer_of(changes.book, changes.pairs)[changes.rows.pair]
     causes = cause_frame(changes.book, changes.pairs, changes.rows).assign(month=coded(facts.month[customer], names))
-    migrations = price_migrations(causes, movements, on_price, catalog)
-    of_causes = flags.flags_of_causes(changes, causes, migrations, facts, catalog)
-    of_movements = flags.flags_of_movements(changes, shown, movements, causes, of_causes, facts, catalog)
+    of_causes = flags.flags_of_causes(changes, facts, catalog)
+    of_movements = flags.flags_of_movements(changes, shown, movements, causes["inferred"].to_numpy(dtype=bool), of_causes, facts, catalog)
     of_movements["intramonth_reversal"] = reversed_[shown]
-    return {
-        mrr.Movements: movements.assign(flags_json=flags.flags_json(of_movements, len(movements))),
-        mrr.Causes: causes.assign(flags_json=flags.flags_json(of_causes, len(causes))),
-        mrr.PriceMigrations: migrations,
-    }
+    return Unflagged(movements, causes, of_movements, of_causes, np.searchsorted(shown, customer))
 
 
 def _readable(wanted: list[str], states: pd.DataFrame, rates: Rates, catalog: Catalog, timezone: str) -> tuple[list[str], FirstPaid, Failures]:
@@ -188,7 +215,7 @@ class _Run:
     entries: list[Entry]
     rates: Rates
     first_paid: FirstPaid
-    begun: Beginnings
+    past: Past
     catalog: Catalog
     timezone: str
 
@@ -213,20 +240,20 @@ class _Run:
         new = movement == NEW
         return _Changed(every, keys, changes, (keys.month[new], keys.customer[new]), failures)
 
-    def frames(self, changed: _Changed, deletions: pd.DataFrame, *, rates_alone: bool) -> dict[type[Table], pd.DataFrame]:
-        """The rows of the four tables."""
+    def part(self, changed: _Changed, due: Sequence[str], deletions: pd.DataFrame, failures: Failures, *, rates_alone: bool) -> MrrPart:
+        """The rows of months that can be compared."""
         timeline, changes = self.timeline, changed.changes
         assert changes is not None  # noqa: S101  for mypy: there were no failures
-        rows = flagged_rows(
+        rows = unflagged_rows(
             changes,
             self._facts(changed),
             ends=(timeline.states, timeline.states),
             deleted=self._deleted(changed.keys, deletions),
-            on_price=lambda asked: customers_on(timeline, asked),
             catalog=self.catalog,
             rates_alone=rates_alone,
         )
-        return {mrr.CustomerMonths: self._customer_rows(changed.every, changed.keys, changes), **rows}
+        moves = price_moves(rows.causes, rows.movements, customers_on_prices(timeline, due))
+        return MrrPart(self._customer_rows(changed.every, changed.keys, changes), rows, moves, failures)
 
     def _customer_rows(self, every: CustomerMonths, keys: Keys, changes: Changes) -> pd.DataFrame:
         known, customer = self.timeline.customers, every.customer
@@ -253,8 +280,8 @@ class _Run:
         """The distinct plans of some months, the first of them none, and which of them are those of a month of the calendar."""
         plan = np.zeros(self.timeline.size, dtype=np.int64)
         known = [NO_PLANS]
-        for month in index if self.begun.sold else ():
-            plans = self.begun.plans(self.timeline.closings[month])
+        for month in index if self.past.begun.sold else ():
+            plans = self.past.begun.plans(self.timeline.closings[month])
             if plans not in known:
                 known.append(plans)
             plan[month] = known.index(plans)
@@ -274,7 +301,7 @@ class _Run:
         assert changed.changes is not None  # noqa: S101  for mypy
         seats = flags.licensed_seats(timeline, self.entries)
         item = changed.changes.book.known_item
-        return flags.Facts(timeline, self.amounts, self.timezone, keys.month, keys.customer, keys.within, item, seats)
+        return flags.Facts(timeline, self.amounts, self.timezone, keys.month, keys.customer, keys.within, item, seats, self.past.first)
 
     def _deleted(self, keys: Keys, deletions: pd.DataFrame) -> Bools:
         """By customer-month: whether the customer, or one merged into it, was deleted in Stripe within the month."""
@@ -285,9 +312,8 @@ class _Run:
 
 
 def compute_mrr(wanted: Sequence[str], inputs: Inputs) -> Computed:
-    """mrr/customer_months, mrr/movements, mrr/causes and mrr/price_migrations of some months."""
-    found = mrr_tables(
-        wanted,
+    """mrr/customer_months, mrr/movements and mrr/causes of some customers in some months, without what the whole book has to say of them."""
+    facts = Facts(
         inputs.frame(billing.ItemStates),
         inputs.frame(billing.FxRates),
         inputs.frame(billing.Quarantine),
@@ -295,4 +321,22 @@ def compute_mrr(wanted: Sequence[str], inputs: Inputs) -> Computed:
         inputs.catalog,
         inputs.timezone,
     )
-    return Computed(found.frames, found.failures)
+    part = mrr_part(wanted, facts, inputs.value("past"))
+    return Computed({mrr.CustomerMonths: part.customer_months}, part.failures, rest=part.unflagged, shows=part.moves)
+
+
+def show_mrr(wanted: Sequence[str], parts: Sequence[PriceMoves], inputs: Inputs) -> Together:
+    """What all customers show of some months: the rows of mrr/price_migrations, and what the flags of the others' rows wait for."""
+    shown = shown_by_all(parts, inputs.catalog, wanted)
+    return Together({mrr.PriceMigrations: shown.migrations}, shown)
+
+
+def finish_mrr(wanted: Sequence[str], computed: Computed, shown: Shown) -> Frames:
+    """The rows of some customers with all their flags."""
+    unflagged: Unflagged = computed.rest
+    return {**computed.frames, **flagged(unflagged.of_months(wanted), shown)}
+
+
+def past_rule(_: Sequence[str], inputs: Inputs) -> Past:
+    """What some customers show of the past."""
+    return past_of_some(included(inputs.frame(billing.ItemStates), inputs.catalog), inputs.catalog)

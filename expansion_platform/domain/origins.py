@@ -71,11 +71,11 @@ def changes(states: pd.DataFrame) -> pd.DataFrame:
     return found.assign(first=found["at"].eq(found.groupby("subscription")["at"].transform("min")), last=~found["item"].duplicated(keep="last"))
 
 
-def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog) -> pd.DataFrame:
+def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: bool) -> pd.DataFrame:
     """`changes` with `initiated_by`, and the ids of what tells of each: metadata, a portal session, a checkout, an event Stripe made by itself.
 
-    Of metadata the event of the change itself goes first, then the item's, then that on the next bill, then the subscription's. Where no event
-    names a request, as a warehouse's loader may leave them out, none is taken for Stripe's own.
+    Of metadata the event of the change itself goes first, then the item's, then that on the next bill, then the subscription's. `named` says whether
+    any event of the account names a request: where none does, as a warehouse's loader may leave them out, none is taken for Stripe's own.
     """
     told = found.assign(customer=found["customer"].map(catalog.customer).astype("str"))
     events = facts.events.rename(columns={"created": "at", "object_id": "subscription", "id": "event_id"})
@@ -112,7 +112,7 @@ def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog) -> pd.DataFra
     told["checkout_id"] = told["subscription"].map(begun).where(told["first"])
     asked = own["request_id"].notna()
     listed = (own["type"] == CREATED) | own["previous_json"].str.contains('"(?:items|status)":', regex=True)
-    by_itself = own[listed & (~asked if asked.any() else asked)]
+    by_itself = own[listed & (~asked if named else asked)]
     by_itself = by_itself.drop_duplicates(["subscription", "at"]).rename(columns={"event_id": "automatic_id"})
     told = told.merge(by_itself[["subscription", "at", "automatic_id"]], on=["subscription", "at"], how="left")
     columns = ["customer", "subscription", "item", "at", "source", *WITNESSED]
@@ -142,12 +142,23 @@ def compute_origins(wanted: Sequence[str], inputs: Inputs) -> Computed:
     return Computed({Origins: origins(wanted, causes, movements, _witnessed(inputs), activity, inputs.timezone)})
 
 
-def origins_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
-    """What each month depends on of what Stripe says of changes: a text by month."""
+def requests_named(_: Sequence[str], inputs: Inputs) -> bool:
+    """Whether an event of some customers' subscriptions names the request behind it."""
+    events = inputs.frame(stripe.Events)
+    return bool(events.loc[events["type"].str.startswith("customer.subscription."), "request_id"].notna().any())
+
+
+def origins_digest(_: Sequence[str], inputs: Inputs) -> dict[str, int]:
+    """What months depend on of what Stripe says of some customers' changes: sums of 64-bit hashes, by month."""
     every = _witnessed(inputs)
-    by_month = dict(iter(every.groupby(every["at"].dt.tz_convert(inputs.timezone).dt.strftime("%Y-%m"))))
-    hashes = {month: pd.util.hash_pandas_object(by_month.get(month, every.iloc[:0]), index=False) for month in wanted}
-    return {month: canonical.content_hash(found.tolist()) for month, found in hashes.items()}
+    hashes = pd.Series(pd.util.hash_pandas_object(every, index=False).to_numpy(), index=every.index)
+    sums = hashes.groupby(every["at"].dt.tz_convert(inputs.timezone).dt.strftime("%Y-%m")).sum()
+    return {str(month): int(sum_) for month, sum_ in sums.items()}
+
+
+def origins_digests(wanted: Sequence[str], parts: Sequence[dict[str, int]], _: Inputs) -> dict[str, str]:
+    """What each month depends on of what Stripe says of changes: a text by month."""
+    return {month: f"{sum(part.get(month, 0) for part in parts) % 2**64:016x}" for month in wanted}
 
 
 def near_activity(wanted: Sequence[str], activity: pd.DataFrame, timezone: str) -> dict[str, str]:
@@ -160,7 +171,7 @@ def _witnessed(inputs: Inputs) -> pd.DataFrame:
     catalog = inputs.catalog
     states = included(inputs.frame(billing.ItemStates), catalog)
     facts = Facts(*(inputs.frame(model) for model in (stripe.Events, stripe.Invoices, stripe.Subscriptions, stripe.SubscriptionItems)))
-    return witnessed(changes(states), facts, catalog)
+    return witnessed(changes(states), facts, catalog, named=inputs.value("requests_named"))
 
 
 def _near(activity: pd.DataFrame, month: str, timezone: str) -> pd.DataFrame:

@@ -19,7 +19,7 @@ Exactly what the words of D-12 mean here:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -64,6 +64,11 @@ class Sold(NamedTuple):
     """It can never charge anything."""
     candidate: bool
     """A plan may be inferred: nobody said its rank, and its scheme can be read."""
+
+    @property
+    def key(self) -> tuple[Slot, str, str]:
+        """What it is known by."""
+        return self.slot, self.price, self.currency
 
 
 @dataclass(frozen=True)
@@ -148,10 +153,34 @@ def beginnings(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
     Returns:
         Beginnings of the whole history; `Beginnings.plans` looks at those before an instant.
     """
+    return of_all([beginnings_of_some(states, catalog)])
+
+
+def of_all(parts: Sequence[Beginnings]) -> Beginnings:
+    """The beginnings of all customers from those of some of them each; the parts share no customer."""
+    every = [one for part in parts for one in part.sold]
+    sold = _with_others(every)
+    number_of = {one.key: at for at, one in enumerate(sold)}
+
+    def joined(name: str) -> pd.DataFrame:
+        frames = []
+        for part in parts:
+            known = np.array([number_of.get(one.key, -1) for one in part.sold], dtype=np.int64)
+            rows: pd.DataFrame = getattr(part, name)
+            code = known[rows["sold"].to_numpy()]
+            frames.append(pd.DataFrame({"sold": code, "at": rows["at"].array})[code >= 0])
+        found: pd.DataFrame = pd.concat(frames, ignore_index=True).sort_values("at", ignore_index=True)
+        return found
+
+    return Beginnings(sold, joined("any_item"), joined("paid_item"))
+
+
+def beginnings_of_some(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
+    """`beginnings` of some customers, on every price whose rank nobody said: other customers may show that another is sold beside it."""
     codes, distinct = encode([states], TERMS)
     terms = [_read(catalog, *row) for row in distinct[TERMS].itertuples(index=False, name=None)]
     sold = _candidates(terms)
-    number_of = {(one.slot, one.price, one.currency): at for at, one in enumerate(sold)}
+    number_of = {one.key: at for at, one in enumerate(sold)}
     homes = {home: at for at, home in enumerate(sorted({one.home for one in sold}))}
     home = np.array([homes.get(one.home, -1) for one in terms], dtype=np.int64)
     counting = np.flatnonzero(_counts(states, catalog)) if homes else np.zeros(0, dtype=np.int64)
@@ -170,7 +199,7 @@ def beginnings(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
             "at": states["valid_from"].iloc[chosen].array,
             "item": item,
             "price": pd.factorize(distinct["price"])[0][codes],
-            "sold": np.array([number_of.get((one.slot, one.price, one.currency), -1) for one in terms], dtype=np.int64)[codes],
+            "sold": np.array([number_of.get(one.key, -1) for one in terms], dtype=np.int64)[codes],
         }
     )
     free = np.array([one.free for one in terms], dtype=bool)[codes]
@@ -189,16 +218,21 @@ def _read(catalog: Catalog, product: str, price: str, usage_type: str, currency:
     return Sold(slot, home, price, currency, amount, not scheme.chargeable, entry.tier_rank is None)
 
 
-def _candidates(terms: Sequence[Sold]) -> list[Sold]:
-    """Those that can be plans, one for each price and currency, where there is another price beside it; the lowest amount where several were seen."""
+def _candidates(terms: Iterable[Sold]) -> list[Sold]:
+    """Those that can be plans, one for each price and currency; the lowest amount where several were seen."""
     found: dict[tuple[Slot, str, str], Sold] = {}
-    prices: dict[Slot, set[str]] = defaultdict(set)
     for one in terms:
         if one.candidate:
-            prices[one.slot].add(one.price)
-            key = (one.slot, one.price, one.currency)
-            found[key] = min(found.get(key, one), one, key=lambda each: (each.amount, each.free))
-    return [found[key] for key in sorted(found) if len(prices[key[0]]) > 1]
+            found[one.key] = min(found.get(one.key, one), one, key=lambda each: (each.amount, each.free))
+    return [found[key] for key in sorted(found)]
+
+
+def _with_others(terms: Iterable[Sold]) -> list[Sold]:
+    """The candidates that have another price of their slot beside them."""
+    candidates, prices = _candidates(terms), defaultdict[Slot, set[str]](set)
+    for one in candidates:
+        prices[one.slot].add(one.price)
+    return [one for one in candidates if len(prices[one.slot]) > 1]
 
 
 def _counts(states: pd.DataFrame, catalog: Catalog) -> Bools:

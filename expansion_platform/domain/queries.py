@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import duckdb
 import pandas as pd
@@ -16,8 +16,16 @@ import pyarrow as pa
 from expansion_platform.domain.schemas.base import to_pandas
 
 
+@runtime_checkable
+class Stored(Protocol):
+    """Rows that a query reads where they are stored, as far as it needs them."""
+
+    def register(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Puts the rows under a name that the connection's statements can read."""
+
+
 def query(name: str, inputs: Mapping[str, Any]) -> pd.DataFrame:
-    """Runs `domain/sql/NAME.sql` over named inputs (frames or Arrow tables); the file's head names them."""
+    """Runs `domain/sql/NAME.sql` over named inputs (frames, Arrow tables, or what `Inputs.scan` gives); the file's head names them."""
     return to_pandas(_run(name, inputs))
 
 
@@ -27,9 +35,16 @@ def query_arrow(name: str, inputs: Mapping[str, Any]) -> pa.Table:
 
 
 def _run(name: str, inputs: Mapping[str, Any]) -> pa.Table:
-    text = resources.files("expansion_platform.domain.sql").joinpath(f"{name}.sql").read_text()
+    text = _text(name)
     with duckdb.connect(":memory:") as connection:
         connection.execute("set timezone = 'UTC'")
         for table, rows in inputs.items():
-            connection.register(table, rows)
+            if isinstance(rows, Stored):
+                rows.register(connection, table)
+            else:
+                connection.register(table, rows)
         return connection.sql(text).to_arrow_table()
+
+
+def _text(name: str) -> str:
+    return resources.files("expansion_platform.domain.sql").joinpath(f"{name}.sql").read_text()

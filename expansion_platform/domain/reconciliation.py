@@ -8,8 +8,8 @@ against customers, restatements against what was first reported, history against
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 
 from expansion_platform.domain import contributions, months
@@ -120,13 +120,23 @@ def months_chain(customer_months: pd.DataFrame) -> None:
     Raises:
         DataQualityError: naming customer/month.
     """
-    for before, month in pairwise(sorted(customer_months["month"].unique())):
-        if months.shift(before, 1) != month:
-            continue
-        left = customer_months.loc[(customer_months["month"] == before) & (customer_months["closing"] > 0), ["customer", "closing"]]
-        right = customer_months.loc[(customer_months["month"] == month) & (customer_months["opening"] > 0), ["customer", "opening"]]
-        rows = left.merge(right, on="customer", how="outer")
-        _refuse(f"opening of {month} is not the closing of {before}", rows[rows["closing"] != rows["opening"]].assign(month=month))
+    given = sorted(customer_months["month"].unique())
+    if not given:
+        return
+    month = customer_months["month"].map({name: months.distance(given[0], name) for name in given}).to_numpy(dtype=np.int64)
+    customer, customers = pd.factorize(customer_months["customer"])
+    present = np.zeros(month.max() + 3, dtype=bool)
+    present[month + 1] = True
+    closing, opening = (customer_months[name].to_numpy() for name in ("closing", "opening"))
+    left, right = (closing > 0) & present[month + 2], (opening > 0) & present[month]
+    at = month * len(customers) + customer
+    before = pd.DataFrame({"at": at[left] + len(customers), "closing": closing[left]})
+    rows = before.merge(pd.DataFrame({"at": at[right], "opening": opening[right]}), on="at", how="outer")
+    wrong = rows.loc[rows["closing"] != rows["opening"], "at"].to_numpy()
+    for number in np.unique(wrong // len(customers))[:1].tolist():
+        name = months.shift(given[0], number)
+        named = customers[np.sort(wrong[wrong // len(customers) == number] % len(customers))]
+        _refuse(f"opening of {name} is not the closing of {months.shift(name, -1)}", pd.DataFrame({"customer": named, "month": name}))
 
 
 def segments_sum(rollforward: pd.DataFrame) -> None:

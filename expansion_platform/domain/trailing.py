@@ -227,6 +227,6 @@ def at_first_rates(closing: int, closings: Sequence[int], added: Sequence[int]) 
 
 def compute_trailing(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/trailing of some months."""
-    book = query_arrow("window_book", {"customer_months": inputs.arrow(mrr.CustomerMonths), "movements": inputs.arrow(mrr.Movements)})
+    book = query_arrow("window_book", {"customer_months": inputs.scan(mrr.CustomerMonths), "movements": inputs.scan(mrr.Movements)})
     computed = inputs.months(mrr.CustomerMonths)
     return Computed({Trailing: trailing(wanted, book, {month: len(computed.intersection(looked_at(month))) for month in wanted})})

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow.dataset
 
-from expansion_platform.checks import RECONCILED_CHECK
 from expansion_platform.domain import months
-from expansion_platform.domain.inputs import Computed, Frames, Inputs
-from expansion_platform.domain.schemas.base import Table, partitioned_by, table_name
-from expansion_platform.engine.uses import Use
-from expansion_platform.resources import Platform
+from expansion_platform.domain.inputs import Computed, Frames, Inputs, Together
+from expansion_platform.domain.schemas.base import Table, columns, partitioned_by, table_name
+from expansion_platform.validation import RECONCILED_CHECK
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # other processes read declarations, too, and need neither Dagster nor the sources
     from expansion_platform.engine.reading import Reading
+    from expansion_platform.engine.uses import Use
+    from expansion_platform.resources import Platform
 
 PANDAS = frozenset({"pandas", "pandera", "deltalake"})
 DUCKDB = frozenset({"duckdb", "pandera", "deltalake"})
@@ -65,6 +65,7 @@ class Read:
         coded: texts that repeat, read as categoricals.
         ordered: whether rows come in the order of the table's key, as far as its columns are read.
         digest: says by month what the rule depends on of this table; without, a month depends on everything stored of its window.
+        customer: the column that names the customer, of a table read by customer; a table without one is read whole.
     """
 
     model: type[Table]
@@ -74,6 +75,12 @@ class Read:
     coded: tuple[str, ...] = ()
     ordered: bool = True
     digest: Digest | None = None
+    customer: str = "customer"
+
+    @property
+    def by(self) -> str | None:
+        """The column that names the customer, if there is one."""
+        return self.customer if self.customer in columns(self.model) else None
 
     @property
     def monthly(self) -> bool:
@@ -85,13 +92,48 @@ class Read:
 class Digest:
     """What each month depends on in tables that are not monthly: a text for each month that changes when that does.
 
-    The texts are kept in the ledger under `name`, and made again when their rule, what it uses or what it reads changed.
+    The texts are kept in the ledger under `name`, and made again when their rule, what it uses or what it reads changed. With `together`, the rule
+    is by customer: it returns what it makes of some of them, of which that makes the texts.
     """
 
     name: str
-    rule: Callable[[list[str], Inputs], Mapping[str, str]]
+    rule: Callable[[list[str], Inputs], Any]
     reads: tuple[Read, ...]
     uses: tuple[Use, ...] = ()
+    together: Callable[[list[str], Sequence[Any], Inputs], Mapping[str, str]] | None = None
+    pooled: tuple[Pooled, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """What all customers together show, which a rule by customer sees as a value beside its own customers' rows.
+
+    Args:
+        name: as rules ask for it (`Inputs.value`).
+        rule: what some customers show.
+        together: what all of them do.
+        reads: the tables that the rule sees.
+        uses: what else it sees.
+    """
+
+    name: str
+    rule: Callable[[list[str], Inputs], Any]
+    together: Callable[[Sequence[Any]], Any]
+    reads: tuple[Read, ...]
+    uses: tuple[Use, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settling:
+    """What becomes of the rows of a rule by customer once all customers are known.
+
+    Args:
+        together: from what each part shows (`Computed.shows`), what all of them do in the months that can be computed.
+        finish: the rows of a part, from what its rule made (`Computed.rest`) and what all show.
+    """
+
+    together: Callable[[list[str], Sequence[Any], Inputs], Together]
+    finish: Callable[[list[str], Computed, Any], Frames]
 
 
 @dataclass(frozen=True)
@@ -129,6 +171,8 @@ class Declaration:
         plots: what the UI shows of each month. It sees the tables themselves and `plot_reads`, as they were published.
         kinds: shown as the asset's tags in the UI.
         by: `customer` where customers do not depend on each other, so that the rule can run on some of them at a time; else `book`.
+        pooled: what a rule by customer sees of all customers.
+        settling: what of its rows depends on what the rule made of the others.
         made_of: what the ledger records of each month instead of its fingerprint: the record that makes it current.
         not_set_up: says what the user has not configured, so that the tables are empty.
     """
@@ -143,6 +187,8 @@ class Declaration:
     plot_reads: tuple[Read, ...] = ()
     kinds: frozenset[str] = PANDAS
     by: Literal["customer", "book"] = "book"
+    pooled: tuple[Pooled, ...] = ()
+    settling: Settling | None = None
     made_of: Callable[[Reading], Mapping[str, str]] | None = None
     not_set_up: Callable[[Platform], str | None] = lambda _platform: None
 

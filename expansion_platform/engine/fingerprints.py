@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from expansion_platform.domain.schemas.base import columns
 from expansion_platform.engine.declaration import Declaration, Digest, Read
+from expansion_platform.engine.parts import QUALITY
 from expansion_platform.engine.reading import Reading
 from expansion_platform.engine.rule_hash import rule_hash
+from expansion_platform.engine.work import run
 from expansion_platform.storage.lake import ABSENT
-
-QUALITY = "quality"
-"""The column that says of open months that their figures are provisional (semantics 4)."""
 
 
 def hashed(*parts: str) -> str:
@@ -62,11 +62,19 @@ def _digested(digest: Digest, reading: Reading, months: Sequence[str]) -> Mappin
     basis = hashed(rule_hash(digest.rule), *uses, *(reading.state(read.model) for read in digest.reads))
     known = builds.digests(digest.name, basis)
     if not set(months) <= known.keys():
-        inputs = reading.inputs(digest.name, digest.reads, digest.uses, months)
-        found = {month: hashed(text) for month, text in digest.rule(list(months), inputs).items()}
+        found = {month: hashed(text) for month, text in _texts(digest, reading, list(months)).items()}
         builds.record_digests(digest.name, basis, found)
         known |= found
     return known
+
+
+def _texts(digest: Digest, reading: Reading, months: list[str]) -> Mapping[str, str]:
+    inputs = reading.inputs(digest.name, digest.reads, digest.uses, months, digest.pooled)
+    if digest.together is None:
+        texts: Mapping[str, str] = digest.rule(months, inputs)
+        return texts
+    work = reading.work(digest.name, digest.rule, digest.reads, digest.uses, digest.pooled)
+    return digest.together(months, list(reading.platform.executor.map(partial(run, work, months), reading.shards)), inputs)
 
 
 def _stored(read: Read, reading: Reading, month: str) -> list[str]:

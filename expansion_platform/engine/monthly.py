@@ -8,32 +8,37 @@ named, shown as a failed check and not written; the other months of the run are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import dagster as dg
-import pandas as pd
 
 from expansion_platform import checks
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.inputs import Computed
-from expansion_platform.domain.schemas.base import Table, columns, empty, table_name
+from expansion_platform.domain.inputs import Together
+from expansion_platform.domain.schemas.base import Table, table_name
 from expansion_platform.engine import events
-from expansion_platform.engine.declaration import Declaration, Identity, Read
+from expansion_platform.engine.declaration import Declaration, Read
 from expansion_platform.engine.describe import month_metadata
-from expansion_platform.engine.fingerprints import QUALITY, fingerprints, open_of
+from expansion_platform.engine.fingerprints import fingerprints, open_of
 from expansion_platform.engine.missing import missing
+from expansion_platform.engine.parts import Checked, Part, Plan, check, check_frames, make, merged, names, of_months
 from expansion_platform.engine.reading import Reading
+from expansion_platform.engine.shards import EVERYONE, Shard
+from expansion_platform.engine.work import Work, plain
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import ABSENT
+from expansion_platform.validation import SCHEMA_CHECK
 
+Result = TypeVar("Result")
 CHECKED = "checked before it was written"
 CURRENT = "current: nothing was written since the last check"
-Broken = dict[str, DataQualityError]
-"""Month -> why it is not written."""
 
 
 @dataclass
@@ -46,9 +51,14 @@ class Run:
     months: list[str]
     selected: list[type[Table]]
     reading: Reading
-    failures: Broken = field(default_factory=dict)
+    stale: dict[type[Table], set[str]] = field(default_factory=dict)
+    """The months of each selected table that are not current."""
+    failures: dict[str, DataQualityError] = field(default_factory=dict)
     """Months that cannot be computed."""
-    frames: dict[type[Table], pd.DataFrame] = field(default_factory=dict)
+
+    def writes(self, model: type[Table], due: Sequence[str]) -> list[str]:
+        """The months of a table to be written."""
+        return [month for month in due if month in self.stale.get(model, ()) and month not in self.failures]
 
 
 def build(context: dg.AssetExecutionContext, platform: Platform, declaration: Declaration) -> Iterator[Any]:
@@ -66,18 +76,13 @@ def build(context: dg.AssetExecutionContext, platform: Platform, declaration: De
     selected = [model for model in declaration.models if checks.asset_key(model) in context.selected_asset_keys]
     run = Run(context, platform, declaration, months, selected, Reading(platform, months))
     wanted = fingerprints(declaration, run.reading, months)
-    stale = {model: stale_months(platform, model, wanted) for model in selected}
-    due = [month for month in months if any(month in of for of in stale.values())]
-    problem = None
-    if due:
-        problem = _compute(run, due)
-        if problem is None:
-            for model, of in stale.items():
-                _commit(run, model, [month for month in due if month in of and month not in run.failures], wanted)
-    else:
-        context.log.info(f"{_names(selected)}: {span(months)} current, nothing to do")
+    run.stale = {model: stale_months(platform, model, wanted) for model in selected}
+    due = [month for month in months if any(month in of for of in run.stale.values())]
+    problem = _write(run, due, wanted) if due else None
+    if not due:
+        context.log.info(f"{names(selected)}: {span(months)} current, nothing to do")
     if problem is None:
-        _report(run, stale)
+        _report(run)
     _report_current(run, [month for month in months if month not in due])
     yield from events.check_outputs(context)
     if problem is not None:
@@ -105,113 +110,120 @@ def stale_months(platform: Platform, model: type[Table], wanted: Mapping[str, st
     return {month for month, inputs in wanted.items() if recorded.get(month) != (inputs, states.get(month, ABSENT))}
 
 
-def _compute(run: Run, due: list[str]) -> DataQualityError | None:
-    """The frames of the months that can be computed, checked; returns the first problem that stops the whole write."""
-    declaration, context = run.declaration, run.context
-    context.log.info(f"computing {_names(run.selected)}: {span(due)}")
+def _write(run: Run, due: list[str], wanted: Mapping[str, str]) -> DataQualityError | None:
+    """Makes, checks and commits the months that can be computed, shard by shard; returns the first problem, which stops the whole write."""
+    declaration, context, reading = run.declaration, run.context, run.reading
+    context.log.info(f"computing {names(run.selected)}: {span(due)}")
     if (without := declaration.not_set_up(run.platform)) is not None:
         context.log.info(without)
-    lacking = missing(declaration.needed, run.reading)
+    lacking = missing(declaration.needed, reading)
     run.failures = {month: DataQualityError(text) for month in due if (text := lacking(month)) is not None}
     possible = [month for month in due if month not in run.failures]
-    computed = declaration.rule(possible, run.reading.inputs_of(declaration, possible)) if possible else Computed({})
-    run.failures |= computed.failures
-    open_months = open_of(declaration, run.reading, due)
-    run.frames = {model: _stamped(model, computed.frames.get(model), run, open_months) for model in declaration.models}
-    return _audit(run, due)
-
-
-def _stamped(model: type[Table], frame: pd.DataFrame | None, run: Run, open_months: set[str]) -> pd.DataFrame:
-    """Rows with the versions they are made with; figures of open months are provisional (no base and few customers come first, semantics 4)."""
-    if frame is None or frame.empty:
-        return empty(model)
-    known = columns(model)
-    stamps: dict[str, Any] = {name: text for name, text in run.reading.catalog_hashes.items() if name in known and name not in frame.columns}
-    if open_months and QUALITY in frame.columns:
-        graded = frame["month"].isin(open_months) & (frame[QUALITY] == "ok")
-        stamps[QUALITY] = frame[QUALITY].mask(graded, "provisional")
-    return frame.assign(**stamps)
-
-
-def _audit(run: Run, due: list[str]) -> DataQualityError | None:
-    """Reports every check of the months computed; returns the first problem that stops the whole write."""
-    good = [month for month in due if month not in run.failures]
-    of_month = {month: DataQualityError(f"{month}: {failure.problem}", failure.objects) for month, failure in run.failures.items()}
-    problem: DataQualityError | None = None
-    for model in run.declaration.models:
-        broken: Broken = {}
-        try:
-            run.frames[model] = checks.validate(model, run.frames[model]) if good else run.frames[model]
-        except DataQualityError as error:
-            problem = problem or error
-            broken = _by_month(good, error, partial(_validate, run, model))
-        if model in run.selected:
-            rows = len(run.frames[model])
-            events.checked_by_month(run.context, model, checks.SCHEMA_CHECK, due, of_month | broken, CHECKED, rows=rows)
-    for identity in run.declaration.identities:
-        found = problem or (_broken(run, identity, good) if good else None)
-        broken = {} if found is None else dict.fromkeys(good, found) if found is problem else _by_month(good, found, partial(_hold, run, identity))
-        if identity.model in run.selected:
-            severity = dg.AssetCheckSeverity.WARN if identity.warns else dg.AssetCheckSeverity.ERROR
-            events.checked_by_month(run.context, identity.model, identity.check, due, of_month | broken, identity.says, severity=severity)
-        if not identity.warns:
-            problem = found
+    shards = reading.shards if declaration.by == "customer" and possible else [EVERYONE]
+    with tempfile.TemporaryDirectory(prefix="expansion-shards-") if len(shards) > 1 else nullcontext() as scratch:
+        parts = _make(run, possible, shards, None if scratch is None else Path(scratch))
+        run.failures |= merged(part.failures for part in parts)
+        plan = _plan(run, due, [part.shows for part in parts])
+        checked = _check(run, plan, parts)
+    problem = next((each.problem for each in checked if each.problem is not None), None)
+    _report_checks(run, due, checked)
+    if problem is None:
+        for model in run.selected:
+            _commit(run, model, run.writes(model, due), checked, wanted)
+    for each in checked:
+        run.platform.lake.forget(each.files if problem is not None else {})
     return problem
 
 
-def _validate(run: Run, model: type[Table], month: str) -> None:
-    frame = run.frames[model]
-    checks.validate(model, _of_months(frame, [month]))
-
-
-def _broken(run: Run, identity: Identity, months: Sequence[str]) -> DataQualityError | None:
-    try:
-        _hold(run, identity, *months)
-    except DataQualityError as error:
-        return error
-    return None
-
-
-def _hold(run: Run, identity: Identity, *months: str) -> None:
-    """Raises DataQualityError where the frames of some months break an identity."""
+def _make(run: Run, months: list[str], shards: Sequence[Shard], scratch: Path | None) -> list[Part]:
+    """What the rule makes of each shard."""
     declaration = run.declaration
-    inputs = run.reading.inputs(declaration.names, (*identity.reads, *declaration.reads), declaration.uses, months)
-    frames = run.frames
-    if len(months) == 1:
-        frames = {model: _of_months(frame, months) for model, frame in frames.items()}
-    identity.audit(frames, inputs)
+    if not months:
+        return []
+    work = _work(run, declaration.reads)
+    parts = run.platform.executor.map(partial(make, work, months, scratch), shards)
+    return list(_with_progress(run, parts, len(shards), "computed"))
 
 
-def _of_months(frame: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
-    """The rows of some months; the frame itself where it has no others, since 36 months of customers are millions of rows."""
-    return frame if frame.empty or set(frame["month"].unique()) <= set(months) else frame[frame["month"].isin(months)]
+def _plan(run: Run, due: list[str], shows: Sequence[Any]) -> Plan:
+    """What is to become of the rows: of the months that every shard could compute."""
+    declaration, reading = run.declaration, run.reading
+    good = [month for month in due if month not in run.failures]
+    compared = [read for identity in declaration.identities for read in identity.reads]
+    return Plan(
+        models=declaration.models,
+        months=good,
+        writes={model: run.writes(model, due) for model in run.selected},
+        identities=tuple(replace(identity, reads=plain(identity.reads)) for identity in declaration.identities),
+        work=_work(run, [*declaration.reads, *compared], declaration.reads),
+        stamps=reading.catalog_hashes,
+        provisional=frozenset(open_of(declaration, reading, good)),
+        settling=declaration.settling,
+        shown=None if declaration.settling is None or not good else declaration.settling.together(good, shows, reading.inputs_of(declaration, good)),
+    )
 
 
-def _by_month(months: Sequence[str], error: DataQualityError, audit: Callable[[str], None]) -> Broken:
-    """The months that are broken by themselves; all of them, with the error of all, where that only shows over several."""
-    broken: Broken = {}
-    for month in months:
-        try:
-            audit(month)
-        except DataQualityError as own:
-            broken[month] = own
-    return broken or dict.fromkeys(months, error)
+def _check(run: Run, plan: Plan, parts: Sequence[Part]) -> list[Checked]:
+    """Every part's rows finished and checked; and of tables that have no rows by customer, those that all customers show."""
+    if not plan.months:
+        return []
+    together = plan.shown if isinstance(plan.shown, Together) else Together({}, None)
+    theirs = replace(plan, models=tuple(model for model in plan.models if model not in together.frames), shown=together.shown)
+    found = run.platform.executor.map(partial(check, theirs), parts)
+    checked = list(_with_progress(run, found, len(parts), "checked"))
+    if together.frames:
+        everyone = replace(plan, models=tuple(together.frames), identities=())
+        checked.append(check_frames(everyone, together.frames, EVERYONE))
+    return checked
 
 
-def _commit(run: Run, model: type[Table], months: list[str], wanted: Mapping[str, str]) -> None:
+def _work(run: Run, known: Sequence[Read], reads: Sequence[Read] | None = None) -> Work:
+    declaration = run.declaration
+    work = run.reading.work(declaration.names, declaration.rule, known, declaration.uses, declaration.pooled)
+    return work if reads is None else replace(work, reads=plain(reads))
+
+
+def _with_progress(run: Run, results: Iterable[Result], size: int, done: str) -> Iterator[Result]:
+    for number, result in enumerate(results, 1):
+        if size > 1:
+            run.context.log.info(f"{names(run.selected)}: {number} of {size} parts of the customers {done}")
+        yield result
+
+
+def _report_checks(run: Run, due: list[str], checked: Sequence[Checked]) -> None:
+    """Reports every check of the months computed."""
+    of_month = {month: DataQualityError(f"{month}: {failure.problem}", failure.objects) for month, failure in run.failures.items()}
+    for model in run.selected:
+        rows = sum(each.rows.get(model, 0) for each in checked)
+        broken = merged(each.broken.get((model, SCHEMA_CHECK), {}) for each in checked)
+        events.checked_by_month(run.context, model, SCHEMA_CHECK, due, of_month | broken, CHECKED, rows=rows)
+    for identity in run.declaration.identities:
+        if identity.model in run.selected:
+            broken = merged(each.broken.get((identity.model, identity.check), {}) for each in checked)
+            severity = dg.AssetCheckSeverity.WARN if identity.warns else dg.AssetCheckSeverity.ERROR
+            events.checked_by_month(run.context, identity.model, identity.check, due, of_month | broken, identity.says, severity=severity)
+
+
+def _commit(run: Run, model: type[Table], months: list[str], checked: Sequence[Checked], wanted: Mapping[str, str]) -> None:
     if not months:
         return
-    lake, name, frame = run.platform.lake, table_name(model), run.frames[model]
-    commit = lake.replace(model, _of_months(frame, months), months=months, info={"run": run.context.run.run_id})
+    lake, name, info = run.platform.lake, table_name(model), {"run": run.context.run.run_id}
+    laid_down = [each for each in checked if model in each.files]
+    if laid_down:
+        same = all(each.same[model] for each in laid_down)
+        commit = lake.commit(model, [file for each in laid_down for file in each.files[model]], months, same=same, info=info)
+    else:
+        (frame,) = (each.frames[model] for each in checked if model in each.frames)
+        commit = lake.replace(model, of_months(frame, months), months=months, info=info)
     states = lake.states(model)
     run.platform.ledger.builds.record(name, {month: (wanted[month], states.get(month, ABSENT)) for month in months})
     run.context.log.info(f"{name}: {commit.rows} rows in {span(months)}{'' if commit.changed else ', unchanged'}")
 
 
-def _report(run: Run, stale: Mapping[type[Table], set[str]]) -> None:
+def _report(run: Run) -> None:
     """Materializations of the months that were written, and of those that are current and this Dagster instance never heard of."""
     done = [month for month in run.months if month not in run.failures]
-    shown = {model: [*events.unknown(run.context, model, done, written=stale[model])] for model in run.selected}
+    shown = {model: [*events.unknown(run.context, model, done, written=run.stale[model])] for model in run.selected}
     every = sorted(set().union(*shown.values())) if shown else []
     if not every:
         return
@@ -223,18 +235,14 @@ def _report(run: Run, stale: Mapping[type[Table], set[str]]) -> None:
         if shown[model]:
             metadata = month_metadata(run.platform.lake, model, shown[model], plotted.get(model, {}))
             for month in shown[model]:
-                events.materialized(run.context, model, month, {**metadata[month], "written": month in stale[model]})
+                events.materialized(run.context, model, month, {**metadata[month], "written": month in run.stale[model]})
 
 
 def _report_current(run: Run, months: Sequence[str]) -> None:
     """Checks that the run announced, of months in which nothing was written."""
     note = f"{CURRENT} of this month"
-    every = [(model, checks.SCHEMA_CHECK) for model in run.declaration.models]
+    every = [(model, SCHEMA_CHECK) for model in run.declaration.models]
     every += [(identity.model, identity.check) for identity in run.declaration.identities]
-    for model, check in every:
-        if events.asked_for(run.context, model, check):
-            events.checked(run.context, checks.passed(model, check, note), months)
-
-
-def _names(models: Sequence[type[Table]]) -> str:
-    return ", ".join(table_name(model) for model in models)
+    for model, name in every:
+        if events.asked_for(run.context, model, name):
+            events.checked(run.context, checks.passed(model, name, note), months)

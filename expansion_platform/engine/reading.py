@@ -1,21 +1,22 @@
 """Reading what a declaration names: the declared columns of the declared months, as the inputs of its rule.
 
-Here: `inputs_of`, and values that are used, each made once a step. Not here: what depends on them (`fingerprints.py`), the lake itself.
+Here: the inputs of rules, and values that are used, each made once a step. Not here: what depends on them (`fingerprints.py`), reading the lake
+(`work.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-import pyarrow as pa
-
-from expansion_platform.domain.errors import UndeclaredReadError
-from expansion_platform.domain.inputs import Inputs, Load
-from expansion_platform.domain.schemas.base import Table, table_name
-from expansion_platform.engine.declaration import Declaration, Digest, Read
+from expansion_platform.domain.inputs import Inputs
+from expansion_platform.domain.schemas.base import Table
+from expansion_platform.engine import work
+from expansion_platform.engine.declaration import Declaration, Digest, Pooled, Read
+from expansion_platform.engine.shards import Shard, shards_of
 from expansion_platform.engine.uses import Use
+from expansion_platform.engine.work import Work, plain, run
 from expansion_platform.resources import Platform
 
 
@@ -28,6 +29,7 @@ class Reading:
         self._versions: dict[Use, str | Mapping[str, str]] = {}
         self._states: dict[type[Table], dict[str, str]] = {}
         self._whole: dict[type[Table], str] = {}
+        self._pooled: dict[Pooled, Any] = {}
         self.digests: dict[Digest, Mapping[str, str]] = {}
         """By month, those that were asked for (`fingerprints.digested`)."""
 
@@ -66,32 +68,30 @@ class Reading:
         return {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
 
     def inputs_of(self, declaration: Declaration, months: Sequence[str]) -> Inputs:
-        """The inputs of a declaration's rule over some months."""
-        return self.inputs(declaration.names, declaration.reads, declaration.uses, months)
+        """The inputs of a declaration's rule over some months, of all customers."""
+        return self.inputs(declaration.names, declaration.reads, declaration.uses, months, declaration.pooled)
 
-    def inputs(self, names: str, reads: Iterable[Read], uses: Iterable[Use], months: Sequence[str]) -> Inputs:
-        """The inputs of a rule over some months.
+    def inputs(self, names: str, reads: Iterable[Read], uses: Iterable[Use], months: Sequence[str], pooled: Iterable[Pooled] = ()) -> Inputs:
+        """The inputs of a rule over some months, of all customers; values are made when they are first asked for."""
+        values = {use.name: partial(self.value, use) for use in uses} | {each.name: partial(self.pooled, each) for each in pooled}
+        return work.inputs(self.platform.lake, names, reads, values, self.states, months)
 
-        Args:
-            names: the rule's tables, for messages.
-            reads: the tables it may read; of one that is named twice, as the first says.
-            uses: what else it may use.
-            months: the months it is to compute.
-        """
-        load: dict[type[Table], Load] = {}
-        for read in reads:
-            load.setdefault(read.model, partial(self._load, names, read, months))
-        values = {use.name: partial(self.value, use) for use in uses}
-        return Inputs(names, load, lambda model: frozenset(self.states(model)), values, months)
+    def work(
+        self, names: str, rule: Callable[[list[str], Inputs], Any], reads: Sequence[Read], uses: Iterable[Use], pooled: Iterable[Pooled] = ()
+    ) -> Work:
+        """A rule by customer, as plain values for any process."""
+        values = {use.name: self.value(use) for use in uses} | {each.name: self.pooled(each) for each in pooled}
+        known = {read.model: frozenset(self.states(read.model)) for read in reads if read.monthly}
+        return Work(names, rule, plain(reads), values, self.platform.lake.root, known)
 
-    def _load(self, names: str, read: Read, months: Sequence[str], asked: Sequence[str] | None) -> pa.Table:
-        wanted = None
-        if read.monthly:
-            known = self.states(read.model)
-            seen = {name for month in months for name in read.window.months(month, list(known))}
-            if outside := sorted(set(asked or ()) - seen):
-                raise UndeclaredReadError(
-                    f"the rule of {names} reads {table_name(read.model)} of {', '.join(outside)}, which its declared window does not cover: widen it"
-                )
-            wanted = sorted((seen if asked is None else set(asked)) & known.keys())
-        return self.platform.lake.pruned(read.model, columns=read.columns, months=wanted, where=read.where, coded=read.coded, in_order=read.ordered)
+    def pooled(self, each: Pooled) -> Any:
+        """What all customers together show, made when first asked for."""
+        if each not in self._pooled:
+            made = self.work(each.name, each.rule, each.reads, each.uses)
+            self._pooled[each] = each.together(list(self.platform.executor.map(partial(run, made, self.months), self.shards)))
+        return self._pooled[each]
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        """The customers in parts, as item states are now."""
+        return shards_of(self.platform.lake, self.platform.settings.expansion_shard_rows, self.platform.catalog().aliases)

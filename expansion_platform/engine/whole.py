@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform import checks
+from expansion_platform import checks, validation
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.inputs import Frames
 from expansion_platform.domain.schemas.base import Table, table_name
@@ -63,8 +63,8 @@ def build_tables(
     changed: set[type[Table]] = set()
     if all(platform.ledger.builds.of(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model)) for model in models):
         context.log.info(f"{names}: current, nothing to do")
-        yield from (checks.passed(model, checks.SCHEMA_CHECK, CURRENT) for model in models)
-        yield from (checks.passed(rule.model, checks.RECONCILED_CHECK, CURRENT) for rule in reconciled)
+        yield from (checks.passed(model, validation.SCHEMA_CHECK, CURRENT) for model in models)
+        yield from (checks.passed(rule.model, validation.RECONCILED_CHECK, CURRENT) for rule in reconciled)
     else:
         if (lacking := absent_tables(read_by(context.assets_def, models), platform)) is not None:
             raise dg.Failure(f"{names} {lacking}", allow_retries=False)
@@ -93,11 +93,11 @@ def _audit(
     problem: DataQualityError | None = None
     for model in models:
         try:
-            frames[model] = checks.validate(model, frames[model])
-            yield checks.passed(model, checks.SCHEMA_CHECK, CHECKED, rows=len(frames[model]))
+            frames[model] = validation.validate(model, frames[model])
+            yield checks.passed(model, validation.SCHEMA_CHECK, CHECKED, rows=len(frames[model]))
         except DataQualityError as error:
             problem = error
-            yield checks.failed(model, checks.SCHEMA_CHECK, error)
+            yield checks.failed(model, validation.SCHEMA_CHECK, error)
     for rule in reconciled:
         broken = problem
         if broken is None:
@@ -106,8 +106,8 @@ def _audit(
             except DataQualityError as error:
                 broken = problem = error
         yield (
-            checks.passed(rule.model, checks.RECONCILED_CHECK, rule.rule)
+            checks.passed(rule.model, validation.RECONCILED_CHECK, rule.rule)
             if broken is None
-            else checks.failed(rule.model, checks.RECONCILED_CHECK, broken)
+            else checks.failed(rule.model, validation.RECONCILED_CHECK, broken)
         )
     return problem

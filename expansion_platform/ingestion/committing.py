@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from expansion_platform import checks
+from expansion_platform import validation
 from expansion_platform.domain.schemas import TABLES, Table
 from expansion_platform.domain.schemas.base import table_name
 from expansion_platform.sources.stripe.changes import TableChange
@@ -28,7 +28,7 @@ def commit_changes(lake: Lake, changes: Mapping[str, TableChange], info: dict[st
         change = changes[table_name(model)]
         rows, gone = change.against(lake.read(model, where=change.concerns))
         if len(rows) or gone or not lake.exists(model):
-            applied.append((model, checks.validate(model, rows), gone, change.concerns))
+            applied.append((model, validation.validate(model, rows), gone, change.concerns))
     return {model: lake.upsert(model, rows, delete=gone, among=concerns, info=info).rows for model, rows, gone, concerns in applied}
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform import checks
+from expansion_platform import validation
 from expansion_platform.domain.schemas import stripe
 from expansion_platform.sources.stripe.client import DAY, StripeSource
 from expansion_platform.sources.stripe.usage import Due, read_usage
@@ -68,7 +68,7 @@ def commit_usage(
         before()
         customers, since = sorted({each.customer for each in some}), min(each.since for each in some)
         among = pc.field("customer").isin(customers) & (pc.field("created") >= pd.Timestamp(since, unit="s", tz="UTC").as_unit("us"))
-        yield len(rows), lake.upsert(stripe.MeterUsage, checks.validate(stripe.MeterUsage, rows), among=among, info=info).rows
+        yield len(rows), lake.upsert(stripe.MeterUsage, validation.validate(stripe.MeterUsage, rows), among=among, info=info).rows
 
 
 def _held(lake: Lake, meter_of: pd.Series) -> pd.DataFrame:

@@ -6,17 +6,66 @@ Here: pure functions of Delta tables, their files' names and datasets. Not here:
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Collection
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.fs
+import pyarrow.parquet
 from deltalake import ColumnProperties, DeltaTable, WriterProperties
+from deltalake.transaction import AddAction
+
+from expansion_platform.domain.errors import DataQualityError
 
 SMALL_FILE = 16 << 20
+
+
+@dataclass(frozen=True)
+class File:
+    """A Parquet file of one month that no commit names yet: its path from the table's folder, size in bytes, rows, and when it was written."""
+
+    path: str
+    size: int
+    month: str
+    rows: int
+    written_ms: int
+
+    @property
+    def action(self) -> AddAction:
+        """What a commit says of it."""
+        return AddAction(self.path, self.size, {"month": self.month}, self.written_ms, True, json.dumps({"numRecords": self.rows}))
+
+
+def written(folder: Path, table: pa.Table) -> list[File]:
+    """Writes the rows of each month, which follow each other, into a file of its own; the column of the month is left to the folder's name.
+
+    Each attempt writes under names of its own, so two of them never meet.
+    """
+    months = pc.run_end_encode(table["month"].combine_chunks())
+    rows, first, found = table.drop_columns("month"), 0, []
+    for month, beyond in zip(months.values.to_pylist(), months.run_ends.to_pylist(), strict=True):
+        path = f"month={month}/part-{uuid.uuid4()}.parquet"
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pyarrow.parquet.write_table(rows.slice(first, beyond - first), place, compression="snappy")
+        stat = place.stat()
+        found.append(File(path, stat.st_size, month, beyond - first, stat.st_mtime_ns // 1_000_000))
+        first = beyond
+    return found
+
+
+def refuse_others(folder: Path, found: Sequence[File], months: Sequence[str]) -> None:
+    """Raises DataQualityError for files that are no files of some months, or not as they were written: a commit checks nothing by itself."""
+    outside = sorted({file.month for file in found} - set(months))
+    wrong = [file.path for file in found if not (folder / file.path).is_file() or (folder / file.path).stat().st_size != file.size]
+    if outside or wrong or len({file.path for file in found}) != len(found):
+        raise DataQualityError(f"{folder}: files that cannot be committed", [*outside, *wrong] or [file.path for file in found])
 
 
 def small_files(table: DeltaTable) -> int:

@@ -11,7 +11,7 @@ depends on them is looked at once more and found the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,16 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas import Table, table_name
 from expansion_platform.domain.schemas.base import added, arrow_schema, key, partitioned_by, to_pandas
-from expansion_platform.storage.files import but, dataset_of, identity, month_of, small_files, text_columns_unmeasured
+from expansion_platform.storage import files
+from expansion_platform.storage.files import File, but, dataset_of, identity, month_of, small_files, text_columns_unmeasured
 from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries
+from expansion_platform.storage.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,12 @@ class Lake:
             table = table.unify_dictionaries()
         return ordered(model, table) if in_order and set(key(model)) <= set(names) else table
 
+    def scan(self, model: type[Table], *, columns: Sequence[str] | None = None, months: Sequence[str] | None = None) -> Scan:
+        """Some columns of some months for a query to read, without having them in memory; see `pruned`."""
+        schema = arrow_schema(model)
+        paths = sorted(self._files(self._open(model), months)) if self.exists(model) else []
+        return Scan(paths, pa.schema([schema.field(name) for name in columns or schema.names]))
+
     def rows(self, model: type[Table], months: Sequence[str] | None = None) -> int:
         """Number of rows (of some months)."""
         where = None if months is None else among("month", months)
@@ -205,6 +214,51 @@ class Lake:
             commit_properties=_info(info),
         )
         return Commit(table_name(model), True, table.num_rows, self.version(model))
+
+    def lay_down(
+        self, model: type[Table], frame: pd.DataFrame, months: Sequence[str], theirs: pyarrow.dataset.Expression | None
+    ) -> tuple[list[File], bool]:
+        """Writes rows of a shard as files that no reader sees before `commit`, and says whether they are the rows stored of it.
+
+        Args:
+            model: a monthly table.
+            frame: rows of `months` only.
+            months: those to replace.
+            theirs: which stored rows are the shard's.
+        """
+        table = ordered(model, conform(model, frame))
+        same = self.exists(model) and table.equals(self.arrow(model, months, theirs))
+        return [] if same and not table.num_rows else files.written(self.path(model), table), same
+
+    def commit(self, model: type[Table], found: Sequence[File], months: Sequence[str], *, same: bool, info: dict[str, Any] | None = None) -> Commit:
+        """Replaces exactly `months` of a monthly table by files that were laid down, in one commit; none, and no files, when the rows are the same.
+
+        Raises:
+            DataQualityError: the files are not those of the months, or not as they were written.
+        """
+        rows = sum(file.rows for file in found)
+        if same:
+            self.forget({model: found})
+            return Commit(table_name(model), False, rows, self.version(model))
+        schema = DeltaSchema.from_arrow(arrow_schema(model))
+        files.refuse_others(self.path(model), found, months)
+        if not self.exists(model):
+            DeltaTable.create(str(self.path(model)), schema, partition_by=["month"])
+        self._open(model).create_write_transaction(
+            [file.action for file in found],
+            mode="overwrite",
+            schema=schema,
+            partition_by=["month"],
+            partition_filters=[("month", "in", list(months))],
+            commit_properties=_info(info, retries=0),
+        )
+        return Commit(table_name(model), True, rows, self.version(model))
+
+    def forget(self, laid_down: Mapping[type[Table], Sequence[File]]) -> None:
+        """Removes files that were laid down and will not be committed."""
+        for model, found in laid_down.items():
+            for file in found:
+                (self.path(model) / file.path).unlink(missing_ok=True)
 
     def upsert(
         self,

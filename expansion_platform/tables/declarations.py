@@ -10,7 +10,7 @@ from expansion_platform.tables import analytics, first_reported, lasting, metric
 DECLARATIONS = (
     analytics.ANALYTICS_FEATURE_USAGE,
     *(mrr.MRR, mrr.ORIGINS, mrr.SEAT_EVENTS, first_reported.FIRST_REPORTED),
-    *(metrics.METRICS, metrics.COVERAGE, metrics.TRAILING, metrics.DIMENSIONS),
+    *(metrics.METRICS, metrics.COVERAGE, metrics.TRAILING, metrics.CUSTOMER_SLICES, metrics.DIMENSIONS),
     *(metrics.EXPANSION_BY_ORIGIN, metrics.EXPANSION_CAC, metrics.BENCHMARKS),
     *(lasting.DURABILITY, lasting.EXPANSION_THEN_CHURN, lasting.COHORT_EXPANSION),
     *(outlook.ATTAINMENT, outlook.DIAGNOSIS, outlook.STRIPE_PARITY, outlook.RESTATEMENTS),

@@ -10,7 +10,17 @@ from functools import partial
 
 import dagster as dg
 
-from expansion_platform.domain import audits, benchmarks, coverage, dimensions, expansion_by_origin, expansion_cac, metric_tables, trailing
+from expansion_platform.domain import (
+    audits,
+    benchmarks,
+    coverage,
+    customer_slices,
+    dimensions,
+    expansion_by_origin,
+    expansion_cac,
+    metric_tables,
+    trailing,
+)
 from expansion_platform.domain.inputs import Inputs
 from expansion_platform.domain.schemas import metrics, mrr, origin, stripe
 from expansion_platform.domain.schemas.mrr import FLOWS
@@ -65,7 +75,12 @@ METRICS = Declaration(
 COVERAGE = Declaration(
     name="coverage",
     models=(metrics.Coverage,),
-    reads=(STATES, END_RATES, Read(mrr.CustomerMonths, ordered=False), Read(mrr.Movements, ordered=False)),
+    reads=(
+        STATES,
+        END_RATES,
+        Read(mrr.CustomerMonths, ("month", "opening", "closing")),
+        Read(mrr.Movements, ("month", "flow_expansion")),
+    ),
     uses=(CATALOG, TIMEZONE),
     rule=coverage.compute_coverage,
     identities=(
@@ -105,25 +120,29 @@ TRAILING = Declaration(
     kinds=DUCKDB,
 )
 
-DIMENSIONS = Declaration(
-    name="dimensions",
-    models=(mrr.CustomerSlices, metrics.ExpansionByDimension, metrics.RollforwardByDimension),
+CUSTOMER_SLICES = Declaration(
+    name="customer_slices",
+    models=(mrr.CustomerSlices,),
     reads=(
-        Read(stripe.Customers, ("id", "country", "metadata_json")),
+        Read(stripe.Customers, ("id", "country", "metadata_json"), customer="id"),
         STATES,
         END_RATES,
-        Read(
-            mrr.CustomerMonths,
-            (*dimensions.SEEN, "closing", "flow_fx"),
-            coded=("pricing_model", "closing_pricing_model", "first_paid_month"),
-        ),
-        Read(
-            mrr.Movements,
-            ("month", "customer", "dormant", *(f"flow_{name}" for name in FLOWS if name != "fx"), "expansion_gross"),
-            ordered=False,
-        ),
+        Read(mrr.CustomerMonths, tuple(customer_slices.SEEN), coded=("pricing_model", "closing_pricing_model", "first_paid_month")),
     ),
     uses=(CATALOG, TIMEZONE, ATTRIBUTES, ATTRIBUTE_KEYS),
+    rule=customer_slices.compute_customer_slices,
+    by="customer",
+)
+
+DIMENSIONS = Declaration(
+    name="dimensions",
+    models=(metrics.ExpansionByDimension, metrics.RollforwardByDimension),
+    reads=(
+        Read(mrr.CustomerSlices, ("month", "customer", "slices_json", "next_slices_json")),
+        Read(mrr.CustomerMonths, ("month", "customer", "opening", "closing", "flow_fx")),
+        Read(mrr.Movements, ("month", "customer", "dormant", *(f"flow_{name}" for name in FLOWS if name != "fx"), "expansion_gross")),
+    ),
+    uses=(CATALOG,),
     rule=dimensions.compute_dimensions,
     identities=(
         Identity(

@@ -6,44 +6,55 @@ Here: declarations and what the UI plots of them. Not here: rules (`domain/mrr_t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform.domain import audits, durability, month_fingerprints, mrr_tables, origins
+from expansion_platform.domain import audits, durability, month_fingerprints, mrr_parts, mrr_tables, origins
 from expansion_platform.domain.inputs import Inputs
+from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import billing, lasting, mrr, origin, stripe
-from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Read, Window
+from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Pooled, Read, Settling, Window
 from expansion_platform.engine.uses import ACTIVITY, CATALOG, EXPONENT, TIMEZONE
 from expansion_platform.tables.reads import RATES, REPEATED, STATES
 
+_FLOWS = [f"flow_{name}" for name in ("new", "expansion", "contraction", "churn")]
 _QUARANTINE = Read(billing.Quarantine)
-_DELETED = Read(stripe.Events, ("object_id", "type", "created"), where=pc.field("type") == "customer.deleted")
+_DELETED = Read(stripe.Events, ("object_id", "type", "created"), where=pc.field("type") == "customer.deleted", customer="object_id")
+_PAST = Pooled("past", mrr_tables.past_rule, mrr_parts.past_of_all, (STATES,), (CATALOG,))
 
 
 def _plot_mrr(_months: list[str], inputs: Inputs) -> Plotted:
     """Headline amounts in whole currency units."""
     units = 10 ** inputs.value("exponent")
-    customers, moved = inputs.frame(mrr.CustomerMonths), inputs.frame(mrr.Movements)
-    flows = moved.groupby("month")[[f"flow_{name}" for name in ("new", "expansion", "contraction", "churn")]].sum()
-    sizes, closing = moved.groupby("month").size(), customers.groupby("month")["closing"].sum()
-    paying = customers[customers["closing"] > 0].groupby("month").size()
-    causes = inputs.frame(mrr.Causes).pivot_table(index="month", columns="cause", values="amount", aggfunc="sum", fill_value=0)
-    rates = customers.groupby("month")["flow_fx"].sum()
-    if rates.any():  # most of what they did has no row among the causes
-        causes = causes.reindex(causes.index.union(rates.index[rates != 0]), fill_value=0).assign(fx=rates)
 
-    def in_units(row: pd.Series, prefix: str = "") -> dict[str, float]:
-        return {f"{prefix}{name}": round(int(amount) / units, 2) for name, amount in row.items()}
+    def in_units(amounts: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
+        return {f"{prefix}{name}": round(int(amount) / units, 2) for name, amount in amounts.items()}
 
+    read = {"customer_months": inputs.scan(mrr.CustomerMonths), "movements": inputs.scan(mrr.Movements)}
+    months = {row.pop("month"): row for row in query("month_headlines", read).to_dict("records")}
+    causes: dict[str, dict[str, int]] = {}
+    for month, cause, amount in query("cause_sums", {"causes": inputs.scan(mrr.Causes)}).itertuples(index=False, name=None):
+        causes.setdefault(month, {})[cause] = amount
+    for month, row in months.items():
+        if row["flow_fx"]:  # most of what exchange rates did has no row among the causes
+            causes.setdefault(month, {})["fx"] = row["flow_fx"]
     return {
-        mrr.CustomerMonths: {
-            str(month): {"mrr": round(int(total) / units, 2), "paying_customers": int(paying.get(month, 0))} for month, total in closing.items()
+        mrr.CustomerMonths: {month: {**in_units({"mrr": row["closing"]}), "paying_customers": row["paying"]} for month, row in months.items()},
+        mrr.Movements: {
+            month: {**in_units({name: row[name] for name in _FLOWS}), "customers_moved": row["moved"]}
+            for month, row in months.items()
+            if row["moved"]
         },
-        mrr.Movements: {str(month): {**in_units(row), "customers_moved": int(sizes.loc[str(month)])} for month, row in flows.iterrows()},
-        mrr.Causes: {str(month): in_units(row, "cause_") for month, row in causes.iterrows()},
+        mrr.Causes: {month: in_units(dict.fromkeys(_every(causes), 0) | amounts, "cause_") for month, amounts in causes.items()},
     }
+
+
+def _every(causes: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The causes of any of the months: the UI draws a line for each."""
+    return sorted({cause for amounts in causes.values() for cause in amounts})
 
 
 MRR = Declaration(
@@ -77,10 +88,12 @@ MRR = Declaration(
     plots=_plot_mrr,
     plot_reads=(
         Read(mrr.CustomerMonths, ("month", "closing", "flow_fx")),
-        Read(mrr.Movements, ("month", "flow_new", "flow_expansion", "flow_contraction", "flow_churn")),
+        Read(mrr.Movements, ("month", *_FLOWS)),
         Read(mrr.Causes, ("month", "cause", "amount")),
     ),
     by="customer",
+    pooled=(_PAST,),
+    settling=Settling(mrr_tables.show_mrr, mrr_tables.finish_mrr),
 )
 
 _SAID = pc.field("metadata_json") != "{}"
@@ -93,7 +106,15 @@ _FACTS = (
     Read(stripe.Subscriptions, where=_SAID),
     Read(stripe.SubscriptionItems, where=_SAID),
 )
-_WHO = Digest("who began changes by month", origins.origins_digest, _FACTS, (CATALOG, TIMEZONE))
+_NAMED = Pooled("requests_named", origins.requests_named, any, (Read(stripe.Events, ("type", "customer", "request_id")),))
+_WHO = Digest(
+    "who began changes by month",
+    origins.origins_digest,
+    _FACTS,
+    (CATALOG, TIMEZONE),
+    together=origins.origins_digests,
+    pooled=(_NAMED,),
+)
 
 ORIGINS = Declaration(
     name="origins",
@@ -113,6 +134,7 @@ ORIGINS = Declaration(
         ),
     ),
     by="customer",
+    pooled=(_NAMED,),
 )
 
 _LAST_MONTHS = Window(durability.LASTS)

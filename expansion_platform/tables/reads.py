@@ -22,7 +22,16 @@ WITHOUT_EVIDENCE = tuple(name for name in columns(billing.ItemStates) if name !=
 _STATES = Read(billing.ItemStates, WITHOUT_EVIDENCE, coded=REPEATED)
 _RATES = Read(billing.FxRates)
 
-STATES = replace(_STATES, digest=Digest("billing/item_states by month", month_fingerprints.states_digest, (_STATES, _RATES), (CATALOG, TIMEZONE)))
+STATES = replace(
+    _STATES,
+    digest=Digest(
+        "billing/item_states by month",
+        month_fingerprints.states_digest,
+        (_STATES, _RATES),
+        (CATALOG, TIMEZONE),
+        together=month_fingerprints.states_digests,
+    ),
+)
 """Item states; a month depends on those in force when it begins, and on what begins, ends and was paid before."""
 RATES = replace(_RATES, digest=Digest("billing/fx_rates up to each month", month_fingerprints.rates_digest, (_RATES,)))
 """Exchange rates up to the month."""

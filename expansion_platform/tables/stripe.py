@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform import checks
+from expansion_platform import checks, validation
 from expansion_platform.domain.errors import ConfigurationError, DataQualityError
 from expansion_platform.domain.schemas.base import table_name
 from expansion_platform.engine.describe import asset_spec, preview_metadata, table_metadata
@@ -35,13 +35,13 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
     try:
         pulling.run()
     except DataQualityError as error:
-        yield from (checks.failed(model, checks.SCHEMA_CHECK, error) for model in MODELS)
+        yield from (checks.failed(model, validation.SCHEMA_CHECK, error) for model in MODELS)
         raise dg.Failure(f"{error}; nothing was written of it or of what was read with it", allow_retries=False) from error
     except ConfigurationError as error:  # a key does not mend itself while a retry waits
         raise dg.Failure(str(error), allow_retries=False) from error
     for model in MODELS:
         rows = pulling.rows[model]
-        yield checks.passed(model, checks.SCHEMA_CHECK, "checked before it was written", rows=rows)
+        yield checks.passed(model, validation.SCHEMA_CHECK, "checked before it was written", rows=rows)
         commit = Commit(table_name(model), rows > 0, rows, platform.lake.version(model))
         metadata = {
             **table_metadata(platform.lake, model, written=commit is not None and commit.changed),

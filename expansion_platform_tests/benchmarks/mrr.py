@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 
 from expansion_platform.domain import months
-from expansion_platform.domain.mrr_tables import MODELS, mrr_tables
+from expansion_platform.domain.mrr_tables import MODELS, Facts, mrr_tables
 from expansion_platform.domain.schemas import billing, mrr
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.storage.lake import Lake
@@ -81,7 +81,7 @@ def _tables(lake: Lake, customers: int) -> dict[str, Any]:
     states, rates = lake.read_coded(billing.ItemStates, REPEATED, without=["evidence_json"]), lake.read(billing.FxRates)
     deletions = pd.DataFrame({"customer": pd.Series(dtype="str"), "created": states["valid_from"].iloc[:0]})
     read = meter.lap()
-    found = mrr_tables(CALENDAR, states, rates, empty(billing.Quarantine), deletions, book.platform_catalog())
+    found = mrr_tables(CALENDAR, Facts(states, rates, empty(billing.Quarantine), deletions, book.platform_catalog()))
     computed = meter.lap()
     assert not found.failures
     sizes = {model.Config.name.removeprefix("mrr/"): len(found.frames[model]) for model in MODELS}

@@ -7,6 +7,7 @@ Here: random histories with foreign currencies, aliases, excluded customers, qua
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from expansion_platform.domain import months
 from expansion_platform.domain.errors import DataQualityError
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month, refuse_unknown_past, refuse_unreadable
-from expansion_platform.domain.mrr_tables import MODELS, MrrTables, mrr_tables
+from expansion_platform.domain.mrr_tables import MODELS, Facts, MrrTables, mrr_tables
 from expansion_platform.domain.plans import beginnings
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import mrr
@@ -48,6 +49,10 @@ def one_month(month: str, history: History, catalog: Catalog, *, rates_alone: bo
     return [frame.assign(month=month) for frame in (customers, rows.movements, rows.causes, rows.migrations)]
 
 
+def facts_of(history: History, catalog: Catalog) -> Facts:
+    return Facts(history.states, history.rates, history.quarantine, history.deletions, catalog)
+
+
 def texts(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Cells as they compare, whatever the types: categoricals are their texts."""
     return frame[columns].astype(object).where(frame[columns].notna(), None).reset_index(drop=True)
@@ -69,7 +74,7 @@ def test_a_range_of_months_is_its_months_one_by_one(seed: int) -> None:
     catalog = Catalog.from_dict(history.catalog)
     wanted = sorted(random.Random(seed).sample(CALENDAR, random.Random(seed).randint(1, len(CALENDAR))))  # noqa: S311
     rates_alone = seed % 2 == 0
-    found = mrr_tables(wanted, history.states, history.rates, history.quarantine, history.deletions, catalog, rates_alone=rates_alone)
+    found = mrr_tables(wanted, facts_of(history, catalog), rates_alone=rates_alone)
     for month in wanted:
         try:
             expected = one_month(month, history, catalog, rates_alone=rates_alone)
@@ -85,8 +90,8 @@ def test_a_range_of_months_is_its_months_one_by_one(seed: int) -> None:
 def both_kinds(seed: int) -> tuple[MrrTables, MrrTables]:
     """The tables of a history without faults, as they are stored, and with the rows of exchange rates alone."""
     history = random_history(seed, faults=False)
-    given = (CALENDAR, history.states, history.rates, history.quarantine, history.deletions, Catalog.from_dict(history.catalog))
-    return mrr_tables(*given), mrr_tables(*given, rates_alone=True)
+    facts = facts_of(history, Catalog.from_dict(history.catalog))
+    return mrr_tables(CALENDAR, facts), mrr_tables(CALENDAR, facts, rates_alone=True)
 
 
 def by_customer_month(frame: pd.DataFrame) -> pd.DataFrame:
@@ -134,7 +139,7 @@ def test_only_months_of_exchange_rates_alone_have_no_rows(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS[:3])
 def test_rows_come_in_the_order_of_their_key(seed: int) -> None:
     history = random_history(seed, faults=False)
-    found = mrr_tables(CALENDAR, history.states, history.rates, history.quarantine, history.deletions, Catalog.from_dict(history.catalog))
+    found = mrr_tables(CALENDAR, facts_of(history, Catalog.from_dict(history.catalog)))
     assert not found.failures
     for model, frame in found.frames.items():
         names = key(model)
@@ -145,6 +150,7 @@ def test_rows_come_in_the_order_of_their_key(seed: int) -> None:
 
 def test_no_states_make_empty_tables() -> None:
     history = random_history(1)
-    found = mrr_tables(CALENDAR, history.states[:0], history.rates, history.quarantine[:0], history.deletions, Catalog.from_dict({}))
+    nothing = replace(history, states=history.states[:0], quarantine=history.quarantine[:0])
+    found = mrr_tables(CALENDAR, facts_of(nothing, Catalog.from_dict({})))
     assert not found.failures
     assert {len(frame) for frame in found.frames.values()} == {0}

@@ -10,10 +10,13 @@ import pandas as pd
 
 from expansion_platform.domain import canonical, months
 from expansion_platform.domain.flags import Facts, licensed_seats
+from expansion_platform.domain.migrations import price_moves
 from expansion_platform.domain.month_ends import read_timeline, value_month_ends
 from expansion_platform.domain.month_snapshot import MonthSnapshot, catalog_entries
 from expansion_platform.domain.movements import Classified
-from expansion_platform.domain.mrr_tables import flagged_rows
+from expansion_platform.domain.mrr_parts import flagged as with_flags
+from expansion_platform.domain.mrr_parts import shown_by_all
+from expansion_platform.domain.mrr_tables import unflagged_rows
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import mrr
 from expansion_platform.domain.valuation import STATE
@@ -78,24 +81,27 @@ def flagged(plain: Classified, month: Month, catalog: Catalog, *, rates_alone: b
         within=np.isin(customer, inside),
         item=timeline.items.get_indexer(book.items),
         seats=licensed_seats(timeline, catalog_entries(timeline.distinct, catalog)),
+        first=None if month.history.empty else month.history["valid_from"].min(),
     )
-    rows = flagged_rows(
+    rows = unflagged_rows(
         plain.changes,
         facts,
         ends=(month.opening, month.closing),
         deleted=np.asarray(book.customers.isin(list(month.deleted)), dtype=bool),
-        on_price=lambda wanted: on_price(book, wanted),
         catalog=catalog,
         rates_alone=rates_alone,
     )
-    return Flagged(*(rows[model].drop(columns="month") for model in (mrr.Movements, mrr.Causes, mrr.PriceMigrations)))
+    shown = shown_by_all([price_moves(rows.causes, rows.movements, holding(book, month.name))], catalog, [month.name])
+    found = {**with_flags(rows, shown), mrr.PriceMigrations: shown.migrations}
+    return Flagged(*(found[model].drop(columns="month") for model in (mrr.Movements, mrr.Causes, mrr.PriceMigrations)))
 
 
-def on_price(book: MonthSnapshot, wanted: pd.DataFrame) -> Any:
-    """Customers with a counting item on each old price at the opening, one price after the other."""
+def holding(book: MonthSnapshot, month: str) -> pd.DataFrame:
+    """Customers with a counting item on each price at the opening, one price after the other."""
     side = book.opening
     price = book.distinct["price"].astype("str").to_numpy()[side.terms]
-    return np.array([len(set(side.customer[side.counts & (price == old)])) for old in wanted["old_price"]], dtype=np.int64)
+    rows = [(month, old, len(set(side.customer[side.counts & (price == old)]))) for old in sorted(set(price))]
+    return pd.DataFrame(rows, columns=["month", "old_price", "customers_on_old"]).astype({"month": "str", "old_price": "str"})
 
 
 def dated(rows: pd.DataFrame, start: str, end: str | None, source: str = "event") -> pd.DataFrame:

@@ -111,14 +111,15 @@ def slices(*ever_paid: str) -> Slices:
 
 def customers(*ever_paid: str) -> pd.DataFrame:
     """A row per customer and dimension: value, next_value."""
-    pair, values = slices(*ever_paid).pairs()
-    return pd.DataFrame({"customer": list(BOOK), "pair": pair}).merge(values, on="pair")
+    rows = customer_slices.customer_slices(customer_months(), slices(*ever_paid))
+    return rows.merge(dimensions.pairs(pa.Table.from_pandas(rows)), on=["slices_json", "next_slices_json"])
 
 
 def sums() -> pd.DataFrame:
     silent = {**dict.fromkeys([*FLOWS, "expansion_gross", "expansion_unadjusted"], 0), "dormant": False}
     moved = pd.DataFrame([{"month": MONTH, "customer": name, **silent, **flows} for name, (_, _, flows, _) in BOOK.items()])
-    return dimensions.dimension_sums([MONTH], *(pa.Table.from_pandas(rows) for rows in (customer_months(), moved)), slices())
+    rows = customer_slices.customer_slices(customer_months(), slices())
+    return dimensions.dimension_sums([MONTH], dimensions.pair_sums(rows, customer_months(), moved))
 
 
 def test_currency_and_plan_are_those_of_the_item_that_pays_most() -> None:

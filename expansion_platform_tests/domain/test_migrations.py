@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain import months
-from expansion_platform.domain.migrations import price_migrations
+from expansion_platform.domain.migrations import price_migrations, price_moves
 from expansion_platform.domain.movements import classify
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.domain.schemas import mrr
 from expansion_platform.simulator.company import simulate
 from expansion_platform_tests.domain.books import catalog, item
-from expansion_platform_tests.domain.frames import Flagged, flagged, month, on_price, states
+from expansion_platform_tests.domain.frames import Flagged, flagged, holding, month, states
 
 STAMP = {"month": "2026-03", "policy_hash": "p", "catalog_hash": "c"}
 OLD, NEW = "basic_month_usd", "basic_2026"
@@ -123,7 +123,7 @@ def test_the_simulated_companys_own_repricing(simulated: Any, declared: bool, pr
     opening, closing = (every[(every["valid_from"] < at) & (every["valid_to"].isna() | (every["valid_to"] >= at))] for at in (start, end))
     plain = classify(opening, closing, catalog=made, rates_open=rates["2025-11"], rates_close=rates["2025-12"], ever_paid=())
     stamped = [rows.assign(month="2025-12") for rows in (plain.causes, plain.movements)]
-    table = price_migrations(*stamped, lambda wanted: on_price(plain.changes.book, wanted), made)
+    table = price_migrations([price_moves(*stamped, holding(plain.changes.book, "2025-12"))], made)
     both = opening.merge(closing, on="item")
     both = both[(both["price_x"] == "price_pro_usd_month") & (both["price_y"] == "price_pro_usd_month_2")]
     moved = both[declared | (both["quantity_x"] == both["quantity_y"])]["customer_x"].nunique()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain import months
-from expansion_platform.domain.month_fingerprints import fingerprints
+from expansion_platform.domain.month_fingerprints import state_sums, state_texts
 from expansion_platform.domain.mrr import FirstPaid, first_paid_months
 from expansion_platform.domain.policy import Catalog
 from expansion_platform.simulator.company import simulate
@@ -23,6 +23,10 @@ def instant(text: str) -> pd.Timestamp:
 @pytest.fixture(scope="module")
 def states() -> pd.DataFrame:
     return simulate(3, 60, 10).truth.expected_states.assign(confidence="exact", source="event")
+
+
+def fingerprints(states: pd.DataFrame, first_paid: FirstPaid, calendar: list[str], catalog: Catalog) -> dict[str, str]:
+    return state_texts([state_sums(states, first_paid, calendar, catalog)], calendar)
 
 
 def told(states: pd.DataFrame, catalog: Catalog = CATALOG, calendar: list[str] = CALENDAR) -> dict[str, str]:

@@ -122,6 +122,10 @@ def facts(
     )
 
 
+def witnessed(found: pd.DataFrame, known: rules.Facts, catalog: Catalog) -> pd.DataFrame:
+    return rules.witnessed(found, known, catalog, named=bool(known.events["request_id"].notna().any()))
+
+
 def causes(amounts: list[tuple[str, str, str, int]] = AMOUNTS) -> pd.DataFrame:
     items = [f"si_{customer}{'' if group == 'base' else f'_{group}'}" for customer, group, _, _ in amounts]
     frame = pd.DataFrame(amounts, columns=["customer", "group", "cause", "amount"])
@@ -163,7 +167,7 @@ def golden() -> pd.DataFrame:
         ],
         bills=[("in_ivy", "2026-04-01", "sub_ivy", "csm")],
     )
-    told = rules.witnessed(rules.changes(states), known, CATALOG)
+    told = witnessed(rules.changes(states), known, CATALOG)
     return origin_rules.origins([MONTH], causes(), movements(), told, activity(*CRM), "UTC")
 
 
@@ -205,7 +209,7 @@ def test_more_than_a_fifth_unknown_is_incomplete(headline: int, incomplete: bool
 
 
 def test_a_month_without_expansion_is_a_split_of_nothing() -> None:
-    told = rules.witnessed(rules.changes(history(state("si_a", "2025-01-01"))), facts(), CATALOG)
+    told = witnessed(rules.changes(history(state("si_a", "2025-01-01"))), facts(), CATALOG)
     none = origin_rules.origins([MONTH], causes([]), movements({}), told, activity(), "UTC")
     tables.Origins.validate(none.assign(**HASHES))
     rows = expansion_by_origin(none, published(0))
@@ -232,7 +236,7 @@ def test_a_cent_more_or_a_row_less_is_seen() -> None:
 
 def one(states: list[dict[str, Any]], known: rules.Facts, *crm: tuple[str, str, str, str], timezone: str = "UTC", cause: str = "seat") -> list[str]:
     """Origin, rule and evidence of customer a's expansion."""
-    told = rules.witnessed(rules.changes(history(*states)), known, CATALOG)
+    told = witnessed(rules.changes(history(*states)), known, CATALOG)
     moved = movements({"a": {cause: 10}}, {"a": 10})
     row = origin_rules.origins([MONTH], causes([("a", "base", cause, 10)]), moved, told, activity(*crm), timezone).iloc[0]
     return [row["origin"], row["rule"], row["evidence_json"]]
@@ -247,7 +251,7 @@ def test_a_range_is_each_of_its_months() -> None:
         state("si_a", "2026-04-20", quantity="4"),
     ]
     known = facts([event("evt_1", "2026-03-12", "sub_a", state={"initiated_by": "csm"}), event("evt_2", "2026-04-02", "sub_a", request_id=None)])
-    told = rules.witnessed(rules.changes(history(*states)), known, CATALOG)
+    told = witnessed(rules.changes(history(*states)), known, CATALOG)
     crm = activity(("a", "2026-05-02", "opportunity", "o2"), ("a", "2026-04-20", "opportunity", "o1"), ("a", "2026-03-01", "touch", "t1"))
     names = ["2026-02", "2026-03", "2026-04", "2026-05"]
     grew = [causes([("a", "base", "seat", 10)]).assign(month=month) for month in names]
@@ -336,9 +340,9 @@ def test_a_renewal_in_the_same_second_did_not_make_the_change() -> None:
 def test_a_bill_tells_of_the_last_change_before_it() -> None:
     """Two changes before one bill: its metadata may be the second's, so of the first nothing is known."""
     states = [state("si_a", "2025-01-01", CHANGE), state("si_a", CHANGE, "2026-03-20", quantity="2"), state("si_a", "2026-03-20", quantity="3")]
-    told = rules.witnessed(rules.changes(history(*states)), facts(bills=[("in_1", "2026-04-01", "sub_a", "csm")]), CATALOG)
+    told = witnessed(rules.changes(history(*states)), facts(bills=[("in_1", "2026-04-01", "sub_a", "csm")]), CATALOG)
     assert told["initiated_by"].fillna("-").tolist() == ["-", "-", "csm"]
-    told = rules.witnessed(rules.changes(history(*states)), facts(bills=[("in_1", "2026-03-19", "sub_a", "sales")]), CATALOG)
+    told = witnessed(rules.changes(history(*states)), facts(bills=[("in_1", "2026-03-19", "sub_a", "sales")]), CATALOG)
     assert told["initiated_by"].fillna("-").tolist() == ["-", "sales", "-"]
 
 

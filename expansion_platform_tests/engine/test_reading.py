@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 
+from expansion_platform.domain import queries
 from expansion_platform.domain.errors import UndeclaredReadError
 from expansion_platform.domain.inputs import Inputs
 from expansion_platform.domain.schemas import metrics, mrr
@@ -64,3 +66,26 @@ def test_a_setting_that_is_not_declared_is_an_error(platform: Platform) -> None:
     assert given.catalog.reporting_currency == "usd"
     with pytest.raises(UndeclaredReadError, match="reads timezone"):
         _ = given.timezone
+
+
+def test_a_query_reads_the_declared_columns_of_the_declared_months_from_files(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = inputs(platform, "2026-03", 1)
+    monkeypatch.setattr(
+        queries, "_text", {"seen": "describe rows", "months": "select month, count(*) as rows from rows group by all order by all"}.get
+    )
+    rows = given.scan(mrr.CustomerMonths)
+    assert queries.query("seen", {"rows": rows})["column_name"].tolist() == list(TRAILING.reads[0].columns or ())
+    assert queries.query("months", {"rows": rows}).to_dict("list") == {"month": ["2026-02", "2026-03"], "rows": [2, 2]}
+    assert queries.query("months", {"rows": given.scan(mrr.CustomerMonths, ["2026-02"])})["month"].tolist() == ["2026-02"]
+    assert queries.query("months", {"rows": given.scan(mrr.Movements)}).empty  # nothing was ever stored
+    with pytest.raises(UndeclaredReadError, match="of 2026-01, which its declared window does not cover"):
+        given.scan(mrr.CustomerMonths, ["2026-01"])
+    with pytest.raises(UndeclaredReadError, match="reads mrr/causes, which its declaration does not name"):
+        given.scan(mrr.Causes)
+
+
+def test_a_query_reads_only_the_declared_rows(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = (replace(TRAILING.reads[0], window=Window(1), where=pc.field("customer") == "ada"),)
+    rows = Reading(platform, ["2026-03"]).inputs_of(replace(TRAILING, reads=reads), ["2026-03"]).scan(mrr.CustomerMonths)
+    monkeypatch.setattr(queries, "_text", lambda _: "select distinct customer from rows")
+    assert queries.query("customers", {"rows": rows})["customer"].tolist() == ["ada"]

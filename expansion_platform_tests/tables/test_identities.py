@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform import checks
+from expansion_platform import validation
 from expansion_platform.definitions import build_defs
 from expansion_platform.domain import attainment, contributions, reconciliation, reconciliation_metrics
 from expansion_platform.domain.attainment import FIGURES as TARGET_FIGURES
@@ -151,7 +151,7 @@ def refuse(identity: Identity, read: Read) -> None:
     """Runs an identity's check on tables as the pipeline does."""
     check, customers, moved = identity.check, "mrr/customer_months", "mrr/movements"
     if isinstance(check, str):
-        checks.validate(TABLES[identity.table], read(identity.table))
+        validation.validate(TABLES[identity.table], read(identity.table))
     elif check is reconciliation.customers_tie:
         check(read(customers), read(moved))
     elif check is reconciliation.first_paid_ties:
