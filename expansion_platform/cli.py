@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
-import pyarrow.csv
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -145,6 +144,8 @@ def sql(statement: str, format: Annotated[Format, typer.Option("--format", help=
 
     rows = select(Platform().lake, statement)
     if format is Format.csv:
+        import pyarrow.csv
+
         pyarrow.csv.write_csv(rows, sys.stdout.buffer)
     elif format is Format.json:
         sys.stdout.write(json.dumps(rows.to_pylist(), default=str, ensure_ascii=False, indent=1) + "\n")

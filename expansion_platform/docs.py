@@ -93,9 +93,10 @@ def _table(model: type[Table]) -> Iterator[str]:
     yield "| column | type | null | meaning | allowed |"
     yield "|---|---|---|---|---|"
     types = {field.name: str(field.type) for field in arrow_schema(model)}
+    checked = model.to_schema().columns
     for name, column in columns(model).items():
         kind = _TYPES.get(types[name], types[name])
-        yield f"| `{name}` | {kind} | {'yes' if column.nullable else ''} | {_cell(column.description or '')} | {_cell(_allowed(column))} |"
+        yield f"| `{name}` | {kind} | {'yes' if column.nullable else ''} | {_cell(column.description or '')} | {_cell(_allowed(checked[name]))} |"
     if rules := [check.description for check in model.to_schema().checks]:
         yield ""
         yield f"Holds in every row: {'; '.join(rules)}."

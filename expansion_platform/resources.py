@@ -115,6 +115,10 @@ class Platform:
         without_rows = {month: NO_ROWS for month, (_, state) in built.items() if state == ABSENT}
         return dict(sorted({**without_rows, **stored}.items()))
 
+    def computed(self, model: type[Table], month: str) -> bool:
+        """Whether a month of a table was computed. The ledger is asked only of a month without rows: opening it takes 0.3 s of CPU."""
+        return month in self.lake.months(model) or month in self.months(model)
+
     def months(self, model: type[Table]) -> list[str]:
         """Months of a monthly table that were computed, sorted; `Lake.months` are those of them that have rows."""
         return list(self.states(model))

@@ -6,7 +6,7 @@ Here: reading one customer's rows and turning them into text. Not here: printing
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,11 +14,12 @@ import pandas as pd
 from expansion_platform.delivery.messages import money
 from expansion_platform.domain import months as calendar
 from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.mrr_tables import Facts, mrr_tables
-from expansion_platform.domain.schemas import billing, mrr, origin
+from expansion_platform.domain.policy import Catalog
+from expansion_platform.domain.schemas import Table, billing, mrr, origin
 from expansion_platform.domain.schemas.base import empty
 from expansion_platform.domain.schemas.mrr import FLOWS
 from expansion_platform.resources import Platform
+from expansion_platform.storage.rows import among
 
 LABELS = {
     "new": "a new customer",
@@ -97,24 +98,22 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
         ExpansionError: the month has not been computed, or nobody of that id ever had a subscription.
     """
     lake, timezone, catalog = platform.lake, platform.timezone, platform.catalog()
-    computed = platform.months(mrr.CustomerMonths)
-    if month not in computed:
+    if not platform.computed(mrr.CustomerMonths, month):
+        computed = platform.months(mrr.CustomerMonths)
         raise ExpansionError(
             f"{month} has not been computed; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet"
         )
     owner = catalog.customer(customer)
-    states = lake.read(billing.ItemStates)
-    states = states[states["customer"].map(catalog.customer) == owner]
+    states = lake.read(billing.ItemStates, where=among("customer", catalog.merged_into(owner)))
     if states.empty:
         raise ExpansionError(f"no customer {customer} with a subscription in this account")
     opening, closing = calendar.opening(month, timezone), calendar.closing(month, timezone)
-    rows = {model: lake.read(model, [month]) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, origin.Origins)}
-    rows = {model: table[table["customer"] == owner] for model, table in rows.items()}
+    rows: dict[type[Table], pd.DataFrame] = {
+        model: lake.read(model, [month], where=among("customer", [owner]))
+        for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, origin.Origins)
+    }
     if rows[mrr.Movements].empty and rows[mrr.CustomerMonths]["flow_fx"].any():
-        nobody = pd.DataFrame({"customer": [], "created": states["valid_from"].iloc[:0]})
-        facts = Facts(states, lake.read(billing.FxRates), empty(billing.Quarantine), nobody, catalog, timezone)
-        found = mrr_tables([month], facts, rates_alone=True)
-        rows |= {model: found.frames[model] for model in (mrr.Movements, mrr.Causes)}  # mrr/movements has no row where exchange rates alone moved
+        rows |= _rates_alone(month, states, lake.read(billing.FxRates), catalog, timezone)
     yield from customer_month(
         owner,
         month,
@@ -125,6 +124,15 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
         states=states[(states["valid_from"] < closing) & (states["valid_to"].isna() | (states["valid_to"] >= opening))],
         currency=platform.settings.expansion_currency,
     )
+
+
+def _rates_alone(month: str, states: pd.DataFrame, fx: pd.DataFrame, catalog: Catalog, timezone: str) -> Mapping[type[Table], pd.DataFrame]:
+    """Movement and causes of a month in which exchange rates alone moved: the tables have no row of it."""
+    from expansion_platform.domain.mrr_tables import Facts, mrr_tables  # the rules, which the other months do not need
+
+    nobody = pd.DataFrame({"customer": [], "created": states["valid_from"].iloc[:0]})
+    found = mrr_tables([month], Facts(states, fx, empty(billing.Quarantine), nobody, catalog, timezone), rates_alone=True)
+    return {model: found.frames[model] for model in (mrr.Movements, mrr.Causes)}
 
 
 def customer_month(

@@ -33,8 +33,8 @@ def told(platform: Platform, month: str) -> Iterator[str]:
     if open_rows:
         yield from open_month(open_rows, currency)
         return
-    computed = platform.months(reading.Diagnosis)
-    if month not in computed:
+    if not platform.computed(reading.Diagnosis, month):
+        computed = platform.months(reading.Diagnosis)
         raise ExpansionError(
             f"{month} has nothing to tell; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet"
         )

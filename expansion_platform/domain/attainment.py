@@ -15,7 +15,7 @@ import pandas as pd
 from expansion_platform.domain import months
 from expansion_platform.domain.detection.targets import AlertSettings
 from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.metric_rows import SLICES, decimal_text
 from expansion_platform.domain.schemas import metrics
 from expansion_platform.domain.schemas.base import Table
@@ -27,10 +27,8 @@ METRICS = ["expansion_rate", "expansion_share_of_new", "nrr", "grr"]
 OF_OPENING = {"expansion_rate", "nrr", "grr"}
 """Parts of opening MRR, so that a gap is an amount."""
 QUARTER, YEAR = 3, 12
-COLUMNS = [
-    *("month", "period", "metric", "dimension", "value", "first_month", "numerator", "denominator", "actual", "target"),
-    *("attainment", "gap", "gap_mrr", "met", "quality"),
-]
+KEY = ["month", "period", "metric", "dimension", "value", "first_month"]
+COLUMNS = [*KEY, "numerator", "denominator", "actual", "target", "attainment", "gap", "gap_mrr", "met", "quality"]
 
 
 def periods(month: str, fiscal_year_begins: int) -> dict[str, list[str]]:
@@ -43,41 +41,37 @@ def periods(month: str, fiscal_year_begins: int) -> dict[str, list[str]]:
     }
 
 
-def attainment(month: str, figures: pd.DataFrame, settings: AlertSettings) -> pd.DataFrame:
-    """metrics/attainment of one month without hashes.
+def attainment(wanted: Sequence[str], figures: pd.DataFrame, settings: AlertSettings) -> pd.DataFrame:
+    """metrics/attainment of some months without hashes.
 
     Args:
-        month: the month told of.
-        figures: month, metric, dimension, value, numerator, denominator, quality of `METRICS`, for the months of the fiscal year up to it.
+        wanted: the months to describe.
+        figures: month, metric, dimension, value, numerator, denominator, quality of `METRICS`, for the months of the fiscal years up to them.
         settings: targets, and where the fiscal year begins.
 
     Returns:
         A row per target that holds; of expansion rates also for the fiscal quarter and year to date, where sums of expansion stand over sums of
         target x opening MRR, if each month so far has a target and a figure.
     """
-    known = {(row["metric"], row["dimension"], row["value"], row["month"]): row for row in figures.to_dict("records")}
+    of_months = [
+        (month, period, names[0], len(names), name)
+        for month in wanted
+        for period, names in periods(month, settings.fiscal_year_begins).items()
+        for name in names
+    ]
+    known = pd.DataFrame(SLICES, columns=["dimension", "value"]).merge(figures[figures["metric"].isin(METRICS)], on=["dimension", "value"])
+    scopes = known["dimension"].where(known["dimension"] == "total", known["value"])
+    targets = [settings.to_reach(*named) for named in zip(known["metric"], scopes, known["month"], strict=True)]
+    known = known.assign(to_reach=pd.Series(targets, index=known.index, dtype="object"))
+    known = known[known["to_reach"].notna()].rename(columns={"month": "of"})
+    joined = pd.DataFrame(of_months, columns=["month", "period", "first_month", "size", "of"]).merge(known, on="of").sort_values("of")
+    joined = joined[(joined["period"] == "month") | (joined["metric"] == "expansion_rate")]
     records = []
-    for metric in METRICS:
-        for dimension, value in SLICES:
-            scope = dimension if dimension == "total" else value
-            for period, names in periods(month, settings.fiscal_year_begins).items():
-                if period != "month" and metric != "expansion_rate":
-                    continue
-                targets = [settings.to_reach(metric, scope, name) for name in names]
-                rows = [known.get((metric, dimension, value, name)) for name in names]
-                if all(target is not None for target in targets) and all(row is not None for row in rows):
-                    stands = _standing(metric, [target for target in targets if target is not None], [dict(row) for row in rows if row is not None])
-                    records.append(
-                        {
-                            "month": month,
-                            "period": period,
-                            "metric": metric,
-                            "dimension": dimension,
-                            "value": value,
-                            "first_month": names[0],
-                            **stands,
-                        }
-                    )
+    for key, rows in joined.groupby([*KEY, "size"]):
+        *named, size = key
+        if len(rows) == size:
+            told = dict(zip(KEY, named, strict=True))
+            records.append({**told, **_standing(str(told["metric"]), list(rows["to_reach"]), rows.to_dict("records"))})
     return pd.DataFrame.from_records(records, columns=COLUMNS).astype({"gap_mrr": "Int64", "met": "boolean"})
 
 
@@ -123,13 +117,7 @@ def _quality(rows: list[dict[Hashable, Any]], base: int) -> str:
 
 def compute_attainment(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/attainment of some months."""
-    settings, known = inputs.value("targets"), figures(inputs)
-
-    def compute(month: str) -> Frames:
-        looked_at = periods(month, settings.fiscal_year_begins)["year_to_date"]
-        return {Attainment: attainment(month, known[known["month"].isin(looked_at)], settings)}
-
-    return month_by_month(wanted, compute)
+    return Computed({Attainment: attainment(wanted, figures(inputs), inputs.value("targets"))})
 
 
 def figures(inputs: Inputs) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.inputs import Computed, Inputs
 from expansion_platform.domain.metric_rows import decimal_text
 from expansion_platform.domain.schemas import metrics
 from expansion_platform.domain.schemas.base import Table
@@ -88,25 +88,28 @@ BENCHMARKS = [
 ]
 
 
-def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) -> pd.DataFrame:
-    """metrics/benchmarks of one month without hashes.
+def benchmarks(figures: pd.DataFrame, opening: pd.DataFrame) -> pd.DataFrame:
+    """metrics/benchmarks of some months without hashes.
 
     Args:
         figures: month, metric, dimension, value, numerator, denominator, ratio and quality of metrics/trailing, metrics/expanders and
             metrics/expansion_cac.
-        opening: opening MRR by dimension and value, minor units; nobody is in a slice that is not there.
+        opening: month, dimension, value, opening: opening MRR of slices, minor units; nobody is in a slice that is not there.
 
     Returns:
-        One row per benchmark, of costs only where they are given. A figure is compared as the exact fraction it is; a compounded or mean rate, which
-        has none, with its ten places. One without a value has no band.
+        One row per month and benchmark, of costs only where they are given; KeyError where another figure is not there. A figure is compared as the
+        exact fraction it is; a compounded or mean rate, which has none, with its ten places. One without a value has no band.
     """
-    known = {(row["metric"], row["dimension"], row["value"]): row for row in figures.to_dict("records")}
+    bands = pd.DataFrame([{"metric": each.metric, "dimension": each.dimension, "value": each.value, "of": each} for each in BENCHMARKS])
+    beside = figures[["month"]].drop_duplicates().merge(bands, how="cross")
+    beside = beside.merge(figures, on=["month", "metric", "dimension", "value"], how="left", indicator="published")
+    beside = beside[(beside["published"] == "both") | ~beside["of"].map(lambda each: each.cost).astype("bool")]
+    if len(absent := beside[beside["published"] != "both"]):
+        raise KeyError(f"no figure to compare: {absent[['month', 'metric', 'value']].to_dict('records')}")
+    beside = beside.merge(opening[["month", "dimension", "value", "opening"]], on=["month", "dimension", "value"], how="left")
     records = []
-    for benchmark in BENCHMARKS:
-        if benchmark.cost and (benchmark.metric, benchmark.dimension, benchmark.value) not in known:
-            continue
-        figure = known[benchmark.metric, benchmark.dimension, benchmark.value]
-        standing = _standing(benchmark, figure, opening.get((benchmark.dimension, benchmark.value), 0))
+    for figure in beside.assign(opening=beside["opening"].astype("Int64").fillna(0)).to_dict("records"):
+        benchmark: Benchmark = figure["of"]
         records.append(
             {
                 "month": figure["month"],
@@ -115,7 +118,7 @@ def benchmarks(figures: pd.DataFrame, opening: Mapping[tuple[str, str], int]) ->
                 "metric": benchmark.metric,
                 "dimension": benchmark.dimension,
                 "value": benchmark.value,
-                **standing,
+                **_standing(benchmark, figure, int(figure["opening"])),
                 "indicative": figure["quality"] in INDICATIVE,
                 "quality": figure["quality"],
             }
@@ -147,10 +150,4 @@ def compute_benchmarks(wanted: Sequence[str], inputs: Inputs) -> Computed:
     figures = pd.concat([inputs.frame(model) for model in FIGURES])
     by_model = inputs.frame(metrics.RollforwardByDimension).query("dimension == 'pricing_model'")
     flows = pd.concat([inputs.frame(metrics.Rollforward), by_model])
-
-    def compute(month: str) -> Frames:
-        rows = flows[flows["month"] == month]
-        openings = {(str(row["dimension"]), str(row["value"])): int(row["opening"]) for row in rows.to_dict("records")}
-        return {metrics.Benchmarks: benchmarks(figures[figures["month"] == month], openings)}
-
-    return month_by_month(wanted, compute)
+    return Computed({metrics.Benchmarks: benchmarks(figures[figures["month"].isin(wanted)], flows)})

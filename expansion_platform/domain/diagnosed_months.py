@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from expansion_platform.domain import months
 from expansion_platform.domain.diagnosis import BASELINE_MONTHS, GREW, GREW_TIMES, Accounts, Figures, diagnosis, looked_at
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.inputs import Computed, Inputs, stacked
 from expansion_platform.domain.metric_rows import total
 from expansion_platform.domain.queries import query
 from expansion_platform.domain.schemas import metrics, mrr
@@ -46,32 +46,41 @@ def stopped_growing(wanted: Sequence[str], movements: Any, customer_months: Any,
 def compute_diagnosis(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/diagnosis of some months."""
     expansion, flows = total(inputs.frame(metrics.Expansion), "expansion_rate"), total(inputs.frame(metrics.Rollforward))
-    retention, trailing = (inputs.frame(model).query("dimension == 'total'") for model in (metrics.Retention, metrics.Trailing))
-    mix = inputs.frame(metrics.ExpansionByType).query("metric == 'expansion_mix'")
+    retention, trailing = (_ratios(inputs.frame(model).query("dimension == 'total'"), "metric") for model in (metrics.Retention, metrics.Trailing))
+    mix = _ratios(inputs.frame(metrics.ExpansionByType).query("metric == 'expansion_mix'"), "value")
+    grr = {month: found["grr"] for month, found in retention.items() if "grr" in found}
     moved, migrations = inputs.arrow(mrr.Movements), inputs.frame(mrr.PriceMigrations)
     expanded = to_pandas(moved.filter(pc.is_in(moved["month"], pa.array(wanted, pa.string()))))
-    by_month = dict(iter(expanded.groupby("month")))
     stopped = stopped_growing(wanted, moved, inputs.arrow(mrr.CustomerMonths), inputs.months(mrr.Movements))
-
-    def compute(month: str) -> Frames:
-        earlier = months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1))
-        figures = Figures(
-            month=month,
-            currency=inputs.value("currency"),
-            flows={name: int(flows[month][name]) for name in ("opening", *mrr.FLOWS, "closing")},
-            expanders=int(expansion[month]["n_expanders"]),
-            members=int(expansion[month]["n_customers"]),
-            retention=_ratios(retention[retention["month"] == month], "metric"),
-            trailing=_ratios(trailing[trailing["month"] == month], "metric"),
-            mix=_ratios(mix[mix["month"] == month], "value"),
-            grr_before=_ratios(retention[(retention["metric"] == "grr") & retention["month"].isin(earlier)], "month"),
+    expanded_in, migrated_in = dict(iter(expanded.groupby("month"))), dict(iter(migrations.groupby("month")))
+    found = [
+        diagnosis(
+            Figures(
+                month=month,
+                currency=inputs.value("currency"),
+                flows={name: int(flows[month][name]) for name in ("opening", *mrr.FLOWS, "closing")},
+                expanders=int(expansion[month]["n_expanders"]),
+                members=int(expansion[month]["n_customers"]),
+                retention=retention.get(month, {}),
+                trailing=trailing.get(month, {}),
+                mix=mix.get(month, {}),
+                grr_before={name: grr[name] for name in _before(month) if name in grr},
+            ),
+            Accounts(expanded_in.get(month, expanded.head(0)), migrated_in.get(month, migrations.head(0)), stopped.get(month)),
         )
-        accounts = Accounts(by_month.get(month, expanded.head(0)), migrations[migrations["month"] == month], stopped.get(month))
-        return {Diagnosis: diagnosis(figures, accounts)}
+        for month in wanted
+    ]
+    return Computed({Diagnosis: stacked(found)})
 
-    return month_by_month(wanted, compute)
+
+def _before(month: str) -> list[str]:
+    return months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1))
 
 
-def _ratios(rows: pd.DataFrame, name: str) -> dict[str, Fraction]:
+def _ratios(rows: pd.DataFrame, name: str) -> dict[str, dict[str, Fraction]]:
+    """Month -> what `name` says -> the ratio, of those that have one."""
+    found: dict[str, dict[str, Fraction]] = {}
     known = rows[rows["ratio"].notna()]
-    return {str(key): Fraction(text) for key, text in zip(known[name], known["ratio"], strict=True)}
+    for month, key, text in zip(known["month"], known[name], known["ratio"], strict=True):
+        found.setdefault(str(month), {})[str(key)] = Fraction(text)
+    return found

@@ -5,13 +5,12 @@ Here: each origin's and each motion's part of the published headline. Not here: 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
-from expansion_platform.domain.metric_rows import Amount, metric_rows, total
+from expansion_platform.domain.inputs import Computed, Inputs
+from expansion_platform.domain.metric_rows import Amount, metric_rows
 from expansion_platform.domain.schemas.metrics import Expansion
 from expansion_platform.domain.schemas.origin import MOTIONS, ORIGINS, ExpansionByOrigin, Origins
 
@@ -24,29 +23,28 @@ METRICS: dict[str, tuple[Amount, Amount | None]] = {
 
 def compute_expansion_by_origin(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/expansion_by_origin of some months."""
-    published = total(inputs.frame(Expansion), "expansion_rate")
-    rows = inputs.frame(Origins)
-
-    def compute(month: str) -> Frames:
-        return {ExpansionByOrigin: expansion_by_origin(rows[rows["month"] == month], published[month])}
-
-    return month_by_month(wanted, compute)
+    published = inputs.frame(Expansion).query("dimension == 'total' and metric == 'expansion_rate'")
+    return Computed({ExpansionByOrigin: expansion_by_origin(inputs.frame(Origins), published[published["month"].isin(wanted)])})
 
 
-def expansion_by_origin(rows: pd.DataFrame, published: Mapping[Hashable, Any]) -> pd.DataFrame:
-    """metrics/expansion_by_origin of one month without hashes.
+def expansion_by_origin(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """metrics/expansion_by_origin of some months without hashes.
 
     Args:
-        rows: its mrr/origins.
-        published: `expansion_rate` of metrics/expansion: month, numerator (the headline), denominator (opening MRR), n_customers, n_expanders.
+        rows: mrr/origins of the months.
+        published: `expansion_rate` of metrics/expansion, one row a month: month, numerator (the headline), denominator (opening MRR), n_customers,
+            n_expanders.
 
     Returns:
-        Each origin and each motion, also those nothing came from.
+        Each month's origins and motions, also those nothing came from.
     """
-    parts = rows.groupby("origin")["expansion"].sum().reindex(ORIGINS, fill_value=0)
-    shared = {"month": published["month"], "opening": int(published["denominator"]), "headline": int(published["numerator"])}
-    shared |= {"members": int(published["n_customers"]), "expanders": int(published["n_expanders"])}
-    sums = [{**shared, "dimension": "origin", "value": origin, "expansion": int(parts[origin])} for origin in ORIGINS]
-    sums += [{**shared, "dimension": "motion", "value": motion, "expansion": int(parts[held].sum())} for motion, held in MOTIONS.items()]
-    incomplete = bool(int(parts["unknown"]) * MOST_UNKNOWN > shared["headline"])
-    return metric_rows(pd.DataFrame(sums), METRICS).assign(incomplete=incomplete)
+    names = {"denominator": "opening", "numerator": "headline", "n_customers": "members", "n_expanders": "expanders"}
+    shared = published[["month", *names]].rename(columns=names).set_index("month")
+    found = rows.groupby(["month", "origin"])["expansion"].sum().unstack("origin", fill_value=0)
+    origins = found.reindex(index=shared.index, columns=pd.Index(ORIGINS, name="origin"), fill_value=0).astype("int64")
+    motions = pd.DataFrame({motion: origins[list(held)].sum(axis=1) for motion, held in MOTIONS.items()})
+    parts = pd.concat({"origin": origins, "motion": motions}, axis=1, names=["dimension", "value"])
+    sums = pd.Series(parts.stack(["dimension", "value"]), name="expansion").reset_index().join(shared, on="month")
+    incomplete = origins["unknown"] * MOST_UNKNOWN > shared["headline"]
+    made = metric_rows(sums, METRICS)
+    return made.assign(incomplete=made["month"].map(incomplete).astype("bool"))

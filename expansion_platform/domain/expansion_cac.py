@@ -1,6 +1,6 @@
 """What a unit of expansion costs beside a unit of new MRR (semantics 4.2, `expansion_cac_ratio`).
 
-Here: the three figures of one month from its costs and its roll-forward. Not here: reading the costs (`sources/given.py`), the benchmark
+Here: the three figures of each month from its costs and its roll-forward. Not here: reading the costs (`sources/given.py`), the benchmark
 (`benchmarks.py`). A month whose costs nobody gave has no figures: it did not cost nothing.
 """
 
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 
 from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
-from expansion_platform.domain.metric_rows import decimal_text, metric_rows, quality, total
+from expansion_platform.domain.inputs import Computed, Inputs, stacked
+from expansion_platform.domain.metric_rows import decimal_text, metric_rows, quality
 from expansion_platform.domain.money import decimal, exponent
 from expansion_platform.domain.schemas import metrics
 
@@ -27,6 +26,7 @@ METRICS = {
 """Metric -> numerator and denominator: what one unit of monthly MRR cost."""
 INT64 = 2**63
 COLUMNS = ["month", "metric", "dimension", "value", "numerator", "denominator", "ratio", "n_customers", "n_expanders", "quality"]
+WIDE = {"numerator": "Int64", "denominator": "Int64"}
 
 
 def costs_by_month(given: pd.DataFrame, currency: str) -> dict[str, tuple[int, int]]:
@@ -51,36 +51,29 @@ def costs_by_month(given: pd.DataFrame, currency: str) -> dict[str, tuple[int, i
     return found
 
 
-def expansion_cac(month: str, costs: Mapping[str, tuple[int, int]], flows: Mapping[str, int], members: int, expanders: int) -> pd.DataFrame:
-    """metrics/expansion_cac of one month without hashes; no rows where there are no costs.
+def expansion_cac(sums: pd.DataFrame, costs: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
+    """metrics/expansion_cac of some months without hashes; no rows of those that have no costs.
 
     Args:
-        month: whose.
+        sums: by month: month, expansion and new of the roll-forward in minor units, members (customers that paid at opening), expanders.
         costs: `costs_by_month`.
-        flows: `expansion` and `new` of the month's roll-forward, minor units.
-        members: customers that paid at opening.
-        expanders: customers with expansion.
 
     Returns:
         Cost over MRR for expansion and for new customers, and the first over the second as one reduced fraction. Without expansion, without new
         MRR or without acquisition cost it has no base.
     """
-    if month not in costs:
-        return pd.DataFrame(columns=COLUMNS)
-    program, acquisition = costs[month]
-    sums = {"month": month, "dimension": "total", "value": "all", "members": members, "expanders": expanders, **flows}
-    sums |= {"program_cost": program, "acquisition_cost": acquisition}
-    rows = metric_rows(pd.DataFrame([sums]), METRICS)
-    return pd.concat([rows, pd.DataFrame([_ratio(SimpleNamespace(**sums))])], ignore_index=True).astype(
-        {"numerator": "Int64", "denominator": "Int64"}
-    )
+    told = sums[sums["month"].isin(costs.keys())]
+    spent = pd.DataFrame([costs[month] for month in told["month"]], columns=["program_cost", "acquisition_cost"], index=told.index, dtype="object")
+    told = told.join(spent).assign(dimension="total", value="all")
+    ratios = pd.DataFrame([_ratio(row) for row in told.itertuples(index=False)], columns=COLUMNS)
+    return stacked([metric_rows(told, METRICS).astype(WIDE), ratios.astype(WIDE)]).reindex(columns=COLUMNS)
 
 
 def _ratio(sums: Any) -> dict[str, object]:
     told = {"month": sums.month, "metric": RATIO, "dimension": "total", "value": "all", "n_customers": sums.members, "n_expanders": sums.expanders}
     if not (sums.expansion and sums.new and sums.acquisition_cost):
         return {**told, "numerator": None, "denominator": 0, "ratio": None, "quality": "no_base"}
-    ratio = Fraction(sums.program_cost * sums.new, sums.expansion * sums.acquisition_cost)
+    ratio = Fraction(sums.program_cost * int(sums.new), int(sums.expansion) * sums.acquisition_cost)
     fits = max(ratio.numerator, ratio.denominator) < INT64
     return {
         **told,
@@ -93,12 +86,8 @@ def _ratio(sums: Any) -> dict[str, object]:
 
 def compute_expansion_cac(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/expansion_cac of some months; no rows of those whose costs are not given."""
-    flows, rates = total(inputs.frame(metrics.Rollforward)), total(inputs.frame(metrics.Expansion), "expansion_rate")
-    costs = inputs.value("costs")
-
-    def compute(month: str) -> Frames:
-        moved = {name: int(flows[month][name]) for name in ("expansion", "new")}
-        members, expanders = int(rates[month]["n_customers"]), int(rates[month]["n_expanders"])
-        return {metrics.ExpansionCac: expansion_cac(month, costs, moved, members, expanders)}
-
-    return month_by_month(wanted, compute)
+    rates = inputs.frame(metrics.Expansion).query("dimension == 'total' and metric == 'expansion_rate'")
+    flows = inputs.frame(metrics.Rollforward).query("dimension == 'total'")[["month", "expansion", "new"]]
+    sizes = rates[["month", "n_customers", "n_expanders"]].rename(columns={"n_customers": "members", "n_expanders": "expanders"})
+    sums = flows[flows["month"].isin(wanted)].merge(sizes, on="month", validate="one_to_one")
+    return Computed({metrics.ExpansionCac: expansion_cac(sums, inputs.value("costs"))})

@@ -126,7 +126,11 @@ class Inputs:
 
 
 def month_by_month(months: Sequence[str], compute: Callable[[str], Frames]) -> Computed:
-    """The rows of months that are computed one after the other; one that cannot be is a failure of that month only."""
+    """The rows of months that are computed one after the other; one that cannot be is a failure of that month only.
+
+    For rules that would hold every customer of every month at once, or whose months have nothing in common: what a month first reported and what
+    became of it, and Stripe's own MRR beside ours.
+    """
     parts: dict[type[Table], list[pd.DataFrame]] = {}
     failures: dict[str, DataQualityError] = {}
     for month in months:

@@ -235,6 +235,10 @@ class Catalog(_Model):
         """The customer after aliases."""
         return self.aliases.get(identity, identity)
 
+    def merged_into(self, identity: str) -> list[str]:
+        """Every id of a customer: its own and those of customers merged into it."""
+        return [identity, *(other for other, into in self.aliases.items() if into == identity != other)]
+
     def excludes(self, identity: str) -> bool:
         """Whether a customer, under its own id or the one it was merged into, is on the exclusion list."""
         return not self._excluded.isdisjoint((identity, self.customer(identity)))

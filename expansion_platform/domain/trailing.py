@@ -4,6 +4,11 @@ Here: compounding, constant exchange rates, and how complete a window is. Not he
 
 Every customer keeps the slice it has at the window's start, or in its first month when it came later. A rate is exact until its text: T12M
 compounds twelve fractions, each with its own month's opening MRR below the line.
+
+No float reaches a published figure. `sql/window_cohort.sql` estimates in floating point what a customer pays at the exchange rates of its window's
+start: a product of at most twelve quotients and an amount, whose 50 roundings of 1.1e-16 each add up to less than 1e-14 of it. Only the nearest
+integer is taken of it, and only where that is certain: an estimate closer to a half than 1e-13 of it, or above 1e12, is computed again as a fraction
+(`at_first_rates`).
 """
 
 from __future__ import annotations

@@ -29,9 +29,9 @@ def column_schema(model: type[Table]) -> dg.TableSchema:
         columns=[
             dg.TableColumn(
                 name,
-                type=str(column.dtype).replace("string[pyarrow]", "text"),
+                type=column.dtype,
                 description=column.description,
-                constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=keys == [name]),
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=keys == [name]),
             )
             for name, column in columns(model).items()
         ]

@@ -86,7 +86,7 @@ def stage(whose: Whose, shard: Shard = EVERYONE) -> Staged:
     """
     lake, theirs = Lake(whose.root), whose.rows(shard)
     subscriptions = lake.read(stripe.Subscriptions, where=theirs)
-    where = {
+    where: dict[type[Table], pyarrow.dataset.Expression | None] = {
         stripe.Customers: whose.rows(shard, "id"),
         stripe.SubscriptionItems: None if theirs is None else among("subscription", subscriptions["id"]),
         stripe.Events: telling() if theirs is None else telling() & theirs,

@@ -7,7 +7,6 @@ often and with what. Decisions come from a generator of its own, so that a compa
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +16,7 @@ from expansion_platform.simulator.catalog import PLANS, SSO, STORAGE, Catalog
 from expansion_platform.simulator.charges import Item
 from expansion_platform.simulator.possible import can_change, steady
 from expansion_platform.simulator.schedules import Phase, Schedule
-from expansion_platform.simulator.subscription import Subscription, after
+from expansion_platform.simulator.subscription import Subscription, next_end
 
 HOUR, DAY = 3_600, 86_400
 NAMES = frozenset({"cycle_reset", "backdating", "flexible", "item_trial", "schedule", "replacement"})
@@ -91,7 +90,7 @@ class Arrangements:
         steps, start, quantity = [], at, subscription.items[0].quantity
         for _ in range(self._rng.randint(2, 3)):
             start, quantity = start + self._rng.randint(20 * DAY, 100 * DAY), quantity + max(1, quantity // 6)
-            renewal = next(end for count in itertools.count(1) if (end := after(subscription.anchor, subscription.interval, count)) > start)
+            renewal = next_end(subscription.anchor, subscription.interval, start)
             start = renewal if self._rng.random() < WITH_RENEWAL else start
             steps.append((start, quantity))
         proration = "create_prorations" if self._rng.random() < PRORATED else "none"

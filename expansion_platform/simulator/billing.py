@@ -18,7 +18,7 @@ from expansion_platform.simulator.events import Recorder
 from expansion_platform.simulator.invoicing import Invoicing
 from expansion_platform.simulator.redemption import Redemption
 from expansion_platform.simulator.schedules import Phase, Schedule
-from expansion_platform.simulator.subscription import Subscription, after
+from expansion_platform.simulator.subscription import Subscription, after, next_end
 from expansion_platform.simulator.truth import Change, SubscriptionLog
 
 JSON = dict[str, Any]
@@ -262,9 +262,7 @@ class Billing:
 
     def _roll(self, subscription: Subscription, at: int) -> None:
         """The period that starts at `at`, counted from the anchor so that the 31st returns after February."""
-        count = 1
-        while (end := after(subscription.anchor, subscription.interval, count)) <= at:
-            count += 1
+        end = next_end(subscription.anchor, subscription.interval, at)
         subscription.period = (at, end)
         self._schedule(end, lambda now: self._period_ends(subscription, now))
 

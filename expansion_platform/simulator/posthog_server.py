@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+from collections.abc import Callable
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -32,29 +34,27 @@ _MACROS = {
 
 
 class PostHogServer(LoopbackServer):
-    """Serves one project's `events`: uuid, event, timestamp (UTC), distinct_id, person_id, `$group_0`.
+    """Serves one project's events, made when first asked for: uuid, event, timestamp (UTC), distinct_id, person_id, `$group_0`.
 
     `looks` above 0 lets the next queries be answered in the background, finished at that many looks at their status.
     """
 
-    def __init__(self, events: pyarrow.Table, project_id: str = "1", api_key: str = "phx_simulated") -> None:
+    def __init__(self, events: Callable[[], pyarrow.Table], project_id: str = "1", api_key: str = "phx_simulated") -> None:
         super().__init__()
         self.project_id = project_id
         self.api_key = api_key
         self.looks = 0
         self._running: dict[str, tuple[int, Response]] = {}
         self._query_numbers = itertools.count(1)
-        self._database = duckdb.connect()
-        self._database.execute("SET TimeZone = 'UTC'")
-        self._database.register("given", events)
-        self._database.execute("CREATE TABLE events AS SELECT * FROM given")  # a registered table would be this connection's only
-        for name, definition in _MACROS.items():
-            self._database.execute(f"CREATE MACRO {name}{definition}")
+        self._events = events
+        self._made: duckdb.DuckDBPyConnection | None = None
+        self._one_makes = Lock()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stops, and lets the events go."""
         super().__exit__(kind, error, trace)
-        self._database.close()
+        if self._made is not None:
+            self._made.close()
 
     def answer(self, request: Request) -> Response:
         """Answer one request to the query endpoint."""
@@ -115,6 +115,11 @@ class PostHogServer(LoopbackServer):
             }
         )
 
+    def _database(self) -> duckdb.DuckDBPyConnection:
+        with self._one_makes:
+            self._made = self._made or _database_of(self._events())
+            return self._made
+
     def _selected(self, sql: str) -> tuple[list[str], list[list[Any]], int]:
         """Columns, rows (one more than the limit when there are more) and the limit in force."""
         tree = sqlglot.parse_one(sql, read="clickhouse")
@@ -128,10 +133,20 @@ class PostHogServer(LoopbackServer):
             raise ValueError(f"Unknown table `{tables[0]}`.")
         given = tree.args.get("limit")
         limit = min(int(given.expression.this), MOST_ROWS) if given else DEFAULT_ROWS
-        with self._database.cursor() as cursor:
+        with self._database().cursor() as cursor:
             result = cursor.execute(tree.limit(limit + 1).sql(dialect="duckdb"))
             rows = [[value.isoformat() if isinstance(value, dt.date) else value for value in row] for row in result.fetchall()]
             return [column[0] for column in result.description], rows, limit
+
+
+def _database_of(events: pyarrow.Table) -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect()
+    database.execute("SET TimeZone = 'UTC'")
+    database.register("given", events)
+    database.execute("CREATE TABLE events AS SELECT * FROM given")  # a registered table would be this connection's only
+    for name, definition in _MACROS.items():
+        database.execute(f"CREATE MACRO {name}{definition}")
+    return database
 
 
 def _error(status: int, kind: str, code: str, detail: str) -> Response:

@@ -16,6 +16,7 @@ from expansion_platform.simulator.charges import Discount, Item
 from expansion_platform.simulator.truth import SubscriptionLog
 
 _MONTHS = {"month": 1, "year": 12}
+_LONGEST_MONTH = 31 * 24 * 3600
 
 
 @dataclass
@@ -66,6 +67,14 @@ class Subscription:
     def used_once(self, at: int) -> bool:
         """Whether a `once` coupon reduces the running period."""
         return any(start <= at < end for each in self.given() for _, start, end in each.windows)
+
+
+def next_end(start: int, interval: str, at: int) -> int:
+    """The first end of a whole number of intervals after `start` that is after `at`."""
+    count = max(1, (at - start) // (_MONTHS[interval] * _LONGEST_MONTH))  # so many have passed
+    while (end := after(start, interval, count)) <= at:
+        count += 1
+    return end
 
 
 def after(start: int, interval: str, count: int) -> int:

@@ -57,7 +57,7 @@ def running(
     with ExitStack() as stack:
         account = company.account if faults is None else besides(company.account, faults)
         stripe = stack.enter_context(StripeServer(account, faults=None if faults is None else Faults(faults)))
-        posthog = stack.enter_context(PostHogServer(usage_events(seed, company.account_months)))
+        posthog = stack.enter_context(PostHogServer(lambda: usage_events(seed, company.account_months)))
         slack = stack.enter_context(SlackServer())
         environment = {
             "STRIPE_API_KEY": "rk_live_simulated",

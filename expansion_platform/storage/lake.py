@@ -29,7 +29,7 @@ from expansion_platform.domain.errors import DataQualityError, ExpansionError
 from expansion_platform.domain.schemas import Table, table_name
 from expansion_platform.domain.schemas.base import added, arrow_schema, key, partitioned_by, to_pandas
 from expansion_platform.storage import files
-from expansion_platform.storage.files import File, but, identity, month_of, small_files, text_columns_unmeasured, without_log_statistics
+from expansion_platform.storage.files import File, but, dataset_of, identity, month_of, small_files, text_columns_unmeasured
 from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries
 from expansion_platform.storage.scan import Scan
 
@@ -103,8 +103,7 @@ class Lake:
         committed = (str(table.metadata().id), table.version())
         known = self._datasets.get(asked)
         if known is None or known[0] != committed:  # listing the files of 36 months takes 0.1 s, and a range run reads each month of a table
-            options = pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries))
-            found = without_log_statistics(table.to_pyarrow_dataset(parquet_read_options=options))
+            found = dataset_of(table, dictionaries)
             lacking = [field for field in arrow_schema(model) if field.name not in found.schema.names]
             known = committed, found.replace_schema(pa.schema([*found.schema, *lacking])) if lacking else found
             self._datasets[asked] = known

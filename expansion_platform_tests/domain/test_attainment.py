@@ -27,7 +27,7 @@ def figures(*rows: tuple[str, str, str, int, int], quality: str = "ok") -> pd.Da
 
 def stands(month: str, known: pd.DataFrame, *targets: Target, begins: int = 1) -> dict[tuple[str, str, str], dict[str, Any]]:
     """(period, metric, value) -> the row."""
-    rows = attainment(month, known, AlertSettings(targets=targets, fiscal_year_begins=begins))
+    rows = attainment([month], known, AlertSettings(targets=targets, fiscal_year_begins=begins))
     checked = Attainment.validate(rows.assign(policy_hash="p", catalog_hash="c"))
     ties(checked, known)
     return {(row["period"], row["metric"], row["value"]): row for row in checked.to_dict("records")}
@@ -55,6 +55,20 @@ def test_a_year_with_a_month_unknown_or_without_target_has_no_year_to_date() -> 
     assert set(stands("2026-02", YEAR[YEAR["month"] == "2026-02"], TWO)) == {("month", "expansion_rate", "all")}
     late = Target(monthly_percent=Decimal(2), first_month="2026-02")
     assert set(stands("2026-02", YEAR, late)) == {("month", "expansion_rate", "all")}
+
+
+def test_several_months_are_what_each_is_alone() -> None:
+    """From the beginning of a fiscal year on, with a month that has no figure and a segment that has a target of its own."""
+    names = ["2025-11", "2025-12", "2026-01", "2026-02", "2026-03"]
+    known = figures(
+        *((name, "expansion_rate", scope, 10 + at, 1_000) for at, name in enumerate(names) for scope in ("total", "smb") if name != "2026-02"),
+        *((name, "nrr", "total", 990 + at, 1_000) for at, name in enumerate(names)),
+    )
+    settings = AlertSettings(targets=(TWO, Target(monthly_percent=Decimal(1), scope="smb")), fiscal_year_begins=11)
+    together = attainment(names, known, settings)
+    alone = pd.concat([attainment([name], known, settings) for name in names], ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone, check_dtype=False)
+    assert set(together["period"]) == {"month", "quarter_to_date", "year_to_date"}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +134,7 @@ def test_two_targets_of_one_figure_in_one_month_are_refused(tmp_path: Path) -> N
 
 
 def test_a_figure_that_is_not_the_published_one_is_seen() -> None:
-    rows = attainment("2026-02", YEAR, AlertSettings(targets=(TWO,)))
+    rows = attainment(["2026-02"], YEAR, AlertSettings(targets=(TWO,)))
     ties(rows, YEAR)
     with pytest.raises(DataQualityError, match="2026-02/month/expansion_rate/total/all"):
         ties(rows.assign(numerator=rows["numerator"].where(rows["period"] != "month", rows["numerator"] + 1)), YEAR)

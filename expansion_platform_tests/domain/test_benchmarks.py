@@ -12,13 +12,16 @@ from expansion_platform.domain.metric_rows import ratio_text
 from expansion_platform.domain.schemas import metrics as tables
 
 MONTH = "2026-03"
-OPENING = {
-    ("total", "all"): 1_000_000,
-    ("segment", "enterprise"): 600_000,
-    ("segment", "mid_market"): 300_000,
-    ("segment", "smb"): 100_001,
-    ("pricing_model", "seat"): 900_000,
-}
+OPENING = pd.DataFrame(
+    [
+        ("total", "all", 1_000_000),
+        ("segment", "enterprise", 600_000),
+        ("segment", "mid_market", 300_000),
+        ("segment", "smb", 100_001),
+        ("pricing_model", "seat", 900_000),
+    ],
+    columns=["dimension", "value", "opening"],
+).assign(month=MONTH)
 
 
 def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:

@@ -21,8 +21,12 @@ GOLDEN = {
 }
 
 
+def sums(month: str, expansion: int = 1, new: int = 1, members: int = 40, expanders: int = 9) -> pd.DataFrame:
+    return pd.DataFrame([{"month": month, "expansion": expansion, "new": new, "members": members, "expanders": expanders}])
+
+
 def rows(program: int = 0, acquisition: int = 0, expansion: int = 0, new: int = 0, members: int = 40, expanders: int = 9) -> pd.DataFrame:
-    made = expansion_cac(MONTH, {MONTH: (program, acquisition)}, {"expansion": expansion, "new": new}, members, expanders)
+    made = expansion_cac(sums(MONTH, expansion, new, members, expanders), {MONTH: (program, acquisition)})
     return ExpansionCac.validate(made.assign(policy_hash="p", catalog_hash="c"))
 
 
@@ -60,9 +64,19 @@ def test_a_fraction_beyond_64_bits_keeps_its_quotient() -> None:
 
 
 def test_a_month_without_costs_has_no_figures() -> None:
-    rows = expansion_cac(MONTH, {"2026-02": (1, 1)}, {"expansion": 1, "new": 1}, 40, 9)
+    rows = expansion_cac(sums(MONTH), {"2026-02": (1, 1)})
     assert rows.empty
     ExpansionCac.validate(rows.assign(policy_hash="p", catalog_hash="c"))
+
+
+def test_several_months_are_what_each_is_alone() -> None:
+    book = pd.concat([sums("2026-01", 100, 50), sums("2026-02"), sums("2026-03", 0, 7, 20)], ignore_index=True)
+    spent = {"2026-01": (10**12 + 39, 10**12 + 61), "2026-03": (5, 0)}
+    made = [expansion_cac(book, spent), pd.concat([expansion_cac(book[book["month"] == month], spent) for month in spent])]
+    together, alone = (
+        ExpansionCac.validate(each.sort_values(["month", "metric"], ignore_index=True).assign(policy_hash="p", catalog_hash="c")) for each in made
+    )
+    pd.testing.assert_frame_equal(together, alone)
 
 
 def costs(**changed: str) -> pd.DataFrame:

@@ -171,8 +171,8 @@ def golden() -> pd.DataFrame:
     return origin_rules.origins([MONTH], causes(), movements(), told, activity(*CRM), "UTC")
 
 
-def published(headline: int = E) -> pd.Series:
-    return pd.Series({"month": MONTH, "numerator": headline, "denominator": 100_000, "n_customers": 40, "n_expanders": 9})
+def published(headline: int = E, month: str = MONTH) -> pd.DataFrame:
+    return pd.DataFrame([{"month": month, "numerator": headline, "denominator": 100_000, "n_customers": 40, "n_expanders": 9}])
 
 
 def test_the_month_by_hand() -> None:
@@ -200,7 +200,7 @@ def test_origins_and_motions_sum_to_the_headline() -> None:
     assert mix["origin"].to_dict() == {"sales": 3_000, "csm": 50, "self_serve": 1_200, "product": 690, "api": 0, "touched": 800, "unknown": 700}
     assert mix["motion"].to_dict() == {"product_led": 1_890, "sales_driven": 3_050, "api": 0, "touched": 800, "unknown": 700}
     assert not rows["incomplete"].any()  # 700 of 6,440 is 10.9 %
-    reconciliation.origin_shares_sum(rows, published().to_frame().T.assign(metric="expansion_rate"))
+    reconciliation.origin_shares_sum(rows, published().assign(metric="expansion_rate"))
 
 
 @pytest.mark.parametrize(("headline", "incomplete"), [(3_500, False), (3_499, True), (0, True)])
@@ -217,6 +217,18 @@ def test_a_month_without_expansion_is_a_split_of_nothing() -> None:
     assert not rows["incomplete"].any()
 
 
+def test_several_months_are_what_each_is_alone() -> None:
+    """A month without expansion between two that have some, of which one has an unknown too many."""
+    book = [(golden(), E), (golden().head(0), 0), (golden(), 3_499)]
+    names = ["2026-03", "2026-04", "2026-05"]
+    alone = [expansion_by_origin(rows.assign(month=name), published(headline, name)) for (rows, headline), name in zip(book, names, strict=True)]
+    together = expansion_by_origin(
+        pd.concat([rows.assign(month=name) for (rows, _), name in zip(book, names, strict=True)]),
+        pd.concat([published(headline, name) for (_, headline), name in zip(book, names, strict=True)]),
+    )
+    pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True))
+
+
 def test_a_cent_more_or_a_row_less_is_seen() -> None:
     rows = golden()
     reconciliation.origins_tie(rows, movements())
@@ -231,7 +243,7 @@ def test_a_cent_more_or_a_row_less_is_seen() -> None:
     split = expansion_by_origin(rows, published())
     split.loc[split["value"] == "touched", "numerator"] += 1
     with pytest.raises(DataQualityError, match="2026-03 motion, 2026-03 origin"):
-        reconciliation.origin_shares_sum(split, published().to_frame().T.assign(metric="expansion_rate"))
+        reconciliation.origin_shares_sum(split, published().assign(metric="expansion_rate"))
 
 
 def one(states: list[dict[str, Any]], known: rules.Facts, *crm: tuple[str, str, str, str], timezone: str = "UTC", cause: str = "seat") -> list[str]:

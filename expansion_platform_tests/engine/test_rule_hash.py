@@ -14,7 +14,7 @@ from expansion_platform.engine.uses import versions_rules
 from expansion_platform.tables.declarations import DECLARATIONS
 from expansion_platform.tables.first_reported import FIRST_REPORTED
 
-CACHES = (rule_hash._hash_of, rule_hash._needs, rule_hash._code_hash, rule_hash._path)
+CACHES = (rule_hash._hash_of, rule_hash._read, rule_hash._path)
 Edit = Callable[[str, str], None]
 
 

@@ -21,7 +21,7 @@ def account_months(accounts: int = 20, last: str = "2026-04") -> pd.DataFrame:
 
 @pytest.fixture
 def server() -> Iterator[PostHogServer]:
-    with PostHogServer(usage_events(7, account_months())) as running:
+    with PostHogServer(lambda: usage_events(7, account_months())) as running:
         yield running
 
 

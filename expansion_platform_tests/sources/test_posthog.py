@@ -47,7 +47,7 @@ def events() -> pyarrow.Table:
 
 @pytest.fixture
 def server() -> Iterator[PostHogServer]:
-    with PostHogServer(events()) as running:
+    with PostHogServer(events) as running:
         yield running
 
 
@@ -118,7 +118,7 @@ def test_a_long_retry_after_is_not_sat_through(server: PostHogServer) -> None:
 
 
 def test_an_unreachable_host_is_named() -> None:
-    with PostHogServer(events()) as server:
+    with PostHogServer(events) as server:
         url = server.url
     with PostHog(url, "1", "phx_secret", first_wait_seconds=0.001) as source, pytest.raises(PostHogError, match="could not be reached") as raised:
         source.feature_usage("2026-01", "2026-01")

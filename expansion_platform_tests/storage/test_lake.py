@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import pandera.pandas as pa
 import pyarrow.dataset as ds
 import pytest
 from deltalake import write_deltalake
 
 from expansion_platform.domain.errors import DataQualityError, ExpansionError
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import Table
 from expansion_platform.domain.schemas.billing import FxRates
 from expansion_platform.domain.schemas.mrr import CustomerMonths

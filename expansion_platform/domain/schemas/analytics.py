@@ -5,8 +5,7 @@ Here: what `sources/analytics/` yields, aggregated on the provider's side. Not h
 
 from __future__ import annotations
 
-import pandera.pandas as pa
-
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import MONTH_PATTERN, Table
 
 

@@ -6,11 +6,14 @@ Not here: any one table (its floor's module) and any reading or writing (`storag
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 import pandas as pd
-import pandera.pandas as pa
 import pyarrow
+
+from expansion_platform.domain.schemas.declared import Declared, declared_fields
 
 Instant = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 """A point in time, UTC, microseconds."""
@@ -21,19 +24,18 @@ CURRENCY_PATTERN = r"^[a-z]{3}$"
 
 _VERSIONS = ("policy_hash", "catalog_hash")
 
-_ARROW_TYPES: dict[str, pyarrow.DataType] = {
-    "str": pyarrow.string(),
-    "string": pyarrow.string(),
-    "string[pyarrow]": pyarrow.string(),
-    "int64": pyarrow.int64(),
-    "Int64": pyarrow.int64(),
-    "bool": pyarrow.bool_(),
-    "boolean": pyarrow.bool_(),
-    "datetime64[us, UTC]": pyarrow.timestamp("us", tz="UTC"),
+_TYPES: dict[Any, tuple[str, pyarrow.DataType]] = {
+    str: ("text", pyarrow.string()),
+    int: ("int64", pyarrow.int64()),
+    pd.Int64Dtype: ("Int64", pyarrow.int64()),
+    bool: ("bool", pyarrow.bool_()),
+    pd.BooleanDtype: ("boolean", pyarrow.bool_()),
+    Instant: ("datetime64[us, UTC]", pyarrow.timestamp("us", tz="UTC")),
 }
+"""What a column can be annotated with -> its type by name and in Arrow."""
 
 
-class Table(pa.DataFrameModel):
+class Table(Declared):
     """One lake table. `Config.name` is `floor/table`; `Config.metadata` holds `key` (grain) and `partitioned_by` (`month` or None).
 
     A table that is written once and never computed again also names its columns `added` later: rows stored before them have null there.
@@ -72,21 +74,36 @@ def added(model: type[Table]) -> list[str]:
     return list(_metadata(model).get("added", []))
 
 
-def columns(model: type[Table]) -> dict[str, Any]:
-    """Pandera columns by name in the order they are stored and shown: the versions a row was made with come last."""
-    declared = model.to_schema().columns
-    return {name: declared[name] for name in sorted(declared, key=lambda name: name in _VERSIONS)}
+@dataclass(frozen=True)
+class Column:
+    """A column as it is stored and shown."""
+
+    dtype: str
+    """Its type as people read it: pandas' name of it, but for texts."""
+    stored: pyarrow.DataType
+    nullable: bool
+    description: str
 
 
+def columns(model: type[Table]) -> dict[str, Column]:
+    """Columns by name in the order they are stored and shown: the versions a row was made with come last."""
+    return dict(_columns(model))
+
+
+@cache
+def _columns(model: type[Table]) -> dict[str, Column]:
+    found = {}
+    for name, (hint, field) in sorted(declared_fields(model).items(), key=lambda column: column[0] in _VERSIONS):
+        if hint not in _TYPES:
+            raise TypeError(f"{table_name(model)}.{name}: no type for {hint!r}")
+        found[name] = Column(*_TYPES[hint], field.nullable, field.description)
+    return found
+
+
+@cache
 def arrow_schema(model: type[Table]) -> pyarrow.Schema:
-    """The Arrow schema the lake stores, with each column's description in its field metadata."""
-    fields = []
-    for name, column in columns(model).items():
-        kind = str(column.dtype)
-        if kind not in _ARROW_TYPES:
-            raise TypeError(f"{table_name(model)}.{name}: no Arrow type for {kind!r}")
-        fields.append(pyarrow.field(name, _ARROW_TYPES[kind], nullable=bool(column.nullable)))
-    return pyarrow.schema(fields)
+    """The Arrow schema the lake stores."""
+    return pyarrow.schema([pyarrow.field(name, column.stored, nullable=column.nullable) for name, column in _columns(model).items()])
 
 
 def empty(model: type[Table]) -> pd.DataFrame:

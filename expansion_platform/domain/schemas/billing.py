@@ -6,8 +6,7 @@ read (`quarantine`) and `fx_rates` (semantics 7, case 21). Not here: MRR, which 
 
 from __future__ import annotations
 
-import pandera.pandas as pa
-
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, DECIMAL_PATTERN, MONTH_PATTERN, Instant, Table
 
 STATUSES = ["active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"]

@@ -7,8 +7,8 @@ Here: the columns of each file or table, all read as text. Not here: reading the
 from __future__ import annotations
 
 import pandas as pd
-import pandera.pandas as pa
 
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, MONTH_PATTERN, Table
 
 DATE_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"

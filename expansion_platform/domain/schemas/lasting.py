@@ -9,8 +9,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pandas as pd
-import pandera.pandas as pa
 
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import DECIMAL_PATTERN, MONTH_PATTERN, Table
 from expansion_platform.domain.schemas.metrics import MetricValue
 from expansion_platform.domain.schemas.mrr import SEGMENTS, Monthly

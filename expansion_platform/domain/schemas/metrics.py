@@ -6,8 +6,8 @@ Here: one shape for every ratio (`MetricValue`) and the roll-forward. Not here: 
 from __future__ import annotations
 
 import pandas as pd
-import pandera.pandas as pa
 
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import Instant, Table
 from expansion_platform.domain.schemas.given import NAME_PATTERN
 from expansion_platform.domain.schemas.mrr import DORMANT_REASONS, FLOWS, ORGANIC, Monthly

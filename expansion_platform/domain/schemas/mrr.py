@@ -7,8 +7,8 @@ reporting currency; `opening` is at the opening instant's exchange rates, `closi
 from __future__ import annotations
 
 import pandas as pd
-import pandera.pandas as pa
 
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import MONTH_PATTERN, Instant, Table
 
 SEGMENTS = ["enterprise", "mid_market", "smb"]

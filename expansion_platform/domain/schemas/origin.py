@@ -5,8 +5,7 @@ Here: the attribution of each positive organic amount, and the split of the head
 
 from __future__ import annotations
 
-import pandera.pandas as pa
-
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import Instant, Table
 from expansion_platform.domain.schemas.metrics import MetricValue
 from expansion_platform.domain.schemas.mrr import ORGANIC, Monthly

@@ -5,8 +5,7 @@ Here: the comparison's two tables. Not here: how differences are explained (`dom
 
 from __future__ import annotations
 
-import pandera.pandas as pa
-
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import Table
 from expansion_platform.domain.schemas.mrr import Monthly
 

@@ -7,8 +7,8 @@ Here: the tables' columns and invariants. Not here: the figures themselves (`met
 from __future__ import annotations
 
 import pandas as pd
-import pandera.pandas as pa
 
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import MONTH_PATTERN, Instant, Table
 from expansion_platform.domain.schemas.mrr import FLOWS, Monthly
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import pandera.pandas as pa
 
+from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, DECIMAL_PATTERN, Instant, Table
 
 
