@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from expansion_platform.domain.errors import ConfigurationError
 
@@ -30,6 +30,12 @@ class _Loader(_Base):  # type: ignore[misc]  # which base it is shows at run tim
         return super().construct_mapping(node, deep=deep)
 
 
+class FileModel(BaseModel):
+    """A part of a file that people write: its values never change, and a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file, None when it is empty.
 
@@ -45,6 +51,14 @@ def read_yaml(path: Path) -> Any:
 def told(error: ValidationError, model: type[BaseModel]) -> str:
     """Every problem with its key path, such as `products.prod_1.tier: unknown; did you mean tier_rank?`."""
     return "; ".join(_problem(problem, model) for problem in error.errors())
+
+
+def only_known(values: tuple[str, ...], allowed: list[str], what: str) -> tuple[str, ...]:
+    """The values, each one of those allowed; ValueError names the others and what is known."""
+    unknown = sorted(set(values) - set(allowed))
+    if unknown:
+        raise ValueError(f"unknown {what} {', '.join(unknown)}; known are {', '.join(allowed)}")
+    return values
 
 
 def _problem(problem: Any, model: type[BaseModel]) -> str:

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from expansion_platform.domain.canonical import content_hash, dumps
-from expansion_platform.domain.configuration import read_yaml, told
+from expansion_platform.domain.configuration import FileModel, only_known, read_yaml, told
 from expansion_platform.domain.errors import ConfigurationError
 from expansion_platform.domain.hints import HIGHEST_RANK, followed
 from expansion_platform.domain.pricing import parse_scheme
@@ -25,11 +25,7 @@ PRESETS: dict[str, dict[str, Any]] = {"house": {}, "stripe_parity": {"metered_co
 """What each preset changes in the defaults. `stripe_parity` counts as Stripe's dashboard does, only to reconcile with it (semantics 1.3)."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Policy(_Model):
+class Policy(FileModel):
     """How items count. Every field has the default of semantics 8.1 or its preset; changing one is a new policy version."""
 
     preset: Literal["house", "stripe_parity"] = Field("house", description="Where the other fields start from; `stripe_parity` is for reconciliation")
@@ -52,12 +48,12 @@ class Policy(_Model):
     @field_validator("statuses")
     @classmethod
     def _known_statuses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _known(value, STATUSES, "subscription status")
+        return only_known(value, STATUSES, "subscription status")
 
     @field_validator("paused_counts")
     @classmethod
     def _known_pauses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _known(value, PAUSES, "paused collection behaviour")
+        return only_known(value, PAUSES, "paused collection behaviour")
 
     @field_validator("week_in_months", "day_in_months")
     @classmethod
@@ -93,7 +89,7 @@ class Policy(_Model):
         return content_hash({**content, "statuses": sorted(set(self.statuses)), "paused_counts": sorted(set(self.paused_counts))})
 
 
-class CatalogEntry(_Model):
+class CatalogEntry(FileModel):
     """What the catalog says of one price or product id; None is silence."""
 
     family: str | None = Field(None, min_length=1, description="Products that are tiers of one another share it")
@@ -104,7 +100,7 @@ class CatalogEntry(_Model):
     group: str | None = Field(None, min_length=1, description="Match group, where the rule of semantics 3.1 is not wanted")
 
 
-class ListPrice(_Model):
+class ListPrice(FileModel):
     """A published price of a product, used to tell a plan change from an interval change (semantics 3.3)."""
 
     price: str
@@ -117,7 +113,7 @@ class ListPrice(_Model):
     @field_validator("interval")
     @classmethod
     def _known_interval(cls, value: str) -> str:
-        return _known((value,), INTERVALS, "interval")[0]
+        return only_known((value,), INTERVALS, "interval")[0]
 
     @model_validator(mode="after")
     def _priceable(self) -> ListPrice:
@@ -148,7 +144,7 @@ class Entry:
     """The catalog says nothing of the price or its product."""
 
 
-class Catalog(_Model):
+class Catalog(FileModel):
     """Products as tiers, add-ons and usage; declared migrations; merged, earlier and excluded customers; policy and currency (semantics 8.1).
 
     `metadata` is Stripe's own metadata by price or product id, the first source of inference when `products` is silent.
@@ -288,13 +284,6 @@ class Catalog(_Model):
     def _list_prices(self) -> dict[tuple[str, str, str, int], ListPrice]:
         ordered = sorted(self.list_prices, key=lambda listed: listed.price, reverse=True)
         return {(listed.product, listed.currency, listed.interval, listed.interval_count): listed for listed in ordered}
-
-
-def _known(values: tuple[str, ...], allowed: list[str], what: str) -> tuple[str, ...]:
-    unknown = sorted(set(values) - set(allowed))
-    if unknown:
-        raise ValueError(f"unknown {what} {', '.join(unknown)}; known are {', '.join(allowed)}")
-    return values
 
 
 def _last_alias(customer: str, aliases: Mapping[str, str]) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from expansion_platform.domain.money import Ints
 from expansion_platform.domain.schemas.mrr import ORGANIC, PRICING_MODELS, SEGMENTS
+from expansion_platform.domain.valuation import Bools
 
 Codes = npt.NDArray[np.int8]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 TOTAL = ("total", "all")
 SLICES = {"segment": SEGMENTS, "pricing_model": PRICING_MODELS}
 """Dimensions a scope may be of, and their values. A customer has one of each a month, fixed at opening (semantics 4.1)."""

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from expansion_platform.domain.detection.panel import Bools, Ints
+from expansion_platform.domain.money import Ints
+from expansion_platform.domain.valuation import Bools
 
 DRAWS = 2000  # semantics 5.4; the smallest one-sided p is 1/2001
 TWO_SIDED = 1.959964  # standard normal deviations that 95 % lie within
