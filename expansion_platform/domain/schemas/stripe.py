@@ -14,7 +14,8 @@ from expansion_platform.domain.schemas import declared as pa
 from expansion_platform.domain.schemas.base import CURRENCY_PATTERN, DECIMAL_PATTERN, Instant, Table
 
 
-def _decimal(description: str, *, nullable: bool = False) -> Any:
+def decimal_text(description: str, *, nullable: bool = False) -> Any:
+    """A column of decimal text."""
     return pa.Field(description=description, str_matches=DECIMAL_PATTERN, nullable=nullable)
 
 
@@ -70,7 +71,7 @@ class Prices(StripeObject):
     active: bool = pa.Field(description="Whether new subscriptions can use it")
     type: str = pa.Field(description="`recurring` or `one_time`")
     billing_scheme: str = pa.Field(description="`per_unit` or `tiered`")
-    unit_amount_decimal: str = _decimal("Price of one unit in minor units; null when tiered", nullable=True)
+    unit_amount_decimal: str = decimal_text("Price of one unit in minor units; null when tiered", nullable=True)
     tiers_mode: str = pa.Field(description="`graduated` or `volume`, null when not tiered", nullable=True)
     tiers_json: str = pa.Field(description="Tiers in order: [{up_to, unit, flat}], amounts as decimal strings in minor units", nullable=True)
     currency_options_json: str = pa.Field(
@@ -100,7 +101,7 @@ class Coupons(StripeObject):
 
     duration: str = pa.Field(description="`once`, `repeating` or `forever`")
     duration_in_months: pd.Int64Dtype = pa.Field(description="Months a repeating coupon lasts", nullable=True)
-    percent_off: str = _decimal("Percent off, 0 to 100", nullable=True)
+    percent_off: str = decimal_text("Percent off, 0 to 100", nullable=True)
     amount_off: pd.Int64Dtype = pa.Field(description="Amount off an invoice, minor units of `currency`", nullable=True)
     currency: str = pa.Field(description="Currency of `amount_off`", nullable=True)
     currency_options_json: str = pa.Field(
@@ -118,7 +119,7 @@ class Coupons(StripeObject):
 class TaxRates(StripeObject):
     """One row per Stripe tax rate. Empty when the key may not read them: the amounts on bills then tell the percentages."""
 
-    percentage: str = _decimal("Percent of tax, as used where Stripe computes it", nullable=True)
+    percentage: str = decimal_text("Percent of tax, as used where Stripe computes it", nullable=True)
     inclusive: bool = pa.Field(description="Whether the tax is inside the amounts it is on")
 
     class Config(Table.Config):
@@ -157,13 +158,13 @@ class SubscriptionItems(StripeObject):
     subscription: str = pa.Field(description="Subscription the item is on")
     price: str = pa.Field(description="Price in force")
     product: str = pa.Field(description="Product of that price")
-    quantity: str = _decimal("Units; null for metered items", nullable=True)
+    quantity: str = decimal_text("Units; null for metered items", nullable=True)
     current_period_start: Instant = pa.Field(description="Start of the running billing period")
     current_period_end: Instant = pa.Field(description="End of the running billing period")
     trial_start: Instant = pa.Field(description="Start of the item's own trial, null when it has none now", nullable=True)
     trial_end: Instant = pa.Field(description="End of the item's own trial", nullable=True)
     discounts_json: str = pa.Field(description="Item-level discounts in order: [{id, coupon, start, end}]")
-    inclusive_tax: str = _decimal(
+    inclusive_tax: str = decimal_text(
         "Percent of tax inside its price by the tax rates set on it or on its subscription; null when none is", nullable=True
     )
     metadata_json: str = pa.Field(description="The allow-listed metadata key (`initiated_by`: EXPANSION_INITIATED_BY_KEY)")
@@ -227,8 +228,8 @@ class InvoiceLines(StripeObject):
     invoice_item: str = pa.Field(description="Pending invoice item it came from", nullable=True)
     price: str = pa.Field(description="Price billed, null for a one-off amount", nullable=True)
     product: str = pa.Field(description="Product billed", nullable=True)
-    quantity: str = _decimal("Full quantity of the item in this state, also on prorations", nullable=True)
-    unit_amount_decimal: str = _decimal("Unit price in minor units, null when tiered", nullable=True)
+    quantity: str = decimal_text("Full quantity of the item in this state, also on prorations", nullable=True)
+    unit_amount_decimal: str = decimal_text("Unit price in minor units, null when tiered", nullable=True)
     amount: int = pa.Field(description="Line amount before discounts, minor units; negative for a credit")
     currency: str = pa.Field(description="Three-letter currency, lower case", str_matches=CURRENCY_PATTERN)
     period_start: Instant = pa.Field(description="Service period, inclusive")
@@ -259,8 +260,8 @@ class InvoiceItems(StripeObject):
     subscription_item: str = pa.Field(description="Item it belongs to, null for a one-off", nullable=True)
     price: str = pa.Field(description="Price", nullable=True)
     product: str = pa.Field(description="Product", nullable=True)
-    quantity: str = _decimal("Full quantity of the item in this state", nullable=True)
-    unit_amount_decimal: str = _decimal("Unit price in minor units, null when tiered", nullable=True)
+    quantity: str = decimal_text("Full quantity of the item in this state", nullable=True)
+    unit_amount_decimal: str = decimal_text("Unit price in minor units, null when tiered", nullable=True)
     amount: int = pa.Field(description="Amount, minor units; negative for a credit")
     currency: str = pa.Field(description="Three-letter currency, lower case", str_matches=CURRENCY_PATTERN)
     period_start: Instant = pa.Field(description="Service period, inclusive")
@@ -298,7 +299,7 @@ class MeterUsage(StripeObject):
     customer: str = pa.Field(description="Customer who used it")
     meter: str = pa.Field(description="Billing meter that counted")
     formula: str = pa.Field(description="How the meter aggregates events: `sum`, `count` or `last`")
-    value: str = _decimal("The day's usage by that formula, decimal text; null when nothing was reported", nullable=True)
+    value: str = decimal_text("The day's usage by that formula, decimal text; null when nothing was reported", nullable=True)
 
     class Config(Table.Config):
         name = "stripe/meter_usage"
