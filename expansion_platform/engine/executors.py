@@ -55,14 +55,18 @@ class Local:
             # Not forked: Arrow, DuckDB and Delta run threads of their own, and a fork copies their locks as they are.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=_begin)
+        done = False
         try:
             yield from self._pool.map(task, items)
+            done = True
         except BrokenProcessPool as error:
-            self.close()
             raise ExpansionError(
                 "a process that computed a part of the customers was ended from outside, most often because memory ran out; nothing was written. "
                 "Run again with a smaller EXPANSION_SHARD_ROWS, or fewer EXPANSION_PROCESSES"
             ) from error
+        finally:
+            if not done:  # tasks that still run would go on reading and writing for nobody
+                self.close()
 
     def close(self) -> None:
         """Ends the pool."""
