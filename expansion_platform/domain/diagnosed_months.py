@@ -51,7 +51,7 @@ def compute_diagnosis(wanted: Sequence[str], inputs: Inputs) -> Computed:
     moved, migrations = inputs.arrow(mrr.Movements), inputs.frame(mrr.PriceMigrations)
     expanded = to_pandas(moved.filter(pc.is_in(moved["month"], pa.array(wanted, pa.string()))))
     by_month = dict(iter(expanded.groupby("month")))
-    stopped = stopped_growing(wanted, moved, inputs.arrow(mrr.CustomerMonths), inputs.months(mrr.Movements))
+    stopped = stopped_growing(wanted, moved, inputs.scan(mrr.CustomerMonths), inputs.months(mrr.Movements))
 
     def compute(month: str) -> Frames:
         earlier = months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1))
