@@ -181,15 +181,15 @@ MUTANTS = {
     "backdated": Mutant(
         "backdating is ignored",
         "history_changes.py",
-        '"began", subscription.start_date, subscription.ended_at',
-        '"began", subscription.created, subscription.ended_at',
+        "subscription.start_date,\n        subscription.ended_at",
+        "subscription.created,\n        subscription.ended_at",
     ),
     # Figures
     "tenure": Mutant(
         "tenure runs from the month's beginning", "mrr.py", "np.maximum(begins[rows[paying]], openings[at[paying]])", "openings[at[paying]]"
     ),
     "imported": Mutant("the tenure of imported customers is known", "customer_slices.py", "np.where(imported &", "np.where(False & imported &"),
-    "dormant-logos": Mutant("dormant customers are lost logos", "sql/slice_sums.sql", "where churn < 0 and not dormant) as", "where churn < 0) as"),
+    "dormant-logos": Mutant("dormant customers are lost logos", "sql/slice_sums.sql", "where flow_churn < 0 and not dormant) as", "where flow_churn < 0) as"),
     "continuous": Mutant("who came back was never lost", "windows.py", "np.where(interrupted, 0, retained)", "retained"),
     "few-first": Mutant(
         "an open window hides few customers", "metric_rows.py", "if members < LOW_MEMBERS or", "if complete and members < LOW_MEMBERS or"

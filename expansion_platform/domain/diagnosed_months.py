@@ -51,7 +51,7 @@ def compute_diagnosis(wanted: Sequence[str], inputs: Inputs) -> Computed:
     grr = {month: found["grr"] for month, found in retention.items() if "grr" in found}
     moved, migrations = inputs.arrow(mrr.Movements), inputs.frame(mrr.PriceMigrations)
     expanded = to_pandas(moved.filter(pc.is_in(moved["month"], pa.array(wanted, pa.string()))))
-    stopped = stopped_growing(wanted, moved, inputs.arrow(mrr.CustomerMonths), inputs.months(mrr.Movements))
+    stopped = stopped_growing(wanted, moved, inputs.scan(mrr.CustomerMonths), inputs.months(mrr.Movements))
     expanded_in, migrated_in = dict(iter(expanded.groupby("month"))), dict(iter(migrations.groupby("month")))
     found = [
         diagnosis(

@@ -60,6 +60,7 @@ EXPANSION_THEN_CHURN = Declaration(
             ("month", "customer", "movement", "flow_expansion", "flags_json"),
             _LONGEST_SPAN,
             where=(pc.field("flow_expansion") > 0) | (pc.field("movement") == "churn"),
+            ordered=False,
         ),
         Read(origin.Origins, ("month", "customer", "origin", "expansion"), _LONGEST_SPAN),
     ),
