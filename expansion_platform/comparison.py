@@ -1,7 +1,7 @@
 """The comparison with Stripe's own MRR as the settings say: where Stripe's figures come from, and ours beside them.
 
-Here: reading both sides. Not here: what explains a difference (`domain/parity.py`), the tables (`tables/outlook.py`), the words
-(`delivery/reconcile.py`).
+Here: reading both sides. Not here: what explains a difference (`domain/metrics/parity.py`), the tables (`tables/outlook.py`), the words
+(`reports/reconciliation.py`).
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from expansion_platform.domain.inputs import Frames
-from expansion_platform.domain.mrr import included, rates_by_month
-from expansion_platform.domain.parity import Facts, compare_months, cumulated, items_apart
-from expansion_platform.domain.schemas import Table, billing, parity, stripe
-from expansion_platform.domain.schemas.base import empty
+from expansion_platform.domain.catalog.inputs import Frames
+from expansion_platform.domain.core.table import Table, empty
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.metrics.parity import Facts, compare_months, cumulated, items_apart
+from expansion_platform.domain.mrr.first_paid import included, rates_by_month
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.resources import Platform
 from expansion_platform.sources import stripe_mrr
 
-MODELS: list[type[Table]] = [parity.StripeParity, parity.StripeDifferences]
+MODELS: list[type[Table]] = [metrics.StripeParity, metrics.StripeDifferences]
 CHANGE_EVENTS = "change_events"
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform.automation import deliver_alerts, refresh_job, refresh_schedule, stripe_changes_sensor, watch_runs
-from expansion_platform.domain import months
-from expansion_platform.domain.errors import ConfigurationError, ExpansionError
+from expansion_platform.automation.jobs import refresh_job
+from expansion_platform.automation.schedules import refresh_schedule
+from expansion_platform.automation.sensors import deliver_alerts, stripe_changes_sensor, watch_runs
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.errors import ConfigurationError, ExpansionError
 from expansion_platform.engine.assets import monthly_assets
 from expansion_platform.engine.monthly import build
 from expansion_platform.resources import Platform, as_of

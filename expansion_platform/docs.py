@@ -16,8 +16,8 @@ import pandera.pandas as pa
 from pydantic import SecretStr
 
 from expansion_platform.domain import identities
-from expansion_platform.domain.schemas import TABLES
-from expansion_platform.domain.schemas.base import Table, arrow_schema, columns, key, partitioned_by
+from expansion_platform.domain.core.table import Table, arrow_schema, columns, key, partitioned_by
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.settings import Settings
 
 SETTINGS_BEGIN, SETTINGS_END = "<!-- settings: made by `make docs` -->\n", "<!-- end of settings -->"

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from expansion_platform.domain import months
-from expansion_platform.domain.canonical import content_hash
-from expansion_platform.domain.schemas import analytics
-from expansion_platform.domain.schemas.base import empty
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.canonical import content_hash
+from expansion_platform.domain.core.table import empty
+from expansion_platform.domain.signals import tables as analytics
 from expansion_platform.resources import Platform
 from expansion_platform.sources.analytics.accounts import map_accounts, read_account_map
 

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform.domain import months
-from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.domain.hints import from_rows
-from expansion_platform.domain.money import exponent
-from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas import Table, given, table_name
-from expansion_platform.domain.schemas.metrics import Rollforward
-from expansion_platform.domain.schemas.stripe import Prices, Products, Subscriptions
+from expansion_platform.domain.catalog import tables as user_tables
+from expansion_platform.domain.catalog.catalog import Catalog
+from expansion_platform.domain.catalog.hints import from_rows
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.errors import ConfigurationError
+from expansion_platform.domain.core.money import exponent
+from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.metrics.tables import Rollforward
+from expansion_platform.domain.stripe.tables import Prices, Products, Subscriptions
 from expansion_platform.settings import Settings
 from expansion_platform.storage.lake import ABSENT, Lake
 
 if TYPE_CHECKING:
-    from expansion_platform.delivery.outbox import Notifier
+    from expansion_platform.alerting.outbox import Notifier
     from expansion_platform.engine.executors import Executor
     from expansion_platform.sources.analytics.posthog import PostHog
     from expansion_platform.sources.stripe.client import StripeSource
@@ -173,12 +174,12 @@ class Platform:
         return MetadataKeys(tuple(sorted({name for name in named if name})), self.settings.expansion_initiated_by_key)
 
     def given(self, model: type[Table]) -> pd.DataFrame:
-        """What the user gives in a table of their own (`schemas/given.py`), as text; no rows where they give none.
+        """What the user gives in a table of their own (`catalog/tables.py`), as text; no rows where they give none.
 
         Raises:
             ConfigurationError: it cannot be read, or has rows that cannot be.
         """
-        from expansion_platform.sources.given import read_given
+        from expansion_platform.sources.user_tables import read_given
 
         url = self.settings.expansion_warehouse_url
         return read_given(given_at(self.settings, model), model, None if url is None else url.get_secret_value())
@@ -244,7 +245,7 @@ class Platform:
     @cached_property
     def channels(self) -> list[Notifier]:
         """Where alerts go; empty when no channel is configured."""
-        from expansion_platform.delivery.outbox import channels
+        from expansion_platform.alerting.outbox import channels
 
         return channels(self.settings)
 
@@ -252,9 +253,9 @@ class Platform:
 def given_at(settings: Settings, model: type[Table]) -> str | None:
     """Where the user keeps one of their own tables."""
     places = {
-        given.CrmActivity: settings.expansion_crm_activity,
-        given.CustomerAttributes: settings.expansion_customer_attributes,
-        given.Costs: settings.expansion_costs,
+        user_tables.CrmActivity: settings.expansion_crm_activity,
+        user_tables.CustomerAttributes: settings.expansion_customer_attributes,
+        user_tables.Costs: settings.expansion_costs,
     }
     return places[model]
 

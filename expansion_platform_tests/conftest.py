@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from hypothesis import settings
 
-from expansion_platform.simulator.company import simulate
+from expansion_platform.simulator.company.company import simulate
 from expansion_platform.simulator.world import running
 from expansion_platform_tests.pipelines import CUSTOMERS, MONTHS, SEED, Pipeline
 

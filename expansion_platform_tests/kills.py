@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from expansion_platform.account import CURSOR, UNDER_WAY
-from expansion_platform.simulator.company import AS_OF, simulate
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.ingestion.account import CURSOR, UNDER_WAY
+from expansion_platform.simulator.company.company import AS_OF, simulate
+from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.storage.ledger import Ledger
 from expansion_platform_tests.sources import pulled
 

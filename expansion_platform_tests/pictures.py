@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from expansion_platform.delivery.chart import drawn
+from expansion_platform.alerting.chart import drawn
 from expansion_platform.storage.ledger import Ledger
 from expansion_platform_tests.ui.conftest import ARGUMENTS, BROWSERS, ROOT, clean_environment, running_ui
 

@@ -14,11 +14,12 @@ from unittest.mock import patch
 import dagster as dg
 from rich.console import Console
 
-from expansion_platform.domain.schemas import TABLES, Table
+from expansion_platform.automation.run import refresh
+from expansion_platform.domain.core.table import Table
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.engine import monthly
-from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
-from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform.simulator.world import World
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Ledger

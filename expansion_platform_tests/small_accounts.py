@@ -1,7 +1,7 @@
 """Stripe accounts of a few customers, written down by hand and billed as Stripe would bill them.
 
-Here: what each customer of an account does, and the account it leaves. Not here: companies of many customers (`simulator/company.py`), objects with
-single fields set by hand (`simulator/stripe_objects.py`).
+Here: what each customer of an account does, and the account it leaves. Not here: companies of many customers (`simulator/company/company.py`),
+objects with single fields set by hand (`simulator/stripe_objects.py`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from expansion_platform.simulator import catalog_objects, invoices, objects
-from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.agenda import Agenda
-from expansion_platform.simulator.billing import Billing, Edit
-from expansion_platform.simulator.catalog import PRODUCTS, Catalog, Price, build
-from expansion_platform.simulator.events import Recorder
-from expansion_platform.simulator.subscription import Subscription
-from expansion_platform.simulator.truth import EVENTS_KEPT
+from expansion_platform.simulator.company.agenda import Agenda
+from expansion_platform.simulator.company.catalog import PRODUCTS, Catalog, Price, build
+from expansion_platform.simulator.stripe_billing import catalog_objects, invoices, objects
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
+from expansion_platform.simulator.stripe_billing.billing import Billing, Edit
+from expansion_platform.simulator.stripe_billing.events import Recorder
+from expansion_platform.simulator.stripe_billing.subscription import Subscription
+from expansion_platform.simulator.truth.items import EVENTS_KEPT
 
 AS_OF = datetime(2026, 11, 8, 6, tzinfo=UTC)
 """October is the newest month that ended, and it has closed."""

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from expansion_platform.delivery.alert_messages import alert_message
-from expansion_platform_tests.delivery.test_alert_life import AROUND, notice, rate_drop, shown
+from expansion_platform.alerting.messages import alert_message
+from expansion_platform_tests.alerting.test_alert_life import AROUND, notice, rate_drop, shown
 from expansion_platform_tests.pictures import message_html
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.resources import Platform, as_of
 from expansion_platform.settings import Settings, setting_problems
 

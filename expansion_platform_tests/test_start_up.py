@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from expansion_platform.domain.schemas import mrr
+from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
 
 IMPORTED = """
@@ -59,4 +59,4 @@ def test_the_rule_sees_what_it_forbids(pipeline: Pipeline) -> None:
     customers = pipeline.lake.read(mrr.CustomerMonths, [NEWEST])
     moved = set(pipeline.lake.read(mrr.Movements, [NEWEST])["customer"])
     (customer, *_) = [name for name in customers.loc[customers["flow_fx"] != 0, "customer"] if name not in moved]
-    assert "expansion_platform.domain.mrr_tables" in imported("explain", customer, NEWEST, **pipeline.world.environment)
+    assert "expansion_platform.domain.mrr.monthly" in imported("explain", customer, NEWEST, **pipeline.world.environment)

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform import checks
+from expansion_platform.engine import checks
 from expansion_platform.engine.declaration import Declaration
 from expansion_platform.engine.describe import asset_spec
 from expansion_platform.engine.monthly import build

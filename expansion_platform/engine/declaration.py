@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow.dataset
 
-from expansion_platform.domain import months
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, Together
-from expansion_platform.domain.schemas.base import Table, columns, partitioned_by, table_name
-from expansion_platform.validation import RECONCILED_CHECK
+from expansion_platform.domain.catalog.inputs import Computed, Frames, Inputs, Together
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.table import Table, columns, partitioned_by, table_name
+from expansion_platform.domain.core.validation import RECONCILED_CHECK
 
 if TYPE_CHECKING:  # other processes read declarations, too, and need neither Dagster nor the sources
     from expansion_platform.engine.reading import Reading

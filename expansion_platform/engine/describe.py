@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform.domain.schemas.base import Table, columns, key, table_name
+from expansion_platform.domain.core.table import Table, columns, key, table_name
 from expansion_platform.storage.lake import Lake
 
 PREVIEW_ROWS = 5

@@ -14,9 +14,9 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform import checks
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas.base import Table
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.core.table import Table
+from expansion_platform.engine import checks
 from expansion_platform.engine.event_log import one_transaction
 
 # Dagster's own mark on outputs whose events were logged before (`_log_materialization_or_observation_events_for_asset` in its execute_step.py).

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.core.errors import ExpansionError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from expansion_platform.domain.schemas.base import columns
+from expansion_platform.domain.core.table import columns
 from expansion_platform.engine.declaration import Declaration, Digest, Read
 from expansion_platform.engine.parts import QUALITY
 from expansion_platform.engine.reading import Reading

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import dagster as dg
 
-from expansion_platform import checks
-from expansion_platform.domain import months
-from expansion_platform.domain.schemas import TABLES
-from expansion_platform.domain.schemas.base import Table, partitioned_by, table_name
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.table import Table, partitioned_by, table_name
+from expansion_platform.domain.tables import TABLES
+from expansion_platform.engine import checks
 from expansion_platform.engine.declaration import Read
 from expansion_platform.engine.reading import Reading
 from expansion_platform.resources import Platform

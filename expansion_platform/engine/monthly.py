@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from expansion_platform import checks
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.inputs import Together
-from expansion_platform.domain.schemas.base import Table, table_name
-from expansion_platform.engine import events
+from expansion_platform.domain.catalog.inputs import Together
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.core.validation import SCHEMA_CHECK
+from expansion_platform.engine import checks, events
 from expansion_platform.engine.declaration import Declaration, Read
 from expansion_platform.engine.describe import month_metadata
 from expansion_platform.engine.fingerprints import fingerprints, open_of
@@ -34,7 +34,6 @@ from expansion_platform.engine.shards import EVERYONE, Shard
 from expansion_platform.engine.work import Work, plain
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import ABSENT
-from expansion_platform.validation import SCHEMA_CHECK
 
 Result = TypeVar("Result")
 CHECKED = "checked before it was written"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from expansion_platform.domain.inputs import Inputs
-from expansion_platform.domain.schemas.base import Table
+from expansion_platform.domain.catalog.inputs import Inputs
+from expansion_platform.domain.core.table import Table
 from expansion_platform.engine import work
 from expansion_platform.engine.declaration import Declaration, Digest, Pooled, Read
 from expansion_platform.engine.shards import Shard, shards_of

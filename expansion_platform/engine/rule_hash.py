@@ -140,7 +140,7 @@ class _Bare(ast.NodeTransformer):
             named = node.args[0]
             if not isinstance(named, ast.Constant) or not isinstance(named.value, str):
                 raise TypeError(f"{self.module}, line {node.lineno}: a query is named by a text, so that its file belongs to the rule's hash")
-            self.needs.append(f"sql/{named.value}.sql")
+            self.needs.append(f"{named.value}.sql")
         return self.generic_visit(node)
 
 

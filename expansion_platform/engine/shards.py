@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
 
-from expansion_platform.domain.schemas import billing
+from expansion_platform.domain.history import tables as billing
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.rows import among
 

@@ -1,6 +1,6 @@
 """From which month on something has to be computed, so that a run covers no more months than it has to.
 
-Here: one look at all declarations before a run. Not here: the run (`run.py`), what is current (`monthly.py` asks again, table by table).
+Here: one look at all declarations before a run. Not here: the run (`automation/run.py`), what is current (`monthly.py` asks again, table by table).
 
 Dagster announces each month of each table of a run, 8 ms of CPU each on SQLite: a run over 24 months in which nothing had changed began with 8 s of
 that.
@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 
 import dagster as dg
 
-from expansion_platform import checks
-from expansion_platform.domain.schemas.base import Table, table_name
+from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.engine import checks
 from expansion_platform.engine.declaration import Declaration
 from expansion_platform.engine.fingerprints import fingerprints
 from expansion_platform.engine.monthly import stale_months

@@ -12,18 +12,18 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.comparison import stripes_mrr
-from expansion_platform.domain import canonical
-from expansion_platform.domain.contributions import figures
-from expansion_platform.domain.customer_profiles import profiles
-from expansion_platform.domain.customer_slices import slices_of
-from expansion_platform.domain.detection.targets import AlertSettings
-from expansion_platform.domain.expansion_cac import costs_by_month
-from expansion_platform.domain.history import states_of
-from expansion_platform.domain.history_changes import changes
-from expansion_platform.domain.mrr_tables import compute_mrr
-from expansion_platform.domain.origins import compute_origins, near_activity
-from expansion_platform.domain.parity import PARITY
-from expansion_platform.domain.schemas import given
+from expansion_platform.domain.catalog import tables as user_tables
+from expansion_platform.domain.catalog.targets import AlertSettings
+from expansion_platform.domain.core import canonical
+from expansion_platform.domain.history.changes import changes
+from expansion_platform.domain.history.item_states import states_of
+from expansion_platform.domain.metrics.expansion_cac import costs_by_month
+from expansion_platform.domain.metrics.parity import PARITY
+from expansion_platform.domain.mrr.contributions import figures
+from expansion_platform.domain.mrr.customer_profiles import profiles
+from expansion_platform.domain.mrr.customer_slices import slices_of
+from expansion_platform.domain.mrr.monthly import compute_mrr
+from expansion_platform.domain.mrr.origins import compute_origins, near_activity
 from expansion_platform.engine.rule_hash import rule_hash
 from expansion_platform.product_usage import asked, feature_usage
 from expansion_platform.resources import Platform
@@ -77,14 +77,14 @@ TARGETS = Use(
 )
 COSTS = Use(
     "costs",
-    lambda platform, _: costs_by_month(platform.given(given.Costs), platform.settings.expansion_currency),
+    lambda platform, _: costs_by_month(platform.given(user_tables.Costs), platform.settings.expansion_currency),
     lambda costs, *_: {month: str(spent) for month, spent in costs.items()},
 )
-ATTRIBUTES = Use("attributes", lambda platform, _: platform.given(given.CustomerAttributes), _rows_version)
+ATTRIBUTES = Use("attributes", lambda platform, _: platform.given(user_tables.CustomerAttributes), _rows_version)
 ATTRIBUTE_KEYS = Use("attribute_keys", lambda platform, _: platform.metadata_keys.customers, lambda keys, *_: ",".join(keys))
 ACTIVITY = Use(
     "activity",
-    lambda platform, _: platform.given(given.CrmActivity),
+    lambda platform, _: platform.given(user_tables.CrmActivity),
     lambda rows, platform, months: near_activity(months, rows, platform.timezone),
 )
 STRIPES_MRR = Use(

@@ -12,10 +12,11 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform import checks, validation
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.inputs import Frames
-from expansion_platform.domain.schemas.base import Table, table_name
+from expansion_platform.domain.catalog.inputs import Frames
+from expansion_platform.domain.core import validation
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.engine import checks
 from expansion_platform.engine.describe import preview_metadata, table_metadata
 from expansion_platform.engine.missing import absent_tables, read_by
 from expansion_platform.engine.monthly import CHECKED, CURRENT

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset
 
-from expansion_platform.domain.errors import UndeclaredReadError
-from expansion_platform.domain.inputs import Inputs, Load, Scan
-from expansion_platform.domain.schemas.base import Table, table_name
+from expansion_platform.domain.catalog.inputs import Inputs, Load, Scan
+from expansion_platform.domain.core.errors import UndeclaredReadError
+from expansion_platform.domain.core.table import Table, table_name
 from expansion_platform.engine.declaration import Read
 from expansion_platform.engine.shards import EVERYONE, Shard
 from expansion_platform.storage.lake import Lake

@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
 
-from expansion_platform.domain import months
-from expansion_platform.domain.history_records import DRAFT_LEFT, TELLING_EVENTS
-from expansion_platform.domain.schemas import Table, stripe
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.table import Table
+from expansion_platform.domain.history.records import DRAFT_LEFT, TELLING_EVENTS
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.storage.lake import Lake, Point
 from expansion_platform.storage.rows import among
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from expansion_platform import validation
-from expansion_platform.domain.schemas import TABLES, Table
-from expansion_platform.domain.schemas.base import table_name
+from expansion_platform.domain.core import validation
+from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.sources.stripe.changes import TableChange
 from expansion_platform.storage.lake import Lake
 

@@ -13,11 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 
-from expansion_platform.domain.history import History, states_of
-from expansion_platform.domain.history_changes import changes
-from expansion_platform.domain.history_log import holding, unlogged
-from expansion_platform.domain.history_records import Staged
-from expansion_platform.domain.schemas import Table, billing, stripe
+from expansion_platform.domain.core.table import Table
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.history.changes import changes
+from expansion_platform.domain.history.item_states import History, states_of
+from expansion_platform.domain.history.log import holding, unlogged
+from expansion_platform.domain.history.records import Staged
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.engine.shards import EVERYONE, Shard, split
 from expansion_platform.ingestion.changed_customers import telling
 from expansion_platform.storage.lake import Lake

@@ -14,8 +14,8 @@ from datetime import datetime
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform import validation
-from expansion_platform.domain.schemas import stripe
+from expansion_platform.domain.core import validation
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.sources.stripe.client import DAY, StripeSource
 from expansion_platform.sources.stripe.usage import Due, read_usage
 from expansion_platform.storage.lake import Lake

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from expansion_platform.account import CURSOR, UNDER_WAY, check_same_account, server
-from expansion_platform.domain.schemas import Table, stripe
-from expansion_platform.domain.schemas.base import empty, table_name
+from expansion_platform.domain.core.table import Table, empty, table_name
+from expansion_platform.domain.stripe import tables as stripe
+from expansion_platform.ingestion.account import CURSOR, UNDER_WAY, check_same_account, server
 from expansion_platform.ingestion.committing import MODELS, commit_changes, compact
 from expansion_platform.ingestion.metering import FROM_BILLS, commit_usage, due
 from expansion_platform.resources import Platform

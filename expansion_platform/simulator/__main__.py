@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from expansion_platform.simulator.catalog import CATALOGS, PLANS_AS_PRODUCTS
-from expansion_platform.simulator.company import BEHAVIOURS
+from expansion_platform.simulator.company.catalog import CATALOGS, PLANS_AS_PRODUCTS
+from expansion_platform.simulator.company.company import BEHAVIOURS
 from expansion_platform.simulator.verify import POLICIES
 from expansion_platform.simulator.verify import verify as run_verify
 

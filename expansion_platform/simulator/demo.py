@@ -16,16 +16,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from expansion_platform import run_history
-from expansion_platform.delivery.messages import money, percent
-from expansion_platform.delivery.month import sentences
-from expansion_platform.delivery.outbox import deliver
-from expansion_platform.domain.schemas import metrics, mrr, origin
+from expansion_platform.alerting.outbox import deliver
+from expansion_platform.automation import run_history
+from expansion_platform.automation.run import refresh
+from expansion_platform.domain.core.wording import money, percent
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.reports.month import sentences
 from expansion_platform.resources import Platform
-from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
-from expansion_platform.simulator import initiators
-from expansion_platform.simulator.company import LAST_MONTH, simulate
+from expansion_platform.simulator.company import initiators
+from expansion_platform.simulator.company.company import LAST_MONTH, simulate
 from expansion_platform.simulator.world import World, running
 
 SEED, CUSTOMERS, MONTHS = 7, 500, 24
@@ -138,7 +139,7 @@ def _print_month(platform: Platform, month: str, console: Console) -> None:
     for row in by_type[by_type["metric"] == "expansion_rate"].to_dict("records"):
         table.add_row(row["value"], money(row["numerator"], currency), _percent(row["ratio"]), _percent(mix.get(row["value"])))
     console.print(table)
-    by_origin = lake.read(origin.ExpansionByOrigin, [month]).query("dimension == 'motion'")
+    by_origin = lake.read(metrics.ExpansionByOrigin, [month]).query("dimension == 'motion'")
     table = Table("Expansion by origin", "MRR", "share")
     for row in by_origin[by_origin["metric"] == "expansion_mix"].to_dict("records"):
         table.add_row(row["value"], money(row["numerator"], currency), _percent(row["ratio"]))

@@ -1,7 +1,7 @@
 """Does the pipeline find the truth? Runs it over HTTP on a simulated company and compares every item state and customer month.
 
-Here: the comparison. Not here: the truth (`truth.py`, `reference.py`), the pipeline. The reference is a second, plain implementation of the
-semantics; the pipeline never sees it.
+Here: the comparison. Not here: the truth (`simulator/truth/items.py`, `simulator/truth/reference.py`), the pipeline. The reference is a second, plain
+implementation of the semantics; the pipeline never sees it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ import dagster as dg
 import pandas as pd
 from rich.console import Console
 
-from expansion_platform.domain import months as calendar
-from expansion_platform.domain.schemas import TABLES, Table, billing, metrics, mrr
-from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC
-from expansion_platform.run import refresh
-from expansion_platform.simulator import stripe_meters
-from expansion_platform.simulator.catalog import PLANS_AS_PRODUCTS
-from expansion_platform.simulator.company import AS_OF, LAST_MONTH, Company, simulate
-from expansion_platform.simulator.faults import moments
-from expansion_platform.simulator.reference import classify_month
-from expansion_platform.simulator.reference_plans import plans_before, read_history
-from expansion_platform.simulator.truth import EVENTS_KEPT
+from expansion_platform.automation.run import refresh
+from expansion_platform.domain.core import months as calendar
+from expansion_platform.domain.core.table import Table
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr.vocabulary import FLOWS, ORGANIC
+from expansion_platform.domain.tables import TABLES
+from expansion_platform.simulator.company.catalog import PLANS_AS_PRODUCTS
+from expansion_platform.simulator.company.company import AS_OF, LAST_MONTH, Company, simulate
+from expansion_platform.simulator.servers import stripe_meters
+from expansion_platform.simulator.servers.faults import moments
+from expansion_platform.simulator.truth.items import EVENTS_KEPT
+from expansion_platform.simulator.truth.reference import classify_month
+from expansion_platform.simulator.truth.reference_plans import plans_before, read_history
 from expansion_platform.simulator.world import running
 from expansion_platform.storage.lake import Lake
 

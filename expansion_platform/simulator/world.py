@@ -1,6 +1,6 @@
 """The simulated company as the platform meets it: three loopback servers, the files a user would write, and settings that point at them.
 
-Here: starting all of it and the settings. Not here: the company (`company.py`), the servers themselves, running the pipeline.
+Here: starting all of it and the settings. Not here: the company (`simulator/company/company.py`), the servers themselves, running the pipeline.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import yaml
 
-from expansion_platform.domain import months as calendar
+from expansion_platform.domain.core import months as calendar
 from expansion_platform.settings import Settings
-from expansion_platform.simulator.company import AS_OF, LAST_MONTH, Company
-from expansion_platform.simulator.faults import Faults, besides
-from expansion_platform.simulator.posthog_server import PostHogServer
-from expansion_platform.simulator.slack_server import SlackServer
-from expansion_platform.simulator.stripe_server import StripeServer
-from expansion_platform.simulator.usage import usage_events
+from expansion_platform.simulator.company.company import AS_OF, LAST_MONTH, Company
+from expansion_platform.simulator.company.usage import usage_events
+from expansion_platform.simulator.servers.faults import Faults, besides
+from expansion_platform.simulator.servers.posthog import PostHogServer
+from expansion_platform.simulator.servers.slack import SlackServer
+from expansion_platform.simulator.servers.stripe import StripeServer
 
 REQUESTS_PER_SECOND = 100  # the stand-in has no neighbours to be polite to
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from expansion_platform.domain import canonical, months
-from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.domain.schemas.base import arrow_schema
-from expansion_platform.domain.schemas.billing import FxRates
+from expansion_platform.domain.core import canonical, months
+from expansion_platform.domain.core.errors import ConfigurationError
+from expansion_platform.domain.core.table import arrow_schema
+from expansion_platform.domain.history.tables import FxRates
 
 if TYPE_CHECKING:
     from currency_converter import CurrencyConverter

@@ -1,6 +1,6 @@
 """What Stripe itself says each customer's MRR is: its change events in a warehouse, or a CSV its dashboard exports.
 
-Here: reading either. Not here: cumulating and comparing (`domain/parity.py`).
+Here: reading either. Not here: cumulating and comparing (`domain/metrics/parity.py`).
 
 The dashboard's report "MRR per subscriber per month" (Billing overview, Report downloads) is read whether it has a row a customer and month, or a row
 a customer and a column a month; amounts are in whole currency units, as it writes them.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.sources.warehouse.tables import Warehouse
 
 _CUSTOMERS = ("customer_id", "customer", "subscriber_id", "subscriber", "id")

@@ -1,6 +1,6 @@
 """SQL over tables: DuckDB in memory, reading lake tables as Arrow, so any number of processes can query at once.
 
-Here: the read-only session behind `expansion sql`. Not here: the SQL of the rules (`domain/queries.py`).
+Here: the read-only session behind `expansion sql`. Not here: the SQL of the rules (`domain/core/queries.py`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from contextlib import suppress
 import duckdb
 import pyarrow as pa
 
-from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import TABLES
+from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.storage.lake import Lake
 
 _LISTS = re.compile(r"information_schema|pg_|duckdb_|show|describe|summarize", re.IGNORECASE)

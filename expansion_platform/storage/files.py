@@ -21,7 +21,7 @@ import pyarrow.parquet
 from deltalake import ColumnProperties, DeltaTable, WriterProperties
 from deltalake.transaction import AddAction
 
-from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.core.errors import DataQualityError
 
 SMALL_FILE = 16 << 20
 

@@ -25,9 +25,8 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from expansion_platform.domain.errors import DataQualityError, ExpansionError
-from expansion_platform.domain.schemas import Table, table_name
-from expansion_platform.domain.schemas.base import added, arrow_schema, key, partitioned_by, to_pandas
+from expansion_platform.domain.core.errors import DataQualityError, ExpansionError
+from expansion_platform.domain.core.table import Table, added, arrow_schema, key, partitioned_by, table_name, to_pandas
 from expansion_platform.storage import files
 from expansion_platform.storage.files import File, but, dataset_of, identity, month_of, small_files, text_columns_unmeasured
 from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries

@@ -15,8 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 
-from expansion_platform.domain.schemas import Table
-from expansion_platform.domain.schemas.base import arrow_schema, key
+from expansion_platform.domain.core.table import Table, arrow_schema, key
 
 
 def conform(model: type[Table], rows: pd.DataFrame | pa.Table) -> pa.Table:

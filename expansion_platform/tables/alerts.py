@@ -1,7 +1,7 @@
 """Floor `alerts`: what people should be told, written to the ledger's outbox.
 
 Here: judging the newest closed month and putting its notices into the outbox once. Not here: the rules (`domain/detection/`), the gate before them
-(`domain/gate.py`), the words (`delivery/alert_messages.py`), the posting (`automation.py`).
+(`domain/alerts/gate.py`), the words (`alerting/messages.py`), the posting (`automation/`).
 """
 
 from collections.abc import Callable
@@ -16,17 +16,21 @@ import dagster as dg
 import pandas as pd
 import pyarrow.dataset as ds
 
-from expansion_platform.delivery.alert_messages import Surroundings, alert_message, data_holds, data_quality
-from expansion_platform.delivery.group_alerts import group_alerts
-from expansion_platform.domain import gate, months
-from expansion_platform.domain.contributions import FLOW_COLUMNS, TYPE_COLUMNS
-from expansion_platform.domain.detection import evaluation
-from expansion_platform.domain.detection.findings import Finding, fingerprint, scope
-from expansion_platform.domain.detection.lifecycle import Notice, advance
-from expansion_platform.domain.detection.panel import SLICES
-from expansion_platform.domain.detection.targets import AlertSettings
-from expansion_platform.domain.mrr import included
-from expansion_platform.domain.schemas import billing, lasting, metrics, mrr, table_name
+from expansion_platform.alerting.group_alerts import group_alerts
+from expansion_platform.alerting.messages import Surroundings, alert_message, data_holds, data_quality
+from expansion_platform.domain.alerts import evaluation, gate
+from expansion_platform.domain.alerts.findings import Finding, fingerprint, scope
+from expansion_platform.domain.alerts.lifecycle import Notice, advance
+from expansion_platform.domain.alerts.panel import SLICES
+from expansion_platform.domain.catalog.targets import AlertSettings
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.table import table_name
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr import vocabulary
+from expansion_platform.domain.mrr.contributions import FLOW_COLUMNS, TYPE_COLUMNS
+from expansion_platform.domain.mrr.first_paid import included
 from expansion_platform.engine.describe import OWNERS
 from expansion_platform.engine.uses import versions
 from expansion_platform.resources import Platform
@@ -36,7 +40,7 @@ READ = [
     *(billing.ItemStates, mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.FirstReported),
     *(metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByDimension, metrics.Retention),
     *(metrics.Rollforward, metrics.RollforwardByDimension),
-    *(metrics.Coverage, metrics.Restatements, lasting.Durability, lasting.ExpansionThenChurn),
+    *(metrics.Coverage, metrics.Restatements, metrics.Durability, metrics.ExpansionThenChurn),
 ]
 REPORTED = ["month", "customer", "segment", "opening", "closing", *FLOW_COLUMNS, *TYPE_COLUMNS]
 TOTAL_DROP = fingerprint("rate_drop", "total", "all")
@@ -167,12 +171,12 @@ def facts_of(platform: Platform, month: str) -> Facts:
         customer_months=lake.read(mrr.CustomerMonths, window),
         movements=lake.read(mrr.Movements, window),
         causes=lake.read(mrr.Causes, [month]),
-        durability=lake.read(lasting.Durability, [month]),
-        expansion_then_churn=lake.read(lasting.ExpansionThenChurn, [month]),
+        durability=lake.read(metrics.Durability, [month]),
+        expansion_then_churn=lake.read(metrics.ExpansionThenChurn, [month]),
         rates={"total": rates}
         | {scope(str(dimension), str(name)): _by_month(rows) for (dimension, name), rows in by_slice.groupby(["dimension", "value"])},
         rollforward=rollforward,
-        moved={scope(row["dimension"], row["value"]): {name: int(row[name]) for name in mrr.FLOWS} for row in flows.to_dict("records")},
+        moved={scope(row["dimension"], row["value"]): {name: int(row[name]) for name in vocabulary.FLOWS} for row in flows.to_dict("records")},
         retention={
             scope(str(dimension), str(name)): dict(zip(rows["metric"], rows["ratio"], strict=True))
             for (dimension, name), rows in retained.groupby(["dimension", "value"])

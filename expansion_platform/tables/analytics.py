@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from expansion_platform.domain.inputs import Inputs
-from expansion_platform.domain.product_usage import compute_feature_usage
-from expansion_platform.domain.schemas import analytics
+from expansion_platform.domain.catalog.inputs import Inputs
+from expansion_platform.domain.signals import tables as analytics
+from expansion_platform.domain.signals.product_usage import compute_feature_usage
 from expansion_platform.engine.declaration import Declaration, Plotted
 from expansion_platform.engine.uses import FEATURE_USAGE
 from expansion_platform.product_usage import NOT_SET_UP

@@ -1,6 +1,6 @@
 """Floor `mrr`: what each month reported when it closed, written once.
 
-Here: the declaration, and its step. Not here: what is kept of a month (`domain/restatements.py`), what became of it since (`outlook.py`).
+Here: the declaration, and its step. Not here: what is kept of a month (`domain/metrics/restatements.py`), what became of it since (`outlook.py`).
 
 The ledger has the close of each month: when, and the hash of the rows. A month is made of that instead of a fingerprint, so a closed month is current
 for good. Rows that are not those any more stop the month instead of being written again, since nothing else could say what was reported.
@@ -14,11 +14,12 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.inputs import Computed, Frames, Inputs, month_by_month
-from expansion_platform.domain.restated_months import FIGURES_OF, report_month
-from expansion_platform.domain.schemas import billing, mrr
-from expansion_platform.domain.schemas.base import added, empty, table_name
+from expansion_platform.domain.catalog.inputs import Computed, Frames, Inputs, month_by_month
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.core.table import added, empty, table_name
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics.restated_months import FIGURES_OF, report_month
+from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.engine.declaration import Declaration, Read
 from expansion_platform.engine.monthly import build
 from expansion_platform.engine.reading import Reading

@@ -9,10 +9,10 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform import checks
-from expansion_platform.domain import months
-from expansion_platform.domain.canonical import content_hash
-from expansion_platform.domain.schemas import billing
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.canonical import content_hash
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.engine import checks
 from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import asset_spec
 from expansion_platform.engine.fingerprints import hashed

@@ -16,23 +16,24 @@ import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
 
-from expansion_platform import checks
-from expansion_platform.account import UNDER_WAY
-from expansion_platform.domain import reconciliation
-from expansion_platform.domain.history import states_of, together
-from expansion_platform.domain.history_changes import changes
-from expansion_platform.domain.history_log import entered, holding, unlogged
-from expansion_platform.domain.inputs import Frames
-from expansion_platform.domain.pricing import TAX_UNKNOWN
-from expansion_platform.domain.schemas import Table, billing, stripe, table_name
-from expansion_platform.domain.schemas.base import key
-from expansion_platform.domain.wording import counted
+from expansion_platform.domain.catalog.inputs import Frames
+from expansion_platform.domain.core.table import Table, key, table_name
+from expansion_platform.domain.core.wording import counted
+from expansion_platform.domain.history import reconciliation
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.history.changes import changes
+from expansion_platform.domain.history.item_states import states_of, together
+from expansion_platform.domain.history.log import entered, holding, unlogged
+from expansion_platform.domain.pricing.schemes import TAX_UNKNOWN
+from expansion_platform.domain.stripe import tables as stripe
+from expansion_platform.engine import checks
 from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import asset_spec
 from expansion_platform.engine.fingerprints import hashed
 from expansion_platform.engine.rule_hash import rule_hash
 from expansion_platform.engine.shards import Shard
 from expansion_platform.engine.whole import Reconciled, build_tables
+from expansion_platform.ingestion.account import UNDER_WAY
 from expansion_platform.ingestion.changed_customers import changed_customers
 from expansion_platform.ingestion.histories import STAGED, Whose, history_of, news_of
 from expansion_platform.resources import Platform

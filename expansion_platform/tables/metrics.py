@@ -1,6 +1,6 @@
 """Floor `metrics`: rates and roll-forward of each month, what they rest on, and the same over windows, by dimension and origin, beside costs.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/`), what lasts of an expansion (`lasting.py`), what figures say
+Here: declarations and what the UI plots of them. Not here: rules (`domain/`), what lasts of an expansion (`outcomes.py`), what figures say
 (`outlook.py`).
 """
 
@@ -10,20 +10,13 @@ from functools import partial
 
 import dagster as dg
 
-from expansion_platform.domain import (
-    audits,
-    benchmarks,
-    coverage,
-    customer_slices,
-    dimensions,
-    expansion_by_origin,
-    expansion_cac,
-    metric_tables,
-    trailing,
-)
-from expansion_platform.domain.inputs import Inputs
-from expansion_platform.domain.schemas import metrics, mrr, origin, stripe
-from expansion_platform.domain.schemas.mrr import FLOWS
+from expansion_platform.domain.catalog.inputs import Inputs
+from expansion_platform.domain.metrics import audits, benchmarks, coverage, dimensions, expansion_by_origin, expansion_cac, one_month, trailing
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import customer_slices
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr.vocabulary import FLOWS
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.engine.declaration import DUCKDB, Declaration, Identity, Plotted, Read, Window
 from expansion_platform.engine.describe import bridge_picture
 from expansion_platform.engine.uses import ATTRIBUTE_KEYS, ATTRIBUTES, CATALOG, COSTS, TIMEZONE
@@ -55,10 +48,10 @@ def _plot_metrics(_months: list[str], inputs: Inputs) -> Plotted:
 
 METRICS = Declaration(
     name="metrics",
-    models=tuple(metric_tables.RULES),
+    models=tuple(one_month.RULES),
     reads=(Read(mrr.CustomerMonths, ordered=False), Read(mrr.Movements, ordered=False)),
     uses=(CATALOG,),
-    rule=metric_tables.compute_metrics,
+    rule=one_month.compute_metrics,
     identities=(
         *(Identity(model, says, partial(audits.rates_are_of_rollforward, model)) for model, says in _TIES.items()),
         Identity(metrics.ExpansionByType, "Types sum to expansion and to contraction.", audits.types_sum),
@@ -157,20 +150,20 @@ DIMENSIONS = Declaration(
 
 def _plot_origins(_months: list[str], inputs: Inputs) -> Plotted:
     """The share of each motion in percent; and whether enough of the expansion has an origin."""
-    rows = inputs.frame(origin.ExpansionByOrigin)
+    rows = inputs.frame(metrics.ExpansionByOrigin)
     shown = percents(rows[(rows["metric"] == "expansion_mix") & (rows["dimension"] == "motion")], "value")
     for month, incomplete in rows.groupby("month")["incomplete"].any().items():
         shown.setdefault(str(month), {})["split"] = "incomplete: more than 20 % unknown" if incomplete else "complete enough: at most 20 % unknown"
-    return {origin.ExpansionByOrigin: shown}
+    return {metrics.ExpansionByOrigin: shown}
 
 
 EXPANSION_BY_ORIGIN = Declaration(
     name="expansion_by_origin",
-    models=(origin.ExpansionByOrigin,),
-    reads=(Read(origin.Origins), Read(metrics.Expansion)),
+    models=(metrics.ExpansionByOrigin,),
+    reads=(Read(mrr.Origins), Read(metrics.Expansion)),
     uses=(CATALOG,),
     rule=expansion_by_origin.compute_expansion_by_origin,
-    identities=(Identity(origin.ExpansionByOrigin, "Origins, and motions, sum to the published headline.", audits.shares_sum),),
+    identities=(Identity(metrics.ExpansionByOrigin, "Origins, and motions, sum to the published headline.", audits.shares_sum),),
     plots=_plot_origins,
 )
 

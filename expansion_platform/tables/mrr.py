@@ -1,7 +1,7 @@
 """Floor `mrr`: customer months, movements, causes and price migrations; who began expansions; added seats.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/mrr_tables.py`, `origins.py`, `durability.py`), what months first reported
-(`first_reported.py`).
+Here: declarations and what the UI plots of them. Not here: rules (`domain/mrr/monthly.py`, `mrr/origins.py`, `metrics/durability.py`), what months
+first reported (`first_reported.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from expansion_platform.domain import audits, durability, month_fingerprints, mrr_parts, mrr_tables, origins
-from expansion_platform.domain.inputs import Inputs
-from expansion_platform.domain.queries import query
-from expansion_platform.domain.schemas import billing, lasting, mrr, origin, stripe
+from expansion_platform.domain.catalog.inputs import Inputs
+from expansion_platform.domain.core.queries import query
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.mrr import audits, month_fingerprints, monthly, origins, seat_events, vocabulary
+from expansion_platform.domain.mrr import parts as mrr_parts
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Pooled, Read, Settling, Window
 from expansion_platform.engine.uses import ACTIVITY, CATALOG, EXPONENT, TIMEZONE
 from expansion_platform.tables.reads import RATES, REPEATED, STATES
@@ -23,7 +26,7 @@ from expansion_platform.tables.reads import RATES, REPEATED, STATES
 _FLOWS = [f"flow_{name}" for name in ("new", "expansion", "contraction", "churn")]
 _QUARANTINE = Read(billing.Quarantine)
 _DELETED = Read(stripe.Events, ("object_id", "type", "created"), where=pc.field("type") == "customer.deleted", customer="object_id")
-_PAST = Pooled("past", mrr_tables.past_rule, mrr_parts.past_of_all, (STATES,), (CATALOG,))
+_PAST = Pooled("past", monthly.past_rule, mrr_parts.past_of_all, (STATES,), (CATALOG,))
 
 
 def _plot_mrr(_months: list[str], inputs: Inputs) -> Plotted:
@@ -34,9 +37,9 @@ def _plot_mrr(_months: list[str], inputs: Inputs) -> Plotted:
         return {f"{prefix}{name}": round(int(amount) / units, 2) for name, amount in amounts.items()}
 
     read = {"customer_months": inputs.scan(mrr.CustomerMonths), "movements": inputs.scan(mrr.Movements)}
-    months = {row.pop("month"): row for row in query("month_headlines", read).to_dict("records")}
+    months = {row.pop("month"): row for row in query("mrr/month_headlines", read).to_dict("records")}
     causes: dict[str, dict[str, int]] = {}
-    for month, cause, amount in query("cause_sums", {"causes": inputs.scan(mrr.Causes)}).itertuples(index=False, name=None):
+    for month, cause, amount in query("mrr/cause_sums", {"causes": inputs.scan(mrr.Causes)}).itertuples(index=False, name=None):
         causes.setdefault(month, {})[cause] = amount
     for month, row in months.items():
         if row["flow_fx"]:  # most of what exchange rates did has no row among the causes
@@ -67,7 +70,7 @@ MRR = Declaration(
         replace(_DELETED, digest=Digest("deleted customers by month", month_fingerprints.deletions_digest, (_DELETED,), (TIMEZONE,))),
     ),
     uses=(CATALOG, TIMEZONE, EXPONENT),
-    rule=mrr_tables.compute_mrr,
+    rule=monthly.compute_mrr,
     identities=(
         Identity(
             mrr.CustomerMonths,
@@ -93,7 +96,7 @@ MRR = Declaration(
     ),
     by="customer",
     pooled=(_PAST,),
-    settling=Settling(mrr_tables.show_mrr, mrr_tables.finish_mrr),
+    settling=Settling(monthly.show_mrr, monthly.finish_mrr),
 )
 
 _SAID = pc.field("metadata_json") != "{}"
@@ -118,17 +121,17 @@ _WHO = Digest(
 
 ORIGINS = Declaration(
     name="origins",
-    models=(origin.Origins,),
+    models=(mrr.Origins,),
     reads=(
         *(replace(read, digest=_WHO) for read in _FACTS),
         Read(mrr.Causes, ("month", "customer", "group", "cause", "amount", "from_item", "to_item")),
-        Read(mrr.Movements, ("month", "customer", "expansion_gross", *(f"expansion_{cause}" for cause in mrr.ORGANIC))),
+        Read(mrr.Movements, ("month", "customer", "expansion_gross", *(f"expansion_{cause}" for cause in vocabulary.ORGANIC))),
     ),
     uses=(CATALOG, TIMEZONE, ACTIVITY),
     rule=origins.compute_origins,
     identities=(
         Identity(
-            origin.Origins,
+            mrr.Origins,
             "Origins sum, customer by customer, to gross expansion and, cause by cause, to the headline.",
             audits.origins_are_of_movements,
         ),
@@ -137,10 +140,10 @@ ORIGINS = Declaration(
     pooled=(_NAMED,),
 )
 
-_LAST_MONTHS = Window(durability.LASTS)
+_LAST_MONTHS = Window(seat_events.LASTS)
 SEAT_EVENTS = Declaration(
     name="seat_events",
-    models=(lasting.SeatEvents,),
+    models=(mrr.SeatEvents,),
     reads=(
         Read(mrr.Movements, ("month", "customer", "segment", "movement", "flags_json"), _LAST_MONTHS),
         Read(
@@ -150,7 +153,7 @@ SEAT_EVENTS = Declaration(
         ),
     ),
     uses=(CATALOG,),
-    rule=durability.compute_seat_events,
-    identities=(Identity(lasting.SeatEvents, "What added seats are worth is what the causes of their month say.", audits.seat_events_are_of_causes),),
+    rule=seat_events.compute_seat_events,
+    identities=(Identity(mrr.SeatEvents, "What added seats are worth is what the causes of their month say.", audits.seat_events_are_of_causes),),
     by="customer",
 )

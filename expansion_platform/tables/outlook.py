@@ -1,6 +1,7 @@
 """Floor `metrics`: what the figures say: beside targets, in sentences, beside Stripe's own, and beside what was first reported.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/attainment.py`, `diagnosed_months.py`, `parity.py`, `restated_months.py`).
+Here: declarations and what the UI plots of them. Not here: rules (`domain/metrics/attainment.py`, `metrics/diagnosed_months.py`, `metrics/parity.py`,
+`metrics/restated_months.py`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from expansion_platform.domain import attainment, audits, diagnosed_months, diagnosis, month_fingerprints, parity, restated_months
-from expansion_platform.domain.inputs import Inputs
-from expansion_platform.domain.schemas import billing, metrics, mrr, reading, stripe
-from expansion_platform.domain.schemas.parity import StripeDifferences, StripeParity
+from expansion_platform.domain.catalog.inputs import Inputs
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics import attainment, audits, diagnosed_months, diagnosis, parity, restated_months
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.metrics.tables import StripeDifferences, StripeParity
+from expansion_platform.domain.mrr import month_fingerprints
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Read, Window
 from expansion_platform.engine.uses import (
     CATALOG,
@@ -34,16 +39,16 @@ from expansion_platform.tables.reads import END_RATES, STATES
 
 def _plot_attainment(_months: list[str], inputs: Inputs) -> Plotted:
     """How much of each target the month reached, in percent."""
-    rows, plotted = inputs.frame(reading.Attainment), dict[str, dict[str, Any]]()
+    rows, plotted = inputs.frame(metrics.Attainment), dict[str, dict[str, Any]]()
     for row in rows[(rows["period"] == "month") & rows["attainment"].notna()].to_dict("records"):
         name = row["metric"] if row["dimension"] == "total" else f"{row['metric']}_{row['value']}"
         plotted.setdefault(str(row["month"]), {})[f"{name}_attained_percent"] = float(round(Fraction(row["attainment"]) * 100, 1))
-    return {reading.Attainment: plotted}
+    return {metrics.Attainment: plotted}
 
 
 ATTAINMENT = Declaration(
     name="attainment",
-    models=(reading.Attainment,),
+    models=(metrics.Attainment,),
     reads=tuple(
         Read(
             model,
@@ -57,7 +62,7 @@ ATTAINMENT = Declaration(
     rule=attainment.compute_attainment,
     identities=(
         Identity(
-            reading.Attainment,
+            metrics.Attainment,
             "Every numerator and denominator is the sum of the published ones of its months.",
             audits.targets_are_of_published,
         ),
@@ -68,9 +73,9 @@ ATTAINMENT = Declaration(
 
 def _plot_diagnosis(_months: list[str], inputs: Inputs) -> Plotted:
     """Each month's sentences as a list."""
-    rows = inputs.frame(reading.Diagnosis).sort_values("position")
+    rows = inputs.frame(metrics.Diagnosis).sort_values("position")
     return {
-        reading.Diagnosis: {
+        metrics.Diagnosis: {
             str(month): {"diagnosis": dg.MetadataValue.md("\n".join(f"- {text}" for text in sentences["text"]))}
             for month, sentences in rows.groupby("month")
         }
@@ -80,7 +85,7 @@ def _plot_diagnosis(_months: list[str], inputs: Inputs) -> Plotted:
 _NINE_MONTHS = Window(diagnosis.QUIET + diagnosis.GREW - 1)
 DIAGNOSIS = Declaration(
     name="diagnosis",
-    models=(reading.Diagnosis,),
+    models=(metrics.Diagnosis,),
     reads=(
         *(Read(model) for model in (metrics.Expansion, metrics.ExpansionByType, metrics.Trailing, metrics.Rollforward)),
         Read(mrr.CustomerMonths, ("month", "customer", "closing"), ordered=False),

@@ -1,7 +1,7 @@
 """The open month: its table on the floor `metrics`, and the notice when it falls behind.
 
-Here: wiring of `domain/pace.py`, and putting the notice into the outbox once. Not here: formulas, words (`delivery/pace.py`). The open month is no
-partition: the table holds it alone, as of where Stripe was read, and is replaced with each refresh.
+Here: wiring of `domain/metrics/pace.py`, and putting the notice into the outbox once. Not here: formulas, words (`reports/pace.py`). The open month
+is no partition: the table holds it alone, as of where Stripe was read, and is replaced with each refresh.
 """
 
 from collections.abc import Iterator
@@ -10,23 +10,25 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from expansion_platform import checks
-from expansion_platform.delivery.pace import pace_message
-from expansion_platform.domain import canonical, months, reconciliation
-from expansion_platform.domain import pace as rules
-from expansion_platform.domain.detection.findings import fingerprint as alert_key
-from expansion_platform.domain.detection.targets import AlertSettings
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.inputs import Frames
-from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month, refuse_unreadable
-from expansion_platform.domain.plans import beginnings
-from expansion_platform.domain.schemas import billing, metrics, reading
-from expansion_platform.domain.schemas.base import empty
+from expansion_platform.domain.alerts.findings import fingerprint as alert_key
+from expansion_platform.domain.catalog.inputs import Frames
+from expansion_platform.domain.catalog.plans import beginnings
+from expansion_platform.domain.catalog.targets import AlertSettings
+from expansion_platform.domain.core import canonical, months
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.core.table import empty
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics import pace as rules
+from expansion_platform.domain.metrics import reconciliation_totals
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr.first_paid import first_paid_months, included, rates_by_month, refuse_unreadable
+from expansion_platform.engine import checks
 from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import OWNERS, asset_spec
 from expansion_platform.engine.fingerprints import hashed
 from expansion_platform.engine.rule_hash import rule_hash
 from expansion_platform.engine.whole import Reconciled, build_tables
+from expansion_platform.reports.pace import pace_message
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import ABSENT
 from expansion_platform.storage.ledger import Alert
@@ -40,12 +42,12 @@ SCOPES = ["total", "enterprise", "mid_market", "smb"]
 @dg.multi_asset(
     specs=[
         asset_spec(
-            reading.Pace,
+            metrics.Pace,
             deps=[*READ, metrics.Rollforward],
             kinds=PANDAS,
         )
     ],
-    check_specs=[checks.schema_spec(reading.Pace), checks.reconciled_spec(reading.Pace, SEGMENTS_SUM)],
+    check_specs=[checks.schema_spec(metrics.Pace), checks.reconciled_spec(metrics.Pace, SEGMENTS_SUM)],
     name="pace",
 )
 def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
@@ -65,7 +67,7 @@ def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pla
             context.log.warning(f"{month} cannot be told yet: {error}")
             rows = pd.DataFrame()
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
-        return {reading.Pace: empty(reading.Pace) if rows.empty else rows.assign(**hashes)}
+        return {metrics.Pace: empty(metrics.Pace) if rows.empty else rows.assign(**hashes)}
 
     states = platform.states(metrics.Rollforward)
     known = [str(until), *(lake.state(model) for model in READ), *(states.get(name, ABSENT) for name in window)]
@@ -73,10 +75,10 @@ def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pla
     yield from build_tables(
         context,
         platform,
-        models=[reading.Pace],
+        models=[metrics.Pace],
         inputs=hashed(rule_hash(rules.pace), catalog.policy_hash, catalog.catalog_hash, platform.timezone, *known),
         compute=compute,
-        reconciled=[Reconciled(reading.Pace, SEGMENTS_SUM, lambda frames: _segments_sum(frames[reading.Pace]))],
+        reconciled=[Reconciled(metrics.Pace, SEGMENTS_SUM, lambda frames: _segments_sum(frames[metrics.Pace]))],
     )
 
 
@@ -92,7 +94,7 @@ def pace_notice(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pl
 
     It waits until the month before has been judged, so that what it compares with has closed and its data passed the gate.
     """
-    behind = [row for row in platform.lake.arrow(reading.Pace).to_pylist() if row["behind"]]
+    behind = [row for row in platform.lake.arrow(metrics.Pace).to_pylist() if row["behind"]]
     judged = platform.ledger.alerts.judgements()
     added = 0
     for row in [row for row in behind if months.shift(row["month"], -1) in judged]:
@@ -136,4 +138,4 @@ def _open_month(platform: Platform, month: str, until: pd.Timestamp, targets: di
 
 
 def _segments_sum(rows: pd.DataFrame) -> None:
-    reconciliation.segments_sum(rows.assign(transfer_in=0, transfer_out=0))
+    reconciliation_totals.segments_sum(rows.assign(transfer_in=0, transfer_out=0))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain.inputs import Inputs
-from expansion_platform.domain.schemas.base import Table
+from expansion_platform.domain.catalog.inputs import Inputs
+from expansion_platform.domain.core.table import Table
 from expansion_platform.engine.declaration import Plots, Plotted
 
 

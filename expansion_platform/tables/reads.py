@@ -1,15 +1,15 @@
 """Reads that several declarations have in common: item states, exchange rates, and by month what depends on them.
 
-Here: which columns are read as categoricals, and digests. Not here: declarations, the rules of the digests (`domain/month_fingerprints.py`).
+Here: which columns are read as categoricals, and digests. Not here: declarations, the rules of the digests (`domain/mrr/month_fingerprints.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from expansion_platform.domain import month_fingerprints
-from expansion_platform.domain.schemas import billing
-from expansion_platform.domain.schemas.base import columns
+from expansion_platform.domain.core.table import columns
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.mrr import month_fingerprints
 from expansion_platform.engine.declaration import Digest, Read
 from expansion_platform.engine.uses import CATALOG, TIMEZONE
 

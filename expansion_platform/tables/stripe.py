@@ -9,9 +9,10 @@ from typing import Any
 
 import dagster as dg
 
-from expansion_platform import checks, validation
-from expansion_platform.domain.errors import ConfigurationError, DataQualityError
-from expansion_platform.domain.schemas.base import table_name
+from expansion_platform.domain.core import validation
+from expansion_platform.domain.core.errors import ConfigurationError, DataQualityError
+from expansion_platform.domain.core.table import table_name
+from expansion_platform.engine import checks
 from expansion_platform.engine.describe import asset_spec, preview_metadata, table_metadata
 from expansion_platform.ingestion.committing import MODELS
 from expansion_platform.ingestion.importing import Importing

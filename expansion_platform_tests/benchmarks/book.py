@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import months
-from expansion_platform.domain.canonical import dumps
-from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas.base import arrow_schema
-from expansion_platform.domain.schemas.billing import FxRates, ItemStates
+from expansion_platform.domain.catalog.catalog import Catalog
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.canonical import dumps
+from expansion_platform.domain.core.table import arrow_schema
+from expansion_platform.domain.history.tables import FxRates, ItemStates
 
 ITEMS_PER_CUSTOMER = 1.4
 CHANGED = 0.10

@@ -1,6 +1,6 @@
 """A Stripe of any size: a simulated account served many times over under other ids, without being held more than once.
 
-Here: the server, for measuring pulls only. Not here: Stripe's rules, which the simulator's own server keeps (`simulator/stripe_server.py`).
+Here: the server, for measuring pulls only. Not here: Stripe's rules, which the simulator's own server keeps (`simulator/servers/stripe.py`).
 
 Every object is rendered once, as the client asks for it, with a mark behind each id; a page is cut from them and the marks become the clone's number.
 Clones of an object have its `created` and are listed one after the other.
@@ -17,10 +17,10 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from expansion_platform.simulator.ceiling import Ceiling
-from expansion_platform.simulator.company import simulate
-from expansion_platform.simulator.http import LoopbackServer, Request, Response
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.simulator.company.company import simulate
+from expansion_platform.simulator.servers.ceiling import Ceiling
+from expansion_platform.simulator.servers.http import LoopbackServer, Request, Response
+from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
 from expansion_platform.sources.stripe.full import LISTS
 

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import expansion_then_churn, months
-from expansion_platform.domain.detection import followups, rules, statistics
-from expansion_platform.domain.detection.panel import TOTAL, Panel
-from expansion_platform.domain.schemas.base import empty
-from expansion_platform.domain.schemas.mrr import ORGANIC, PRICING_MODELS, SEGMENTS
-from expansion_platform.domain.schemas.origin import Origins
+from expansion_platform.domain.alerts import followups, rules
+from expansion_platform.domain.alerts.panel import TOTAL, Panel
+from expansion_platform.domain.core import months, statistics
+from expansion_platform.domain.core.table import empty
+from expansion_platform.domain.metrics import expansion_then_churn
+from expansion_platform.domain.mrr.tables import Origins
+from expansion_platform.domain.mrr.vocabulary import ORGANIC, PRICING_MODELS, SEGMENTS
 from expansion_platform_tests.benchmarks import intervals
 
 SIZES = [60, 200, 800, 3000]

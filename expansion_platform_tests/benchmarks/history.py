@@ -12,13 +12,14 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
-from expansion_platform.domain.schemas import billing, stripe
-from expansion_platform.domain.schemas.base import empty
+from expansion_platform.automation.run import refresh
+from expansion_platform.domain.core.table import empty
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.ingestion.histories import STAGED
 from expansion_platform.resources import PULLED
-from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
-from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
+from expansion_platform.simulator.company.company import AS_OF, BEHAVIOURS, simulate
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Checkpoint, Ledger
 from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process, show

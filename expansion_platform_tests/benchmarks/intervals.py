@@ -1,7 +1,7 @@
 """How often the intervals of semantics 4.4 show a difference where there is none: `python -m expansion_platform_tests.benchmarks.intervals`.
 
 Here: simulated bases in which all leave at one rate, and the share of intervals that lie wholly on one side of zero. Not here: the interval
-(`domain/expansion_then_churn.py`), how often alerts are wrong (`detection_power.py`).
+(`domain/metrics/expansion_then_churn.py`), how often alerts are wrong (`detection_power.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import expansion_then_churn
+from expansion_platform.domain.metrics import expansion_then_churn
 
 BASES = 2_000
 SIGMA = 1.2  # of the logarithm of MRR, as semantics 5.2

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import months
-from expansion_platform.domain.movements import classify
-from expansion_platform.domain.mrr import first_paid_months
-from expansion_platform.domain.schemas.billing import FxRates, ItemStates
-from expansion_platform.domain.schemas.mrr import FLOWS
-from expansion_platform.domain.states import covers
-from expansion_platform.domain.valuation import STATE, TERMS, _reader
-from expansion_platform.simulator.reference import classify_month
+from expansion_platform.domain.core import months
+from expansion_platform.domain.history.tables import FxRates, ItemStates
+from expansion_platform.domain.mrr.first_paid import first_paid_months
+from expansion_platform.domain.mrr.movements import classify
+from expansion_platform.domain.mrr.states import covers
+from expansion_platform.domain.mrr.valuation import STATE, TERMS, _reader
+from expansion_platform.domain.mrr.vocabulary import FLOWS
+from expansion_platform.simulator.truth.reference import classify_month
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.benchmarks import book
 from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process, show

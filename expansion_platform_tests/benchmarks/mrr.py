@@ -12,10 +12,11 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from expansion_platform.domain import months
-from expansion_platform.domain.mrr_tables import MODELS, Facts, mrr_tables
-from expansion_platform.domain.schemas import billing, mrr
-from expansion_platform.domain.schemas.base import empty
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.table import empty
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr.monthly import MODELS, Facts, mrr_tables
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.benchmarks import book
 from expansion_platform_tests.benchmarks.measure import Meter, in_fresh_process, show

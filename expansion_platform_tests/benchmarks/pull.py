@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from expansion_platform.domain.schemas.stripe import InvoiceLines, Invoices
+from expansion_platform.domain.stripe.tables import InvoiceLines, Invoices
 from expansion_platform.ingestion.pulling import Pulling
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings

@@ -14,13 +14,17 @@ import duckdb
 import yaml
 from rich.console import Console
 
-from expansion_platform.domain import months
-from expansion_platform.domain.detection.targets import AlertSettings
-from expansion_platform.domain.mrr_tables import MODELS
-from expansion_platform.domain.schemas import TABLES, billing, metrics, mrr
-from expansion_platform.domain.schemas.base import empty, table_name
+from expansion_platform.automation.run import refresh
+from expansion_platform.domain.catalog.targets import AlertSettings
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.table import empty, table_name
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr import vocabulary
+from expansion_platform.domain.mrr.monthly import MODELS
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.resources import Platform
-from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
 from expansion_platform.storage.lake import Lake
 from expansion_platform.tables.alerts import facts_of
@@ -123,7 +127,7 @@ def _floor(folder: Path, customers: int) -> dict[str, Any]:
         sums = engine.execute(
             "select month, segment, sum(opening), sum(closing), sum(flow_fx), count(*) from customer_months group by all"
         ).fetchall()
-        flows = ", ".join(f"sum(flow_{name})" for name in mrr.FLOWS if name != "fx")
+        flows = ", ".join(f"sum(flow_{name})" for name in vocabulary.FLOWS if name != "fx")
         sums += engine.execute(f"select month, segment, {flows} from movements group by all").fetchall()
     return meter.lap(rows=len(sums))
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain import canonical, months
-from expansion_platform.domain.valuation import STATE
+from expansion_platform.domain.core import canonical, months
+from expansion_platform.domain.mrr.valuation import STATE
 from expansion_platform_tests.conformance.books import CURRENCIES, RATES, Row, _Builder
 
 FIRST, LAST = "2025-01", "2025-08"

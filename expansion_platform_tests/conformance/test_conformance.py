@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from expansion_platform.domain.conformance import classify_month
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.simulator import reference
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.mrr.conformance import classify_month
+from expansion_platform.simulator.truth import reference
 from expansion_platform_tests.conformance.books import MonthSnapshot, Row, books, random_book
 from expansion_platform_tests.conformance.examples import EXAMPLES, catalog, line, off
 

@@ -12,16 +12,17 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import months
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.movements import classify
-from expansion_platform.domain.mrr import first_paid_months, included, rates_by_month, refuse_unknown_past, refuse_unreadable
-from expansion_platform.domain.mrr_tables import MODELS, Facts, MrrTables, mrr_tables
-from expansion_platform.domain.plans import beginnings
-from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas import mrr
-from expansion_platform.domain.schemas.base import key
-from expansion_platform.domain.states import covers, owners
+from expansion_platform.domain.catalog.catalog import Catalog
+from expansion_platform.domain.catalog.plans import beginnings
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.core.table import key
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr import vocabulary
+from expansion_platform.domain.mrr.first_paid import first_paid_months, included, rates_by_month, refuse_unknown_past, refuse_unreadable
+from expansion_platform.domain.mrr.monthly import MODELS, Facts, MrrTables, mrr_tables
+from expansion_platform.domain.mrr.movements import classify
+from expansion_platform.domain.mrr.states import covers, owners
 from expansion_platform_tests.conformance.histories import CALENDAR, History, random_history
 from expansion_platform_tests.domain.frames import Month, flagged
 
@@ -103,7 +104,7 @@ def test_opening_and_flows_are_closing_with_the_months_of_exchange_rates_alone(s
     """Opening + what mrr/movements has + the exchange rates of customer-months without a movement = closing, by customer, segment and in total."""
     found, _ = both_kinds(seed)
     months, moved = (by_customer_month(found.frames[model]) for model in (mrr.CustomerMonths, mrr.Movements))
-    flows = moved[[f"flow_{name}" for name in mrr.FLOWS]].sum(axis=1)
+    flows = moved[[f"flow_{name}" for name in vocabulary.FLOWS]].sum(axis=1)
     assert moved.index.isin(months.index).all()
     assert (moved["flow_fx"] == months["flow_fx"].reindex(moved.index)).all()
     rows = months[["segment", "opening", "closing"]].astype({"segment": "str"})

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expansion_platform.simulator.reference import CAUSES, COMMERCIAL, ORGANIC, classify_month
-from expansion_platform.simulator.reference_causes import settle
-from expansion_platform.simulator.reference_items import resolve
+from expansion_platform.simulator.truth.reference import CAUSES, COMMERCIAL, ORGANIC, classify_month
+from expansion_platform.simulator.truth.reference_causes import settle
+from expansion_platform.simulator.truth.reference_items import resolve
 from expansion_platform_tests.conformance.books import CATALOG, MonthSnapshot, Row, random_book
 from expansion_platform_tests.conformance.examples import catalog, line, off
 

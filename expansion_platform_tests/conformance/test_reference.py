@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.simulator.reference import CAUSES, FLOWS, ORGANIC, classify_month
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.simulator.truth.reference import CAUSES, FLOWS, ORGANIC, classify_month
 from expansion_platform_tests.conformance.examples import EXAMPLES, catalog, line, off
 
 

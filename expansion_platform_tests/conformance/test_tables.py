@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import canonical
-from expansion_platform.domain.movements import Classified, classify
-from expansion_platform.domain.policy import Catalog
-from expansion_platform.simulator import reference
+from expansion_platform.domain.catalog.catalog import Catalog
+from expansion_platform.domain.core import canonical
+from expansion_platform.domain.mrr.movements import Classified, classify
+from expansion_platform.simulator.truth import reference
 from expansion_platform_tests.conformance.books import MonthSnapshot, Row, random_book
 
 DEFAULTS: Row = {"collection_paused": None, "livemode": True, "usage_type": "licensed", "interval": "month", "interval_count": 1, "discounts": []}

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expansion_platform.domain import canonical, months
-from expansion_platform.domain.flags import Facts, licensed_seats
-from expansion_platform.domain.migrations import price_moves
-from expansion_platform.domain.month_ends import read_timeline, value_month_ends
-from expansion_platform.domain.month_snapshot import MonthSnapshot, catalog_entries
-from expansion_platform.domain.movements import Classified
-from expansion_platform.domain.mrr_parts import flagged as with_flags
-from expansion_platform.domain.mrr_parts import shown_by_all
-from expansion_platform.domain.mrr_tables import unflagged_rows
-from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas import mrr
-from expansion_platform.domain.valuation import STATE
+from expansion_platform.domain.catalog.catalog import Catalog
+from expansion_platform.domain.core import canonical, months
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr.flags import Facts, licensed_seats
+from expansion_platform.domain.mrr.migrations import price_moves
+from expansion_platform.domain.mrr.month_ends import read_timeline, value_month_ends
+from expansion_platform.domain.mrr.month_snapshot import MonthSnapshot, catalog_entries
+from expansion_platform.domain.mrr.monthly import unflagged_rows
+from expansion_platform.domain.mrr.movements import Classified
+from expansion_platform.domain.mrr.parts import flagged as with_flags
+from expansion_platform.domain.mrr.parts import shown_by_all
+from expansion_platform.domain.mrr.valuation import STATE
 
 _DEFAULTS = {"collection_paused": None, "livemode": True, "usage_type": "licensed", "interval": "month", "interval_count": 1}
 

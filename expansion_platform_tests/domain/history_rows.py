@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain import canonical
-from expansion_platform.domain.history import Staged, rebuild
-from expansion_platform.domain.schemas.base import arrow_schema, empty
+from expansion_platform.domain.core import canonical
+from expansion_platform.domain.core.table import arrow_schema, empty
+from expansion_platform.domain.history.item_states import Staged, rebuild
 from expansion_platform.ingestion.histories import STAGED
 
 START = pd.Timestamp("2026-01-01", tz="UTC")

@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from expansion_platform.domain.history import Staged
-from expansion_platform.domain.schemas.base import empty, table_name
+from expansion_platform.domain.core.table import empty, table_name
+from expansion_platform.domain.history.item_states import Staged
 from expansion_platform.ingestion.histories import STAGED
-from expansion_platform.simulator import stripe_lists
-from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.catalog import CURRENCIES
-from expansion_platform.simulator.stripe_rendering import expansion, render
+from expansion_platform.simulator.company.catalog import CURRENCIES
+from expansion_platform.simulator.servers import stripe_lists
+from expansion_platform.simulator.servers.stripe_rendering import expansion, render
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform.sources.stripe.client import RESOURCES
 from expansion_platform.sources.stripe.staging import Staging
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from expansion_platform.domain.errors import DataQualityError, ExpansionError
+from expansion_platform.domain.core.errors import DataQualityError, ExpansionError
 from expansion_platform.engine.executors import Local
 
 

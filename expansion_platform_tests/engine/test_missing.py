@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain.schemas import Table, metrics, mrr, reading, table_name
+from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.engine.declaration import Read
 from expansion_platform.engine.missing import absent_tables, missing, read_by
 from expansion_platform.engine.reading import Reading
@@ -66,6 +68,6 @@ def test_a_month_whose_rows_were_deleted_is_missing(platform: Platform) -> None:
 
 
 def test_a_whole_table_needs_any_month(platform: Platform) -> None:
-    lacking = absent_tables(read_by(pace.pace_table, [reading.Pace]), platform)
+    lacking = absent_tables(read_by(pace.pace_table, [metrics.Pace]), platform)
     assert lacking is not None
     assert lacking.startswith("needs billing/item_states, billing/quarantine, billing/fx_rates, metrics/rollforward, which were never computed:")

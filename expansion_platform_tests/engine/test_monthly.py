@@ -10,12 +10,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from expansion_platform.automation import month_range
+from expansion_platform.automation.jobs import month_range
 from expansion_platform.definitions import partitions
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.inputs import Computed, Frames, Inputs
-from expansion_platform.domain.metric_tables import compute_metrics
-from expansion_platform.domain.schemas import metrics
+from expansion_platform.domain.catalog.inputs import Computed, Frames, Inputs
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.metrics.one_month import compute_metrics
 from expansion_platform.engine.assets import monthly_assets
 from expansion_platform.engine.declaration import Declaration, Identity
 from expansion_platform.engine.reading import Reading

@@ -9,10 +9,11 @@ import pandas as pd
 import pyarrow.compute as pc
 import pytest
 
-from expansion_platform.domain import queries
-from expansion_platform.domain.errors import UndeclaredReadError
-from expansion_platform.domain.inputs import Inputs
-from expansion_platform.domain.schemas import metrics, mrr
+from expansion_platform.domain.catalog.inputs import Inputs
+from expansion_platform.domain.core import queries
+from expansion_platform.domain.core.errors import UndeclaredReadError
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.engine.declaration import EVERYTHING, Window
 from expansion_platform.engine.reading import Reading
 from expansion_platform.resources import Platform

@@ -51,11 +51,11 @@ def changed(before: dict[str, str]) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "edited"),
     [
-        ("trailing.py", "YEAR, QUARTER = 12, 3 -> # Windows.\nYEAR, QUARTER = 12, 3"),
-        ("trailing.py", '"""Twelve months compounded -> """Twelve of them compounded'),
-        ("mrr_tables.py", '"""The rows of months that can be compared. -> """The rows of months.'),
-        ("sql/slice_sums.sql", "with customers as ( -> -- who\nwith customers\n  as ("),
-        ("schemas/mrr.py", 'description=" -> description="So: '),
+        ("metrics/trailing.py", "YEAR, QUARTER = 12, 3 -> # Windows.\nYEAR, QUARTER = 12, 3"),
+        ("metrics/trailing.py", '"""Twelve months compounded -> """Twelve of them compounded'),
+        ("mrr/monthly.py", '"""The rows of months that can be compared. -> """The rows of months.'),
+        ("metrics/slice_sums.sql", "with customers as ( -> -- who\nwith customers\n  as ("),
+        ("mrr/tables/", 'description=" -> description="So: '),
     ],
     ids=lambda text: re.sub(r"\W+", "_", text)[:30],
 )
@@ -68,16 +68,16 @@ def test_words_compute_nothing_again(edit: Edit, file: str, edited: str) -> None
 @pytest.mark.parametrize(
     ("file", "edited", "computed"),
     [
-        ("trailing.py", "SHORTEST = 3 -> SHORTEST = 4", {"trailing"}),
-        ("sql/window_moves.sql", "where flow_new <> 0 -> where flow_new > 0", {"trailing"}),
-        ("benchmarks.py", '("0.03", "0.05") -> ("0.03", "0.06")', {"benchmarks"}),
+        ("metrics/trailing.py", "SHORTEST = 3 -> SHORTEST = 4", {"trailing"}),
+        ("metrics/window_moves.sql", "where flow_new <> 0 -> where flow_new > 0", {"trailing"}),
+        ("metrics/benchmarks.py", '("0.03", "0.05") -> ("0.03", "0.06")', {"benchmarks"}),
         (
-            "metrics.py",
+            "metrics/retention.py",
             "lambda s: s.new + s.expansion, -> lambda s: s.new + s.expansion + 1,",
             {"metrics", "dimensions"},
         ),
-        ("diagnosis.py", "GREW_TIMES = 2 -> GREW_TIMES = 3", {"diagnosis"}),
-        ("audits.py", "wanted = sorted(rows -> wanted = list(rows", set()),
+        ("metrics/diagnosis.py", "GREW_TIMES = 2 -> GREW_TIMES = 3", {"diagnosis"}),
+        ("metrics/audits.py", "wanted = sorted(rows -> wanted = list(rows", set()),
     ],
     ids=lambda value: value if isinstance(value, str) and value.endswith(("py", "sql")) else "",
 )
@@ -89,12 +89,12 @@ def test_a_changed_rule_computes_its_tables_again_and_no_other(edit: Edit, file:
 
 def test_a_change_deep_below_computes_all_that_use_it(edit: Edit) -> None:
     before = hashes()
-    edit("valuation.py", "\ndef  -> \nADDED = 1\n\n\ndef ")
+    edit("mrr/valuation.py", "\ndef  -> \nADDED = 1\n\n\ndef ")
     assert {"mrr", "coverage", "customer_slices", "first reported"} <= changed(before)
     assert not {"dimensions", "trailing", "benchmarks", "attainment"} & changed(before)
 
 
 def test_a_query_without_a_name_is_refused(edit: Edit) -> None:
-    edit("cohorts.py", 'query("cohort_sums" -> query("cohort" + "_sums"')
+    edit("metrics/cohorts.py", 'query("cohort_sums" -> query("cohort" + "_sums"')
     with pytest.raises(TypeError, match="cohorts, line"):
         hashes()

@@ -7,8 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from expansion_platform.domain import months
-from expansion_platform.domain.schemas import TABLES, metrics, mrr
+from expansion_platform.domain.core import months
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.engine.stale import first_stale
 from expansion_platform.resources import Platform
 from expansion_platform.tables.declarations import DECLARATIONS

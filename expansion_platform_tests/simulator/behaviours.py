@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from expansion_platform.simulator.catalog import PLANS, PRODUCTS
-from expansion_platform.simulator.company import Company
+from expansion_platform.simulator.company.catalog import PLANS, PRODUCTS
+from expansion_platform.simulator.company.company import Company
 
 RANKS = {product.id: product.tier_rank for product in PLANS}
 ADDONS = {product.id for product in PRODUCTS if product.kind == "addon"}

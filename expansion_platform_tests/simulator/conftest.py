@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expansion_platform.simulator.company import Company, simulate
+from expansion_platform.simulator.company.company import Company, simulate
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 
 START = 1_760_000_000
 DAY = 86_400

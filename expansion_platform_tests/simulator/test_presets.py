@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain.schemas import metrics
+from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.simulator.verify import POLICIES, compare, under
 from expansion_platform_tests.pipelines import MONTHS, NEWEST, Pipeline
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from expansion_platform.domain.schemas import billing, mrr
-from expansion_platform.simulator.catalog import ONE_PRODUCT, REPRICED
-from expansion_platform.simulator.company import BEHAVIOURS
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.simulator.company.catalog import ONE_PRODUCT, REPRICED
+from expansion_platform.simulator.company.company import BEHAVIOURS
 from expansion_platform.simulator.verify import verify
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.simulator.ties import assert_ties

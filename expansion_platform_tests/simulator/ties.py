@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from expansion_platform.domain import reconciliation
-from expansion_platform.domain.schemas import metrics, mrr
-from expansion_platform.domain.schemas.mrr import FLOWS
+from expansion_platform.domain.metrics import reconciliation_totals
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import reconciliation
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr.vocabulary import FLOWS
 from expansion_platform.storage.lake import Lake
 
 
@@ -15,7 +17,7 @@ def assert_ties(lake: Lake, months: int) -> None:
     reconciliation.customers_tie(customers, movements)
     reconciliation.months_chain(customers)
     reconciliation.causes_explain_movements(movements, lake.read(mrr.Causes))
-    reconciliation.segments_sum(rollforward)
+    reconciliation_totals.segments_sum(rollforward)
     assert (rollforward["opening"] + rollforward[FLOWS].sum(axis=1) == rollforward["closing"]).all()
     total = rollforward[rollforward["dimension"] == "total"].set_index("month")
     segments = rollforward[rollforward["dimension"] == "segment"].sort_values(["value", "month"])

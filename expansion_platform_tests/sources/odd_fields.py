@@ -18,14 +18,14 @@ from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain import months
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.history import Staged, rebuild
-from expansion_platform.domain.movements import classify
-from expansion_platform.domain.policy import Catalog
-from expansion_platform.domain.schemas import stripe as tables
-from expansion_platform.domain.states import covers
-from expansion_platform.domain.valuation import value_states
+from expansion_platform.domain.catalog.catalog import Catalog
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.history.item_states import Staged, rebuild
+from expansion_platform.domain.mrr.movements import classify
+from expansion_platform.domain.mrr.states import covers
+from expansion_platform.domain.mrr.valuation import value_states
+from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import bills, events, rows, shapes
 from expansion_platform.sources.stripe.fields import frame
 from expansion_platform.sources.stripe.kinds import ByCurrency, Embedded, Fields, IdOr, Kind, ListOf

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from expansion_platform.domain.history import rebuild
-from expansion_platform.domain.schemas.base import table_name
+from expansion_platform.domain.core.table import table_name
+from expansion_platform.domain.history.item_states import rebuild
 from expansion_platform.ingestion.histories import Whose, stage
 from expansion_platform.ingestion.pulling import MODELS, Pulling
 from expansion_platform.resources import Platform

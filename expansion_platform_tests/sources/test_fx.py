@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.domain.schemas.billing import FxRates
+from expansion_platform.domain.core.errors import ConfigurationError
+from expansion_platform.domain.history.tables import FxRates
 from expansion_platform.sources.fx import available
 
 

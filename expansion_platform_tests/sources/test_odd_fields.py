@@ -15,9 +15,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expansion_platform.domain.discounts import DURATIONS
-from expansion_platform.domain.history_unreadable import INVOICE_STATUSES
-from expansion_platform.domain.schemas.billing import INTERVALS, PAUSES, STATUSES
+from expansion_platform.domain.history.unreadable import INVOICE_STATUSES
+from expansion_platform.domain.pricing.discounts import DURATIONS
+from expansion_platform.domain.stripe.vocabulary import INTERVALS, PAUSES, STATUSES
 from expansion_platform.sources.stripe.kinds import Fields, Kind, Label, UnreadError, Word
 from expansion_platform_tests.sources.odd_fields import GONE, Outcome, Place, outcomes, places
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow
 import pytest
 
-from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.domain.schemas.analytics import FeatureUsage
-from expansion_platform.simulator.http import DROPPED, LoopbackServer, Request, Response
-from expansion_platform.simulator.posthog_server import PostHogServer
+from expansion_platform.domain.core.errors import ConfigurationError
+from expansion_platform.domain.signals.tables import FeatureUsage
+from expansion_platform.simulator.servers.http import DROPPED, LoopbackServer, Request, Response
+from expansion_platform.simulator.servers.posthog import PostHogServer
 from expansion_platform.sources.analytics import posthog
 from expansion_platform.sources.analytics.accounts import map_accounts, read_account_map
 from expansion_platform.sources.analytics.posthog import PostHog, PostHogError

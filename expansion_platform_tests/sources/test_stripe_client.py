@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.simulator.http import DROPPED, Response
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.domain.core.errors import ConfigurationError
+from expansion_platform.simulator.servers.http import DROPPED, Response
+from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.sources.stripe import client
 from expansion_platform.sources.stripe.client import RESOURCES, StripeRequestError, StripeSource
 from expansion_platform_tests.simulator import stripe_objects

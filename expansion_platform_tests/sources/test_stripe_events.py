@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from expansion_platform.domain.schemas import stripe as tables
+from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe.events import EVENT_TYPES, event
 from expansion_platform.sources.stripe.fields import frame
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from expansion_platform.simulator import faults
-from expansion_platform.simulator.company import AS_OF, BEHAVIOURS, simulate
-from expansion_platform.simulator.faults import Fault, Faults, besides, moments
-from expansion_platform.simulator.stripe_server import StripeServer
-from expansion_platform.simulator.truth import EVENTS_KEPT
+from expansion_platform.simulator.company.company import AS_OF, BEHAVIOURS, simulate
+from expansion_platform.simulator.servers import faults
+from expansion_platform.simulator.servers.faults import Fault, Faults, besides, moments
+from expansion_platform.simulator.servers.stripe import StripeServer
+from expansion_platform.simulator.truth.items import EVENTS_KEPT
 from expansion_platform.sources.stripe import client, rate, windows
 from expansion_platform_tests.sources import pulled
 

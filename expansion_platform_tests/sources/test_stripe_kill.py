@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.account import CURSOR, UNDER_WAY
-from expansion_platform.simulator.company import simulate
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.ingestion.account import CURSOR, UNDER_WAY
+from expansion_platform.simulator.company.company import simulate
+from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.sources.stripe import full, windows
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.kills import COMPANY, NOW, kill_at_random, ledger

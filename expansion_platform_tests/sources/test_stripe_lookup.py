@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.simulator.servers.stripe import StripeServer
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform.sources.stripe.changes import PullState
 from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.lookup import FEW, look_up

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.sources.stripe_mrr import exported
 
 LONG = """Customer ID,Customer email,Month,MRR (USD)

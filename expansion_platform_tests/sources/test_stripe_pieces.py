@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expansion_platform.account import CURSOR
-from expansion_platform.domain.schemas.stripe import Subscriptions
+from expansion_platform.domain.stripe.tables import Subscriptions
+from expansion_platform.ingestion.account import CURSOR
 from expansion_platform.ingestion.pulling import MODELS
-from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.company import BEHAVIOURS, simulate
-from expansion_platform.simulator.stripe_server import StripeServer
-from expansion_platform.simulator.truth import EVENTS_KEPT
+from expansion_platform.simulator.company.company import BEHAVIOURS, simulate
+from expansion_platform.simulator.servers.stripe import StripeServer
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
+from expansion_platform.simulator.truth.items import EVENTS_KEPT
 from expansion_platform.sources.stripe import client, full, windows
 from expansion_platform.sources.stripe.pull import read_changes
 from expansion_platform.storage.lake import Lake

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain.schemas import TABLES
-from expansion_platform.domain.schemas import stripe as tables
-from expansion_platform.domain.schemas.base import empty
-from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.company import AS_OF, simulate
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.domain.core.table import empty
+from expansion_platform.domain.stripe import tables
+from expansion_platform.domain.tables import TABLES
+from expansion_platform.simulator.company.company import AS_OF, simulate
+from expansion_platform.simulator.servers.stripe import StripeServer
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
 from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.pull import pull

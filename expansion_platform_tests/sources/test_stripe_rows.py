@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas import stripe as tables
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import bills, rows, shapes
 from expansion_platform.sources.stripe.fields import frame
 from expansion_platform_tests.simulator import stripe_objects as made

@@ -10,15 +10,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from expansion_platform.account import CURSOR, UNDER_WAY
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas.stripe import MeterUsage
-from expansion_platform.simulator import stripe_meters
-from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.company import Company, simulate
-from expansion_platform.simulator.http import Request, Response
-from expansion_platform.simulator.metering import DAY, METER
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.stripe.tables import MeterUsage
+from expansion_platform.ingestion.account import CURSOR, UNDER_WAY
+from expansion_platform.simulator.company.company import Company, simulate
+from expansion_platform.simulator.servers import stripe_meters
+from expansion_platform.simulator.servers.http import Request, Response
+from expansion_platform.simulator.servers.stripe import StripeServer
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
+from expansion_platform.simulator.stripe_billing.metering import DAY, METER
 from expansion_platform.sources.stripe import usage
 from expansion_platform.sources.stripe.client import StripeRequestError
 from expansion_platform.storage.lake import Lake

@@ -14,10 +14,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain.schemas.stripe import Events
-from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.company import AS_OF, Company, simulate
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.domain.stripe.tables import Events
+from expansion_platform.simulator.company.company import AS_OF, Company, simulate
+from expansion_platform.simulator.servers.stripe import StripeServer
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.sources import pulled
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from expansion_platform.domain.schemas.base import columns
-from expansion_platform.domain.schemas.billing import FxRates
-from expansion_platform.domain.schemas.mrr import CustomerMonths
-from expansion_platform.domain.schemas.stripe import Customers
+from expansion_platform.domain.core.table import columns
+from expansion_platform.domain.history.tables import FxRates
+from expansion_platform.domain.mrr.tables import CustomerMonths
+from expansion_platform.domain.stripe.tables import Customers
 
 _CUSTOMER_MONTH = {
     "opening": 1000,

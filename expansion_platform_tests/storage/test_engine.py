@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import TABLES, table_name
-from expansion_platform.domain.schemas.base import columns
-from expansion_platform.domain.schemas.billing import FxRates
-from expansion_platform.domain.schemas.mrr import CustomerMonths
+from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.core.table import columns, table_name
+from expansion_platform.domain.history.tables import FxRates
+from expansion_platform.domain.mrr.tables import CustomerMonths
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.storage.engine import select
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.storage.tables import customer_months, rates

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas.mrr import CustomerMonths
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.mrr.tables import CustomerMonths
 from expansion_platform.engine.shards import Shard
 from expansion_platform.storage.files import File
 from expansion_platform.storage.lake import Lake

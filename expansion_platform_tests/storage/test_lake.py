@@ -15,12 +15,12 @@ import pyarrow.dataset as ds
 import pytest
 from deltalake import write_deltalake
 
-from expansion_platform.domain.errors import DataQualityError, ExpansionError
-from expansion_platform.domain.schemas import declared as pa
-from expansion_platform.domain.schemas.base import Table
-from expansion_platform.domain.schemas.billing import FxRates
-from expansion_platform.domain.schemas.mrr import CustomerMonths
-from expansion_platform.domain.schemas.stripe import Customers
+from expansion_platform.domain.core import declared as pa
+from expansion_platform.domain.core.errors import DataQualityError, ExpansionError
+from expansion_platform.domain.core.table import Table
+from expansion_platform.domain.history.tables import FxRates
+from expansion_platform.domain.mrr.tables import CustomerMonths
+from expansion_platform.domain.stripe.tables import Customers
 from expansion_platform.storage.engine import select
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.storage.tables import customer_months, customers, rates
@@ -220,7 +220,7 @@ def test_an_empty_first_merge_makes_the_table(lake: Lake) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from expansion_platform.domain.schemas.mrr import CustomerMonths
+from expansion_platform.domain.mrr.tables.customer_months import CustomerMonths
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.storage.tables import customer_months
 root, month, first, last, customers = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from expansion_platform.domain.detection.lifecycle import State
+from expansion_platform.domain.alerts.lifecycle import State
 from expansion_platform.storage.ledger import SLACK, Alert, Ledger
 from expansion_platform_tests.sources.warehouse.postgres import binaries, running_postgres
 

@@ -14,8 +14,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from expansion_platform.domain.detection.lifecycle import State
-from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.alerts.lifecycle import State
+from expansion_platform.domain.core.errors import ExpansionError
 from expansion_platform.storage.ledger import Alert, Build, Checkpoint, Close, Judgement, Ledger
 from expansion_platform.storage.ledger.migrate import MIGRATIONS
 from expansion_platform.storage.ledger.schema import REVISION, VERSION_TABLE, Base

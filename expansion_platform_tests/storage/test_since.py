@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from expansion_platform.domain.schemas.stripe import Customers
+from expansion_platform.domain.stripe.tables import Customers
 from expansion_platform.storage import lake as storage
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.rows import among

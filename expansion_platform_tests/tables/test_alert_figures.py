@@ -17,17 +17,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.delivery.alert_messages import Surroundings, alert_message
-from expansion_platform.delivery.messages import money, percent
-from expansion_platform.delivery.pace import pace_message
-from expansion_platform.domain import months
-from expansion_platform.domain.detection import followups, rules
-from expansion_platform.domain.detection.findings import Finding
-from expansion_platform.domain.detection.lifecycle import Event, Notice, State
-from expansion_platform.domain.detection.targets import AlertSettings, Target
-from expansion_platform.domain.money import round_half_even
-from expansion_platform.domain.schemas import lasting, metrics, mrr, reading
-from expansion_platform.domain.schemas.mrr import FLOWS, ORGANIC, PRICING_MODELS, SEGMENTS
+from expansion_platform.alerting.messages import Surroundings, alert_message
+from expansion_platform.domain.alerts import followups, rules
+from expansion_platform.domain.alerts.findings import Finding
+from expansion_platform.domain.alerts.lifecycle import Event, Notice, State
+from expansion_platform.domain.catalog.targets import AlertSettings, Target
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.money import round_half_even
+from expansion_platform.domain.core.wording import money, percent
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr.vocabulary import FLOWS, ORGANIC, PRICING_MODELS, SEGMENTS
+from expansion_platform.reports.pace import pace_message
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Lake
 from expansion_platform.tables import alerts
@@ -131,12 +132,12 @@ class Published:
 
     @cached_property
     def durability(self) -> Mapping[str, Any]:
-        rows = self.lake.read(lasting.Durability, [NEWEST]).query("dimension == 'total'")
+        rows = self.lake.read(metrics.Durability, [NEWEST]).query("dimension == 'total'")
         return {row["metric"]: row for row in rows.to_dict("records")}
 
     @cached_property
     def churned(self) -> Mapping[Any, Any]:
-        rows = self.lake.read(lasting.ExpansionThenChurn, [NEWEST]).query("dimension == 'total' and within_months == 6")
+        rows = self.lake.read(metrics.ExpansionThenChurn, [NEWEST]).query("dimension == 'total' and within_months == 6")
         return rows.to_dict("records")[0]
 
 
@@ -417,7 +418,7 @@ PACE = [
 
 
 def test_each_number_of_a_pace_notice_is_of_its_row(pipeline: Pipeline) -> None:
-    rows = pipeline.lake.arrow(reading.Pace).to_pylist()
+    rows = pipeline.lake.arrow(metrics.Pace).to_pylist()
     assert {row["dimension"] for row in rows} == {"total", "segment"}
     for number, found in enumerate(rows):
         shares = {"share_median": f"0.{number + 2}", "share_lower": "0.11", "share_upper": "0.93", "months_compared": 6}

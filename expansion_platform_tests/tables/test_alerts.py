@@ -9,11 +9,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from expansion_platform.domain import months
-from expansion_platform.domain.schemas import Table, billing, metrics, mrr
-from expansion_platform.domain.schemas.base import columns, partitioned_by
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.table import Table, columns, partitioned_by
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.resources import Platform
-from expansion_platform.simulator.slack_server import block_problems
+from expansion_platform.simulator.servers.slack import block_problems
 from expansion_platform.tables.alerts import expansion_alerts
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
 

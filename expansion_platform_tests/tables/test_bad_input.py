@@ -12,11 +12,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from expansion_platform import doctor
-from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.reports import doctor
 from expansion_platform.resources import Platform
-from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform_tests.pipelines import COMPUTED, NEWEST, Pipeline
 
 pytestmark = pytest.mark.xdist_group("pipeline")

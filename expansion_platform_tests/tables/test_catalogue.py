@@ -11,12 +11,14 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from expansion_platform import checks
 from expansion_platform.definitions import build_defs
-from expansion_platform.domain.schemas import TABLES, lasting
-from expansion_platform.domain.schemas.base import columns
-from expansion_platform.domain.schemas.mrr import FLOWS, CustomerMonths
-from expansion_platform.domain.wording import percent
+from expansion_platform.domain.core.table import columns
+from expansion_platform.domain.core.wording import percent
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr.tables import CustomerMonths
+from expansion_platform.domain.mrr.vocabulary import FLOWS
+from expansion_platform.domain.tables import TABLES
+from expansion_platform.engine import checks
 from expansion_platform.engine.describe import INLINE_MARKDOWN, OWNERS, bridge_picture, preview
 from expansion_platform_tests.pipelines import Pipeline
 
@@ -126,9 +128,9 @@ def test_headline_figures_are_numbers_that_plot(pipeline: Pipeline) -> None:
 @pytest.mark.xdist_group("pipeline")
 def test_cohorts_stand_beside_each_other_at_the_same_age(pipeline: Pipeline) -> None:
     told = (
-        pipeline.instance.get_latest_materialization_event(checks.asset_key(lasting.CohortExpansion)).asset_materialization.metadata["by_age"].value
+        pipeline.instance.get_latest_materialization_event(checks.asset_key(metrics.CohortExpansion)).asset_materialization.metadata["by_age"].value
     )
-    rows = pipeline.lake.read(lasting.CohortExpansion)
+    rows = pipeline.lake.read(metrics.CohortExpansion)
     heading, _, *lines = told.splitlines()
     assert heading == "|cohort|customers|3 months|6 months|12 months|24 months|"
     begun = rows[rows["months_since"] >= 3]["cohort"].unique()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain import audits
-from expansion_platform.domain.schemas import TABLES
-from expansion_platform.domain.schemas.base import columns, partitioned_by, table_name
+from expansion_platform.domain.core.table import columns, partitioned_by, table_name
+from expansion_platform.domain.metrics import audits
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.engine.declaration import Declaration
 from expansion_platform.engine.rule_hash import DOMAIN, ROOT, closure
 from expansion_platform.tables.declarations import DECLARATIONS

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from expansion_platform import checks
+from expansion_platform.automation.run import refresh
 from expansion_platform.definitions import build_defs
-from expansion_platform.delivery.month import nobody_paid
-from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import metrics, mrr, stripe
+from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.stripe import tables as stripe
+from expansion_platform.engine import checks
+from expansion_platform.reports.month import nobody_paid
 from expansion_platform.resources import Platform
-from expansion_platform.run import refresh
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform_tests.small_accounts import AS_OF, account, paying, trying
 from expansion_platform_tests.tables.test_small_accounts import Run, running
 

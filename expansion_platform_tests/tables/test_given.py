@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from expansion_platform.domain.schemas import TABLES, metrics, stripe
-from expansion_platform.run import refresh
+from expansion_platform.automation.run import refresh
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.stripe import tables as stripe
+from expansion_platform.domain.tables import TABLES
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
 
 pytestmark = pytest.mark.xdist_group("pipeline")

@@ -12,18 +12,19 @@ import pandas as pd
 import pytest
 from deltalake import DeltaTable
 
-from expansion_platform import checks
 from expansion_platform.definitions import build_defs
-from expansion_platform.domain.history import rebuild
-from expansion_platform.domain.history_log import holding
-from expansion_platform.domain.history_records import Staged
-from expansion_platform.domain.schemas import billing, stripe
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.history.item_states import rebuild
+from expansion_platform.domain.history.log import holding
+from expansion_platform.domain.history.records import Staged
+from expansion_platform.domain.stripe import tables as stripe
+from expansion_platform.engine import checks
 from expansion_platform.ingestion import histories
 from expansion_platform.ingestion.changed_customers import changed_customers
 from expansion_platform.ingestion.histories import STAGED, Whose, stage
 from expansion_platform.resources import Platform
-from expansion_platform.simulator.company import BEHAVIOURS, simulate
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.simulator.company.company import BEHAVIOURS, simulate
+from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.storage import lake as storage
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Checkpoint

@@ -12,16 +12,19 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform import validation
 from expansion_platform.definitions import build_defs
-from expansion_platform.domain import attainment, contributions, reconciliation, reconciliation_metrics
-from expansion_platform.domain.attainment import FIGURES as TARGET_FIGURES
-from expansion_platform.domain.attainment import METRICS
-from expansion_platform.domain.benchmarks import FIGURES
-from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.core import validation
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.core.table import table_name
 from expansion_platform.domain.identities import IDENTITIES, OF_RULES, Identity
-from expansion_platform.domain.restated_months import VALUES
-from expansion_platform.domain.schemas import TABLES, table_name
+from expansion_platform.domain.metrics import attainment, reconciliation_totals
+from expansion_platform.domain.metrics import reconciliation as metrics_reconciliation
+from expansion_platform.domain.metrics.attainment import FIGURES as TARGET_FIGURES
+from expansion_platform.domain.metrics.attainment import METRICS
+from expansion_platform.domain.metrics.benchmarks import FIGURES
+from expansion_platform.domain.metrics.restated_months import VALUES
+from expansion_platform.domain.mrr import contributions, reconciliation
+from expansion_platform.domain.tables import TABLES
 from expansion_platform_tests.pipelines import Pipeline
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -98,17 +101,23 @@ CORRUPTED = {
 
 
 ALONE = [
-    *(reconciliation.months_chain, reconciliation.segments_sum, reconciliation.slices_chain, reconciliation.dimensions_sum, reconciliation.pairs_sum),
-    reconciliation_metrics.slices_sum,
+    *(
+        reconciliation.months_chain,
+        reconciliation_totals.segments_sum,
+        reconciliation_totals.slices_chain,
+        reconciliation_totals.dimensions_sum,
+        reconciliation.pairs_sum,
+    ),
+    metrics_reconciliation.slices_sum,
 ]
 """Checks of one table against itself."""
 BESIDE: dict[object, list[str]] = {
-    reconciliation.rollforward_ties: ["mrr/customer_months", "mrr/movements"],
-    reconciliation.coverage_ties: ["mrr/customer_months"],
+    reconciliation_totals.rollforward_ties: ["mrr/customer_months", "mrr/movements"],
+    reconciliation_totals.coverage_ties: ["mrr/customer_months"],
     reconciliation.origins_tie: ["mrr/movements"],
-    reconciliation.origin_shares_sum: ["metrics/expansion"],
-    reconciliation_metrics.expanders_tie: ["metrics/expansion"],
-    reconciliation_metrics.durability_ties: ["mrr/seat_events"],
+    reconciliation_totals.origin_shares_sum: ["metrics/expansion"],
+    metrics_reconciliation.expanders_tie: ["metrics/expansion"],
+    metrics_reconciliation.durability_ties: ["mrr/seat_events"],
 }
 """Whole tables that a check reads beside the identity's own."""
 
@@ -125,16 +134,16 @@ def beside(identity: Identity, read: Read) -> list[Any]:
         return []
     if check in BESIDE:
         return [read(name) for name in BESIDE[check]]
-    if check is reconciliation_metrics.cohorts_tie:
+    if check is metrics_reconciliation.cohorts_tie:
         return [read("metrics/rollforward_by_dimension").query("dimension == 'cohort'")]
-    if check is reconciliation_metrics.seat_events_tie:
+    if check is reconciliation.seat_events_tie:
         return [read("mrr/causes").query("cause == 'seat'")]
-    if check is reconciliation_metrics.benchmarks_tie:
+    if check is metrics_reconciliation.benchmarks_tie:
         return [figures(read, [table_name(model) for model in FIGURES])]
     if check is attainment.ties:
         published = figures(read, [table_name(model) for model in TARGET_FIGURES])
         return [published[published["metric"].isin(METRICS)]]
-    if check is reconciliation.restatements_tie:
+    if check is reconciliation_totals.restatements_tie:
         return first_and_published(read)
     return [read("metrics/rollforward")]
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from expansion_platform import checks
-from expansion_platform.account import UNDER_WAY
-from expansion_platform.automation import month_range
+from expansion_platform.automation.jobs import month_range
 from expansion_platform.definitions import build_defs
-from expansion_platform.domain.schemas import billing, mrr
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.engine import checks
+from expansion_platform.ingestion.account import UNDER_WAY
 from expansion_platform.resources import Platform
 from expansion_platform.tables.mrr import MRR
 from expansion_platform_tests.pipelines import NEWEST, Pipeline, computations

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from expansion_platform.domain import origins as rules
-from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import metrics, mrr, origin
-from expansion_platform.run import refresh
+from expansion_platform.automation.run import refresh
+from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import origins as rules
+from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -24,11 +25,11 @@ def computed(pipeline: Pipeline) -> None:
 
 
 def test_origins_sum_to_what_is_published_in_every_month(pipeline: Pipeline) -> None:
-    rows = pipeline.lake.read(origin.ExpansionByOrigin).query("metric == 'expansion_rate'")
+    rows = pipeline.lake.read(metrics.ExpansionByOrigin).query("metric == 'expansion_rate'")
     sums = rows.groupby(["dimension", "month"])["numerator"].sum()
     published = pipeline.lake.read(metrics.Expansion).query("metric == 'expansion_rate'").set_index("month")["numerator"]
     assert sums["origin"].to_dict() == sums["motion"].to_dict() == published.to_dict()
-    by_type = pipeline.lake.read(origin.Origins).groupby(["month", "cause"])["expansion"].sum()
+    by_type = pipeline.lake.read(mrr.Origins).groupby(["month", "cause"])["expansion"].sum()
     types = pipeline.lake.read(metrics.ExpansionByType).query("metric == 'expansion_rate' and numerator > 0")
     assert by_type[by_type > 0].to_dict() == types.set_index(["month", "value"])["numerator"].to_dict()
 
@@ -42,13 +43,13 @@ def test_a_row_of_a_cent_too_much_is_seen_and_nothing_is_written(pipeline: Pipel
         return rows.assign(amount=rows["amount"] + first)
 
     with pipeline.copied(tmp_path) as copied:
-        customer = copied.lake.read(origin.Origins, [NEWEST])["customer"].iloc[0]
-        copied.lake.delete_months(origin.Origins, [NEWEST])
-        before = copied.contents([origin.Origins, origin.ExpansionByOrigin])
+        customer = copied.lake.read(mrr.Origins, [NEWEST])["customer"].iloc[0]
+        copied.lake.delete_months(mrr.Origins, [NEWEST])
+        before = copied.contents([mrr.Origins, metrics.ExpansionByOrigin])
         monkeypatch.setattr(rules, "origins", corrupted)
         with pytest.raises(ExpansionError, match=f"origins do not sum to expansion: {customer}/{NEWEST}"):
             computed(copied)
-        assert copied.contents([origin.Origins, origin.ExpansionByOrigin]) == before
+        assert copied.contents([mrr.Origins, metrics.ExpansionByOrigin]) == before
         assert "mrr/origins reconciled" in {f"{check.asset_key.to_user_string()} {check.check_name}" for check in copied.failed_checks()}
 
 
@@ -59,13 +60,13 @@ def test_an_opportunity_makes_its_customers_expansion_sales_driven(pipeline: Pip
     file.write_text(f"customer,date,kind,id\n{moved['customer']},{NEWEST}-28,opportunity,006\ncus_nobody,{NEWEST}-15,touch,00T\n")
     with pipeline.copied(tmp_path) as copied:
         won = copied.with_settings(expansion_crm_activity=str(file))
-        before = won.lake.states(origin.Origins)
+        before = won.lake.states(mrr.Origins)
         computed(won)
-        rows = won.lake.read(origin.Origins, [NEWEST]).query(f"customer == '{moved['customer']}'")
+        rows = won.lake.read(mrr.Origins, [NEWEST]).query(f"customer == '{moved['customer']}'")
         assert rows[["origin", "rule", "evidence_json"]].to_numpy().tolist() == [["sales", "opportunity", '["006"]']]
-        split = won.lake.read(origin.ExpansionByOrigin, [NEWEST]).set_index(["metric", "dimension", "value"])["numerator"]
+        split = won.lake.read(metrics.ExpansionByOrigin, [NEWEST]).set_index(["metric", "dimension", "value"])["numerator"]
         assert split["expansion_mix", "motion", "sales_driven"] == moved["flow_expansion"]
-        after = won.lake.states(origin.Origins)
+        after = won.lake.states(mrr.Origins)
         assert {month for month in after if after[month] != before[month]} == {NEWEST}
 
 

@@ -11,14 +11,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from expansion_platform.delivery.month import told
-from expansion_platform.delivery.outbox import deliver
-from expansion_platform.domain import months
-from expansion_platform.domain.schemas import billing, reading
-from expansion_platform.domain.schemas.mrr import FLOWS
+from expansion_platform.alerting.outbox import deliver
+from expansion_platform.domain.core import months
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr.vocabulary import FLOWS
+from expansion_platform.reports.month import told
 from expansion_platform.resources import Platform
-from expansion_platform.simulator.reference import classify_month
-from expansion_platform.simulator.slack_server import block_problems
+from expansion_platform.simulator.servers.slack import block_problems
+from expansion_platform.simulator.truth.reference import classify_month
 from expansion_platform.simulator.verify import book
 from expansion_platform.storage.ledger import Judgement
 from expansion_platform.tables.pace import pace_notice, pace_table
@@ -56,7 +57,7 @@ def test_the_month_to_date_is_the_truth_at_that_instant(pipeline: Pipeline, tmp_
     truth = classify_month(book(states, opening), book(states, AT), {**company.catalog, "fx": {"prev": fx, "curr": fx}, "ever_paid": sorted(paid)})
     with within(pipeline, tmp_path) as copy:
         run(copy)
-        found = {row["value"]: row for row in copy.lake.arrow(reading.Pace).to_pylist()}
+        found = {row["value"]: row for row in copy.lake.arrow(metrics.Pace).to_pylist()}
     assert any(truth["total"]["flows"].values())
     for value, sums in {**truth["segments"], "all": truth["total"]}.items():
         assert {name: found[value][name] for name in ("opening", *FLOWS, "closing")} == {
@@ -100,9 +101,9 @@ def test_a_month_on_its_way_sends_nothing_and_says_so_in_words(pipeline: Pipelin
 
 def test_it_is_current_until_stripe_is_read_again(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.copied(tmp_path) as copy:
-        before = copy.contents([reading.Pace])
+        before = copy.contents([metrics.Pace])
         run(copy)
-        assert copy.contents([reading.Pace]) == before
+        assert copy.contents([metrics.Pace]) == before
 
 
 def test_what_cannot_be_read_in_the_open_month_is_no_row_and_no_failure(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -113,4 +114,4 @@ def test_what_cannot_be_read_in_the_open_month_is_no_row_and_no_failure(pipeline
         bad |= {"problem": "a negative quantity", "objects_json": '["si_1"]'}
         copy.lake.replace(billing.Quarantine, pd.DataFrame([bad]).astype({"valid_to": "datetime64[us, UTC]"}))
         assert run(copy).success
-        assert copy.lake.read(reading.Pace).empty
+        assert copy.lake.read(metrics.Pace).empty

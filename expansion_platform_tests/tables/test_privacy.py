@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from expansion_platform.delivery.outbox import channels, deliver
-from expansion_platform.domain.schemas import TABLES
+from expansion_platform.alerting.outbox import channels, deliver
+from expansion_platform.domain.tables import TABLES
 from expansion_platform_tests.pipelines import Pipeline
 
 pytestmark = pytest.mark.xdist_group("pipeline")

@@ -14,11 +14,14 @@ import sqlalchemy as sa
 import yaml
 from rich.console import Console
 
-from expansion_platform.domain import contributions, dimensions
-from expansion_platform.domain import metrics as rules
-from expansion_platform.domain.schemas import Table, metrics, mrr, origin
-from expansion_platform.run import restate
-from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.automation.run import restate
+from expansion_platform.domain.core.table import Table
+from expansion_platform.domain.metrics import dimensions, expanders, expansion, retention
+from expansion_platform.domain.metrics import rows as metrics_rows
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import contributions, vocabulary
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform_tests.pipelines import NEWEST, Pipeline
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -69,7 +72,7 @@ def test_a_late_invoice_moves_the_expansion_to_the_month_it_happened_in(unaware:
         assert set(rows["customer"]) == {CUSTOMER}
         assert set(rows["reason"]) == {"late_event"}
         assert set(rows["also_json"]) == {"[]"}
-        table = rows[rows["metric"].isin(["opening", *mrr.FLOWS, "closing"])].pivot_table(
+        table = rows[rows["metric"].isin(["opening", *vocabulary.FLOWS, "closing"])].pivot_table(
             index="month", columns="metric", values="difference", aggfunc="sum", fill_value=0
         )
         seats = int(table.at["2026-04", "expansion"])
@@ -95,7 +98,7 @@ def assert_ties(pipeline: Pipeline) -> None:
     reported = pipeline.lake.read(mrr.FirstReported).groupby("month").sum(numeric_only=True)
     told = restated(pipeline).groupby(["month", "metric"])["difference"].sum()
     for month in published.index:
-        for figure in ("opening", *mrr.FLOWS, "closing"):
+        for figure in ("opening", *vocabulary.FLOWS, "closing"):
             column = figure if figure in reported else f"flow_{figure}"
             assert published.at[month, figure] - reported.at[month, column] == told.get((month, figure), 0)
 
@@ -128,7 +131,7 @@ def slice_sums(rows: pd.DataFrame) -> pd.DataFrame:
         "dormant_logos": wide["dormant_churn"] < 0,
         "returned_logos": (wide["reactivation"] > 0) & (wide["dormant_reactivation"] == 0),
         "woken_logos": wide["dormant_reactivation"] > 0,
-        **{f"dormant_{reason}": wide[f"dormant_churn_{reason}"] < 0 for reason in mrr.DORMANT_REASONS},
+        **{f"dormant_{reason}": wide[f"dormant_churn_{reason}"] < 0 for reason in vocabulary.DORMANT_REASONS},
     }
     wide = wide.assign(**{name: true.astype("int64") for name, true in counted.items()}, dormant_churn=-wide["dormant_churn"])
     sums = wide.groupby(level=["month", "dimension", "value"]).sum().rename(columns={"interval": "interval_"})
@@ -177,18 +180,18 @@ def published_from(rows: pd.DataFrame) -> dict[type[Table], pd.DataFrame]:
         by_origin.rename(columns={"amount": "numerator"}).groupby(["month", "dimension", "value", "metric"], as_index=False)["numerator"].sum()
     )
     return {
-        metrics.Expansion: rules.expansion(total),
-        metrics.ExpansionBySegment: rules.expansion_by_segment(segments),
-        metrics.ExpansionByType: rules.expansion_by_type(total),
-        metrics.Retention: ratios(both, rules.RETENTION),
-        metrics.Expanders: ratios(both, rules.EXPANDERS),
+        metrics.Expansion: expansion.expansion(total),
+        metrics.ExpansionBySegment: expansion.expansion_by_segment(segments),
+        metrics.ExpansionByType: expansion.expansion_by_type(total),
+        metrics.Retention: ratios(both, retention.RETENTION),
+        metrics.Expanders: ratios(both, expanders.EXPANDERS),
         metrics.ExpansionByDimension: ratios(others, dimensions.METRICS),
-        origin.ExpansionByOrigin: by_origin,
+        metrics.ExpansionByOrigin: by_origin,
     }
 
 
 def ratios(sums: pd.DataFrame, wanted: Any) -> pd.DataFrame:
-    return rules.metric_rows(sums, {name: amounts for name, amounts in wanted.items() if name not in NOT_SUMS})
+    return metrics_rows.metric_rows(sums, {name: amounts for name, amounts in wanted.items() if name not in NOT_SUMS})
 
 
 def assert_same(model: type[Table], expected: pd.DataFrame, published: pd.DataFrame) -> None:
@@ -213,7 +216,7 @@ CHANGED: dict[str, dict[str, Any]] = {
 }
 WALKED: list[type[Table]] = [
     *(metrics.Expansion, metrics.ExpansionBySegment, metrics.ExpansionByType, metrics.Retention, metrics.Expanders),
-    *(metrics.ExpansionByDimension, origin.ExpansionByOrigin, metrics.Rollforward, metrics.RollforwardByDimension),
+    *(metrics.ExpansionByDimension, metrics.ExpansionByOrigin, metrics.Rollforward, metrics.RollforwardByDimension),
 ]
 VERSIONS = ["policy_hash", "catalog_hash"]
 

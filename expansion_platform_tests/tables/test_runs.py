@@ -8,16 +8,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from expansion_platform.automation import REFRESH_JOB, month_range
-from expansion_platform.checks import asset_key
+from expansion_platform.automation.jobs import REFRESH_JOB, month_range
 from expansion_platform.definitions import build_defs
-from expansion_platform.domain import months
-from expansion_platform.domain.schemas import TABLES
-from expansion_platform.domain.schemas import billing as billing_tables
-from expansion_platform.domain.schemas import metrics as metric_tables
-from expansion_platform.domain.schemas import mrr as mrr_tables
-from expansion_platform.domain.schemas.base import partitioned_by
-from expansion_platform.domain.schemas.lasting import CohortExpansion
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.table import partitioned_by
+from expansion_platform.domain.history import tables as billing_tables
+from expansion_platform.domain.metrics import tables as metric_tables
+from expansion_platform.domain.metrics.tables import CohortExpansion
+from expansion_platform.domain.mrr import tables as mrr_tables
+from expansion_platform.domain.tables import TABLES
+from expansion_platform.engine.checks import asset_key
 from expansion_platform.ingestion import histories
 from expansion_platform.resources import Platform
 from expansion_platform.simulator.verify import compare

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import billing, mrr, origin
-from expansion_platform.domain.schemas.base import Table, table_name
-from expansion_platform.domain.schemas.lasting import SeatEvents
+from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr.tables import SeatEvents
 from expansion_platform_tests.pipelines import COMPUTED, NEWEST, Pipeline
 from expansion_platform_tests.tables.test_bad_input import negative_since_newest_month
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
-BY_CUSTOMER: list[type[Table]] = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, origin.Origins, SeatEvents]
+BY_CUSTOMER: list[type[Table]] = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.Origins, SeatEvents]
 SMALL = 40
 """Item states of a shard: the company of 50 customers has some hundred."""
 

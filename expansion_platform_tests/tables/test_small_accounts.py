@@ -15,16 +15,18 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from expansion_platform import checks
+from expansion_platform.automation.run import refresh
 from expansion_platform.definitions import build_defs
-from expansion_platform.domain.schemas import TABLES, metrics, mrr, reading, table_name
-from expansion_platform.domain.schemas.base import partitioned_by
+from expansion_platform.domain.core.table import partitioned_by, table_name
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import vocabulary
+from expansion_platform.domain.tables import TABLES
+from expansion_platform.engine import checks
 from expansion_platform.engine.missing import read_by
 from expansion_platform.resources import Platform
-from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
-from expansion_platform.simulator.account import StripeAccount
-from expansion_platform.simulator.stripe_server import StripeServer
+from expansion_platform.simulator.servers.stripe import StripeServer
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform_tests.small_accounts import AS_OF, account, buying_once, paying, trying
 
 pytestmark = pytest.mark.xdist_group("small_accounts")
@@ -132,8 +134,8 @@ def test_the_figures_of_a_single_customer(run_of: Callable[[str], Run]) -> None:
     """5 seats from June on, 8 from July on, none in September, 5 again."""
     with Platform(run_of("a single customer, with gaps").settings) as platform:
         flows = platform.lake.read(metrics.Rollforward).query("dimension == 'total'").set_index("month")
-        told = platform.lake.read(reading.Diagnosis).query("kind == 'headline'").set_index("month")["text"]
-    moved = {month: {name: int(row[name]) for name in ("opening", *mrr.FLOWS, "closing") if row[name]} for month, row in flows.iterrows()}
+        told = platform.lake.read(metrics.Diagnosis).query("kind == 'headline'").set_index("month")["text"]
+    moved = {month: {name: int(row[name]) for name in ("opening", *vocabulary.FLOWS, "closing") if row[name]} for month, row in flows.iterrows()}
     seats = int(moved["2026-06"]["closing"]) // 5
     assert moved == {
         "2026-05": {},

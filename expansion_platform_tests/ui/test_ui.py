@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from expansion_platform.domain.schemas import TABLES, metrics, mrr
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.tables import TABLES
 from expansion_platform.storage.lake import Lake
 
 pytestmark = [pytest.mark.ui, pytest.mark.xdist_group("ui")]

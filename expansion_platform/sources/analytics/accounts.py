@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from expansion_platform.domain.errors import ConfigurationError
-from expansion_platform.domain.schemas.analytics import FeatureUsage
+from expansion_platform.domain.core.errors import ConfigurationError
+from expansion_platform.domain.signals.tables import FeatureUsage
 
 _COLUMNS = ("account", "customer")
 

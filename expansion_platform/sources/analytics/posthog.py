@@ -16,9 +16,9 @@ import httpx
 import pandas as pd
 import tenacity
 
-from expansion_platform.domain import months
-from expansion_platform.domain.errors import ConfigurationError, ExpansionError
-from expansion_platform.domain.schemas.base import MONTH_PATTERN
+from expansion_platform.domain.core import months
+from expansion_platform.domain.core.errors import ConfigurationError, ExpansionError
+from expansion_platform.domain.core.table import MONTH_PATTERN
 
 PAGE_SIZE = 50_000  # the most rows PostHog returns to one query; without a LIMIT it would return 100
 ATTEMPTS = 6  # waits of 1, 2, 4, 8 and 16 s, or what Retry-After asks for

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from expansion_platform.domain import canonical
+from expansion_platform.domain.core import canonical
 from expansion_platform.sources.stripe import shapes
 from expansion_platform.sources.stripe.fields import (
     PLAIN_KEYS,

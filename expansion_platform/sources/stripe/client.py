@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import tenacity
 
-from expansion_platform.domain.errors import ConfigurationError, DataQualityError, ExpansionError
+from expansion_platform.domain.core.errors import ConfigurationError, DataQualityError, ExpansionError
 from expansion_platform.sources.stripe.fields import PLAIN_KEYS, MetadataKeys
 from expansion_platform.sources.stripe.kinds import LAST_MOMENT, is_text
 from expansion_platform.sources.stripe.rate import ENDPOINT_CEILING, Pace

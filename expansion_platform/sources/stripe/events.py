@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from expansion_platform.domain import canonical
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.history_records import TELLING_EVENTS
+from expansion_platform.domain.core import canonical
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.history.records import TELLING_EVENTS
 from expansion_platform.sources.stripe import shapes
 from expansion_platform.sources.stripe.fields import INITIATED_BY, PLAIN_KEYS, MetadataKeys, Object, Row, decimal_text, instant, reference
 from expansion_platform.sources.stripe.kinds import Fields, is_text

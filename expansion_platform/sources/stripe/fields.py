@@ -14,9 +14,9 @@ from typing import Any, cast
 import pandas as pd
 import pyarrow
 
-from expansion_platform.domain import canonical
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas.base import Table, arrow_schema
+from expansion_platform.domain.core import canonical
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.core.table import Table, arrow_schema
 from expansion_platform.sources.stripe.kinds import exact
 from expansion_platform.sources.stripe.shapes import NOTED
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow
 
-from expansion_platform.domain.schemas import stripe as tables
+from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import bills
 from expansion_platform.sources.stripe.changes import TableChange, merged
 from expansion_platform.sources.stripe.client import StripeSource

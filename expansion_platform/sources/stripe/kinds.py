@@ -13,7 +13,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from expansion_platform.domain import canonical
+from expansion_platform.domain.core import canonical
 
 LAST_MOMENT = 7_258_118_400
 """The year 2200: later instants are no dates of a subscription, and nanoseconds end in 2262."""

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from expansion_platform.domain.schemas import stripe as tables
+from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import full, shapes
 from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
 from expansion_platform.sources.stripe.client import RESOURCES, StripeSource

@@ -14,7 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from expansion_platform.domain import canonical
+from expansion_platform.domain.core import canonical
 from expansion_platform.sources.stripe import shapes
 from expansion_platform.sources.stripe.fields import (
     PLAIN_KEYS,

@@ -4,7 +4,7 @@ Here: one shape a kind of object, and `read`, which every mapping begins with. N
 which column (`rows.py`, `bills.py`, `events.py`).
 
 A field that is not declared here does not reach the mappings. Where a value is of another type than declared, the row has a blank, and its column
-`unreadable` says what is wrong: the domain then sets apart the stretch that the object speaks of (`domain/history_unreadable.py`), and nothing else
+`unreadable` says what is wrong: the domain then sets apart the stretch that the object speaks of (`domain/history/unreadable.py`), and nothing else
 stops. Only an object that cannot be told from others, or whose customer nobody knows, is refused by name.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from expansion_platform.domain.errors import DataQualityError
+from expansion_platform.domain.core.errors import DataQualityError
 from expansion_platform.sources.stripe.kinds import (
     Anything,
     ByCurrency,

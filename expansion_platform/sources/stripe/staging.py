@@ -13,8 +13,8 @@ from functools import cache
 
 import pandas as pd
 
-from expansion_platform.domain.schemas import stripe as tables
-from expansion_platform.domain.schemas.base import Table, table_name
+from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import bills, rows
 from expansion_platform.sources.stripe.changes import TableChange
 from expansion_platform.sources.stripe.events import event, subject

@@ -1,6 +1,6 @@
 """Usage of metered prices, day by day, from Stripe's summaries of meter events.
 
-Here: reading a customer's days and their rows. Not here: whose days are due (`ingestion/metering.py`), its history (`domain/history_usage.py`).
+Here: reading a customer's days and their rows. Not here: whose days are due (`ingestion/metering.py`), its history (`domain/history/usage.py`).
 
 A day is Stripe's: from midnight to midnight UTC. Only days that have passed are read, and each gets a row, so that a day without a row was not read.
 Stripe lists no summary of a day without events.
@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from expansion_platform.domain.errors import DataQualityError
-from expansion_platform.domain.schemas.stripe import MeterUsage
+from expansion_platform.domain.core.errors import DataQualityError
+from expansion_platform.domain.stripe.tables import MeterUsage
 from expansion_platform.sources.stripe import shapes
 from expansion_platform.sources.stripe.client import DAY, PAGE_SIZE, StripeSource
 from expansion_platform.sources.stripe.fields import Object, Row, decimal_text, frame, need

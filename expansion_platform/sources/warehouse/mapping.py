@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from expansion_platform.domain.configuration import read_yaml, told
-from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.core.configuration import read_yaml, told
+from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.sources.warehouse import columns
 
 _FOLDER = Path(__file__).parent / "mappings"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from expansion_platform.domain.errors import DataQualityError, ExpansionError
-from expansion_platform.domain.schemas import stripe as tables
+from expansion_platform.domain.core.errors import DataQualityError, ExpansionError
+from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import rows
 from expansion_platform.sources.stripe.changes import TableChange
 from expansion_platform.sources.stripe.events import EVENT_TYPES

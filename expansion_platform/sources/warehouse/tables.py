@@ -20,7 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from expansion_platform.domain.errors import ConfigurationError, DataQualityError, ExpansionError
+from expansion_platform.domain.core.errors import ConfigurationError, DataQualityError, ExpansionError
 from expansion_platform.sources.warehouse.columns import Place, Reads
 from expansion_platform.sources.warehouse.mapping import Mapping as TableMappings
 from expansion_platform.sources.warehouse.mapping import TableMapping

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from expansion_platform.domain.detection.lifecycle import State
+from expansion_platform.domain.alerts.lifecycle import State
 from expansion_platform.storage.ledger.schema import AlertRow, AlertStateRow, DeliveryRow, JudgementRow
 
 SLACK = "slack"

@@ -14,7 +14,7 @@ from threading import Lock
 
 import sqlalchemy as sa
 
-from expansion_platform.domain.errors import ExpansionError
+from expansion_platform.domain.core.errors import ExpansionError
 from expansion_platform.storage.ledger.schema import REVISION, VERSION_TABLE
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from expansion_platform.simulator.account import StripeAccount
+from expansion_platform.simulator.stripe_billing.account import StripeAccount
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]

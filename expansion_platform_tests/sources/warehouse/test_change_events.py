@@ -13,13 +13,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from expansion_platform import cli
-from expansion_platform.delivery.reconcile import reconciled
-from expansion_platform.domain.schemas import parity
+from expansion_platform.cli import main
+from expansion_platform.domain.metrics import tables as metrics
+from expansion_platform.reports.reconciliation import reconciled
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
-from expansion_platform.simulator.company import AS_OF, Company, simulate
-from expansion_platform.simulator.reference_items import item_mrr, read_book, read_policy
+from expansion_platform.simulator.company.company import AS_OF, Company, simulate
+from expansion_platform.simulator.truth.reference_items import item_mrr, read_book, read_policy
 from expansion_platform.simulator.verify import POLICIES
 from expansion_platform_tests.sources.warehouse.layouts import Row, naive
 from expansion_platform_tests.sources.warehouse.test_warehouse_pipeline import IMPORTED, MONTHS, SEED, Imported, imported
@@ -91,7 +91,7 @@ def compared(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_every_difference_from_stripes_mrr_has_a_reason(compared: tuple[Imported, list[Row]]) -> None:
     world, _ = compared
-    totals, differences = (world.lake.read(model) for model in (parity.StripeParity, parity.StripeDifferences))
+    totals, differences = (world.lake.read(model) for model in (metrics.StripeParity, metrics.StripeDifferences))
     assert len(totals) == MONTHS
     assert totals["ours"].iloc[-1] > 100_000
     assert totals["unexplained"].sum() == 0
@@ -108,7 +108,7 @@ def test_what_nothing_explains_warns_and_is_named(
     wrong = events[0] | {"event_timestamp": str(at), "local_event_timestamp": at, "mrr_change": 123_457, "quantity_change": 7}
     world.filled.write("subscription_item_change_events", [*events, wrong])
     world.refresh(TABLES[-2:])
-    newest = world.lake.read(parity.StripeDifferences).query("month == '2026-10' and reason == 'unexplained'")
+    newest = world.lake.read(metrics.StripeDifferences).query("month == '2026-10' and reason == 'unexplained'")
     assert newest["customer"].tolist() == [wrong["customer_id"]]
     log = world.instance.all_logs(world.instance.get_runs(limit=1)[0].run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     evaluations = [record.dagster_event.asset_check_evaluation_data for record in log if record.dagster_event is not None]
@@ -134,7 +134,7 @@ def test_what_nothing_explains_warns_and_is_named(
         monkeypatch.setenv(name.upper(), str(getattr(world.settings, name)))
     monkeypatch.setattr(sys, "argv", ["expansion", "reconcile", "--with", str(path)])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     printed = capsys.readouterr().out
     assert ended.value.code == 1
     assert f"{wrong['customer_id']} 2026-10: ours" in printed

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from expansion_platform.domain.errors import ConfigurationError
+from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.sources.warehouse import values
 from expansion_platform.sources.warehouse.mapping import BUILT_IN, mapping
 from expansion_platform.sources.warehouse.tables import Warehouse

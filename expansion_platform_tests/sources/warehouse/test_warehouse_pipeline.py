@@ -17,15 +17,17 @@ import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
-from expansion_platform.automation import refresh_job, stripe_changes_sensor
-from expansion_platform.doctor import examine
-from expansion_platform.domain.errors import ExpansionError
-from expansion_platform.domain.schemas import TABLES, stripe
+from expansion_platform.automation.jobs import refresh_job
+from expansion_platform.automation.run import refresh
+from expansion_platform.automation.sensors import stripe_changes_sensor
+from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.stripe import tables as stripe
+from expansion_platform.domain.tables import TABLES
+from expansion_platform.reports.doctor import examine
 from expansion_platform.resources import Platform
-from expansion_platform.run import refresh
 from expansion_platform.settings import Settings
-from expansion_platform.simulator import truth
-from expansion_platform.simulator.company import AS_OF, Company, simulate
+from expansion_platform.simulator.company.company import AS_OF, Company, simulate
+from expansion_platform.simulator.truth import items as truth
 from expansion_platform.simulator.verify import COMPUTED, POLICIES, compare, under
 from expansion_platform.simulator.world import running
 from expansion_platform.sources.warehouse import mapping

@@ -1,0 +1,1 @@
+"""What runs by itself and how runs ended: jobs, schedules, sensors, run history."""

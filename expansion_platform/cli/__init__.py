@@ -1,0 +1,1 @@
+"""The `expansion` command: one module a group of commands."""

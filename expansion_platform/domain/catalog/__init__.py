@@ -1,0 +1,1 @@
+"""What people decide and give: the catalog file, plans, suggestions, targets, tables users give, and what a rule sees of it all."""

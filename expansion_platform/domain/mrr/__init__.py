@@ -1,0 +1,1 @@
+"""What each customer pays a month, how that moved, and why."""

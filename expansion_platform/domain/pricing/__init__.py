@@ -1,0 +1,1 @@
+"""What terms are worth: price schemes, discounts, and the counting policy."""

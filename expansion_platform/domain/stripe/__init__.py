@@ -1,0 +1,1 @@
+"""What Stripe says: the tables of its objects, and the words it uses (statuses, intervals)."""

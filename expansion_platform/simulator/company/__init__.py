@@ -1,0 +1,1 @@
+"""What happens at the simulated company: what it sells, and what its customers decide."""

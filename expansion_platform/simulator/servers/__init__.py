@@ -1,0 +1,1 @@
+"""Loopback servers that speak as Stripe, PostHog and Slack do."""

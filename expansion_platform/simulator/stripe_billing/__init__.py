@@ -1,0 +1,1 @@
+"""What Stripe would make of it: billing conduct and billing objects."""
