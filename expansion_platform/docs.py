@@ -36,7 +36,7 @@ def dictionary() -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Made from the models in `expansion_platform/domain/schemas/` by `make docs`; change it there. `expansion dictionary` prints it,",
+        "Made from the models in `expansion_platform/domain/*/tables` by `make docs`; change it there. `expansion dictionary` prints it,",
         'and `expansion sql "select * from mrr.movements limit 5"` reads any of these tables.',
         "",
         "Money is whole minor units (cents) of a named currency. Rates, unit prices and quantities are decimal text. Instants are UTC.",

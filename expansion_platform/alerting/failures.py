@@ -1,7 +1,7 @@
 """Which failures of runs and checks are open, what of that is told, and the words.
 
 Here: pure functions from outcomes and states to new states and alerts. Not here: reading Dagster's runs (`automation/run_outcomes.py`), posting
-(`slack.py`), alerts about figures (`domain/detection/`).
+(`slack.py`), alerts about figures (`domain/alerts/`).
 
 A step that fails is one alert; a check that fails at severity ERROR in a step that succeeds is one of its own, since its run is green. What goes on
 failing for the same reason is not told again, for another reason in its thread. It is over when a later run made the same assets for the same

@@ -1,6 +1,6 @@
 """The words and blocks of an alert over its life: entry, progress, worse, recovery (semantics 5.9).
 
-Here: pure functions from a notice to {text, blocks}. Not here: posting (`slack.py`), the finding itself (`domain/detection/`).
+Here: pure functions from a notice to {text, blocks}. Not here: posting (`slack.py`), the finding itself (`domain/alerts/`).
 """
 
 from __future__ import annotations

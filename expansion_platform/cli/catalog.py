@@ -1,6 +1,6 @@
 """`expansion catalog`: the account's first catalog, and whether a catalog fits the account.
 
-Here: arguments, printing, exit codes. Not here: what is written and compared (`delivery/catalog_*.py`).
+Here: arguments, printing, exit codes. Not here: what is written and compared (`reports/catalog/`).
 """
 
 from __future__ import annotations

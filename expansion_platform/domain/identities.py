@@ -1,6 +1,6 @@
 """The identities of semantics 2 to 4, each with the check that holds what is written to it: the list behind `docs/identities.md`.
 
-Here: what each sentence of semantics asks of stored rows, and where it is asked. Not here: the checks (`schemas/`,
+Here: what each sentence of semantics asks of stored rows, and where it is asked. Not here: the checks (each package's `tables`,
 `metrics/reconciliation_totals.py`, `metrics/reconciliation.py`). A test corrupts a table for each and sees it refused.
 """
 

@@ -1,7 +1,7 @@
 """Pandera models and reconciliations as Dagster asset checks, evaluated before anything is written.
 
 Here: turning a validation into an `AssetCheckResult` with the failing rows, and the list of checks a table declares. Not here: the validation
-(`domain/core/validation.py`), the rules (`domain/schemas/`, `domain/metrics/reconciliation_totals.py`). A failed check is yielded and then the step
+(`domain/core/validation.py`), the rules (the models, `domain/metrics/reconciliation_totals.py`). A failed check is yielded and then the step
 fails, so it shows in the UI and nothing is published; a blocking `@asset_check` would run after the data is stored.
 """
 

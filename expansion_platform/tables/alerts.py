@@ -1,6 +1,6 @@
 """Floor `alerts`: what people should be told, written to the ledger's outbox.
 
-Here: judging the newest closed month and putting its notices into the outbox once. Not here: the rules (`domain/detection/`), the gate before them
+Here: judging the newest closed month and putting its notices into the outbox once. Not here: the rules (`domain/alerts/`), the gate before them
 (`domain/alerts/gate.py`), the words (`alerting/messages.py`), the posting (`automation/`).
 """
 

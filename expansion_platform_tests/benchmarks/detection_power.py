@@ -1,6 +1,6 @@
 """How often the alert rules fire on noise, and how often on a true cut: `python -m expansion_platform_tests.benchmarks.detection_power`.
 
-Here: simulated bases, the rules on them, and `docs/detection-power.md` made of the counts. Not here: the rules (`domain/detection/`).
+Here: simulated bases, the rules on them, and `docs/detection-power.md` made of the counts. Not here: the rules (`domain/alerts/`).
 
 A base is as in semantics 5.2: MRR lognormal with sigma 1.2, 6 % of the customers expand a month, by a heavy-tailed share of what they pay.
 """

@@ -11,6 +11,8 @@ import pytest
 import expansion_platform
 
 ROOT = Path(expansion_platform.__file__).parent
+ORDER = ["core", "stripe", "pricing", "catalog", "history", "mrr", "metrics", "signals", "alerts"]
+"""The packages of `domain/`: each imports only itself and those before it."""
 DOMAIN_MAY = {"numpy", "pandas", "pandera", "pydantic", "pyarrow", "yaml", *sys.stdlib_module_names}
 DOMAIN_MAY_NOT_CALL = {"now", "utcnow", "today", "getenv", "urandom", "uuid4"}
 IO = {"socket", "subprocess", "urllib", "http", "sqlite3", "tempfile", "shutil", "threading", "multiprocessing", "random", "time", "os"}
@@ -48,7 +50,7 @@ def called(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", modules("domain"), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_domain_imports_only_data_libraries_and_itself(path: Path) -> None:
-    sql = {"duckdb"} if path.name == "core/queries.py" else set()
+    sql = {"duckdb"} if path.name == "queries.py" else set()
     assert packages(path) <= DOMAIN_MAY | sql | {"expansion_platform.domain"}
     assert not packages(path) & IO
 
@@ -59,7 +61,20 @@ def test_domain_asks_no_clock_and_no_environment(path: Path) -> None:
     assert "environ" not in {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
 
 
-@pytest.mark.parametrize("folder", ["domain", "sources", "storage", "delivery", "ingestion"])
+@pytest.mark.parametrize("path", modules("domain"), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_package_of_the_domain_knows_only_those_before_it(path: Path) -> None:
+    """What is in `domain/` itself (the list of tables, the identities) is made of all packages, and none of them knows it."""
+    package = path.relative_to(ROOT / "domain").parts[0]
+    if package in ORDER:
+        known = {name.split(".")[2] for name in imported(path) if name.startswith("expansion_platform.domain.")}
+        assert known <= set(ORDER[: ORDER.index(package) + 1])
+
+
+def test_every_package_of_the_domain_has_its_place_in_the_order() -> None:
+    assert sorted(ORDER) == sorted(path.parent.name for path in (ROOT / "domain").glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("folder", ["domain", "sources", "storage", "alerting", "reports", "ingestion"])
 def test_only_the_wiring_knows_dagster(folder: str) -> None:
     assert not [path.name for path in modules(folder) if "dagster" in packages(path)]
 
@@ -67,12 +82,14 @@ def test_only_the_wiring_knows_dagster(folder: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "others"),
     [
-        ("sources", {"storage", "ingestion", "engine", "tables", "delivery", "simulator", "automation", "resources", "run", "cli"}),
-        ("storage", {"sources", "ingestion", "engine", "tables", "delivery", "simulator", "automation", "resources", "run", "cli"}),
-        ("engine", {"tables", "ingestion", "simulator", "automation", "run", "cli", "definitions"}),
-        ("tables", {"simulator", "automation", "run", "cli", "definitions"}),
-        ("ingestion", {"tables", "engine", "simulator", "automation", "run", "cli", "definitions"}),
-        ("delivery", {"ingestion", "engine", "tables", "simulator", "automation", "run", "cli"}),
+        ("sources", {"storage", "ingestion", "engine", "tables", "alerting", "reports", "simulator", "automation", "resources", "cli"}),
+        ("storage", {"sources", "ingestion", "engine", "tables", "alerting", "reports", "simulator", "automation", "resources", "cli"}),
+        ("engine", {"tables", "ingestion", "reports", "simulator", "automation", "cli", "definitions"}),
+        ("tables", {"simulator", "automation", "cli", "definitions"}),
+        ("ingestion", {"tables", "engine", "alerting", "reports", "simulator", "automation", "cli", "definitions"}),
+        ("alerting", {"ingestion", "engine", "tables", "reports", "simulator", "automation", "cli"}),
+        ("reports", {"engine", "tables", "simulator", "automation", "cli"}),
+        ("automation", {"simulator", "cli"}),
     ],
 )
 def test_floors_know_only_what_is_below_them(folder: str, others: set[str]) -> None:
@@ -82,7 +99,7 @@ def test_floors_know_only_what_is_below_them(folder: str, others: set[str]) -> N
 
 def test_only_the_command_line_knows_the_simulator() -> None:
     outside = [path for path in ROOT.rglob("*.py") if "simulator" not in path.relative_to(ROOT).parts]
-    assert {path.name for path in outside if "expansion_platform.simulator" in packages(path)} == {"cli/"}
+    assert {path.name for path in outside if "expansion_platform.simulator" in packages(path)} == {"running.py"}
 
 
 def test_only_the_settings_read_the_environment() -> None:

@@ -55,7 +55,7 @@ def changed(before: dict[str, str]) -> set[str]:
         ("metrics/trailing.py", '"""Twelve months compounded -> """Twelve of them compounded'),
         ("mrr/monthly.py", '"""The rows of months that can be compared. -> """The rows of months.'),
         ("metrics/slice_sums.sql", "with customers as ( -> -- who\nwith customers\n  as ("),
-        ("mrr/tables/", 'description=" -> description="So: '),
+        ("mrr/tables/movements.py", 'description=" -> description="So: '),
     ],
     ids=lambda text: re.sub(r"\W+", "_", text)[:30],
 )
@@ -77,6 +77,7 @@ def test_words_compute_nothing_again(edit: Edit, file: str, edited: str) -> None
             {"metrics", "dimensions"},
         ),
         ("metrics/diagnosis.py", "GREW_TIMES = 2 -> GREW_TIMES = 3", {"diagnosis"}),
+        ("metrics/tables/benchmarks.py", "class Benchmarks(Monthly): -> class Benchmarks(Monthly, object):", {"benchmarks", "expansion_cac"}),
         ("metrics/audits.py", "wanted = sorted(rows -> wanted = list(rows", set()),
     ],
     ids=lambda value: value if isinstance(value, str) and value.endswith(("py", "sql")) else "",
@@ -95,6 +96,6 @@ def test_a_change_deep_below_computes_all_that_use_it(edit: Edit) -> None:
 
 
 def test_a_query_without_a_name_is_refused(edit: Edit) -> None:
-    edit("metrics/cohorts.py", 'query("cohort_sums" -> query("cohort" + "_sums"')
+    edit("metrics/cohorts.py", '"metrics/cohort_sums" -> "metrics/cohort" + "_sums"')
     with pytest.raises(TypeError, match="cohorts, line"):
         hashes()

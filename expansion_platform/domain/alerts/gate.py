@@ -1,7 +1,7 @@
 """Whether a month's data can be judged at all (semantics 5.8): broken or late data must not look like a drop.
 
-Here: the checks before detection. Not here: invariants of one table (`schemas/`), which stop a month before it is written, so that duplicate items,
-negative quantities, unknown tiers and missing exchange rates never come this far.
+Here: the checks before detection. Not here: invariants of one table (its package's `tables`), which stop a month before it is written, so that
+duplicate items, negative quantities, unknown tiers and missing exchange rates never come this far.
 """
 
 from __future__ import annotations

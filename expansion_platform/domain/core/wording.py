@@ -1,6 +1,6 @@
 """Figures as text: the same words for an amount or a rate wherever people read it.
 
-Here: money, percent and counts. Not here: sentences (`metrics/diagnosis.py`, `delivery/`).
+Here: money, percent and counts. Not here: sentences (`metrics/diagnosis.py`, `reports/`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which features of Stripe an account uses whose figures need a rule of their own, how much MRR they concern, and how sure each is.
 
-Here: one function a feature, over what was read of Stripe. Not here: the rules themselves (`history_*.py`), and how a person is told
+Here: one function a feature, over what was read of Stripe. Not here: the rules themselves (this package), and how a person is told
 (`reports/account_features.py`).
 
 How sure: `exact` follows from what Stripe says; `inferred` from later facts, where Stripe does not say; `approximate` lacks a fact.

@@ -1,7 +1,7 @@
 """What a month's figures say, in sentences that name their numbers.
 
 Here: the thresholds, which sentences hold, the words. Not here: what they are made of, month by month (`diagnosed_months.py`), the figures
-(`retention.py`, `trailing.py`, `mrr/flags.py`), tests of significance and alerts (`detection/`), benchmarks (`benchmarks.py`).
+(`retention.py`, `trailing.py`, `mrr/flags.py`), tests of significance and alerts (`alerts/`), benchmarks (`benchmarks.py`).
 
 A sentence is written only when its threshold holds; without the figures it needs (no base, too short a history) there is none. The thresholds come
 from semantics where it gives one; the two on gross retention are this project's own.

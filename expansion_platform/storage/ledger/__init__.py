@@ -2,7 +2,7 @@
 
 Here: opening a ledger. By concern: how far sources were read (`pulls.py`), what was made from what (`builds.py`), alerts and their outbox
 (`alerts.py`); the tables (`schema.py`), and how those of an older version become them (`migrate.py`, `migrations/`). Not here: tables of rows
-(`storage/lake.py`), or when an alert is due (`domain/detection/`).
+(`storage/lake.py`), or when an alert is due (`domain/alerts/`).
 """
 
 from __future__ import annotations

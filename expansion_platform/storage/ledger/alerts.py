@@ -1,6 +1,6 @@
 """Alerts: their states over months, and the outbox from which they are delivered.
 
-Here: states, judged months, messages, deliveries by channel. Not here: when an alert is due (`domain/detection/`), posting it (`delivery/`).
+Here: states, judged months, messages, deliveries by channel. Not here: when an alert is due (`domain/alerts/`), posting it (`alerting/`).
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class DeliveryRow(Base):
 
 
 class AlertStateRow(Base):
-    """The state of one fingerprint (`domain/detection/lifecycle.State`); limits are exact fractions as text."""
+    """The state of one fingerprint (`domain/alerts/lifecycle.State`); limits are exact fractions as text."""
 
     __tablename__ = "alert_states"
     fingerprint: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
