@@ -1,7 +1,9 @@
-"""The comparison with Stripe's own MRR as the settings say: where Stripe's figures come from, and ours beside them.
+"""The comparison with Stripe's own MRR as the settings say.
 
-Here: reading both sides. Not here: what explains a difference (`domain/metrics/parity.py`), the tables (`tables/outlook.py`), the words
-(`reports/reconciliation.py`).
+Where Stripe's figures come from, and ours beside them.
+
+Here: reading both sides. Not here: what explains a difference (`domain/metrics/parity.py`), the tables
+(`tables/outlook.py`), the words (`reports/reconciliation.py`).
 """
 
 from __future__ import annotations
@@ -26,23 +28,35 @@ CHANGE_EVENTS = "change_events"
 
 
 def stripes_mrr(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
-    """Stripe's MRR by month and customer (minor units of the reporting currency) in the months it is known of; empty when none is configured.
+    """Stripe's MRR by month and customer, in the months it is known of.
+
+    In minor units of the reporting currency; empty when none is configured.
 
     Raises:
         ConfigurationError, WarehouseError: it is configured and cannot be read.
     """
     said, currency = platform.settings.expansion_stripe_mrr, platform.settings.expansion_currency
     if said is None:
-        return pd.DataFrame({"month": [], "customer": [], "mrr": []}).astype({"month": "str", "customer": "str", "mrr": "int64"})
+        return pd.DataFrame({"month": [], "customer": [], "mrr": []}).astype(
+            {"month": "str", "customer": "str", "mrr": "int64"}
+        )
     if said == CHANGE_EVENTS:
         changes = stripe_mrr.change_events(platform.warehouse.tables)
-        return cumulated(changes, sorted(wanted), rates_by_month(platform.lake.read(billing.FxRates)), currency, platform.timezone)
+        return cumulated(
+            changes,
+            sorted(wanted),
+            rates_by_month(platform.lake.read(billing.FxRates)),
+            currency,
+            platform.timezone,
+        )
     found = stripe_mrr.exported(Path(said).expanduser(), platform.reporting_exponent)
     return found[found["month"].isin(wanted)].reset_index(drop=True)
 
 
 def months_compared(platform: Platform, stripes: pd.DataFrame) -> Frames:
-    """metrics/stripe_parity and metrics/stripe_differences of the months that Stripe's MRR is known of, without the catalog's hash.
+    """metrics/stripe_parity and metrics/stripe_differences, without the catalog's hash.
+
+    Of the months that Stripe's MRR is known of.
 
     Raises:
         DataQualityError: a month that cannot be valued.
@@ -54,7 +68,10 @@ def months_compared(platform: Platform, stripes: pd.DataFrame) -> Frames:
 
 
 def items_compared(platform: Platform) -> Callable[[str], pd.DataFrame]:
-    """A function that gives the items of which Stripe's change events say another quantity at a month's end; none where they are not what is read."""
+    """A function that gives the items of which Stripe's change events say another quantity at a month's end.
+
+    None where they are not what is read.
+    """
     if platform.settings.expansion_stripe_mrr != CHANGE_EVENTS:
         return lambda _month: pd.DataFrame(columns=["customer", "item", "ours", "stripes"])
     facts, changes = _facts(platform), stripe_mrr.change_events(platform.warehouse.tables)
@@ -64,4 +81,10 @@ def items_compared(platform: Platform) -> Callable[[str], pd.DataFrame]:
 def _facts(platform: Platform) -> Facts:
     catalog, lake = platform.catalog(), platform.lake
     states = included(lake.read(billing.ItemStates), catalog)
-    return Facts(states, lake.read(stripe.Subscriptions), rates_by_month(platform.lake.read(billing.FxRates)), catalog, platform.timezone)
+    return Facts(
+        states,
+        lake.read(stripe.Subscriptions),
+        rates_by_month(platform.lake.read(billing.FxRates)),
+        catalog,
+        platform.timezone,
+    )

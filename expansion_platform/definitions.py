@@ -1,6 +1,7 @@
 """The Dagster code location: every asset, check, job, schedule, sensor and resource, listed by name.
 
-Here: the list. Not here: anything listed. `build_defs` makes the same list for other settings (tests, the command line).
+Here: the list. Not here: anything listed. `build_defs` makes the same list for other settings (tests, the
+command line).
 """
 
 from __future__ import annotations
@@ -29,37 +30,58 @@ STEPS = {FIRST_REPORTED.name: close_months}
 
 
 def partitions(settings: Settings, first_month: str | None = None) -> dg.MonthlyPartitionsDefinition:
-    """Closed months of the reporting time zone, `YYYY-MM`, from `Platform.first_month` on; up to EXPANSION_AS_OF when it is set."""
+    """Closed months of the reporting time zone, `YYYY-MM`, from `Platform.first_month` on.
+
+    Up to EXPANSION_AS_OF when it is set.
+    """
     first = first_month or Platform(settings).first_month
-    end = None if settings.expansion_as_of is None else months.of(as_of(settings), settings.expansion_timezone)
-    return dg.MonthlyPartitionsDefinition(start_date=first, end_date=end, fmt="%Y-%m", timezone=settings.expansion_timezone)
+    end = (
+        None if settings.expansion_as_of is None else months.of(as_of(settings), settings.expansion_timezone)
+    )
+    return dg.MonthlyPartitionsDefinition(
+        start_date=first, end_date=end, fmt="%Y-%m", timezone=settings.expansion_timezone
+    )
 
 
-def build_defs(platform: Platform | None = None, loggers: Mapping[str, dg.LoggerDefinition] | None = None) -> dg.Definitions:
+def build_defs(
+    platform: Platform | None = None, loggers: Mapping[str, dg.LoggerDefinition] | None = None
+) -> dg.Definitions:
     """The code location for the given platform, or for the environment's settings (read again by every run).
 
-    Its first month is the one known as it is loaded. A run loads it anew, so that what a run may compute is up to date; the UI, the schedule and the
-    sensor ask for the months known when the location was loaded, until it is loaded again.
+    Its first month is the one known as it is loaded. A run loads it anew, so that what a run may compute is
+    up to date; the UI, the schedule and the sensor ask for the months known when the location was loaded,
+    until it is loaded again.
     """
     known = platform or Platform()
     shown, loaded = known.settings, _first_month(known)
     closed_months = partitions(shown, loaded)
-    whole = [*(stripe.stripe_tables, history.item_changes, history.history, fx_rates.fx_rates), pace.pace_table]
+    whole = [
+        *(stripe.stripe_tables, history.item_changes, history.history, fx_rates.fx_rates),
+        pace.pace_table,
+    ]
     job = refresh_job([spec.key for assets in whole for spec in assets.check_specs])
 
     def first_month() -> str:
         return max(loaded, _first_month(known))
 
     with warnings.catch_warnings():
-        # The parameter is marked beta although BackfillPolicy itself is not; single-run backfills are what makes a range of months one run.
+        # The parameter is marked beta although BackfillPolicy itself is not; single-run backfills are what
+        # makes a range of months one run.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
-        warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec", category=dg.PreviewWarning)
-        schedule = refresh_schedule(job, first_month, shown.expansion_timezone, shown.expansion_close_lag_days)
+        warnings.filterwarnings(
+            "ignore", message="Specifying a partitions_def on an AssetCheckSpec", category=dg.PreviewWarning
+        )
+        schedule = refresh_schedule(
+            job, first_month, shown.expansion_timezone, shown.expansion_close_lag_days
+        )
         return _definitions(closed_months, job, schedule, first_month, platform or Platform(), loggers)
 
 
 def _first_month(platform: Platform) -> str:
-    """The first month; the newest closed one where the tables cannot be read: the UI has to start, and its runs say what is wrong."""
+    """The first month; the newest closed one where the tables cannot be read.
+
+    The UI has to start, and its runs say what is wrong.
+    """
     try:
         return platform.first_month
     except ConfigurationError:
@@ -79,7 +101,10 @@ def _definitions(
     return dg.Definitions(
         assets=[
             *(stripe.stripe_tables, history.item_changes, history.history, fx_rates.fx_rates),
-            *(monthly_assets(declaration, closed_months, STEPS.get(declaration.name, build)) for declaration in DECLARATIONS),
+            *(
+                monthly_assets(declaration, closed_months, STEPS.get(declaration.name, build))
+                for declaration in DECLARATIONS
+            ),
             *(pace.pace_table, alerts.expansion_alerts, pace.pace_notice),
         ],
         jobs=[job],

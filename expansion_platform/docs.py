@@ -1,7 +1,7 @@
 """Documents made from the code, so that they cannot say anything else: `make docs` writes them.
 
-Here: the data dictionary from the Pandera models; the list of identities; the settings page's table and `.env.example` from the settings class.
-Not here: what people write.
+Here: the data dictionary from the Pandera models; the list of identities; the settings page's table and
+`.env.example` from the settings class. Not here: what people write.
 """
 
 from __future__ import annotations
@@ -36,11 +36,14 @@ def dictionary() -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Made from the models in `expansion_platform/domain/*/tables` by `make docs`; change it there. `expansion dictionary` prints it,",
+        "Made from the models in `expansion_platform/domain/*/tables` by `make docs`; change it there. "
+        "`expansion dictionary` prints it,",
         'and `expansion sql "select * from mrr.movements limit 5"` reads any of these tables.',
         "",
-        "Money is whole minor units (cents) of a named currency. Rates, unit prices and quantities are decimal text. Instants are UTC.",
-        '"Semantics" is [semantics.md](semantics.md). Every value is checked against its model before a row is written.',
+        "Money is whole minor units (cents) of a named currency. Rates, unit prices and quantities are "
+        "decimal text. Instants are UTC.",
+        '"Semantics" is [semantics.md](semantics.md). Every value is checked against its model before a '
+        "row is written.",
     ]
     floor = ""
     for name, model in TABLES.items():
@@ -61,7 +64,10 @@ def settings_table() -> str:
 
 def env_example() -> str:
     """Every setting with its default, commented out (`.env.example`)."""
-    lines = ["# Copy to .env and fill in what you need; every line is optional for `make demo`. Made by `make docs`."]
+    lines = [
+        "# Copy to .env and fill in what you need; every line is optional for `make demo`. Made by "
+        "`make docs`."
+    ]
     for name, default, text in _settings():
         lines += ["", f"# {text}", f"#{name}={default}"]
     return "\n".join(lines) + "\n"
@@ -88,7 +94,10 @@ def _table(model: type[Table]) -> Iterator[str]:
     yield inspect.cleandoc(model.__doc__ or "")
     yield ""
     month = partitioned_by(model)
-    yield f"Key: {', '.join(f'`{name}`' for name in key(model))}. {'One partition a month.' if month else 'Not partitioned.'}"
+    yield (
+        f"Key: {', '.join(f'`{name}`' for name in key(model))}. "
+        f"{'One partition a month.' if month else 'Not partitioned.'}"
+    )
     yield ""
     yield "| column | type | null | meaning | allowed |"
     yield "|---|---|---|---|---|"
@@ -96,7 +105,10 @@ def _table(model: type[Table]) -> Iterator[str]:
     checked = model.to_schema().columns
     for name, column in columns(model).items():
         kind = _TYPES.get(types[name], types[name])
-        yield f"| `{name}` | {kind} | {'yes' if column.nullable else ''} | {_cell(column.description or '')} | {_cell(_allowed(checked[name]))} |"
+        yield (
+            f"| `{name}` | {kind} | {'yes' if column.nullable else ''} | {_cell(column.description or '')} "
+            f"| {_cell(_allowed(checked[name]))} |"
+        )
     if rules := [check.description for check in model.to_schema().checks]:
         yield ""
         yield f"Holds in every row: {'; '.join(rules)}."
@@ -112,7 +124,13 @@ def _settings() -> Iterator[tuple[str, str, str]]:
 
 
 def _default(value: Any) -> str:
-    return "" if value is None or isinstance(value, SecretStr) else str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        ""
+        if value is None or isinstance(value, SecretStr)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
 
 
 def _cell(text: str) -> str:

@@ -1,7 +1,9 @@
-"""Product usage as the settings say: what the analytics tool counted, beside the customers that the user's mapping names.
+"""Product usage as the settings say.
 
-Here: asking for a range of months, and when a month has to be asked for again. Not here: the tool (`sources/analytics/`), the table
-(`tables/analytics.py`).
+What the analytics tool counted, beside the customers that the user's mapping names.
+
+Here: asking for a range of months, and when a month has to be asked for again. Not here: the tool
+(`sources/analytics/`), the table (`tables/analytics.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ NOT_SET_UP = "no product analytics: POSTHOG_HOST is not set"
 
 
 def feature_usage(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
-    """analytics/feature_usage of the first to the last of some months; no rows where no analytics tool is configured.
+    """analytics/feature_usage of the first to the last of some months.
+
+    No rows where no analytics tool is configured.
 
     Raises:
         ConfigurationError: the tool, or the mapping of its accounts, is not configured as it has to be.
@@ -36,10 +40,15 @@ def feature_usage(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
 
 
 def asked(platform: Platform, wanted: Sequence[str]) -> Mapping[str, str]:
-    """What the usage of each month depends on: project, mapping, and the instant of the question while late events may come."""
+    """What the usage of each month depends on.
+
+    Project, mapping, and the instant of the question while late events may come.
+    """
     # The host without its port: a loopback server's changes with every run.
     host = urlsplit(platform.settings.posthog_host or "").hostname
-    basis = content_hash([str(host), str(platform.settings.posthog_project_id), account_map(platform).to_csv(index=False)])
+    basis = content_hash(
+        [str(host), str(platform.settings.posthog_project_id), account_map(platform).to_csv(index=False)]
+    )
 
     def when(month: str) -> str:
         settled = platform.as_of >= months.closing(month, platform.timezone) + LATE
@@ -51,4 +60,8 @@ def asked(platform: Platform, wanted: Sequence[str]) -> Mapping[str, str]:
 def account_map(platform: Platform) -> pd.DataFrame:
     """Account to customer, as the user mapped them; no rows where there is no file."""
     path = platform.settings.expansion_account_map
-    return pd.DataFrame({"account": pd.Series(dtype="str"), "customer": pd.Series(dtype="str")}) if path is None else read_account_map(path)
+    return (
+        pd.DataFrame({"account": pd.Series(dtype="str"), "customer": pd.Series(dtype="str")})
+        if path is None
+        else read_account_map(path)
+    )

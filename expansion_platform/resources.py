@@ -1,7 +1,8 @@
 """What an asset needs of the world: the settings, the lake, the ledger, the sources, the clock.
 
-Here: one resource that builds each of them when first used, and imports what it is made with only then. Not here: what they do. The resource
-has no fields, so no secret can show in the Dagster UI; settings are read when a run starts, never at import.
+Here: one resource that builds each of them when first used, and imports what it is made with only then. Not
+here: what they do. The resource has no fields, so no secret can show in the Dagster UI; settings are read
+when a run starts, never at import.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ PULLED = "stripe"
 
 
 class Platform:
-    """The platform as configured. Everything is built on first use, so a missing key fails the step that needs it and no other."""
+    """The platform as configured.
+
+    Everything is built on first use, so a missing key fails the step that needs it and no other.
+    """
 
     def __init__(self, settings: Settings | Callable[[], Settings] = Settings) -> None:
         self._settings = settings
@@ -81,22 +85,39 @@ class Platform:
 
     @property
     def first_month(self) -> str:
-        """The month the tables begin with: EXPANSION_FIRST_MONTH, else that of the account's first subscription, as far as Stripe was read.
+        """The month the tables begin with.
 
-        It only ever moves back: months that were computed stay. It is no later than the newest closed month, which is the first one of an account
-        that has no subscription, began this month, or was never read.
+        EXPANSION_FIRST_MONTH, else that of the account's first subscription, as far as Stripe was read.
+
+        It only ever moves back: months that were computed stay. It is no later than the newest closed month,
+        which is the first one of an account that has no subscription, began this month, or was never read.
         """
         if self.settings.expansion_first_month is not None:
             return self.settings.expansion_first_month
-        begun = pc.min(self.lake.dataset(Subscriptions).to_table(columns=["start_date"])["start_date"]).as_py()
+        begun = pc.min(
+            self.lake.dataset(Subscriptions).to_table(columns=["start_date"])["start_date"]
+        ).as_py()
         computed = self.lake.months(Rollforward)  # it has rows of every month that was computed
-        return min([self.newest_closed_month, *computed[:1], *([] if begun is None else [months.of(begun, self.timezone)])])
+        return min(
+            [
+                self.newest_closed_month,
+                *computed[:1],
+                *([] if begun is None else [months.of(begun, self.timezone)]),
+            ]
+        )
 
     @property
     def read_until(self) -> pd.Timestamp | None:
-        """When Stripe was last read to the end: everything known is known as of then. None before the first pull."""
+        """When Stripe was last read to the end: everything known is known as of then.
+
+        None before the first pull.
+        """
         pulled = self.ledger.pulls.cursor(PULLED)
-        return None if pulled is None else pd.Timestamp(int(pulled["last_pull_at"]), unit="s", tz="UTC").as_unit("us")
+        return (
+            None
+            if pulled is None
+            else pd.Timestamp(int(pulled["last_pull_at"]), unit="s", tz="UTC").as_unit("us")
+        )
 
     def closes(self, month: str) -> pd.Timestamp:
         """When a month's figures are first reported: EXPANSION_CLOSE_LAG_DAYS after its end."""
@@ -108,20 +129,29 @@ class Platform:
         return set() if until is None else {month for month in wanted if until >= self.closes(month)}
 
     def states(self, model: type[Table]) -> dict[str, str]:
-        """`Lake.states` of each month of a monthly table that was computed, by month; those without any row are among them.
+        """`Lake.states` of each month of a monthly table that was computed, by month.
 
-        A month whose rows somebody deleted was not computed. Rows count where the ledger knows nothing of them: it may have been lost.
+        Those without any row are among them.
+
+        A month whose rows somebody deleted was not computed. Rows count where the ledger knows nothing of
+        them: it may have been lost.
         """
         stored, built = self.lake.states(model), self.ledger.builds.of(table_name(model))
         without_rows = {month: NO_ROWS for month, (_, state) in built.items() if state == ABSENT}
         return dict(sorted({**without_rows, **stored}.items()))
 
     def computed(self, model: type[Table], month: str) -> bool:
-        """Whether a month of a table was computed. The ledger is asked only of a month without rows: opening it takes 0.3 s of CPU."""
+        """Whether a month of a table was computed.
+
+        The ledger is asked only of a month without rows: opening it takes 0.3 s of CPU.
+        """
         return month in self.lake.months(model) or month in self.months(model)
 
     def months(self, model: type[Table]) -> list[str]:
-        """Months of a monthly table that were computed, sorted; `Lake.months` are those of them that have rows."""
+        """Months of a monthly table that were computed, sorted.
+
+        `Lake.months` are those of them that have rows.
+        """
         return list(self.states(model))
 
     @property
@@ -149,19 +179,24 @@ class Platform:
         return Ledger(self.settings.ledger_url)
 
     def catalog(self) -> Catalog:
-        """Policy and catalog: the file of EXPANSION_CATALOG, else house policy and an empty catalog; both with the hints in Stripe's metadata.
+        """Policy and catalog: the file of EXPANSION_CATALOG, else house policy and an empty catalog.
+
+        Both with the hints in Stripe's metadata.
 
         Raises:
             ConfigurationError: the file makes no sense, or is written for another reporting currency.
         """
         frames = (self.lake.read(model) for model in (Products, Prices))
-        hints = from_rows(pair for frame in frames for pair in zip(frame["id"], frame["metadata_json"], strict=True))
+        hints = from_rows(
+            pair for frame in frames for pair in zip(frame["id"], frame["metadata_json"], strict=True)
+        )
         path = self.settings.expansion_catalog
         catalog = Catalog.from_dict({}, hints) if path is None else Catalog.from_yaml(path, hints)
         currency = self.settings.expansion_currency
         if "reporting_currency" in catalog.model_fields_set and catalog.reporting_currency != currency:
             raise ConfigurationError(
-                f"catalog {path}: reporting_currency is {catalog.reporting_currency}, EXPANSION_CURRENCY is {currency}: make them one"
+                f"catalog {path}: reporting_currency is {catalog.reporting_currency}, "
+                f"EXPANSION_CURRENCY is {currency}: make them one"
             )
         return catalog.model_copy(update={"reporting_currency": currency})
 
@@ -171,10 +206,14 @@ class Platform:
         from expansion_platform.sources.stripe.fields import MetadataKeys
 
         named = (name.strip() for name in self.settings.expansion_attribute_keys.split(","))
-        return MetadataKeys(tuple(sorted({name for name in named if name})), self.settings.expansion_initiated_by_key)
+        return MetadataKeys(
+            tuple(sorted({name for name in named if name})), self.settings.expansion_initiated_by_key
+        )
 
     def given(self, model: type[Table]) -> pd.DataFrame:
-        """What the user gives in a table of their own (`catalog/tables.py`), as text; no rows where they give none.
+        """What the user gives in a table of their own (`catalog/tables.py`), as text.
+
+        No rows where they give none.
 
         Raises:
             ConfigurationError: it cannot be read, or has rows that cannot be.
@@ -182,7 +221,9 @@ class Platform:
         from expansion_platform.sources.user_tables import read_given
 
         url = self.settings.expansion_warehouse_url
-        return read_given(given_at(self.settings, model), model, None if url is None else url.get_secret_value())
+        return read_given(
+            given_at(self.settings, model), model, None if url is None else url.get_secret_value()
+        )
 
     @cached_property
     def stripe(self) -> StripeSource:
@@ -196,9 +237,15 @@ class Platform:
         key = self.settings.stripe_api_key
         if key is None:
             raise ConfigurationError(
-                "STRIPE_API_KEY is not set: create a restricted read-only key in Stripe and put it into .env (docs/connect-stripe.md)"
+                "STRIPE_API_KEY is not set: create a restricted read-only key in Stripe and put it into "
+                ".env (docs/connect-stripe.md)"
             )
-        return StripeSource(key.get_secret_value(), self.settings.stripe_api_base, self.settings.stripe_requests_per_second, self.metadata_keys)
+        return StripeSource(
+            key.get_secret_value(),
+            self.settings.stripe_api_base,
+            self.settings.stripe_requests_per_second,
+            self.metadata_keys,
+        )
 
     @property
     def from_warehouse(self) -> bool:
@@ -223,7 +270,12 @@ class Platform:
                 f"({', '.join(BUILT_IN)}, or a file; docs/warehouse.md)"
             )
         name = settings.expansion_warehouse_mapping
-        tables = Warehouse(settings.expansion_warehouse_url.get_secret_value(), mapping(name), name, settings.expansion_warehouse_schema)
+        tables = Warehouse(
+            settings.expansion_warehouse_url.get_secret_value(),
+            mapping(name),
+            name,
+            settings.expansion_warehouse_schema,
+        )
         return WarehouseSource(tables, name, self.metadata_keys)
 
     @cached_property
@@ -239,8 +291,12 @@ class Platform:
         if settings.posthog_host is None:
             return None
         if settings.posthog_project_id is None or settings.posthog_api_key is None:
-            raise ConfigurationError("POSTHOG_HOST is set: POSTHOG_PROJECT_ID and POSTHOG_API_KEY are needed too")
-        return PostHog(settings.posthog_host, settings.posthog_project_id, settings.posthog_api_key.get_secret_value())
+            raise ConfigurationError(
+                "POSTHOG_HOST is set: POSTHOG_PROJECT_ID and POSTHOG_API_KEY are needed too"
+            )
+        return PostHog(
+            settings.posthog_host, settings.posthog_project_id, settings.posthog_api_key.get_secret_value()
+        )
 
     @cached_property
     def channels(self) -> list[Notifier]:
@@ -272,5 +328,7 @@ def as_of(settings: Settings) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigurationError(f"EXPANSION_AS_OF is not an instant: {text!r}; write it like 2026-11-03T06:00:00+00:00") from error
+        raise ConfigurationError(
+            f"EXPANSION_AS_OF is not an instant: {text!r}; write it like 2026-11-03T06:00:00+00:00"
+        ) from error
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

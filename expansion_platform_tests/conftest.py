@@ -38,12 +38,18 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keeps a file's group (`pytestmark = xdist_group(...)`) on one worker: xdist 3.8 writes groups into node ids, which pytest 9.2 fixed."""
+    """Keeps a file's group (`pytestmark = xdist_group(...)`) on one worker: xdist 3.8 writes groups into node
+    ids, which pytest 9.2 fixed.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     @cache
     def group(file: str) -> str | None:
-        found = _GROUP.search((config.rootpath / file).read_text(encoding="utf-8")) if Path(file).suffix == ".py" else None
+        found = (
+            _GROUP.search((config.rootpath / file).read_text(encoding="utf-8"))
+            if Path(file).suffix == ".py"
+            else None
+        )
         return found[1] if found else None
 
     class Grouped(LoadScopeScheduling):

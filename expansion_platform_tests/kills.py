@@ -1,6 +1,8 @@
-"""`python -m expansion_platform_tests.kills --kills 50`: kills a pull at random moments, and compares what one plain run makes of each.
+"""`python -m expansion_platform_tests.kills --kills 50`: kills a pull at random moments, and compares what
+one plain run makes of each.
 
-Here: the killing and the command. Not here: the pull as a process (`sources/pulled.py`), the kills of the test suite (`sources/test_stripe_kill.py`).
+Here: the killing and the command. Not here: the pull as a process (`sources/pulled.py`), the kills of the
+test suite (`sources/test_stripe_kill.py`).
 """
 
 from __future__ import annotations
@@ -31,12 +33,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=12, help="seed of the moments")
     asked = parser.parse_args()
     with StripeServer(simulate(**COMPANY).account) as server, tempfile.TemporaryDirectory() as folder:
-        begun, done = kill_at_random(Path(folder), server.url, asked.kills, asked.seed, say=lambda line: print(line, flush=True))
-    print(f"{asked.kills} kills, {begun} of them with a part stored, {done} after the end; every time the tables are those of an undisturbed pull")
+        begun, done = kill_at_random(
+            Path(folder), server.url, asked.kills, asked.seed, say=lambda line: print(line, flush=True)
+        )
+    print(
+        f"{asked.kills} kills, {begun} of them with a part stored, {done} after the end; every time the "
+        "tables are those of an undisturbed pull"
+    )
 
 
-def kill_at_random(folder: Path, url: str, kills: int, seed: int, say: Callable[[str], None]) -> tuple[int, int]:
-    """Kills a pull after random times, each time into a fresh folder, and compares what one more run makes of it; how many had begun and ended.
+def kill_at_random(
+    folder: Path, url: str, kills: int, seed: int, say: Callable[[str], None]
+) -> tuple[int, int]:
+    """Kills a pull after random times, each time into a fresh folder, and compares what one more run makes of
+    it; how many had begun and ended.
 
     AssertionError when a table differs, or the ledger says that the pull is still under way.
     """
@@ -59,7 +69,10 @@ def kill_at_random(folder: Path, url: str, kills: int, seed: int, say: Callable[
         assert pulled.contents(here) == expected, f"kill {number}, {windows} windows stored"
         assert _stored(here) == (0, True)
         shutil.rmtree(here)
-        say(f"kill {number}: {'the pull had ended' if complete else f'{windows} windows were stored'}; the tables are the same")
+        say(
+            f"kill {number}: {'the pull had ended' if complete else f'{windows} windows were stored'}; "
+            "the tables are the same"
+        )
     return begun, ended
 
 

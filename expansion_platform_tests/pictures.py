@@ -1,7 +1,9 @@
-"""The pictures in `docs/images`, made from the demo in a real browser: `make pictures` (a few minutes, needs Chromium).
+"""The pictures in `docs/images`, made from the demo in a real browser: `make pictures` (a few minutes, needs
+Chromium).
 
-Here: screenshots of the Dagster UI, and an alert as HTML. Not here: what they show (the demo), tests of the UI (`ui/`).
-The alert is rendered from the blocks of the message that the demo posts to the Slack stand-in, and says so: it is not a screenshot of Slack.
+Here: screenshots of the Dagster UI, and an alert as HTML. Not here: what they show (the demo), tests of the
+UI (`ui/`). The alert is rendered from the blocks of the message that the demo posts to the Slack stand-in,
+and says so: it is not a screenshot of Slack.
 """
 
 from __future__ import annotations
@@ -23,24 +25,38 @@ from expansion_platform_tests.ui.conftest import ARGUMENTS, BROWSERS, ROOT, clea
 
 IMAGES = ROOT / "docs" / "images"
 STYLE = """
-body { margin: 0; background: #fff; font: 15px/1.46 Lato, "Helvetica Neue", Arial, sans-serif; color: #1d1c1d; }
+body { margin: 0; background: #fff; color: #1d1c1d; }
+body { font: 15px/1.46 Lato, "Helvetica Neue", Arial, sans-serif; }
 main { width: 860px; padding: 16px 20px 10px; }
-.from { font-weight: 900; } .app { font-size: 10px; background: #e8e8e8; border-radius: 2px; padding: 1px 3px; color: #616061; }
+.from { font-weight: 900; }
+.app { font-size: 10px; background: #e8e8e8; border-radius: 2px; padding: 1px 3px; color: #616061; }
 h1 { font-size: 18px; margin: 4px 0 8px; } p { margin: 0 0 8px; }
 .fields { display: grid; grid-template-columns: 1fr 1fr; gap: 8px 16px; margin-bottom: 8px; }
-.context { font-size: 12.5px; color: #616061; } .note { font-size: 12px; color: #868686; border-top: 1px solid #ddd; padding-top: 6px; }
-.button { display: inline-block; border: 1px solid #bbb; border-radius: 4px; padding: 4px 12px; margin: 0 8px 10px 0; font-weight: 700; }
+.context { font-size: 12.5px; color: #616061; }
+.note { font-size: 12px; color: #868686; border-top: 1px solid #ddd; padding-top: 6px; }
+.button { display: inline-block; border: 1px solid #bbb; border-radius: 4px; padding: 4px 12px; }
+.button { margin: 0 8px 10px 0; font-weight: 700; }
 img { max-width: 640px; display: block; margin-bottom: 10px; }
 """
 
 
-def message_html(blocks: Sequence[Mapping[str, Any]], sender: str = "Expansion", picture: str | None = None) -> str:
-    """A page that shows a message's blocks as Slack lays them out; `picture` is the address of the chart in its thread."""
+def message_html(
+    blocks: Sequence[Mapping[str, Any]], sender: str = "Expansion", picture: str | None = None
+) -> str:
+    """A page that shows a message's blocks as Slack lays them out; `picture` is the address of the chart in
+    its thread.
+    """
     body = "".join(part for block in blocks for part in _block(block))
-    chart = "" if picture is None else f'<p class="context">In its thread:</p><img src="{html.escape(picture)}">'
-    note = '<p class="note">Rendered from the blocks of the message that the demo posts. Not a screenshot of Slack.</p>'
+    chart = (
+        "" if picture is None else f'<p class="context">In its thread:</p><img src="{html.escape(picture)}">'
+    )
+    note = (
+        '<p class="note">Rendered from the blocks of the message that the demo posts. Not a screenshot of '
+        "Slack.</p>"
+    )
     return (
-        f'<style>{STYLE}</style><main><p><span class="from">{html.escape(sender)}</span> <span class="app">APP</span></p>{body}{chart}{note}</main>'
+        f'<style>{STYLE}</style><main><p><span class="from">{html.escape(sender)}</span> <span '
+        f'class="app">APP</span></p>{body}{chart}{note}</main>'
     )
 
 
@@ -58,7 +74,10 @@ def _block(block: Mapping[str, Any]) -> Iterator[str]:
             lines = "<br>".join(_markdown(element["text"]) for element in block["elements"])
             yield f'<p class="context">{lines}</p>'
         case "actions":
-            yield "".join(f"<span class='button'>{html.escape(element['text']['text'])}</span>" for element in block["elements"])
+            yield "".join(
+                f"<span class='button'>{html.escape(element['text']['text'])}</span>"
+                for element in block["elements"]
+            )
         case other:
             raise ValueError(f"no picture of a block of type {other}")
 
@@ -75,9 +94,16 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(ROOT / name, folder)
-    subprocess.run([sys.executable, "-m", "expansion_platform.cli", "demo"], cwd=folder, env=clean_environment(), check=True)
+    subprocess.run(
+        [sys.executable, "-m", "expansion_platform.cli", "demo"],
+        cwd=folder,
+        env=clean_environment(),
+        check=True,
+    )
     with running_ui(folder) as ui, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=next(path for path in BROWSERS if Path(path).exists()), args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=next(path for path in BROWSERS if Path(path).exists()), args=ARGUMENTS
+        )
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.set_default_timeout(120_000)
         _alert(page, folder)
@@ -87,11 +113,17 @@ def main() -> None:
 
 
 def _alert(page: Any, folder: Path) -> None:
-    alert = next(one for one in Ledger(f"sqlite:///{folder}/.expansion/ledger.sqlite").alerts.read("sent") if one.thread is None)
+    alert = next(
+        one
+        for one in Ledger(f"sqlite:///{folder}/.expansion/ledger.sqlite").alerts.read("sent")
+        if one.thread is None
+    )
     picture = drawn(alert.message["chart"]) if "chart" in alert.message else None
     if picture is not None:
         (folder / "chart.png").write_bytes(picture)
-    (folder / "alert.html").write_text(message_html(alert.message["blocks"], picture="chart.png" if picture else None), encoding="utf-8")
+    (folder / "alert.html").write_text(
+        message_html(alert.message["blocks"], picture="chart.png" if picture else None), encoding="utf-8"
+    )
     page.goto(f"file://{folder}/alert.html")
     page.locator("main").screenshot(path=IMAGES / "alert.png")
 

@@ -1,4 +1,6 @@
-"""The pipeline as tests run it: over HTTP on a small simulated company, in this process, with Dagster's history at hand."""
+"""The pipeline as tests run it: over HTTP on a small simulated company, in this process, with Dagster's
+history at hand.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from expansion_platform.simulator.world import World
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Ledger
 
-SEED, CUSTOMERS, MONTHS = 3, 50, 12  # seed 3 has a customer whose first foreign bill falls into the newest month, and a drop in it
+# Seed 3 has a customer whose first foreign bill falls into the newest month, and a drop in it.
+SEED, CUSTOMERS, MONTHS = 3, 50, 12
 NEWEST = "2026-10"
 COMPUTED = [model for name, model in TABLES.items() if name.split("/")[0] in ("mrr", "metrics")]
 
@@ -67,7 +70,9 @@ class Pipeline:
 
     @contextmanager
     def copied(self, folder: Path) -> Iterator[Pipeline]:
-        """The same company and a copy of what was computed of it, to be changed at will, with a run history of its own."""
+        """The same company and a copy of what was computed of it, to be changed at will, with a run history
+        of its own.
+        """
         shutil.copytree(self.settings.data_dir, folder / "data")
         account = self.world.stripe.account
         with dg.DagsterInstance.ephemeral() as instance:
@@ -77,7 +82,9 @@ class Pipeline:
                 self.world.stripe.account = account
 
     def account_to_change(self) -> StripeAccount:
-        """A copy of the account served, to be changed and then served; the next pull reads everything again, as after a long gap."""
+        """A copy of the account served, to be changed and then served; the next pull reads everything again,
+        as after a long gap.
+        """
         cursor = self.ledger.pulls.cursor("stripe")
         assert cursor is not None
         self.ledger.pulls.set_cursor("stripe", {**cursor, "last_pull_at": 0})
@@ -86,13 +93,17 @@ class Pipeline:
     def contents(self, models: list[type[Table]] | None = None) -> dict[str, tuple[int | None, str]]:
         """Version and content of each table."""
         wanted = TABLES if models is None else {model.Config.name: model for model in models}
-        return {name: (self.lake.version(model), self.lake.content_hash(model)) for name, model in wanted.items()}
+        return {
+            name: (self.lake.version(model), self.lake.content_hash(model)) for name, model in wanted.items()
+        }
 
     def failed_checks(self) -> list[dg.AssetCheckEvaluation]:
         """Failed checks in Dagster's event log."""
         evaluations = [
             record.dagster_event.asset_check_evaluation_data
             for run in self.instance.get_runs()
-            for record in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+            for record in self.instance.all_logs(
+                run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            )
         ]
         return [evaluation for evaluation in evaluations if not evaluation.passed]

@@ -1,7 +1,7 @@
 """Stripe accounts of a few customers, written down by hand and billed as Stripe would bill them.
 
-Here: what each customer of an account does, and the account it leaves. Not here: companies of many customers (`simulator/company/company.py`),
-objects with single fields set by hand (`simulator/stripe_objects.py`).
+Here: what each customer of an account does, and the account it leaves. Not here: companies of many customers
+(`simulator/company/company.py`), objects with single fields set by hand (`simulator/stripe_objects.py`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,14 @@ def on(day: str) -> int:
     return int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp())
 
 
-def paying(since: str, until: str | None = None, *, again: str | None = None, seats: int = 5, more: Mapping[str, int] | None = None) -> Story:
+def paying(
+    since: str,
+    until: str | None = None,
+    *,
+    again: str | None = None,
+    seats: int = 5,
+    more: Mapping[str, int] | None = None,
+) -> Story:
     """Subscribes on a day, cancels on another, comes back on a third; `more` are later seats by day."""
 
     def story(billing: Billing, agenda: Agenda) -> None:
@@ -59,7 +66,9 @@ def _seats(billing: Billing, subscription: Subscription, at: int, wanted: int) -
 
 def trying(since: str, days: int) -> Story:
     """Begins a trial of so many days."""
-    return lambda billing, agenda: agenda.put(on(since), lambda at: billing.create(at, [(PRICE, 5)], trial_days=days))
+    return lambda billing, agenda: agenda.put(
+        on(since), lambda at: billing.create(at, [(PRICE, 5)], trial_days=days)
+    )
 
 
 def buying_once(*days: str) -> Story:
@@ -89,7 +98,12 @@ def one_off(customer: JSON, at: int) -> JSON:
         "livemode": True,
         "metadata": {},
         "parent": {
-            "invoice_item_details": {"invoice_item": f"ii_once_{at}", "proration": False, "proration_details": None, "subscription": None},
+            "invoice_item_details": {
+                "invoice_item": f"ii_once_{at}",
+                "proration": False,
+                "proration_details": None,
+                "subscription": None,
+            },
             "subscription_item_details": None,
             "type": "invoice_item_details",
         },

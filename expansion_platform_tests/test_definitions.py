@@ -12,13 +12,29 @@ import pytest
 from expansion_platform.definitions import build_defs, partitions
 from expansion_platform.settings import Settings
 
-LOAD = "import dagster as dg; from expansion_platform.definitions import defs; dg.Definitions.validate_loadable(defs)"
+LOAD = (
+    "import dagster as dg; from expansion_platform.definitions import defs; "
+    "dg.Definitions.validate_loadable(defs)"
+)
 
 
 def test_it_loads_without_warnings_in_an_empty_environment(tmp_path: Path) -> None:
-    """A process of its own, since this one has imported and warned already; `-W error` makes a warning a failure."""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
-    ran = subprocess.run([sys.executable, "-W", "error", "-c", LOAD], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    """A process of its own, since this one has imported and warned already; `-W error` makes a warning a
+    failure.
+    """
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LOAD],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
     assert list(tmp_path.iterdir()) == []
@@ -55,16 +71,34 @@ def test_data_goes_up_floor_by_floor() -> None:
     ("settings", "first", "last"),
     [
         ({"expansion_as_of": "2026-11-03T06:00:00+00:00"}, "2026-10", "2026-10"),
-        ({"expansion_as_of": "2026-11-03T06:00:00+00:00", "expansion_first_month": "2025-06"}, "2025-06", "2026-10"),
+        (
+            {"expansion_as_of": "2026-11-03T06:00:00+00:00", "expansion_first_month": "2025-06"},
+            "2025-06",
+            "2026-10",
+        ),
         ({"expansion_as_of": "2026-11-01T00:00:00+00:00"}, "2026-10", "2026-10"),
         ({"expansion_as_of": "2026-10-31T23:59:59+00:00"}, "2026-09", "2026-09"),
-        ({"expansion_as_of": "2026-10-31T23:30:00+00:00", "expansion_timezone": "Europe/Berlin"}, "2026-10", "2026-10"),
-        ({"expansion_as_of": "2026-11-01T03:30:00+00:00", "expansion_timezone": "America/New_York"}, "2026-09", "2026-09"),
+        (
+            {"expansion_as_of": "2026-10-31T23:30:00+00:00", "expansion_timezone": "Europe/Berlin"},
+            "2026-10",
+            "2026-10",
+        ),
+        (
+            {"expansion_as_of": "2026-11-01T03:30:00+00:00", "expansion_timezone": "America/New_York"},
+            "2026-09",
+            "2026-09",
+        ),
     ],
 )
-def test_partitions_are_the_closed_months(settings: dict[str, str], first: str, last: str, tmp_path: Path) -> None:
-    """Before anything was pulled the newest closed month is the only one, unless EXPANSION_FIRST_MONTH is set."""
-    keys = partitions(Settings(_env_file=None, expansion_data_dir=str(tmp_path), **settings)).get_partition_keys()
+def test_partitions_are_the_closed_months(
+    settings: dict[str, str], first: str, last: str, tmp_path: Path
+) -> None:
+    """Before anything was pulled the newest closed month is the only one, unless EXPANSION_FIRST_MONTH is
+    set.
+    """
+    keys = partitions(
+        Settings(_env_file=None, expansion_data_dir=str(tmp_path), **settings)
+    ).get_partition_keys()
     assert (keys[0], keys[-1]) == (first, last)
 
 

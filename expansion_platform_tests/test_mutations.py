@@ -15,7 +15,10 @@ def test_its_text_is_in_the_code_once(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["past-due", "half-up", "flat-at-zero", "concessions", "gross", "sequential", "price", "discount-period"])
+@pytest.mark.parametrize(
+    "name",
+    ["past-due", "half-up", "flat-at-zero", "concessions", "gross", "sequential", "price", "discount-period"],
+)
 def test_a_changed_rule_is_noticed(tmp_path: Path, name: str) -> None:
     verdict = check(MUTANTS[name], tmp_path)
     assert verdict.killed, f"{MUTANTS[name].rule}: {verdict}"

@@ -30,11 +30,19 @@ def test_nothing_is_required(tmp_path: Path) -> None:
     assert settings.ledger_url == f"sqlite:///{tmp_path}/.expansion/ledger.sqlite"
 
 
-def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("EXPANSION_CURRENCY=eur\nEXPANSION_TIMEZONE=Europe/Berlin\nEXPANSION_FIRST_MONTH=\nOTHER=1\n")
+def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text(
+        "EXPANSION_CURRENCY=eur\nEXPANSION_TIMEZONE=Europe/Berlin\nEXPANSION_FIRST_MONTH=\nOTHER=1\n"
+    )
     monkeypatch.setenv("EXPANSION_CURRENCY", "gbp")
     settings = Settings()
-    assert (settings.expansion_currency, settings.expansion_timezone, settings.expansion_first_month) == ("gbp", "Europe/Berlin", None)
+    assert (settings.expansion_currency, settings.expansion_timezone, settings.expansion_first_month) == (
+        "gbp",
+        "Europe/Berlin",
+        None,
+    )
 
 
 @pytest.mark.parametrize(

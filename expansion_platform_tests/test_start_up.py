@@ -1,4 +1,6 @@
-"""What a command imports: short commands take as long as their imports, so a module that one does not need is named here, not timed."""
+"""What a command imports: short commands take as long as their imports, so a module that one does not need is
+named here, not timed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,20 @@ finally:
 OURS = "expansion_platform."
 NEVER = {
     *("dagster", "pandera", "sqlalchemy", "alembic", "stripe", "httpx", "slack_sdk", "sqlglot"),
-    *(OURS + name for name in ("definitions", "automation", "run", "tables", "engine", "sources", "ingestion", "simulator", "storage.ledger")),
+    *(
+        OURS + name
+        for name in (
+            "definitions",
+            "automation",
+            "run",
+            "tables",
+            "engine",
+            "sources",
+            "ingestion",
+            "simulator",
+            "storage.ledger",
+        )
+    ),
     *(OURS + name for name in ("domain.mrr_tables", "domain.history", "domain.detection")),
 }
 """What reads tables needs none of these: no orchestrator, no check of rows, no ledger, no source, no rule."""
@@ -30,7 +45,13 @@ NEVER = {
 
 def imported(*arguments: str, **environment: str) -> set[str]:
     """The modules in memory after a command that went well, and the packages they are in."""
-    ran = subprocess.run([sys.executable, "-c", IMPORTED, *arguments], env=environment, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stderr[-300:]
     modules = json.loads(ran.stderr.splitlines()[-1])
     return {".".join(name.split(".")[:depth]) for name in modules for depth in range(1, name.count(".") + 2)}
@@ -58,5 +79,9 @@ def test_the_rule_sees_what_it_forbids(pipeline: Pipeline) -> None:
     """Of a month in which exchange rates alone moved no row is stored, so that the rules make one."""
     customers = pipeline.lake.read(mrr.CustomerMonths, [NEWEST])
     moved = set(pipeline.lake.read(mrr.Movements, [NEWEST])["customer"])
-    (customer, *_) = [name for name in customers.loc[customers["flow_fx"] != 0, "customer"] if name not in moved]
-    assert "expansion_platform.domain.mrr.monthly" in imported("explain", customer, NEWEST, **pipeline.world.environment)
+    (customer, *_) = [
+        name for name in customers.loc[customers["flow_fx"] != 0, "customer"] if name not in moved
+    ]
+    assert "expansion_platform.domain.mrr.monthly" in imported(
+        "explain", customer, NEWEST, **pipeline.world.environment
+    )

@@ -1,6 +1,9 @@
-"""Every channel but Slack (e-mail, Teams, PagerDuty, ...), through the library apprise: plain text, one channel a URL.
+"""Every channel but Slack (e-mail, Teams, PagerDuty, ...), through the library apprise.
 
-Here: posting by apprise, and a message as plain text. Not here: what a message says (`messages.py`, `failures.py`). Apprise is an extra.
+Plain text, one channel a URL.
+
+Here: posting by apprise, and a message as plain text. Not here: what a message says (`messages.py`,
+`failures.py`). Apprise is an extra.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ KINDS = {"info": "info", "warning": "warning", "critical": "failure"}
 
 
 class AppriseChannel:
-    """Posts to one of apprise's services: no threads, nothing is found again or changed. Its name is a digest of its URL, which may hold a key."""
+    """Posts to one of apprise's services: no threads, nothing is found again or changed.
+
+    Its name is a digest of its URL, which may hold a key.
+    """
 
     def __init__(self, service: Any) -> None:
         self._service = service
@@ -33,7 +39,9 @@ class AppriseChannel:
         try:
             taken = self._service.notify(body=body, title=title, notify_type=kind)
         except (OSError, TypeError, ValueError) as error:
-            raise ExpansionError(f"{self._service.service_name} did not take the alert: {type(error).__name__}") from error
+            raise ExpansionError(
+                f"{self._service.service_name} did not take the alert: {type(error).__name__}"
+            ) from error
         if not taken:
             raise ExpansionError(f"{self._service.service_name} did not take the alert")
         return None
@@ -50,7 +58,8 @@ def apprise_channels(settings: Settings) -> list[AppriseChannel]:
     """The channels of EXPANSION_ALERT_URLS.
 
     Raises:
-        ConfigurationError: the extra is not installed, or a URL is none that apprise knows (not named, since it may hold a key).
+        ConfigurationError: the extra is not installed, or a URL is none that apprise knows (not named, since
+            it may hold a key).
     """
     if settings.expansion_alert_urls is None:
         return []
@@ -60,7 +69,9 @@ def apprise_channels(settings: Settings) -> list[AppriseChannel]:
         raise ConfigurationError("EXPANSION_ALERT_URLS is set: install the extra `apprise`") from error
     services = apprise.Apprise()
     if not services.add(settings.expansion_alert_urls.get_secret_value()):
-        raise ConfigurationError(f"EXPANSION_ALERT_URLS: only {len(services)} of its URLs are such as apprise knows")
+        raise ConfigurationError(
+            f"EXPANSION_ALERT_URLS: only {len(services)} of its URLs are such as apprise knows"
+        )
     return [AppriseChannel(service) for service in services]
 
 

@@ -1,11 +1,12 @@
 """Which failures of runs and checks are open, what of that is told, and the words.
 
-Here: pure functions from outcomes and states to new states and alerts. Not here: reading Dagster's runs (`automation/run_outcomes.py`), posting
-(`slack.py`), alerts about figures (`domain/alerts/`).
+Here: pure functions from outcomes and states to new states and alerts. Not here: reading Dagster's runs
+(`automation/run_outcomes.py`), posting (`slack.py`), alerts about figures (`domain/alerts/`).
 
-A step that fails is one alert; a check that fails at severity ERROR in a step that succeeds is one of its own, since its run is green. What goes on
-failing for the same reason is not told again, for another reason in its thread. It is over when a later run made the same assets for the same
-months: a success for other months mends nothing. What is not kept by month is over at the next success.
+A step that fails is one alert; a check that fails at severity ERROR in a step that succeeds is one of its
+own, since its run is green. What goes on failing for the same reason is not told again, for another reason in
+its thread. It is over when a later run made the same assets for the same months: a success for other months
+mends nothing. What is not kept by month is over at the next success.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Extent:
 
     def covers(self, other: Extent) -> bool:
         """Whether everything of the other is in it."""
-        months = not other.first or (self.first != "" and self.first <= other.first and other.last <= self.last)
+        months = not other.first or (
+            self.first != "" and self.first <= other.first and other.last <= self.last
+        )
         return months and set(other.assets) <= set(self.assets)
 
     def joined(self, other: Extent) -> Extent:
@@ -53,7 +56,10 @@ class Extent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one step, check or whole run ended. `at` is when its run did, in Unix seconds; `problem` is empty when it is well."""
+    """How one step, check or whole run ended.
+
+    `at` is when its run did, in Unix seconds; `problem` is empty when it is well.
+    """
 
     kind: Kind
     name: str
@@ -76,7 +82,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Noted:
-    """What a state remembers: when its run ended, a digest of the problem told, and what has to be made before it is over."""
+    """What a state remembers.
+
+    When its run ended, a digest of the problem told, and what has to be made before it is over.
+    """
 
     at: float = 0.0
     problem: str = ""
@@ -87,18 +96,25 @@ class _Noted:
         if state is None or state.recovers_at is None:
             return cls()
         held = json.loads(state.recovers_at)
-        return cls(held["at"], held["problem"], Extent(tuple(held["extent"]["assets"]), held["extent"]["first"], held["extent"]["last"]))
+        return cls(
+            held["at"],
+            held["problem"],
+            Extent(tuple(held["extent"]["assets"]), held["extent"]["first"], held["extent"]["last"]),
+        )
 
     @property
     def text(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
 
-def judge(found: Sequence[Outcome], states: Mapping[str, State], entries: Mapping[str, Alert], base_url: str) -> tuple[list[State], list[Alert]]:
+def judge(
+    found: Sequence[Outcome], states: Mapping[str, State], entries: Mapping[str, Alert], base_url: str
+) -> tuple[list[State], list[Alert]]:
     """What finished runs change.
 
     Args:
-        found: outcomes, oldest first. What failed and was mended within them is not told at all; what was read before changes nothing.
+        found: outcomes, oldest first. What failed and was mended within them is not told at all; what was
+            read before changes nothing.
         states: by fingerprint, as they were.
         entries: the outbox's alerts by key, whose message a recovery marks as over.
         base_url: of the Dagster UI.
@@ -115,19 +131,37 @@ def judge(found: Sequence[Outcome], states: Mapping[str, State], entries: Mappin
         if outcome.problem:
             extent = noted.extent.joined(outcome.extent) if firing else outcome.extent
             # What fails again before its end was told goes on under the message it began with.
-            began = next((state for state in (states.get(outcome.fingerprint), before) if state is not None and state.state == "firing"), None)
-            now[outcome.fingerprint] = _state(outcome, "firing", extent, outcome.key if began is None else began.entry)
+            began = next(
+                (
+                    state
+                    for state in (states.get(outcome.fingerprint), before)
+                    if state is not None and state.state == "firing"
+                ),
+                None,
+            )
+            now[outcome.fingerprint] = _state(
+                outcome, "firing", extent, outcome.key if began is None else began.entry
+            )
         elif before is not None and firing and outcome.extent.covers(noted.extent):
             now[outcome.fingerprint] = _state(outcome, "ok", noted.extent, before.entry)
         else:
             continue
         last[outcome.fingerprint] = outcome
-    alerts = [alert for identity, outcome in last.items() for alert in _alerts(outcome, states.get(identity), now[identity], entries, base_url)]
+    alerts = [
+        alert
+        for identity, outcome in last.items()
+        for alert in _alerts(outcome, states.get(identity), now[identity], entries, base_url)
+    ]
     return [now[identity] for identity in last], alerts
 
 
-def _alerts(outcome: Outcome, before: State | None, after: State, entries: Mapping[str, Alert], base_url: str) -> list[Alert]:
-    """Entry, update or recovery; nothing while the same problem lasts, and nothing for one that began and ended unseen."""
+def _alerts(
+    outcome: Outcome, before: State | None, after: State, entries: Mapping[str, Alert], base_url: str
+) -> list[Alert]:
+    """Entry, update or recovery.
+
+    Nothing while the same problem lasts, and nothing for one that began and ended unseen.
+    """
     was_firing = before is not None and before.state == "firing"
     rule, month = RULES[outcome.kind], after.month
     entry = entries.get(str(after.entry))
@@ -141,7 +175,9 @@ def _alerts(outcome: Outcome, before: State | None, after: State, entries: Mappi
     if after.state == "firing" and _Noted.of(before).problem != _Noted.of(after).problem:
         return alert(outcome.key, "update", failed(outcome, base_url, again=True), began)
     if after.state == "ok" and was_firing:
-        return alert(fingerprint(str(after.entry), "recovery"), "recovery", recovered(outcome, base_url, entry), began)
+        return alert(
+            fingerprint(str(after.entry), "recovery"), "recovery", recovered(outcome, base_url, entry), began
+        )
     return []
 
 
@@ -149,12 +185,19 @@ def failed(outcome: Outcome, base_url: str, *, again: bool = False) -> dict[str,
     """The message of a failure; `again` of one that goes on for another reason."""
     heading = f"{_what(outcome)} {'still fails, now for another reason' if again else 'failed'}"
     reason = outcome.problem if len(outcome.problem) <= SHOWN else f"{outcome.problem[: SHOWN - 1]}…"
-    told = f"Earlier figures stay. It is over when a run makes it{_of_months(outcome, ' for ')}." if outcome.kind == "step" else ""
+    told = (
+        f"Earlier figures stay. It is over when a run makes it{_of_months(outcome, ' for ')}."
+        if outcome.kind == "step"
+        else ""
+    )
     text = escape(f"{heading}{_of_months(outcome)}: {reason}")
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": heading[:HEADER_LIMIT]}},
         _section(f"```{escape(reason).replace('```', '')}```"),
-        {"type": "context", "elements": [_markdown(f"Job {escape(outcome.job)}{_of_months(outcome)}. {told}".strip())]},
+        {
+            "type": "context",
+            "elements": [_markdown(f"Job {escape(outcome.job)}{_of_months(outcome)}. {told}".strip())],
+        },
         _button(outcome, base_url),
     ]
     return {"text": text, "blocks": blocks}
@@ -171,7 +214,11 @@ def recovered(outcome: Outcome, base_url: str, entry: Alert | None) -> dict[str,
 
 
 def _what(outcome: Outcome) -> str:
-    return {"step": f"Step {outcome.name}", "check": f"Check {outcome.name}", "run": f"Run of {outcome.name}"}[outcome.kind]
+    return {
+        "step": f"Step {outcome.name}",
+        "check": f"Check {outcome.name}",
+        "run": f"Run of {outcome.name}",
+    }[outcome.kind]
 
 
 def _of_months(outcome: Outcome, before: str = ", ") -> str:
@@ -179,14 +226,27 @@ def _of_months(outcome: Outcome, before: str = ", ") -> str:
 
 
 def _button(outcome: Outcome, base_url: str) -> dict[str, Any]:
-    button = {"type": "button", "text": {"type": "plain_text", "text": "Open the run"}, "url": f"{base_url}/runs/{outcome.run}"}
+    button = {
+        "type": "button",
+        "text": {"type": "plain_text", "text": "Open the run"},
+        "url": f"{base_url}/runs/{outcome.run}",
+    }
     return {"type": "actions", "elements": [button]}
 
 
 def _state(outcome: Outcome, state: Literal["ok", "firing"], extent: Extent, entry: str | None) -> State:
     noted = _Noted(outcome.at, fingerprint(outcome.problem) if outcome.problem else "", extent)
     month = f"{datetime.fromtimestamp(outcome.at, UTC):%Y-%m}"
-    return State(outcome.fingerprint, RULES[outcome.kind], outcome.name[:100], state, month, SEVERITY, recovers_at=noted.text, entry=entry)
+    return State(
+        outcome.fingerprint,
+        RULES[outcome.kind],
+        outcome.name[:100],
+        state,
+        month,
+        SEVERITY,
+        recovers_at=noted.text,
+        entry=entry,
+    )
 
 
 def _section(text: str) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Many alerts that begin at once, as one message in the channel and the rest in its thread.
 
-Here: when they are many, and the message above them. Not here: what each tells (`messages.py`, `failures.py`), posting (`outbox.py`).
+Here: when they are many, and the message above them. Not here: what each tells (`messages.py`,
+`failures.py`), posting (`outbox.py`).
 
-A database that is away fails every step of a run: forty messages say less than one that names the first and counts the others. Each stays an alert of
-its own, with its update and its end. A channel without threads is told each, at the pace of the outbox.
+A database that is away fails every step of a run: forty messages say less than one that names the first and
+counts the others. Each stays an alert of its own, with its update and its end. A channel without threads is
+told each, at the pace of the outbox.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ LINE = 200  # characters of an alert in the list; its own message has all of it
 
 
 def group_alerts(alerts: Sequence[Alert]) -> list[Alert]:
-    """The alerts; those that begin no thread's reply, where they are more than `FEW`, as replies to one that lists them."""
+    """The alerts, grouped where more than `FEW` begin no thread's reply.
+
+    Those are then replies to one that lists them.
+    """
     begun = [alert for alert in alerts if alert.event == "entry" and alert.thread is None]
     if len(begun) <= FEW:
         return list(alerts)
@@ -39,7 +44,10 @@ def _message(begun: Sequence[Alert]) -> dict[str, Any]:
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": heading[:HEADER_LIMIT]}},
         {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines)[:SECTION_LIMIT]}},
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": "Each is told in this thread, and its end too."}]},
+        {
+            "type": "context",
+            "elements": [{"type": "mrkdwn", "text": "Each is told in this thread, and its end too."}],
+        },
     ]
     return {"text": "\n".join([heading, *lines]), "blocks": blocks}
 

@@ -1,6 +1,7 @@
 """What every message to Slack has to keep to: its limits, and escaping.
 
-Here: the limits and the escaping. Not here: the messages (`messages.py`, `failures.py`), figures as text (`domain/core/wording.py`).
+Here: the limits and the escaping. Not here: the messages (`messages.py`, `failures.py`), figures as text
+(`domain/core/wording.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Emptying the outbox into every channel, each with a state of its own.
 
-Here: what a channel is, which ones the settings describe, delivering to each. Not here: the channels (`slack.py`, `apprise_channel.py`), which alerts
-exist (`storage/ledger/`).
+Here: what a channel is, which ones the settings describe, delivering to each. Not here: the channels
+(`slack.py`, `apprise_channel.py`), which alerts exist (`storage/ledger/`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ BATCH = 20
 
 
 class Notifier(Protocol):
-    """Something that takes messages and returns the channel's id of each, or raises ExpansionError. `name` is its name in the ledger."""
+    """Something that takes messages and returns the channel's id of each, or raises ExpansionError.
+
+    `name` is its name in the ledger.
+    """
 
     @property
     def name(self) -> str:
@@ -45,11 +48,14 @@ def channels(settings: Settings) -> list[Notifier]:
 
 
 def deliver(ledger: Ledger, *into: Notifier, limit: int = BATCH) -> list[Alert]:
-    """Posts pending alerts into each channel, oldest first, and marks each taken only after the channel's answer. Returns those a channel took.
+    """Posts pending alerts into each channel, oldest first.
 
-    An attempt is noted before it is made. One that left no word of how it ended may have been taken, so the message is looked for by its key
-    before it is posted again: once where the channel can be searched, at worst twice where it cannot, never zero times. A channel that fails keeps
-    its alerts for the next time and holds no other channel up.
+    Each is marked as taken only after the channel's answer. Returns those a channel took.
+
+    An attempt is noted before it is made. One that left no word of how it ended may have been taken, so the
+    message is looked for by its key before it is posted again: once where the channel can be searched, at
+    worst twice where it cannot, never zero times. A channel that fails keeps its alerts for the next time and
+    holds no other channel up.
 
     Raises:
         ExpansionError: what channels did not take, after all were tried.

@@ -1,6 +1,7 @@
 """The job that refreshes months, and the tags that say which.
 
-Here: the job and its range of months. Not here: when it runs (`schedules.py`, `sensors.py`), running it by hand (`run.py`).
+Here: the job and its range of months. Not here: when it runs (`schedules.py`, `sensors.py`), running it by
+hand (`run.py`).
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from expansion_platform.automation.run_outcomes import RANGE_END, RANGE_START
 from expansion_platform.domain.core import months
 
 REFRESH_JOB = "monthly_refresh"
-TRAILING_MONTHS = 3  # closed months a refresh looks at again, since late invoices and backdated changes restate them
+# Closed months a refresh looks at again, since late invoices and backdated changes restate them.
+TRAILING_MONTHS = 3
 
 
 def month_range(first: str, last: str) -> dict[str, str]:
@@ -29,12 +31,14 @@ def refresh_job(checks: Sequence[dg.AssetCheckKey] = ()) -> Any:
     """Pull, rebuild, compute, alert: everything, for a range of months, in one run.
 
     Args:
-        checks: those of tables that are computed whole. A run that announces a check of a monthly table has to report it of each of its months, or
-            the UI shows it as skipped; without it a step reports the months that it wrote.
+        checks: those of tables that are computed whole. A run that announces a check of a monthly table has
+            to report it of each of its months, or the UI shows it as skipped; without it a step reports the
+            months that it wrote.
     """
     every = dg.AssetSelection.groups("stripe", "analytics", "billing", "mrr", "metrics", "alerts")
     return dg.define_asset_job(
         REFRESH_JOB,
         selection=every.without_checks() | dg.AssetSelection.checks(*checks),
-        description="Pulls what changed, rebuilds history, recomputes the months of the run, evaluates the newest closed month.",
+        description="Pulls what changed, rebuilds history, recomputes the months of the run, evaluates "
+        "the newest closed month.",
     )

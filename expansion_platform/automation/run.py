@@ -40,19 +40,26 @@ def refresh(
     dagster_instance: dg.DagsterInstance | None = None,
     only: Sequence[str] | None = None,
 ) -> dg.ExecuteInProcessResult | None:
-    """Runs the monthly refresh over a range of months in this process; `only` names the assets (`floor/table`) to run, None for all.
+    """Runs the monthly refresh over a range of months in this process.
+
+    `only` names the assets (`floor/table`) to run, None for all.
 
     Returns the last run; None where everything that was asked for is current.
 
     Raises:
-        ExpansionError: the range is not one of closed months, or a step failed (each failure with its reason).
+        ExpansionError: the range is not one of closed months, or a step failed (each failure with its
+            reason).
     """
-    with Platform(settings) as platform, nullcontext(dagster_instance) if dagster_instance else run_history.instance(settings) as run_in:
+    with (
+        Platform(settings) as platform,
+        nullcontext(dagster_instance) if dagster_instance else run_history.instance(settings) as run_in,
+    ):
         _refuse_no_range(first, last, platform.newest_closed_month)
         if settings.expansion_first_month is not None:
             _range(settings, first, last)  # known before anything is pulled
         wanted = [*TABLES, *ALERTS] if only is None else list(only)
-        # What Stripe said says with which month the tables begin, and which months changed: so it is a run of its own.
+        # What Stripe said says with which month the tables begin, and which months changed: so it is a run of
+        # its own.
         facts = [name for name in wanted if name.split("/")[0] in FACTS]
         result = _run(platform, run_in, console, {}, facts) if facts else None
         rest = [name for name in wanted if name not in facts]
@@ -63,7 +70,10 @@ def _range(settings: Settings, first: str | None, last: str | None) -> list[str]
     """The months asked for, of those that the tables have; ExpansionError where they have none of them."""
     months = partitions(settings).get_partition_keys()
     if not months:
-        raise ExpansionError(f"no month to compute: EXPANSION_FIRST_MONTH is {settings.expansion_first_month}, which has not ended")
+        raise ExpansionError(
+            f"no month to compute: EXPANSION_FIRST_MONTH is {settings.expansion_first_month}, which has "
+            "not ended"
+        )
     first, last = first or months[0], last or months[-1]
     if first not in months or last not in months:
         raise ExpansionError(
@@ -76,11 +86,18 @@ def _range(settings: Settings, first: str | None, last: str | None) -> list[str]
 def _run_stale(
     platform: Platform, run_in: dg.DagsterInstance, console: Console, months: list[str], wanted: Sequence[str]
 ) -> dg.ExecuteInProcessResult | None:
-    """Runs the months from the first on of which something is not current, and what has no months; None where there is nothing to run."""
+    """Runs the months from the first on of which something is not current, and what has no months.
+
+    None where there is nothing to run.
+    """
     since = first_stale(DECLARATIONS, platform, run_in, months, wanted)
     if since != months[0]:
         current = months[-1] if since is None else calendar.shift(since, -1)
-        console.print(f"    {months[0]} to {current}: every table is current, nothing to do", style="dim", highlight=False)
+        console.print(
+            f"    {months[0]} to {current}: every table is current, nothing to do",
+            style="dim",
+            highlight=False,
+        )
     if since is not None:
         return _run(platform, run_in, console, month_range(since, months[-1]), wanted)
     whole = [name for name in wanted if name not in MONTHLY]
@@ -95,11 +112,17 @@ def _refuse_no_range(first: str | None, last: str | None, newest: str) -> None:
     except ValueError as error:
         raise ExpansionError(f"no range of closed months: {error}; the newest is {newest}") from error
     if late or given != sorted(given):
-        raise ExpansionError(f"no range of closed months: {first or '...'} to {last or newest}; the newest is {newest}")
+        raise ExpansionError(
+            f"no range of closed months: {first or '...'} to {last or newest}; the newest is {newest}"
+        )
 
 
 def _run(
-    platform: Platform, run_in: dg.DagsterInstance, console: Console, months: Mapping[str, str], only: Sequence[str] | None
+    platform: Platform,
+    run_in: dg.DagsterInstance,
+    console: Console,
+    months: Mapping[str, str],
+    only: Sequence[str] | None,
 ) -> dg.ExecuteInProcessResult:
     job = build_defs(platform, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
     result = job.execute_in_process(
@@ -114,8 +137,16 @@ def _run(
     return result
 
 
-def restate(settings: Settings, first: str, last: str | None, console: Console, dagster_instance: dg.DagsterInstance | None = None) -> Iterator[str]:
-    """Computes months again from what is stored, without a pull and without judging them, and tells what moved and why.
+def restate(
+    settings: Settings,
+    first: str,
+    last: str | None,
+    console: Console,
+    dagster_instance: dg.DagsterInstance | None = None,
+) -> Iterator[str]:
+    """Computes months again from what is stored, and tells what moved and why.
+
+    Nothing is pulled, and the months are not judged.
 
     Raises:
         ExpansionError: as `refresh`; also before the first refresh.
@@ -126,8 +157,17 @@ def restate(settings: Settings, first: str, last: str | None, console: Console, 
             raise ExpansionError("nothing has been computed yet: run `expansion refresh` first")
         wanted = calendar.between(first, last or platform.newest_closed_month)
         before = lake.read(metrics.Restatements, wanted)
-        refresh(settings, first, last, console, dagster_instance, only=[name for name in TABLES if name.split("/")[0] in RESTATED_FLOORS])
-        yield from restated(before, lake.read(metrics.Restatements, wanted), lake.read(mrr.FirstReported, wanted), currency)
+        refresh(
+            settings,
+            first,
+            last,
+            console,
+            dagster_instance,
+            only=[name for name in TABLES if name.split("/")[0] in RESTATED_FLOORS],
+        )
+        yield from restated(
+            before, lake.read(metrics.Restatements, wanted), lake.read(mrr.FirstReported, wanted), currency
+        )
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
@@ -146,7 +186,13 @@ def _printed(console: Console) -> dg.LoggerDefinition:
             meta = getattr(record, "dagster_meta", {}) or {}
             if meta.get("dagster_event") is None and record.levelno >= logging.INFO:
                 style = "yellow" if record.levelno >= logging.WARNING else "dim"
-                console.print(f"    {meta.get('orig_message', record.getMessage())}", style=style, highlight=False, markup=False, soft_wrap=True)
+                console.print(
+                    f"    {meta.get('orig_message', record.getMessage())}",
+                    style=style,
+                    highlight=False,
+                    markup=False,
+                    soft_wrap=True,
+                )
 
     def printed(_context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("expansion")

@@ -1,9 +1,12 @@
-"""Dagster's run history, kept in the data folder: `EXPANSION_DATA_DIR/dagster`, unless DAGSTER_HOME says otherwise.
+"""Dagster's run history, kept in the data folder.
+
+`EXPANSION_DATA_DIR/dagster`, unless DAGSTER_HOME says otherwise.
 
 Here: where it is, and the storage classes that `dagster.yaml` names. Not here: running anything (`run.py`).
 
-Two data folders are two accounts. While the history lay in the current directory, their runs were mixed in one UI, and an asset's page showed the
-months of both. `dagster.yaml` can name a fixed folder only, so the classes here look the folder up, in every process Dagster starts.
+Two data folders are two accounts. While the history lay in the current directory, their runs were mixed in
+one UI, and an asset's page showed the months of both. `dagster.yaml` can name a fixed folder only, so the
+classes here look the folder up, in every process Dagster starts.
 """
 
 from __future__ import annotations
@@ -40,7 +43,10 @@ def given_home() -> bool:
 
 @contextmanager
 def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The instance whose history the UI shows: DAGSTER_HOME's, else as the `dagster.yaml` of this folder says, else as the package's says."""
+    """The instance whose history the UI shows.
+
+    DAGSTER_HOME's, else as the `dagster.yaml` of this folder says, else as the package's says.
+    """
     if given_home():
         with dg.DagsterInstance.get() as found:
             yield found
@@ -57,7 +63,8 @@ def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def environment(settings: Settings) -> dict[str, str]:
     """What `dagster dev` needs to be told so that it keeps the history of this data folder.
 
-    Outside a checkout there is no `dagster.yaml` that it would read: the package's is put into the history's folder.
+    Outside a checkout there is no `dagster.yaml` that it would read: the package's is put into the history's
+    folder.
     """
     told = {"EXPANSION_DATA_DIR": str(settings.data_dir)}
     if given_home() or Path(CONFIG).exists():

@@ -1,9 +1,10 @@
 """How Dagster's runs ended: their steps, their checks, and the run itself.
 
-Here: reading finished runs out of Dagster's history. Not here: which failures are told, and how (`alerting/failures.py`), the sensor that asks
-(`automation/`).
+Here: reading finished runs out of Dagster's history. Not here: which failures are told, and how
+(`alerting/failures.py`), the sensor that asks (`automation/`).
 
-A plain sensor reads them, not a run-failure sensor: Dagster moves the cursor of the latter on even when its body fails, and the alert would be lost.
+A plain sensor reads them, not a run-failure sensor: Dagster moves the cursor of the latter on even when its
+body fails, and the alert would be lost.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ PARTITION = "dagster/partition"
 FIRST_LOOK = 50  # finished runs looked at when there is no cursor yet: what they left broken is broken now
 BATCH = 100
 MONTHLY = {name for name, model in TABLES.items() if partitioned_by(model) == "month"}
-"""Assets of which a run makes its months; the others it makes whole, whatever months it is for. Dagster's events do not tell them apart."""
+"""Assets of which a run makes its months; the others it makes whole, whatever months it is for. Dagster's
+events do not tell them apart.
+"""
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _READ = {
     dg.DagsterEventType.STEP_FAILURE,
@@ -42,24 +45,39 @@ def new_outcomes(instance: dg.DagsterInstance, cursor: str | None) -> tuple[list
         records = sorted(records, key=lambda record: record.update_timestamp)
     else:
         since = dg.RunsFilter(statuses=_FINISHED, updated_after=datetime.fromisoformat(cursor))
-        records = list(instance.get_run_records(since, limit=BATCH, order_by="update_timestamp", ascending=True))
+        records = list(
+            instance.get_run_records(since, limit=BATCH, order_by="update_timestamp", ascending=True)
+        )
     if records:
         cursor = records[-1].update_timestamp.isoformat()
     return [outcome for record in records for outcome in outcomes(instance, record)], cursor
 
 
 def outcomes(instance: dg.DagsterInstance, record: dg.RunRecord) -> list[Outcome]:
-    """How the steps and checks of a finished run ended, and the run itself unless a failed step says why it failed.
+    """How the steps and checks of a finished run ended, and the run itself.
 
-    A check that failed in a failed step is among that step's reasons: it stopped the step, or was stopped with it.
+    The run itself is left out where a failed step says why it failed.
+
+    A check that failed in a failed step is among that step's reasons: it stopped the step, or was stopped
+    with it.
     """
     run = record.dagster_run
-    events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_READ) if entry.dagster_event is not None]
+    events = [
+        entry.dagster_event
+        for entry in instance.all_logs(run.run_id, of_type=_READ)
+        if entry.dagster_event is not None
+    ]
     planned: dict[str | None, set[str]] = {}
     for event in events:
-        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED and event.asset_key is not None:
+        if (
+            event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+            and event.asset_key is not None
+        ):
             planned.setdefault(event.step_key, set()).add(event.asset_key.to_user_string())
-    months = run.tags.get(RANGE_START, run.tags.get(PARTITION, "")), run.tags.get(RANGE_END, run.tags.get(PARTITION, ""))
+    months = (
+        run.tags.get(RANGE_START, run.tags.get(PARTITION, "")),
+        run.tags.get(RANGE_END, run.tags.get(PARTITION, "")),
+    )
     at = record.end_time or record.update_timestamp.timestamp()
 
     def ended(kind: Kind, name: str, assets: set[str], problem: str = "") -> Outcome:
@@ -67,7 +85,10 @@ def outcomes(instance: dg.DagsterInstance, record: dg.RunRecord) -> list[Outcome
         return Outcome(kind, name, run.run_id, run.job_name, at, extent, problem)
 
     failed = {event.step_key: event for event in events if event.is_step_failure}
-    found = [ended("step", str(step), planned.get(step, set()), _reason(event, events)) for step, event in failed.items()]
+    found = [
+        ended("step", str(step), planned.get(step, set()), _reason(event, events))
+        for step, event in failed.items()
+    ]
     checked: dict[tuple[str, str], str] = {}
     for event in events:
         if event.step_key in failed:
@@ -78,8 +99,12 @@ def outcomes(instance: dg.DagsterInstance, record: dg.RunRecord) -> list[Outcome
             check = event.asset_check_evaluation_data
             broken = not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
             named = check.asset_key.to_user_string(), check.check_name
-            checked[named] = checked.get(named) or ((check.description or "it does not hold") if broken else "")
-    found += [ended("check", f"{asset}: {check}", {asset}, problem) for (asset, check), problem in checked.items()]
+            checked[named] = checked.get(named) or (
+                (check.description or "it does not hold") if broken else ""
+            )
+    found += [
+        ended("check", f"{asset}: {check}", {asset}, problem) for (asset, check), problem in checked.items()
+    ]
     if not failed:
         everything = {name for names in planned.values() for name in names}
         found.append(ended("run", run.job_name, everything, "" if run.is_success else _last_words(events)))
@@ -87,21 +112,37 @@ def outcomes(instance: dg.DagsterInstance, record: dg.RunRecord) -> list[Outcome
 
 
 def told(failure: Any) -> str:
-    """The words meant for people of a step's failure data: the Failure's own, else the exception under Dagster's wrapping."""
+    """The words meant for people of a step's failure data.
+
+    The Failure's own, else the exception under Dagster's wrapping.
+    """
     if failure.user_failure_data and failure.user_failure_data.description:
         return str(failure.user_failure_data.description)
-    return str(failure.error.cause.message if failure.error and failure.error.cause else failure.error_display_string)
+    return str(
+        failure.error.cause.message if failure.error and failure.error.cause else failure.error_display_string
+    )
 
 
 def _reason(failure: dg.DagsterEvent, events: Sequence[dg.DagsterEvent]) -> str:
-    evaluated = [event for event in events if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION and event.step_key == failure.step_key]
+    evaluated = [
+        event
+        for event in events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        and event.step_key == failure.step_key
+    ]
     checks = [event.asset_check_evaluation_data for event in evaluated]
-    broken = sorted({f"{check.asset_key.to_user_string()} {check.check_name}" for check in checks if not check.passed})
+    broken = sorted(
+        {f"{check.asset_key.to_user_string()} {check.check_name}" for check in checks if not check.passed}
+    )
     reason = told(failure.step_failure_data).strip()
     return f"{reason}\nFailed checks: {', '.join(broken)}" if broken else reason
 
 
 def _last_words(events: Sequence[dg.DagsterEvent]) -> str:
     """Of a run that failed without a failed step: its process died, or never began."""
-    said = [event.message for event in events if event.event_type == dg.DagsterEventType.RUN_FAILURE and event.message]
+    said = [
+        event.message
+        for event in events
+        if event.event_type == dg.DagsterEventType.RUN_FAILURE and event.message
+    ]
     return str(said[-1]) if said else "it ended without a word"

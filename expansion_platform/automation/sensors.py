@@ -1,4 +1,6 @@
-"""What runs because something happened: the watch on Stripe's events, the watch on runs, the delivery of alerts.
+"""What runs because something happened.
+
+The watch on Stripe's events, the watch on runs, the delivery of alerts.
 
 Here: sensors. Not here: what they run, when months are refreshed by the calendar (`schedules.py`).
 """
@@ -26,7 +28,8 @@ def stripe_changes_sensor(job: Any, first_month: Callable[[], str]) -> dg.Sensor
         job=job,
         minimum_interval_seconds=3600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Every hour: asks Stripe (or the warehouse) for its newest event (or row); one since the last pull requests a refresh.",
+        description="Every hour: asks Stripe (or the warehouse) for its newest event (or row); one "
+        "since the last pull requests a refresh.",
     )
     def stripe_changes(platform: dg.ResourceParam[Platform]) -> dg.RunRequest | dg.SkipReason:
         if not platform.from_warehouse and platform.settings.stripe_api_key is None:
@@ -42,8 +45,13 @@ def stripe_changes_sensor(job: Any, first_month: Callable[[], str]) -> dg.Sensor
             return dg.RunRequest(run_key=synced.isoformat(), tags=tags)
         before = int(platform.as_of.timestamp()) + 1
         # Only of the types a pull reads: an account in use has others (payments, payouts) every hour.
-        listed = [next(platform.stripe.objects("events", created_lt=before, types=list(types), limit=1), None) for types in EVENT_TYPES]
-        newest = max((event for event in listed if event is not None), key=itemgetter("created"), default=None)
+        listed = [
+            next(platform.stripe.objects("events", created_lt=before, types=list(types), limit=1), None)
+            for types in EVENT_TYPES
+        ]
+        newest = max(
+            (event for event in listed if event is not None), key=itemgetter("created"), default=None
+        )
         if newest is None or newest["created"] <= pulled["last_pull_at"]:
             return dg.SkipReason("no Stripe event since the last pull")
         tags = {**trailing(platform.newest_closed_month, first_month()), "trigger": "stripe_changes"}
@@ -55,10 +63,14 @@ def stripe_changes_sensor(job: Any, first_month: Callable[[], str]) -> dg.Sensor
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Every minute: reads the runs that finished; a failed step or check becomes one alert, and its end another.",
+    description="Every minute: reads the runs that finished; a failed step or check becomes one alert, "
+    "and its end another.",
 )
 def watch_runs(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
-    """Puts failures into the outbox. The cursor moves only after the ledger took them, so that a tick that dies is read again."""
+    """Puts failures into the outbox.
+
+    The cursor moves only after the ledger took them, so that a tick that dies is read again.
+    """
     ledger = platform.ledger
     found, cursor = new_outcomes(context.instance, context.cursor)
     states = ledger.alerts.states()
@@ -74,10 +86,14 @@ def watch_runs(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[P
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Every minute: posts pending alerts into every channel and marks each when the channel took it. A red tick is retried at the next.",
+    description="Every minute: posts pending alerts into every channel and marks each when the channel "
+    "took it. A red tick is retried at the next.",
 )
 def deliver_alerts(platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
-    """Empties the outbox. A plain sensor that raises is tried again, where a run-status sensor would lose the alert."""
+    """Empties the outbox.
+
+    A plain sensor that raises is tried again, where a run-status sensor would lose the alert.
+    """
     pending = platform.ledger.alerts.read("pending")
     if not pending:
         return dg.SkipReason("no pending alerts")

@@ -13,7 +13,10 @@ from expansion_platform.cli.terminal import out
 
 
 def doctor() -> None:
-    """Checks the settings, the Stripe key's permissions, the lake and the ledger; exit 1 when something is wrong."""
+    """Checks the settings, the Stripe key's permissions, the lake and the ledger.
+
+    Exit 1 when something is wrong.
+    """
     from expansion_platform.reports.doctor import examine
 
     ok = True

@@ -17,7 +17,10 @@ from expansion_platform.domain.core.errors import ExpansionError
 from expansion_platform.settings import setting_problems
 
 app = typer.Typer(
-    help="How much existing customers grew, why, to the cent.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+    help="How much existing customers grew, why, to the cent.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
 )
 app.add_typer(catalog.app, name="catalog")
 app.command()(running.demo)

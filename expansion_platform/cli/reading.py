@@ -46,18 +46,32 @@ def month(month: Month) -> None:
 
 
 def reconcile(
-    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: the first of the tables")] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
-    stripe_mrr: Annotated[str | None, typer.Option("--with", help="`change_events` or a CSV instead of EXPANSION_STRIPE_MRR")] = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MONTH", help="First month; default: the first of the tables"),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")
+    ] = None,
+    stripe_mrr: Annotated[
+        str | None, typer.Option("--with", help="`change_events` or a CSV instead of EXPANSION_STRIPE_MRR")
+    ] = None,
 ) -> None:
-    """Compares the rebuilt history with Stripe's subscriptions, and MRR with Stripe's own; exit 1 when something has to be looked at."""
+    """Compares the rebuilt history with Stripe's subscriptions, and MRR with Stripe's own.
+
+    Exit 1 when something has to be looked at.
+    """
     from expansion_platform.definitions import partitions
     from expansion_platform.reports.reconciliation import reconciled
     from expansion_platform.resources import Platform
     from expansion_platform.settings import Settings
 
     settings = Settings() if stripe_mrr is None else Settings(expansion_stripe_mrr=stripe_mrr)
-    months = [month for month in partitions(settings).get_partition_keys() if (first or month) <= month <= (last or month)]
+    months = [
+        month
+        for month in partitions(settings).get_partition_keys()
+        if (first or month) <= month <= (last or month)
+    ]
     with Platform(settings) as platform:
         found = reconciled(platform, months)
     out.print(escape(found.history), highlight=False)
@@ -68,7 +82,10 @@ def reconcile(
     sys.exit(0 if found.ok else 1)
 
 
-def sql(statement: str, format: Annotated[Format, typer.Option("--format", help="table, csv or json")] = Format.table) -> None:
+def sql(
+    statement: str,
+    format: Annotated[Format, typer.Option("--format", help="table, csv or json")] = Format.table,
+) -> None:
     """Runs a SELECT over every table (`floor.table`, such as mrr.movements); read-only."""
     from expansion_platform.resources import Platform
     from expansion_platform.storage.engine import select
@@ -81,11 +98,17 @@ def sql(statement: str, format: Annotated[Format, typer.Option("--format", help=
     elif format is Format.json:
         sys.stdout.write(json.dumps(rows.to_pylist(), default=str, ensure_ascii=False, indent=1) + "\n")
     else:
-        _print_rows(rows.column_names, [["" if value is None else str(value) for value in row.values()] for row in rows.to_pylist()])
+        _print_rows(
+            rows.column_names,
+            [["" if value is None else str(value) for value in row.values()] for row in rows.to_pylist()],
+        )
 
 
 def _print_rows(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table, or where the terminal is too narrow for it each row as a list of its values: a table would cut amounts off."""
+    """A table, or where the terminal is too narrow for it each row as a list of its values.
+
+    A table would cut amounts off.
+    """
     table = RichTable(*map(escape, names))
     for row in rows:
         table.add_row(*map(escape, row))

@@ -32,8 +32,13 @@ def ui(port: Annotated[int, typer.Option(help="Port of the Dagster UI")] = 3000)
 
 
 def refresh(
-    first: Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month; default: the first of the tables")] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MONTH", help="First month; default: the first of the tables"),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")
+    ] = None,
     as_of: AsOf = None,
 ) -> None:
     """Pulls, rebuilds and computes a range of months as one Dagster run."""
@@ -50,9 +55,14 @@ def refresh(
 
 def restate(
     first: Annotated[str, typer.Option("--from", metavar="MONTH", help="First month")],
-    last: Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")
+    ] = None,
 ) -> None:
-    """Computes months again from what was pulled, after a change of catalog or policy, and tells what moved and why. Alerts nobody."""
+    """Computes months again from what was pulled, and tells what moved and why.
+
+    For use after a change of catalog or policy. Alerts nobody.
+    """
     from expansion_platform.automation.run import restate as run_restate
     from expansion_platform.settings import Settings
 

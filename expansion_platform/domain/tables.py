@@ -1,7 +1,7 @@
 """Every table of the lake: `TABLES` lists the models in the order data flows.
 
-Here: the list. Not here: any model (`tables` of each package): grain, columns, units, descriptions, invariants, the single source for checks,
-the UI's column tables, the lake and the dictionary.
+Here: the list. Not here: any model (`tables` of each package): grain, columns, units, descriptions,
+invariants, the single source for checks, the UI's column tables, the lake and the dictionary.
 """
 
 from expansion_platform.domain.core.table import Table, table_name

@@ -17,15 +17,26 @@ from expansion_platform.resources import Platform
 Build = Callable[[dg.AssetExecutionContext, Platform, Declaration], Iterator[Any]]
 
 
-def monthly_assets(declaration: Declaration, partitions: dg.PartitionsDefinition, build: Build = build) -> dg.AssetsDefinition:
-    """The tables of a declaration as one step over a range of months; any of them can be materialized alone."""
+def monthly_assets(
+    declaration: Declaration, partitions: dg.PartitionsDefinition, build: Build = build
+) -> dg.AssetsDefinition:
+    """The tables of a declaration as one step over a range of months.
+
+    Any of them can be materialized alone.
+    """
     declared = declaration
 
     @dg.multi_asset(
-        specs=[asset_spec(model, deps=declared.inputs, kinds=declared.kinds, skippable=True) for model in declared.models],
+        specs=[
+            asset_spec(model, deps=declared.inputs, kinds=declared.kinds, skippable=True)
+            for model in declared.models
+        ],
         check_specs=[
             *(checks.schema_spec(model, partitions) for model in declared.models),
-            *(checks.check_spec(identity.model, identity.check, identity.says, partitions) for identity in declared.identities),
+            *(
+                checks.check_spec(identity.model, identity.check, identity.says, partitions)
+                for identity in declared.identities
+            ),
         ],
         name=declared.name,
         partitions_def=partitions,

@@ -1,6 +1,9 @@
-"""The declaration of a table, or of tables that are computed together: one object from which everything else follows.
+"""The declaration of a table, or of tables that are computed together.
 
-Here: what a declaration can say. Not here: any one declaration (`tables/`), and what is made of it (`monthly.py`, `assets.py`).
+One object from which everything else follows.
+
+Here: what a declaration can say. Not here: any one declaration (`tables/`), and what is made of it
+(`monthly.py`, `assets.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ DUCKDB = frozenset({"duckdb", "pandera", "deltalake"})
 
 Rule = Callable[[list[str], Inputs], Computed]
 Audit = Callable[[Frames, Inputs], None]
-"""Raises DataQualityError when frames that are about to be published contradict each other, or what they are made of."""
+"""Raises DataQualityError when frames that are about to be published contradict each other, or what they are
+made of.
+"""
 Plotted = Mapping[type[Table], Mapping[str, Mapping[str, Any]]]
 """Table -> month -> name -> what the UI shows under it: headline figures it plots, small texts."""
 Plots = Callable[[list[str], Inputs], Plotted]
@@ -34,7 +39,10 @@ Plots = Callable[[list[str], Inputs], Plotted]
 
 @dataclass(frozen=True)
 class Window:
-    """The months of an input that a month looks at: itself and `back` months before it; None for all months up to it."""
+    """The months of an input that a month looks at: itself and `back` months before it.
+
+    None for all months up to it.
+    """
 
     back: int | None = 0
 
@@ -64,8 +72,10 @@ class Read:
         where: only rows for which this is true.
         coded: texts that repeat, read as categoricals.
         ordered: whether rows come in the order of the table's key, as far as its columns are read.
-        digest: says by month what the rule depends on of this table; without, a month depends on everything stored of its window.
-        customer: the column that names the customer, of a table read by customer; a table without one is read whole.
+        digest: says by month what the rule depends on of this table; without, a month depends on everything
+            stored of its window.
+        customer: the column that names the customer, of a table read by customer; a table without one is read
+            whole.
     """
 
     model: type[Table]
@@ -90,10 +100,13 @@ class Read:
 
 @dataclass(frozen=True, eq=False)
 class Digest:
-    """What each month depends on in tables that are not monthly: a text for each month that changes when that does.
+    """What each month depends on in tables that are not monthly.
 
-    The texts are kept in the ledger under `name`, and made again when their rule, what it uses or what it reads changed. With `together`, the rule
-    is by customer: it returns what it makes of some of them, of which that makes the texts.
+    A text for each month that changes when that does.
+
+    The texts are kept in the ledger under `name`, and made again when their rule, what it uses or what it
+    reads changed. With `together`, the rule is by customer: it returns what it makes of some of them, of
+    which that makes the texts.
     """
 
     name: str
@@ -106,7 +119,9 @@ class Digest:
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """What all customers together show, which a rule by customer sees as a value beside its own customers' rows.
+    """What all customers together show.
+
+    A rule by customer sees it as a value beside its own customers' rows.
 
     Args:
         name: as rules ask for it (`Inputs.value`).
@@ -128,7 +143,8 @@ class Settling:
     """What becomes of the rows of a rule by customer once all customers are known.
 
     Args:
-        together: from what each part shows (`Computed.shows`), what all of them do in the months that can be computed.
+        together: from what each part shows (`Computed.shows`), what all of them do in the months that can be
+            computed.
         finish: the rows of a part, from what its rule made (`Computed.rest`) and what all show.
     """
 
@@ -168,12 +184,15 @@ class Declaration:
         rule: a pure function of the months and these inputs, in `domain/`.
         uses: settings, files and facts of the platform that it sees, too.
         identities: what must hold before anything is published.
-        plots: what the UI shows of each month. It sees the tables themselves and `plot_reads`, as they were published.
+        plots: what the UI shows of each month. It sees the tables themselves and `plot_reads`, as they were
+            published.
         kinds: shown as the asset's tags in the UI.
-        by: `customer` where customers do not depend on each other, so that the rule can run on some of them at a time; else `book`.
+        by: `customer` where customers do not depend on each other, so that the rule can run on some of them
+            at a time; else `book`.
         pooled: what a rule by customer sees of all customers.
         settling: what of its rows depends on what the rule made of the others.
-        made_of: what the ledger records of each month instead of its fingerprint: the record that makes it current.
+        made_of: what the ledger records of each month instead of its fingerprint: the record that makes it
+            current.
         not_set_up: says what the user has not configured, so that the tables are empty.
     """
 
@@ -204,7 +223,10 @@ class Declaration:
 
     @property
     def needed(self) -> tuple[Read, ...]:
-        """Every table of other declarations that must have been computed: those the rule sees and those the identities compare with."""
+        """Every table of other declarations that must have been computed.
+
+        Those the rule sees and those the identities compare with.
+        """
         every = (*self.reads, *(read for identity in self.identities for read in identity.reads))
         return tuple(read for read in every if read.model not in self.models)
 

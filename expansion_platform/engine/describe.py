@@ -1,7 +1,8 @@
 """What the Dagster UI shows of a table: rows, months, a small preview, headline figures, a picture.
 
-Here: the metadata every table asset emits, with types Dagster accepts (no Decimal, no NumPy integer). Not here: the figures' rules.
-Markdown under 1,000 characters shows inline in the UI, longer markdown behind a link.
+Here: the metadata every table asset emits, with types Dagster accepts (no Decimal, no NumPy integer). Not
+here: the figures' rules. Markdown under 1,000 characters shows inline in the UI, longer markdown behind a
+link.
 """
 
 from __future__ import annotations
@@ -38,8 +39,13 @@ def column_schema(model: type[Table]) -> dg.TableSchema:
     )
 
 
-def asset_spec(model: type[Table], *, deps: Iterable[type[Table]], kinds: Collection[str], skippable: bool = False) -> dg.AssetSpec:
-    """An asset as the UI shows it: its key, floor, meaning (the model's docstring), columns, owners and kinds."""
+def asset_spec(
+    model: type[Table], *, deps: Iterable[type[Table]], kinds: Collection[str], skippable: bool = False
+) -> dg.AssetSpec:
+    """An asset as the UI shows it.
+
+    Its key, floor, meaning (the model's docstring), columns, owners and kinds.
+    """
     floor, _ = table_name(model).split("/")
     return dg.AssetSpec(
         table_name(model).split("/"),
@@ -48,7 +54,10 @@ def asset_spec(model: type[Table], *, deps: Iterable[type[Table]], kinds: Collec
         group_name=floor,
         owners=OWNERS,
         kinds=set(kinds),
-        metadata={"dagster/column_schema": column_schema(model), "dagster/table_name": table_name(model).replace("/", ".")},
+        metadata={
+            "dagster/column_schema": column_schema(model),
+            "dagster/table_name": table_name(model).replace("/", "."),
+        },
         skippable=skippable,
     )
 
@@ -63,7 +72,9 @@ def table_metadata(lake: Lake, model: type[Table], *, written: bool) -> dict[str
     }
 
 
-def month_metadata(lake: Lake, model: type[Table], months: Sequence[str], plotted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def month_metadata(
+    lake: Lake, model: type[Table], months: Sequence[str], plotted: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
     """What the page shows of some months of a table: place, version, rows, and what is plotted.
 
     A preview is of the newest month only, which the page shows; one of each would only fill the event log.
@@ -71,23 +82,36 @@ def month_metadata(lake: Lake, model: type[Table], months: Sequence[str], plotte
     version = lake.version(model)
     shared = {"dagster/uri": str(lake.path(model)), "delta_version": -1 if version is None else version}
     counts = lake.rows_by_month(model, months)
-    found = {month: {**plotted.get(month, {}), **shared, "dagster/row_count": counts.get(month, 0)} for month in months}
+    found = {
+        month: {**plotted.get(month, {}), **shared, "dagster/row_count": counts.get(month, 0)}
+        for month in months
+    }
     found[months[-1]] |= preview_metadata(lake, model, months[-1])
     return found
 
 
 def preview_metadata(lake: Lake, model: type[Table], month: str | None = None) -> dict[str, Any]:
     """The first rows (of a month)."""
-    return {"preview": dg.MetadataValue.md(preview(lake.head(model, PREVIEW_ROWS, None if month is None else [month])))}
+    return {
+        "preview": dg.MetadataValue.md(
+            preview(lake.head(model, PREVIEW_ROWS, None if month is None else [month]))
+        )
+    }
 
 
 def preview(frame: pd.DataFrame) -> str:
-    """First rows as a markdown table; ids and amounts only, since no table holds a personal field. Long cells are cut."""
+    """First rows as a markdown table; ids and amounts only, since no table holds a personal field.
+
+    Long cells are cut.
+    """
     if frame.empty:
         return "no rows"
     names = [name for name in frame.columns if not name.endswith(("_json", "_hash")) and name != "month"][:8]
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame[names].head(PREVIEW_ROWS).itertuples(index=False)]
+    lines += [
+        "| " + " | ".join(_cell(value) for value in row) + " |"
+        for row in frame[names].head(PREVIEW_ROWS).itertuples(index=False)
+    ]
     while len("\n".join(lines)) >= INLINE_MARKDOWN and len(lines) > 3:
         lines.pop()
     return "\n".join(lines)
@@ -101,8 +125,10 @@ def _cell(value: object) -> str:
 
 
 BRIDGE_STEPS = [
-    ("open", "opening"), ("new", "new"), ("back", "reactivation"), ("exp", "expansion"), ("con", "contraction"),
-    ("price", "price"), ("disc", "discount"), ("int", "interval"), ("fx", "fx"), ("churn", "churn"), ("close", "closing"),
+    ("open", "opening"), ("new", "new"), ("back", "reactivation"), ("exp", "expansion"),
+    ("con", "contraction"),
+    ("price", "price"), ("disc", "discount"), ("int", "interval"), ("fx", "fx"), ("churn", "churn"),
+    ("close", "closing"),
 ]  # fmt: skip
 _WIDTH, _HEIGHT, _STEP = 330, 70, 30
 
@@ -121,7 +147,10 @@ def bridge_picture(row: dict[str, int]) -> str:
         start, end = (0, value) if name in ("opening", "closing") else (level, level + value)
         level = end
         spans.append((label, name, start, end))
-    edges = [edge for _, name, *ends in spans for edge in ends if name not in ("opening", "closing")] + [row["opening"], row["closing"]]
+    edges = [edge for _, name, *ends in spans for edge in ends if name not in ("opening", "closing")] + [
+        row["opening"],
+        row["closing"],
+    ]
     low, high = min(edges), max(edges)
     floor = low - max(1, high - low) // 5
 
@@ -133,7 +162,14 @@ def bridge_picture(row: dict[str, int]) -> str:
         colour = "#57a" if name in ("opening", "closing") else "#4a6" if end >= start else "#c54"
         top, bottom = sorted((y(start), y(end)))
         bars[colour].append(f"M{index * _STEP} {top}h26v{max(1, bottom - top)}h-26z")
-    paths = "".join(f"<path fill='{colour}' d='{''.join(parts)}'/>" for colour, parts in bars.items() if parts)
-    labels = "".join(f"<text x='{index * _STEP}' y='82'>{label}</text>" for index, (label, *_) in enumerate(spans))
-    svg = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} 86' width='480' font-size='9'>{paths}{labels}</svg>"
+    paths = "".join(
+        f"<path fill='{colour}' d='{''.join(parts)}'/>" for colour, parts in bars.items() if parts
+    )
+    labels = "".join(
+        f"<text x='{index * _STEP}' y='82'>{label}</text>" for index, (label, *_) in enumerate(spans)
+    )
+    svg = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} 86' width='480' "
+        f"font-size='9'>{paths}{labels}</svg>"
+    )
     return f"![MRR bridge](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

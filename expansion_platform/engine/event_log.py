@@ -1,9 +1,11 @@
 """Many events of a run in one transaction of Dagster's event log.
 
-Here: what has to know how Dagster's storages open connections. Not here: which events there are (`events.py`).
+Here: what has to know how Dagster's storages open connections. Not here: which events there are
+(`events.py`).
 
-Dagster opens a connection and a transaction for each statement of each event, several an event: 10 ms of CPU for a materialization and 12 for a check
-on SQLite, of which a refresh over 36 months reports 2,100. In one transaction they take 2 and 3. Other storages keep their own way.
+Dagster opens a connection and a transaction for each statement of each event, several an event: 10 ms of CPU
+for a materialization and 12 for a check on SQLite, of which a refresh over 36 months reports 2,100. In one
+transaction they take 2 and 3. Other storages keep their own way.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ def one_transaction(storage: Any, run_id: str) -> Iterator[None]:
     """What is stored inside, all of it of one run, is committed at once; nothing of it after an exception."""
     with ExitStack() as opened:
         if isinstance(storage, SqliteEventLogStorage):
-            of_run, index = (opened.enter_context(_connection(storage, shard)) for shard in (run_id, INDEX_SHARD_NAME))
+            of_run, index = (
+                opened.enter_context(_connection(storage, shard)) for shard in (run_id, INDEX_SHARD_NAME)
+            )
         elif isinstance(storage, InMemoryEventLogStorage):
             connect: Any = storage.index_connection
             of_run = index = opened.enter_context(connect())
@@ -40,7 +44,9 @@ def one_transaction(storage: Any, run_id: str) -> Iterator[None]:
 
 @contextmanager
 def _connection(storage: SqliteEventLogStorage, shard: str) -> Iterator[sqlalchemy.Connection]:
-    engine = sqlalchemy.create_engine(storage.conn_string_for_shard(shard), poolclass=NullPool, connect_args={"timeout": WAIT_SECONDS})
+    engine = sqlalchemy.create_engine(
+        storage.conn_string_for_shard(shard), poolclass=NullPool, connect_args={"timeout": WAIT_SECONDS}
+    )
     with engine.begin() as connection:
         yield connection
     engine.dispose()

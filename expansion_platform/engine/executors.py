@@ -1,7 +1,8 @@
 """What runs the same task on many shards: this process, or a pool of processes on the machine's cores.
 
-Here: the interface, `map` of a task over items, and the local executor. Not here: tasks (`work.py`, `parts.py`). Another executor, on other machines,
-is one more class with `map`: a task and its items are plain values that can be pickled, and it reads and writes the lake by itself.
+Here: the interface, `map` of a task over items, and the local executor. Not here: tasks (`work.py`,
+`parts.py`). Another executor, on other machines, is one more class with `map`: a task and its items are plain
+values that can be pickled, and it reads and writes the lake by itself.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Local:
             yield from map(task, items)
             return
         if self._pool is None:
-            # Not forked: Arrow, DuckDB and Delta run threads of their own, and a fork copies their locks as they are.
+            # Not forked: Arrow, DuckDB and Delta run threads of their own, and a fork copies their locks as
+            # they are.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=_begin)
         done = False
@@ -61,8 +63,9 @@ class Local:
             done = True
         except BrokenProcessPool as error:
             raise ExpansionError(
-                "a process that computed a part of the customers was ended from outside, most often because memory ran out; nothing was written. "
-                "Run again with a smaller EXPANSION_SHARD_ROWS, or fewer EXPANSION_PROCESSES"
+                "a process that computed a part of the customers was ended from outside, most often "
+                "because memory ran out; nothing was written. Run again with a smaller "
+                "EXPANSION_SHARD_ROWS, or fewer EXPANSION_PROCESSES"
             ) from error
         finally:
             if not done:  # tasks that still run would go on reading and writing for nobody

@@ -1,7 +1,7 @@
 """The fingerprint of each month of a declaration: one hash over everything its rows depend on.
 
-Here: which parts there are: the rule, what is stored of the months it looks at, what it uses. Not here: the hash of a rule (`rule_hash.py`), reading
-(`reading.py`).
+Here: which parts there are: the rule, what is stored of the months it looks at, what it uses. Not here: the
+hash of a rule (`rule_hash.py`), reading (`reading.py`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ def open_of(declaration: Declaration, reading: Reading, months: Sequence[str]) -
 
 
 def digested(digest: Digest, reading: Reading, months: Sequence[str]) -> Mapping[str, str]:
-    """The digest's text by month, from the ledger as long as what it is made of stays the same; of a step's months once, whoever declares it."""
+    """The digest's text by month, from the ledger as long as what it is made of stays the same.
+
+    Of a step's months once, whoever declares it.
+    """
     if digest not in reading.digests:
         reading.digests[digest] = _digested(digest, reading, months)
     return reading.digests[digest]
@@ -74,7 +77,9 @@ def _texts(digest: Digest, reading: Reading, months: list[str]) -> Mapping[str, 
         texts: Mapping[str, str] = digest.rule(months, inputs)
         return texts
     work = reading.work(digest.name, digest.rule, digest.reads, digest.uses, digest.pooled)
-    return digest.together(months, list(reading.platform.executor.map(partial(run, work, months), reading.shards)), inputs)
+    return digest.together(
+        months, list(reading.platform.executor.map(partial(run, work, months), reading.shards)), inputs
+    )
 
 
 def _stored(read: Read, reading: Reading, month: str) -> list[str]:

@@ -1,9 +1,11 @@
 """What a table is computed from must have been computed: a table that was never made is not an empty one.
 
-Here: which inputs of a month are missing, from what its declaration reads. Not here: computing (`monthly.py`), what an input means (its floor).
+Here: which inputs of a month are missing, from what its declaration reads. Not here: computing
+(`monthly.py`), what an input means (its floor).
 
-Tables that come with the run and are not there are an error by name; without this a rate over them reads 0 / 0. Files and tables of the user, and
-product analytics, are not read as tables: what is not given there is left out by the rules that use it.
+Tables that come with the run and are not there are an error by name; without this a rate over them reads 0 /
+0. Files and tables of the user, and product analytics, are not read as tables: what is not given there is
+left out by the rules that use it.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ MAKE = "run `expansion refresh`, which makes everything, or materialize them fir
 def missing(reads: Iterable[Read], reading: Reading) -> Callable[[str], str | None]:
     """A function that says what is missing for a month, in words; None when everything is there.
 
-    A monthly input begins with the first month that was ever computed of it; from there on none that a month looks at may be missing, since a month
-    left out would count as one in which nobody pays.
+    A monthly input begins with the first month that was ever computed of it; from there on none that a month
+    looks at may be missing, since a month left out would count as one in which nobody pays.
     """
     needed = list(reads)
     lake = reading.platform.lake
@@ -35,7 +37,11 @@ def missing(reads: Iterable[Read], reading: Reading) -> Callable[[str], str | No
     monthly = [read for read in needed if read.monthly]
 
     def of(month: str) -> str | None:
-        lacking = list(absent) + [model for model in dict.fromkeys(read.model for read in monthly) if month not in reading.states(model)]
+        lacking = list(absent) + [
+            model
+            for model in dict.fromkeys(read.model for read in monthly)
+            if month not in reading.states(model)
+        ]
         if lacking:
             return _never_computed(lacking, " for it")
         holes = sorted({hole for read in monthly for hole in _holes(read, reading, month)})
@@ -45,8 +51,15 @@ def missing(reads: Iterable[Read], reading: Reading) -> Callable[[str], str | No
 
 
 def absent_tables(models: Iterable[type[Table]], platform: Platform) -> str | None:
-    """What a table that is computed whole lacks, in words: of a monthly input any month must have been computed."""
-    lacking = [model for model in models if not (platform.months(model) if partitioned_by(model) else platform.lake.exists(model))]
+    """What a table that is computed whole lacks, in words.
+
+    Of a monthly input any month must have been computed.
+    """
+    lacking = [
+        model
+        for model in models
+        if not (platform.months(model) if partitioned_by(model) else platform.lake.exists(model))
+    ]
     return _never_computed(lacking) if lacking else None
 
 
@@ -65,4 +78,6 @@ def _never_computed(lacking: Sequence[type[Table]], of_what: str = "") -> str:
 def _holes(read: Read, reading: Reading, month: str) -> Iterator[str]:
     known = reading.states(read.model)
     earliest = max(min(known), read.window.earliest(month, list(known)))
-    yield from (f"{table_name(read.model)} of {name}" for name in months.between(earliest, month) if name not in known)
+    yield from (
+        f"{table_name(read.model)} of {name}" for name in months.between(earliest, month) if name not in known
+    )

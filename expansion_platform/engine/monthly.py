@@ -1,9 +1,11 @@
 """One run of a declaration over a range of months: which are current, compute, audit, commit, report.
 
-Here: the one shape of every monthly table. Not here: a table's rule (`domain/`) or declaration (`tables/`), fingerprints, events.
+Here: the one shape of every monthly table. Not here: a table's rule (`domain/`) or declaration (`tables/`),
+fingerprints, events.
 
-A month is current when its fingerprint is that of its last build and nobody touched its files since; then it costs nothing. A month that fails is
-named, shown as a failed check and not written; the other months of the run are. Frames that contradict each other stop the whole write.
+A month is current when its fingerprint is that of its last build and nobody touched its files since; then it
+costs nothing. A month that fails is named, shown as a failed check and not written; the other months of the
+run are. Frames that contradict each other stop the whole write.
 """
 
 from __future__ import annotations
@@ -28,7 +30,17 @@ from expansion_platform.engine.declaration import Declaration, Read
 from expansion_platform.engine.describe import month_metadata
 from expansion_platform.engine.fingerprints import fingerprints, open_of
 from expansion_platform.engine.missing import missing
-from expansion_platform.engine.parts import Checked, Part, Plan, check, check_frames, make, merged, names, of_months
+from expansion_platform.engine.parts import (
+    Checked,
+    Part,
+    Plan,
+    check,
+    check_frames,
+    make,
+    merged,
+    names,
+    of_months,
+)
 from expansion_platform.engine.reading import Reading
 from expansion_platform.engine.shards import EVERYONE, Shard
 from expansion_platform.engine.work import Work, plain
@@ -69,10 +81,13 @@ def build(context: dg.AssetExecutionContext, platform: Platform, declaration: De
         declaration: of the tables.
 
     Raises:
-        dg.Failure: months that cannot be computed, or frames that contradict each other; each with its reason.
+        dg.Failure: months that cannot be computed, or frames that contradict each other; each with its
+        reason.
     """
     months = sorted(context.partition_keys)
-    selected = [model for model in declaration.models if checks.asset_key(model) in context.selected_asset_keys]
+    selected = [
+        model for model in declaration.models if checks.asset_key(model) in context.selected_asset_keys
+    ]
     run = Run(context, platform, declaration, months, selected, Reading(platform, months))
     wanted = fingerprints(declaration, run.reading, months)
     run.stale = {model: stale_months(platform, model, wanted) for model in selected}
@@ -87,7 +102,10 @@ def build(context: dg.AssetExecutionContext, platform: Platform, declaration: De
     if problem is not None:
         raise dg.Failure(f"{problem}; nothing was written", allow_retries=False)
     if run.failures:
-        why = f"{reasons(run.failures)}. Nothing was written for {span(sorted(run.failures))}; earlier figures stay"
+        why = (
+            f"{reasons(run.failures)}. Nothing was written for {span(sorted(run.failures))}; earlier "
+            "figures stay"
+        )
         raise dg.Failure(why, allow_retries=False)
     yield from events.outputs(context, selected)
 
@@ -99,18 +117,28 @@ def span(months: Sequence[str]) -> str:
 
 def reasons(failures: Mapping[str, DataQualityError]) -> str:
     """Why months failed; months in a row with the same reason are one span."""
-    runs = [(reason, [month for month, _ in run]) for reason, run in groupby(sorted(failures.items()), key=lambda failure: str(failure[1]))]
+    runs = [
+        (reason, [month for month, _ in run])
+        for reason, run in groupby(sorted(failures.items()), key=lambda failure: str(failure[1]))
+    ]
     return "; ".join(f"{span(run)}: {reason}" for reason, run in runs)
 
 
 def stale_months(platform: Platform, model: type[Table], wanted: Mapping[str, str]) -> set[str]:
     """The months of a table that are not current: built from something else, or their files touched since."""
     recorded, states = platform.ledger.builds.of(table_name(model)), platform.lake.states(model)
-    return {month for month, inputs in wanted.items() if recorded.get(month) != (inputs, states.get(month, ABSENT))}
+    return {
+        month
+        for month, inputs in wanted.items()
+        if recorded.get(month) != (inputs, states.get(month, ABSENT))
+    }
 
 
 def _write(run: Run, due: list[str], wanted: Mapping[str, str]) -> DataQualityError | None:
-    """Makes, checks and commits the months that can be computed, shard by shard; returns the first problem, which stops the whole write."""
+    """Makes, checks and commits the months that can be computed, shard by shard.
+
+    Returns the first problem, which stops the whole write.
+    """
     declaration, context, reading = run.declaration, run.context, run.reading
     context.log.info(f"computing {names(run.selected)}: {span(due)}")
     if (without := declaration.not_set_up(run.platform)) is not None:
@@ -119,7 +147,11 @@ def _write(run: Run, due: list[str], wanted: Mapping[str, str]) -> DataQualityEr
     run.failures = {month: DataQualityError(text) for month in due if (text := lacking(month)) is not None}
     possible = [month for month in due if month not in run.failures]
     shards = reading.shards if declaration.by == "customer" and possible else [EVERYONE]
-    with tempfile.TemporaryDirectory(prefix="expansion-shards-") if len(shards) > 1 else nullcontext() as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="expansion-shards-")
+        if len(shards) > 1
+        else nullcontext() as scratch
+    ):
         parts = _make(run, possible, shards, None if scratch is None else Path(scratch))
         run.failures |= merged(part.failures for part in parts)
         plan = _plan(run, due, [part.shows for part in parts])
@@ -153,21 +185,32 @@ def _plan(run: Run, due: list[str], shows: Sequence[Any]) -> Plan:
         models=declaration.models,
         months=good,
         writes={model: run.writes(model, due) for model in run.selected},
-        identities=tuple(replace(identity, reads=plain(identity.reads)) for identity in declaration.identities),
+        identities=tuple(
+            replace(identity, reads=plain(identity.reads)) for identity in declaration.identities
+        ),
         work=_work(run, [*declaration.reads, *compared], declaration.reads),
         stamps=reading.catalog_hashes,
         provisional=frozenset(open_of(declaration, reading, good)),
         settling=declaration.settling,
-        shown=None if declaration.settling is None or not good else declaration.settling.together(good, shows, reading.inputs_of(declaration, good)),
+        shown=None
+        if declaration.settling is None or not good
+        else declaration.settling.together(good, shows, reading.inputs_of(declaration, good)),
     )
 
 
 def _check(run: Run, plan: Plan, parts: Sequence[Part]) -> list[Checked]:
-    """Every part's rows finished and checked; and of tables that have no rows by customer, those that all customers show."""
+    """Every part's rows finished and checked.
+
+    And of tables that have no rows by customer, those that all customers show.
+    """
     if not plan.months:
         return []
     together = plan.shown if isinstance(plan.shown, Together) else Together({}, None)
-    theirs = replace(plan, models=tuple(model for model in plan.models if model not in together.frames), shown=together.shown)
+    theirs = replace(
+        plan,
+        models=tuple(model for model in plan.models if model not in together.frames),
+        shown=together.shown,
+    )
     found = run.platform.executor.map(partial(check, theirs), parts)
     checked = list(_with_progress(run, found, len(parts), "checked"))
     if together.frames:
@@ -191,7 +234,10 @@ def _with_progress(run: Run, results: Iterable[Result], size: int, done: str) ->
 
 def _report_checks(run: Run, due: list[str], checked: Sequence[Checked]) -> None:
     """Reports every check of the months computed."""
-    of_month = {month: DataQualityError(f"{month}: {failure.problem}", failure.objects) for month, failure in run.failures.items()}
+    of_month = {
+        month: DataQualityError(f"{month}: {failure.problem}", failure.objects)
+        for month, failure in run.failures.items()
+    }
     for model in run.selected:
         rows = sum(each.rows.get(model, 0) for each in checked)
         broken = merged(each.broken.get((model, SCHEMA_CHECK), {}) for each in checked)
@@ -200,40 +246,65 @@ def _report_checks(run: Run, due: list[str], checked: Sequence[Checked]) -> None
         if identity.model in run.selected:
             broken = merged(each.broken.get((identity.model, identity.check), {}) for each in checked)
             severity = dg.AssetCheckSeverity.WARN if identity.warns else dg.AssetCheckSeverity.ERROR
-            events.checked_by_month(run.context, identity.model, identity.check, due, of_month | broken, identity.says, severity=severity)
+            events.checked_by_month(
+                run.context,
+                identity.model,
+                identity.check,
+                due,
+                of_month | broken,
+                identity.says,
+                severity=severity,
+            )
 
 
-def _commit(run: Run, model: type[Table], months: list[str], checked: Sequence[Checked], wanted: Mapping[str, str]) -> None:
+def _commit(
+    run: Run, model: type[Table], months: list[str], checked: Sequence[Checked], wanted: Mapping[str, str]
+) -> None:
     if not months:
         return
     lake, name, info = run.platform.lake, table_name(model), {"run": run.context.run.run_id}
     laid_down = [each for each in checked if model in each.files]
     if laid_down:
         same = all(each.same[model] for each in laid_down)
-        commit = lake.commit(model, [file for each in laid_down for file in each.files[model]], months, same=same, info=info)
+        commit = lake.commit(
+            model, [file for each in laid_down for file in each.files[model]], months, same=same, info=info
+        )
     else:
         (frame,) = (each.frames[model] for each in checked if model in each.frames)
         commit = lake.replace(model, of_months(frame, months), months=months, info=info)
     states = lake.states(model)
-    run.platform.ledger.builds.record(name, {month: (wanted[month], states.get(month, ABSENT)) for month in months})
-    run.context.log.info(f"{name}: {commit.rows} rows in {span(months)}{'' if commit.changed else ', unchanged'}")
+    run.platform.ledger.builds.record(
+        name, {month: (wanted[month], states.get(month, ABSENT)) for month in months}
+    )
+    run.context.log.info(
+        f"{name}: {commit.rows} rows in {span(months)}{'' if commit.changed else ', unchanged'}"
+    )
 
 
 def _report(run: Run) -> None:
-    """Materializations of the months that were written, and of those that are current and this Dagster instance never heard of."""
+    """Materializations of the months that were written, and of those never heard of.
+
+    The latter are current, and this Dagster instance has no event of them.
+    """
     done = [month for month in run.months if month not in run.failures]
-    shown = {model: [*events.unknown(run.context, model, done, written=run.stale[model])] for model in run.selected}
+    shown = {
+        model: [*events.unknown(run.context, model, done, written=run.stale[model])] for model in run.selected
+    }
     every = sorted(set().union(*shown.values())) if shown else []
     if not every:
         return
     declaration = run.declaration
     own = tuple(Read(model) for model in declaration.models)
-    inputs = Reading(run.platform, every).inputs(declaration.names, (*declaration.plot_reads, *own), declaration.uses, every)
+    inputs = Reading(run.platform, every).inputs(
+        declaration.names, (*declaration.plot_reads, *own), declaration.uses, every
+    )
     plotted = {} if declaration.plots is None else declaration.plots(every, inputs)
     for model in run.selected:
         if shown[model]:
             metadata = month_metadata(run.platform.lake, model, shown[model], plotted.get(model, {}))
-            written = {month: {**metadata[month], "written": month in run.stale[model]} for month in shown[model]}
+            written = {
+                month: {**metadata[month], "written": month in run.stale[model]} for month in shown[model]
+            }
             events.materialized(run.context, model, written)
 
 

@@ -1,10 +1,13 @@
-"""One shard of a declaration: its rows made, and, once all customers are known, finished, checked and laid down.
+"""One shard of a declaration.
 
-Here: the two tasks that an executor runs, `make` and `check`, on plain values. Not here: which months are due, what is reported and committed
-(`monthly.py`), running tasks (`executors.py`).
+Its rows made, and, once all customers are known, finished, checked and laid down.
 
-Between the two, rows wait in memory where there is one shard, else in a scratch folder, so that no process holds more than one shard. What a task
-finds wrong it returns: an error that is raised would be tried again by an executor that retries.
+Here: the two tasks that an executor runs, `make` and `check`, on plain values. Not here: which months are
+due, what is reported and committed (`monthly.py`), running tasks (`executors.py`).
+
+Between the two, rows wait in memory where there is one shard, else in a scratch folder, so that no process
+holds more than one shard. What a task finds wrong it returns: an error that is raised would be tried again by
+an executor that retries.
 """
 
 from __future__ import annotations
@@ -38,7 +41,10 @@ Check = tuple[type[Table], str]
 
 @dataclass(frozen=True)
 class Part:
-    """What a rule made of a shard: the months it cannot compute, what the other shards' rows depend on, and its rows or where they wait."""
+    """What a rule made of a shard.
+
+    The months it cannot compute, what the other shards' rows depend on, and its rows or where they wait.
+    """
 
     shard: Shard
     failures: Broken
@@ -85,8 +91,8 @@ class Plan:
 class Checked:
     """A shard's rows after every check.
 
-    `broken` has, by check, the months that it fails in; `problem` is the first that stops the whole write. The rows themselves, or the files they
-    were laid down in; `same` says whether they are what is stored.
+    `broken` has, by check, the months that it fails in; `problem` is the first that stops the whole write.
+    The rows themselves, or the files they were laid down in; `same` says whether they are what is stored.
     """
 
     rows: dict[type[Table], int] = field(default_factory=dict)
@@ -111,14 +117,18 @@ def make(work: Work, months: list[str], scratch: Path | None, shard: Shard) -> P
 def check(plan: Plan, part: Part) -> Checked:
     """Finishes the rows of a part, checks them, and lays them down as files where they had waited."""
     computed = part.computed
-    rows = computed.frames if plan.settling is None else plan.settling.finish(plan.months, computed, plan.shown)
+    rows = (
+        computed.frames if plan.settling is None else plan.settling.finish(plan.months, computed, plan.shown)
+    )
     checked = check_frames(plan, rows, part.shard)
     if isinstance(part.rows, Path) and checked.problem is None:
         lake = Lake(plan.work.root)
         for model, months in plan.writes.items():
             if months and model in checked.frames:
                 frame = of_months(checked.frames[model], months)
-                checked.files[model], checked.same[model] = lake.lay_down(model, frame, months, part.shard.rows("customer"))
+                checked.files[model], checked.same[model] = lake.lay_down(
+                    model, frame, months, part.shard.rows("customer")
+                )
         checked.frames = {}
     return checked
 
@@ -139,7 +149,11 @@ def check_frames(plan: Plan, rows: Frames, shard: Shard) -> Checked:
         if found is not None:
             alone = dict.fromkeys(months, found)
             if found is not checked.problem:
-                alone = by_month(months, found, lambda month, held=identity: _hold(plan, held, checked.frames, shard, [month]))  # type: ignore[misc]
+                alone = by_month(
+                    months,
+                    found,
+                    lambda month, held=identity: _hold(plan, held, checked.frames, shard, [month]),
+                )  # type: ignore[misc]
             checked.broken[identity.model, identity.check] = alone
         if not identity.warns:
             checked.problem = found
@@ -147,7 +161,10 @@ def check_frames(plan: Plan, rows: Frames, shard: Shard) -> Checked:
 
 
 def stamped(model: type[Table], frame: pd.DataFrame | None, plan: Plan) -> pd.DataFrame:
-    """Rows with the versions they are made with; figures of open months are provisional (no base and few customers come first, semantics 4)."""
+    """Rows with the versions they are made with.
+
+    Figures of open months are provisional (no base and few customers come first, semantics 4).
+    """
     if frame is None or frame.empty:
         return empty(model)
     known = columns(model)
@@ -164,12 +181,24 @@ def stamped(model: type[Table], frame: pd.DataFrame | None, plan: Plan) -> pd.Da
 
 
 def of_months(frame: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
-    """The rows of some months; the frame itself where it has no others, since 36 months of customers are millions of rows."""
-    return frame if frame.empty or set(frame["month"].unique()) <= set(months) else frame[frame["month"].isin(months)]
+    """The rows of some months.
+
+    The frame itself where it has no others, since 36 months of customers are millions of rows.
+    """
+    return (
+        frame
+        if frame.empty or set(frame["month"].unique()) <= set(months)
+        else frame[frame["month"].isin(months)]
+    )
 
 
-def by_month(months: Sequence[str], error: DataQualityError, audit: Callable[[str], None]) -> dict[str, DataQualityError]:
-    """The months that are broken by themselves; all of them, with the error of all, where that only shows over several."""
+def by_month(
+    months: Sequence[str], error: DataQualityError, audit: Callable[[str], None]
+) -> dict[str, DataQualityError]:
+    """The months that are broken by themselves.
+
+    All of them, with the error of all, where that only shows over several.
+    """
     broken: dict[str, DataQualityError] = {}
     for month in months:
         try:
@@ -188,7 +217,9 @@ def merged(parts: Iterable[Broken]) -> dict[str, DataQualityError]:
             if first is None:
                 found[month] = error
             elif first.problem == error.problem:
-                found[month] = DataQualityError(first.problem, dict.fromkeys([*first.objects, *error.objects]))
+                found[month] = DataQualityError(
+                    first.problem, dict.fromkeys([*first.objects, *error.objects])
+                )
     return found
 
 
@@ -199,7 +230,9 @@ def _validation(model: type[Table], frame: pd.DataFrame) -> Callable[[str], None
     return audit
 
 
-def _broken(plan: Plan, identity: Identity, frames: Frames, shard: Shard, months: list[str]) -> DataQualityError | None:
+def _broken(
+    plan: Plan, identity: Identity, frames: Frames, shard: Shard, months: list[str]
+) -> DataQualityError | None:
     try:
         _hold(plan, identity, frames, shard, months)
     except DataQualityError as error:

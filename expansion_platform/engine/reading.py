@@ -1,7 +1,7 @@
 """Reading what a declaration names: the declared columns of the declared months, as the inputs of its rule.
 
-Here: the inputs of rules, and values that are used, each made once a step. Not here: what depends on them (`fingerprints.py`), reading the lake
-(`work.py`).
+Here: the inputs of rules, and values that are used, each made once a step. Not here: what depends on them
+(`fingerprints.py`), reading the lake (`work.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class Reading:
         """A text that changes when the value does; of a month, when what the month depends on does."""
         if use not in self._versions:
             before = use.version_before
-            self._versions[use] = use.version(self.value(use), self.platform, self.months) if before is None else before(self.platform, self.months)
+            self._versions[use] = (
+                use.version(self.value(use), self.platform, self.months)
+                if before is None
+                else before(self.platform, self.months)
+            )
         version = self._versions[use]
         if isinstance(version, str):
             return version
@@ -71,16 +75,35 @@ class Reading:
         """The inputs of a declaration's rule over some months, of all customers."""
         return self.inputs(declaration.names, declaration.reads, declaration.uses, months, declaration.pooled)
 
-    def inputs(self, names: str, reads: Iterable[Read], uses: Iterable[Use], months: Sequence[str], pooled: Iterable[Pooled] = ()) -> Inputs:
-        """The inputs of a rule over some months, of all customers; values are made when they are first asked for."""
-        values = {use.name: partial(self.value, use) for use in uses} | {each.name: partial(self.pooled, each) for each in pooled}
+    def inputs(
+        self,
+        names: str,
+        reads: Iterable[Read],
+        uses: Iterable[Use],
+        months: Sequence[str],
+        pooled: Iterable[Pooled] = (),
+    ) -> Inputs:
+        """The inputs of a rule over some months, of all customers.
+
+        Values are made when they are first asked for.
+        """
+        values = {use.name: partial(self.value, use) for use in uses} | {
+            each.name: partial(self.pooled, each) for each in pooled
+        }
         return work.inputs(self.platform.lake, names, reads, values, self.states, months)
 
     def work(
-        self, names: str, rule: Callable[[list[str], Inputs], Any], reads: Sequence[Read], uses: Iterable[Use], pooled: Iterable[Pooled] = ()
+        self,
+        names: str,
+        rule: Callable[[list[str], Inputs], Any],
+        reads: Sequence[Read],
+        uses: Iterable[Use],
+        pooled: Iterable[Pooled] = (),
     ) -> Work:
         """A rule by customer, as plain values for any process."""
-        values = {use.name: self.value(use) for use in uses} | {each.name: self.pooled(each) for each in pooled}
+        values = {use.name: self.value(use) for use in uses} | {
+            each.name: self.pooled(each) for each in pooled
+        }
         known = {read.model: frozenset(self.states(read.model)) for read in reads if read.monthly}
         return Work(names, rule, plain(reads), values, self.platform.lake.root, known)
 
@@ -88,10 +111,14 @@ class Reading:
         """What all customers together show, made when first asked for."""
         if each not in self._pooled:
             made = self.work(each.name, each.rule, each.reads, each.uses)
-            self._pooled[each] = each.together(list(self.platform.executor.map(partial(run, made, self.months), self.shards)))
+            self._pooled[each] = each.together(
+                list(self.platform.executor.map(partial(run, made, self.months), self.shards))
+            )
         return self._pooled[each]
 
     @cached_property
     def shards(self) -> list[Shard]:
         """The customers in parts, as item states are now."""
-        return shards_of(self.platform.lake, self.platform.settings.expansion_shard_rows, self.platform.catalog().aliases)
+        return shards_of(
+            self.platform.lake, self.platform.settings.expansion_shard_rows, self.platform.catalog().aliases
+        )

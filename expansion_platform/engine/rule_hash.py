@@ -1,9 +1,12 @@
-"""The hash of a rule: of the code in `domain/` that it is made of, and of its SQL, so that a changed rule is a changed input.
+"""The hash of a rule: a changed rule is a changed input.
 
-Here: the import closure of a rule's module inside `domain/`, module by module as syntax trees. Not here: fingerprints of months (`fingerprints.py`).
+Of the code in `domain/` that the rule is made of, and of its SQL.
 
-Comments, docstrings and descriptions of columns are left out: one hash over all files of `domain/` computed every month again after a changed
-comment, and called the restatements it found `code_change`.
+Here: the import closure of a rule's module inside `domain/`, module by module as syntax trees. Not here:
+fingerprints of months (`fingerprints.py`).
+
+Comments, docstrings and descriptions of columns are left out: one hash over all files of `domain/` computed
+every month again after a changed comment, and called the restatements it found `code_change`.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ _QUERIES = ("query", "query_arrow")
 
 
 def rule_hash(*rules: Callable[..., Any]) -> str:
-    """One hash over the modules of `domain/` that some functions are made of, and over the SQL files that these run."""
+    """One hash over the modules of `domain/` that some functions are made of.
+
+    And over the SQL files that these run.
+    """
     return _hash_of(tuple(sorted({rule.__module__ for rule in rules})))
 
 
@@ -38,7 +44,10 @@ def _hash_of(modules: tuple[str, ...]) -> str:
 
 
 def closure(modules: tuple[str, ...]) -> set[str]:
-    """Modules of `domain/`, and everything in it that they import, at the top or inside a function; SQL files by their path from `domain/`."""
+    """Modules of `domain/`, and everything in it that they import, at the top or inside a function.
+
+    SQL files by their path from `domain/`.
+    """
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -63,7 +72,7 @@ def _sql(name: str) -> str:
 
 
 class _Module(NamedTuple):
-    """What a module imports of `domain/` and the SQL files that it runs, and the hash of its bare syntax tree."""
+    """What a module imports of `domain/`, the SQL files that it runs, and the hash of its syntax tree."""
 
     needs: tuple[str, ...]
     code: str
@@ -71,7 +80,10 @@ class _Module(NamedTuple):
 
 @cache
 def _read(module: str) -> _Module:
-    """A module, parsed and walked once: the 100 modules of all rules take 0.5 s of CPU, three times as long when each question parses them again."""
+    """A module, parsed and walked once.
+
+    The 100 modules of all rules take 0.5 s of CPU, three times as long when each question parses them again.
+    """
     bare = _Bare(module)
     tree = bare.visit(_tree(module))
     return _Module((*bare.needs, *bare.taken()), hashlib.sha256(ast.dump(tree).encode()).hexdigest())
@@ -85,7 +97,10 @@ def _tree(module: str) -> ast.Module:
 
 
 class _Bare(ast.NodeTransformer):
-    """A syntax tree without docstrings, and without the descriptions of columns and checks; on the way it notes what the module needs."""
+    """A syntax tree without docstrings, and without the descriptions of columns and checks.
+
+    On the way it notes what the module needs.
+    """
 
     def __init__(self, module: str) -> None:
         self.module = module
@@ -96,7 +111,10 @@ class _Bare(ast.NodeTransformer):
         self._attributes: list[tuple[str, str]] = []
 
     def taken(self) -> list[str]:
-        """The modules of packages that the module takes something of; all of one that it hands on as a whole."""
+        """The modules of packages that the module takes something of.
+
+        All of one that it hands on as a whole.
+        """
         found = []
         for local, package in self._packages.items():
             attributes = [name for of, name in self._attributes if of == local]
@@ -135,24 +153,37 @@ class _Bare(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """SQL files that a module runs: calls of `query` by that name (frames have a method of the same name) with the name of a file."""
+        """SQL files that a module runs.
+
+        Calls of `query` by that name (frames have a method of the same name) with the name of a file.
+        """
         if isinstance(node.func, ast.Name) and node.func.id in _QUERIES and node.args:
             named = node.args[0]
             if not isinstance(named, ast.Constant) or not isinstance(named.value, str):
-                raise TypeError(f"{self.module}, line {node.lineno}: a query is named by a text, so that its file belongs to the rule's hash")
+                raise TypeError(
+                    f"{self.module}, line {node.lineno}: a query is named by a text, so that its file "
+                    "belongs to the rule's hash"
+                )
             self.needs.append(f"{named.value}.sql")
         return self.generic_visit(node)
 
 
 @cache
 def _origin(module: str, name: str) -> str:
-    """The module that a name of another comes from: itself one, or one that a package's `__init__` imports it from, else the other."""
+    """The module that a name of another comes from.
+
+    Itself one, or one that a package's `__init__` imports it from, else the other.
+    """
     inside = f"{module}.{name}"
     if _path(inside) is not None:
         return inside
     if _is_package(module):
         for node in _tree(module).body:
-            if isinstance(node, ast.ImportFrom) and node.module and any((alias.asname or alias.name) == name for alias in node.names):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and any((alias.asname or alias.name) == name for alias in node.names)
+            ):
                 return node.module
     return module
 

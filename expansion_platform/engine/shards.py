@@ -1,9 +1,13 @@
-"""The customers of a book in parts, so that memory is bounded by the part and parts are computed side by side.
+"""The customers of a book in parts, so that memory is bounded by the part.
 
-Here: which customers a shard has, and which rows are theirs. Not here: what is computed of them (`parts.py`), by what (`executors.py`).
+And so that parts are computed side by side.
 
-A shard is a range of customer ids, not a hash of them: rows are stored in the order of their key, which begins with the customer, so a shard reads
-the row groups of its range and no others, and what it writes is in key order. An id that another one took over (an alias) is where that one is.
+Here: which customers a shard has, and which rows are theirs. Not here: what is computed of them (`parts.py`),
+by what (`executors.py`).
+
+A shard is a range of customer ids, not a hash of them: rows are stored in the order of their key, which
+begins with the customer, so a shard reads the row groups of its range and no others, and what it writes is in
+key order. An id that another one took over (an alias) is where that one is.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ from expansion_platform.storage.rows import among
 class Shard:
     """Customers whose id, after aliases, is at least `first` and under `beyond`; None is no bound.
 
-    `came` are ids outside the range that belong to one in it, `went` ids in the range that belong to one outside.
+    `came` are ids outside the range that belong to one in it, `went` ids in the range that belong to one
+    outside.
     """
 
     number: int = 0
@@ -34,7 +39,10 @@ class Shard:
     went: tuple[str, ...] = ()
 
     def rows(self, column: str) -> pyarrow.dataset.Expression | None:
-        """Which rows are of these customers, by the column that names the customer; None for all. A row that names none is everybody's."""
+        """Which rows are of these customers, by the column that names the customer; None for all.
+
+        A row that names none is everybody's.
+        """
         if self.first is None and self.beyond is None:
             return None
         found = pc.scalar(True)
@@ -64,7 +72,9 @@ def split(customers: pa.ChunkedArray, size: int, aliases: Mapping[str, str]) -> 
         return [EVERYONE]
     counts = customers.value_counts()
     owners: dict[str, int] = {}
-    for name, rows in zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True):
+    for name, rows in zip(
+        counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True
+    ):
         owner = aliases.get(name, name)
         owners[owner] = owners.get(owner, 0) + rows
     bounds, within = list[str](), 0
@@ -73,7 +83,10 @@ def split(customers: pa.ChunkedArray, size: int, aliases: Mapping[str, str]) -> 
             bounds.append(name)
             within = 0
         within += owners[name]
-    return [_shard(number, first, beyond, aliases) for number, (first, beyond) in enumerate(zip([None, *bounds], [*bounds, None], strict=True))]
+    return [
+        _shard(number, first, beyond, aliases)
+        for number, (first, beyond) in enumerate(zip([None, *bounds], [*bounds, None], strict=True))
+    ]
 
 
 def shards_of(lake: Lake, size: int, aliases: Mapping[str, str]) -> list[Shard]:

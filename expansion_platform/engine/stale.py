@@ -1,9 +1,10 @@
 """From which month on something has to be computed, so that a run covers no more months than it has to.
 
-Here: one look at all declarations before a run. Not here: the run (`automation/run.py`), what is current (`monthly.py` asks again, table by table).
+Here: one look at all declarations before a run. Not here: the run (`automation/run.py`), what is current
+(`monthly.py` asks again, table by table).
 
-Dagster announces each month of each table of a run, 8 ms of CPU each on SQLite: a run over 24 months in which nothing had changed began with 8 s of
-that.
+Dagster announces each month of each table of a run, 8 ms of CPU each on SQLite: a run over 24 months in which
+nothing had changed began with 8 s of that.
 """
 
 from __future__ import annotations
@@ -22,11 +23,18 @@ from expansion_platform.resources import Platform
 
 
 def first_stale(
-    declarations: Sequence[Declaration], platform: Platform, instance: dg.DagsterInstance, months: Sequence[str], tables: Collection[str]
+    declarations: Sequence[Declaration],
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    months: Sequence[str],
+    tables: Collection[str],
 ) -> str | None:
-    """The first month of which some table is not current, or unknown to this Dagster instance; None where there is none.
+    """The first month of which some table is not current, or unknown to this Dagster instance.
 
-    What follows from a month is in that month or after it, so all that may have to be computed is from there on.
+    None where there is none.
+
+    What follows from a month is in that month or after it, so all that may have to be computed is from there
+    on.
 
     Args:
         declarations: in any order.
@@ -36,10 +44,14 @@ def first_stale(
         tables: names of the tables to look at.
     """
     reading = Reading(platform, months)
-    return min((month for each in declarations for month in _stale(each, reading, instance, tables)), default=None)
+    return min(
+        (month for each in declarations for month in _stale(each, reading, instance, tables)), default=None
+    )
 
 
-def _stale(declaration: Declaration, reading: Reading, instance: dg.DagsterInstance, tables: Collection[str]) -> set[str]:
+def _stale(
+    declaration: Declaration, reading: Reading, instance: dg.DagsterInstance, tables: Collection[str]
+) -> set[str]:
     models: list[type[Table]] = [model for model in declaration.models if table_name(model) in tables]
     if not models:
         return set()

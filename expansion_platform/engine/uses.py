@@ -1,6 +1,7 @@
 """What a rule can use beside tables: the catalog, settings, the user's own files, facts of the platform.
 
-Here: each use by name, with its value and what of it a month depends on. Not here: reading them (`resources.py`, `sources/`).
+Here: each use by name, with its value and what of it a month depends on. Not here: reading them
+(`resources.py`, `sources/`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Use:
     Args:
         name: as rules ask for it (`Inputs.value`).
         value: what they get, of the months of a run.
-        version: of that value: a text that changes when it does. By month where a month depends on a part of it.
+        version: of that value: a text that changes when it does. By month where a month depends on a part of
+            it.
         version_before: the same without making the value, which is dear or asks a server.
     """
 
@@ -64,7 +66,11 @@ def versions_rules() -> str:
     return rule_hash(changes, states_of, compute_mrr, compute_origins, profiles, slices_of, figures)
 
 
-CATALOG = Use("catalog", lambda platform, _: platform.catalog(), lambda catalog, *_: f"{catalog.policy_hash} {catalog.catalog_hash}")
+CATALOG = Use(
+    "catalog",
+    lambda platform, _: platform.catalog(),
+    lambda catalog, *_: f"{catalog.policy_hash} {catalog.catalog_hash}",
+)
 PARITY_POLICY = Use("parity_policy", lambda _platform, _: PARITY.policy_hash)
 TIMEZONE = Use("timezone", lambda platform, _: platform.timezone)
 CURRENCY = Use("currency", lambda platform, _: platform.settings.expansion_currency)
@@ -73,15 +79,23 @@ MAX_UNEXPLAINED = Use("max_unexplained", lambda platform, _: platform.settings.e
 TARGETS = Use(
     "targets",
     lambda platform, _: AlertSettings.from_yaml(platform.settings.expansion_alerts),
-    lambda settings, *_: canonical.content_hash(settings.model_dump(mode="json", include={"targets", "fiscal_year_begins"})),
+    lambda settings, *_: canonical.content_hash(
+        settings.model_dump(mode="json", include={"targets", "fiscal_year_begins"})
+    ),
 )
 COSTS = Use(
     "costs",
-    lambda platform, _: costs_by_month(platform.given(user_tables.Costs), platform.settings.expansion_currency),
+    lambda platform, _: costs_by_month(
+        platform.given(user_tables.Costs), platform.settings.expansion_currency
+    ),
     lambda costs, *_: {month: str(spent) for month, spent in costs.items()},
 )
-ATTRIBUTES = Use("attributes", lambda platform, _: platform.given(user_tables.CustomerAttributes), _rows_version)
-ATTRIBUTE_KEYS = Use("attribute_keys", lambda platform, _: platform.metadata_keys.customers, lambda keys, *_: ",".join(keys))
+ATTRIBUTES = Use(
+    "attributes", lambda platform, _: platform.given(user_tables.CustomerAttributes), _rows_version
+)
+ATTRIBUTE_KEYS = Use(
+    "attribute_keys", lambda platform, _: platform.metadata_keys.customers, lambda keys, *_: ",".join(keys)
+)
 ACTIVITY = Use(
     "activity",
     lambda platform, _: platform.given(user_tables.CrmActivity),
@@ -90,7 +104,9 @@ ACTIVITY = Use(
 STRIPES_MRR = Use(
     "stripes_mrr",
     stripes_mrr,
-    lambda rows, *_: {str(month): canonical.content_hash(told.to_numpy().tolist()) for month, told in rows.groupby("month")},
+    lambda rows, *_: {
+        str(month): canonical.content_hash(told.to_numpy().tolist()) for month, told in rows.groupby("month")
+    },
 )
 CLOSES = Use(
     "closes",

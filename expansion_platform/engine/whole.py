@@ -1,6 +1,7 @@
 """One step of tables that are computed whole: are they current, compute, audit, commit, report.
 
-Here: the shape of every table that is not monthly. Not here: monthly tables (`monthly.py`), what they are (`tables/`).
+Here: the shape of every table that is not monthly. Not here: monthly tables (`monthly.py`), what they are
+(`tables/`).
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ def build_tables(
     """
     names = ", ".join(table_name(model) for model in models)
     changed: set[type[Table]] = set()
-    if all(platform.ledger.builds.of(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model)) for model in models):
+    if all(
+        platform.ledger.builds.of(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model))
+        for model in models
+    ):
         context.log.info(f"{names}: current, nothing to do")
         yield from (checks.passed(model, validation.SCHEMA_CHECK, CURRENT) for model in models)
         yield from (checks.passed(rule.model, validation.RECONCILED_CHECK, CURRENT) for rule in reconciled)
@@ -80,10 +84,15 @@ def build_tables(
             if append:  # a table that is replaced has few files
                 platform.lake.compact(model)
             platform.ledger.builds.record(table_name(model), {WHOLE: (inputs, platform.lake.state(model))})
-            context.log.info(f"{table_name(model)}: {commit.rows} rows{'' if commit.changed else ', unchanged'}")
+            context.log.info(
+                f"{table_name(model)}: {commit.rows} rows{'' if commit.changed else ', unchanged'}"
+            )
             changed |= {model} if commit.changed else set()
     for model in models:
-        metadata = {**table_metadata(platform.lake, model, written=model in changed), **preview_metadata(platform.lake, model)}
+        metadata = {
+            **table_metadata(platform.lake, model, written=model in changed),
+            **preview_metadata(platform.lake, model),
+        }
         yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
 
 

@@ -1,6 +1,7 @@
 """A rule with what it reads, as plain values: the same in this process and in another one.
 
-Here: `Work` and its inputs on a shard of customers. Not here: who makes it of a declaration (`reading.py`), what becomes of the result (`parts.py`).
+Here: `Work` and its inputs on a shard of customers. Not here: who makes it of a declaration (`reading.py`),
+what becomes of the result (`parts.py`).
 """
 
 from __future__ import annotations
@@ -109,11 +110,19 @@ class _Source:
         """Its rows, in memory."""
         read = self.read
         return self.lake.pruned(
-            read.model, columns=read.columns, months=self._wanted(asked), where=self._where(), coded=read.coded, in_order=read.ordered
+            read.model,
+            columns=read.columns,
+            months=self._wanted(asked),
+            where=self._where(),
+            coded=read.coded,
+            in_order=read.ordered,
         )
 
     def scan(self, asked: Sequence[str] | None) -> Any:
-        """Its rows for a query, which reads the files; in memory where only some are to be seen: DuckDB reads no expression of Arrow."""
+        """Its rows for a query, which reads the files.
+
+        In memory where only some are to be seen: DuckDB reads no expression of Arrow.
+        """
         if self._where() is not None:
             return self.load(asked)
         return self.lake.scan(self.read.model, columns=self.read.columns, months=self._wanted(asked))
@@ -125,7 +134,10 @@ class _Source:
         return self.read.where & theirs
 
     def _wanted(self, asked: Sequence[str] | None) -> list[str] | None:
-        """The months to read of those that the declared window covers; None for a table that is not monthly."""
+        """The months to read of those that the declared window covers.
+
+        None for a table that is not monthly.
+        """
         read = self.read
         if not read.monthly:
             return None
@@ -133,7 +145,8 @@ class _Source:
         seen = {name for month in self.months for name in read.window.months(month, computed)}
         if outside := sorted(set(asked or ()) - seen):
             raise UndeclaredReadError(
-                f"the rule of {self.names} reads {table_name(read.model)} of {', '.join(outside)}, which its declared window does not cover: widen it"
+                f"the rule of {self.names} reads {table_name(read.model)} of {', '.join(outside)}, "
+                "which its declared window does not cover: widen it"
             )
         return sorted((seen if asked is None else set(asked)) & set(computed))
 

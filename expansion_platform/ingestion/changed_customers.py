@@ -1,9 +1,11 @@
 """Which customers a new reading of Stripe concerns, so that only their history is read again.
 
-Here: from the rows that are not as they were, and from what time alone changes. Not here: what the rows tell (`domain/history_*.py`).
+Here: from the rows that are not as they were, and from what time alone changes. Not here: what the rows tell
+(`domain/history_*.py`).
 
-A customer's history is told by its own rows, by the prices and coupons they name, and by until when Stripe was read: a bill becomes due, a draft is
-left, a trial ends, and a month of usage begins without a row that says so. So does a day that its meter does not tell of.
+A customer's history is told by its own rows, by the prices and coupons they name, and by until when Stripe
+was read: a bill becomes due, a draft is left, a trial ends, and a month of usage begins without a row that
+says so. So does a day that its meter does not tell of.
 """
 
 from __future__ import annotations
@@ -50,9 +52,15 @@ MANY = 100
 
 
 def changed_customers(
-    lake: Lake, points: Mapping[type[Table], Point | None], last: pd.Timestamp, now: pd.Timestamp, timezone: str
+    lake: Lake,
+    points: Mapping[type[Table], Point | None],
+    last: pd.Timestamp,
+    now: pd.Timestamp,
+    timezone: str,
 ) -> set[str] | None:
-    """Customers whose history may be another than when the tables were at `points` and Stripe had been read until `last`; None: all of them.
+    """Customers whose history may have changed since the tables were at `points`.
+
+    Stripe had been read until `last` then; None: all of them.
 
     Args:
         lake: the tables as they are now.
@@ -89,7 +97,9 @@ def _customers(lake: Lake, model: type[Table], rows: pa.Table) -> set[str]:
 
 
 def _of_subscriptions(lake: Lake, names: pa.ChunkedArray) -> set[str]:
-    table = lake.dataset(stripe.Subscriptions).to_table(columns=["customer"], filter=among("id", names.to_pylist()))
+    table = lake.dataset(stripe.Subscriptions).to_table(
+        columns=["customer"], filter=among("id", names.to_pylist())
+    )
     return set(table["customer"].to_pylist())
 
 
@@ -99,7 +109,11 @@ def _naming(lake: Lake, model: type[Table], names: list[str]) -> set[str]:
     quoted = "|".join(re.escape(f'"{name}"') for name in names)
     for where, columns in NAMED_IN[model].items():
         for column in columns:
-            told = pc.match_substring_regex(pc.field(column), quoted) if column.endswith("_json") else among(column, names)
+            told = (
+                pc.match_substring_regex(pc.field(column), quoted)
+                if column.endswith("_json")
+                else among(column, names)
+            )
             rows = lake.dataset(where).to_table(columns=[OWNER.get(where, "customer")], filter=told)
             found |= _customers(lake, where, rows) if rows.num_rows else set()
     return found
@@ -114,13 +128,27 @@ def _by_time(lake: Lake, last: pd.Timestamp, now: pd.Timestamp, timezone: str) -
     fresh = (pc.field("status") == "draft") & (pc.field("created") >= pa.scalar(last - DRAFT_LEFT))
     due = among("status", ["open", "uncollectible"]) & between("due_date")
     bills = lake.dataset(stripe.Invoices).to_table(columns=["customer"], filter=fresh | due)
-    free = lake.dataset(stripe.InvoiceLines).to_table(columns=["customer"], filter=(pc.field("amount") == 0) & between("period_end"))
-    tried = lake.dataset(stripe.SubscriptionItems).to_table(columns=["subscription"], filter=between("trial_end"))
-    found = {*bills["customer"].to_pylist(), *free["customer"].to_pylist(), *_of_subscriptions(lake, tried["subscription"])}
+    free = lake.dataset(stripe.InvoiceLines).to_table(
+        columns=["customer"], filter=(pc.field("amount") == 0) & between("period_end")
+    )
+    tried = lake.dataset(stripe.SubscriptionItems).to_table(
+        columns=["subscription"], filter=between("trial_end")
+    )
+    found = {
+        *bills["customer"].to_pylist(),
+        *free["customer"].to_pylist(),
+        *_of_subscriptions(lake, tried["subscription"]),
+    }
     if last.floor("D") != now.floor("D"):
-        found |= set(pc.unique(lake.dataset(stripe.MeterUsage).to_table(columns=["customer"])["customer"]).to_pylist())
+        found |= set(
+            pc.unique(lake.dataset(stripe.MeterUsage).to_table(columns=["customer"])["customer"]).to_pylist()
+        )
     if months.of(last, timezone) != months.of(now, timezone):
-        metered = lake.dataset(stripe.Prices).to_table(columns=["id"], filter=pc.field("usage_type") == "metered")
-        items = lake.dataset(stripe.SubscriptionItems).to_table(columns=["subscription"], filter=among("price", metered["id"].to_pylist()))
+        metered = lake.dataset(stripe.Prices).to_table(
+            columns=["id"], filter=pc.field("usage_type") == "metered"
+        )
+        items = lake.dataset(stripe.SubscriptionItems).to_table(
+            columns=["subscription"], filter=among("price", metered["id"].to_pylist())
+        )
         found |= _of_subscriptions(lake, items["subscription"])
     return found

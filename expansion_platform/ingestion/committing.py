@@ -1,4 +1,6 @@
-"""Changes of the `stripe/*` tables into the lake: the same for a pull from the API and an import from a warehouse.
+"""Changes of the `stripe/*` tables into the lake.
+
+The same for a pull from the API and an import from a warehouse.
 
 Here: validate all, then write what differs. Not here: what changed (`pulling.py`, `importing.py`).
 """
@@ -17,8 +19,12 @@ from expansion_platform.storage.lake import Lake
 MODELS = [model for name, model in TABLES.items() if name.startswith("stripe/")]
 
 
-def commit_changes(lake: Lake, changes: Mapping[str, TableChange], info: dict[str, Any]) -> dict[type[Table], int]:
-    """Writes the changes of a batch; returns the rows written by table. All tables are validated before the first is written.
+def commit_changes(
+    lake: Lake, changes: Mapping[str, TableChange], info: dict[str, Any]
+) -> dict[type[Table], int]:
+    """Writes the changes of a batch; returns the rows written by table.
+
+    All tables are validated before the first is written.
 
     Raises:
         DataQualityError: rows that break a table's model; nothing was written.
@@ -29,7 +35,10 @@ def commit_changes(lake: Lake, changes: Mapping[str, TableChange], info: dict[st
         rows, gone = change.against(lake.read(model, where=change.concerns))
         if len(rows) or gone or not lake.exists(model):
             applied.append((model, validation.validate(model, rows), gone, change.concerns))
-    return {model: lake.upsert(model, rows, delete=gone, among=concerns, info=info).rows for model, rows, gone, concerns in applied}
+    return {
+        model: lake.upsert(model, rows, delete=gone, among=concerns, info=info).rows
+        for model, rows, gone, concerns in applied
+    }
 
 
 def compact(lake: Lake) -> None:

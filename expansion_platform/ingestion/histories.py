@@ -1,7 +1,9 @@
-"""The history of a shard of customers: their news for the log, and the states that follow from what holds of it.
+"""The history of a shard of customers.
 
-Here: what each task reads of the lake, as plain values for any process. Not here: how history is read (`domain/history*.py`), whose history changed
-(`changed_customers.py`), writing (`tables/history.py`).
+Their news for the log, and the states that follow from what holds of it.
+
+Here: what each task reads of the lake, as plain values for any process. Not here: how history is read
+(`domain/history*.py`), whose history changed (`changed_customers.py`), writing (`tables/history.py`).
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ HAPPENING = ["created", "type", "object_id", "request_id", "state_json", "previo
 
 @dataclass(frozen=True)
 class Whose:
-    """Customers of whom history is read, and where; their names, None for everyone, and until when Stripe was read, None before the first pull."""
+    """Customers of whom history is read, and where.
+
+    Their names, None for everyone, and until when Stripe was read, None before the first pull.
+    """
 
     root: Path
     names: frozenset[str] | None
@@ -76,15 +81,20 @@ def news_of(whose: Whose, shard: Shard) -> pd.DataFrame:
 def history_of(whose: Whose, shard: Shard) -> History:
     """The states of a shard's customers as they follow from what holds of the log."""
     lake = Lake(whose.root)
-    return states_of(holding(lake.read(billing.ItemChanges, where=whose.rows(shard))), lake.read(stripe.Prices), lake.read(stripe.Coupons))
+    return states_of(
+        holding(lake.read(billing.ItemChanges, where=whose.rows(shard))),
+        lake.read(stripe.Prices),
+        lake.read(stripe.Coupons),
+    )
 
 
 def stage(whose: Whose, shard: Shard = EVERYONE) -> Staged:
     """What history is rebuilt from, of some customers.
 
-    A stored row keeps the instant it was first seen as it is. An invoice was still so at the newest pull, which reads every change of one: its
-    `observed_at` is raised to that, so that a draft left, a bill unpaid and a month without usage mean the same however often was pulled before.
-    Stripe sometimes makes two events of one happening: the second would follow the first in its second, and could not.
+    A stored row keeps the instant it was first seen as it is. An invoice was still so at the newest pull,
+    which reads every change of one: its `observed_at` is raised to that, so that a draft left, a bill unpaid
+    and a month without usage mean the same however often was pulled before. Stripe sometimes makes two events
+    of one happening: the second would follow the first in its second, and could not.
     """
     lake, theirs = Lake(whose.root), whose.rows(shard)
     subscriptions = lake.read(stripe.Subscriptions, where=theirs)
@@ -94,9 +104,15 @@ def stage(whose: Whose, shard: Shard = EVERYONE) -> Staged:
         stripe.Events: telling() if theirs is None else telling() & theirs,
         **dict.fromkeys((stripe.Prices, stripe.Coupons, stripe.TaxRates)),
     }
-    frames = {name: lake.read(model, where=where.get(model, theirs)) for name, model in STAGED.items() if model is not stripe.Subscriptions}
+    frames = {
+        name: lake.read(model, where=where.get(model, theirs))
+        for name, model in STAGED.items()
+        if model is not stripe.Subscriptions
+    }
     frames["events"] = frames["events"].drop_duplicates(HAPPENING)
     if whose.until is not None:
         observed = frames["invoices"]["observed_at"]
-        frames["invoices"] = frames["invoices"].assign(observed_at=observed.mask(observed < whose.until, whose.until))
+        frames["invoices"] = frames["invoices"].assign(
+            observed_at=observed.mask(observed < whose.until, whose.until)
+        )
     return Staged(subscriptions=subscriptions, **frames)

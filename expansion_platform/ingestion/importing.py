@@ -1,9 +1,12 @@
-"""An import as a run does it: what a warehouse has of Stripe, into the `stripe/*` tables, by the rules of a pull.
+"""An import as a run does it.
 
-Here: what is due, the order of commits, the cursor. Not here: reading the warehouse (`sources/warehouse/`), pulls from the API (`pulling.py`).
+What a warehouse has of Stripe, into the `stripe/*` tables, by the rules of a pull.
 
-While one is under way the ledger says so, and nothing is computed from half of it; one that was killed is simply read again, since rows that are
-stored already change nothing.
+Here: what is due, the order of commits, the cursor. Not here: reading the warehouse (`sources/warehouse/`),
+pulls from the API (`pulling.py`).
+
+While one is under way the ledger says so, and nothing is computed from half of it; one that was killed is
+simply read again, since rows that are stored already change nothing.
 """
 
 from __future__ import annotations
@@ -52,27 +55,36 @@ class Importing:
         since, self.told = _since(stored, as_of, killed=killed)
         if changed := other_keys(stored, source.keys):
             since, self.told = None, changed
-        ledger.pulls.begin(UNDER_WAY, {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(platform)})
+        ledger.pulls.begin(
+            UNDER_WAY, {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(platform)}
+        )
         seen: set[str] = set()
         for part in source.read(as_of, since):
             self._commit(part.changes)
             seen |= set(part.changes[table_name(stripe.Invoices)].rows["id"])
             for resource, count in part.counts.items():
                 self.counts[resource] += count
-            self._say(f"stripe: {', '.join(f'{count:,} {resource}' for resource, count in self.counts.items())} so far")
+            self._say(
+                "stripe: "
+                f"{', '.join(f'{count:,} {resource}' for resource, count in self.counts.items())} so far"
+            )
         if since is None:
             self._forget_invoices_but(seen)
         if source.unresolved_discounts:
             some = ", ".join(sorted(source.unresolved_discounts)[:5])
             count = len(source.unresolved_discounts)
-            self._say(f"stripe: {count} discounts name no coupon in the warehouse ({some}); what they apply to cannot be read: see docs/warehouse.md")
+            self._say(
+                f"stripe: {count} discounts name no coupon in the warehouse ({some}); what they apply "
+                "to cannot be read: see docs/warehouse.md"
+            )
         reconciled_at = int(as_of.timestamp()) if since is None or stored is None else stored["reconciled_at"]
         compact(self._platform.lake)
         ledger.pulls.complete(
             CURSOR,
             UNDER_WAY,
             {
-                # What is known is as new as the newest row: a loader that stands still must not pass for a quiet account.
+                # What is known is as new as the newest row: a loader that stands still must not pass for a
+                # quiet account.
                 "last_pull_at": int((as_of if newest is None else min(as_of, newest)).timestamp()),
                 "recent_events": [],
                 "reconciled_at": reconciled_at,
@@ -87,13 +99,22 @@ class Importing:
             self.rows[model] += rows
 
     def _forget_invoices_but(self, seen: set[str]) -> None:
-        """Drafts that were deleted leave the warehouse without a trace; so do their rows here, once everything was read."""
+        """Drafts that were deleted leave the warehouse without a trace.
+
+        So do their rows here, once everything was read.
+        """
         stored = self._platform.lake.dataset(stripe.Invoices).to_table(columns=["id"])["id"].to_pylist()
         gone = frozenset(stored) - seen
         if gone:
             nothing = {table_name(model): TableChange(empty(model)) for model in MODELS}
             replaced = {stripe.Invoices: "id", stripe.InvoiceLines: "invoice"}
-            self._commit(nothing | {table_name(model): TableChange(empty(model), {column: gone}) for model, column in replaced.items()})
+            self._commit(
+                nothing
+                | {
+                    table_name(model): TableChange(empty(model), {column: gone})
+                    for model, column in replaced.items()
+                }
+            )
 
 
 def _since(stored: Mapping[str, Any] | None, as_of: datetime, *, killed: bool) -> tuple[datetime | None, str]:

@@ -1,10 +1,14 @@
-"""A pull as a run does it: read, validate, commit, note what is done, move the cursor; all of it again after a crash without reading twice.
+"""A pull as a run does it: read, validate, commit, note what is done, move the cursor.
 
-Here: the order of those, which pull is due, and what is said meanwhile. Not here: reading Stripe (`sources/stripe/`), Dagster's assets (`stripe.py`).
+All of it again after a crash without reading twice.
 
-Everything is read in batches: a batch is committed table by table, then its windows are noted in the ledger, and at the very end the cursor moves. A
-run killed anywhere leaves tables that hold a part of the account and a ledger that says which; the next run reads the rest as of the instant
-the killed one began with, and then what changed since.
+Here: the order of those, which pull is due, and what is said meanwhile. Not here: reading Stripe
+(`sources/stripe/`), Dagster's assets (`stripe.py`).
+
+Everything is read in batches: a batch is committed table by table, then its windows are noted in the ledger,
+and at the very end the cursor moves. A run killed anywhere leaves tables that hold a part of the account and
+a ledger that says which; the next run reads the rest as of the instant the killed one began with, and then
+what changed since.
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ from expansion_platform.sources.stripe.meter import Meter
 from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, read_changes, since, why_everything
 from expansion_platform.sources.stripe.windows import Window
 
-RECONCILE_SECONDS = 7 * 86400  # an event Stripe never sent, or one this project does not know, costs a week at most
+# An event Stripe never sent, or one this project does not know, costs a week at most.
+RECONCILE_SECONDS = 7 * 86400
 SAY_EVERY_SECONDS = 5
 
 KEYS = "metadata_keys"
@@ -38,10 +43,16 @@ Say = Callable[[str], None]
 
 
 def other_keys(stored: Mapping[str, Any] | None, keys: MetadataKeys) -> str | None:
-    """Why everything is to be read again when other metadata is to be kept than when a cursor was written; None when it is the same."""
+    """Why everything is to be read again when other metadata is to be kept than when a cursor was written.
+
+    None when it is the same.
+    """
     if stored is None or stored.get(KEYS, PLAIN_KEYS.told) == keys.told:
         return None
-    return "everything, since other metadata is to be kept (EXPANSION_ATTRIBUTE_KEYS, EXPANSION_INITIATED_BY_KEY)"
+    return (
+        "everything, since other metadata is to be kept (EXPANSION_ATTRIBUTE_KEYS, "
+        "EXPANSION_INITIATED_BY_KEY)"
+    )
 
 
 class Pulling:
@@ -78,14 +89,24 @@ class Pulling:
         """Pulls what is due.
 
         Raises:
-            DataQualityError: An object that cannot be; what was committed before it stays and is not read again.
-            ConfigurationError: The tables are of another server, or of live data and the key is of test data or the reverse.
+            DataQualityError: An object that cannot be; what was committed before it stays and is not read
+                again.
+            ConfigurationError: The tables are of another server, or of live data and the key is of test data
+                or the reverse.
             StripeRequestError: As in `StripeSource.objects`.
         """
         source, as_of = self._platform.stripe, self._platform.as_of
-        stored = self._platform.ledger.pulls.cursor(CURSOR) if all(self._platform.lake.exists(model) for model in MODELS) else None
+        stored = (
+            self._platform.ledger.pulls.cursor(CURSOR)
+            if all(self._platform.lake.exists(model) for model in MODELS)
+            else None
+        )
         check_same_account(self._platform, source)
-        state = PullState() if stored is None else PullState(stored["last_pull_at"], tuple(stored["recent_events"]))
+        state = (
+            PullState()
+            if stored is None
+            else PullState(stored["last_pull_at"], tuple(stored["recent_events"]))
+        )
         reconciled_at = None if stored is None else stored.get("reconciled_at", stored["last_pull_at"])
         reason = why_everything(state, as_of) or other_keys(stored, source.keys)
         if reason is not None:
@@ -105,7 +126,11 @@ class Pulling:
         ledger = self._platform.ledger
         begun = ledger.pulls.cursor(UNDER_WAY)
         if begun is None or not self._can_go_on(begun, as_of):
-            begun = {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(self._platform), KEYS: source.keys.told}
+            begun = {
+                "as_of": as_of.astimezone(UTC).isoformat(),
+                "server": server(self._platform),
+                KEYS: source.keys.told,
+            }
             ledger.pulls.begin(UNDER_WAY, begun)
             self._commit_all({table_name(model): TableChange(empty(model)) for model in MODELS})
         done = [Window(*window) for window in ledger.pulls.windows(UNDER_WAY)]
@@ -122,24 +147,39 @@ class Pulling:
         here = all(self._platform.lake.exists(model) for model in MODELS)
         return 0 <= age <= LONGEST_GAP_SECONDS and begun["server"] == server(self._platform) and here
 
-    def _read(self, source: StripeSource, as_of: datetime, lists: list[str] | None = None, done: list[Window] | None = None) -> set[str]:
+    def _read(
+        self,
+        source: StripeSource,
+        as_of: datetime,
+        lists: list[str] | None = None,
+        done: list[Window] | None = None,
+    ) -> set[str]:
         """Reads whole lists and commits them batch by batch; returns the events of the overlap."""
         recent: set[str] = set()
 
         def said(_resource: str, _count: int) -> None:
             self._now_and_then(self._meter)
 
-        for batch in read_everything(source, as_of, lists=lists or EVERYTHING, done=done or (), progress=said, meter=self._meter):
+        for batch in read_everything(
+            source, as_of, lists=lists or EVERYTHING, done=done or (), progress=said, meter=self._meter
+        ):
             self._commit_all(batch.changes)
             recent |= batch.recent_events
             if lists is None:
-                self._platform.ledger.pulls.add_windows(UNDER_WAY, [(window.name, window.gte, window.lt) for window in batch.windows])
+                self._platform.ledger.pulls.add_windows(
+                    UNDER_WAY, [(window.name, window.gte, window.lt) for window in batch.windows]
+                )
         return recent
 
     def _changes(self, source: StripeSource, state: PullState, as_of: datetime) -> PullState:
         self._reasons.append(since(state, as_of))
         recent: set[str] = set()
-        for batch in read_changes(source, state, as_of, progress=lambda resource, count: self._now_and_then(f"{count:,} {resource} so far")):
+        for batch in read_changes(
+            source,
+            state,
+            as_of,
+            progress=lambda resource, count: self._now_and_then(f"{count:,} {resource} so far"),
+        ):
             self._commit_all(batch.changes)
             recent |= batch.recent_events
             for resource, count in batch.counts.items():
@@ -152,7 +192,9 @@ class Pulling:
         if not wanted:
             return
         try:
-            for days, rows in commit_usage(self._platform.lake, source, wanted, as_of, self._info, self._under_way):
+            for days, rows in commit_usage(
+                self._platform.lake, source, wanted, as_of, self._info, self._under_way
+            ):
                 self.rows[stripe.MeterUsage] += rows
                 count = self._meter.count("days of usage", days)
                 self._now_and_then(f"{count:,} of {sum(each.days for each in wanted):,} days of usage so far")
@@ -160,7 +202,10 @@ class Pulling:
             self._reasons.append(FROM_BILLS)
 
     def _under_way(self) -> None:
-        """Says in the ledger that tables are written: a later pull killed between two of them is not all there either."""
+        """Says in the ledger that tables are written.
+
+        A later pull killed between two of them is not all there either.
+        """
         if self._platform.ledger.pulls.cursor(UNDER_WAY) is None:
             self._platform.ledger.pulls.begin(UNDER_WAY, {"changes": True, "server": server(self._platform)})
 

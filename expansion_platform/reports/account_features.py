@@ -1,6 +1,9 @@
-"""What `expansion doctor` says of the features an account uses: from the tables after a pull, from one page of each list before.
+"""What `expansion doctor` says of the features an account uses.
 
-Here: reading them and the sentence for each. Not here: which features there are (`domain/history/account_features.py`).
+From the tables after a pull, from one page of each list before.
+
+Here: reading them and the sentence for each. Not here: which features there are
+(`domain/history/account_features.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ PROBED = ("prices", "coupons", "subscriptions", "invoices")
 
 
 def used(platform: Platform) -> Iterator[tuple[str, str]]:
-    """(feature, what to know of it) of each feature the account uses; of the newest 100 objects of each list before the first pull.
+    """(feature, what to know of it) of each feature the account uses.
+
+    Of the newest 100 objects of each list before the first pull.
 
     Raises:
         ExpansionError: As reading the tables or Stripe does.
@@ -37,8 +42,15 @@ def used(platform: Platform) -> Iterator[tuple[str, str]]:
     account = read_account(platform, platform.catalog())
     total = int(account.held["mrr_minor"].sum())
     for feature in features(_stored(platform, account.held)):
-        share = "" if feature.mrr is None or not total else f", {percent(Fraction(feature.mrr, total))} of all"
-        amount = "" if feature.mrr is None else f" with {money(feature.mrr, platform.settings.expansion_currency)} of MRR in {account.month}{share}"
+        share = (
+            "" if feature.mrr is None or not total else f", {percent(Fraction(feature.mrr, total))} of all"
+        )
+        amount = (
+            ""
+            if feature.mrr is None
+            else f" with {money(feature.mrr, platform.settings.expansion_currency)} of MRR in "
+            f"{account.month}{share}"
+        )
         yield feature.name, f"{_many(feature)}{amount}. {_sure(feature)}"
 
 
@@ -72,11 +84,27 @@ def _probed(platform: Platform) -> Account:
             staging.add(resource, item)
     changes = staging.changes()
     prices, coupons, subscriptions, invoices, items = (
-        changes[table_name(model)].rows for model in (stripe.Prices, stripe.Coupons, stripe.Subscriptions, stripe.Invoices, stripe.SubscriptionItems)
+        changes[table_name(model)].rows
+        for model in (
+            stripe.Prices,
+            stripe.Coupons,
+            stripe.Subscriptions,
+            stripe.Invoices,
+            stripe.SubscriptionItems,
+        )
     )
     held = _now(items, subscriptions, prices)
-    readable = pd.DataFrame({"meter": _meters(platform.stripe)}, dtype="str")  # the pull reads the use of each
-    return Account(held, prices, coupons, subscriptions, invoices, meter_usage=readable, quarantine=empty(billing.Quarantine))
+    # The pull reads the use of each.
+    readable = pd.DataFrame({"meter": _meters(platform.stripe)}, dtype="str")
+    return Account(
+        held,
+        prices,
+        coupons,
+        subscriptions,
+        invoices,
+        meter_usage=readable,
+        quarantine=empty(billing.Quarantine),
+    )
 
 
 def _now(items: pd.DataFrame, subscriptions: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:

@@ -62,8 +62,18 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
             yield Finding("settings", False, problem)
         return
     clock = f"as of {platform.as_of:%Y-%m-%d %H:%M}"
-    yield Finding("settings", True, f"{clock}, months in {settings.expansion_timezone}, reporting in {settings.expansion_currency}")
-    yield from _guarded("catalog", lambda: f"{settings.expansion_catalog or 'no file: families are inferred'} ({platform.catalog().catalog_hash})")
+    yield Finding(
+        "settings",
+        True,
+        f"{clock}, months in {settings.expansion_timezone}, reporting in {settings.expansion_currency}",
+    )
+    yield from _guarded(
+        "catalog",
+        lambda: (
+            f"{settings.expansion_catalog or 'no file: families are inferred'} "
+            f"({platform.catalog().catalog_hash})"
+        ),
+    )
     yield from _stripe(platform)
     yield from _guarded("lake", lambda: _lake(platform))
     yield from _guarded("ledger", lambda: _ledger(platform))
@@ -71,7 +81,12 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _guarded("history", lambda: _history(platform))
     yield from _guarded("plans", lambda: _plans(platform))
     yield from _features(platform)
-    yield from _guarded("product analytics", lambda: f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)")
+    yield from _guarded(
+        "product analytics",
+        lambda: (
+            f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)"
+        ),
+    )
     for model in (user_tables.CrmActivity, user_tables.CustomerAttributes, user_tables.Costs):
         if given_at(settings, model) is not None:
             yield from _guarded(table_name(model), partial(_given, platform, model))
@@ -83,16 +98,26 @@ def _unread(platform: Platform) -> Iterator[Finding]:
     """What of the account's own content is ignored or set apart; nothing is said when there is nothing."""
     try:
         hints = ignored(platform.catalog().metadata)
-        named = [(name, platform.lake.read(model, where=~pc.field("unreadable").is_null())) for name, model in TABLES.items() if _is_stripes(model)]
+        named = [
+            (name, platform.lake.read(model, where=~pc.field("unreadable").is_null()))
+            for name, model in TABLES.items()
+            if _is_stripes(model)
+        ]
     except ExpansionError:
         return  # said by the catalog and the lake
     if hints:
-        text = f"ignored: {_some(map(str, hints))}. Correct the metadata in Stripe, or say it in the catalog file"
+        text = (
+            f"ignored: {_some(map(str, hints))}. Correct the metadata in Stripe, or say it in the catalog "
+            "file"
+        )
         yield Finding("catalog hints", True, text, look=True)
     for name, rows in named:
         if len(rows):
             told = _some(f"{row.id} ({row.unreadable})" for row in rows.itertuples())
-            text = f"{told}. What these objects tell of is in billing/quarantine; where nothing uses them, nothing is missing"
+            text = (
+                f"{told}. What these objects tell of is in billing/quarantine; where nothing uses them, "
+                "nothing is missing"
+            )
             yield Finding(f"{name}: {len(rows)} cannot be read", True, text, look=True)
 
 
@@ -125,7 +150,9 @@ def _stripe(platform: Platform) -> Iterator[Finding]:
             told = "readable" if missing is None else f"give the key Read on {missing}"
             without = RESOURCES[resource].without
             yield Finding(
-                f"Stripe {resource}", missing is None or without is not None, f"{told}; without it {without}" if missing and without else told
+                f"Stripe {resource}",
+                missing is None or without is not None,
+                f"{told}; without it {without}" if missing and without else told,
             )
     except ExpansionError as error:
         yield Finding("Stripe", False, str(error))
@@ -138,14 +165,20 @@ def _stripe(platform: Platform) -> Iterator[Finding]:
 
 
 def _events(source: StripeSource) -> str:
-    """Events come in the version that was the account's default when they happened; objects always in the SDK's."""
+    """Events come in the version that was the account's default when they happened.
+
+    Objects always in the SDK's.
+    """
     newest = source.newest("events")
     if newest is None:
         return "none in the last 30 days"
     version = newest.get("api_version") or "unknown"
     if version == source.version:
         return f"events come in {version}, as objects do"
-    return f"events come in {version}, the account's own, and objects in {source.version}: every version since 2018 is read"
+    return (
+        f"events come in {version}, the account's own, and objects in {source.version}: every version since "
+        "2018 is read"
+    )
 
 
 def _ledger(platform: Platform) -> str:
@@ -161,12 +194,17 @@ def _lake(platform: Platform) -> str:
 def _history(platform: Platform) -> str:
     states = platform.lake.read(billing.ItemStates)
     if states.empty:
-        return "nothing pulled yet" if platform.read_until is None else "no subscription has begun: the tables have months in which nobody pays"
+        return (
+            "nothing pulled yet"
+            if platform.read_until is None
+            else "no subscription has begun: the tables have months in which nobody pays"
+        )
     first = states["valid_from"].min()
     unsure = states[states["confidence"] != "exact"]
     return (
-        f"since {calendar.of(first, platform.timezone)}, the tables begin with {platform.first_month} (EXPANSION_FIRST_MONTH); "
-        f"{len(unsure)} of {len(states)} item states are dated by a renewal or by today's subscription{_low_confidence(platform)}"
+        f"since {calendar.of(first, platform.timezone)}, the tables begin with {platform.first_month} "
+        f"(EXPANSION_FIRST_MONTH); {len(unsure)} of {len(states)} item states are dated by a renewal or "
+        f"by today's subscription{_low_confidence(platform)}"
     )
 
 
@@ -180,7 +218,10 @@ def _low_confidence(platform: Platform) -> str:
 
 
 def _features(platform: Platform) -> Iterator[Finding]:
-    """The features of Stripe the account uses whose figures a person should know about; nothing where there is none."""
+    """The features of Stripe the account uses whose figures a person should know about.
+
+    Nothing where there is none.
+    """
     try:
         for name, text in used(platform):
             yield Finding(name, True, text, look=True)
@@ -194,12 +235,17 @@ def _plans(platform: Platform) -> str:
         return "nothing pulled yet"
     catalog = platform.catalog()
     account = read_account(platform, catalog)
-    told = [text for text in (sold_side_by_side(account),) if text] + list(undecided_products(account, catalog, catalog.reporting_currency))
+    told = [text for text in (sold_side_by_side(account),) if text] + list(
+        undecided_products(account, catalog, catalog.reporting_currency)
+    )
     return "\n".join(told) or "no product has prices whose ranks are inferred or undecided"
 
 
 def _given(platform: Platform, model: type[Table]) -> str:
-    """One of the user's own tables: how much is in it, and which of its customers the account does not have."""
+    """One of the user's own tables.
+
+    How much is in it, and which of its customers the account does not have.
+    """
     rows = platform.given(model)
     if model is user_tables.Costs:
         months = sorted(costs_by_month(rows, platform.settings.expansion_currency))
@@ -208,22 +254,47 @@ def _given(platform: Platform, model: type[Table]) -> str:
         refuse_taken_names(rows["attribute"], platform.metadata_keys.customers)
     named, known = set(rows["customer"]), set(platform.lake.read(stripe.Customers)["id"])
     if not known:
-        return f"{counted(len(rows), 'row')} of {counted(len(named), 'customer')}; nothing pulled yet to compare them with"
+        return (
+            f"{counted(len(rows), 'row')} of {counted(len(named), 'customer')}; nothing pulled yet to "
+            "compare them with"
+        )
     unknown = sorted(named - known)
     told = f"{counted(len(rows), 'row')} of {counted(len(named), 'customer')}"
     some = f": {', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}" if unknown else ""
-    return f"{told}, {len(unknown)} of them ({len(unknown) / max(1, len(named)):.1%}) unknown to the account{some}"
+    return (
+        f"{told}, {len(unknown)} of them ({len(unknown) / max(1, len(named)):.1%}) unknown to the "
+        f"account{some}"
+    )
 
 
 def _initiators(platform: Platform) -> str:
     """How often somebody is said to have begun changes, and values nobody knows to read."""
     said = pc.field("metadata_json") != "{}"
-    texts = pd.concat([platform.lake.read(model, where=said)["metadata_json"] for model in (stripe.Subscriptions, stripe.Invoices)])
+    texts = pd.concat(
+        [
+            platform.lake.read(model, where=said)["metadata_json"]
+            for model in (stripe.Subscriptions, stripe.Invoices)
+        ]
+    )
     counts = Counter({text: int(count) for text, count in texts.value_counts().items()})
-    known = Counter({name: sum(count for text, count in counts.items() if initiator(text) == name) for name in INITIATORS})
-    unread = sorted({str(value) for text in counts if initiator(text) is None and (value := json.loads(text).get("initiated_by"))})
-    told = ", ".join(f"{name} {count:,}" for name, count in known.items() if count) or "nowhere (docs/own-data.md)"
-    return f"on subscriptions and bills: {told}{'; nobody knows to read ' + ', '.join(unread[:5]) if unread else ''}"
+    known = Counter(
+        {name: sum(count for text, count in counts.items() if initiator(text) == name) for name in INITIATORS}
+    )
+    unread = sorted(
+        {
+            str(value)
+            for text in counts
+            if initiator(text) is None and (value := json.loads(text).get("initiated_by"))
+        }
+    )
+    told = (
+        ", ".join(f"{name} {count:,}" for name, count in known.items() if count)
+        or "nowhere (docs/own-data.md)"
+    )
+    return (
+        "on subscriptions and bills: "
+        f"{told}{'; nobody knows to read ' + ', '.join(unread[:5]) if unread else ''}"
+    )
 
 
 def _channels(platform: Platform) -> str:

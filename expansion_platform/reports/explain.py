@@ -1,6 +1,7 @@
 """A customer's month in plain words, with the arithmetic and the Stripe objects behind it.
 
-Here: reading one customer's rows and turning them into text. Not here: printing (`cli/`), the rules (`domain/`).
+Here: reading one customer's rows and turning them into text. Not here: printing (`cli/`), the rules
+(`domain/`).
 """
 
 from __future__ import annotations
@@ -66,17 +67,22 @@ FLAGS = {
     "concentrated": "a fifth of the month's expansion or more is this one customer",
     "contracted_ramp": "a step that a subscription schedule had planned",
     "downgrade": "to a lower plan by rank",
-    "history_truncated": "history begins with this month, so it may be an old customer; `ever_paid` in the catalog names those",
+    "history_truncated": "history begins with this month, so it may be an old customer; `ever_paid` in "
+    "the catalog names those",
     "inferred": "the catalog says nothing of a product here, so what it is was inferred",
-    "intramonth_reversal": "MRR rose within the month and came back; only the two ends count, so that is no movement",
-    "possible_price_migration": "so many customers made this move at once that it may be the vendor's own repricing, which is never expansion; "
-    "see mrr.price_migrations, and declare the pair in the catalog if it is",
+    "intramonth_reversal": "MRR rose within the month and came "
+    "back; only the two ends count, so that is no movement",
+    "possible_price_migration": "so many customers made this move at once that it may be the vendor's "
+    "own repricing, which is never expansion; see mrr.price_migrations, and declare the pair in the "
+    "catalog if it is",
     "price_migration": "a price migration declared in the catalog, never expansion",
     "review": "a customer that paid is on trial now: worth a look",
     "seat_surge": "the gain in seats is large against what it held and gained before, and may not recur",
-    "tax_unknown": "a price has tax inside it at a rate that nothing in Stripe tells, so that the amounts have the tax in them",
+    "tax_unknown": "a price has tax inside it at a rate that nothing in Stripe tells, so that the "
+    "amounts have the tax in them",
     "upgrade": "to a higher plan by rank",
-    "usage_tier_period_mismatch": "tiers are applied to one month's usage although the price bills a longer period, an approximation",
+    "usage_tier_period_mismatch": "tiers are applied to one month's "
+    "usage although the price bills a longer period, an approximation",
 }
 
 ORIGINS = {
@@ -102,7 +108,9 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
     if not platform.computed(mrr.CustomerMonths, month):
         computed = platform.months(mrr.CustomerMonths)
         raise ExpansionError(
-            f"{month} has not been computed; there are {computed[0]} to {computed[-1]}" if computed else "nothing has been computed yet"
+            f"{month} has not been computed; there are {computed[0]} to {computed[-1]}"
+            if computed
+            else "nothing has been computed yet"
         )
     owner = catalog.customer(customer)
     states = lake.read(billing.ItemStates, where=among("customer", catalog.merged_into(owner)))
@@ -110,7 +118,8 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
         raise ExpansionError(f"no customer {customer} with a subscription in this account")
     opening, closing = calendar.opening(month, timezone), calendar.closing(month, timezone)
     rows: dict[type[Table], pd.DataFrame] = {
-        model: lake.read(model, [month], where=among("customer", [owner])) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.Origins)
+        model: lake.read(model, [month], where=among("customer", [owner]))
+        for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.Origins)
     }
     if rows[mrr.Movements].empty and rows[mrr.CustomerMonths]["flow_fx"].any():
         rows |= _rates_alone(month, states, lake.read(billing.FxRates), catalog, timezone)
@@ -121,12 +130,16 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
         movements=rows[mrr.Movements],
         causes=rows[mrr.Causes],
         origins=rows[mrr.Origins],
-        states=states[(states["valid_from"] < closing) & (states["valid_to"].isna() | (states["valid_to"] >= opening))],
+        states=states[
+            (states["valid_from"] < closing) & (states["valid_to"].isna() | (states["valid_to"] >= opening))
+        ],
         currency=platform.settings.expansion_currency,
     )
 
 
-def _rates_alone(month: str, states: pd.DataFrame, fx: pd.DataFrame, catalog: Catalog, timezone: str) -> Mapping[type[Table], pd.DataFrame]:
+def _rates_alone(
+    month: str, states: pd.DataFrame, fx: pd.DataFrame, catalog: Catalog, timezone: str
+) -> Mapping[type[Table], pd.DataFrame]:
     """Movement and causes of a month in which exchange rates alone moved: the tables have no row of it."""
     from expansion_platform.domain.mrr.monthly import (
         Facts,
@@ -134,7 +147,9 @@ def _rates_alone(month: str, states: pd.DataFrame, fx: pd.DataFrame, catalog: Ca
     )
 
     nobody = pd.DataFrame({"customer": [], "created": states["valid_from"].iloc[:0]})
-    found = mrr_tables([month], Facts(states, fx, empty(billing.Quarantine), nobody, catalog, timezone), rates_alone=True)
+    found = mrr_tables(
+        [month], Facts(states, fx, empty(billing.Quarantine), nobody, catalog, timezone), rates_alone=True
+    )
     return {model: found.frames[model] for model in (mrr.Movements, mrr.Causes)}
 
 
@@ -167,31 +182,44 @@ def customer_month(
     row = months.iloc[0]
     opening, closing = int(row["opening"]), int(row["closing"])
     yield (
-        f"{customer} in {month}: {money(opening, currency)} a month at opening, {money(closing, currency)} at closing "
-        f"({row['segment']}, {row['items']} item{'' if row['items'] == 1 else 's'})."
+        f"{customer} in {month}: {money(opening, currency)} a month at opening, "
+        f"{money(closing, currency)} at closing ({row['segment']}, {row['items']} "
+        f"item{'' if row['items'] == 1 else 's'})."
     )
     if movements.empty:
         yield "Nothing moved."
     else:
         moved = movements.iloc[0]
         why = moved["dormant_reason"] if moved["dormant"] else moved["reason"]
-        yield f"That is {LABELS[moved['label']]}{'' if pd.isna(why) else f': {REASONS[why]}'}{' (dormant)' if moved['dormant'] else ''}."
-        flows = [f"{name} {_signed(int(moved[f'flow_{name}']), currency)}" for name in FLOWS if moved[f"flow_{name}"]]
+        because = "" if pd.isna(why) else f": {REASONS[why]}"
+        yield f"That is {LABELS[moved['label']]}{because}{' (dormant)' if moved['dormant'] else ''}."
+        flows = [
+            f"{name} {_signed(int(moved[f'flow_{name}']), currency)}"
+            for name in FLOWS
+            if moved[f"flow_{name}"]
+        ]
         yield f"Flows: {', '.join(flows) or 'none'}; they sum to {_signed(closing - opening, currency)}."
         yield from _not_expansion(moved, currency)
         yield from (f"Note: {FLAGS[flag]}." for flag in json.loads(moved["flags_json"]))
     for cause in causes.to_dict("records"):
-        yield f"  {_signed(int(cause['amount']), currency)}  {CAUSES[cause['cause']]}: {_pair(cause, currency)}"
+        yield (
+            f"  {_signed(int(cause['amount']), currency)}  {CAUSES[cause['cause']]}: {_pair(cause, currency)}"
+        )
         yield f"      {_arithmetic(cause, currency)}"
         yield from (f"      {FLAGS[flag]}" for flag in json.loads(cause["flags_json"]))
     for began in origins.to_dict("records"):
         evidence = ", ".join(json.loads(began["evidence_json"])[:6])
         what = f"{money(int(began['amount']), currency)} of {began['cause']} in {began['group']}"
-        yield f"Who began {what}: {began['origin']}; {ORIGINS[began['rule']]}" + (f" ({evidence})." if evidence else ".")
+        yield f"Who began {what}: {began['origin']}; {ORIGINS[began['rule']]}" + (
+            f" ({evidence})." if evidence else "."
+        )
     yield "Item states behind it:"
     for state in states.to_dict("records"):
         until = "now" if pd.isna(state["valid_to"]) else f"{state['valid_to']:%Y-%m-%d %H:%M}"
-        held = f"{state['quantity']} x {state['price']} ({state['product']}){_discounts(state['discounts_json'])}"
+        held = (
+            f"{state['quantity']} x {state['price']} "
+            f"({state['product']}){_discounts(state['discounts_json'])}"
+        )
         yield f"  {state['item']}  {state['valid_from']:%Y-%m-%d %H:%M} to {until}  {state['status']}  {held}"
         yield f"      {state['confidence']}, from {', '.join(json.loads(state['evidence_json'])[:6])}"
 
@@ -200,18 +228,25 @@ def _not_expansion(moved: Any, currency: str) -> Iterator[str]:
     """What the customer pays more, or holds more, without its being expansion (semantics 2.2, 2.3)."""
     if moved["movement"] != "continuing":
         return
-    expansion, gross, lost = (int(moved[name]) for name in ("flow_expansion", "expansion_gross", "contraction_gross"))
+    expansion, gross, lost = (
+        int(moved[name]) for name in ("flow_expansion", "expansion_gross", "contraction_gross")
+    )
     if raised := [
-        f"{_signed(int(moved[f'flow_{name}']), currency)} is {CAUSES[name].removesuffix(NEVER_TOO)}" for name in NEVER if moved[f"flow_{name}"] > 0
+        f"{_signed(int(moved[f'flow_{name}']), currency)} is {CAUSES[name].removesuffix(NEVER_TOO)}"
+        for name in NEVER
+        if moved[f"flow_{name}"] > 0
     ]:
         yield f"Not expansion: {'; '.join(raised)}."
     offset, conceded = min(gross, lost), max(0, gross - lost) - expansion
     if offset:
-        yield f"Of {money(gross, currency)} gained, {money(offset, currency)} is set against its own losses of {money(lost, currency)}."
+        yield (
+            f"Of {money(gross, currency)} gained, {money(offset, currency)} is set against its own losses "
+            f"of {money(lost, currency)}."
+        )
     if conceded:
         yield (
-            f"Of {money(gross, currency)} gained, {money(conceded, currency)} was bought with concessions made in the same month: "
-            "expansion is what the customer pays more."
+            f"Of {money(gross, currency)} gained, {money(conceded, currency)} was bought with "
+            "concessions made in the same month: expansion is what the customer pays more."
         )
 
 
@@ -225,8 +260,14 @@ def _discount(held: dict[str, Any]) -> str:
 
 
 def _pair(cause: dict[Hashable, Any], currency: str) -> str:
-    before = f"{_held(cause, 'from')} = {money(int(cause['from_mrr']), currency)}" if cause["from_item"] else "nothing"
-    after = f"{_held(cause, 'to')} = {money(int(cause['to_mrr']), currency)}" if cause["to_item"] else "nothing"
+    before = (
+        f"{_held(cause, 'from')} = {money(int(cause['from_mrr']), currency)}"
+        if cause["from_item"]
+        else "nothing"
+    )
+    after = (
+        f"{_held(cause, 'to')} = {money(int(cause['to_mrr']), currency)}" if cause["to_item"] else "nothing"
+    )
     return f"from {before} to {after}, in {cause['group']}, matched by {cause['match_pass']}"
 
 
@@ -235,17 +276,33 @@ def _held(cause: dict[Hashable, Any], end: str) -> str:
 
 
 def _arithmetic(cause: dict[Hashable, Any], currency: str) -> str:
-    names = {"Q": "quantity", "D": "discount", "P": "price", "T": "tier", "I": "interval", "item": "the item itself", "rate": "the exchange rate"}
+    names = {
+        "Q": "quantity",
+        "D": "discount",
+        "P": "price",
+        "T": "tier",
+        "I": "interval",
+        "item": "the item itself",
+        "rate": "the exchange rate",
+    }
     corners = json.loads(cause["corners_json"])
     if "rate" in corners:
         return "what is held at closing, valued at the closing month's rate instead of the opening one's"
     if len(corners) <= 2:
-        return "the only thing that changed, so it explains the whole difference" if corners else "valued as a whole"
+        return (
+            "the only thing that changed, so it explains the whole difference"
+            if corners
+            else "valued as a whole"
+        )
     told = [
-        f"{names.get(switched) or ' and '.join(names[letter] for letter in switched) or 'nothing'} {money(value, currency)}"
+        f"{names.get(switched) or ' and '.join(names[letter] for letter in switched) or 'nothing'} "
+        f"{money(value, currency)}"
         for switched, value in corners.items()
     ]
-    return "averaged over every order in which the factors can change; with these changed it is: " + "; ".join(told)
+    return (
+        "averaged over every order in which the factors can change; with these changed it is: "
+        + "; ".join(told)
+    )
 
 
 def _signed(minor: int, currency: str) -> str:

@@ -1,7 +1,7 @@
 """What `expansion reconcile` says: is the rebuilt history Stripe's present, and is our MRR Stripe's?
 
-Here: putting the two comparisons into a table and sentences. Not here: the comparisons (`domain/metrics/reconciliation_totals.py`,
-`domain/metrics/parity.py`), printing.
+Here: putting the two comparisons into a table and sentences. Not here: the comparisons
+(`domain/metrics/reconciliation_totals.py`, `domain/metrics/parity.py`), printing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Reconciled:
 
 
 def reconciled(platform: Platform, months: Sequence[str]) -> Reconciled:
-    """Compares the stored tables with what was last read of Stripe, and the months with Stripe's own MRR where it is configured.
+    """Compares the stored tables with what was last read of Stripe.
+
+    And the months with Stripe's own MRR where it is configured.
 
     Raises:
         ConfigurationError, WarehouseError: Stripe's MRR is configured and cannot be read.
@@ -46,7 +48,10 @@ def reconciled(platform: Platform, months: Sequence[str]) -> Reconciled:
     """
     matches, history = _history(platform)
     if platform.settings.expansion_stripe_mrr is None:
-        note = "MRR was not compared: set EXPANSION_STRIPE_MRR to `change_events`, or to the CSV of the dashboard's MRR per subscriber per month"
+        note = (
+            "MRR was not compared: set EXPANSION_STRIPE_MRR to `change_events`, or to the CSV of the "
+            "dashboard's MRR per subscriber per month"
+        )
         return Reconciled(matches, history, (), (), (note,))
     stripes = stripes_mrr(platform, list(months))
     if stripes.empty:
@@ -57,11 +62,21 @@ def reconciled(platform: Platform, months: Sequence[str]) -> Reconciled:
     shares = zip(totals["month"], totals["unexplained_share"], strict=True)
     over = [month for month, share in shares if pd.notna(share) and Decimal(share) > allowed]
     header = ("month", "ours", "Stripe's", "customers", "differing", "of it, by reason", "unexplained")
-    rows = [_row(row, differences[differences["month"] == row.month], platform.settings.expansion_currency) for row in totals.itertuples()]
+    rows = [
+        _row(row, differences[differences["month"] == row.month], platform.settings.expansion_currency)
+        for row in totals.itertuples()
+    ]
     left = _largest(differences)
     items_of = items_compared(platform) if len(left) else None
     notes = [_told(row, platform.settings.expansion_currency, items_of) for row in left.itertuples()]
-    notes += [f"more than {allowed:.2%} of Stripe's MRR is unexplained in {', '.join(over)} (EXPANSION_MAX_UNEXPLAINED)"] if over else []
+    notes += (
+        [
+            f"more than {allowed:.2%} of Stripe's MRR is unexplained in {', '.join(over)} "
+            "(EXPANSION_MAX_UNEXPLAINED)"
+        ]
+        if over
+        else []
+    )
     return Reconciled(matches and not over, history, header, rows, notes or ["every difference has a reason"])
 
 
@@ -71,13 +86,18 @@ def _history(platform: Platform) -> tuple[bool, str]:
         count = history_matches_stripe(*(platform.lake.read(model) for model in models))
     except DataQualityError as error:
         return False, str(error)
-    return True, f"the rebuilt history ends in Stripe's present: {counted(count, 'item')} with its price and quantity"
+    return (
+        True,
+        f"the rebuilt history ends in Stripe's present: {counted(count, 'item')} with its price and quantity",
+    )
 
 
 def _row(total: Any, differences: pd.DataFrame, currency: str) -> tuple[str, ...]:
     known = differences[differences["reason"] != UNEXPLAINED]
     sums = known.groupby("reason")["difference"].agg(["size", "sum"]).sort_values("size", ascending=False)
-    reasons = ", ".join(f"{reason} {row['size']} ({money(int(row['sum']), currency)})" for reason, row in sums.iterrows())
+    reasons = ", ".join(
+        f"{reason} {row['size']} ({money(int(row['sum']), currency)})" for reason, row in sums.iterrows()
+    )
     share = "" if pd.isna(total.unexplained_share) else f" ({Decimal(total.unexplained_share):.2%})"
     return (
         total.month,
@@ -93,7 +113,9 @@ def _row(total: Any, differences: pd.DataFrame, currency: str) -> tuple[str, ...
 def _largest(differences: pd.DataFrame) -> pd.DataFrame:
     """The customers with the largest unexplained differences, each in its worst month."""
     left = differences[differences["reason"] == UNEXPLAINED]
-    worst = left.assign(size=left["difference"].abs()).sort_values(["size", "customer"], ascending=[False, True])
+    worst = left.assign(size=left["difference"].abs()).sort_values(
+        ["size", "customer"], ascending=[False, True]
+    )
     return worst.drop_duplicates("customer").head(NAMED)
 
 
@@ -103,6 +125,12 @@ def _told(row: Any, currency: str, items_of: Callable[[str], pd.DataFrame] | Non
     items = (
         []
         if apart.empty
-        else [f"; {each.item} {each.ours} here, {each.stripes} there" for each in apart[apart["customer"] == row.customer].itertuples()]
+        else [
+            f"; {each.item} {each.ours} here, {each.stripes} there"
+            for each in apart[apart["customer"] == row.customer].itertuples()
+        ]
     )
-    return f"{row.customer} {row.month}: ours {money(row.ours, currency)}, Stripe's {money(row.stripes, currency)}; unexplained{''.join(items)}"
+    return (
+        f"{row.customer} {row.month}: ours {money(row.ours, currency)}, Stripe's "
+        f"{money(row.stripes, currency)}; unexplained{''.join(items)}"
+    )

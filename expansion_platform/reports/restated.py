@@ -30,10 +30,13 @@ NAMED = 3
 """Customers named in a line; the table has all of them."""
 
 
-def restated(before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, currency: str) -> Iterator[str]:
+def restated(
+    before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, currency: str
+) -> Iterator[str]:
     """Lines that say what a run moved, and what of each closed month is not as first reported.
 
-    A slice is listed only for what moved into or out of it: the rest of its change is that of the figure above.
+    A slice is listed only for what moved into or out of it: the rest of its change is that of the figure
+    above.
 
     Args:
         before: metrics/restatements of the months before the run.
@@ -46,40 +49,67 @@ def restated(before: pd.DataFrame, after: pd.DataFrame, reported: pd.DataFrame, 
         rows = _shown(after[after["month"] == month])
         if rows.empty:
             continue
-        first, difference = int(closed["closing"].sum()), int(rows.loc[rows["metric"] == "closing", "difference"].sum())
+        first, difference = (
+            int(closed["closing"].sum()),
+            int(rows.loc[rows["metric"] == "closing", "difference"].sum()),
+        )
         yield (
             f"{month}: MRR {money(first, currency)} first reported {closed['reported_at'].iloc[0]:%Y-%m-%d}, "
             f"{money(first + difference, currency)} now ({_signed(difference, currency)})"
         )
         for (metric, reason), part in rows.groupby(["metric", "reason"], sort=False):
-            yield f"  {_signed(int(part['difference'].sum()), currency)} {metric}: {REASONS[str(reason)]} ({_customers(part, currency)})"
+            yield (
+                f"  {_signed(int(part['difference'].sum()), currency)} {metric}: {REASONS[str(reason)]} "
+                f"({_customers(part, currency)})"
+            )
         if set(added(FirstReported)) - kept(closed):
-            yield "  not compared: contraction by type, gross amounts, ARR, origins and slices; the version that closed this month did not keep them"
+            yield (
+                "  not compared: contraction by type, gross amounts, ARR, origins and slices; the version "
+                "that closed this month did not keep them"
+            )
 
 
 def _shown(rows: pd.DataFrame) -> pd.DataFrame:
     """Figures in their order, then what customers took from one slice to another: they have a row in each."""
     parts = rows["metric"].str.split(":")
     dimension, figure = parts.str[0].where(rows["metric"].str.count(":") > 0, ""), parts.str[-1]
-    slices = rows.assign(dimension=dimension, figure=figure, place=figure.map({name: place for place, name in enumerate(AMOUNTS)}))
+    slices = rows.assign(
+        dimension=dimension,
+        figure=figure,
+        place=figure.map({name: place for place, name in enumerate(AMOUNTS)}),
+    )
     moved = slices.duplicated(["customer", "dimension", "figure"], keep=False) & figure.isin(OF_SLICES)
     return slices[(dimension == "") | moved].sort_values(["dimension", "place", "metric"], kind="stable")
 
 
 def _moved(before: pd.DataFrame, after: pd.DataFrame) -> str:
-    told = [set(rows[["month", "customer", "metric", "restated"]].itertuples(index=False, name=None)) for rows in (before, after)]
+    told = [
+        set(rows[["month", "customer", "metric", "restated"]].itertuples(index=False, name=None))
+        for rows in (before, after)
+    ]
     figures = {row[:3] for row in told[0] ^ told[1]}
     if not figures:
         return "This run moved no figure of a month that had closed."
-    calendar, customers = sorted({month for month, *_ in figures}), len({customer for _, customer, _ in figures})
+    calendar, customers = (
+        sorted({month for month, *_ in figures}),
+        len({customer for _, customer, _ in figures}),
+    )
     where = calendar[0] if len(calendar) == 1 else f"{calendar[0]} to {calendar[-1]}"
-    return f"This run moved {len(figures)} figures of {customers} customer{'' if customers == 1 else 's'} in {where}."
+    return (
+        f"This run moved {len(figures)} figures of {customers} customer{'' if customers == 1 else 's'} in "
+        f"{where}."
+    )
 
 
 def _customers(rows: pd.DataFrame, currency: str) -> str:
-    largest = rows.assign(size=rows["difference"].abs()).sort_values(["size", "customer"], ascending=[False, True], kind="stable")
+    largest = rows.assign(size=rows["difference"].abs()).sort_values(
+        ["size", "customer"], ascending=[False, True], kind="stable"
+    )
     told = largest.head(NAMED)
-    named = [f"{customer} {_signed(int(moved), currency)}" for customer, moved in zip(told["customer"], told["difference"], strict=True)]
+    named = [
+        f"{customer} {_signed(int(moved), currency)}"
+        for customer, moved in zip(told["customer"], told["difference"], strict=True)
+    ]
     return ", ".join(named) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
 
 

@@ -37,31 +37,54 @@ def verify(
     customers: Annotated[int, typer.Option(help="Customers it has")] = 200,
     months: Annotated[int, typer.Option(help="Closed months of its life")] = 24,
     policy: Annotated[Preset, typer.Option(help="Policy preset to count under")] = Preset["house"],
-    behaviours: Annotated[str, typer.Option(help="Further behaviours, comma-separated, or `all`: " + ", ".join(sorted(BEHAVIOURS)))] = "",
-    faults: Annotated[bool, typer.Option("--faults", help="Stripe fails by a plan of the seed, and the account changes while it is read")] = False,
-    meters: Annotated[bool, typer.Option(help="The key may read meters; otherwise usage is what bills show")] = True,
-    catalog: Annotated[Sells, typer.Option(help="; ".join(f"{name}: {how}" for name, how in CATALOGS.items()))] = Sells[PLANS_AS_PRODUCTS],
+    behaviours: Annotated[
+        str,
+        typer.Option(help="Further behaviours, comma-separated, or `all`: " + ", ".join(sorted(BEHAVIOURS))),
+    ] = "",
+    faults: Annotated[
+        bool,
+        typer.Option(
+            "--faults", help="Stripe fails by a plan of the seed, and the account changes while it is read"
+        ),
+    ] = False,
+    meters: Annotated[
+        bool, typer.Option(help="The key may read meters; otherwise usage is what bills show")
+    ] = True,
+    catalog: Annotated[
+        Sells, typer.Option(help="; ".join(f"{name}: {how}" for name, how in CATALOGS.items()))
+    ] = Sells[PLANS_AS_PRODUCTS],
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the result")] = False,
 ) -> None:
-    """Runs the pipeline over HTTP and compares it with the truth, to the cent; exit 0 only when nothing differs."""
+    """Runs the pipeline over HTTP and compares it with the truth, to the cent.
+
+    Exit 0 only when nothing differs.
+    """
     console = Console(soft_wrap=True)
     wanted = BEHAVIOURS if behaviours == "all" else frozenset(filter(None, behaviours.split(",")))
     if unknown := wanted - BEHAVIOURS:
-        raise typer.BadParameter(f"unknown behaviours: {', '.join(sorted(unknown))}", param_hint="--behaviours")
+        raise typer.BadParameter(
+            f"unknown behaviours: {', '.join(sorted(unknown))}", param_hint="--behaviours"
+        )
     with tempfile.TemporaryDirectory() as folder:
         told, plan = Console(quiet=quiet, soft_wrap=True), seed if faults else None
-        verdict = run_verify(seed, customers, months, Path(folder), told, policy.value, wanted, plan, meters, catalog.value)
+        verdict = run_verify(
+            seed, customers, months, Path(folder), told, policy.value, wanted, plan, meters, catalog.value
+        )
     for difference in verdict.differences:
         console.print(difference, highlight=False, markup=False)
     sure = ", ".join(f"{verdict.confidence.get(name, 0)} {how}" for name, how in SURE.items())
     console.print(
-        f"seed {seed}, {policy.value}: {verdict.item_states} item states, {verdict.customer_months} customer months, {verdict.causes} causes and "
-        f"{verdict.sums} roll-forwards compared; "
-        f"{len(verdict.differences)} differ; {verdict.undatable} changes Stripe's records cannot date are expected where they show ({sure})",
+        f"seed {seed}, {policy.value}: {verdict.item_states} item states, {verdict.customer_months} "
+        f"customer months, {verdict.causes} causes and {verdict.sums} roll-forwards compared; "
+        f"{len(verdict.differences)} differ; {verdict.undatable} changes Stripe's records cannot date "
+        f"are expected where they show ({sure})",
         highlight=False,
     )
     if faults:
-        console.print(f"faults met: {', '.join(f'{count} x {name}' for name, count in verdict.faults.items())}", highlight=False)
+        console.print(
+            f"faults met: {', '.join(f'{count} x {name}' for name, count in verdict.faults.items())}",
+            highlight=False,
+        )
     sys.exit(1 if verdict.differences else 0)
 
 

@@ -1,6 +1,9 @@
-"""`expansion demo` and `expansion ui`: the whole platform on the simulated company, without any account or key.
+"""`expansion demo` and `expansion ui`.
 
-Here: starting the company, running the real job, printing what came out. Not here: the job, the company, any figure's rule.
+The whole platform on the simulated company, without any account or key.
+
+Here: starting the company, running the real job, printing what came out. Not here: the job, the company, any
+figure's rule.
 """
 
 from __future__ import annotations
@@ -32,21 +35,29 @@ from expansion_platform.simulator.world import World, running
 SEED, CUSTOMERS, MONTHS = 7, 500, 24
 BEHAVIOURS = frozenset({initiators.BEHAVIOUR})
 _REMEMBERED = "company/demo.json"
-_SUPERSEDED = "ignore:Function `dev_command` is superseded"  # `dg dev` needs a package and a project layout this one does not have
+# `dg dev` needs a package and a project layout this one does not have.
+_SUPERSEDED = "ignore:Function `dev_command` is superseded"
 
 
 def run_demo(*, seed: int = SEED, customers: int = CUSTOMERS, months: int = MONTHS, console: Console) -> None:
     """Simulates, pulls, rebuilds, computes, alerts, and prints the newest closed month."""
     data_dir = Settings(_env_file=None).data_dir
-    console.print(f"[bold]1/3[/] Simulating a company of {customers} customers over {months} months (seed {seed})", highlight=False)
+    console.print(
+        f"[bold]1/3[/] Simulating a company of {customers} customers over {months} months (seed {seed})",
+        highlight=False,
+    )
     company = simulate(seed, customers, months, behaviours=BEHAVIOURS)
     with running(company, seed=seed, months=months, data_dir=data_dir) as world:
         _remember(data_dir, seed, customers, months)
         counts = ", ".join(
-            f"{len(found):,} {name}" for name, found in company.account.objects.items() if name in ("customers", "subscriptions", "invoices")
+            f"{len(found):,} {name}"
+            for name, found in company.account.objects.items()
+            if name in ("customers", "subscriptions", "invoices")
         )
         console.print(f"    its Stripe account holds {counts}; served at {world.stripe.url}", highlight=False)
-        console.print("[bold]2/3[/] Running the Dagster job `monthly_refresh` over every closed month", highlight=False)
+        console.print(
+            "[bold]2/3[/] Running the Dagster job `monthly_refresh` over every closed month", highlight=False
+        )
         refresh(world.settings, None, None, console)
         console.print("[bold]3/3[/] Delivering alerts", highlight=False)
         platform = Platform(world.settings)
@@ -56,19 +67,27 @@ def run_demo(*, seed: int = SEED, customers: int = CUSTOMERS, months: int = MONT
     for line in sentences(platform, LAST_MONTH):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     _print_alert(platform, delivered, console)
-    console.print(f"\nData: {data_dir}/lake (Delta tables), {data_dir}/ledger.sqlite (ledger)", highlight=False)
+    console.print(
+        f"\nData: {data_dir}/lake (Delta tables), {data_dir}/ledger.sqlite (ledger)", highlight=False
+    )
     console.print("Look closer:", highlight=False)
     expansion = os.path.relpath(sys.argv[0])
     for command, why in (
         ("make ui", "the Dagster UI on this data, http://localhost:3000"),
-        (f"{expansion} explain {_example(platform)} {LAST_MONTH}", "one customer's month, with the Stripe objects behind it"),
+        (
+            f"{expansion} explain {_example(platform)} {LAST_MONTH}",
+            "one customer's month, with the Stripe objects behind it",
+        ),
         (f'{expansion} sql "select * from metrics.rollforward order by month desc limit 4"', "any table"),  # noqa: S608
     ):
         console.print(f"  [cyan]{command}[/]\n      {why}", highlight=False, soft_wrap=True)
 
 
 def run_ui(port: int, console: Console) -> int:
-    """Runs `dagster dev` on the user's account when a Stripe key is set, else on the demo's company; returns its exit code."""
+    """Runs `dagster dev` on the user's account when a Stripe key is set, else on the demo's company.
+
+    Returns its exit code.
+    """
     settings = Settings()
     command = [sys.executable, "-m", "dagster", "dev", "--port", str(port)]
     if not Path("workspace.yaml").exists():  # outside a checkout
@@ -80,18 +99,29 @@ def run_ui(port: int, console: Console) -> int:
         console.print("No Stripe key and no demo data yet: running the demo first.")
         run_demo(console=console)
     remembered = json.loads((data_dir / _REMEMBERED).read_text())
-    company = simulate(remembered["seed"], remembered["customers"], remembered["months"], behaviours=BEHAVIOURS)
+    company = simulate(
+        remembered["seed"], remembered["customers"], remembered["months"], behaviours=BEHAVIOURS
+    )
     with running(company, seed=remembered["seed"], months=remembered["months"], data_dir=data_dir) as world:
-        console.print(f"The Dagster UI opens at [bold]http://localhost:{port}[/] on the simulated company. Ctrl-C ends it.")
+        console.print(
+            f"The Dagster UI opens at [bold]http://localhost:{port}[/] on the simulated company. Ctrl-C "
+            "ends it."
+        )
         history = run_history.environment(world.settings)
-        return _run(command, {**world.environment, **history, "DAGSTER_WEBSERVER_URL": f"http://localhost:{port}"})
+        return _run(
+            command, {**world.environment, **history, "DAGSTER_WEBSERVER_URL": f"http://localhost:{port}"}
+        )
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
-    # A shell starts background jobs with SIGINT ignored; a Dagster that inherits this ignores SIGTERM too, and nothing ends it.
+    # A shell starts background jobs with SIGINT ignored; a Dagster that inherits this ignores SIGTERM too,
+    # and nothing ends it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # A session of its own, so that Ctrl-C reaches us first and we end the whole tree: Dagster's children ignore a lone SIGINT.
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONWARNINGS": _SUPERSEDED, **environment}, start_new_session=True)
+    # A session of its own, so that Ctrl-C reaches us first and we end the whole tree: Dagster's children
+    # ignore a lone SIGINT.
+    process = subprocess.Popen(
+        command, env={**os.environ, "PYTHONWARNINGS": _SUPERSEDED, **environment}, start_new_session=True
+    )
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()
@@ -107,7 +137,10 @@ def _remember(data_dir: Path, seed: int, customers: int, months: int) -> None:
 def _deliver(platform: Platform, world: World) -> list[str]:
     """Posts what is pending to the Slack stand-in; the texts it took, replies marked as such."""
     deliver(platform.ledger, *platform.channels)
-    return [f"  in its thread: {message.text}" if message.thread else message.text for message in world.slack.messages]
+    return [
+        f"  in its thread: {message.text}" if message.thread else message.text
+        for message in world.slack.messages
+    ]
 
 
 def _print_month(platform: Platform, month: str, console: Console) -> None:
@@ -119,7 +152,9 @@ def _print_month(platform: Platform, month: str, console: Console) -> None:
     rate, retained = rates["ratio"], retention["ratio"]
     console.print(f"[bold]{month}[/]", highlight=False)
     head = Table(show_header=False, box=None, padding=(0, 2))
-    head.add_row("MRR", money(int(total["closing"]), currency), f"opening {money(int(total['opening']), currency)}")
+    head.add_row(
+        "MRR", money(int(total["closing"]), currency), f"opening {money(int(total['opening']), currency)}"
+    )
     head.add_row(
         "Expansion rate",
         _percent(rate["expansion_rate"]),
@@ -131,13 +166,22 @@ def _print_month(platform: Platform, month: str, console: Console) -> None:
         "the latter counts price rises and expired discounts, as many tools do",
     )
     head.add_row("NRR / GRR", f"{_percent(retained['nrr'])} / {_percent(retained['grr'])}", "of the month")
-    head.add_row("Quick ratio", _number(retained["quick_ratio"]), f"net new MRR {money(int(retention['numerator']['net_new_mrr']), currency)}")
+    head.add_row(
+        "Quick ratio",
+        _number(retained["quick_ratio"]),
+        f"net new MRR {money(int(retention['numerator']['net_new_mrr']), currency)}",
+    )
     console.print(head)
     by_type = lake.read(metrics.ExpansionByType, [month])
     table = Table("Expansion by type", "MRR", "of opening MRR", "share", title_justify="left")
     mix = by_type[by_type["metric"] == "expansion_mix"].set_index("value")["ratio"]
     for row in by_type[by_type["metric"] == "expansion_rate"].to_dict("records"):
-        table.add_row(row["value"], money(row["numerator"], currency), _percent(row["ratio"]), _percent(mix.get(row["value"])))
+        table.add_row(
+            row["value"],
+            money(row["numerator"], currency),
+            _percent(row["ratio"]),
+            _percent(mix.get(row["value"])),
+        )
     console.print(table)
     by_origin = lake.read(metrics.ExpansionByOrigin, [month]).query("dimension == 'motion'")
     table = Table("Expansion by origin", "MRR", "share")
@@ -161,14 +205,20 @@ def _print_alert(platform: Platform, delivered: list[str], console: Console) -> 
     elif sent:
         console.print("[bold]Alert delivered by an earlier run (an alert is sent once):[/]")
         for alert in sent:
-            console.print(f"  {'  in its thread: ' if alert.thread else ''}{alert.message['text']}", highlight=False, soft_wrap=True)
+            console.print(
+                f"  {'  in its thread: ' if alert.thread else ''}{alert.message['text']}",
+                highlight=False,
+                soft_wrap=True,
+            )
     else:
         console.print("No alert: nothing fell by more than noise.")
 
 
 def _example(platform: Platform) -> str:
     """The customer with the largest expansion of the newest month."""
-    moved = platform.lake.read(mrr.Movements, [LAST_MONTH]).sort_values(["flow_expansion", "customer"], ascending=[False, True])
+    moved = platform.lake.read(mrr.Movements, [LAST_MONTH]).sort_values(
+        ["flow_expansion", "customer"], ascending=[False, True]
+    )
     return str(moved["customer"].iloc[0]) if len(moved) else "CUSTOMER"
 
 

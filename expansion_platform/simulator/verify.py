@@ -1,7 +1,9 @@
-"""Does the pipeline find the truth? Runs it over HTTP on a simulated company and compares every item state and customer month.
+"""Does the pipeline find the truth?
 
-Here: the comparison. Not here: the truth (`simulator/truth/items.py`, `simulator/truth/reference.py`), the pipeline. The reference is a second, plain
-implementation of the semantics; the pipeline never sees it.
+Runs it over HTTP on a simulated company and compares every item state and customer month.
+
+Here: the comparison. Not here: the truth (`simulator/truth/items.py`, `simulator/truth/reference.py`), the
+pipeline. The reference is a second, plain implementation of the semantics; the pipeline never sees it.
 """
 
 from __future__ import annotations
@@ -41,8 +43,13 @@ STATE = [
 ]
 INTERVAL = ["customer", "subscription", "item", "valid_from", "valid_to", *STATE]
 
-POLICIES: dict[str, dict[str, Any]] = {"house": {}, "stripe_parity": {"metered_counts": False, "repeating_discount_counts": False}}
-"""Policy presets as the reference knows them, key by key (semantics 1.3, 8.1); the pipeline is told the preset's name."""
+POLICIES: dict[str, dict[str, Any]] = {
+    "house": {},
+    "stripe_parity": {"metered_counts": False, "repeating_discount_counts": False},
+}
+"""Policy presets as the reference knows them, key by key (semantics 1.3, 8.1); the pipeline is told the
+preset's name.
+"""
 
 COMPUTED = [
     *(name for name in TABLES if name.startswith(("stripe/", "billing/"))),
@@ -54,7 +61,9 @@ COMPUTED = [
     "metrics/retention",
     "metrics/rollforward",
 ]
-"""What is compared and what it is made from; the other metrics add 10 s to a company of 200 and have worked examples of their own."""
+"""What is compared and what it is made from; the other metrics add 10 s to a company of 200 and have worked
+examples of their own.
+"""
 
 CHANGING_HOURS = (36, 24, 12)
 """Before the end: the instants an account under faults goes through while it is first read."""
@@ -64,8 +73,8 @@ CHANGING_HOURS = (36, 24, 12)
 class Verdict:
     """What was compared and what differed.
 
-    `undatable` changes are expected where Stripe's records can show them; `confidence` counts states by how surely they begin when they are said to,
-    `faults` what was met.
+    `undatable` changes are expected where Stripe's records can show them; `confidence` counts states by how
+    surely they begin when they are said to, `faults` what was met.
     """
 
     item_states: int = 0
@@ -90,22 +99,32 @@ def verify(
     meters: bool = True,
     sells: str = PLANS_AS_PRODUCTS,
 ) -> Verdict:
-    """Simulates, with further behaviours if asked, runs the whole pipeline over HTTP into `data_dir` under a policy preset, and compares.
+    """Simulates, runs the whole pipeline over HTTP into `data_dir`, and compares.
 
-    With `faults`, the seed of a plan, a first run reads the account while it changes, and a second one what changed. Without `meters` the key may
-    not read them: usage is what bills show. `sells` is how its plans are sold (`catalog.CATALOGS`).
+    With further behaviours if asked, under a policy preset.
+
+    With `faults`, the seed of a plan, a first run reads the account while it changes, and a second one what
+    changed. Without `meters` the key may not read them: usage is what bills show. `sells` is how its plans
+    are sold (`catalog.CATALOGS`).
     """
     company = simulate(seed, customers, months, behaviours=behaviours, sells=sells)
     if meters:
         company = replace(company, truth=replace(company.truth, expected_states=company.truth.metered_states))
     written = under(company, {"preset": policy})
-    with running(written, seed=seed, months=months, data_dir=data_dir, faults=faults) as world, dg.DagsterInstance.ephemeral() as instance:
+    with (
+        running(written, seed=seed, months=months, data_dir=data_dir, faults=faults) as world,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
         if not meters:
             world.stripe.missing_permissions = frozenset({stripe_meters.PATH})
         if faults is not None:
             instants = [AS_OF - timedelta(hours=hours) for hours in CHANGING_HOURS]
-            earlier = {at: simulate(seed, customers, months, at, behaviours, sells).account for at in instants}
-            accounts = {int(at.timestamp()): account for at, account in {**earlier, AS_OF: company.account}.items()}
+            earlier = {
+                at: simulate(seed, customers, months, at, behaviours, sells).account for at in instants
+            }
+            accounts = {
+                int(at.timestamp()): account for at, account in {**earlier, AS_OF: company.account}.items()
+            }
             world.stripe.moving(moments(accounts, faults, int(AS_OF.timestamp()) - EVENTS_KEPT))
             changing = world.settings.model_copy(update={"expansion_as_of": instants[0].isoformat()})
             refresh(changing, None, None, console, instance, only=COMPUTED)
@@ -121,7 +140,10 @@ def under(company: Company, policy: dict[str, Any]) -> Company:
 
 
 def first_seen(company: Company, at: datetime) -> Company:
-    """The same truth when a pull at an earlier instant came first: what nothing but today's subscription shows is dated by the first to see it."""
+    """The same truth when a pull at an earlier instant came first.
+
+    What nothing but today's subscription shows is dated by the first to see it.
+    """
     states = company.truth.expected_states
     bounds = {name: states[name].mask(states[name] == AS_OF, at) for name in ("valid_from", "valid_to")}
     return replace(company, truth=replace(company.truth, expected_states=states.assign(**bounds)))
@@ -131,13 +153,18 @@ def compare(company: Company, lake: Lake, months: int) -> Verdict:
     """The lake's item states, customer months, movements, causes and roll-forward against the truth."""
     verdict = Verdict(undatable=len(company.truth.undatable))
     rebuilt = lake.read(billing.ItemStates)
-    verdict.confidence = {str(name): count for name, count in rebuilt["confidence"].value_counts().to_dict().items()}
+    verdict.confidence = {
+        str(name): count for name, count in rebuilt["confidence"].value_counts().to_dict().items()
+    }
     verdict.differences += _compare_states(company.truth.expected_states, rebuilt, verdict)
     verdict.differences += overclaimed(company.truth.states, rebuilt)
     tables: dict[type[Table], pd.DataFrame] = {
-        model: lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Rollforward)
+        model: lake.read(model)
+        for model in (mrr.CustomerMonths, mrr.Movements, mrr.Causes, metrics.Rollforward)
     }
-    for month, truth in true_months(company, calendar.between(calendar.shift(LAST_MONTH, 1 - months), LAST_MONTH)):
+    for month, truth in true_months(
+        company, calendar.between(calendar.shift(LAST_MONTH, 1 - months), LAST_MONTH)
+    ):
         of_month = {model: table[table["month"] == month] for model, table in tables.items()}
         verdict.differences += _compare_month(month, truth, of_month, verdict)
         verdict.differences += _compare_sums(month, truth, of_month[metrics.Rollforward], verdict)
@@ -148,7 +175,10 @@ def compare(company: Company, lake: Lake, months: int) -> Verdict:
 def true_months(company: Company, wanted: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each month's true movements and causes, by the plain reference over the true states."""
     states = company.truth.expected_states
-    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in company.fx_rates.groupby("month")}
+    rates = {
+        month: dict(zip(rows["currency"], rows["rate"], strict=True))
+        for month, rows in company.fx_rates.groupby("month")
+    }
     ever_paid: set[str] = set()
     history = read_history(zip(items_of(states), states["valid_from"], strict=True), company.catalog)
     before = book(states, calendar.opening(wanted[0]))
@@ -156,18 +186,33 @@ def true_months(company: Company, wanted: list[str]) -> Iterator[tuple[str, dict
         after = book(states, calendar.closing(month))
         fx = {"prev": rates[calendar.shift(month, -1)], "curr": rates[month]}
         catalog = {**company.catalog, "fx": fx, "ever_paid": sorted(ever_paid)}
-        truth = classify_month(before, after, catalog, evidence=True, plans=plans_before(history, calendar.closing(month)))
-        ever_paid |= {customer for customer, row in truth["customers"].items() if row["opening"] or row["closing"]}
+        truth = classify_month(
+            before, after, catalog, evidence=True, plans=plans_before(history, calendar.closing(month))
+        )
+        ever_paid |= {
+            customer for customer, row in truth["customers"].items() if row["opening"] or row["closing"]
+        }
         yield month, truth
         before = after
 
 
 def first_payments(company: Company) -> dict[str, pd.Timestamp]:
-    """Customer -> beginning of its first state with MRR, valued by the plain reference at the rates of the month it begins in."""
+    """Customer -> beginning of its first state with MRR.
+
+    Valued by the plain reference at the rates of the month it begins in.
+    """
     states = company.truth.expected_states
-    states = states[states["valid_from"] < calendar.closing(LAST_MONTH)].sort_values("valid_from", ignore_index=True)
-    states = states.assign(owner=states["customer"], customer=states.index.astype(str), item=states.index.astype(str))  # a customer for each state
-    rates = {month: dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in company.fx_rates.groupby("month")}
+    states = states[states["valid_from"] < calendar.closing(LAST_MONTH)].sort_values(
+        "valid_from", ignore_index=True
+    )
+    # A customer for each state.
+    states = states.assign(
+        owner=states["customer"], customer=states.index.astype(str), item=states.index.astype(str)
+    )
+    rates = {
+        month: dict(zip(rows["currency"], rows["rate"], strict=True))
+        for month, rows in company.fx_rates.groupby("month")
+    }
     found: dict[str, pd.Timestamp] = {}
     for month, rows in states.groupby(states["valid_from"].map(calendar.of)):
         fx = {"prev": {}, "curr": rates[str(month)]}
@@ -180,14 +225,30 @@ def first_payments(company: Company) -> dict[str, pd.Timestamp]:
 
 def book(states: pd.DataFrame, instant: pd.Timestamp) -> list[dict[str, Any]]:
     """The states that hold at an instant, as the reference reads them."""
-    return items_of(states[(states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))])
+    return items_of(
+        states[
+            (states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))
+        ]
+    )
 
 
 def items_of(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Item states as the reference reads them, one a row."""
     return [
         {
-            **{name: row[name] for name in ("customer", "subscription", "item", "status", "currency", "product", "price", "usage_type")},
+            **{
+                name: row[name]
+                for name in (
+                    "customer",
+                    "subscription",
+                    "item",
+                    "status",
+                    "currency",
+                    "product",
+                    "price",
+                    "usage_type",
+                )
+            },
             "interval": row["interval"],
             "interval_count": int(row["interval_count"]),
             "livemode": bool(row["livemode"]),
@@ -214,20 +275,34 @@ def _compare_states(truth: pd.DataFrame, rebuilt: pd.DataFrame, verdict: Verdict
 def overclaimed(truth: pd.DataFrame, rebuilt: pd.DataFrame) -> Iterator[str]:
     """States said to begin exactly where nothing of their subscription did.
 
-    Usage is cut by month. What a schedule planned may have been done by hand before, which leaves no trace: it is believed.
+    Usage is cut by month. What a schedule planned may have been done by hand before, which leaves no trace:
+    it is believed.
     """
-    sure = rebuilt[(rebuilt["confidence"] == "exact") & (rebuilt["usage_type"] != "metered") & (rebuilt["source"] != "schedule")]
+    sure = rebuilt[
+        (rebuilt["confidence"] == "exact")
+        & (rebuilt["usage_type"] != "metered")
+        & (rebuilt["source"] != "schedule")
+    ]
     happened = set(zip(truth["subscription"], truth["valid_from"], strict=True))
     for row in sure.itertuples():
         if (row.subscription, row.valid_from) not in happened:
-            yield f"{row.customer} item state said to begin exactly where nothing did: {row.subscription} {row.item} {row.valid_from}"
+            yield (
+                f"{row.customer} item state said to begin exactly where nothing did: {row.subscription} "
+                f"{row.item} {row.valid_from}"
+            )
 
 
-def _compare_month(month: str, truth: dict[str, Any], tables: dict[type[Table], pd.DataFrame], verdict: Verdict) -> Iterator[str]:
+def _compare_month(
+    month: str, truth: dict[str, Any], tables: dict[type[Table], pd.DataFrame], verdict: Verdict
+) -> Iterator[str]:
     months, movements = _by_customer(tables[mrr.CustomerMonths]), _by_customer(tables[mrr.Movements])
     causes: dict[str, set[tuple[Any, ...]]] = {}
     for customer, *cause in zip(
-        *(tables[mrr.Causes][name] for name in ("customer", "group", "cause", "amount", "from_item", "to_item")), strict=True
+        *(
+            tables[mrr.Causes][name]
+            for name in ("customer", "group", "cause", "amount", "from_item", "to_item")
+        ),
+        strict=True,
     ):
         causes.setdefault(customer, set()).add(tuple(cause))
     paying = {customer: row for customer, row in truth["customers"].items() if row["movement"] != "none"}
@@ -237,19 +312,34 @@ def _compare_month(month: str, truth: dict[str, Any], tables: dict[type[Table], 
             yield f"{customer} {month}: {'not in the truth' if customer in months else 'missing'}"
             continue
         expected = _expected(paying[customer])
-        found = {**dict.fromkeys(expected, 0), **_unmoved(months[customer]), **movements.get(customer, {}), **months[customer]}
-        wrong = [f"{name} {found[name]} (truth {value})" for name, value in expected.items() if found[name] != value]
+        found = {
+            **dict.fromkeys(expected, 0),
+            **_unmoved(months[customer]),
+            **movements.get(customer, {}),
+            **months[customer],
+        }
+        wrong = [
+            f"{name} {found[name]} (truth {value})"
+            for name, value in expected.items()
+            if found[name] != value
+        ]
         if wrong:
             yield f"{customer} {month}: {', '.join(wrong)}"
-        told = {(row["group"], row["cause"], row["amount"], row["from_item"] or "", row["to_item"] or "") for row in paying[customer]["cause_rows"]}
+        told = {
+            (row["group"], row["cause"], row["amount"], row["from_item"] or "", row["to_item"] or "")
+            for row in paying[customer]["cause_rows"]
+        }
         if customer not in movements and {cause for _, cause, *_ in told} == {"fx"}:
-            told = set()  # exchange rates alone: `flow_fx` of the customer's month, compared above, is all there is
+            # Exchange rates alone: `flow_fx` of the customer's month, compared above, is all there is.
+            told = set()
         verdict.causes += len(told)
         for row in sorted(told ^ causes.get(customer, set()), key=str):
             yield f"{customer} {month}: cause {'missing' if row in told else 'invented'}: {row}"
 
 
-def _compare_sums(month: str, truth: dict[str, Any], rollforward: pd.DataFrame, verdict: Verdict) -> Iterator[str]:
+def _compare_sums(
+    month: str, truth: dict[str, Any], rollforward: pd.DataFrame, verdict: Verdict
+) -> Iterator[str]:
     """Opening, flows and closing of every segment and the total."""
     found = {row["value"]: row for row in rollforward.to_dict("records")}
     for name, sums in {**truth["segments"], "all": truth["total"]}.items():
@@ -258,7 +348,11 @@ def _compare_sums(month: str, truth: dict[str, Any], rollforward: pd.DataFrame, 
             yield f"{name} {month}: missing in the roll-forward"
             continue
         expected = {"opening": sums["opening"], **sums["flows"], "closing": sums["closing"]}
-        wrong = [f"{column} {found[name][column]} (truth {value})" for column, value in expected.items() if found[name][column] != value]
+        wrong = [
+            f"{column} {found[name][column]} (truth {value})"
+            for column, value in expected.items()
+            if found[name][column] != value
+        ]
         if wrong:
             yield f"{name} {month}: {', '.join(wrong)}"
 
@@ -272,18 +366,28 @@ def _compare_first_payments(truth: dict[str, pd.Timestamp], customer_months: pd.
 
 
 def _by_customer(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    return {row["customer"]: {str(name): value for name, value in row.items()} for row in table.to_dict("records")}
+    return {
+        row["customer"]: {str(name): value for name, value in row.items()} for row in table.to_dict("records")
+    }
 
 
 def _unmoved(row: dict[str, Any]) -> dict[str, Any]:
     """What a customer without a movement row is: continuing, flat but for exchange rates."""
     rise = max(0, row["closing"] - row["opening"])
-    return {"movement": "continuing", "label": "fx" if row["flow_fx"] else "flat", "dormant": False, "expansion_unadjusted": rise}
+    return {
+        "movement": "continuing",
+        "label": "fx" if row["flow_fx"] else "flat",
+        "dormant": False,
+        "expansion_unadjusted": rise,
+    }
 
 
 def _expected(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        **{name: row[name] for name in ("movement", "label", "opening", "closing", "opening_arr", "closing_arr", "segment")},
+        **{
+            name: row[name]
+            for name in ("movement", "label", "opening", "closing", "opening_arr", "closing_arr", "segment")
+        },
         "dormant": bool(row["dormant"]),
         **{f"flow_{name}": row["flows"][name] for name in FLOWS},
         **{f"expansion_{name}": row["expansion_by_type"][name] for name in ORGANIC},

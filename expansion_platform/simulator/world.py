@@ -1,6 +1,9 @@
-"""The simulated company as the platform meets it: three loopback servers, the files a user would write, and settings that point at them.
+"""The simulated company as the platform meets it.
 
-Here: starting all of it and the settings. Not here: the company (`simulator/company/company.py`), the servers themselves, running the pipeline.
+Three loopback servers, the files a user would write, and settings that point at them.
+
+Here: starting all of it and the settings. Not here: the company (`simulator/company/company.py`), the servers
+themselves, running the pipeline.
 """
 
 from __future__ import annotations
@@ -42,9 +45,17 @@ class World:
 
 @contextmanager
 def running(
-    company: Company, *, seed: int, months: int, data_dir: Path, as_of: str = AS_OF.isoformat(), faults: int | None = None
+    company: Company,
+    *,
+    seed: int,
+    months: int,
+    data_dir: Path,
+    as_of: str = AS_OF.isoformat(),
+    faults: int | None = None,
 ) -> Iterator[World]:
-    """Starts the servers and writes the catalog, the exchange rates, the account map and the CRM's records into `data_dir/company`.
+    """Starts the servers and writes the user's files into `data_dir/company`.
+
+    The catalog, the exchange rates, the account map and the CRM's records.
 
     `faults` is the seed of a plan under which the Stripe account is served, None for none.
     """

@@ -1,9 +1,12 @@
-"""What Stripe itself says each customer's MRR is: its change events in a warehouse, or a CSV its dashboard exports.
+"""What Stripe itself says each customer's MRR is.
+
+Its change events in a warehouse, or a CSV its dashboard exports.
 
 Here: reading either. Not here: cumulating and comparing (`domain/metrics/parity.py`).
 
-The dashboard's report "MRR per subscriber per month" (Billing overview, Report downloads) is read whether it has a row a customer and month, or a row
-a customer and a column a month; amounts are in whole currency units, as it writes them.
+The dashboard's report "MRR per subscriber per month" (Billing overview, Report downloads) is read whether it
+has a row a customer and month, or a row a customer and a column a month; amounts are in whole currency units,
+as it writes them.
 """
 
 from __future__ import annotations
@@ -23,12 +26,24 @@ from expansion_platform.sources.warehouse.tables import Warehouse
 _CUSTOMERS = ("customer_id", "customer", "subscriber_id", "subscriber", "id")
 _MONTHS = ("month", "date", "period", "month_end")
 _AMOUNTS = ("mrr", "amount", "mrr_amount", "monthly_recurring_revenue")
-_MONTH_FORMATS = ("%Y-%m", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%b %Y", "%B %Y", "%b-%Y", "%m/%Y", "%Y/%m")
+_MONTH_FORMATS = (
+    "%Y-%m",
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%b %Y",
+    "%B %Y",
+    "%b-%Y",
+    "%m/%Y",
+    "%Y/%m",
+)
 _NOT_A_NUMBER = re.compile(r"[^\d.\-]")
 
 
 def change_events(warehouse: Warehouse) -> pd.DataFrame:
-    """Every change of MRR Stripe recorded: customer, item, currency, mrr_change (minor units), quantity_change, at, local_at (epoch seconds).
+    """Every change of MRR Stripe recorded.
+
+    Customer, item, currency, mrr_change (minor units), quantity_change, at, local_at (epoch seconds).
 
     Raises:
         ConfigurationError: the mapping has no `change_events`, or they are not there.
@@ -55,14 +70,17 @@ def change_events(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def exported(path: Path, exponent: int) -> pd.DataFrame:
-    """Stripe's MRR of each customer and month from a CSV: month, customer, mrr (minor units of the reporting currency).
+    """Stripe's MRR of each customer and month from a CSV.
+
+    Month, customer, mrr (minor units of the reporting currency).
 
     Args:
         path: The file.
         exponent: Decimals of the reporting currency.
 
     Raises:
-        ConfigurationError: the file cannot be read, or has no column of customers, or neither months nor amounts; names the columns it has.
+        ConfigurationError: the file cannot be read, or has no column of customers, or neither months nor
+            amounts; names the columns it has.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -75,21 +93,28 @@ def exported(path: Path, exponent: int) -> pd.DataFrame:
     months = {at: found for at, name in enumerate(header) if (found := _month(name)) is not None}
     if customer is None or (not months and (month is None or amount is None)):
         raise ConfigurationError(
-            f"EXPANSION_STRIPE_MRR {path}: needs a column of customers ({', '.join(_CUSTOMERS)}) and either a column a month or columns of months "
-            f"({', '.join(_MONTHS)}) and amounts ({', '.join(_AMOUNTS)}); it has {', '.join(header) or 'none'}"
+            f"EXPANSION_STRIPE_MRR {path}: needs a column of customers ({', '.join(_CUSTOMERS)}) and "
+            f"either a column a month or columns of months ({', '.join(_MONTHS)}) and amounts "
+            f"({', '.join(_AMOUNTS)}); it has {', '.join(header) or 'none'}"
         )
     amounts: list[tuple[str, str, int]] = []
     for number, row in enumerate(rows, start=2):
         for told, text in _amounts(row, months, month, amount):
             value = _minor(text, exponent)
             if told is None or value is None:
-                raise ConfigurationError(f"EXPANSION_STRIPE_MRR {path}, line {number}: no month and amount in {', '.join(row)}")
+                raise ConfigurationError(
+                    f"EXPANSION_STRIPE_MRR {path}, line {number}: no month and amount in {', '.join(row)}"
+                )
             amounts.append((told, row[customer], value))
-    frame = pd.DataFrame(amounts, columns=["month", "customer", "mrr"]).astype({"month": "str", "customer": "str", "mrr": "int64"})
+    frame = pd.DataFrame(amounts, columns=["month", "customer", "mrr"]).astype(
+        {"month": "str", "customer": "str", "mrr": "int64"}
+    )
     return frame.groupby(["month", "customer"], as_index=False)[["mrr"]].sum()
 
 
-def _amounts(row: list[str], months: dict[int, str], month: int | None, amount: int | None) -> Iterator[tuple[str | None, str]]:
+def _amounts(
+    row: list[str], months: dict[int, str], month: int | None, amount: int | None
+) -> Iterator[tuple[str | None, str]]:
     if months:
         yield from ((told, row[at]) for at, told in months.items() if at < len(row) and row[at].strip())
     elif month is not None and amount is not None:
@@ -105,7 +130,9 @@ def _column(names: list[str], known: tuple[str, ...]) -> int | None:
 
 
 def _amount_column(names: list[str]) -> int | None:
-    return _column(names, _AMOUNTS) or next((at for at, name in enumerate(names) if name.startswith("mrr")), None)
+    return _column(names, _AMOUNTS) or next(
+        (at for at, name in enumerate(names) if name.startswith("mrr")), None
+    )
 
 
 def _month(text: str) -> str | None:

@@ -1,4 +1,6 @@
-"""Tables of the user's own: a CSV, or a table of the warehouse, read as the text columns of a model of `domain/catalog/tables.py`.
+"""Tables of the user's own.
+
+A CSV, or a table of the warehouse, read as the text columns of a model of `domain/catalog/tables.py`.
 
 Here: reading them, and refusing a row that cannot be, by file and line. Not here: what a column means.
 """
@@ -26,20 +28,27 @@ _Row = tuple[str, dict[str, str | None]]
 
 
 def read_given(where: str | None, model: type[Table], warehouse_url: str | None = None) -> pd.DataFrame:
-    """The rows of one of the user's tables, values as text without surrounding blanks; none when it is not given.
+    """The rows of one of the user's tables, values as text without surrounding blanks.
+
+    None when it is not given.
 
     Args:
-        where: Path of a CSV in UTF-8, or `warehouse:table` or `warehouse:schema.table`. Columns the model does not have are ignored; one that may be
-            empty may be missing.
+        where: Path of a CSV in UTF-8, or `warehouse:table` or `warehouse:schema.table`. Columns the model
+            does not have are ignored; one that may be empty may be missing.
         model: Its columns.
         warehouse_url: SQLAlchemy URL of the warehouse.
 
     Raises:
-        ConfigurationError: It cannot be read, lacks a column, or has rows that cannot be: names the file and the rows.
+        ConfigurationError: It cannot be read, lacks a column, or has rows that cannot be: names the file and
+            the rows.
     """
     if where is None:
         return empty(model)
-    rows = _of_warehouse(where, model, warehouse_url) if where.startswith(IN_WAREHOUSE) else _of_file(Path(where).expanduser(), model)
+    rows = (
+        _of_warehouse(where, model, warehouse_url)
+        if where.startswith(IN_WAREHOUSE)
+        else _of_file(Path(where).expanduser(), model)
+    )
     names = [name for name, _ in rows]
     frame = pd.DataFrame([values for _, values in rows], columns=list(columns(model))).astype("str")
     if len(frame):
@@ -56,7 +65,9 @@ def _of_file(path: Path, model: type[Table]) -> list[_Row]:
             rows = []
             for row in reader:
                 if None in row:  # a comma in a value that is not quoted would move every value after it
-                    raise ConfigurationError(f"{path}, line {reader.line_num}: more values than the header has columns")
+                    raise ConfigurationError(
+                        f"{path}, line {reader.line_num}: more values than the header has columns"
+                    )
                 rows.append((f"line {reader.line_num}", _text(row, model)))
             return rows
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -77,14 +88,18 @@ def _of_warehouse(where: str, model: type[Table], url: str | None) -> list[_Row]
         raise ConfigurationError(f"{where}: the warehouse has no such table") from error
     except sa.exc.SQLAlchemyError as error:
         raise ConfigurationError(f"{where} cannot be read: {error}") from error
-    rows = sorted((_text(row, model) for row in found), key=lambda row: [value or "" for value in row.values()])
+    rows = sorted(
+        (_text(row, model) for row in found), key=lambda row: [value or "" for value in row.values()]
+    )
     return [(f"row {', '.join(value or '-' for value in row.values())}", row) for row in rows]
 
 
 def _check_header(names: list[str], model: type[Table], where: str) -> None:
     missing = [name for name, column in columns(model).items() if not column.nullable and name not in names]
     if missing:
-        raise ConfigurationError(f"{where}: no column {', '.join(missing)}; {table_name(model)} are {','.join(columns(model))}")
+        raise ConfigurationError(
+            f"{where}: no column {', '.join(missing)}; {table_name(model)} are {','.join(columns(model))}"
+        )
 
 
 def _text(row: Mapping[Any, Any], model: type[Table]) -> dict[str, str | None]:
@@ -109,9 +124,14 @@ def _refuse(model: type[Table], frame: pd.DataFrame, names: list[str], where: st
             told = "is empty" if pd.isna(value) else f"{value!r} cannot be"
             problems.setdefault(int(row), f"{name} {told}: it is {known[name].description}")
     for row in frame.index[frame.duplicated(key(model))]:
-        problems.setdefault(int(row), f"there is a row of {', '.join(str(value) for value in frame.loc[row, key(model)])} already")
+        problems.setdefault(
+            int(row),
+            f"there is a row of {', '.join(str(value) for value in frame.loc[row, key(model)])} already",
+        )
     if problems:
-        raise ConfigurationError(f"{where}: {_several(f'{names[row]}: {problems[row]}' for row in sorted(problems))}")
+        raise ConfigurationError(
+            f"{where}: {_several(f'{names[row]}: {problems[row]}' for row in sorted(problems))}"
+        )
 
 
 def _several(told: Iterable[str]) -> str:

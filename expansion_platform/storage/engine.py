@@ -1,4 +1,6 @@
-"""SQL over tables: DuckDB in memory, reading lake tables as Arrow, so any number of processes can query at once.
+"""SQL over tables: DuckDB in memory, reading lake tables as Arrow.
+
+So any number of processes can query at once.
 
 Here: the read-only session behind `expansion sql`. Not here: the SQL of the rules (`domain/core/queries.py`).
 """
@@ -21,9 +23,12 @@ _LISTS = re.compile(r"information_schema|pg_|duckdb_|show|describe|summarize", r
 
 
 def select(lake: Lake, statement: str) -> pa.Table:
-    """Runs one SELECT over lake tables as `floor.table`. Nothing can be written, and no file or network is reachable.
+    """Runs one SELECT over lake tables as `floor.table`.
 
-    Only tables whose names are in the statement are opened, and all of them where it asks what tables there are.
+    Nothing can be written, and no file or network is reachable.
+
+    Only tables whose names are in the statement are opened, and all of them where it asks what tables there
+    are.
 
     Raises:
         ExpansionError: more than one statement, anything but a SELECT, or what DuckDB says is wrong with it.
@@ -33,7 +38,8 @@ def select(lake: Lake, statement: str) -> pa.Table:
     try:
         with suppress(duckdb.CatalogException):
             return _selected(lake, statement, list(TABLES) if _LISTS.search(statement) else named)
-        return _selected(lake, statement, list(TABLES))  # whose error suggests the names that are like the wrong one
+        # Whose error suggests the names that are like the wrong one.
+        return _selected(lake, statement, list(TABLES))
     except duckdb.Error as error:
         raise ExpansionError(str(error)) from error
 

@@ -1,6 +1,7 @@
 """The Parquet files of a Delta table: which are of a month, which are small, what may be read of them.
 
-Here: pure functions of Delta tables, their files' names and datasets. Not here: reading and committing tables (`lake.py`), rows (`rows.py`).
+Here: pure functions of Delta tables, their files' names and datasets. Not here: reading and committing tables
+(`lake.py`), rows (`rows.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ SMALL_FILE = 16 << 20
 
 @dataclass(frozen=True)
 class File:
-    """A Parquet file of one month that no commit names yet: its path from the table's folder, size in bytes, rows, and when it was written."""
+    """A Parquet file of one month that no commit names yet.
+
+    Its path from the table's folder, size in bytes, rows, and when it was written.
+    """
 
     path: str
     size: int
@@ -39,11 +43,20 @@ class File:
     @property
     def action(self) -> AddAction:
         """What a commit says of it."""
-        return AddAction(self.path, self.size, {"month": self.month}, self.written_ms, True, json.dumps({"numRecords": self.rows}))
+        return AddAction(
+            self.path,
+            self.size,
+            {"month": self.month},
+            self.written_ms,
+            True,
+            json.dumps({"numRecords": self.rows}),
+        )
 
 
 def written(folder: Path, table: pa.Table) -> list[File]:
-    """Writes the rows of each month, which follow each other, into a file of its own; the column of the month is left to the folder's name.
+    """Writes the rows of each month, which follow each other, into a file of its own.
+
+    The column of the month is left to the folder's name.
 
     Each attempt writes under names of its own, so two of them never meet.
     """
@@ -61,27 +74,43 @@ def written(folder: Path, table: pa.Table) -> list[File]:
 
 
 def refuse_others(folder: Path, found: Sequence[File], months: Sequence[str]) -> None:
-    """Raises DataQualityError for files that are no files of some months, or not as they were written: a commit checks nothing by itself."""
+    """Raises DataQualityError for files that are no files of some months, or not as they were written.
+
+    A commit checks nothing by itself.
+    """
     outside = sorted({file.month for file in found} - set(months))
-    wrong = [file.path for file in found if not (folder / file.path).is_file() or (folder / file.path).stat().st_size != file.size]
+    wrong = [
+        file.path
+        for file in found
+        if not (folder / file.path).is_file() or (folder / file.path).stat().st_size != file.size
+    ]
     if outside or wrong or len({file.path for file in found}) != len(found):
-        raise DataQualityError(f"{folder}: files that cannot be committed", [*outside, *wrong] or [file.path for file in found])
+        raise DataQualityError(
+            f"{folder}: files that cannot be committed", [*outside, *wrong] or [file.path for file in found]
+        )
 
 
 def small_files(table: DeltaTable) -> int:
     """How many of its files are under 16 MB."""
-    return sum(size < SMALL_FILE for size in pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
+    return sum(
+        size < SMALL_FILE for size in pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
+    )
 
 
 def dataset_of(table: DeltaTable, dictionaries: Collection[str] = ()) -> pyarrow.dataset.FileSystemDataset:
-    """The files of a table, opened by Arrow itself; `dictionaries` are columns that come as the dictionaries their files hold.
+    """The files of a table, opened by Arrow itself.
 
-    Through deltalake's own file system Arrow's threads call Python. One that did so while the process ended aborted it ("terminate called without an
-    active exception"): 3 to 9 of 100 runs of `expansion month` on a busy machine, after all was printed.
+    `dictionaries` are columns that come as the dictionaries their files hold.
+
+    Through deltalake's own file system Arrow's threads call Python. One that did so while the process ended
+    aborted it ("terminate called without an active exception"): 3 to 9 of 100 runs of `expansion month` on a
+    busy machine, after all was printed.
     """
     system, folder = pyarrow.fs.FileSystem.from_uri(table.table_uri)
     options = pyarrow.dataset.ParquetReadOptions(dictionary_columns=set(dictionaries))
-    found = table.to_pyarrow_dataset(filesystem=pyarrow.fs.SubTreeFileSystem(folder, system), parquet_read_options=options)
+    found = table.to_pyarrow_dataset(
+        filesystem=pyarrow.fs.SubTreeFileSystem(folder, system), parquet_read_options=options
+    )
     return _with_months_only(found)
 
 
@@ -93,7 +122,10 @@ def but(table: DeltaTable, uris: set[str]) -> pyarrow.dataset.Dataset:
 
 
 def _with_months_only(found: pyarrow.dataset.FileSystemDataset) -> pyarrow.dataset.FileSystemDataset:
-    """The dataset with months only: the log reads a column without statistics (`text_columns_unmeasured`) as all null, and a filter skips the file.
+    """The dataset with months only.
+
+    The log reads a column without statistics (`text_columns_unmeasured`) as all null, and a filter skips the
+    file.
 
     Row groups are still skipped by Parquet's own statistics of numbers and instants.
     """
@@ -101,7 +133,9 @@ def _with_months_only(found: pyarrow.dataset.FileSystemDataset) -> pyarrow.datas
         found.format.make_fragment(
             fragment.path,
             filesystem=found.filesystem,
-            partition_expression=pc.field("month") == month if (month := month_of(f"/{fragment.path}")) else None,
+            partition_expression=pc.field("month") == month
+            if (month := month_of(f"/{fragment.path}"))
+            else None,
         )
         for fragment in found.get_fragments()
     ]
@@ -120,6 +154,11 @@ def month_of(uri: str) -> str | None:
 
 
 def text_columns_unmeasured(schema: pa.Schema) -> WriterProperties:
-    """A merge writes texts as `string_view`; against statistics of that type Arrow fails on any filter by a text, from SQL too."""
+    """A merge writes texts as `string_view`.
+
+    Against statistics of that type Arrow fails on any filter by a text, from SQL too.
+    """
     unmeasured = ColumnProperties(statistics_enabled="NONE")
-    return WriterProperties(column_properties={field.name: unmeasured for field in schema if field.type == pa.string()})
+    return WriterProperties(
+        column_properties={field.name: unmeasured for field in schema if field.type == pa.string()}
+    )

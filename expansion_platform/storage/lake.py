@@ -1,11 +1,12 @@
 """Delta tables, one folder a table: `ROOT/floor/table`, replaced a month at a time or merged by key.
 
-Here: reading and committing frames of a declared model, and cheap identity of what is stored. Not here: what the tables mean
-(`domain/`), SQL over them (`engine.py`), operational state (`ledger/`).
+Here: reading and committing frames of a declared model, and cheap identity of what is stored. Not here: what
+the tables mean (`domain/`), SQL over them (`engine.py`), operational state (`ledger/`).
 
-Contracts (architecture section 4): a commit is atomic; a commit that would change nothing is not made, so a table's files change
-exactly when its content does and `state()` can tell from the file names alone. Only `compact` changes files alone, once in dozens of commits: what
-depends on them is looked at once more and found the same.
+Contracts (architecture section 4): a commit is atomic; a commit that would change nothing is not made, so a
+table's files change exactly when its content does and `state()` can tell from the file names alone. Only
+`compact` changes files alone, once in dozens of commits: what depends on them is looked at once more and
+found the same.
 """
 
 from __future__ import annotations
@@ -26,16 +27,43 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expansion_platform.domain.core.errors import DataQualityError, ExpansionError
-from expansion_platform.domain.core.table import Table, added, arrow_schema, key, partitioned_by, table_name, to_pandas
+from expansion_platform.domain.core.table import (
+    Table,
+    added,
+    arrow_schema,
+    key,
+    partitioned_by,
+    table_name,
+    to_pandas,
+)
 from expansion_platform.storage import files
-from expansion_platform.storage.files import File, but, dataset_of, identity, month_of, small_files, text_columns_unmeasured
-from expansion_platform.storage.rows import among, changed_rows, conform, content_hash, ordered, with_deletions, with_dictionaries
+from expansion_platform.storage.files import (
+    File,
+    but,
+    dataset_of,
+    identity,
+    month_of,
+    small_files,
+    text_columns_unmeasured,
+)
+from expansion_platform.storage.rows import (
+    among,
+    changed_rows,
+    conform,
+    content_hash,
+    ordered,
+    with_deletions,
+    with_dictionaries,
+)
 from expansion_platform.storage.scan import Scan
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What a write did: rows written or removed and the Delta version now current; `changed` is False when nothing had to be written."""
+    """What a write did: rows written or removed and the Delta version now current.
+
+    `changed` is False when nothing had to be written.
+    """
 
     table: str
     changed: bool
@@ -70,7 +98,10 @@ class Lake:
         return self._open(model).version() if self.exists(model) else None
 
     def state(self, model: type[Table], months: Iterable[str] | None = None) -> str:
-        """Identity of the stored content (of some months): equal exactly when no commit touched it. Reads the log, no data."""
+        """Identity of the stored content (of some months): equal exactly when no commit touched it.
+
+        Reads the log, no data.
+        """
         if not self.exists(model):
             return ABSENT
         return identity([Path(uri).name for uri in self._files(self._open(model), months)])
@@ -92,37 +123,60 @@ class Lake:
         return sorted({month for uri in self._open(model).file_uris() if (month := month_of(uri))})
 
     def dataset(self, model: type[Table], *, dictionaries: Collection[str] = ()) -> pyarrow.dataset.Dataset:
-        """The newest version as an Arrow dataset for an engine to scan; empty with the right columns before the first commit.
+        """The newest version as an Arrow dataset for an engine to scan.
 
-        `dictionaries` are columns that come as the dictionaries their files hold, so that a text that repeats is in memory once.
+        Empty with the right columns before the first commit.
+
+        `dictionaries` are columns that come as the dictionaries their files hold, so that a text that repeats
+        is in memory once.
         """
         if not self.exists(model):
             return pyarrow.dataset.dataset(with_dictionaries(arrow_schema(model), dictionaries).empty_table())
         table, asked = self._open(model), (table_name(model), frozenset(dictionaries))
         committed = (str(table.metadata().id), table.version())
         known = self._datasets.get(asked)
-        if known is None or known[0] != committed:  # listing the files of 36 months takes 0.1 s, and a range run reads each month of a table
+        # Listing the files of 36 months takes 0.1 s, and a range run reads each month of a table.
+        if known is None or known[0] != committed:
             found = dataset_of(table, dictionaries)
             lacking = [field for field in arrow_schema(model) if field.name not in found.schema.names]
-            known = committed, found.replace_schema(pa.schema([*found.schema, *lacking])) if lacking else found
+            known = (
+                committed,
+                found.replace_schema(pa.schema([*found.schema, *lacking])) if lacking else found,
+            )
             self._datasets[asked] = known
         return known[1]
 
-    def arrow(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pa.Table:
-        """Rows (of some months, or those an expression is true of) in key order, in the model's Arrow schema."""
+    def arrow(
+        self,
+        model: type[Table],
+        months: Sequence[str] | None = None,
+        where: pyarrow.dataset.Expression | None = None,
+    ) -> pa.Table:
+        """Rows in key order, in the model's Arrow schema.
+
+        Of some months, or those an expression is true of.
+        """
         if months is not None:
             in_months = among("month", months)
             where = in_months if where is None else in_months & where
         return ordered(model, conform(model, self.dataset(model).to_table(filter=where)))
 
-    def read(self, model: type[Table], months: Sequence[str] | None = None, where: pyarrow.dataset.Expression | None = None) -> pd.DataFrame:
+    def read(
+        self,
+        model: type[Table],
+        months: Sequence[str] | None = None,
+        where: pyarrow.dataset.Expression | None = None,
+    ) -> pd.DataFrame:
         """`arrow` as a pandas frame."""
         return to_pandas(self.arrow(model, months, where))
 
-    def read_coded(self, model: type[Table], coded: Collection[str], *, without: Collection[str] = ()) -> pd.DataFrame:
+    def read_coded(
+        self, model: type[Table], coded: Collection[str], *, without: Collection[str] = ()
+    ) -> pd.DataFrame:
         """All rows in key order, `coded` columns (texts that repeat and are never null) as categoricals.
 
-        For tables of millions of rows: 1.5M item states take 0.2 GB where texts take 0.4, and rules compare codes instead of texts.
+        For tables of millions of rows: 1.5M item states take 0.2 GB where texts take 0.4, and rules compare
+        codes instead of texts.
         """
         names = [name for name in arrow_schema(model).names if name not in without]
         return to_pandas(self.pruned(model, columns=names, coded=coded, in_order=True))
@@ -137,14 +191,17 @@ class Lake:
         coded: Collection[str] = (),
         in_order: bool = False,
     ) -> pa.Table:
-        """Some columns of some rows, in the model's types; in key order where asked and where the key is among the columns.
+        """Some columns of some rows, in the model's types.
+
+        In key order where asked and where the key is among the columns.
 
         Args:
             model: the table.
             columns: all without.
             months: of a monthly table.
             where: only rows for which it is true.
-            coded: texts that repeat and are never null, as dictionaries: 1.5M item states take 0.2 GB where texts take 0.4.
+            coded: texts that repeat and are never null, as dictionaries: 1.5M item states take 0.2 GB where
+                texts take 0.4.
             in_order: whether rows come in the order of the key.
         """
         schema = with_dictionaries(arrow_schema(model), coded)
@@ -157,7 +214,9 @@ class Lake:
             table = table.unify_dictionaries()
         return ordered(model, table) if in_order and set(key(model)) <= set(names) else table
 
-    def scan(self, model: type[Table], *, columns: Sequence[str] | None = None, months: Sequence[str] | None = None) -> Scan:
+    def scan(
+        self, model: type[Table], *, columns: Sequence[str] | None = None, months: Sequence[str] | None = None
+    ) -> Scan:
         """Some columns of some months for a query to read, without having them in memory; see `pruned`."""
         schema = arrow_schema(model)
         paths = sorted(self._files(self._open(model), months)) if self.exists(model) else []
@@ -170,7 +229,12 @@ class Lake:
 
     def rows_by_month(self, model: type[Table], months: Sequence[str]) -> dict[str, int]:
         """Number of rows of some months of a monthly table."""
-        counts = self.dataset(model).to_table(columns=["month"], filter=among("month", months)).group_by("month").aggregate([("month", "count")])
+        counts = (
+            self.dataset(model)
+            .to_table(columns=["month"], filter=among("month", months))
+            .group_by("month")
+            .aggregate([("month", "count")])
+        )
         return dict(zip(counts["month"].to_pylist(), counts["month_count"].to_pylist(), strict=True))
 
     def head(self, model: type[Table], count: int, months: Sequence[str] | None = None) -> pd.DataFrame:
@@ -179,15 +243,27 @@ class Lake:
         return to_pandas(conform(model, self.dataset(model).head(count, filter=where)))
 
     def content_hash(self, model: type[Table], months: Sequence[str] | None = None) -> str:
-        """SHA-256 over the rows as text in key order: equal content, equal hash, whatever the files look like."""
+        """SHA-256 over the rows as text in key order.
+
+        Equal content, equal hash, whatever the files look like.
+        """
         return content_hash(self.arrow(model, months))
 
     def frame_hash(self, model: type[Table], frame: pd.DataFrame, *, without: Sequence[str] = ()) -> str:
         """`content_hash` of rows that are not stored yet, of all columns or without some."""
         return content_hash(ordered(model, conform(model, frame)).drop_columns(list(without)))
 
-    def replace(self, model: type[Table], frame: pd.DataFrame, *, months: Sequence[str] | None = None, info: dict[str, Any] | None = None) -> Commit:
-        """Replaces the whole table, or exactly `months` of a monthly table, in one commit; no commit when the rows are the same.
+    def replace(
+        self,
+        model: type[Table],
+        frame: pd.DataFrame,
+        *,
+        months: Sequence[str] | None = None,
+        info: dict[str, Any] | None = None,
+    ) -> Commit:
+        """Replaces the whole table, or exactly `months` of a monthly table, in one commit.
+
+        No commit when the rows are the same.
 
         Raises:
             DataQualityError: rows outside `months`.
@@ -199,7 +275,9 @@ class Lake:
                 raise TypeError(f"{table_name(model)}: name the months to replace")
             outside = set(table["month"].unique().to_pylist()) - set(months)
             if outside:
-                raise DataQualityError(f"{table_name(model)}: rows outside the months being replaced", sorted(outside))
+                raise DataQualityError(
+                    f"{table_name(model)}: rows outside the months being replaced", sorted(outside)
+                )
         if self.exists(model) and table.equals(self.arrow(model, months)):
             return Commit(table_name(model), False, table.num_rows, self.version(model))
         exists = self.exists(model)
@@ -215,9 +293,15 @@ class Lake:
         return Commit(table_name(model), True, table.num_rows, self.version(model))
 
     def lay_down(
-        self, model: type[Table], frame: pd.DataFrame, months: Sequence[str], theirs: pyarrow.dataset.Expression | None
+        self,
+        model: type[Table],
+        frame: pd.DataFrame,
+        months: Sequence[str],
+        theirs: pyarrow.dataset.Expression | None,
     ) -> tuple[list[File], bool]:
-        """Writes rows of a shard as files that no reader sees before `commit`, and says whether they are the rows stored of it.
+        """Writes rows of a shard as files that no reader sees before `commit`.
+
+        Says whether they are the rows stored of it.
 
         Args:
             model: a monthly table.
@@ -229,8 +313,18 @@ class Lake:
         same = self.exists(model) and table.equals(self.arrow(model, months, theirs))
         return [] if same and not table.num_rows else files.written(self.path(model), table), same
 
-    def commit(self, model: type[Table], found: Sequence[File], months: Sequence[str], *, same: bool, info: dict[str, Any] | None = None) -> Commit:
-        """Replaces exactly `months` of a monthly table by files that were laid down, in one commit; none, and no files, when the rows are the same.
+    def commit(
+        self,
+        model: type[Table],
+        found: Sequence[File],
+        months: Sequence[str],
+        *,
+        same: bool,
+        info: dict[str, Any] | None = None,
+    ) -> Commit:
+        """Replaces exactly `months` of a monthly table by files that were laid down, in one commit.
+
+        None, and no files, when the rows are the same.
 
         Raises:
             DataQualityError: the files are not those of the months, or not as they were written.
@@ -271,19 +365,23 @@ class Lake:
     ) -> Commit:
         """Merges rows by the model's one-column key and deletes the keys in `delete`, in one commit.
 
-        A row equal to the stored one in every column but `ignoring` is left alone, so `observed_at` keeps the first sight. `among` says which stored
-        rows may have one of the keys, so that a part of a large table is merged without reading it; rows that are new to it are appended.
+        A row equal to the stored one in every column but `ignoring` is left alone, so `observed_at` keeps the
+        first sight. `among` says which stored rows may have one of the keys, so that a part of a large table
+        is merged without reading it; rows that are new to it are appended.
         """
         (by,) = key(model)
         before = self._open(model) if self.exists(model) else self.path(model)
         new = ordered(model, conform(model, frame))
         old = self.arrow(model, where=among)
-        changed = changed_rows(new, old, by, [name for name in new.column_names if name not in {by, *ignoring}])
+        changed = changed_rows(
+            new, old, by, [name for name in new.column_names if name not in {by, *ignoring}]
+        )
         gone = sorted(set(delete) & set(old[by].to_pylist()) - set(new[by].to_pylist()))
         if self.exists(model) and not changed.num_rows and not gone:
             return Commit(table_name(model), False, 0, self.version(model))
         if not gone and not pc.any(pc.is_in(changed[by], value_set=old[by])).as_py():
-            try:  # 0.1 s whatever the size of the table, where a merge of 20,000 rows into 200,000 takes 0.8 s
+            # 0.1 s whatever the size of the table, where a merge of 20,000 rows into 200,000 takes 0.8 s.
+            try:
                 write_deltalake(before, changed, mode="append", commit_properties=_info(info, retries=0))
             except CommitFailedError:  # another run wrote since `old` was read, perhaps the same rows
                 return self.upsert(model, frame, delete=delete, ignoring=ignoring, among=among, info=info)
@@ -299,13 +397,19 @@ class Lake:
                 commit_properties=_info(info),
             )
             .when_matched_delete(predicate="s._delete")
-            .when_matched_update({name: f"s.{name}" for name in changed.column_names}, predicate="not s._delete")
-            .when_not_matched_insert({name: f"s.{name}" for name in changed.column_names}, predicate="not s._delete")
+            .when_matched_update(
+                {name: f"s.{name}" for name in changed.column_names}, predicate="not s._delete"
+            )
+            .when_not_matched_insert(
+                {name: f"s.{name}" for name in changed.column_names}, predicate="not s._delete"
+            )
             .execute()
         )
         return Commit(table_name(model), True, changed.num_rows + len(gone), self.version(model))
 
-    def append(self, model: type[Table], frame: pd.DataFrame, *, info: dict[str, Any] | None = None) -> Commit:
+    def append(
+        self, model: type[Table], frame: pd.DataFrame, *, info: dict[str, Any] | None = None
+    ) -> Commit:
         """Adds rows to a table that is only ever added to; no commit when there are none.
 
         Raises:
@@ -314,8 +418,15 @@ class Lake:
         table = ordered(model, conform(model, frame))
         exists = self.exists(model)
         if table.num_rows or not exists:
-            write_deltalake(self._open(model) if exists else self.path(model), table, mode="append", commit_properties=_info(info, retries=0))
-        return Commit(table_name(model), bool(table.num_rows) or not exists, table.num_rows, self.version(model))
+            write_deltalake(
+                self._open(model) if exists else self.path(model),
+                table,
+                mode="append",
+                commit_properties=_info(info, retries=0),
+            )
+        return Commit(
+            table_name(model), bool(table.num_rows) or not exists, table.num_rows, self.version(model)
+        )
 
     def point(self, model: type[Table]) -> Point | None:
         """The table as it is now, for `since`; None before the first commit."""
@@ -325,9 +436,12 @@ class Lake:
         return str(table.metadata().id), table.version()
 
     def since(self, model: type[Table], point: Point | None) -> pa.Table | None:
-        """Rows that are not now as they were at `point`: those that went or were replaced, then those that came in or replaced them.
+        """Rows that are not now as they were at `point`.
 
-        Reads only files that were dropped or written since. None when nobody can tell: the table is another one, or its old files are gone.
+        Those that went or were replaced, then those that came in or replaced them.
+
+        Reads only files that were dropped or written since. None when nobody can tell: the table is another
+        one, or its old files are gone.
         """
         if point is None or point == self.point(model):
             return arrow_schema(model).empty_table() if point == self.point(model) else self.arrow(model)
@@ -337,17 +451,24 @@ class Lake:
         try:
             before = DeltaTable(str(self.path(model)), version=point[1])
             kept = set(before.file_uris()) & set(now.file_uris())
-            went, came = (ordered(model, conform(model, but(each, kept).to_table())) for each in (before, now))
+            went, came = (
+                ordered(model, conform(model, but(each, kept).to_table())) for each in (before, now)
+            )
         except (DeltaError, OSError):
             return None
         (by,) = key(model)
         compared = [name for name in went.column_names if name != by]
-        return pa.concat_tables([changed_rows(went, came, by, compared), changed_rows(came, went, by, compared)])
+        return pa.concat_tables(
+            [changed_rows(went, came, by, compared), changed_rows(came, went, by, compared)]
+        )
 
     def compact(self, model: type[Table]) -> bool:
-        """Rewrites a table's small files as few once there are many; its rows stay, its `state` does not. Returns whether it did.
+        """Rewrites a table's small files as few once there are many; its rows stay, its `state` does not.
 
-        Each pull adds files of some kilobytes: read every hour, a table would be of 8,760 in a year, and every look at it opens them all.
+        Returns whether it did.
+
+        Each pull adds files of some kilobytes: read every hour, a table would be of 8,760 in a year, and
+        every look at it opens them all.
         """
         if not self.exists(model):
             return False
@@ -366,12 +487,23 @@ class Lake:
         try:
             table = DeltaTable(str(self.path(model)))
         except Exception as error:
-            raise ExpansionError(f"cannot open the table {table_name(model)} in {self.path(model)}: {error}") from error
+            raise ExpansionError(
+                f"cannot open the table {table_name(model)} in {self.path(model)}: {error}"
+            ) from error
         stored = {field.name for field in table.schema().fields}
-        if missing := [name for name in arrow_schema(model).names if name not in stored and name not in added(model)]:
+        if missing := [
+            name for name in arrow_schema(model).names if name not in stored and name not in added(model)
+        ]:
             computed = table_name(model).startswith(("billing/", "mrr/", "metrics/"))
-            away = f"{self.path(model)} away and refresh: it is computed" if computed else f"{self.root.parent} away and refresh: everything is read"
-            raise ExpansionError(f"{table_name(model)} was stored by an older version, without {', '.join(missing)}. Move {away} again")
+            away = (
+                f"{self.path(model)} away and refresh: it is computed"
+                if computed
+                else f"{self.root.parent} away and refresh: everything is read"
+            )
+            raise ExpansionError(
+                f"{table_name(model)} was stored by an older version, without {', '.join(missing)}. "
+                f"Move {away} again"
+            )
         return table
 
     def _files(self, table: DeltaTable, months: Iterable[str] | None) -> list[str]:
@@ -384,5 +516,7 @@ def _in(column: str, values: Sequence[str]) -> str:
 
 
 def _info(info: dict[str, Any] | None, retries: int | None = None) -> CommitProperties:
-    metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (info or {}).items()}
+    metadata = {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in (info or {}).items()
+    }
     return CommitProperties(custom_metadata=metadata, max_commit_retries=retries)

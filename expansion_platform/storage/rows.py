@@ -22,12 +22,17 @@ def conform(model: type[Table], rows: pd.DataFrame | pa.Table) -> pa.Table:
     """The model's columns, in its Arrow types."""
     schema = arrow_schema(model)
     if isinstance(rows, pd.DataFrame):
-        return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)
+        return pa.Table.from_pandas(
+            rows[schema.names], schema=schema, preserve_index=False
+        ).replace_schema_metadata(None)
     return rows.select(schema.names).cast(schema).replace_schema_metadata(None)
 
 
 def among(column: str, values: Iterable[str]) -> pyarrow.dataset.Expression:
-    """Rows whose text is one of some. Typed, since Arrow takes an empty list for nulls and then refuses to compare."""
+    """Rows whose text is one of some.
+
+    Typed, since Arrow takes an empty list for nulls and then refuses to compare.
+    """
     return pc.field(column).isin(pa.array(list(values), pa.string()))
 
 
@@ -66,6 +71,11 @@ def changed_rows(new: pa.Table, old: pa.Table, by: str, compared: list[str]) -> 
 def with_deletions(changed: pa.Table, gone: list[str], by: str) -> pa.Table:
     """Changed rows and, with their key alone, rows to be deleted; `_delete` says which."""
     nullable = pa.schema([field.with_nullable(True) for field in changed.schema])
-    removed = pa.table({name: gone if name == by else pa.nulls(len(gone), changed.schema.field(name).type) for name in changed.column_names})
+    removed = pa.table(
+        {
+            name: gone if name == by else pa.nulls(len(gone), changed.schema.field(name).type)
+            for name in changed.column_names
+        }
+    )
     rows = pa.concat_tables([changed.cast(nullable), removed.cast(nullable)])
     return rows.append_column("_delete", pa.array([False] * changed.num_rows + [True] * len(gone)))

@@ -1,7 +1,8 @@
 """Floor `alerts`: what people should be told, written to the ledger's outbox.
 
-Here: judging the newest closed month and putting its notices into the outbox once. Not here: the rules (`domain/alerts/`), the gate before them
-(`domain/alerts/gate.py`), the words (`alerting/messages.py`), the posting (`automation/`).
+Here: judging the newest closed month and putting its notices into the outbox once. Not here: the rules
+(`domain/alerts/`), the gate before them (`domain/alerts/gate.py`), the words (`alerting/messages.py`), the
+posting (`automation/`).
 """
 
 from collections.abc import Callable
@@ -53,14 +54,20 @@ TOTAL_DROP = fingerprint("rate_drop", "total", "all")
     owners=OWNERS,
     kinds={"slack"},
 )
-def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[Any]:
-    """One judgement of the newest closed month by every rule (semantics 5); what is to be told of it goes into the ledger's outbox.
+def expansion_alerts(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult[Any]:
+    """One judgement of the newest closed month by every rule (semantics 5).
 
-    A month that has ended waits until it closes, for the days late facts take to arrive. A backfill of old months and a restated month tell nobody.
-    Data that does not hold is not judged: one data-quality message goes out instead; the next run judges the month and takes it back. The sensor
-    `deliver_alerts` posts.
+    What is to be told of it goes into the ledger's outbox.
+
+    A month that has ended waits until it closes, for the days late facts take to arrive. A backfill of old
+    months and a restated month tell nobody. Data that does not hold is not judged: one data-quality message
+    goes out instead; the next run judges the month and takes it back. The sensor `deliver_alerts` posts.
     """
-    month = months.newest_closed(platform.as_of - timedelta(days=platform.settings.expansion_close_lag_days), platform.timezone)
+    month = months.newest_closed(
+        platform.as_of - timedelta(days=platform.settings.expansion_close_lag_days), platform.timezone
+    )
     if month not in platform.months(mrr.CustomerMonths):
         context.log.info(f"{month} has not been computed: nothing to judge")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
@@ -73,7 +80,9 @@ def expansion_alerts(context: dg.AssetExecutionContext, platform: dg.ResourcePar
     if passed.failed:
         added: int = platform.ledger.alerts.put(_data_alert(month, passed.failed, links))
         context.log.warning(f"{month} was not judged: {'; '.join(passed.failed)}")
-        return dg.MaterializeResult(metadata={"month": month, "judged": False, "problems": list(passed.failed), "new": added})
+        return dg.MaterializeResult(
+            metadata={"month": month, "judged": False, "problems": list(passed.failed), "new": added}
+        )
     settings = AlertSettings.from_yaml(platform.settings.expansion_alerts)
     findings = facts.findings(settings, platform.reporting_exponent, platform.catalog().policy_hash)
     judged, notices = advance(findings, platform.ledger.alerts.states())
@@ -150,21 +159,50 @@ class Facts:
 
 
 def facts_of(platform: Platform, month: str) -> Facts:
-    """Reads the tables for judging a month; rates of earlier months are those first reported where these are comparable."""
+    """Reads the tables for judging a month.
+
+    Rates of earlier months are those first reported where these are comparable.
+    """
     lake, window = platform.lake, evaluation.window(month)
-    published = lake.read(metrics.Expansion).query("metric == 'expansion_rate' and denominator > 0 and month <= @month")
+    published = lake.read(metrics.Expansion).query(
+        "metric == 'expansion_rate' and denominator > 0 and month <= @month"
+    )
     rates = _by_month(published)
     first = lake.dataset(mrr.FirstReported).filter(
         (ds.field("month") < month) & _comparable(platform) & (ds.field("opening") + ds.field("closing") > 0)
     )
-    sums = first.to_table(columns=["month", "flow_expansion", "opening"]).group_by("month").aggregate([("flow_expansion", "sum"), ("opening", "sum")])
-    rates |= {row["month"]: Fraction(row["flow_expansion_sum"], row["opening_sum"]) for row in sums.to_pylist() if row["opening_sum"]}
-    of_slices = (ds.field("metric") == "expansion_rate") & ds.field("dimension").isin(list(SLICES)) & (ds.field("month") <= month)
-    by_slice = pd.concat([lake.read(model, where=of_slices) for model in (metrics.ExpansionBySegment, metrics.ExpansionByDimension)])
+    sums = (
+        first.to_table(columns=["month", "flow_expansion", "opening"])
+        .group_by("month")
+        .aggregate([("flow_expansion", "sum"), ("opening", "sum")])
+    )
+    rates |= {
+        row["month"]: Fraction(row["flow_expansion_sum"], row["opening_sum"])
+        for row in sums.to_pylist()
+        if row["opening_sum"]
+    }
+    of_slices = (
+        (ds.field("metric") == "expansion_rate")
+        & ds.field("dimension").isin(list(SLICES))
+        & (ds.field("month") <= month)
+    )
+    by_slice = pd.concat(
+        [
+            lake.read(model, where=of_slices)
+            for model in (metrics.ExpansionBySegment, metrics.ExpansionByDimension)
+        ]
+    )
     by_slice = by_slice.query("denominator > 0")
     rollforward = lake.read(metrics.Rollforward, [month])
-    flows = pd.concat([rollforward, lake.read(metrics.RollforwardByDimension, [month]).query("dimension in @SLICES")])
-    retained = pd.concat([lake.read(metrics.Retention, [month]), lake.read(metrics.ExpansionByDimension, [month]).query("dimension in @SLICES")])
+    flows = pd.concat(
+        [rollforward, lake.read(metrics.RollforwardByDimension, [month]).query("dimension in @SLICES")]
+    )
+    retained = pd.concat(
+        [
+            lake.read(metrics.Retention, [month]),
+            lake.read(metrics.ExpansionByDimension, [month]).query("dimension in @SLICES"),
+        ]
+    )
     retained = retained.query("metric in ['nrr', 'grr']")
     return Facts(
         month=month,
@@ -174,9 +212,15 @@ def facts_of(platform: Platform, month: str) -> Facts:
         durability=lake.read(metrics.Durability, [month]),
         expansion_then_churn=lake.read(metrics.ExpansionThenChurn, [month]),
         rates={"total": rates}
-        | {scope(str(dimension), str(name)): _by_month(rows) for (dimension, name), rows in by_slice.groupby(["dimension", "value"])},
+        | {
+            scope(str(dimension), str(name)): _by_month(rows)
+            for (dimension, name), rows in by_slice.groupby(["dimension", "value"])
+        },
         rollforward=rollforward,
-        moved={scope(row["dimension"], row["value"]): {name: int(row[name]) for name in vocabulary.FLOWS} for row in flows.to_dict("records")},
+        moved={
+            scope(row["dimension"], row["value"]): {name: int(row[name]) for name in vocabulary.FLOWS}
+            for row in flows.to_dict("records")
+        },
         retention={
             scope(str(dimension), str(name)): dict(zip(rows["metric"], rows["ratio"], strict=True))
             for (dimension, name), rows in retained.groupby(["dimension", "value"])
@@ -184,7 +228,9 @@ def facts_of(platform: Platform, month: str) -> Facts:
         coverage=lake.read(metrics.Coverage, [month]),
         reported=first.to_table(columns=REPORTED, filter=ds.field("month").isin(window)).to_pandas(),
         restatements=lake.read(metrics.Restatements, gate.restatement_window(month)),
-        in_use=gate.metered_in_use(_metered(platform), month, platform.timezone, platform.catalog().policy.statuses),
+        in_use=gate.metered_in_use(
+            _metered(platform), month, platform.timezone, platform.catalog().policy.statuses
+        ),
     )
 
 
@@ -196,22 +242,45 @@ def _by_month(rows: pd.DataFrame) -> dict[str, Fraction]:
 def _metered(platform: Platform) -> pd.DataFrame:
     """What metered items used, month by month."""
     columns = ["customer", "item", "status", "quantity", "valid_from", "valid_to"]
-    rows = platform.lake.dataset(billing.ItemStates).to_table(columns=columns, filter=ds.field("usage_type") == "metered").to_pandas()
+    rows = (
+        platform.lake.dataset(billing.ItemStates)
+        .to_table(columns=columns, filter=ds.field("usage_type") == "metered")
+        .to_pandas()
+    )
     return included(rows, platform.catalog())
 
 
 def _comparable(platform: Platform) -> ds.Expression:
-    """First reported by the policy, catalog, rules and time zone of now; anything else would be compared with another kind of figure."""
+    """First reported by the policy, catalog, rules and time zone of now.
+
+    Anything else would be compared with another kind of figure.
+    """
     now = versions(platform)
     return reduce(and_, (ds.field(name) == version for name, version in now.items()))
 
 
 def _alerts(
-    platform: Platform, facts: Facts, notices: list[Notice], target: Fraction | None, warnings: tuple[str, ...], links: dict[str, str]
+    platform: Platform,
+    facts: Facts,
+    notices: list[Notice],
+    target: Fraction | None,
+    warnings: tuple[str, ...],
+    links: dict[str, str],
 ) -> list[Alert]:
-    """The outbox's rows. What begins while the total's drop is being told is a reply to it, so that a month is one message in the channel."""
+    """The outbox's rows.
+
+    What begins while the total's drop is being told is a reply to it, so that a month is one message in the
+    channel.
+    """
     ledger, around = platform.ledger, surroundings(platform, facts, target, warnings, links)
-    drop = next((notice for notice in notices if notice.finding.fingerprint == TOTAL_DROP and notice.event != "recovery"), None)
+    drop = next(
+        (
+            notice
+            for notice in notices
+            if notice.finding.fingerprint == TOTAL_DROP and notice.event != "recovery"
+        ),
+        None,
+    )
     drop_entry = None if drop is None else drop.state.entry
     alerts = []
     for notice in notices:
@@ -223,12 +292,27 @@ def _alerts(
         if "entry" in message:
             message["entry"]["key"] = entry_key
         alerts.append(
-            Alert(notice.key, finding.rule, finding.scope, finding.month, notice.state.severity, message, event=notice.event, thread=thread)
+            Alert(
+                notice.key,
+                finding.rule,
+                finding.scope,
+                finding.month,
+                notice.state.severity,
+                message,
+                event=notice.event,
+                thread=thread,
+            )
         )
     return alerts
 
 
-def surroundings(platform: Platform, facts: Facts, target: Fraction | None, warnings: tuple[str, ...], links: dict[str, str]) -> Surroundings:
+def surroundings(
+    platform: Platform,
+    facts: Facts,
+    target: Fraction | None,
+    warnings: tuple[str, ...],
+    links: dict[str, str],
+) -> Surroundings:
     """What every message of the month says beside its finding, by scope."""
     catalog = platform.catalog()
     return Surroundings(
@@ -258,25 +342,34 @@ def _data_recovery(platform: Platform, month: str) -> list[Alert]:
     message = data_holds(month, entry.message)
     message["entry"]["key"] = entry.key
     key = fingerprint(entry.key, "recovery")
-    return [Alert(key, "data_quality", "total", month, "warning", message, event="recovery", thread=entry.key)]
+    return [
+        Alert(key, "data_quality", "total", month, "warning", message, event="recovery", thread=entry.key)
+    ]
 
 
 def _links(platform: Platform, month: str, run_id: str) -> dict[str, str]:
     base, dashboard = platform.settings.dagster_webserver_url, platform.settings.expansion_dashboard_url
-    links = {"Open in Dagster": f"{base}/assets/metrics/expansion?partition={month}", "Open the run": f"{base}/runs/{run_id}"}
+    links = {
+        "Open in Dagster": f"{base}/assets/metrics/expansion?partition={month}",
+        "Open the run": f"{base}/runs/{run_id}",
+    }
     return links | ({"Open the dashboard": dashboard} if dashboard else {})
 
 
 def _shown(platform: Platform) -> Callable[[str], str]:
     """How alerts name a customer."""
-    return str if platform.settings.expansion_alert_customers == "id" else lambda customer: f"customer {fingerprint(customer)[:12]}"
+    return (
+        str
+        if platform.settings.expansion_alert_customers == "id"
+        else lambda customer: f"customer {fingerprint(customer)[:12]}"
+    )
 
 
 def _table(findings: list[Finding]) -> str:
     lines = ["| rule | scope | outcome | severity | measured | over at |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {one.rule} | {one.scope} | {one.outcome} | {one.severity if one.outcome == 'fires' else ''} | {float(one.measured):.4f} "
-        f"| {float(one.recovers_at):.4f} |"
+        f"| {one.rule} | {one.scope} | {one.outcome} | {one.severity if one.outcome == 'fires' else ''} "
+        f"| {float(one.measured):.4f} | {float(one.recovers_at):.4f} |"
         for one in findings
     ]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Floor `analytics`: product usage per account, month and feature.
 
-Here: the declaration. Not here: asking the analytics tool (`product_usage.py`), what usage says about expansion.
+Here: the declaration. Not here: asking the analytics tool (`product_usage.py`), what usage says about
+expansion.
 """
 
 from __future__ import annotations
@@ -17,10 +18,17 @@ from expansion_platform.product_usage import NOT_SET_UP
 
 def _plot_usage(_months: list[str], inputs: Inputs) -> Plotted:
     """How much of the usage belongs to no known customer."""
-    accounts, shown = inputs.frame(analytics.FeatureUsage).drop_duplicates(["month", "account"]), dict[str, dict[str, Any]]()
+    accounts, shown = (
+        inputs.frame(analytics.FeatureUsage).drop_duplicates(["month", "account"]),
+        dict[str, dict[str, Any]](),
+    )
     for month, rows in accounts.groupby("month"):
         unmapped = int(rows["customer"].isna().sum())
-        shown[str(month)] = {"accounts": len(rows), "accounts_unmapped": unmapped, "unmapped_percent": round(100 * unmapped / len(rows), 2)}
+        shown[str(month)] = {
+            "accounts": len(rows),
+            "accounts_unmapped": unmapped,
+            "unmapped_percent": round(100 * unmapped / len(rows), 2),
+        }
     return {analytics.FeatureUsage: shown}
 
 

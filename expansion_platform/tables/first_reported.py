@@ -1,9 +1,11 @@
 """Floor `mrr`: what each month reported when it closed, written once.
 
-Here: the declaration, and its step. Not here: what is kept of a month (`domain/metrics/restatements.py`), what became of it since (`outlook.py`).
+Here: the declaration, and its step. Not here: what is kept of a month (`domain/metrics/restatements.py`),
+what became of it since (`outlook.py`).
 
-The ledger has the close of each month: when, and the hash of the rows. A month is made of that instead of a fingerprint, so a closed month is current
-for good. Rows that are not those any more stop the month instead of being written again, since nothing else could say what was reported.
+The ledger has the close of each month: when, and the hash of the rows. A month is made of that instead of a
+fingerprint, so a closed month is current for good. Rows that are not those any more stop the month instead of
+being written again, since nothing else could say what was reported.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +45,10 @@ def _record(reading: Reading) -> dict[str, str]:
     """The close of each month that has closed; a text that no record is for those that can close now."""
     platform, recorded = reading.platform, reading.platform.ledger.builds.closes()
     now = (_can_close(platform, reading.months) | _committed(platform, reading.months)) - recorded.keys()
-    return {month: recorded[month].content if month in recorded else "closes now" if month in now else OPEN for month in reading.months}
+    return {
+        month: recorded[month].content if month in recorded else "closes now" if month in now else OPEN
+        for month in reading.months
+    }
 
 
 FIRST_REPORTED = Declaration(
@@ -60,11 +65,16 @@ FIRST_REPORTED = Declaration(
 )
 
 
-def close_months(context: dg.AssetExecutionContext, platform: Platform, declaration: Declaration) -> Iterator[Any]:
+def close_months(
+    context: dg.AssetExecutionContext, platform: Platform, declaration: Declaration
+) -> Iterator[Any]:
     """Keeps the figures of every month of the run that has closed and was not kept before."""
     recorded = platform.ledger.builds.closes()
     # Killed between the table's commit and the ledger's, a month is taken as it was committed.
-    committed = {month: platform.lake.read(mrr.FirstReported, [month]) for month in _committed(platform, context.partition_keys) - recorded.keys()}
+    committed = {
+        month: platform.lake.read(mrr.FirstReported, [month])
+        for month in _committed(platform, context.partition_keys) - recorded.keys()
+    }
     closing = sorted(_can_close(platform, context.partition_keys) - recorded.keys() - committed.keys())
     reported = committed | _reported(platform, declaration, closing)
     closes = {month: _close(platform, rows) for month, rows in reported.items()}
@@ -74,12 +84,23 @@ def close_months(context: dg.AssetExecutionContext, platform: Platform, declarat
             return {mrr.FirstReported: _as_recorded(platform, month, recorded[month])}
         return {mrr.FirstReported: reported.get(month, empty(mrr.FirstReported))}
 
-    made_of = {month: close.content if (close := recorded.get(month, closes.get(month))) else OPEN for month in context.partition_keys}
+    made_of = {
+        month: close.content if (close := recorded.get(month, closes.get(month))) else OPEN
+        for month in context.partition_keys
+    }
     try:
-        yield from build(context, platform, replace(declaration, rule=partial(_by_month, rows_of), made_of=lambda _: made_of))
+        yield from build(
+            context,
+            platform,
+            replace(declaration, rule=partial(_by_month, rows_of), made_of=lambda _: made_of),
+        )
     finally:  # also when another month failed
         built = platform.ledger.builds.of(table_name(mrr.FirstReported))
-        done = {month: close for month, close in closes.items() if month in built and built[month].inputs == close.content}
+        done = {
+            month: close
+            for month, close in closes.items()
+            if month in built and built[month].inputs == close.content
+        }
         platform.ledger.builds.record_closes(done)
 
 
@@ -108,16 +129,22 @@ def _can_close(platform: Platform, wanted: Sequence[str]) -> set[str]:
 def _reported(platform: Platform, declaration: Declaration, closing: list[str]) -> dict[str, pd.DataFrame]:
     if not closing:
         return {}
-    report: Callable[[str], pd.DataFrame] = report_month(Reading(platform, closing).inputs_of(declaration, closing))
+    report: Callable[[str], pd.DataFrame] = report_month(
+        Reading(platform, closing).inputs_of(declaration, closing)
+    )
     return {month: report(month).assign(reported_at=platform.read_until) for month in closing}
 
 
 def _as_recorded(platform: Platform, month: str, close: Close) -> pd.DataFrame:
-    """The rows of a closed month whose files are other ones than the ledger knows, as long as they say the same."""
+    """The rows of a closed month whose files are other ones than the ledger knows.
+
+    As long as they say the same.
+    """
     rows = platform.lake.read(mrr.FirstReported, [month])
     if close.content not in [found[:HASH_DIGITS] for found in _hashes(platform, rows)]:
         raise DataQualityError(
-            f"what was first reported at {close.at.isoformat()} is not in the table any more: restore it from a backup",
+            f"what was first reported at {close.at.isoformat()} is not in the table any more: restore "
+            "it from a backup",
             [f"mrr/first_reported {month}"],
         )
     return rows

@@ -21,7 +21,9 @@ from expansion_platform.resources import Platform
 from expansion_platform.sources import fx
 
 COMPLETE_CHECK = "complete"
-COMPLETE = "Every currency charged has a rate at every month end; a month without one stops, it is not guessed."
+COMPLETE = (
+    "Every currency charged has a rate at every month end; a month without one stops, it is not guessed."
+)
 
 
 @dg.multi_asset(
@@ -35,9 +37,15 @@ COMPLETE = "Every currency charged has a rate at every month end; a month withou
 def fx_rates(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
     """One rate per month end and currency, from the account's first month to the newest closed one."""
     states = platform.lake.read(billing.ItemStates)
-    wanted = [] if states.empty else months.between(first_rate_month(states, platform.timezone), platform.newest_closed_month)
+    wanted = (
+        []
+        if states.empty
+        else months.between(first_rate_month(states, platform.timezone), platform.newest_closed_month)
+    )
     reporting = platform.settings.expansion_currency
-    found, missing = fx.available(wanted, set(states["currency"]) | {reporting}, reporting, platform.settings.expansion_fx_rates)
+    found, missing = fx.available(
+        wanted, set(states["currency"]) | {reporting}, reporting, platform.settings.expansion_fx_rates
+    )
     yield from build_tables(
         context,
         platform,
@@ -49,7 +57,10 @@ def fx_rates(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platf
 
 
 def _completeness(missing: list[str]) -> dg.AssetCheckResult:
-    """A missing rate is a warning here and an error in its own month, so that the other months still come out."""
+    """A missing rate is a warning here and an error in its own month.
+
+    So the other months still come out.
+    """
     return dg.AssetCheckResult(
         asset_key=checks.asset_key(billing.FxRates),
         check_name=COMPLETE_CHECK,

@@ -1,10 +1,11 @@
 """Floor `billing`: what Stripe's rows tell of every item, and the item states that follow.
 
-Here: wiring of `domain/history*.py`; reading again only customers whose history may have changed. Not here: how history is read from invoices, and
-whose it is that new rows change (`ingestion/changed_customers.py`).
+Here: wiring of `domain/history*.py`; reading again only customers whose history may have changed. Not here:
+how history is read from invoices, and whose it is that new rows change (`ingestion/changed_customers.py`).
 
-Both steps remember which versions of their inputs they last read. If their own rules or tables are other ones since, or an input can no longer say
-what came in, they read everything again: the log then gets only what is news.
+Both steps remember which versions of their inputs they last read. If their own rules or tables are other ones
+since, or an input can no longer say what came in, they read everything again: the log then gets only what is
+news.
 """
 
 import json
@@ -43,12 +44,18 @@ from expansion_platform.storage.rows import among
 
 Result = TypeVar("Result")
 TERMS = (stripe.Prices, stripe.Coupons)
-STATES = (billing.Quarantine, billing.ItemStates)  # killed in between, a month stops too early instead of missing what is wrong
+# Killed in between, a month stops too early instead of missing what is wrong.
+STATES = (billing.Quarantine, billing.ItemStates)
 READABLE_CHECK = "readable"
-READABLE = "Every stretch of every subscription can be read; a month that one touches which cannot stops, nothing in it is guessed or left out."
+READABLE = (
+    "Every stretch of every subscription can be read; a month that one touches which cannot stops, "
+    "nothing in it is guessed or left out."
+)
 TAX_CHECK = "tax"
 TAX = "The rate of tax inside each price that is held now is known, so that no MRR has tax in it."
-MATCHES_STRIPE = "The rebuilt current state of every item equals Stripe's current subscriptions (price and quantity)."
+MATCHES_STRIPE = (
+    "The rebuilt current state of every item equals Stripe's current subscriptions (price and quantity)."
+)
 
 
 @dg.multi_asset(
@@ -57,18 +64,34 @@ MATCHES_STRIPE = "The rebuilt current state of every item equals Stripe's curren
     name="billing_item_changes",
 )
 def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-    """Reads what invoices, pending items, events, schedules and today's subscriptions tell of each item, and logs what is new of it."""
+    """Reads what Stripe's objects tell of each item, and logs what is new of it.
+
+    Invoices, pending items, events, schedules and today's subscriptions.
+    """
     if platform.ledger.pulls.cursor(UNDER_WAY) is not None:
-        raise dg.Failure("a pull was interrupted: materialize stripe/* first, it goes on where it stopped", allow_retries=False)
-    lake, until, made, outputs = platform.lake, platform.read_until, hashed(rule_hash(changes, unlogged), platform.timezone), [billing.ItemChanges]
+        raise dg.Failure(
+            "a pull was interrupted: materialize stripe/* first, it goes on where it stopped",
+            allow_retries=False,
+        )
+    lake, until, made, outputs = (
+        platform.lake,
+        platform.read_until,
+        hashed(rule_hash(changes, unlogged), platform.timezone),
+        [billing.ItemChanges],
+    )
     points = {model: lake.point(model) for model in STAGED.values()}
 
     def compute() -> Frames:
         before = _remembered(platform, outputs, made)
         whose = None
         if before is not None and until is not None and before.until is not None:
-            whose = changed_customers(lake, _points(before, points), pd.Timestamp(before.until), until, platform.timezone)
-        context.log.info(f"reading the history of {'every customer' if whose is None else counted(len(whose), 'customer')} again")
+            whose = changed_customers(
+                lake, _points(before, points), pd.Timestamp(before.until), until, platform.timezone
+            )
+        context.log.info(
+            "reading the history of "
+            f"{'every customer' if whose is None else counted(len(whose), 'customer')} again"
+        )
         parts = _over_shards(context, platform, news_of, stripe.InvoiceLines, whose)
         known_at = until if until is not None else pd.Timestamp(platform.as_of)
         return {billing.ItemChanges: entered(parts, known_at=known_at, entry=lake.rows(billing.ItemChanges))}
@@ -80,7 +103,11 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
 
 @dg.multi_asset(
     specs=[
-        asset_spec(model, deps=[billing.ItemChanges, *TERMS, stripe.Subscriptions, stripe.SubscriptionItems], kinds=PANDAS)
+        asset_spec(
+            model,
+            deps=[billing.ItemChanges, *TERMS, stripe.Subscriptions, stripe.SubscriptionItems],
+            kinds=PANDAS,
+        )
         for model in (billing.ItemStates, billing.Quarantine)
     ],
     check_specs=[
@@ -95,7 +122,9 @@ def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
 def history(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
     """Every item's states as they follow from what holds of the log; what cannot be read is set apart."""
     lake, made = platform.lake, hashed(rule_hash(states_of, holding))
-    points: dict[type[Table], Point | None] = {model: lake.point(model) for model in (billing.ItemChanges, *TERMS)}
+    points: dict[type[Table], Point | None] = {
+        model: lake.point(model) for model in (billing.ItemChanges, *TERMS)
+    }
 
     def compute() -> Frames:
         before = _remembered(platform, STATES, made)
@@ -134,7 +163,12 @@ def _over_shards(
     whose: Collection[str] | None,
 ) -> list[Result]:
     """What a task makes of some customers, shard by shard; a shard has about so many rows of a table."""
-    of = Whose(platform.lake.root, None if whose is None else frozenset(whose), platform.read_until, platform.timezone)
+    of = Whose(
+        platform.lake.root,
+        None if whose is None else frozenset(whose),
+        platform.read_until,
+        platform.timezone,
+    )
     shards, found = of.shards(model, platform.settings.expansion_shard_rows), list[Result]()
     for number, result in enumerate(platform.executor.map(partial(task, of), shards), 1):
         if len(shards) > 1:
@@ -144,27 +178,47 @@ def _over_shards(
 
 
 def _changed(platform: Platform, points: dict[type[Table], Point | None]) -> set[str] | None:
-    """Customers of whom the log says something new, or whose prices or coupons have other terms; None: nobody can tell."""
+    """Customers of whom the log says something new, or whose prices or coupons have other terms.
+
+    None: nobody can tell.
+    """
     lake = platform.lake
     changed = {model: lake.since(model, point) for model, point in points.items()}
     if any(rows is None for rows in changed.values()):
         return None
-    ids = {model: rows["id"].to_pylist() for model, rows in changed.items() if rows is not None and model in TERMS}
+    ids = {
+        model: rows["id"].to_pylist()
+        for model, rows in changed.items()
+        if rows is not None and model in TERMS
+    }
     naming = among("price", ids[stripe.Prices]) | among("coupon", ids[stripe.Coupons])
-    named = lake.dataset(billing.ItemChanges).to_table(columns=["customer"], filter=naming) if any(ids.values()) else None
+    named = (
+        lake.dataset(billing.ItemChanges).to_table(columns=["customer"], filter=naming)
+        if any(ids.values())
+        else None
+    )
     logged = changed[billing.ItemChanges]
-    return {customer for rows in (logged, named) if rows is not None for customer in rows["customer"].to_pylist()}
+    return {
+        customer for rows in (logged, named) if rows is not None for customer in rows["customer"].to_pylist()
+    }
 
 
 def _remembered(platform: Platform, outputs: Sequence[type[Table]], made: str) -> Checkpoint | None:
     """What `_remember` kept, if the tables are still as it left them and the rules the same."""
     kept = platform.ledger.builds.checkpoint(table_name(outputs[-1]))
-    same = kept is not None and (kept.rules, kept.stored) == (made, tuple(platform.lake.state(model) for model in outputs))
+    same = kept is not None and (kept.rules, kept.stored) == (
+        made,
+        tuple(platform.lake.state(model) for model in outputs),
+    )
     return kept if same else None
 
 
 def _remember(
-    platform: Platform, outputs: Sequence[type[Table]], made: str, points: dict[type[Table], Point | None], until: pd.Timestamp | None = None
+    platform: Platform,
+    outputs: Sequence[type[Table]],
+    made: str,
+    points: dict[type[Table], Point | None],
+    until: pd.Timestamp | None = None,
 ) -> None:
     """Keeps which versions tables were made of; called when they are committed."""
     stored = tuple(platform.lake.state(model) for model in outputs)
@@ -178,27 +232,42 @@ def _points(kept: Checkpoint, models: Iterable[type[Table]]) -> dict[type[Table]
 
 
 def _taxes(lake: Lake) -> dg.AssetCheckResult:
-    """Prices held now with tax inside at a rate nobody knows are a warning: their MRR is too high by that tax, and everything else is right."""
+    """Prices held now with tax inside at a rate nobody knows are a warning.
+
+    Their MRR is too high by that tax, and everything else is right.
+    """
     unknown = pc.field("valid_to").is_null() & pc.match_substring(pc.field("scheme_json"), TAX_UNKNOWN)
     held = lake.dataset(billing.ItemStates).to_table(columns=["price", "subscription"], filter=unknown)
     prices = sorted(set(held["price"].to_pylist()))
     what = (
-        f"{held.num_rows} items are counted with the tax inside their price, because no bill says what tax Stripe computed: {', '.join(prices[:5])}"
+        f"{held.num_rows} items are counted with the tax inside their price, because no bill says what tax "
+        f"Stripe computed: {', '.join(prices[:5])}"
     )
     return dg.AssetCheckResult(
         asset_key=checks.asset_key(billing.ItemStates),
         check_name=TAX_CHECK,
         passed=not prices,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{what}. Compute tax in Stripe, set tax rates on these subscriptions, or make the prices exclusive." if prices else None,
+        description=f"{what}. Compute tax in Stripe, set tax rates on these subscriptions, or make the "
+        "prices exclusive."
+        if prices
+        else None,
         metadata={"items": held.num_rows, "prices": dg.MetadataValue.json(prices[: checks.SHOWN_ROWS])},
     )
 
 
 def _readability(quarantine: pd.DataFrame) -> dg.AssetCheckResult:
-    """A stretch that cannot be read is a warning here and an error in the months it touches, so that the other months still come out."""
-    stretches = zip(quarantine["subscription"], quarantine["problem"], quarantine["objects_json"], strict=True)
-    told = [f"{subscription}: {problem} ({', '.join(json.loads(objects))})" for subscription, problem, objects in stretches]
+    """A stretch that cannot be read is a warning here and an error in the months it touches.
+
+    So the other months still come out.
+    """
+    stretches = zip(
+        quarantine["subscription"], quarantine["problem"], quarantine["objects_json"], strict=True
+    )
+    told = [
+        f"{subscription}: {problem} ({', '.join(json.loads(objects))})"
+        for subscription, problem, objects in stretches
+    ]
     return dg.AssetCheckResult(
         asset_key=checks.asset_key(billing.Quarantine),
         check_name=READABLE_CHECK,

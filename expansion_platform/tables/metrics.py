@@ -1,7 +1,9 @@
-"""Floor `metrics`: rates and roll-forward of each month, what they rest on, and the same over windows, by dimension and origin, beside costs.
+"""Floor `metrics`: rates and roll-forward of each month, and what they rest on.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/`), what lasts of an expansion (`outcomes.py`), what figures say
-(`outlook.py`).
+And the same over windows, by dimension and origin, beside costs.
+
+Here: declarations and what the UI plots of them. Not here: rules (`domain/`), what lasts of an expansion
+(`outcomes.py`), what figures say (`outlook.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +13,16 @@ from functools import partial
 import dagster as dg
 
 from expansion_platform.domain.catalog.inputs import Inputs
-from expansion_platform.domain.metrics import audits, benchmarks, coverage, dimensions, expansion_by_origin, expansion_cac, one_month, trailing
+from expansion_platform.domain.metrics import (
+    audits,
+    benchmarks,
+    coverage,
+    dimensions,
+    expansion_by_origin,
+    expansion_cac,
+    one_month,
+    trailing,
+)
 from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.domain.mrr import customer_slices
 from expansion_platform.domain.mrr import tables as mrr
@@ -25,22 +36,34 @@ from expansion_platform.tables.reads import END_RATES, STATES
 
 _TIES = {
     metrics.Expansion: "Every rate is the roll-forward's expansion over its opening MRR.",
-    metrics.ExpansionBySegment: "Every rate is the roll-forward's; segments sum to the total in every numerator and denominator.",
-    metrics.Retention: "Every rate is of the roll-forward's flows, GRR lies between 0 and NRR, and segments sum to the total.",
+    metrics.ExpansionBySegment: "Every rate is the roll-forward's; "
+    "segments sum to the total in every numerator and denominator.",
+    metrics.Retention: "Every rate is of the roll-forward's flows, GRR lies between 0 and NRR, and "
+    "segments sum to the total.",
     metrics.Expanders: "Expansion's shares of new MRR are of the roll-forward's flows.",
 }
 
 
 def _plot_metrics(_months: list[str], inputs: Inputs) -> Plotted:
     """Rates in percent, and each month's MRR bridge as a picture."""
-    by_type, by_segment = (inputs.frame(model).query("metric == 'expansion_rate'") for model in (metrics.ExpansionByType, metrics.ExpansionBySegment))
+    by_type, by_segment = (
+        inputs.frame(model).query("metric == 'expansion_rate'")
+        for model in (metrics.ExpansionByType, metrics.ExpansionBySegment)
+    )
     totals = inputs.frame(metrics.Rollforward).query("dimension == 'total'").set_index("month")
     return {
-        **{model: percents(inputs.frame(model).query("dimension == 'total'"), "metric") for model in (metrics.Expansion, metrics.Retention)},
+        **{
+            model: percents(inputs.frame(model).query("dimension == 'total'"), "metric")
+            for model in (metrics.Expansion, metrics.Retention)
+        },
         metrics.ExpansionByType: percents(by_type, "value"),
         metrics.ExpansionBySegment: percents(by_segment, "value"),
         metrics.Rollforward: {
-            str(month): {"bridge": dg.MetadataValue.md(bridge_picture({name: int(row[name]) for name in ("opening", *FLOWS, "closing")}))}
+            str(month): {
+                "bridge": dg.MetadataValue.md(
+                    bridge_picture({name: int(row[name]) for name in ("opening", *FLOWS, "closing")})
+                )
+            }
             for month, row in totals.iterrows()
         },
     }
@@ -53,11 +76,12 @@ METRICS = Declaration(
     uses=(CATALOG,),
     rule=one_month.compute_metrics,
     identities=(
-        *(Identity(model, says, partial(audits.rates_are_of_rollforward, model)) for model, says in _TIES.items()),
+        *(Identity(of, says, partial(audits.rates_are_of_rollforward, of)) for of, says in _TIES.items()),
         Identity(metrics.ExpansionByType, "Types sum to expansion and to contraction.", audits.types_sum),
         Identity(
             metrics.Rollforward,
-            "Customers sum to the total and segments, too; transfers between segments cancel and lead to the next opening.",
+            "Customers sum to the total and segments, too; transfers between segments cancel and lead "
+            "to the next opening.",
             audits.rollforward_is_of_customers,
         ),
     ),
@@ -91,7 +115,12 @@ TRAILING = Declaration(
     name="trailing",
     models=(metrics.Trailing,),
     reads=(
-        Read(mrr.CustomerMonths, ("month", "customer", "segment", "pricing_model", "opening", "closing", "flow_fx"), _YEAR, ordered=False),
+        Read(
+            mrr.CustomerMonths,
+            ("month", "customer", "segment", "pricing_model", "opening", "closing", "flow_fx"),
+            _YEAR,
+            ordered=False,
+        ),
         Read(
             mrr.Movements,
             ("month", "customer", *(f"flow_{name}" for name in ("new", "expansion", "contraction", "churn"))),
@@ -104,7 +133,8 @@ TRAILING = Declaration(
     identities=(
         Identity(
             metrics.Trailing,
-            "Segments and pricing models at the window's start sum to the total in every numerator and denominator, and months to sums.",
+            "Segments and pricing models at the window's start sum to the total in every numerator and "
+            "denominator, and months to sums.",
             audits.trailing_sums,
             (Read(metrics.Rollforward, window=_YEAR),),
         ),
@@ -120,7 +150,11 @@ CUSTOMER_SLICES = Declaration(
         Read(stripe.Customers, ("id", "country", "metadata_json"), customer="id"),
         STATES,
         END_RATES,
-        Read(mrr.CustomerMonths, tuple(customer_slices.SEEN), coded=("pricing_model", "closing_pricing_model", "first_paid_month")),
+        Read(
+            mrr.CustomerMonths,
+            tuple(customer_slices.SEEN),
+            coded=("pricing_model", "closing_pricing_model", "first_paid_month"),
+        ),
     ),
     uses=(CATALOG, TIMEZONE, ATTRIBUTES, ATTRIBUTE_KEYS),
     rule=customer_slices.compute_customer_slices,
@@ -133,14 +167,24 @@ DIMENSIONS = Declaration(
     reads=(
         Read(mrr.CustomerSlices, ("month", "customer", "slices_json", "next_slices_json")),
         Read(mrr.CustomerMonths, ("month", "customer", "opening", "closing", "flow_fx")),
-        Read(mrr.Movements, ("month", "customer", "dormant", *(f"flow_{name}" for name in FLOWS if name != "fx"), "expansion_gross")),
+        Read(
+            mrr.Movements,
+            (
+                "month",
+                "customer",
+                "dormant",
+                *(f"flow_{name}" for name in FLOWS if name != "fx"),
+                "expansion_gross",
+            ),
+        ),
     ),
     uses=(CATALOG,),
     rule=dimensions.compute_dimensions,
     identities=(
         Identity(
             metrics.RollforwardByDimension,
-            "Every dimension sums to the total in every column, the total is of all customers; transfers cancel and lead to the next opening.",
+            "Every dimension sums to the total in every column, the total is of all customers; "
+            "transfers cancel and lead to the next opening.",
             audits.dimensions_sum,
         ),
     ),
@@ -153,7 +197,9 @@ def _plot_origins(_months: list[str], inputs: Inputs) -> Plotted:
     rows = inputs.frame(metrics.ExpansionByOrigin)
     shown = percents(rows[(rows["metric"] == "expansion_mix") & (rows["dimension"] == "motion")], "value")
     for month, incomplete in rows.groupby("month")["incomplete"].any().items():
-        shown.setdefault(str(month), {})["split"] = "incomplete: more than 20 % unknown" if incomplete else "complete enough: at most 20 % unknown"
+        shown.setdefault(str(month), {})["split"] = (
+            "incomplete: more than 20 % unknown" if incomplete else "complete enough: at most 20 % unknown"
+        )
     return {metrics.ExpansionByOrigin: shown}
 
 
@@ -163,7 +209,13 @@ EXPANSION_BY_ORIGIN = Declaration(
     reads=(Read(mrr.Origins), Read(metrics.Expansion)),
     uses=(CATALOG,),
     rule=expansion_by_origin.compute_expansion_by_origin,
-    identities=(Identity(metrics.ExpansionByOrigin, "Origins, and motions, sum to the published headline.", audits.shares_sum),),
+    identities=(
+        Identity(
+            metrics.ExpansionByOrigin,
+            "Origins, and motions, sum to the published headline.",
+            audits.shares_sum,
+        ),
+    ),
     plots=_plot_origins,
 )
 
@@ -174,7 +226,9 @@ EXPANSION_CAC = Declaration(
     uses=(CATALOG, COSTS),
     rule=expansion_cac.compute_expansion_cac,
     plots=lambda _months, inputs: {
-        metrics.ExpansionCac: percents(inputs.frame(metrics.ExpansionCac).query("metric == @expansion_cac.RATIO"), "metric")
+        metrics.ExpansionCac: percents(
+            inputs.frame(metrics.ExpansionCac).query("metric == @expansion_cac.RATIO"), "metric"
+        )
     },
 )
 
@@ -183,16 +237,28 @@ def _plot_benchmarks(_months: list[str], inputs: Inputs) -> Plotted:
     """The band of each of the total's benchmarks, as text."""
     rows, bands = inputs.frame(metrics.Benchmarks), dict[str, dict[str, str]]()
     for row in rows[(rows["dimension"] == "total") & rows["band"].notna()].itertuples():
-        bands.setdefault(str(row.month), {})[str(row.benchmark)] = f"{row.band}{' (indicative)' if row.indicative else ''}"
+        bands.setdefault(str(row.month), {})[str(row.benchmark)] = (
+            f"{row.band}{' (indicative)' if row.indicative else ''}"
+        )
     return {metrics.Benchmarks: bands}
 
 
 BENCHMARKS = Declaration(
     name="benchmarks",
     models=(metrics.Benchmarks,),
-    reads=(*(Read(model) for model in benchmarks.FIGURES), Read(metrics.Rollforward), Read(metrics.RollforwardByDimension)),
+    reads=(
+        *(Read(model) for model in benchmarks.FIGURES),
+        Read(metrics.Rollforward),
+        Read(metrics.RollforwardByDimension),
+    ),
     uses=(CATALOG,),
     rule=benchmarks.compute_benchmarks,
-    identities=(Identity(metrics.Benchmarks, "What is compared is the figure as published.", audits.benchmarks_are_of_published),),
+    identities=(
+        Identity(
+            metrics.Benchmarks,
+            "What is compared is the figure as published.",
+            audits.benchmarks_are_of_published,
+        ),
+    ),
     plots=_plot_benchmarks,
 )

@@ -1,7 +1,7 @@
 """Floor `mrr`: customer months, movements, causes and price migrations; who began expansions; added seats.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/mrr/monthly.py`, `mrr/origins.py`, `metrics/durability.py`), what months
-first reported (`first_reported.py`).
+Here: declarations and what the UI plots of them. Not here: rules (`domain/mrr/monthly.py`, `mrr/origins.py`,
+`metrics/durability.py`), what months first reported (`first_reported.py`).
 """
 
 from __future__ import annotations
@@ -15,17 +15,38 @@ import pyarrow.compute as pc
 from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.core.queries import query
 from expansion_platform.domain.history import tables as billing
-from expansion_platform.domain.mrr import audits, month_fingerprints, monthly, origins, seat_events, vocabulary
+from expansion_platform.domain.mrr import (
+    audits,
+    month_fingerprints,
+    monthly,
+    origins,
+    seat_events,
+    vocabulary,
+)
 from expansion_platform.domain.mrr import parts as mrr_parts
 from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.domain.stripe import tables as stripe
-from expansion_platform.engine.declaration import Declaration, Digest, Identity, Plotted, Pooled, Read, Settling, Window
+from expansion_platform.engine.declaration import (
+    Declaration,
+    Digest,
+    Identity,
+    Plotted,
+    Pooled,
+    Read,
+    Settling,
+    Window,
+)
 from expansion_platform.engine.uses import ACTIVITY, CATALOG, EXPONENT, TIMEZONE
 from expansion_platform.tables.reads import RATES, REPEATED, STATES
 
 _FLOWS = [f"flow_{name}" for name in ("new", "expansion", "contraction", "churn")]
 _QUARANTINE = Read(billing.Quarantine)
-_DELETED = Read(stripe.Events, ("object_id", "type", "created"), where=pc.field("type") == "customer.deleted", customer="object_id")
+_DELETED = Read(
+    stripe.Events,
+    ("object_id", "type", "created"),
+    where=pc.field("type") == "customer.deleted",
+    customer="object_id",
+)
 _PAST = Pooled("past", monthly.past_rule, mrr_parts.past_of_all, (STATES,), (CATALOG,))
 
 
@@ -39,19 +60,27 @@ def _plot_mrr(_months: list[str], inputs: Inputs) -> Plotted:
     read = {"customer_months": inputs.scan(mrr.CustomerMonths), "movements": inputs.scan(mrr.Movements)}
     months = {row.pop("month"): row for row in query("mrr/month_headlines", read).to_dict("records")}
     causes: dict[str, dict[str, int]] = {}
-    for month, cause, amount in query("mrr/cause_sums", {"causes": inputs.scan(mrr.Causes)}).itertuples(index=False, name=None):
+    for month, cause, amount in query("mrr/cause_sums", {"causes": inputs.scan(mrr.Causes)}).itertuples(
+        index=False, name=None
+    ):
         causes.setdefault(month, {})[cause] = amount
     for month, row in months.items():
         if row["flow_fx"]:  # most of what exchange rates did has no row among the causes
             causes.setdefault(month, {})["fx"] = row["flow_fx"]
     return {
-        mrr.CustomerMonths: {month: {**in_units({"mrr": row["closing"]}), "paying_customers": row["paying"]} for month, row in months.items()},
+        mrr.CustomerMonths: {
+            month: {**in_units({"mrr": row["closing"]}), "paying_customers": row["paying"]}
+            for month, row in months.items()
+        },
         mrr.Movements: {
             month: {**in_units({name: row[name] for name in _FLOWS}), "customers_moved": row["moved"]}
             for month, row in months.items()
             if row["moved"]
         },
-        mrr.Causes: {month: in_units(dict.fromkeys(_every(causes), 0) | amounts, "cause_") for month, amounts in causes.items()},
+        mrr.Causes: {
+            month: in_units(dict.fromkeys(_every(causes), 0) | amounts, "cause_")
+            for month, amounts in causes.items()
+        },
     }
 
 
@@ -65,26 +94,42 @@ MRR = Declaration(
     models=(mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.PriceMigrations),
     reads=(
         STATES,
-        replace(_QUARANTINE, digest=Digest("billing/quarantine by month", month_fingerprints.quarantine_digest, (_QUARANTINE,), (CATALOG, TIMEZONE))),
+        replace(
+            _QUARANTINE,
+            digest=Digest(
+                "billing/quarantine by month",
+                month_fingerprints.quarantine_digest,
+                (_QUARANTINE,),
+                (CATALOG, TIMEZONE),
+            ),
+        ),
         RATES,
-        replace(_DELETED, digest=Digest("deleted customers by month", month_fingerprints.deletions_digest, (_DELETED,), (TIMEZONE,))),
+        replace(
+            _DELETED,
+            digest=Digest(
+                "deleted customers by month", month_fingerprints.deletions_digest, (_DELETED,), (TIMEZONE,)
+            ),
+        ),
     ),
     uses=(CATALOG, TIMEZONE, EXPONENT),
     rule=monthly.compute_mrr,
     identities=(
         Identity(
             mrr.CustomerMonths,
-            "Opening + flows = closing for every customer, each opening is the closing before, and who is new first paid in the month.",
+            "Opening + flows = closing for every customer, each opening is the closing before, and who "
+            "is new first paid in the month.",
             audits.customers_tie,
         ),
         Identity(
             mrr.Movements,
-            "The flows, gross amounts and types of every continuing customer are what its causes make of them.",
+            "The flows, gross amounts and types of every continuing customer are what its causes make "
+            "of them.",
             audits.flows_follow_causes,
         ),
         Identity(
             mrr.Causes,
-            "The causes of every continuing customer sum to its movement, those of every pair of items to its change.",
+            "The causes of every continuing customer sum to its movement, those of every pair of items "
+            "to its change.",
             audits.causes_sum,
         ),
     ),
@@ -100,8 +145,22 @@ MRR = Declaration(
 )
 
 _SAID = pc.field("metadata_json") != "{}"
-_TELLING = pc.starts_with(pc.field("type"), "customer.subscription.") | pc.field("type").isin([origins.PORTAL_OPENED, origins.CHECKED_OUT])
-_CHANGED = ("customer", "subscription", "item", "price", "quantity", "status", "usage_type", "collection_paused", "valid_from", "valid_to", "source")
+_TELLING = pc.starts_with(pc.field("type"), "customer.subscription.") | pc.field("type").isin(
+    [origins.PORTAL_OPENED, origins.CHECKED_OUT]
+)
+_CHANGED = (
+    "customer",
+    "subscription",
+    "item",
+    "price",
+    "quantity",
+    "status",
+    "usage_type",
+    "collection_paused",
+    "valid_from",
+    "valid_to",
+    "source",
+)
 _FACTS = (
     Read(billing.ItemStates, _CHANGED, coded=tuple(name for name in REPEATED if name in _CHANGED)),
     Read(stripe.Events, where=_TELLING),
@@ -109,7 +168,9 @@ _FACTS = (
     Read(stripe.Subscriptions, where=_SAID),
     Read(stripe.SubscriptionItems, where=_SAID),
 )
-_NAMED = Pooled("requests_named", origins.requests_named, any, (Read(stripe.Events, ("type", "customer", "request_id")),))
+_NAMED = Pooled(
+    "requests_named", origins.requests_named, any, (Read(stripe.Events, ("type", "customer", "request_id")),)
+)
 _WHO = Digest(
     "who began changes by month",
     origins.origins_digest,
@@ -119,13 +180,14 @@ _WHO = Digest(
     pooled=(_NAMED,),
 )
 
+_BY_CAUSE = tuple(f"expansion_{cause}" for cause in vocabulary.ORGANIC)
 ORIGINS = Declaration(
     name="origins",
     models=(mrr.Origins,),
     reads=(
         *(replace(read, digest=_WHO) for read in _FACTS),
         Read(mrr.Causes, ("month", "customer", "group", "cause", "amount", "from_item", "to_item")),
-        Read(mrr.Movements, ("month", "customer", "expansion_gross", *(f"expansion_{cause}" for cause in vocabulary.ORGANIC))),
+        Read(mrr.Movements, ("month", "customer", "expansion_gross", *_BY_CAUSE)),
     ),
     uses=(CATALOG, TIMEZONE, ACTIVITY),
     rule=origins.compute_origins,
@@ -148,12 +210,28 @@ SEAT_EVENTS = Declaration(
         Read(mrr.Movements, ("month", "customer", "segment", "movement", "flags_json"), _LAST_MONTHS),
         Read(
             mrr.Causes,
-            ("month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"),
+            (
+                "month",
+                "customer",
+                "group",
+                "cause",
+                "amount",
+                "from_item",
+                "to_item",
+                "from_quantity",
+                "to_quantity",
+            ),
             _LAST_MONTHS,
         ),
     ),
     uses=(CATALOG,),
     rule=seat_events.compute_seat_events,
-    identities=(Identity(mrr.SeatEvents, "What added seats are worth is what the causes of their month say.", audits.seat_events_are_of_causes),),
+    identities=(
+        Identity(
+            mrr.SeatEvents,
+            "What added seats are worth is what the causes of their month say.",
+            audits.seat_events_are_of_causes,
+        ),
+    ),
     by="customer",
 )

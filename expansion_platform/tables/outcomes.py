@@ -1,7 +1,7 @@
 """Floor `metrics`: what lasts of an expansion, who leaves after it, and how cohorts grow.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/metrics/durability.py`, `metrics/expansion_then_churn.py`,
-`metrics/cohorts.py`).
+Here: declarations and what the UI plots of them. Not here: rules (`domain/metrics/durability.py`,
+`metrics/expansion_then_churn.py`, `metrics/cohorts.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from expansion_platform.domain.metrics import audits, cohorts, durability, expan
 from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.domain.mrr import seat_events
 from expansion_platform.domain.mrr import tables as mrr
-from expansion_platform.engine.declaration import DUCKDB, EVERYTHING, Declaration, Identity, Plotted, Read, Window
+from expansion_platform.engine.declaration import (
+    DUCKDB,
+    EVERYTHING,
+    Declaration,
+    Identity,
+    Plotted,
+    Read,
+    Window,
+)
 from expansion_platform.engine.describe import INLINE_MARKDOWN
 from expansion_platform.engine.uses import CATALOG, TIMEZONE
 from expansion_platform.tables.plots import total_percents
@@ -29,7 +37,12 @@ DURABILITY = Declaration(
     models=(metrics.Durability,),
     reads=(
         Read(mrr.CustomerMonths, ("month", "customer", "segment", "opening"), _LAST_MONTHS, ordered=False),
-        Read(mrr.Movements, ("month", "customer", "segment", "movement", "flow_expansion", "flags_json"), _LAST_MONTHS, ordered=False),
+        Read(
+            mrr.Movements,
+            ("month", "customer", "segment", "movement", "flow_expansion", "flags_json"),
+            _LAST_MONTHS,
+            ordered=False,
+        ),
         Read(mrr.Causes, ("month", "customer", "cause", "amount"), _LAST_MONTHS, ordered=False),
         Read(
             mrr.SeatEvents,
@@ -42,8 +55,8 @@ DURABILITY = Declaration(
     identities=(
         Identity(
             metrics.Durability,
-            "Segments sum to the total in every numerator and denominator; what is said of seats is the sum of mrr/seat_events, "
-            "the rest a part of expansion.",
+            "Segments sum to the total in every numerator and denominator; what is said of seats is the "
+            "sum of mrr/seat_events, the rest a part of expansion.",
             audits.durability_sums,
             (Read(metrics.Rollforward, window=_LAST_MONTHS),),
         ),
@@ -57,7 +70,11 @@ EXPANSION_THEN_CHURN = Declaration(
     name="expansion_then_churn",
     models=(metrics.ExpansionThenChurn,),
     reads=(
-        Read(mrr.CustomerMonths, ("month", "customer", "segment", "opening", "closing", "first_paid_at"), _LONGEST_SPAN),
+        Read(
+            mrr.CustomerMonths,
+            ("month", "customer", "segment", "opening", "closing", "first_paid_at"),
+            _LONGEST_SPAN,
+        ),
         Read(
             mrr.Movements,
             ("month", "customer", "movement", "flow_expansion", "flags_json"),
@@ -95,10 +112,18 @@ def _by_age(rows: pd.DataFrame) -> str:
     begun = dict(zip(rows["cohort"], rows["customers"], strict=True))
     rates = {
         (cohort, age): percent(Fraction(rate), 0)
-        for cohort, age, rate in zip(rows["cohort"], rows["months_since"], rows["cumulative_rate"], strict=True)
+        for cohort, age, rate in zip(
+            rows["cohort"], rows["months_since"], rows["cumulative_rate"], strict=True
+        )
     }
-    heading = [f"|cohort|customers|{'|'.join(f'{age} months' for age in _AGES)}|", "|---" * (len(_AGES) + 2) + "|"]
-    lines = [f"|{cohort}|{begun[cohort]}|{'|'.join(rates.get((cohort, age), '') for age in _AGES)}|" for cohort in sorted(begun)]
+    heading = [
+        f"|cohort|customers|{'|'.join(f'{age} months' for age in _AGES)}|",
+        "|---" * (len(_AGES) + 2) + "|",
+    ]
+    lines = [
+        f"|{cohort}|{begun[cohort]}|{'|'.join(rates.get((cohort, age), '') for age in _AGES)}|"
+        for cohort in sorted(begun)
+    ]
     while len("\n".join([*heading, *lines])) >= INLINE_MARKDOWN:
         lines.pop(0)
     return "\n".join([*heading, *lines])
@@ -108,7 +133,12 @@ COHORT_EXPANSION = Declaration(
     name="cohort_expansion",
     models=(metrics.CohortExpansion,),
     reads=(
-        Read(mrr.CustomerMonths, ("month", "customer", "first_paid_month", "closing"), EVERYTHING, ordered=False),
+        Read(
+            mrr.CustomerMonths,
+            ("month", "customer", "first_paid_month", "closing"),
+            EVERYTHING,
+            ordered=False,
+        ),
         Read(mrr.Movements, ("month", "customer", "flow_expansion"), EVERYTHING, ordered=False),
     ),
     uses=(CATALOG,),
@@ -116,12 +146,19 @@ COHORT_EXPANSION = Declaration(
     identities=(
         Identity(
             metrics.CohortExpansion,
-            "A cohort's expansion and closing MRR are those of metrics/rollforward_by_dimension, and its expansion adds up over the months.",
+            "A cohort's expansion and closing MRR are those of metrics/rollforward_by_dimension, and "
+            "its expansion adds up over the months.",
             audits.cohorts_are_of_rollforward,
-            (Read(metrics.RollforwardByDimension, window=EVERYTHING, where=pc.field("dimension") == "cohort"),),
+            (
+                Read(
+                    metrics.RollforwardByDimension, window=EVERYTHING, where=pc.field("dimension") == "cohort"
+                ),
+            ),
         ),
     ),
     plots=_plot_cohorts,
-    plot_reads=(Read(metrics.CohortExpansion, window=EVERYTHING, where=pc.field("months_since").isin(_AGES)),),
+    plot_reads=(
+        Read(metrics.CohortExpansion, window=EVERYTHING, where=pc.field("months_since").isin(_AGES)),
+    ),
     kinds=DUCKDB,
 )

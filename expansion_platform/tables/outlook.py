@@ -1,7 +1,9 @@
-"""Floor `metrics`: what the figures say: beside targets, in sentences, beside Stripe's own, and beside what was first reported.
+"""Floor `metrics`: what the figures say.
 
-Here: declarations and what the UI plots of them. Not here: rules (`domain/metrics/attainment.py`, `metrics/diagnosed_months.py`, `metrics/parity.py`,
-`metrics/restated_months.py`).
+Beside targets, in sentences, beside Stripe's own, and beside what was first reported.
+
+Here: declarations and what the UI plots of them. Not here: rules (`domain/metrics/attainment.py`,
+`metrics/diagnosed_months.py`, `metrics/parity.py`, `metrics/restated_months.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,14 @@ import pyarrow.compute as pc
 
 from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.history import tables as billing
-from expansion_platform.domain.metrics import attainment, audits, diagnosed_months, diagnosis, parity, restated_months
+from expansion_platform.domain.metrics import (
+    attainment,
+    audits,
+    diagnosed_months,
+    diagnosis,
+    parity,
+    restated_months,
+)
 from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.domain.metrics.tables import StripeDifferences, StripeParity
 from expansion_platform.domain.mrr import month_fingerprints
@@ -42,7 +51,9 @@ def _plot_attainment(_months: list[str], inputs: Inputs) -> Plotted:
     rows, plotted = inputs.frame(metrics.Attainment), dict[str, dict[str, Any]]()
     for row in rows[(rows["period"] == "month") & rows["attainment"].notna()].to_dict("records"):
         name = row["metric"] if row["dimension"] == "total" else f"{row['metric']}_{row['value']}"
-        plotted.setdefault(str(row["month"]), {})[f"{name}_attained_percent"] = float(round(Fraction(row["attainment"]) * 100, 1))
+        plotted.setdefault(str(row["month"]), {})[f"{name}_attained_percent"] = float(
+            round(Fraction(row["attainment"]) * 100, 1)
+        )
     return {metrics.Attainment: plotted}
 
 
@@ -76,22 +87,30 @@ def _plot_diagnosis(_months: list[str], inputs: Inputs) -> Plotted:
     rows = inputs.frame(metrics.Diagnosis).sort_values("position")
     return {
         metrics.Diagnosis: {
-            str(month): {"diagnosis": dg.MetadataValue.md("\n".join(f"- {text}" for text in sentences["text"]))}
+            str(month): {
+                "diagnosis": dg.MetadataValue.md("\n".join(f"- {text}" for text in sentences["text"]))
+            }
             for month, sentences in rows.groupby("month")
         }
     }
 
 
 _NINE_MONTHS = Window(diagnosis.QUIET + diagnosis.GREW - 1)
+_FIGURES = (metrics.Expansion, metrics.ExpansionByType, metrics.Trailing, metrics.Rollforward)
 DIAGNOSIS = Declaration(
     name="diagnosis",
     models=(metrics.Diagnosis,),
     reads=(
-        *(Read(model) for model in (metrics.Expansion, metrics.ExpansionByType, metrics.Trailing, metrics.Rollforward)),
+        *(Read(model) for model in _FIGURES),
         Read(mrr.CustomerMonths, ("month", "customer", "closing"), ordered=False),
         Read(mrr.PriceMigrations),
         Read(metrics.Retention, window=_NINE_MONTHS),
-        Read(mrr.Movements, ("month", "customer", "flow_expansion", "flags_json"), _NINE_MONTHS, where=pc.field("flow_expansion") > 0),
+        Read(
+            mrr.Movements,
+            ("month", "customer", "flow_expansion", "flags_json"),
+            _NINE_MONTHS,
+            where=pc.field("flow_expansion") > 0,
+        ),
     ),
     uses=(CATALOG, CURRENCY),
     rule=diagnosed_months.compute_diagnosis,
@@ -100,7 +119,11 @@ DIAGNOSIS = Declaration(
 
 
 def _nothing_to_compare(platform: Platform) -> str | None:
-    return "nothing to compare with: EXPANSION_STRIPE_MRR is not set" if platform.settings.expansion_stripe_mrr is None else None
+    return (
+        "nothing to compare with: EXPANSION_STRIPE_MRR is not set"
+        if platform.settings.expansion_stripe_mrr is None
+        else None
+    )
 
 
 STRIPE_PARITY = Declaration(
@@ -112,7 +135,8 @@ STRIPE_PARITY = Declaration(
     identities=(
         Identity(
             StripeParity,
-            "The share of Stripe's MRR that differs from ours and that no evidence explains stays under EXPANSION_MAX_UNEXPLAINED in every month.",
+            "The share of Stripe's MRR that differs from ours and that no evidence explains stays under "
+            "EXPANSION_MAX_UNEXPLAINED in every month.",
             audits.most_is_explained,
             check="explained",
             warns=True,
@@ -125,14 +149,23 @@ STRIPE_PARITY = Declaration(
 def _plot_restatements(months: list[str], inputs: Inputs) -> Plotted:
     """By how much closing MRR was restated, in whole currency units."""
     units = 10 ** inputs.value("exponent")
-    rows = inputs.frame(metrics.Restatements).query("metric == 'closing'").groupby("month")["difference"].sum()
-    return {metrics.Restatements: {month: {"closing_restated": round(int(rows.get(month, 0)) / units, 2)} for month in months}}
+    rows = (
+        inputs.frame(metrics.Restatements).query("metric == 'closing'").groupby("month")["difference"].sum()
+    )
+    return {
+        metrics.Restatements: {
+            month: {"closing_restated": round(int(rows.get(month, 0)) / units, 2)} for month in months
+        }
+    }
 
 
 _BACKDATED = Digest(
     "backdated subscriptions by month",
     month_fingerprints.backdated_digest,
-    (Read(stripe.Subscriptions, ("id", "created")), Read(billing.ItemStates, ("subscription", "valid_from"), coded=("subscription",), ordered=False)),
+    (
+        Read(stripe.Subscriptions, ("id", "created")),
+        Read(billing.ItemStates, ("subscription", "valid_from"), coded=("subscription",), ordered=False),
+    ),
     (TIMEZONE, CLOSES),
 )
 RESTATEMENTS = Declaration(
@@ -150,7 +183,8 @@ RESTATEMENTS = Declaration(
     identities=(
         Identity(
             metrics.Restatements,
-            "Restatements sum, month by month and figure by figure, to every published sum less what was first reported.",
+            "Restatements sum, month by month and figure by figure, to every published sum less what "
+            "was first reported.",
             audits.restatements_sum,
         ),
     ),

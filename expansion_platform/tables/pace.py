@@ -1,7 +1,8 @@
 """The open month: its table on the floor `metrics`, and the notice when it falls behind.
 
-Here: wiring of `domain/metrics/pace.py`, and putting the notice into the outbox once. Not here: formulas, words (`reports/pace.py`). The open month
-is no partition: the table holds it alone, as of where Stripe was read, and is replaced with each refresh.
+Here: wiring of `domain/metrics/pace.py`, and putting the notice into the outbox once. Not here: formulas,
+words (`reports/pace.py`). The open month is no partition: the table holds it alone, as of where Stripe was
+read, and is replaced with each refresh.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,12 @@ from expansion_platform.domain.history import tables as billing
 from expansion_platform.domain.metrics import pace as rules
 from expansion_platform.domain.metrics import reconciliation_totals
 from expansion_platform.domain.metrics import tables as metrics
-from expansion_platform.domain.mrr.first_paid import first_paid_months, included, rates_by_month, refuse_unreadable
+from expansion_platform.domain.mrr.first_paid import (
+    first_paid_months,
+    included,
+    rates_by_month,
+    refuse_unreadable,
+)
 from expansion_platform.engine import checks
 from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import OWNERS, asset_spec
@@ -51,7 +57,10 @@ SCOPES = ["total", "enterprise", "mid_market", "smb"]
     name="pace",
 )
 def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-    """The month that has not ended, up to where Stripe was read; no rows before the month before it has been computed."""
+    """The month that has not ended, up to where Stripe was read.
+
+    No rows before the month before it has been computed.
+    """
     catalog, lake = platform.catalog(), platform.lake
     settings = AlertSettings.from_yaml(platform.settings.expansion_alerts)
     until = platform.read_until
@@ -61,24 +70,37 @@ def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pla
 
     def compute() -> Frames:
         try:
-            rows = pd.DataFrame() if month is None or until is None else _open_month(platform, month, until, targets)
+            rows = (
+                pd.DataFrame()
+                if month is None or until is None
+                else _open_month(platform, month, until, targets)
+            )
         except DataQualityError as error:
-            # It would stop the month at its end; until then it may be mended, and the figures of closed months are whole.
+            # It would stop the month at its end; until then it may be mended, and the figures of closed
+            # months are whole.
             context.log.warning(f"{month} cannot be told yet: {error}")
             rows = pd.DataFrame()
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
         return {metrics.Pace: empty(metrics.Pace) if rows.empty else rows.assign(**hashes)}
 
     states = platform.states(metrics.Rollforward)
-    known = [str(until), *(lake.state(model) for model in READ), *(states.get(name, ABSENT) for name in window)]
+    known = [
+        str(until),
+        *(lake.state(model) for model in READ),
+        *(states.get(name, ABSENT) for name in window),
+    ]
     known.append(canonical.content_hash({scope: str(target) for scope, target in targets.items()}))
     yield from build_tables(
         context,
         platform,
         models=[metrics.Pace],
-        inputs=hashed(rule_hash(rules.pace), catalog.policy_hash, catalog.catalog_hash, platform.timezone, *known),
+        inputs=hashed(
+            rule_hash(rules.pace), catalog.policy_hash, catalog.catalog_hash, platform.timezone, *known
+        ),
         compute=compute,
-        reconciled=[Reconciled(metrics.Pace, SEGMENTS_SUM, lambda frames: _segments_sum(frames[metrics.Pace]))],
+        reconciled=[
+            Reconciled(metrics.Pace, SEGMENTS_SUM, lambda frames: _segments_sum(frames[metrics.Pace]))
+        ],
     )
 
 
@@ -89,19 +111,29 @@ def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pla
     owners=OWNERS,
     kinds={"slack"},
 )
-def pace_notice(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[Any]:
-    """One notice a month and scope when the open month falls behind the pace its target asks for (semantics 5.7); no rule fires and no state changes.
+def pace_notice(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult[Any]:
+    """One notice a month and scope when the open month falls behind its pace (semantics 5.7).
 
-    It waits until the month before has been judged, so that what it compares with has closed and its data passed the gate.
+    The pace is what its target asks for; no rule fires and no state changes.
+
+    It waits until the month before has been judged, so that what it compares with has closed and its data
+    passed the gate.
     """
     behind = [row for row in platform.lake.arrow(metrics.Pace).to_pylist() if row["behind"]]
     judged = platform.ledger.alerts.judgements()
     added = 0
     for row in [row for row in behind if months.shift(row["month"], -1) in judged]:
-        month, scope = row["month"], "total" if row["dimension"] == "total" else f"{row['dimension']}:{row['value']}"
+        month, scope = (
+            row["month"],
+            "total" if row["dimension"] == "total" else f"{row['dimension']}:{row['value']}",
+        )
         links = {"Open in Dagster": f"{platform.settings.dagster_webserver_url}/assets/metrics/pace"}
         message = pace_message(row, platform.settings.expansion_currency, platform.closes(month), links)
-        new = platform.ledger.alerts.put(Alert(alert_key("pace", scope, month), "pace", scope, month, "info", message))
+        new = platform.ledger.alerts.put(
+            Alert(alert_key("pace", scope, month), "pace", scope, month, "info", message)
+        )
         added += new
         context.log.info(f"{message['text']} ({'told now' if new else 'told before'})")
     return dg.MaterializeResult(metadata={"behind": len(behind), "new": added})
@@ -126,7 +158,16 @@ def _open_month(platform: Platform, month: str, until: pd.Timestamp, targets: di
         before = paid.before(name).append(pd.Index(catalog.ever_paid, dtype="str"))
         opening_rates = rates.get(months.shift(name, -1), {})
         plans = begun.plans(at)
-        return rules.month_to_date(states, name, at, catalog=catalog, rates=opening_rates, ever_paid=before, plans=plans, timezone=timezone)
+        return rules.month_to_date(
+            states,
+            name,
+            at,
+            catalog=catalog,
+            rates=opening_rates,
+            ever_paid=before,
+            plans=plans,
+            timezone=timezone,
+        )
 
     then = {}
     for name in computed:
@@ -134,7 +175,15 @@ def _open_month(platform: Platform, month: str, until: pd.Timestamp, targets: di
             then[name] = to_date(name, rules.same_point(name, month, until, timezone))
         except DataQualityError:
             continue  # unreadable at that point: a month that tells no pace
-    return rules.pace(month, at=until, so_far=to_date(month, until), then=then, rollforward=rollforward, targets=targets, timezone=timezone)
+    return rules.pace(
+        month,
+        at=until,
+        so_far=to_date(month, until),
+        then=then,
+        rollforward=rollforward,
+        targets=targets,
+        timezone=timezone,
+    )
 
 
 def _segments_sum(rows: pd.DataFrame) -> None:

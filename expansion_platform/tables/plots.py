@@ -1,6 +1,7 @@
 """What the UI plots of several tables alike: ratios in percent.
 
-Here: figures from published rows, with types Dagster takes. Not here: what one table alone shows (its declaration), pictures (`engine/describe.py`).
+Here: figures from published rows, with types Dagster takes. Not here: what one table alone shows (its
+declaration), pictures (`engine/describe.py`).
 """
 
 from __future__ import annotations
@@ -28,5 +29,7 @@ def percents(rows: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
     """Ratios in percent by month, under the text of column `name`."""
     plotted: dict[str, dict[str, Any]] = {}
     for row in rows[rows["ratio"].notna()].to_dict("records"):
-        plotted.setdefault(str(row["month"]), {})[f"{row[name]}_percent"] = float(round(Fraction(row["ratio"]) * 100, 3))
+        plotted.setdefault(str(row["month"]), {})[f"{row[name]}_percent"] = float(
+            round(Fraction(row["ratio"]) * 100, 3)
+        )
     return plotted

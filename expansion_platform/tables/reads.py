@@ -1,6 +1,9 @@
-"""Reads that several declarations have in common: item states, exchange rates, and by month what depends on them.
+"""Reads that several declarations have in common.
 
-Here: which columns are read as categoricals, and digests. Not here: declarations, the rules of the digests (`domain/mrr/month_fingerprints.py`).
+Item states, exchange rates, and by month what depends on them.
+
+Here: which columns are read as categoricals, and digests. Not here: declarations, the rules of the digests
+(`domain/mrr/month_fingerprints.py`).
 """
 
 from __future__ import annotations
@@ -13,9 +16,11 @@ from expansion_platform.domain.mrr import month_fingerprints
 from expansion_platform.engine.declaration import Digest, Read
 from expansion_platform.engine.uses import CATALOG, TIMEZONE
 
-# Texts of item states with few distinct values: read as categoricals, 1M customers take 0.2 GB and nothing compares texts.
+# Texts of item states with few distinct values: read as categoricals, 1M customers take 0.2 GB and nothing
+# compares texts.
 REPEATED = (
-    *("status", "currency", "product", "price", "usage_type", "interval", "scheme_json", "quantity", "discounts_json"),
+    *("status", "currency", "product", "price", "usage_type"),
+    *("interval", "scheme_json", "quantity", "discounts_json"),
     *("source", "confidence"),
 )
 WITHOUT_EVIDENCE = tuple(name for name in columns(billing.ItemStates) if name != "evidence_json")
@@ -32,8 +37,17 @@ STATES = replace(
         together=month_fingerprints.states_digests,
     ),
 )
-"""Item states; a month depends on those in force when it begins, and on what begins, ends and was paid before."""
-RATES = replace(_RATES, digest=Digest("billing/fx_rates up to each month", month_fingerprints.rates_digest, (_RATES,)))
+"""Item states; a month depends on those in force when it begins, and on what begins, ends and was paid
+before.
+"""
+RATES = replace(
+    _RATES, digest=Digest("billing/fx_rates up to each month", month_fingerprints.rates_digest, (_RATES,))
+)
 """Exchange rates up to the month."""
-END_RATES = replace(_RATES, digest=Digest("billing/fx_rates at the ends of each month", month_fingerprints.end_rates_digest, (_RATES,)))
+END_RATES = replace(
+    _RATES,
+    digest=Digest(
+        "billing/fx_rates at the ends of each month", month_fingerprints.end_rates_digest, (_RATES,)
+    ),
+)
 """Exchange rates at both ends of the month."""

@@ -1,7 +1,7 @@
 """Floor `stripe`: Stripe's objects as received.
 
-Here: the asset, its checks and metadata. Not here: how a pull (`pulling.py`) or an import from a warehouse (`importing.py`) is run, requests or
-columns (`sources/`).
+Here: the asset, its checks and metadata. Not here: how a pull (`pulling.py`) or an import from a warehouse
+(`importing.py`) is run, requests or columns (`sources/`).
 """
 
 from collections.abc import Iterator
@@ -28,16 +28,23 @@ from expansion_platform.storage.lake import Commit
     retry_policy=dg.RetryPolicy(max_retries=1, delay=10),
 )
 def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-    """One pull of the Stripe account, or import from a warehouse that has it: everything the first time, later only what may have changed.
+    """One pull of the Stripe account, or import from a warehouse that has it.
 
-    Rows are committed as they come and what was read is noted, so a run killed anywhere is taken up where it stopped, and nothing is written twice.
+    Everything the first time, later only what may have changed.
+
+    Rows are committed as they come and what was read is noted, so a run killed anywhere is taken up where it
+    stopped, and nothing is written twice.
     """
-    pulling = (Importing if platform.from_warehouse else Pulling)(platform, context.log.info, {"run": context.run.run_id})
+    pulling = (Importing if platform.from_warehouse else Pulling)(
+        platform, context.log.info, {"run": context.run.run_id}
+    )
     try:
         pulling.run()
     except DataQualityError as error:
         yield from (checks.failed(model, validation.SCHEMA_CHECK, error) for model in MODELS)
-        raise dg.Failure(f"{error}; nothing was written of it or of what was read with it", allow_retries=False) from error
+        raise dg.Failure(
+            f"{error}; nothing was written of it or of what was read with it", allow_retries=False
+        ) from error
     except ConfigurationError as error:  # a key does not mend itself while a retry waits
         raise dg.Failure(str(error), allow_retries=False) from error
     for model in MODELS:

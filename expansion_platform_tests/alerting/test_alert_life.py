@@ -1,4 +1,6 @@
-"""An alert's life against the Slack stand-in: entry, updates in its thread, recovery that closes it, each exactly once whatever Slack does."""
+"""An alert's life against the Slack stand-in: entry, updates in its thread, recovery that closes it, each
+exactly once whatever Slack does.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def shown(message: dict[str, Any]) -> str:
     texts = []
     for block in message["blocks"]:
         parts = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
-        texts += [part["text"] if isinstance(part["text"], str) else part["text"]["text"] for part in parts if part]
+        texts += [
+            part["text"] if isinstance(part["text"], str) else part["text"]["text"] for part in parts if part
+        ]
     return "\n".join(texts)
 
 
@@ -65,22 +69,38 @@ def test_the_entry_says_what_fell_how_sure_that_is_and_whose_it_is() -> None:
     text = shown(told)
     assert told["text"].startswith("Expansion rate fell by ")
     assert told["blocks"][0]["text"]["text"].startswith("Critical: Expansion rate fell by ")
-    for part in ("p = 0.0010, 200 customers", "target 2.00 %", "*NRR / GRR*\n101.00 % / no base", "churn -700.00 USD", "policy a, catalog b."):
+    for part in (
+        "p = 0.0010, 200 customers",
+        "target 2.00 %",
+        "*NRR / GRR*\n101.00 % / no base",
+        "churn -700.00 USD",
+        "policy a, catalog b.",
+    ):
         assert part in text
 
 
 def test_the_entry_says_all_that_the_semantics_ask_for() -> None:
     """Semantics 5.9, point by point."""
-    rates = {month: Fraction(2 + place % 2, 100) for place, month in enumerate(months.between(months.shift(MONTH, -30), MONTH))}
-    found = rules.rate_drop(steady(200, 0.1), MONTH, "policy", 0, rates | {months.shift(MONTH, -12): Fraction(1, 200)})
+    rates = {
+        month: Fraction(2 + place % 2, 100)
+        for place, month in enumerate(months.between(months.shift(MONTH, -30), MONTH))
+    }
+    found = rules.rate_drop(
+        steady(200, 0.1), MONTH, "policy", 0, rates | {months.shift(MONTH, -12): Fraction(1, 200)}
+    )
     assert found is not None
     drop = found.drop
     assert drop is not None
-    now, was, missing = (money(parts["seat"], "usd") for parts in (drop.parts.types_now, drop.parts.types_before, drop.parts.types))
+    now, was, missing = (
+        money(parts["seat"], "usd")
+        for parts in (drop.parts.types_now, drop.parts.types_before, drop.parts.types)
+    )
     text = shown(alert_message(notice(replace(found, figures=found.figures | {"note": "seasonal"})), AROUND))
     for part in (
-        f"Critical: Expansion rate fell by {percent(-drop.change, 1)} in {MONTH}",  # severity, rule, scope, month
-        f"*Expansion rate*\n{percent(drop.rate)} (was {percent(drop.baseline)}, last three months {percent(drop.three_months)}), target 2.00 %",
+        # Severity, rule, scope, month.
+        f"Critical: Expansion rate fell by {percent(-drop.change, 1)} in {MONTH}",
+        f"*Expansion rate*\n{percent(drop.rate)} (was {percent(drop.baseline)}, last three months "
+        f"{percent(drop.three_months)}), target 2.00 %",
         f"*Change*\n{percent(drop.rate - drop.baseline)[:-2]} points, {percent(drop.change, 1)}",
         f"*Expansion / opening MRR*\n{money(drop.expansion, 'usd')} / {money(drop.opening, 'usd')}",
         f"*Missing against the baseline*\n{money(drop.shortfall, 'usd')}",
@@ -106,15 +126,25 @@ def test_the_entry_says_all_that_the_semantics_ask_for() -> None:
 def test_a_slice_that_fell_shows_the_same_beside_it() -> None:
     base = together(steady(200, 0.1), steady(60, 0.5, seed=2, model="usage"))
     rates = dict.fromkeys(months.between("2026-01", MONTH), Fraction(2, 100))
-    _, found = rules.segment_deterioration(base, "pricing_model", MONTH, "policy", 0, {"pricing_model:seat": rates})
+    _, found = rules.segment_deterioration(
+        base, "pricing_model", MONTH, "policy", 0, {"pricing_model:seat": rates}
+    )
     text = shown(alert_message(notice(found), AROUND))
-    for part in ("Pricing model deteriorated (seat pricing) in", "*90 % interval*", "*Robust z*", "p = 0.0020", "*By type: missing"):
+    for part in (
+        "Pricing model deteriorated (seat pricing) in",
+        "*90 % interval*",
+        "*Robust z*",
+        "p = 0.0020",
+        "*By type: missing",
+    ):
         assert part in text
     assert "target" not in text
 
 
 def test_a_missed_target_says_by_how_much() -> None:
-    found = rules.below_target(steady(400, 0.1, rate=0.2), MONTH, TOTAL, Fraction(2, 100), Fraction(2, 100), "policy")
+    found = rules.below_target(
+        steady(400, 0.1, rate=0.2), MONTH, TOTAL, Fraction(2, 100), Fraction(2, 100), "policy"
+    )
     assert found is not None
     rate = found.figures["rate"]
     assert isinstance(rate, Fraction)
@@ -131,7 +161,10 @@ def test_a_missed_target_says_by_how_much() -> None:
 
 def test_customers_may_be_shown_by_hash() -> None:
     hidden = replace(AROUND, customer=lambda customer: f"customer {customer[-4:]}")
-    told, text = shown(alert_message(notice(rate_drop()), AROUND)), shown(alert_message(notice(rate_drop()), hidden))
+    told, text = (
+        shown(alert_message(notice(rate_drop()), AROUND)),
+        shown(alert_message(notice(rate_drop()), hidden)),
+    )
     assert "• cus_" in told
     assert "cus_" not in text
     assert "• customer 0" in text
@@ -139,10 +172,17 @@ def test_customers_may_be_shown_by_hash() -> None:
 
 def test_the_drivers_shown_sum_to_the_shortfall_shown() -> None:
     found = rate_drop()
-    lists = [block["text"]["text"] for block in alert_message(notice(found), AROUND)["blocks"] if "missing against" in str(block.get("text"))]
+    lists = [
+        block["text"]["text"]
+        for block in alert_message(notice(found), AROUND)["blocks"]
+        if "missing against" in str(block.get("text"))
+    ]
     assert len(lists) == 4  # by customer, type, segment, pricing model
     for listed in lists:
-        lines = [int(re.search(r": (-?[\d,.]+) USD", line)[1].replace(",", "").replace(".", "")) for line in listed.splitlines()[1:]]  # type: ignore[index]
+        lines = [
+            int(re.search(r": (-?[\d,.]+) USD", line)[1].replace(",", "").replace(".", ""))
+            for line in listed.splitlines()[1:]
+        ]  # type: ignore[index]
         assert sum(lines) == found.shortfall
 
 
@@ -156,15 +196,27 @@ def test_a_small_base_is_said_to_be_one() -> None:
 def of(rule: str) -> Finding:
     half = Fraction(1, 2)
     figures: dict[str, Fraction | int | str] = {
-        "rate": half, "target": half, "low": half, "high": half, "members": 10, "type": "seat", "psi": half, "p": half, "durable": half,
+        "rate": half, "target": half, "low": half, "high": half, "members": 10, "type": "seat", "psi": half,
+        "p": half, "durable": half,
         "expansion": 5, "opening": 10, "expanders": 5, "amount": 5,
-        "bought": "2026-07", "events": 5, "surges": half, "then": "2026-04", "churned": half, "churned_others": half,
+        "bought": "2026-07", "events": 5, "surges": half, "then": "2026-04", "churned": half,
+        "churned_others": half,
         "net_rate": half, "net_before": half, "p_adjusted": half, "p_net": half, "by_net": 0,
     }  # fmt: skip
     figures |= {f"{name}_{when}": half for name in ORGANIC for when in ("now", "before")}
     scope = ("segment", "<!channel>") if rule == "segment_deterioration" else ("total", "all")
     drop = rate_drop().drop if rule in ("rate_drop", "segment_deterioration") else None
-    return Finding(rule, *scope, MONTH, outcome="fires", severity="warning", measured=half, recovers_at=half + 1, drop=drop, figures=figures)
+    return Finding(
+        rule,
+        *scope,
+        MONTH,
+        outcome="fires",
+        severity="warning",
+        measured=half,
+        recovers_at=half + 1,
+        drop=drop,
+        figures=figures,
+    )
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -208,14 +260,26 @@ def bot(server: SlackServer) -> SlackBot:
 
 
 def alert(key: str, event: str = "entry", thread: str | None = None, **message: Any) -> Alert:
-    return Alert(key, "rate_drop", "total", "2026-10", "warning", {"text": f"{event} {key}", "blocks": [], **message}, event=event, thread=thread)
+    return Alert(
+        key,
+        "rate_drop",
+        "total",
+        "2026-10",
+        "warning",
+        {"text": f"{event} {key}", "blocks": [], **message},
+        event=event,
+        thread=thread,
+    )
 
 
 LIFE = [
     alert("1"),
     replace(alert("2", "update", "1"), month="2026-11"),
     replace(alert("3", "worse", "1"), month="2026-12"),
-    replace(alert("4", "recovery", "1", entry={"key": "1", "text": "Resolved. entry 1", "blocks": []}), month="2027-01"),
+    replace(
+        alert("4", "recovery", "1", entry={"key": "1", "text": "Resolved. entry 1", "blocks": []}),
+        month="2027-01",
+    ),
 ]
 
 
@@ -248,7 +312,9 @@ def test_a_life_is_one_message_and_its_thread(ledger: Ledger, server: SlackServe
 
 @pytest.mark.parametrize("at", range(5))
 @pytest.mark.parametrize("trouble", ["limited", "down", "refused", "dropped before", "dropped after"])
-def test_whatever_slack_does_each_arrives_once(ledger: Ledger, server: SlackServer, trouble: str, at: int) -> None:
+def test_whatever_slack_does_each_arrives_once(
+    ledger: Ledger, server: SlackServer, trouble: str, at: int
+) -> None:
     """The at-th request of the whole life fails: four posts, and the change of the first message."""
     channel, sent = bot(server), 0
     answer = server.answer
@@ -298,7 +364,9 @@ def deliver_but_the_change(ledger: Ledger, server: SlackServer, channel: SlackBo
         deliver(ledger, channel)
 
 
-def test_a_process_that_dies_after_posting_posts_nothing_twice(ledger: Ledger, server: SlackServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_dies_after_posting_posts_nothing_twice(
+    ledger: Ledger, server: SlackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Died(BaseException):
         pass
 
@@ -316,7 +384,9 @@ def test_a_process_that_dies_after_posting_posts_nothing_twice(ledger: Ledger, s
 
 
 @pytest.mark.parametrize("reason", ["missing_scope", "channel_not_found"])
-def test_a_channel_that_cannot_be_searched_is_told_twice_rather_than_never(ledger: Ledger, server: SlackServer, reason: str) -> None:
+def test_a_channel_that_cannot_be_searched_is_told_twice_rather_than_never(
+    ledger: Ledger, server: SlackServer, reason: str
+) -> None:
     ledger.alerts.put(alert("1"))
     server.fail_next(DROPPED, after=True)
     with pytest.raises(ExpansionError):
@@ -349,7 +419,14 @@ def test_a_webhook_tells_everything_without_threads(ledger: Ledger, server: Slac
 
 
 def test_bad_data_is_told_where_data_people_read(ledger: Ledger, server: SlackServer) -> None:
-    ledger.alerts.put(Alert("q", "data_quality", "total", MONTH, "warning", data_quality(MONTH, ["<causes> do not sum"], {})))
+    ledger.alerts.put(
+        Alert(
+            "q", "data_quality", "total", MONTH, "warning", data_quality(MONTH, ["<causes> do not sum"], {})
+        )
+    )
     ledger.alerts.put(alert("1"))
     deliver(ledger, bot(server))
-    assert {message.text[:10]: message.channel for message in server.messages} == {"2026-10 wa": "C2", "entry 1": "C1"}
+    assert {message.text[:10]: message.channel for message in server.messages} == {
+        "2026-10 wa": "C2",
+        "entry 1": "C1",
+    }

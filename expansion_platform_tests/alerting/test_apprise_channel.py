@@ -1,4 +1,6 @@
-"""Other channels than Slack, through apprise to a real HTTP endpoint: plain text, a state for each, and none holds another up."""
+"""Other channels than Slack, through apprise to a real HTTP endpoint: plain text, a state for each, and none
+holds another up.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from expansion_platform.simulator.servers.slack import SlackServer
 from expansion_platform.storage.ledger import Alert, Ledger
 from expansion_platform_tests.alerting.test_alert_life import AROUND, LIFE, notice, rate_drop
 
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's own import, on Python before 3.13
+# Apprise's own import, on Python before 3.13.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
 class Endpoint(LoopbackServer):
@@ -85,13 +88,21 @@ def test_an_alert_arrives_as_plain_text(endpoint: Endpoint, ledger: Ledger) -> N
 
 
 def test_markup_is_taken_off_and_escapes_are_undone() -> None:
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": "*Over* for R&amp;D &lt;x&gt;\n```a reason```"}}
-    assert plain({"text": "Over &lt;x&gt;.", "blocks": [section]}) == ("Over <x>.", "Over for R&D <x>\na reason")
+    section = {
+        "type": "section",
+        "text": {"type": "mrkdwn", "text": "*Over* for R&amp;D &lt;x&gt;\n```a reason```"},
+    }
+    assert plain({"text": "Over &lt;x&gt;.", "blocks": [section]}) == (
+        "Over <x>.",
+        "Over for R&D <x>\na reason",
+    )
     title, body = plain({"text": "w" * 500})
     assert (len(title), len(body)) == (120, 500)
 
 
-def test_a_channel_that_is_down_sends_nothing_twice_into_the_others(endpoint: Endpoint, server: SlackServer, ledger: Ledger) -> None:
+def test_a_channel_that_is_down_sends_nothing_twice_into_the_others(
+    endpoint: Endpoint, server: SlackServer, ledger: Ledger
+) -> None:
     into = [SlackBot("xoxb-test", "C1", server.api_url), *apprise_channels(settings(url(endpoint)))]
     endpoint.down = True
     for alert in LIFE[:2]:
@@ -110,7 +121,9 @@ def test_a_channel_that_is_down_sends_nothing_twice_into_the_others(endpoint: En
     assert ledger.alerts.read("pending") == []
 
 
-def test_slack_being_down_holds_no_other_channel_up(endpoint: Endpoint, server: SlackServer, ledger: Ledger) -> None:
+def test_slack_being_down_holds_no_other_channel_up(
+    endpoint: Endpoint, server: SlackServer, ledger: Ledger
+) -> None:
     into = [SlackBot("xoxb-test", "C1", server.api_url), *apprise_channels(settings(url(endpoint)))]
     for alert in LIFE:
         ledger.alerts.put(alert)
@@ -123,11 +136,15 @@ def test_slack_being_down_holds_no_other_channel_up(endpoint: Endpoint, server: 
     assert (len(server.messages), len(endpoint.notices)) == (4, 4)
 
 
-def test_many_undelivered_alerts_of_a_dead_channel_do_not_crowd_out_new_ones(endpoint: Endpoint, server: SlackServer, ledger: Ledger) -> None:
+def test_many_undelivered_alerts_of_a_dead_channel_do_not_crowd_out_new_ones(
+    endpoint: Endpoint, server: SlackServer, ledger: Ledger
+) -> None:
     into = [SlackBot("xoxb-test", "C1", server.api_url), *apprise_channels(settings(url(endpoint)))]
     endpoint.down = True
     for number in range(4):
-        ledger.alerts.put(Alert(f"k{number}", "rate_drop", "total", "2026-10", "info", {"text": f"alert {number}"}))
+        ledger.alerts.put(
+            Alert(f"k{number}", "rate_drop", "total", "2026-10", "info", {"text": f"alert {number}"})
+        )
         with pytest.raises(ExpansionError):
             deliver(ledger, *into, limit=2)
     assert len(server.messages) == 4
@@ -145,7 +162,9 @@ def test_each_url_is_a_channel_and_its_name_holds_no_key(endpoint: Endpoint, led
 
 def test_slack_and_others_stand_side_by_side(endpoint: Endpoint, server: SlackServer) -> None:
     assert channels(Settings(_env_file=None)) == []
-    both = channels(settings(url(endpoint), slack_bot_token="xoxb-x", slack_channel="C1", slack_api_base=server.api_url))
+    both = channels(
+        settings(url(endpoint), slack_bot_token="xoxb-x", slack_channel="C1", slack_api_base=server.api_url)
+    )
     assert [type(channel) for channel in both] == [SlackBot, AppriseChannel]
 
 
@@ -155,7 +174,9 @@ def test_an_unknown_url_is_an_error_that_does_not_tell_it(endpoint: Endpoint) ->
     assert "token-of-mine" not in str(caught.value)
 
 
-def test_without_the_extra_the_setting_says_what_to_install(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_setting_says_what_to_install(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     imported = builtins.__import__
 
     def without(name: str, *arguments: Any, **named: Any) -> Any:

@@ -1,4 +1,6 @@
-"""The picture in an alert's thread: what it shows, that it goes out once, and that an alert never waits for it."""
+"""The picture in an alert's thread: what it shows, that it goes out once, and that an alert never waits for
+it.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,24 @@ from expansion_platform.storage.ledger import Alert, Ledger
 from expansion_platform_tests.alerting.test_alert_life import AROUND, notice, of, rate_drop
 from expansion_platform_tests.domain.alerts.books import MONTH
 
-RATES = {month: Fraction(number + 1, 1000) for number, month in enumerate(months.between(months.shift(MONTH, -20), MONTH))}
-DATA = {"month": MONTH, "scope": "all customers", "rates": {MONTH: "1/200", months.shift(MONTH, -1): "1/50"}, "baseline": None, "target": None}
+RATES = {
+    month: Fraction(number + 1, 1000)
+    for number, month in enumerate(months.between(months.shift(MONTH, -20), MONTH))
+}
+DATA = {
+    "month": MONTH,
+    "scope": "all customers",
+    "rates": {MONTH: "1/200", months.shift(MONTH, -1): "1/50"},
+    "baseline": None,
+    "target": None,
+}
 ALERT = Alert(
-    "key-1", "rate_drop", "total", MONTH, "warning", {"text": "Expansion rate fell", "blocks": [], "chart": {**DATA, "baseline_months": []}}
+    "key-1",
+    "rate_drop",
+    "total",
+    MONTH,
+    "warning",
+    {"text": "Expansion rate fell", "blocks": [], "chart": {**DATA, "baseline_months": []}},
 )
 
 
@@ -82,12 +98,19 @@ def test_it_goes_into_the_thread_of_its_alert_once(server: SlackServer, ledger: 
     assert (file.channel, file.thread) == ("C1", message.ts)
     assert file.content is not None
     assert file.content.startswith(b"\x89PNG")
-    assert (file.title, file.alt_text) == (f"Expansion rate, all customers, to {MONTH}", "Expansion rate fell")
+    assert (file.title, file.alt_text) == (
+        f"Expansion rate, all customers, to {MONTH}",
+        "Expansion rate fell",
+    )
 
 
-@pytest.mark.parametrize("path", ["/api/files.getUploadURLExternal", "/upload/v1/", "/api/files.completeUploadExternal"])
+@pytest.mark.parametrize(
+    "path", ["/api/files.getUploadURLExternal", "/upload/v1/", "/api/files.completeUploadExternal"]
+)
 @pytest.mark.parametrize("status", [400, 500, DROPPED])
-def test_an_alert_is_sent_though_its_picture_is_not(server: SlackServer, ledger: Ledger, path: str, status: int) -> None:
+def test_an_alert_is_sent_though_its_picture_is_not(
+    server: SlackServer, ledger: Ledger, path: str, status: int
+) -> None:
     server.fail_next(status, times=10, path_prefix=path)
     deliver(ledger, SlackBot("xoxb-test", "C1", server.api_url))
     assert [alert.status for alert in ledger.alerts.read()] == ["sent"]

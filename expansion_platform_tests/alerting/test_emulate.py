@@ -1,7 +1,9 @@
-"""The same delivery against a Slack that is not ours: `emulate` (npm, vercel-labs), which keeps channels, threads, metadata and files by itself.
+"""The same delivery against a Slack that is not ours: `emulate` (npm, vercel-labs), which keeps channels,
+threads, metadata and files by itself.
 
-Our stand-in is made by the hands that made the client: what both misunderstand alike, only another server shows. It enforces no limits and never
-fails; that is tested against the stand-in (`test_alert_life.py`, `test_slack.py`).
+Our stand-in is made by the hands that made the client: what both misunderstand alike, only another server
+shows. It enforces no limits and never fails; that is tested against the stand-in (`test_alert_life.py`,
+`test_slack.py`).
 """
 
 from __future__ import annotations
@@ -34,12 +36,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("emulate")]
 
 PACKAGE = "emulate@0.7.0"  # 0.12 needs a newer Node than 20
 INSTALL_SECONDS, START_SECONDS = 180, 30
-RATES = {month: Fraction(number + 1, 1000) for number, month in enumerate(months.between(months.shift(MONTH, -12), MONTH))}
+RATES = {
+    month: Fraction(number + 1, 1000)
+    for number, month in enumerate(months.between(months.shift(MONTH, -12), MONTH))
+}
 
 
 @pytest.fixture(scope="module")
 def emulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address. Skips where there is no Node 20, or the package cannot be fetched; anything it does wrong after that is a failure."""
+    """Its address. Skips where there is no Node 20, or the package cannot be fetched; anything it does wrong
+    after that is a failure.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("node and npm are not installed")
@@ -47,9 +54,23 @@ def emulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if int(version.lstrip("v").split(".")[0]) < 20:
         pytest.skip(f"emulate needs node 20, this is {version}")
     folder = tmp_path_factory.mktemp("emulate")
-    options = ["--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=30000"]
+    options = [
+        "--prefix",
+        str(folder),
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--fetch-retries=1",
+        "--fetch-timeout=30000",
+    ]
     try:
-        installed = subprocess.run([npm, "install", *options, PACKAGE], capture_output=True, text=True, timeout=INSTALL_SECONDS, cwd=folder)
+        installed = subprocess.run(
+            [npm, "install", *options, PACKAGE],
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            cwd=folder,
+        )
     except subprocess.TimeoutExpired:
         pytest.skip(f"{PACKAGE} could not be fetched within {INSTALL_SECONDS} s")
     if installed.returncode:
@@ -58,8 +79,19 @@ def emulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [node, str(folder / "node_modules/emulate/dist/index.js"), "start", "--service", "slack", "--port", str(port)]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as server:
+    command = [
+        node,
+        str(folder / "node_modules/emulate/dist/index.js"),
+        "start",
+        "--service",
+        "slack",
+        "--port",
+        str(port),
+    ]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as server,
+    ):
         try:
             url = f"http://127.0.0.1:{port}/api/"
             _until_up(url, server)
@@ -115,19 +147,41 @@ def life() -> list[Alert]:
         if "entry" in message:
             message["entry"]["key"] = "0"
         alerts.append(
-            Alert(str(number), "rate_drop", "total", one.finding.month, "warning", message, event=one.event, thread="0" if number else None)
+            Alert(
+                str(number),
+                "rate_drop",
+                "total",
+                one.finding.month,
+                "warning",
+                message,
+                event=one.event,
+                thread="0" if number else None,
+            )
         )
     assert [one.event for one in alerts] == ["entry", "update", "worse", "recovery"]
     return alerts
 
 
 def assert_told_once(url: str, channel: str, alerts: list[Alert]) -> None:
-    """Each key once; one message in the channel, marked as over, and its three replies in order. What got worse may show in the channel as well."""
-    history = asked(url, "conversations.history", channel=channel, include_all_metadata="true", limit="100")["messages"]
+    """Each key once; one message in the channel, marked as over, and its three replies in order. What got
+    worse may show in the channel as well.
+    """
+    history = asked(url, "conversations.history", channel=channel, include_all_metadata="true", limit="100")[
+        "messages"
+    ]
     first = min(history, key=lambda message: float(message["ts"]))
-    thread = asked(url, "conversations.replies", channel=channel, ts=first["ts"], include_all_metadata="true", limit="100")["messages"]
+    thread = asked(
+        url,
+        "conversations.replies",
+        channel=channel,
+        ts=first["ts"],
+        include_all_metadata="true",
+        limit="100",
+    )["messages"]
     keyed = [message for message in thread if "metadata" in message]  # the chart's message has none
-    assert [message["metadata"]["event_payload"]["key"] for message in keyed] == [alert.key for alert in alerts]
+    assert [message["metadata"]["event_payload"]["key"] for message in keyed] == [
+        alert.key for alert in alerts
+    ]
     assert [message["text"] for message in keyed[1:]] == [alert.message["text"] for alert in alerts[1:]]
     assert {message["thread_ts"] for message in keyed[1:]} == {first["ts"]}
     assert first["text"] == alerts[-1].message["entry"]["text"]
@@ -135,7 +189,9 @@ def assert_told_once(url: str, channel: str, alerts: list[Alert]) -> None:
     assert {message["ts"] for message in history} <= {message["ts"] for message in thread}
 
 
-def test_each_alert_arrives_once_in_one_thread_and_the_recovery_closes_it(emulate: str, channel: str, ledger: Ledger) -> None:
+def test_each_alert_arrives_once_in_one_thread_and_the_recovery_closes_it(
+    emulate: str, channel: str, ledger: Ledger
+) -> None:
     alerts = life()
     bot = SlackBot("xoxb-simulated", channel, emulate)
     for one in alerts:
@@ -146,7 +202,9 @@ def test_each_alert_arrives_once_in_one_thread_and_the_recovery_closes_it(emulat
     assert_told_once(emulate, channel, alerts)
 
 
-def test_a_process_that_dies_after_each_post_finds_it_by_its_key(emulate: str, channel: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_dies_after_each_post_finds_it_by_its_key(
+    emulate: str, channel: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Died(BaseException):
         pass
 
@@ -174,7 +232,10 @@ def test_the_chart_is_uploaded_into_the_thread(emulate: str, channel: str, ledge
     sent = ledger.alerts.get("0")
     assert sent is not None
     (file,) = asked(emulate, "files.list", channel=channel)["files"]
-    assert (file["name"], file["title"]) == (f"expansion-{MONTH}.png", f"Expansion rate, all customers, to {MONTH}")
+    assert (file["name"], file["title"]) == (
+        f"expansion-{MONTH}.png",
+        f"Expansion rate, all customers, to {MONTH}",
+    )
     assert file["size"] > 10_000
     thread = asked(emulate, "conversations.replies", channel=channel, ts=str(sent.posted_as))["messages"]
     assert [file["id"] for message in thread for file in message.get("files", [])] == [file["id"]]

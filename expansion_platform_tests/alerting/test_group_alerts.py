@@ -1,4 +1,6 @@
-"""Many alerts that begin at once: one message in the channel, the others in its thread, nothing lost (fault 51)."""
+"""Many alerts that begin at once: one message in the channel, the others in its thread, nothing lost (fault
+51).
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,27 @@ from expansion_platform.alerting.slack import SlackBot
 from expansion_platform.simulator.servers.slack import SlackServer
 from expansion_platform.storage.ledger import Alert, Ledger
 
-ALERT = Alert("key", "run_failure", "step", "2026-10", "warning", {"text": "Step a failed: no disk", "blocks": []})
+ALERT = Alert(
+    "key", "run_failure", "step", "2026-10", "warning", {"text": "Step a failed: no disk", "blocks": []}
+)
 
 
 def alerts(count: int) -> list[Alert]:
-    return [replace(ALERT, key=f"key-{number:03}", message={"text": f"Step {number:03} failed: no disk", "blocks": []}) for number in range(count)]
+    return [
+        replace(
+            ALERT, key=f"key-{number:03}", message={"text": f"Step {number:03} failed: no disk", "blocks": []}
+        )
+        for number in range(count)
+    ]
 
 
 def outcomes(count: int, *, problem: str, at: float) -> list[Outcome]:
-    return [Outcome("step", f"step_{number:03}", f"run {at}", "monthly_refresh", at, Extent(("mrr/causes",)), problem) for number in range(count)]
+    return [
+        Outcome(
+            "step", f"step_{number:03}", f"run {at}", "monthly_refresh", at, Extent(("mrr/causes",)), problem
+        )
+        for number in range(count)
+    ]
 
 
 def test_a_few_stand_for_themselves() -> None:
@@ -28,13 +42,19 @@ def test_a_few_stand_for_themselves() -> None:
 
 
 def test_what_ends_or_replies_is_no_beginning() -> None:
-    told = [*alerts(FEW), replace(ALERT, key="over", event="recovery", thread="earlier"), replace(ALERT, key="reply", thread="earlier")]
+    told = [
+        *alerts(FEW),
+        replace(ALERT, key="over", event="recovery", thread="earlier"),
+        replace(ALERT, key="reply", thread="earlier"),
+    ]
     assert group_alerts(told) == told
 
 
 def test_many_are_listed_worst_first_and_counted() -> None:
     told = alerts(NAMED + 3)
-    worst = replace(told[-1], severity="critical", message={"text": f"Segment {'x ' * 400}&lt;b&gt;", "blocks": []})
+    worst = replace(
+        told[-1], severity="critical", message={"text": f"Segment {'x ' * 400}&lt;b&gt;", "blocks": []}
+    )
     above, *below = group_alerts([*told[:-1], worst])
     lines = above.message["text"].splitlines()
     assert lines[0] == "Critical: 13 alerts at once, 2026-10"
@@ -45,14 +65,20 @@ def test_many_are_listed_worst_first_and_counted() -> None:
     assert [alert.key for alert in below] == [alert.key for alert in told]
 
 
-def test_two_hundred_failures_are_one_message_in_the_channel_and_each_ends_in_its_thread(tmp_path: Path) -> None:
+def test_two_hundred_failures_are_one_message_in_the_channel_and_each_ends_in_its_thread(
+    tmp_path: Path,
+) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     with SlackServer() as server:
         bot = SlackBot("xoxb-test", "C1", server.api_url)
 
         def told(found: list[Outcome]) -> None:
             states = ledger.alerts.states()
-            entries = {alert.key: alert for state in states.values() if (alert := ledger.alerts.get(str(state.entry))) is not None}
+            entries = {
+                alert.key: alert
+                for state in states.values()
+                if (alert := ledger.alerts.get(str(state.entry))) is not None
+            }
             judged, new = judge(found, states, entries, "http://localhost:3000")
             ledger.alerts.record(judged, group_alerts(new))
             while deliver(ledger, bot):

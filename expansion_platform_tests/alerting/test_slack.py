@@ -1,4 +1,6 @@
-"""Posting to the loopback Slack by both ways: what is waited for, what fails, and that nothing is marked sent before Slack took it."""
+"""Posting to the loopback Slack by both ways: what is waited for, what fails, and that nothing is marked sent
+before Slack took it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from expansion_platform.simulator.servers.slack import SlackServer
 from expansion_platform.storage.ledger import Alert, Ledger
 
 BLOCKS = [{"type": "section", "text": {"type": "mrkdwn", "text": "*fell*"}}]
-ALERT = Alert("key-1", "rate_drop", "total", "2026-10", "warning", {"text": "Expansion rate fell", "blocks": BLOCKS})
+ALERT = Alert(
+    "key-1", "rate_drop", "total", "2026-10", "warning", {"text": "Expansion rate fell", "blocks": BLOCKS}
+)
 
 
 @pytest.fixture
@@ -30,7 +34,11 @@ def server() -> Iterator[SlackServer]:
 
 @pytest.fixture(params=["bot", "webhook"])
 def channel(request: pytest.FixtureRequest, server: SlackServer) -> Notifier:
-    return SlackBot("xoxb-test", "C1", server.api_url) if request.param == "bot" else SlackWebhook(server.webhook_url)
+    return (
+        SlackBot("xoxb-test", "C1", server.api_url)
+        if request.param == "bot"
+        else SlackWebhook(server.webhook_url)
+    )
 
 
 @pytest.fixture
@@ -82,12 +90,17 @@ def test_a_dropped_connection_is_an_error_and_not_repeated(channel: Notifier, se
 
 
 def test_nobody_listening_is_an_error() -> None:
-    for channel in (SlackBot("xoxb-test", "C1", "http://127.0.0.1:9/api"), SlackWebhook("http://127.0.0.1:9/services/x")):
+    for channel in (
+        SlackBot("xoxb-test", "C1", "http://127.0.0.1:9/api"),
+        SlackWebhook("http://127.0.0.1:9/services/x"),
+    ):
         with pytest.raises(ExpansionError, match="Slack could not be reached"):
             channel.post(ALERT)
 
 
-def test_a_refusal_stays_pending_with_its_reason_and_goes_out_on_the_next_try(ledger: Ledger, channel: Notifier, server: SlackServer) -> None:
+def test_a_refusal_stays_pending_with_its_reason_and_goes_out_on_the_next_try(
+    ledger: Ledger, channel: Notifier, server: SlackServer
+) -> None:
     server.refuse_next("is_archived")
     with pytest.raises(ExpansionError, match="is_archived"):
         deliver(ledger, channel)
@@ -102,17 +115,24 @@ def test_a_refusal_stays_pending_with_its_reason_and_goes_out_on_the_next_try(le
 
 
 @pytest.mark.parametrize("reason", sorted(CANNOT_SHOW))
-def test_blocks_that_slack_cannot_show_leave_the_text(ledger: Ledger, channel: Notifier, server: SlackServer, reason: str) -> None:
+def test_blocks_that_slack_cannot_show_leave_the_text(
+    ledger: Ledger, channel: Notifier, server: SlackServer, reason: str
+) -> None:
     """Not tried as they are again and again, with every later alert waiting behind."""
     server.refuse_next(reason)
     ledger.alerts.put(replace(ALERT, key="key-2"))
     assert [alert.key for alert in deliver(ledger, channel)] == ["key-1", "key-2"]
-    assert [(message.text, message.blocks) for message in server.messages] == [("Expansion rate fell", []), ("Expansion rate fell", BLOCKS)]
+    assert [(message.text, message.blocks) for message in server.messages] == [
+        ("Expansion rate fell", []),
+        ("Expansion rate fell", BLOCKS),
+    ]
     assert ledger.alerts.read("pending") == []
 
 
 @pytest.mark.parametrize("reason", ["not_in_channel", "invalid_auth", "account_inactive", "msg_too_long"])
-def test_what_slack_refuses_is_not_repeated_within_a_try(channel: Notifier, server: SlackServer, reason: str) -> None:
+def test_what_slack_refuses_is_not_repeated_within_a_try(
+    channel: Notifier, server: SlackServer, reason: str
+) -> None:
     server.refuse_next(reason)
     with pytest.raises(ExpansionError, match=reason):
         channel.post(ALERT)
@@ -154,7 +174,11 @@ def test_many_alerts_go_out_in_batches_and_none_is_lost(ledger: Ledger, server: 
     while sent := deliver(ledger, bot):
         sizes.append(len(sent))
     assert sizes == [BATCH, BATCH, 5]
-    assert len({message.metadata["event_payload"]["key"] for message in server.messages if message.metadata}) == len(server.messages) == 45
+    assert (
+        len({message.metadata["event_payload"]["key"] for message in server.messages if message.metadata})
+        == len(server.messages)
+        == 45
+    )
 
 
 def test_an_error_tells_no_token(server: SlackServer) -> None:
@@ -175,7 +199,9 @@ def test_the_settings_choose_the_channel(server: SlackServer) -> None:
 
     assert chosen() is None
     assert isinstance(chosen(slack_webhook_url=server.webhook_url), SlackWebhook)
-    assert isinstance(chosen(slack_webhook_url=server.webhook_url, slack_bot_token="xoxb-x", slack_channel="C1"), SlackBot)
+    assert isinstance(
+        chosen(slack_webhook_url=server.webhook_url, slack_bot_token="xoxb-x", slack_channel="C1"), SlackBot
+    )
     with pytest.raises(ConfigurationError, match="SLACK_CHANNEL"):
         chosen(slack_bot_token="xoxb-x")
     bot = chosen(slack_bot_token="xoxb-x", slack_channel="C1", slack_api_base=server.api_url.rstrip("/"))

@@ -1,4 +1,6 @@
-"""Run history is kept in the data folder, so that two accounts never share one; unless DAGSTER_HOME says where."""
+"""Run history is kept in the data folder, so that two accounts never share one; unless DAGSTER_HOME says
+where.
+"""
 
 from __future__ import annotations
 
@@ -66,12 +68,24 @@ def test_two_data_folders_never_share_a_history(tmp_path: Path, elsewhere: Path)
 
 
 def test_dagsters_own_commands_find_the_same_history(tmp_path: Path, elsewhere: Path) -> None:
-    """`dagster dev` and the rest read `dagster.yaml` of the checkout; EXPANSION_DATA_DIR may stand in `.env` only."""
+    """`dagster dev` and the rest read `dagster.yaml` of the checkout; EXPANSION_DATA_DIR may stand in `.env`
+    only.
+    """
     made = run_in(tmp_path / "data")
     (elsewhere / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    (elsewhere / ".env").write_text(f"EXPANSION_DATA_DIR={tmp_path / 'data'}\nEXPANSION_TIMEZONE=Mars/Olympus\n")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("EXPANSION_", "DAGSTER_"))}
-    ran = subprocess.run([sys.executable, "-c", AS_DAGSTER_DEV_DOES], env=environment, capture_output=True, text=True, timeout=120)
+    (elsewhere / ".env").write_text(
+        f"EXPANSION_DATA_DIR={tmp_path / 'data'}\nEXPANSION_TIMEZONE=Mars/Olympus\n"
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("EXPANSION_", "DAGSTER_"))
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", AS_DAGSTER_DEV_DOES],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert ran.returncode == 0, ran.stderr
     assert made in ran.stdout
 
@@ -84,12 +98,21 @@ def test_dagster_home_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     made = run_in(tmp_path / "data")
     assert runs_of(tmp_path / "data") == [made]
     assert not (tmp_path / "data" / "dagster").exists()
-    assert run_history.environment(settings(tmp_path / "data")) == {"EXPANSION_DATA_DIR": str(tmp_path / "data")}
+    assert run_history.environment(settings(tmp_path / "data")) == {
+        "EXPANSION_DATA_DIR": str(tmp_path / "data")
+    }
 
 
 def test_outside_a_checkout_dagster_gets_the_packages_configuration(tmp_path: Path, elsewhere: Path) -> None:
     told = run_history.environment(settings(tmp_path / "data"))
-    assert told == {"EXPANSION_DATA_DIR": str(tmp_path / "data"), "DAGSTER_HOME": str(tmp_path / "data" / "dagster")}
-    assert yaml.safe_load((tmp_path / "data" / "dagster" / "dagster.yaml").read_text()) == yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    assert told == {
+        "EXPANSION_DATA_DIR": str(tmp_path / "data"),
+        "DAGSTER_HOME": str(tmp_path / "data" / "dagster"),
+    }
+    assert yaml.safe_load((tmp_path / "data" / "dagster" / "dagster.yaml").read_text()) == yaml.safe_load(
+        (ROOT / "dagster.yaml").read_text()
+    )
     (elsewhere / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    assert run_history.environment(settings(tmp_path / "data")) == {"EXPANSION_DATA_DIR": str(tmp_path / "data")}
+    assert run_history.environment(settings(tmp_path / "data")) == {
+        "EXPANSION_DATA_DIR": str(tmp_path / "data")
+    }

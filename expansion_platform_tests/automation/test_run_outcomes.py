@@ -1,4 +1,6 @@
-"""Failures of real Dagster runs: each told once, its end too, and never taken back by a run that mended nothing of it."""
+"""Failures of real Dagster runs: each told once, its end too, and never taken back by a run that mended
+nothing of it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Company:
         self.job = self._job()
 
     def run(self, first: str = "2026-08", last: str = "2026-10") -> None:
-        self.job.execute_in_process(instance=self.instance, tags=month_range(first, last), raise_on_error=False)
+        self.job.execute_in_process(
+            instance=self.instance, tags=month_range(first, last), raise_on_error=False
+        )
 
     def _job(self) -> dg.JobDefinition:
         company = self
@@ -44,7 +48,9 @@ class Company:
                 yield dg.AssetCheckResult(passed=False, check_name="schema", description=company.problem)
                 raise dg.Failure(company.problem, allow_retries=False)
             yield dg.MaterializeResult()
-            yield dg.AssetCheckResult(passed=company.check_holds, check_name="schema", description="two rows of <one> customer")
+            yield dg.AssetCheckResult(
+                passed=company.check_holds, check_name="schema", description="two rows of <one> customer"
+            )
 
         @dg.asset(key=["stripe", "events"])
         def pulled() -> None:
@@ -56,7 +62,9 @@ class Company:
 
     def tick(self) -> list[str]:
         """One look at the runs and one delivery; the texts posted so far."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources={"platform": self.platform})
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, resources={"platform": self.platform}
+        )
         self.cursor = watch_runs.evaluate_tick(context).cursor
         deliver(self.platform.ledger, *self.platform.channels)
         return [message.text for message in self.slack.messages]
@@ -64,28 +72,51 @@ class Company:
 
 @pytest.fixture
 def company(tmp_path: Path) -> Iterator[Company]:
-    with SlackServer() as slack, dg.DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as instance:
-        given = {"slack_bot_token": "xoxb-test", "slack_channel": "C1", "slack_data_channel": "C2", "slack_api_base": slack.api_url}
-        yield Company(instance, Platform(Settings(_env_file=None, expansion_data_dir=str(tmp_path / "data"), **given)), slack)  # type: ignore[arg-type]
+    with (
+        SlackServer() as slack,
+        dg.DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as instance,
+    ):
+        given = {
+            "slack_bot_token": "xoxb-test",
+            "slack_channel": "C1",
+            "slack_data_channel": "C2",
+            "slack_api_base": slack.api_url,
+        }
+        yield Company(
+            instance,
+            Platform(Settings(_env_file=None, expansion_data_dir=str(tmp_path / "data"), **given)),
+            slack,
+        )  # type: ignore[arg-type]
 
 
-def test_a_failed_step_is_told_once_with_its_checks_and_closed_by_a_run_that_mends_it(company: Company) -> None:
+def test_a_failed_step_is_told_once_with_its_checks_and_closed_by_a_run_that_mends_it(
+    company: Company,
+) -> None:
     company.run()
     assert company.tick() == []
     company.problem = "2026-09: negative quantity of si_1"
     company.run()
     (told,) = company.tick()
-    assert told == ("Step mrr__movements failed, 2026-08 to 2026-10: 2026-09: negative quantity of si_1\nFailed checks: mrr/movements schema")
+    assert told == (
+        "Step mrr__movements failed, 2026-08 to 2026-10: 2026-09: negative quantity of si_1\nFailed "
+        "checks: mrr/movements schema"
+    )
     company.run()  # the same problem again
     assert company.tick() == [told]
     company.problem = "2026-09: no rate for eur"
     company.run()
-    assert company.tick()[1].startswith("Step mrr__movements still fails, now for another reason, 2026-08 to 2026-10: 2026-09: no rate")
+    assert company.tick()[1].startswith(
+        "Step mrr__movements still fails, now for another reason, 2026-08 to 2026-10: 2026-09: no rate"
+    )
     company.problem = ""
     company.run("2026-10", "2026-10")  # other months than those that failed
     assert len(company.tick()) == 2
     company.run()
-    assert company.tick() == [f"Resolved. {told}", company.slack.messages[1].text, "Step mrr__movements is well again, 2026-08 to 2026-10."]
+    assert company.tick() == [
+        f"Resolved. {told}",
+        company.slack.messages[1].text,
+        "Step mrr__movements is well again, 2026-08 to 2026-10.",
+    ]
     entry, *replies = company.slack.messages
     assert {message.thread for message in replies} == {entry.ts}
     assert {message.channel for message in company.slack.messages} == {"C2"}
@@ -98,7 +129,9 @@ def test_a_failed_step_is_told_once_with_its_checks_and_closed_by_a_run_that_men
 def test_a_failed_check_in_a_green_run_is_told(company: Company) -> None:
     company.check_holds = False
     company.run()
-    assert company.tick() == ["Check mrr/movements: schema failed, 2026-08 to 2026-10: two rows of &lt;one&gt; customer"]
+    assert company.tick() == [
+        "Check mrr/movements: schema failed, 2026-08 to 2026-10: two rows of &lt;one&gt; customer"
+    ]
     assert "<one>" not in str(company.slack.messages[0].blocks)
     company.run()
     assert len(company.tick()) == 1

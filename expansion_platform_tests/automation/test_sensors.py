@@ -42,7 +42,8 @@ def test_the_schedule_asks_for_the_three_months_closed_at_its_time() -> None:
     request = scheduled(datetime(2026, 3, 2, 6, tzinfo=UTC))
     assert (request.tags[START], request.tags[END]) == ("2025-12", "2026-02")
     assert request.run_key == "2026-02 2026-03-02"
-    assert scheduled(datetime(2026, 3, 6, 6, tzinfo=UTC)).run_key == "2026-02 2026-03-06"  # as the month closes
+    # As the month closes.
+    assert scheduled(datetime(2026, 3, 6, 6, tzinfo=UTC)).run_key == "2026-02 2026-03-06"
 
 
 def test_a_late_tick_asks_for_the_months_of_its_scheduled_time() -> None:
@@ -61,14 +62,20 @@ def test_the_range_never_begins_before_the_first_month() -> None:
 
 
 def test_a_tick_of_a_month_before_the_first_asks_for_nothing() -> None:
-    """Before anything was pulled the first month is the newest closed one: a tick that comes a month late has none."""
+    """Before anything was pulled the first month is the newest closed one: a tick that comes a month late has
+    none.
+    """
     schedule = refresh_schedule(refresh_job(), lambda: "2026-03", "UTC", 5)
-    tick = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=datetime(2026, 3, 2, 6, tzinfo=UTC)))
+    tick = schedule.evaluate_tick(
+        dg.build_schedule_context(scheduled_execution_time=datetime(2026, 3, 2, 6, tzinfo=UTC))
+    )
     assert (tick.run_requests, tick.skip_message) == ([], "the tables begin with 2026-03")
 
 
 @pytest.mark.parametrize(("lag", "days"), [(0, "2"), (1, "2"), (2, "2,3"), (5, "2,6")])
-def test_the_schedule_runs_by_itself_on_the_second_of_a_month_there_and_when_it_closes(lag: int, days: str) -> None:
+def test_the_schedule_runs_by_itself_on_the_second_of_a_month_there_and_when_it_closes(
+    lag: int, days: str
+) -> None:
     schedule = refresh_schedule(refresh_job(), lambda: FIRST_MONTH, "Europe/Berlin", lag)
     assert (schedule.cron_schedule, schedule.execution_timezone) == (f"0 6 {days} * *", "Europe/Berlin")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
@@ -78,8 +85,17 @@ def test_the_schedule_runs_by_itself_on_the_second_of_a_month_there_and_when_it_
 def watched(folder: Path, as_of: datetime, **settings: str) -> Iterator[tuple[Platform, StripeServer]]:
     """A platform on a small account as it was at AS_OF, and its server."""
     with StripeServer(simulate(1, customers=5, months=4).account) as server:
-        given = {"stripe_api_key": "rk_live_simulated", "stripe_api_base": server.url, "stripe_requests_per_second": 100, **settings}
-        with Platform(Settings(_env_file=None, expansion_data_dir=str(folder), expansion_as_of=as_of.isoformat(), **given)) as platform:  # type: ignore[arg-type]
+        given = {
+            "stripe_api_key": "rk_live_simulated",
+            "stripe_api_base": server.url,
+            "stripe_requests_per_second": 100,
+            **settings,
+        }
+        with Platform(
+            Settings(
+                _env_file=None, expansion_data_dir=str(folder), expansion_as_of=as_of.isoformat(), **given
+            )
+        ) as platform:  # type: ignore[arg-type]
             yield platform, server
 
 
@@ -98,7 +114,9 @@ def test_the_watch_waits_for_a_key_and_a_first_pull(tmp_path: Path) -> None:
 def test_the_watch_asks_for_a_refresh_only_after_the_account_moved_on(tmp_path: Path) -> None:
     later = AS_OF + timedelta(days=20)
     with watched(tmp_path, later) as (platform, server):
-        platform.ledger.pulls.set_cursor("stripe", {"last_pull_at": int(AS_OF.timestamp()), "recent_events": []})
+        platform.ledger.pulls.set_cursor(
+            "stripe", {"last_pull_at": int(AS_OF.timestamp()), "recent_events": []}
+        )
         assert looked(platform).skip_message == "no Stripe event since the last pull"
         server.account = simulate(1, customers=5, months=4, as_of=later).account
         request = looked(platform)
@@ -108,23 +126,35 @@ def test_the_watch_asks_for_a_refresh_only_after_the_account_moved_on(tmp_path: 
         assert (request.tags[START], request.tags[END]) == ("2026-08", "2026-10")
         platform.ledger.pulls.set_cursor("stripe", {"last_pull_at": newest["created"], "recent_events": []})
         assert isinstance(looked(platform), dg.SkipReason)
-        assert {(request.path, request.params["limit"]) for request in server.requests} == {("/v1/events", "1")}
+        assert {(request.path, request.params["limit"]) for request in server.requests} == {
+            ("/v1/events", "1")
+        }
 
 
 def test_events_a_pull_does_not_read_ask_for_nothing(tmp_path: Path) -> None:
     with watched(tmp_path, AS_OF) as (platform, server):
         newest = server.account.objects["events"][-1]
         platform.ledger.pulls.set_cursor("stripe", {"last_pull_at": newest["created"], "recent_events": []})
-        payment = {**newest, "id": "evt_payment", "type": "charge.succeeded", "created": newest["created"] + 1}
+        payment = {
+            **newest,
+            "id": "evt_payment",
+            "type": "charge.succeeded",
+            "created": newest["created"] + 1,
+        }
         server.account.objects["events"].append(payment)
         server.account = server.account
         assert isinstance(looked(platform), dg.SkipReason)
-        server.account.objects["events"].append({**newest, "id": "evt_read", "created": newest["created"] + 2})
+        server.account.objects["events"].append(
+            {**newest, "id": "evt_read", "created": newest["created"] + 2}
+        )
         server.account = server.account
         assert isinstance(looked(platform), dg.RunRequest)
 
 
-ALERTS = [Alert(f"key-{number}", "rate_drop", "total", f"2026-0{number}", "warning", {"text": f"alert {number}"}) for number in (1, 2, 3)]
+ALERTS = [
+    Alert(f"key-{number}", "rate_drop", "total", f"2026-0{number}", "warning", {"text": f"alert {number}"})
+    for number in (1, 2, 3)
+]
 
 
 @pytest.fixture
@@ -137,7 +167,13 @@ def slack() -> Iterator[SlackServer]:
 def outbox(tmp_path: Path, slack: SlackServer) -> Platform:
     """Three pending alerts and a channel."""
     platform = Platform(
-        Settings(_env_file=None, expansion_data_dir=str(tmp_path), slack_bot_token="xoxb-test", slack_channel="C1", slack_api_base=slack.api_url)
+        Settings(
+            _env_file=None,
+            expansion_data_dir=str(tmp_path),
+            slack_bot_token="xoxb-test",
+            slack_channel="C1",
+            slack_api_base=slack.api_url,
+        )
     )
     for alert in ALERTS:
         platform.ledger.alerts.put(alert)
@@ -159,7 +195,9 @@ def test_without_a_channel_alerts_wait_and_the_tick_says_what_is_missing(tmp_pat
 def test_alerts_are_posted_once_oldest_first(outbox: Platform, slack: SlackServer) -> None:
     assert deliver_alerts(platform=outbox).skip_message == "sent 3 alerts"
     assert [message.text for message in slack.messages] == ["alert 1", "alert 2", "alert 3"]
-    assert [alert.posted_as for alert in outbox.ledger.alerts.read("sent")] == [message.ts for message in slack.messages]
+    assert [alert.posted_as for alert in outbox.ledger.alerts.read("sent")] == [
+        message.ts for message in slack.messages
+    ]
     assert deliver_alerts(platform=outbox).skip_message == "no pending alerts"
     assert len(slack.messages) == 3
 
@@ -168,7 +206,11 @@ def test_a_red_tick_loses_nothing_and_the_next_one_sends(outbox: Platform, slack
     slack.refuse_next("is_archived")
     with pytest.raises(ExpansionError, match="is_archived"):
         deliver_alerts(platform=outbox)
-    assert [alert.last_error for alert in outbox.ledger.alerts.read("pending")] == ["Slack refused the alert: is_archived", None, None]
+    assert [alert.last_error for alert in outbox.ledger.alerts.read("pending")] == [
+        "Slack refused the alert: is_archived",
+        None,
+        None,
+    ]
     assert deliver_alerts(platform=outbox).skip_message == "sent 3 alerts"
     assert [message.text for message in slack.messages] == ["alert 1", "alert 2", "alert 3"]
 
@@ -195,9 +237,10 @@ def test_alerts_sent_before_a_failure_are_not_sent_again(outbox: Platform, slack
 def test_pulling_twice_leads_where_pulling_once_does(pipeline: Pipeline, tmp_path: Path) -> None:
     """A pull before the newest month closed and a refresh after it give what one pull at the end gives.
 
-    What may differ is dated better, never worse: a change made without proration is dated by its event, which Stripe keeps for 30 days and the
-    lake for ever, so the earlier pull knows instants that the later one alone can only read off the renewal. Those customers are known to the
-    simulator as undatable; all others' histories are equal, and so is every figure made of them.
+    What may differ is dated better, never worse: a change made without proration is dated by its event, which
+    Stripe keeps for 30 days and the lake for ever, so the earlier pull knows instants that the later one
+    alone can only read off the renewal. Those customers are known to the simulator as undatable; all others'
+    histories are equal, and so is every figure made of them.
     """
     earlier = AS_OF - timedelta(days=28)
     company = simulate(SEED, CUSTOMERS, MONTHS, as_of=earlier)
@@ -206,14 +249,23 @@ def test_pulling_twice_leads_where_pulling_once_does(pipeline: Pipeline, tmp_pat
         dg.DagsterInstance.ephemeral() as instance,
     ):
         Pipeline(world, world.settings, instance).refresh()
-    with running(pipeline.world.company, seed=SEED, months=MONTHS, data_dir=tmp_path) as world, dg.DagsterInstance.ephemeral() as instance:
+    with (
+        running(pipeline.world.company, seed=SEED, months=MONTHS, data_dir=tmp_path) as world,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
         twice = Pipeline(world, world.settings, instance)
         twice.refresh()
-        assert any(request.path == "/v1/invoices" and "gte" in request.params.get("created", {}) for request in world.stripe.requests)
+        assert any(
+            request.path == "/v1/invoices" and "gte" in request.params.get("created", {})
+            for request in world.stripe.requests
+        )
     undatable = set(world.company.truth.undatable["customer"])
     tables = [billing.ItemStates, mrr.CustomerMonths, mrr.Movements, mrr.Causes]
     for model in tables:
-        once, again = (rows[~rows["customer"].isin(undatable)].reset_index(drop=True) for rows in (pipeline.lake.read(model), twice.lake.read(model)))
+        once, again = (
+            rows[~rows["customer"].isin(undatable)].reset_index(drop=True)
+            for rows in (pipeline.lake.read(model), twice.lake.read(model))
+        )
         compared = INTERVAL if model is billing.ItemStates else list(once.columns)
         assert len(once) > 50
         pd.testing.assert_frame_equal(once[compared], again[compared])

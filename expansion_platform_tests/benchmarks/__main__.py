@@ -19,8 +19,12 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    """Runs the named benchmarks, or one stage of one in this process (`--stage`), whose result it prints as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m expansion_platform_tests.benchmarks", description=__doc__)
+    """Runs the named benchmarks, or one stage of one in this process (`--stage`), whose result it prints as
+    JSON.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m expansion_platform_tests.benchmarks", description=__doc__
+    )
     parser.add_argument("names", nargs="+", choices=BENCHMARKS)
     parser.add_argument("--customers", type=int)
     parser.add_argument("--stage")

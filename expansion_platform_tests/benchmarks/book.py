@@ -1,6 +1,7 @@
 """A large account without Stripe: item states, exchange rates and a catalog, made with NumPy from a seed.
 
-Here: the book that is measured. Not here: the simulated company, whose customers are told one by one (`expansion_platform/simulator`).
+Here: the book that is measured. Not here: the simulated company, whose customers are told one by one
+(`expansion_platform/simulator`).
 """
 
 from __future__ import annotations
@@ -35,13 +36,26 @@ DISCOUNTS = [
 NEVER = np.iinfo(np.int64).max
 
 # What may happen to a customer that changes, with its share of the changes.
-EVENTS = {"seats": 0.50, "plan": 0.12, "interval": 0.06, "discount": 0.10, "added": 0.08, "removed": 0.05, "left": 0.05, "joined": 0.04}
+EVENTS = {
+    "seats": 0.50,
+    "plan": 0.12,
+    "interval": 0.06,
+    "discount": 0.10,
+    "added": 0.08,
+    "removed": 0.05,
+    "left": 0.05,
+    "joined": 0.04,
+}
 
 
 def catalog() -> dict[str, Any]:
     """Three plans of one family, a second product, an add-on and a meter, in the form of semantics 8.1."""
     plans = {name: {"family": "main", "tier_rank": rank} for rank, name in enumerate(PRODUCTS[:3])}
-    others = {"analytics": {"family": "analytics"}, "sso": {"kind": "addon"}, "api": {"family": "main", "kind": "usage", "meter": "calls"}}
+    others = {
+        "analytics": {"family": "analytics"},
+        "sso": {"kind": "addon"},
+        "api": {"family": "main", "kind": "usage", "meter": "calls"},
+    }
     return {"reporting_currency": "usd", "products": plans | others}
 
 
@@ -57,11 +71,15 @@ def rates(calendar: list[str]) -> pd.DataFrame:
         for number, month in enumerate(calendar)
         for currency, rate in RATES.items()
     ]
-    return pd.DataFrame([*rows, *((month, "usd", "1", "identity") for month in calendar)], columns=arrow_schema(FxRates).names)
+    return pd.DataFrame(
+        [*rows, *((month, "usd", "1", "identity") for month in calendar)], columns=arrow_schema(FxRates).names
+    )
 
 
 def item_states(customers: int, calendar: list[str], seed: int = 1) -> pd.DataFrame:
-    """billing/item_states: a book that starts before `calendar`, with changes inside each of its months; texts are categoricals."""
+    """billing/item_states: a book that starts before `calendar`, with changes inside each of its months;
+    texts are categoricals.
+    """
     rng = np.random.default_rng(seed)
     items = _first_items(customers, rng)
     done: list[Mapping[str, np.ndarray]] = []
@@ -84,7 +102,12 @@ def _first_items(customers: int, rng: np.random.Generator) -> dict[str, np.ndarr
 
 
 def _items(
-    customer: np.ndarray, item: np.ndarray, product: np.ndarray, currency: np.ndarray, since: np.ndarray, rng: np.random.Generator
+    customer: np.ndarray,
+    item: np.ndarray,
+    product: np.ndarray,
+    currency: np.ndarray,
+    since: np.ndarray,
+    rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     size, metered = len(customer), product == PRODUCTS.index("api")
     return {
@@ -94,7 +117,9 @@ def _items(
         "currency": currency,
         "yearly": (rng.random(size) < YEARLY) & ~metered,
         "tiered": rng.random(size) < TIERED,
-        "quantity": np.where(metered, rng.integers(0, 500_000, size) // 1000 * 1000, rng.geometric(0.08, size)),
+        "quantity": np.where(
+            metered, rng.integers(0, 500_000, size) // 1000 * 1000, rng.geometric(0.08, size)
+        ),
         "discount": np.where(rng.random(size) < DISCOUNTED, rng.integers(1, len(DISCOUNTS), size), 0),
         "from": since,
         "to": np.full(size, NEVER),
@@ -114,17 +139,24 @@ def _a_month(
     # One item of the customer changes, all of them go.
     first = np.zeros(len(here), dtype=bool)
     first[np.unique(items["customer"], return_index=True)[1]] = True
-    touched = (first & np.isin(here, [names.index(name) for name in ("seats", "plan", "interval", "discount", "removed")])) | (
-        here == names.index("left")
-    )
+    touched = (
+        first
+        & np.isin(here, [names.index(name) for name in ("seats", "plan", "interval", "discount", "removed")])
+    ) | (here == names.index("left"))
     gone = touched & np.isin(here, [names.index("removed"), names.index("left")])
     ended = {name: values[touched] for name, values in items.items()} | {"to": at[touched]}
     now = {name: values.copy() for name, values in items.items()}
     now["from"][touched] = at[touched]
     size = len(here)
-    seats, plan, interval, discount = (touched & (here == names.index(name)) for name in ("seats", "plan", "interval", "discount"))
-    now["quantity"] = np.where(seats, np.maximum(1, now["quantity"] + rng.choice([-2, -1, 1, 2, 3, 5], size)), now["quantity"])
-    now["product"] = np.where(plan & (now["product"] < 3), (now["product"] + rng.integers(1, 3, size)) % 3, now["product"])
+    seats, plan, interval, discount = (
+        touched & (here == names.index(name)) for name in ("seats", "plan", "interval", "discount")
+    )
+    now["quantity"] = np.where(
+        seats, np.maximum(1, now["quantity"] + rng.choice([-2, -1, 1, 2, 3, 5], size)), now["quantity"]
+    )
+    now["product"] = np.where(
+        plan & (now["product"] < 3), (now["product"] + rng.integers(1, 3, size)) % 3, now["product"]
+    )
     now["yearly"] = np.where(interval & (now["product"] < 5), ~now["yearly"], now["yearly"])
     now["discount"] = np.where(discount, (now["discount"] + rng.integers(1, 3, size)) % 3, now["discount"])
     joined, adding = (np.flatnonzero(event == names.index(name)) for name in ("joined", "added"))
@@ -139,9 +171,14 @@ def _a_month(
 
 
 def _frame(items: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    items = {name: values[np.lexsort((items["from"], items["item"], items["customer"]))] for name, values in items.items()}
+    items = {
+        name: values[np.lexsort((items["from"], items["item"], items["customer"]))]
+        for name, values in items.items()
+    }
     metered = items["product"] == PRODUCTS.index("api")
-    price = ((items["product"] * len(CURRENCIES) + items["currency"]) * 2 + items["yearly"]) * 2 + items["tiered"]
+    price = ((items["product"] * len(CURRENCIES) + items["currency"]) * 2 + items["yearly"]) * 2 + items[
+        "tiered"
+    ]
     prices = [
         (product, currency, interval, tiered)
         for product in PRODUCTS
@@ -149,7 +186,10 @@ def _frame(items: Mapping[str, np.ndarray]) -> pd.DataFrame:
         for interval in ("month", "year")
         for tiered in (False, True)
     ]
-    names = ["_".join([product, currency, interval, *(["tiered"] if tiered else [])]) for product, currency, interval, tiered in prices]
+    names = [
+        "_".join([product, currency, interval, *(["tiered"] if tiered else [])])
+        for product, currency, interval, tiered in prices
+    ]
     columns: dict[str, Any] = {
         "customer": _numbered("cus", items["customer"]),
         "subscription": _numbered("sub", items["customer"]),
@@ -179,8 +219,13 @@ def _scheme(product: str, currency: str, interval: str, tiered: bool) -> str:
     unit = PER_UNIT[product] * UNITS_OF[currency] * (10 if interval == "year" else 1)
     if not tiered:
         return dumps({"type": "per_unit", "unit": str(unit)})
-    tiers = [{"up_to": "10", "unit": str(unit), "flat": "0"}, {"up_to": "50", "unit": f"{unit * 8 // 10}", "flat": "0"}]
-    return dumps({"type": "graduated", "tiers": [*tiers, {"up_to": None, "unit": f"{unit * 6 // 10}.5", "flat": "0"}]})
+    tiers = [
+        {"up_to": "10", "unit": str(unit), "flat": "0"},
+        {"up_to": "50", "unit": f"{unit * 8 // 10}", "flat": "0"},
+    ]
+    return dumps(
+        {"type": "graduated", "tiers": [*tiers, {"up_to": None, "unit": f"{unit * 6 // 10}.5", "flat": "0"}]}
+    )
 
 
 def _among(values: list[str], codes: np.ndarray) -> pd.Categorical:

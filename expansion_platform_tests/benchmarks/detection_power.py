@@ -1,8 +1,11 @@
-"""How often the alert rules fire on noise, and how often on a true cut: `python -m expansion_platform_tests.benchmarks.detection_power`.
+"""How often the alert rules fire on noise, and how often on a true cut: `python -m
+expansion_platform_tests.benchmarks.detection_power`.
 
-Here: simulated bases, the rules on them, and `docs/detection-power.md` made of the counts. Not here: the rules (`domain/alerts/`).
+Here: simulated bases, the rules on them, and `docs/detection-power.md` made of the counts. Not here: the
+rules (`domain/alerts/`).
 
-A base is as in semantics 5.2: MRR lognormal with sigma 1.2, 6 % of the customers expand a month, by a heavy-tailed share of what they pay.
+A base is as in semantics 5.2: MRR lognormal with sigma 1.2, 6 % of the customers expand a month, by a
+heavy-tailed share of what they pay.
 """
 
 from __future__ import annotations
@@ -36,8 +39,10 @@ MONTH = "2026-10"
 MONTHS = months.between(months.shift(MONTH, 1 - rules.HISTORY), MONTH)
 MEDIAN_MRR, SIGMA = 50_000, 1.2
 SHARE_MEDIAN, SHARE_SIGMA = 0.10, 0.9
-"""What an expander adds over what it pays. Semantics 5.2 gives no tail: at 0.9 the plain threshold fires as often as in its table (52, 42 and 29 % at
-60, 200 and 800 customers; there 48, 45 and 29), at 1.2 it would be 35 % at 800."""
+"""What an expander adds over what it pays. Semantics 5.2 gives no tail: at 0.9 the plain threshold fires as
+often as in its table (52, 42 and 29 % at
+60, 200 and 800 customers; there 48, 45 and 29), at 1.2 it would be 35 % at 800.
+"""
 TYPE_SHARES = [0.6, 0.2, 0.0, 0.1, 0.1]
 MODEL_SHARES = [0.2, 0.5, 0.2, 0.1]
 SEGMENT_ACV = [10_000_000, 2_500_000]  # at a median of 500.00 a month few are enterprise, as in a real base
@@ -57,7 +62,9 @@ FALSE = {
 
 
 def base(customers: int, rng: np.random.Generator, *, cut: float = 0.0, churning: float = 0.0) -> Panel:
-    """A panel without any true change but `cut`, the share of its expanders (rounded up) that the last month is deprived of."""
+    """A panel without any true change but `cut`, the share of its expanders (rounded up) that the last month
+    is deprived of.
+    """
     shape = customers, len(MONTHS)
     left = rng.random(shape) < churning
     generation = np.cumsum(left, axis=1) - left  # who leaves is followed by somebody new in its place
@@ -91,7 +98,9 @@ def base(customers: int, rng: np.random.Generator, *, cut: float = 0.0, churning
         retained=placed(paid - lost),
         types=types,
         slices={
-            "segment": placed(np.searchsorted([-edge for edge in SEGMENT_ACV], -12 * paid, side="left"), fill=-1).astype(np.int8),
+            "segment": placed(
+                np.searchsorted([-edge for edge in SEGMENT_ACV], -12 * paid, side="left"), fill=-1
+            ).astype(np.int8),
             "pricing_model": placed(models[rows], fill=-1).astype(np.int8),
         },
     )
@@ -105,17 +114,29 @@ def fired(customers: int, number: int) -> dict[str, bool]:
     sums = still.sums()
     before = sum((sums[name].rate for name in MONTHS[-4:-1]), Fraction(0)) / 3
     target = Fraction(EXPANDING) * Fraction(SHARE_MEDIAN * float(np.exp(SHARE_SIGMA**2 / 2)))
-    mix, below, missed = rules.mix_shift(moving, MONTH, seed), below_target(still, target, seed), below_target(still, MISSED * target, seed)
+    mix, below, missed = (
+        rules.mix_shift(moving, MONTH, seed),
+        below_target(still, target, seed),
+        below_target(still, MISSED * target, seed),
+    )
     members = still.members[:, -1]
-    _, high = statistics.rate_interval(still.expansion[members, -1], still.opening[members, -1], statistics.generator("percentile", seed))
+    _, high = statistics.rate_interval(
+        still.expansion[members, -1], still.opening[members, -1], statistics.generator("percentile", seed)
+    )
     lasting, leaving = durability(customers, rng), post_expansion_churn(customers, rng)
     found = {
         "threshold": sums[MONTH].rate <= Fraction(3, 4) * before,
         "rate_drop": dropped(still, seed),
         "rate_drop_churn": dropped(moving, seed),
         "mix_shift": mix is not None and mix.outcome == "fires",
-        "segment_deterioration": any(one.outcome == "fires" for one in rules.segment_deterioration(moving, "segment", MONTH, seed, 0, {})),
-        "models": any(one.outcome == "fires" for one in rules.segment_deterioration(moving, "pricing_model", MONTH, seed, 0, {})),
+        "segment_deterioration": any(
+            one.outcome == "fires"
+            for one in rules.segment_deterioration(moving, "segment", MONTH, seed, 0, {})
+        ),
+        "models": any(
+            one.outcome == "fires"
+            for one in rules.segment_deterioration(moving, "pricing_model", MONTH, seed, 0, {})
+        ),
         "below_target": below,
         "percentile": max(sums[name].rate for name in MONTHS[-2:]) < target and high < target,
         "missed": missed,
@@ -138,7 +159,9 @@ def dropped(panel: Panel, seed: str) -> bool:
 
 
 def durability(customers: int, rng: np.random.Generator) -> bool:
-    """Seats of which 70 % are kept, each purchase wholly or not at all, with a third of the expansion flagged as surges."""
+    """Seats of which 70 % are kept, each purchase wholly or not at all, with a third of the expansion flagged
+    as surges.
+    """
     bought = months.shift(MONTH, -3)
     buyers = int(rng.binomial(customers, EXPANDING))
     amounts = (MEDIAN_MRR * np.exp(rng.normal(0, SIGMA, buyers))).astype(np.int64) + 1
@@ -148,8 +171,16 @@ def durability(customers: int, rng: np.random.Generator) -> bool:
         "seat_events_durable": (0, buyers),
         "seat_surge_share_3m": (int(amounts[::3].sum()), int(amounts.sum())),
     }
-    rows = [(MONTH, metric, "total", numerator, denominator, bought) for metric, (numerator, denominator) in figures.items()]
-    finding = followups.durability(MONTH, pd.DataFrame(rows, columns=["month", "metric", "dimension", "numerator", "denominator", "expanded_month"]))
+    rows = [
+        (MONTH, metric, "total", numerator, denominator, bought)
+        for metric, (numerator, denominator) in figures.items()
+    ]
+    finding = followups.durability(
+        MONTH,
+        pd.DataFrame(
+            rows, columns=["month", "metric", "dimension", "numerator", "denominator", "expanded_month"]
+        ),
+    )
     return finding is not None and finding.outcome == "fires"
 
 
@@ -159,11 +190,18 @@ def post_expansion_churn(customers: int, rng: np.random.Generator) -> bool:
     names = [f"{number:06d}" for number in range(customers)]
     held = pd.DataFrame({"month": then, "customer": names, "opening": 1, "closing": 1})
     held["segment"] = rng.choice(SEGMENTS, customers, p=[0.05, 0.25, 0.7])
-    held["first_paid_at"] = pd.DatetimeIndex(rng.choice(["2023-01-31", "2025-06-30", "2026-03-31"], customers), tz="UTC")
-    expanded, left = rng.random(customers) < EXPANDING, rng.random(customers) < 1 - (1 - CHURNING) ** followups.CHURN_WITHIN
+    held["first_paid_at"] = pd.DatetimeIndex(
+        rng.choice(["2023-01-31", "2025-06-30", "2026-03-31"], customers), tz="UTC"
+    )
+    expanded, left = (
+        rng.random(customers) < EXPANDING,
+        rng.random(customers) < 1 - (1 - CHURNING) ** followups.CHURN_WITHIN,
+    )
     moved = held.assign(movement="expansion", flow_expansion=1, flags_json="[]")[expanded]
     churned = held.assign(month=MONTH, movement="churn", flow_expansion=0, flags_json="[]")[left]
-    cells = expansion_then_churn.counted([then, MONTH], held, pd.concat([moved, churned]), empty(Origins), "UTC", ())
+    cells = expansion_then_churn.counted(
+        [then, MONTH], held, pd.concat([moved, churned]), empty(Origins), "UTC", ()
+    )
     told = expansion_then_churn.expansion_then_churn(MONTH, followups.CHURN_WITHIN, cells.get(then))
     finding = followups.post_expansion_churn(MONTH, told)
     return finding is not None and finding.outcome == "fires"
@@ -174,7 +212,9 @@ def shares(bases: int, workers: int) -> pd.DataFrame:
     columns = {}
     with ProcessPoolExecutor(workers) as pool:
         for size in SIZES:
-            columns[size] = pd.DataFrame(list(pool.map(fired, [size] * bases, range(bases), chunksize=10))).mean()
+            columns[size] = pd.DataFrame(
+                list(pool.map(fired, [size] * bases, range(bases), chunksize=10))
+            ).mean()
     return pd.DataFrame(columns)
 
 
@@ -186,9 +226,18 @@ def document(measured: pd.DataFrame, bases: int) -> str:
 def _lines(measured: pd.DataFrame, bases: int) -> Iterator[str]:
     yield "# How often alerts are wrong, and what they can see"
     yield ""
-    yield f"Made by `python -m expansion_platform_tests.benchmarks.detection_power` from {bases} simulated bases per cell; change the code instead."
-    yield "A base is as in [semantics](semantics.md) 5.2: MRR lognormal (sigma 1.2), 6 % of the customers expand a month by a heavy-tailed share of"
-    yield f"what they pay. With {bases} bases a share of 5 % is known to about {1.96 * (0.05 * 0.95 / bases) ** 0.5 * 100:.0f} points."
+    yield (
+        f"Made by `python -m expansion_platform_tests.benchmarks.detection_power` from {bases} simulated "
+        "bases per cell; change the code instead."
+    )
+    yield (
+        "A base is as in [semantics](semantics.md) 5.2: MRR lognormal (sigma 1.2), 6 % of the customers "
+        "expand a month by a heavy-tailed share of"
+    )
+    yield (
+        f"what they pay. With {bases} bases a share of 5 % is known to about "
+        f"{1.96 * (0.05 * 0.95 / bases) ** 0.5 * 100:.0f} points."
+    )
     yield ""
     yield "## False alarms: nothing has changed"
     yield ""
@@ -198,34 +247,60 @@ def _lines(measured: pd.DataFrame, bases: int) -> Iterator[str]:
     for name, text in FALSE.items():
         yield f"| {text} | " + " | ".join(f"{100 * share:.1f} %" for share in measured.loc[name]) + " |"
     yield ""
-    yield "5 % is what the tests allow; the further conditions of each rule lower it. The first row is why a plain threshold decides nothing."
+    yield (
+        "5 % is what the tests allow; the further conditions of each rule lower it. The first row is why a "
+        "plain threshold decides nothing."
+    )
     yield ""
-    yield "`below_target` is shown at its worst, a target that is met exactly in the long run: expansion is made of few large gains, so that most"
-    yield "months lie below their own mean. Its limit is that of the studentised bootstrap ([why](adr/0013-a-limit-that-holds.md))."
+    yield (
+        "`below_target` is shown at its worst, a target that is met exactly in the long run: expansion is "
+        "made of few large gains, so that most"
+    )
+    yield (
+        "months lie below their own mean. Its limit is that of the studentised bootstrap "
+        "([why](adr/0013-a-limit-that-holds.md))."
+    )
     yield ""
-    yield "`durability` is no test: it says what became of the seats bought in one month. Where 70 % are kept in the long run, it can be less than"
+    yield (
+        "`durability` is no test: it says what became of the seats bought in one month. Where 70 % are kept "
+        "in the long run, it can be less than"
+    )
     yield "half of few and unequal purchases."
     yield ""
     yield "## Power"
     yield ""
-    yield "Of `rate_drop` when a share of the newest month's expanders is taken away (in brackets what semantics 5.2 gives, of 300 to 400 bases), and"
-    yield f"of `below_target` when the target is {MISSED} times the true rate. With {bases} bases a share of 50 % is known to about 5 points."
+    yield (
+        "Of `rate_drop` when a share of the newest month's expanders is taken away (in brackets what "
+        "semantics 5.2 gives, of 300 to 400 bases), and"
+    )
+    yield (
+        f"of `below_target` when the target is {MISSED} times the true rate. With {bases} bases a share of "
+        "50 % is known to about 5 points."
+    )
     yield ""
     yield f"| true change | {head} |"
     yield "|---|" + "---|" * len(measured.columns)
     for cut, given in CUTS.items():
-        cells = [f"{100 * share:.0f} % ({told} %)" for share, told in zip(measured.loc[f"cut_{cut}"], given, strict=True)]
+        cells = [
+            f"{100 * share:.0f} % ({told} %)"
+            for share, told in zip(measured.loc[f"cut_{cut}"], given, strict=True)
+        ]
         yield f"| {100 * cut:.0f} % of expanders | " + " | ".join(cells) + " |"
     yield "| target missed | " + " | ".join(f"{100 * share:.0f} %" for share in measured.loc["missed"]) + " |"
     yield ""
-    yield "Below about 200 customers only collapses can be told from noise, and every message to so small a base says so."
+    yield (
+        "Below about 200 customers only collapses can be told from noise, and every message to so small a "
+        "base says so."
+    )
     yield ""
     yield from intervals.section()
 
 
 def main() -> None:
     """Simulates and writes the document."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--bases", type=int, default=BASES)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()

@@ -1,6 +1,7 @@
 """What a pull costs the history: an account read for the first time, read again whole, and a day later.
 
-Here: the stages and their table. Not here: the account (`simulator/`). The floor reads the tables that history is told by once.
+Here: the stages and their table. Not here: the account (`simulator/`). The floor reads the tables that
+history is told by once.
 """
 
 from __future__ import annotations
@@ -31,9 +32,13 @@ LOGGED, STATES = "billing/item_changes", "billing/item_states"
 
 
 def run(customers: int, folder: Path) -> None:
-    """Fills the lake as of a day before, reads it; forgets what was read, reads it again; adds the day, reads that; prints the table."""
+    """Fills the lake as of a day before, reads it; forgets what was read, reads it again; adds the day, reads
+    that; prints the table.
+    """
     in_fresh_process("history", "fill_first", folder, customers)
-    floor, first, again = (in_fresh_process("history", name, folder, customers) for name in ("floor", "read", "again"))
+    floor, first, again = (
+        in_fresh_process("history", name, folder, customers) for name in ("floor", "read", "again")
+    )
     in_fresh_process("history", "fill_later", folder, customers)
     later, idle = (in_fresh_process("history", name, folder, customers) for name in ("read", "read"))
     rows = [
@@ -44,8 +49,8 @@ def run(customers: int, folder: Path) -> None:
         ("nothing new", idle),
     ]
     notes = [
-        f"{first['states']:,} item states of {first['logged']:,} entries of the log; again logged {again['logged'] - first['logged']} more, "
-        f"the day {later['logged'] - again['logged']:,}.",
+        f"{first['states']:,} item states of {first['logged']:,} entries of the log; again logged "
+        f"{again['logged'] - first['logged']} more, the day {later['logged'] - again['logged']:,}.",
         f"The day costs {later['cpu'] / first['cpu']:.0%} of everything (CPU).",
     ]
     show(f"History of {customers:,} customers over {MONTHS} months", rows, notes)
@@ -64,7 +69,9 @@ def _settings(folder: Path) -> Settings:
 
 def _fill(folder: Path, customers: int, day: str) -> dict[str, Any]:
     lake, at = Lake(folder / "lake"), DAYS[day]
-    tables = staged(simulate(SEED, customers=customers, months=MONTHS, as_of=at, behaviours=BEHAVIOURS).account, at)
+    tables = staged(
+        simulate(SEED, customers=customers, months=MONTHS, as_of=at, behaviours=BEHAVIOURS).account, at
+    )
     for name, model in STAGED.items():
         frame = getattr(tables, name)
         if frame is None:  # nobody reports usage to a meter here, and the history wants to know
@@ -86,7 +93,14 @@ def _read(folder: Path) -> dict[str, Any]:
     lake = Lake(folder / "lake")
     with dg.DagsterInstance.ephemeral() as instance:
         meter = Meter()
-        refresh(_settings(folder), None, None, Console(quiet=True), instance, only=[LOGGED, STATES, "billing/quarantine"])
+        refresh(
+            _settings(folder),
+            None,
+            None,
+            Console(quiet=True),
+            instance,
+            only=[LOGGED, STATES, "billing/quarantine"],
+        )
         measured = meter.lap()
     return {**measured, "states": lake.rows(billing.ItemStates), "logged": lake.rows(billing.ItemChanges)}
 

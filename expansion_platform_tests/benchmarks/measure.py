@@ -1,8 +1,9 @@
 """Measuring: each stage in a fresh process, so that its peak memory is its own.
 
-Here: running a stage and printing the table. Not here: what the stages do. CPU is user and system time of the process, its threads, and the processes
-that it started and that have ended; on a shared machine compare CPU and ratios, not wall. Memory of a process that started others is that of all of
-them at once: what each has alone, and its share of what they share.
+Here: running a stage and printing the table. Not here: what the stages do. CPU is user and system time of the
+process, its threads, and the processes that it started and that have ended; on a shared machine compare CPU
+and ratios, not wall. Memory of a process that started others is that of all of them at once: what each has
+alone, and its share of what they share.
 """
 
 from __future__ import annotations
@@ -30,15 +31,31 @@ class Meter:
     def lap(self, **more: Any) -> dict[str, Any]:
         """What passed, peak memory in GB, and whatever the stage adds."""
         wall, cpu = time.perf_counter(), _cpu()
-        passed = {"wall": wall - self._wall, "cpu": cpu - self._cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, **more}
+        passed = {
+            "wall": wall - self._wall,
+            "cpu": cpu - self._cpu,
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+            **more,
+        }
         self._wall, self._cpu = wall, cpu
         return passed
 
 
 def in_fresh_process(benchmark: str, stage: str, folder: Path, customers: int) -> dict[str, Any]:
     """Runs one stage of a benchmark and returns what it measured."""
-    command = [sys.executable, "-m", "expansion_platform_tests.benchmarks", benchmark, "--stage", stage, "--folder", str(folder)]
-    with subprocess.Popen([*command, "--customers", str(customers)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    command = [
+        sys.executable,
+        "-m",
+        "expansion_platform_tests.benchmarks",
+        benchmark,
+        "--stage",
+        stage,
+        "--folder",
+        str(folder),
+    ]
+    with subprocess.Popen(
+        [*command, "--customers", str(customers)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
         watched = _Watch(running.pid)
         told, errors = running.communicate()
         watched.ended.set()
@@ -49,7 +66,9 @@ def in_fresh_process(benchmark: str, stage: str, folder: Path, customers: int) -
 
 
 class _Watch:
-    """The most memory that a process and those it started had at once, in GB; None while there is one process."""
+    """The most memory that a process and those it started had at once, in GB; None while there is one
+    process.
+    """
 
     def __init__(self, pid: int) -> None:
         self.most: float | None = None
@@ -65,7 +84,11 @@ class _Watch:
 
 def _tree(pid: int) -> list[int]:
     try:
-        children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
     except OSError:  # it has ended
         return []
     return [pid, *(each for child in children for each in _tree(child))]

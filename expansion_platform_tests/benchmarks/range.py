@@ -1,7 +1,8 @@
-"""Three years of a book in one range run: movements, every metric of every month, and the rules of detection on the newest month.
+"""Three years of a book in one range run: movements, every metric of every month, and the rules of detection
+on the newest month.
 
-Here: the stages and their table. Not here: the book (`book.py`). The floor reads the two tables the metrics are made of and sums their money by
-month and segment, as any metric must.
+Here: the stages and their table. Not here: the book (`book.py`). The floor reads the two tables the metrics
+are made of and sums their money by month and segment, as any metric must.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def run(customers: int, folder: Path) -> None:
     """Makes the book, runs each floor over all months in a fresh process, prints the table."""
     in_fresh_process("range", "make", folder, customers)
     stages = ("tables", "mrr", "floor", "metrics", "again", "detect")
-    tables, moved, floor, told, again, judged = (in_fresh_process("range", name, folder, customers) for name in stages)
+    tables, moved, floor, told, again, judged = (
+        in_fresh_process("range", name, folder, customers) for name in stages
+    )
     rows = [
         ("the four mrr tables, in parts, checked and written", tables),
         (f"the other {moved['tables']} of the floor", moved),
@@ -50,7 +53,8 @@ def run(customers: int, folder: Path) -> None:
         ("detection: every rule on the newest month", judged),
     ]
     notes = [
-        f"{moved['rows']:,} customer months; {told['rows']:,} rows of metrics; {told['cpu'] / floor['cpu']:.0f} times the floor (CPU).",
+        f"{moved['rows']:,} customer months; {told['rows']:,} rows of metrics; "
+        f"{told['cpu'] / floor['cpu']:.0f} times the floor (CPU).",
         f"{judged['findings']} findings, among them the permutation tests of the total and of each segment.",
     ]
     show(f"{MONTHS} months of {customers:,} customers in one range run", rows, notes)
@@ -58,15 +62,22 @@ def run(customers: int, folder: Path) -> None:
 
 def stage(name: str, folder: Path, customers: int) -> dict[str, Any]:
     """One stage, in this process."""
-    return {"make": _make, "tables": _tables, "mrr": _mrr, "floor": _floor, "metrics": _metrics, "again": _again, "detect": _detect}[name](
-        folder, customers
-    )
+    return {
+        "make": _make,
+        "tables": _tables,
+        "mrr": _mrr,
+        "floor": _floor,
+        "metrics": _metrics,
+        "again": _again,
+        "detect": _detect,
+    }[name](folder, customers)
 
 
 def _settings(folder: Path) -> Settings:
     path = folder / "catalog.yaml"
     return Settings(
-        _env_file=None, expansion_data_dir=str(folder), expansion_catalog=path, expansion_first_month=CALENDAR[0],
+        _env_file=None, expansion_data_dir=str(folder), expansion_catalog=path,
+        expansion_first_month=CALENDAR[0],
         expansion_as_of="2026-06-05T06:00:00+00:00",
     )  # fmt: skip
 
@@ -74,9 +85,15 @@ def _settings(folder: Path) -> Settings:
 def _make(folder: Path, customers: int) -> dict[str, Any]:
     lake = Lake(folder / "lake")
     states = book.item_states(customers, CALENDAR)
-    lake.replace(billing.ItemStates, states.astype({name: "str" for name, kind in states.dtypes.items() if kind == "category"}))
+    lake.replace(
+        billing.ItemStates,
+        states.astype({name: "str" for name, kind in states.dtypes.items() if kind == "category"}),
+    )
     lake.replace(billing.FxRates, book.rates(months.between("2018-12", LAST)))
-    for model in (billing.Quarantine, *(model for name, model in TABLES.items() if name.startswith("stripe/"))):
+    for model in (
+        billing.Quarantine,
+        *(model for name, model in TABLES.items() if name.startswith("stripe/")),
+    ):
         lake.replace(model, empty(model))
     catalog = {name: value for name, value in book.catalog().items() if name != "reporting_currency"}
     (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog))
@@ -125,7 +142,8 @@ def _floor(folder: Path, customers: int) -> dict[str, Any]:
         engine.register("customer_months", customer_months)
         engine.register("movements", movements)
         sums = engine.execute(
-            "select month, segment, sum(opening), sum(closing), sum(flow_fx), count(*) from customer_months group by all"
+            "select month, segment, sum(opening), sum(closing), sum(flow_fx), count(*) from "
+            "customer_months group by all"
         ).fetchall()
         flows = ", ".join(f"sum(flow_{name})" for name in vocabulary.FLOWS if name != "fx")
         sums += engine.execute(f"select month, segment, {flows} from movements group by all").fetchall()

@@ -1,4 +1,6 @@
-"""`expansion catalog`: the file it writes changes nothing until it is edited, makes sense when it is, and is told apart from the account."""
+"""`expansion catalog`: the file it writes changes nothing until it is edited, makes sense when it is, and is
+told apart from the account.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,14 @@ from expansion_platform_tests.pipelines import COMPUTED, NEWEST, Pipeline
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 
-def command(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, *arguments: str, **environment: str) -> Result:
-    for name, value in {**pipeline.world.environment, "EXPANSION_DATA_DIR": str(pipeline.settings.data_dir), **environment}.items():
+def command(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, *arguments: str, **environment: str
+) -> Result:
+    for name, value in {
+        **pipeline.world.environment,
+        "EXPANSION_DATA_DIR": str(pipeline.settings.data_dir),
+        **environment,
+    }.items():
         monkeypatch.setenv(name, value)
     return CliRunner().invoke(app, ["catalog", *arguments])
 
@@ -53,7 +61,10 @@ def found(pipeline: Pipeline, content: dict) -> list[Finding]:
 
 
 def test_the_file_as_written_is_the_empty_catalog(pipeline: Pipeline, first: Path) -> None:
-    none, written = (Platform(pipeline.settings.model_copy(update={"expansion_catalog": path})).catalog() for path in (None, first))
+    none, written = (
+        Platform(pipeline.settings.model_copy(update={"expansion_catalog": path})).catalog()
+        for path in (None, first)
+    )
     assert (written.catalog_hash, written.policy_hash) == (none.catalog_hash, none.policy_hash)
     assert written.model_dump() == none.model_dump()
 
@@ -68,18 +79,28 @@ def test_the_file_as_written_changes_no_row(pipeline: Pipeline, first: Path, tmp
         assert silent.contents(COMPUTED) == before
         shares = silent.lake.read(metrics.Coverage, [NEWEST]).set_index("metric")
         assert shares.at["inferred_mrr_share", "ratio"] == "1.0000000000"
-        assert shares.at["inferred_mrr_share", "numerator"] == silent.lake.read(mrr.CustomerMonths, [NEWEST])["closing"].sum()
+        assert (
+            shares.at["inferred_mrr_share", "numerator"]
+            == silent.lake.read(mrr.CustomerMonths, [NEWEST])["closing"].sum()
+        )
 
 
-def test_every_guess_uncommented_is_a_catalog_that_fits(pipeline: Pipeline, first: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_guess_uncommented_is_a_catalog_that_fits(
+    pipeline: Pipeline, first: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = tmp_path / "edited.yaml"
     path.write_text(edited(first))
     read = Catalog.from_yaml(path)
-    plans = {name: read.products[f"prod_Workspace{name}"].tier_rank for name in ("Basic", "Pro", "Enterprise")}
+    plans = {
+        name: read.products[f"prod_Workspace{name}"].tier_rank for name in ("Basic", "Pro", "Enterprise")
+    }
     assert plans == {"Basic": 1, "Pro": 2, "Enterprise": 3}
-    assert {entry.family for identity, entry in read.products.items() if "Workspace" in identity} == {"workspace"}
+    assert {entry.family for identity, entry in read.products.items() if "Workspace" in identity} == {
+        "workspace"
+    }
     assert read.products["prod_Storage"].kind == "addon"
-    assert len(read.list_prices) == 48  # 6 products, 4 currencies, 2 intervals; the four retired prices are no list prices
+    # 6 products, 4 currencies, 2 intervals; the four retired prices are no list prices.
+    assert len(read.list_prices) == 48
     assert read.policy.policy_hash == Catalog().policy_hash
     ran = command(pipeline, monkeypatch, "check", str(path))
     assert ran.exit_code == 0, ran.output
@@ -97,10 +118,19 @@ def test_shares_are_of_the_newest_month(first: Path) -> None:
 def test_detected_migrations_are_listed_to_confirm(pipeline: Pipeline) -> None:
     platform = Platform(pipeline.settings)
     account = read_account(platform, platform.catalog())
-    row = {"month": "2026-05", "old_price": "price_basic_usd_month", "new_price": "on", "customers_moved": 6, "customers_on_old": 8}
+    row = {
+        "month": "2026-05",
+        "old_price": "price_basic_usd_month",
+        "new_price": "on",
+        "customers_moved": 6,
+        "customers_on_old": 8,
+    }
     account = account.__class__(**{**vars(account), "migrations": pd.DataFrame([row])})
     text = first_catalog(account, Catalog(), "usd")
-    assert '  # - [price_basic_usd_month, "on"]  # 6 of 8 customers moved in 2026-05 at unchanged quantity' in text
+    assert (
+        '  # - [price_basic_usd_month, "on"]  # 6 of 8 customers moved in 2026-05 at unchanged quantity'
+        in text
+    )
     told = [finding.text for finding in examine(Catalog(), account) if finding.subject == "migrations"]
     assert told[-1] == "detected, yours to confirm: price_basic_usd_month to on"
 
@@ -108,21 +138,47 @@ def test_detected_migrations_are_listed_to_confirm(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("content", "level", "subject", "text"),
     [
-        ({"products": {"prod_Nope": {"kind": "base"}}}, "wrong", "products", "no product or price of the account: prod_Nope"),
-        ({"migrations": [["price_x", "price_basic_usd_month"]]}, "wrong", "migrations", "no recurring price of the account: price_x"),
-        ({"aliases": {"cus_a": "cus_b"}}, "wrong", "aliases", "merged into a customer the account does not have: cus_b"),
+        (
+            {"products": {"prod_Nope": {"kind": "base"}}},
+            "wrong",
+            "products",
+            "no product or price of the account: prod_Nope",
+        ),
+        (
+            {"migrations": [["price_x", "price_basic_usd_month"]]},
+            "wrong",
+            "migrations",
+            "no recurring price of the account: price_x",
+        ),
+        (
+            {"aliases": {"cus_a": "cus_b"}},
+            "wrong",
+            "aliases",
+            "merged into a customer the account does not have: cus_b",
+        ),
         ({"ever_paid": ["cus_gone"]}, "look", "customers", "not in the account: cus_gone"),
         (
-            {"list_prices": [{"price": "price_basic_usd_year", "product": "prod_WorkspacePro", "currency": "usd", "scheme": {"unit": "12000"}}]},
+            {
+                "list_prices": [
+                    {
+                        "price": "price_basic_usd_year",
+                        "product": "prod_WorkspacePro",
+                        "currency": "usd",
+                        "scheme": {"unit": "12000"},
+                    }
+                ]
+            },
             "wrong",
             "list_prices",
-            "price_basic_usd_year: product prod_WorkspacePro, in Stripe prod_WorkspaceBasic, interval month, in Stripe year",
+            "price_basic_usd_year: product prod_WorkspacePro, in Stripe prod_WorkspaceBasic, interval "
+            "month, in Stripe year",
         ),
         (
             {"products": {"prod_WorkspaceEnterprise": {"family": "workspace", "tier_rank": 2}}},
             "look",
             "tier_rank",
-            "workspace: prod_WorkspaceEnterprise, prod_WorkspacePro share rank 2, so a move between them is repricing, not a change of plan",
+            "workspace: prod_WorkspaceEnterprise, prod_WorkspacePro share rank 2, so a move between "
+            "them is repricing, not a change of plan",
         ),
         (
             {"products": {"prod_WorkspaceEnterprise": {"family": "workspace", "tier_rank": 0}}},
@@ -134,7 +190,8 @@ def test_detected_migrations_are_listed_to_confirm(pipeline: Pipeline) -> None:
             {"products": {"prod_WorkspaceEnterprise": {"family": "workspace"}}},
             "look",
             "tier_rank",
-            "workspace: no rank for prod_WorkspaceEnterprise, so every move to or from it is a change of plan",
+            "workspace: no rank for prod_WorkspaceEnterprise, so every move to or from it is a change "
+            "of plan",
         ),
         (
             {"products": {"prod_WorkspacePro": {"tier_rank": 5}}},
@@ -144,19 +201,25 @@ def test_detected_migrations_are_listed_to_confirm(pipeline: Pipeline) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_named(pipeline: Pipeline, content: dict, level: str, subject: str, text: str) -> None:
+def test_what_does_not_fit_is_named(
+    pipeline: Pipeline, content: dict, level: str, subject: str, text: str
+) -> None:
     assert Finding(level, subject, text) in found(pipeline, content)
 
 
 def test_products_without_an_entry_are_listed_with_their_share(pipeline: Pipeline) -> None:
     entries = {f"prod_Workspace{name}": {"family": "workspace"} for name in ("Basic", "Pro", "Enterprise")}
-    (coverage,) = [finding for finding in found(pipeline, {"products": entries}) if finding.subject == "coverage"]
+    (coverage,) = [
+        finding for finding in found(pipeline, {"products": entries}) if finding.subject == "coverage"
+    ]
     assert coverage.level == "look"
     assert re.search(r"Insights \(prod_Insights, \d+\.\d\d %\)", coverage.text)
     assert "Workspace" not in coverage.text
 
 
-def test_check_fails_on_a_mistake(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_fails_on_a_mistake(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "catalog.yaml"
     path.write_text("products: {prod_Nope: {kind: base}}\npolicy: {preset: stripe_parity}")
     ran = command(pipeline, monkeypatch, "check", EXPANSION_CATALOG=str(path))
@@ -165,11 +228,20 @@ def test_check_fails_on_a_mistake(pipeline: Pipeline, tmp_path: Path, monkeypatc
     assert "(stripe_parity)" in ran.output
 
 
-def test_what_cannot_be_done_says_what_to_do(pipeline: Pipeline, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_done_says_what_to_do(
+    pipeline: Pipeline, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = first.read_text()
     assert isinstance(command(pipeline, monkeypatch, "init", "-o", str(first)).exception, ExpansionError)
     assert first.read_text() == kept
-    empty = command(pipeline, monkeypatch, "init", "-o", str(tmp_path / "x.yaml"), EXPANSION_DATA_DIR=str(tmp_path / "empty"))
+    empty = command(
+        pipeline,
+        monkeypatch,
+        "init",
+        "-o",
+        str(tmp_path / "x.yaml"),
+        EXPANSION_DATA_DIR=str(tmp_path / "empty"),
+    )
     assert "expansion refresh" in str(empty.exception)
     monkeypatch.chdir(tmp_path)
     without = command(pipeline, monkeypatch, "check", EXPANSION_CATALOG="")
@@ -180,11 +252,15 @@ def test_what_cannot_be_done_says_what_to_do(pipeline: Pipeline, first: Path, tm
 def test_a_catalog_in_another_currency_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
     path = tmp_path / "catalog.yaml"
     path.write_text("reporting_currency: eur")
-    with pytest.raises(ConfigurationError, match=r"catalog\.yaml: reporting_currency is eur, EXPANSION_CURRENCY is usd"):
+    with pytest.raises(
+        ConfigurationError, match=r"catalog\.yaml: reporting_currency is eur, EXPANSION_CURRENCY is usd"
+    ):
         Platform(pipeline.settings.model_copy(update={"expansion_catalog": path})).catalog()
 
 
-def test_who_is_excluded_is_in_no_month_and_who_paid_before_returns(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_who_is_excluded_is_in_no_month_and_who_paid_before_returns(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     new = pipeline.lake.read(mrr.Movements, ["2026-03"]).query("movement == 'new'")["customer"].tolist()
     internal, returned = new[:2]
     path = tmp_path / "catalog.yaml"

@@ -1,4 +1,6 @@
-"""The `expansion` command as a user meets it: exit codes, what is printed where, one red line instead of a traceback."""
+"""The `expansion` command as a user meets it: exit codes, what is printed where, one red line instead of a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ Command = Callable[..., Ran]
 
 
 @pytest.fixture
-def expansion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Command:
+def expansion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Command:
     """Runs the command in an empty folder, with only the given settings in the environment."""
 
     def run(*arguments: str, **environment: str) -> Ran:
@@ -58,7 +62,9 @@ def expansion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pyte
 
 @pytest.mark.xdist_group("pipeline")
 class TestOnAComputedCompany:
-    TOTALS = "select month, sum(closing)::bigint as closing from mrr.customer_months group by month order by month"
+    TOTALS = (
+        "select month, sum(closing)::bigint as closing from mrr.customer_months group by month order by month"
+    )
 
     def test_sql_as_csv(self, expansion: Command, pipeline: Pipeline) -> None:
         ran = expansion("sql", self.TOTALS, "--format", "csv", **pipeline.world.environment)
@@ -69,14 +75,22 @@ class TestOnAComputedCompany:
 
     def test_sql_as_json(self, expansion: Command, pipeline: Pipeline) -> None:
         ran = expansion(
-            "sql", "select item, valid_to from billing.item_states order by all limit 2", "--format", "json", **pipeline.world.environment
+            "sql",
+            "select item, valid_to from billing.item_states order by all limit 2",
+            "--format",
+            "json",
+            **pipeline.world.environment,
         )
         rows = json.loads(ran.out)
         assert len(rows) == 2
         assert set(rows[0]) == {"item", "valid_to"}
 
     def test_sql_as_a_table(self, expansion: Command, pipeline: Pipeline) -> None:
-        ran = expansion("sql", "select 'smb [red]' as segment, null as nothing, '[/]' as \"x[/y]\"", **pipeline.world.environment)
+        ran = expansion(
+            "sql",
+            "select 'smb [red]' as segment, null as nothing, '[/]' as \"x[/y]\"",
+            **pipeline.world.environment,
+        )
         assert ran.code == 0
         assert "segment" in ran.out
         assert "smb [red]" in ran.out  # what a table holds is text, never markup
@@ -92,7 +106,13 @@ class TestOnAComputedCompany:
         assert "long [red]" in ran.out
 
     @pytest.mark.parametrize(
-        "statement", ["delete from mrr.movements", "select 1; select 2", "select * from mrr.nothing", "select * from '/etc/passwd'"]
+        "statement",
+        [
+            "delete from mrr.movements",
+            "select 1; select 2",
+            "select * from mrr.nothing",
+            "select * from '/etc/passwd'",
+        ],
     )
     def test_sql_refuses_in_one_line(self, expansion: Command, pipeline: Pipeline, statement: str) -> None:
         ran = expansion("sql", statement, **pipeline.world.environment)
@@ -115,8 +135,15 @@ class TestOnAComputedCompany:
         rate = pipeline.lake.read(metrics.Expansion, [NEWEST]).query("metric == 'expansion_rate'").iloc[0]
         first, told = ran.out.splitlines()[:2]
         assert first == NEWEST
-        assert told.startswith(f"- Expansion was {percent(Fraction(rate['ratio']))} of opening MRR: {money(int(rate['numerator']), 'usd')} from ")
-        assert re.search(r"^- expansion rate, fiscal year to date: \d+\.\d\d % of 2\.00 %, \d+ % attained", ran.out, re.MULTILINE)
+        assert told.startswith(
+            f"- Expansion was {percent(Fraction(rate['ratio']))} of opening MRR: "
+            f"{money(int(rate['numerator']), 'usd')} from "
+        )
+        assert re.search(
+            r"^- expansion rate, fiscal year to date: \d+\.\d\d % of 2\.00 %, \d+ % attained",
+            ran.out,
+            re.MULTILINE,
+        )
         assert expansion("month", "2031-01", **pipeline.world.environment).code == 1
 
     def test_the_open_month_is_provisional(self, expansion: Command, pipeline: Pipeline) -> None:
@@ -132,7 +159,10 @@ class TestOnAComputedCompany:
         assert "Stripe key: live data" in ran.out
         assert "Stripe tables: live data of 127.0.0.1" in ran.out
         assert "Stripe API version: events come in 20" in ran.out
-        assert re.search(rf"item states are dated by a renewal or by today's subscription, \d+\.\d% of the MRR of {NEWEST}", ran.out)
+        assert re.search(
+            f"item states are dated by a renewal or by today's subscription, \d+\.\d% of the MRR of {NEWEST}",
+            ran.out,
+        )
         assert "rk_live_simulated" not in ran.out
 
     def test_refresh_of_one_month(self, expansion: Command, pipeline: Pipeline, tmp_path: Path) -> None:
@@ -145,13 +175,29 @@ class TestOnAComputedCompany:
             assert copied.contents([mrr.Movements]) == before
 
 
-@pytest.mark.parametrize(("first", "last"), [("2026-03", "2026-02"), ("2026-03", "2026-11"), ("2019-01", "2026-02"), ("march", "2026-03")])
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("2026-03", "2026-02"), ("2026-03", "2026-11"), ("2019-01", "2026-02"), ("march", "2026-03")],
+)
 @pytest.mark.parametrize("begins", ["2022-01", ""])
-def test_refresh_refuses_what_is_no_range_of_closed_months(expansion: Command, first: str, last: str, begins: str) -> None:
-    """What can be said without a pull is said before it; whether a month is before the first only where EXPANSION_FIRST_MONTH says so."""
+def test_refresh_refuses_what_is_no_range_of_closed_months(
+    expansion: Command, first: str, last: str, begins: str
+) -> None:
+    """What can be said without a pull is said before it; whether a month is before the first only where
+    EXPANSION_FIRST_MONTH says so.
+    """
     if first == "2019-01" and not begins:
         return
-    ran = expansion("refresh", "--from", first, "--to", last, "--as-of", "2026-11-03T06:00:00+00:00", EXPANSION_FIRST_MONTH=begins)
+    ran = expansion(
+        "refresh",
+        "--from",
+        first,
+        "--to",
+        last,
+        "--as-of",
+        "2026-11-03T06:00:00+00:00",
+        EXPANSION_FIRST_MONTH=begins,
+    )
     assert ran.code == 1
     assert ran.err.startswith("error: no range of closed months")
     assert "2026-10" in ran.err
@@ -182,7 +228,9 @@ def test_doctor_names_a_missing_permission(expansion: Command, pipeline: Pipelin
 
 
 @pytest.mark.xdist_group("pipeline")
-def test_doctor_tells_a_test_key_from_live_data(expansion: Command, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_doctor_tells_a_test_key_from_live_data(
+    expansion: Command, pipeline: Pipeline, tmp_path: Path
+) -> None:
     live = {"STRIPE_API_KEY": "rk_test_simulated", "STRIPE_API_BASE": pipeline.world.stripe.url}
     ran = expansion("doctor", **{**pipeline.world.environment, **live})
     assert ran.code == 1
@@ -190,7 +238,10 @@ def test_doctor_tells_a_test_key_from_live_data(expansion: Command, pipeline: Pi
     assert [line.split(":")[0] for line in failed] == ["FAIL Stripe key", "FAIL Stripe tables"]
     assert "hold live data, and STRIPE_API_KEY is a test key" in failed[1]
     with pipeline.copied(tmp_path) as copied:
-        refused = expansion("refresh", **{**pipeline.world.environment, **live, "EXPANSION_DATA_DIR": str(copied.settings.data_dir)})
+        refused = expansion(
+            "refresh",
+            **{**pipeline.world.environment, **live, "EXPANSION_DATA_DIR": str(copied.settings.data_dir)},
+        )
     assert "hold live data, and STRIPE_API_KEY is a test key" in refused.err
 
 
@@ -213,7 +264,9 @@ def test_doctor_names_what_is_wrong(expansion: Command, environment: dict[str, s
 
 
 def test_before_anything_is_computed(expansion: Command) -> None:
-    assert expansion("sql", "select count(*) as movements from mrr.movements", "--format", "csv").out.splitlines() == ['"movements"', "0"]
+    assert expansion(
+        "sql", "select count(*) as movements from mrr.movements", "--format", "csv"
+    ).out.splitlines() == ['"movements"', "0"]
     assert "nothing has been computed yet" in expansion("explain", "cus_1", "2026-10").err
 
 

@@ -1,7 +1,9 @@
-"""Random books: two month ends of a few customers and the catalog between them, valid by construction (semantics 8.1).
+"""Random books: two month ends of a few customers and the catalog between them, valid by construction
+(semantics 8.1).
 
-Here: `random_book(seed)`, fast and reproducible, and `books()`, the same builder as a Hypothesis strategy that shrinks. Most changes between the
-two month ends are what customers really do: seats, plans, intervals, coupons, currencies, cancelling and returning. Not here: what is expected.
+Here: `random_book(seed)`, fast and reproducible, and `books()`, the same builder as a Hypothesis strategy
+that shrinks. Most changes between the two month ends are what customers really do: seats, plans, intervals,
+coupons, currencies, cancelling and returning. Not here: what is expected.
 """
 
 from __future__ import annotations
@@ -19,9 +21,48 @@ MonthSnapshot = tuple[list[Row], list[Row], Row]
 
 CURRENCIES = ["usd", "usd", "usd", "eur", "gbp", "jpy", "kwd", "isk"]
 RATES = {"usd": "1", "eur": "1.0867", "gbp": "1.27", "jpy": "0.0067", "kwd": "3.2533", "isk": "0.00723"}
-INTERVALS = [("month", 1)] * 6 + [("year", 1)] * 4 + [("month", 3), ("month", 12), ("year", 2), ("week", 1), ("week", 2), ("day", 1), ("day", 30)]
-UNITS = ["1000", "2000", "3000", "9900", "10000", "1500", "5000", "333.333333333333", "0.5", "0.000000000001", "7", "12.5", "0", "29999"]
-QUANTITIES = ["0", "1", "1", "2", "3", "4", "5", "7", "9", "10", "10", "12", "15", "20", "33", "50", "101", "1000", "2.5"]
+INTERVALS = (
+    [("month", 1)] * 6
+    + [("year", 1)] * 4
+    + [("month", 3), ("month", 12), ("year", 2), ("week", 1), ("week", 2), ("day", 1), ("day", 30)]
+)
+UNITS = [
+    "1000",
+    "2000",
+    "3000",
+    "9900",
+    "10000",
+    "1500",
+    "5000",
+    "333.333333333333",
+    "0.5",
+    "0.000000000001",
+    "7",
+    "12.5",
+    "0",
+    "29999",
+]
+QUANTITIES = [
+    "0",
+    "1",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "7",
+    "9",
+    "10",
+    "10",
+    "12",
+    "15",
+    "20",
+    "33",
+    "50",
+    "101",
+    "1000",
+    "2.5",
+]
 BASE = ["basic", "pro", "ent", "solo", "labs", "crm", "suite", "loose", "stray"]
 LICENSED = [*BASE, "sso", "extra"]
 METERED = ["calls", "sms", "store", "basic", "crm"]
@@ -38,7 +79,8 @@ CATALOG: dict[str, Row] = {
     "calls": {"kind": "usage", "unit": "meter", "meter": "calls", "family": "core"},
     "sms": {"kind": "usage", "meter": "sms", "family": "crm"},
 }
-# What the catalog may say of a single price, sensible or not: its product's entry is overridden field by field.
+# What the catalog may say of a single price, sensible or not: its product's entry is overridden field by
+# field.
 OVERRIDES: list[Row] = [
     {"tier_rank": 0},
     {"tier_rank": 2},
@@ -89,7 +131,9 @@ def fit(row: Row) -> Row:
     """No more than a finite last tier prices: more would be invalid input. Changes the row."""
     last = (row["scheme"].get("tiers") or [{}])[-1].get("up_to")
     if last is not None:
-        row["quantity"] = str(min(Decimal(row["quantity"]), Decimal(last) * Decimal(row["scheme"].get("divide_by", 1))))
+        row["quantity"] = str(
+            min(Decimal(row["quantity"]), Decimal(last) * Decimal(row["scheme"].get("divide_by", 1)))
+        )
     return row
 
 
@@ -110,8 +154,14 @@ class _Builder:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.items = 0
-        self.prices = [self.price(product, number) for product in LICENSED for number in range(rng.randint(1, 4))]
-        self.prices += [self.price(product, number, metered=True) for product in METERED for number in range(rng.randint(0, 2))]
+        self.prices = [
+            self.price(product, number) for product in LICENSED for number in range(rng.randint(1, 4))
+        ]
+        self.prices += [
+            self.price(product, number, metered=True)
+            for product in METERED
+            for number in range(rng.randint(0, 2))
+        ]
 
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
@@ -120,7 +170,11 @@ class _Builder:
 
     def price(self, product: str, number: int, metered: bool = False) -> Row:
         interval, count = self.rng.choice(INTERVALS)
-        row = {"price": f"{product}_{'use' if metered else 'p'}{number}", "product": product, "currency": self.rng.choice(CURRENCIES)}
+        row = {
+            "price": f"{product}_{'use' if metered else 'p'}{number}",
+            "product": product,
+            "currency": self.rng.choice(CURRENCIES),
+        }
         row |= {"interval": interval, "interval_count": count, "scheme": self.scheme()}
         return row | ({"usage_type": "metered"} if metered else {})
 
@@ -141,7 +195,9 @@ class _Builder:
                 borders = [None if border is None else str(border) for border in borders]
             scheme["tiers"] = [_tier(rng, border) for border in borders]
         if self.chance(0.12):
-            scheme |= {"divide_by": rng.choice([2, 5, 10, "10"])} | rng.choice([{}, {"round": "up"}, {"round": "down"}])
+            scheme |= {"divide_by": rng.choice([2, 5, 10, "10"])} | rng.choice(
+                [{}, {"round": "up"}, {"round": "down"}]
+            )
         if self.chance(0.12):
             scheme["minimum"] = rng.choice(["0", "4000", "12345.5"])
         return scheme
@@ -151,29 +207,51 @@ class _Builder:
         for _ in range(self.rng.choice([0, 0, 0, 1, 1, 2])):
             duration = self.rng.choice(["forever", "repeating", "repeating", "once"])
             if self.chance(0.6):
-                found.append({"type": "percent", "value": self.rng.choice(["10", "20", "50", "100", "33.33", "0", "12.5"]), "duration": duration})
+                found.append(
+                    {
+                        "type": "percent",
+                        "value": self.rng.choice(["10", "20", "50", "100", "33.33", "0", "12.5"]),
+                        "duration": duration,
+                    }
+                )
             else:
-                found.append({"type": "amount", "value": self.rng.choice(["500", "1000", "2500", "100000", "33"]), "duration": duration})
+                found.append(
+                    {
+                        "type": "amount",
+                        "value": self.rng.choice(["500", "1000", "2500", "100000", "33"]),
+                        "duration": duration,
+                    }
+                )
         return found
 
     # What customers hold
 
     def new_items(self, customer: str) -> list[Row]:
-        """A few items; a third of the customers hold several plans of one family, where pairing by rank decides."""
+        """A few items; a third of the customers hold several plans of one family, where pairing by rank
+        decides.
+        """
         if self.chance(0.3):
             return [
-                self.item(customer, lambda price: CATALOG.get(price["product"], {}).get("family") == "core") for _ in range(self.rng.randint(2, 5))
+                self.item(customer, lambda price: CATALOG.get(price["product"], {}).get("family") == "core")
+                for _ in range(self.rng.randint(2, 5))
             ]
         return [self.item(customer) for _ in range(self.rng.choice([0, 1, 1, 1, 2, 2, 3, 4]))]
 
     def item(self, customer: str, among: Callable[[Row], bool] = lambda price: True) -> Row:
         self.items += 1
-        row: Row = {"customer": customer, "subscription": f"sub_{self.rng.randint(1, 3)}_{customer}", "item": f"si_{self.items}", "status": "active"}
+        row: Row = {
+            "customer": customer,
+            "subscription": f"sub_{self.rng.randint(1, 3)}_{customer}",
+            "item": f"si_{self.items}",
+            "status": "active",
+        }
         row |= copy.deepcopy(self.rng.choice([price for price in self.prices if among(price)] or self.prices))
         row["quantity"] = self.rng.choice(QUANTITIES)
         row["discounts"] = self.discounts()
         if self.chance(0.12):
-            row["status"] = self.rng.choice(["past_due", "trialing", "unpaid", "canceled", "incomplete", "incomplete_expired", "paused"])
+            row["status"] = self.rng.choice(
+                ["past_due", "trialing", "unpaid", "canceled", "incomplete", "incomplete_expired", "paused"]
+            )
         if self.chance(0.08):
             row["collection_paused"] = self.rng.choice(["void", "mark_uncollectible", "keep_as_draft", None])
         if self.chance(0.05):
@@ -189,7 +267,13 @@ class _Builder:
 
     def seats(self, customer: str, held: list[Row]) -> None:
         for row in self.some(held):
-            row["quantity"] = self.rng.choice([str(Decimal(row["quantity"]) + 1), str(Decimal(row["quantity"]) * 2), self.rng.choice(QUANTITIES)])
+            row["quantity"] = self.rng.choice(
+                [
+                    str(Decimal(row["quantity"]) + 1),
+                    str(Decimal(row["quantity"]) * 2),
+                    self.rng.choice(QUANTITIES),
+                ]
+            )
 
     def new_price(self, customer: str, held: list[Row]) -> None:
         """Another price of the same product: an interval, a currency, a newer list price."""
@@ -199,7 +283,12 @@ class _Builder:
     def plan(self, customer: str, held: list[Row]) -> None:
         for row in self.some(held):
             same_terms = self.chance(0.5)
-            self.move(row, lambda price, row=row, same=same_terms: price["product"] in BASE and (not same or price["currency"] == row["currency"]))
+            self.move(
+                row,
+                lambda price, row=row, same=same_terms: (
+                    price["product"] in BASE and (not same or price["currency"] == row["currency"])
+                ),
+            )
 
     def any_price(self, customer: str, held: list[Row]) -> None:
         for row in self.some(held):
@@ -294,7 +383,22 @@ class _Builder:
         + [plan] * 5
         + [coupon] * 3
         + [plan_and_interval] * 3
-        + [any_price, interval, interval, repriced, currency, add, add, add_another_of_the_same, remove, remove, status, pause, split, resubscribe]
+        + [
+            any_price,
+            interval,
+            interval,
+            repriced,
+            currency,
+            add,
+            add,
+            add_another_of_the_same,
+            remove,
+            remove,
+            status,
+            pause,
+            split,
+            resubscribe,
+        ]
         + [exchange_ids, reorganise, reorganise, reorganise]
     )
 
@@ -307,29 +411,48 @@ class _Builder:
         for price in rng.sample(self.prices, min(6, len(self.prices))):
             if self.chance(0.5):
                 products[price["price"]] = rng.choice(OVERRIDES)
-        opening_rates = {currency: rate for currency, rate in RATES.items() if currency != reporting or self.chance(0.5)}
-        closing_rates = opening_rates if self.chance(0.3) else {currency: self.drift(rate) for currency, rate in opening_rates.items()}
+        opening_rates = {
+            currency: rate for currency, rate in RATES.items() if currency != reporting or self.chance(0.5)
+        }
+        closing_rates = (
+            opening_rates
+            if self.chance(0.3)
+            else {currency: self.drift(rate) for currency, rate in opening_rates.items()}
+        )
         return {
             "reporting_currency": reporting,
             "products": products,
             "list_prices": self.list_prices(prev, curr),
             "migrations": self.migrations(prev, curr),
             "aliases": self.merge(prev),
-            "ever_paid": [customer for customer in ("cus_0", "cus_1", "cus_2", "cus_old") if self.chance(0.6)],
+            "ever_paid": [
+                customer for customer in ("cus_0", "cus_1", "cus_2", "cus_old") if self.chance(0.6)
+            ],
             "fx": {"prev": opening_rates, "curr": closing_rates},
             "policy": self.policy() if self.chance(0.35) else {},
         }
 
     def list_prices(self, prev: list[Row], curr: list[Row]) -> list[Row]:
-        """What is for sale; for plans that moved often "old plan at new interval" and "new plan at old interval" too, at times twice."""
-        found = [copy.deepcopy(price) for price in self.prices if "usage_type" not in price and self.chance(0.7)]
+        """What is for sale; for plans that moved often "old plan at new interval" and "new plan at old
+        interval" too, at times twice.
+        """
+        found = [
+            copy.deepcopy(price) for price in self.prices if "usage_type" not in price and self.chance(0.7)
+        ]
         before = {row["item"]: row for row in prev}
         for new in curr:
             old = before.get(new["item"], new)
             for product, terms in ((old["product"], new), (new["product"], old)):
                 for _ in range(self.rng.choice([0, 1, 1, 2])):
                     listed = {key: terms[key] for key in ("currency", "interval", "interval_count")}
-                    found.append({"price": f"listed_{self.rng.randint(0, 999)}", "product": product, "scheme": self.scheme()} | listed)
+                    found.append(
+                        {
+                            "price": f"listed_{self.rng.randint(0, 999)}",
+                            "product": product,
+                            "scheme": self.scheme(),
+                        }
+                        | listed
+                    )
         distinct = {price["price"]: price for price in found}
         return list(distinct.values())
 
@@ -337,7 +460,9 @@ class _Builder:
         """Some of the moves that happened, in either direction, and some that did not."""
         before = {row["item"]: row["price"] for row in prev}
         moves = [[before[row["item"]], row["price"]] for row in curr if row["item"] in before]
-        moves += [[self.rng.choice(self.prices)["price"], self.rng.choice(self.prices)["price"]] for _ in range(4)]
+        moves += [
+            [self.rng.choice(self.prices)["price"], self.rng.choice(self.prices)["price"]] for _ in range(4)
+        ]
         return [self.rng.sample(move, 2) for move in moves if self.chance(0.15)]
 
     def merge(self, prev: list[Row]) -> dict[str, str]:
@@ -351,7 +476,9 @@ class _Builder:
         return {"cus_old": "cus_older", "cus_older": chosen} if self.chance(0.3) else {"cus_old": chosen}
 
     def drift(self, rate: str) -> str:
-        return str((Decimal(rate) * self.rng.randint(80, 120) / 100).normalize().quantize(Decimal("0.000001")))
+        return str(
+            (Decimal(rate) * self.rng.randint(80, 120) / 100).normalize().quantize(Decimal("0.000001"))
+        )
 
     def policy(self) -> Row:
         choices: list[Row] = [

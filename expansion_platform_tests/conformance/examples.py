@@ -19,8 +19,12 @@ PRODUCTS: dict[str, dict[str, Any]] = {
 }
 
 
-def line(product: str, quantity: int | str = 1, item: str = "si_1", unit: str = "", **changes: Any) -> dict[str, Any]:
-    """One active item of customer `c` on the plain monthly price of a product; `interval="year"` multiplies by ten."""
+def line(
+    product: str, quantity: int | str = 1, item: str = "si_1", unit: str = "", **changes: Any
+) -> dict[str, Any]:
+    """One active item of customer `c` on the plain monthly price of a product; `interval="year"` multiplies
+    by ten.
+    """
     yearly = changes.get("interval") == "year"
     amount = unit or str(PRICES.get(product, 0) * (10 if yearly else 1))
     row = {
@@ -37,8 +41,16 @@ def line(product: str, quantity: int | str = 1, item: str = "si_1", unit: str = 
     return row | changes
 
 
-def catalog(*, paid: bool = False, lists: bool = True, prev: dict[str, str] | None = None, curr: dict[str, str] | None = None) -> dict[str, Any]:
-    """The catalog of the table: ranked plans, a declared migration of basic, list prices of every plan and interval."""
+def catalog(
+    *,
+    paid: bool = False,
+    lists: bool = True,
+    prev: dict[str, str] | None = None,
+    curr: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """The catalog of the table: ranked plans, a declared migration of basic, list prices of every plan and
+    interval.
+    """
     list_prices = [
         {
             "price": f"{plan}_{interval}_usd",
@@ -69,7 +81,9 @@ def off(percent: str, duration: str = "repeating") -> list[dict[str, str]]:
 
 
 def usage(quantity: int) -> dict[str, Any]:
-    """Metered calls: 1,000 free, then 4 cents each. The table's customer also pays a basic plan of 10 seats."""
+    """Metered calls: 1,000 free, then 4 cents each. The table's customer also pays a basic plan of 10
+    seats.
+    """
     tiers = [{"up_to": "1000", "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}]
     return line("api", quantity, "si_u", usage_type="metered", scheme={"type": "graduated", "tiers": tiers})
 
@@ -81,11 +95,22 @@ YEN: dict[str, Any] = {"currency": "jpy", "unit": "1500"}
 YEN_RATES = {"jpy": "0.0067"}
 YEARLY = {"interval": "year"}
 
-# name: (prev, curr, catalog, figures). Figures not named are zero; `types` is expansion by type, `flows` leaves expansion out.
+# name: (prev, curr, catalog, figures). Figures not named are zero; `types` is expansion by type, `flows`
+# leaves expansion out.
 EXAMPLES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = {
     "E1": ([], [line("basic", 10)], catalog(), {"closing": 10000, "label": "new", "flows": {"new": 10000}}),
-    "E2": ([], [line("basic", 10)], catalog(paid=True), {"closing": 10000, "label": "reactivation", "flows": {"reactivation": 10000}}),
-    "E3": ([line("basic", 10)], [], catalog(paid=True), {"opening": 10000, "label": "churn", "flows": {"churn": -10000}}),
+    "E2": (
+        [],
+        [line("basic", 10)],
+        catalog(paid=True),
+        {"closing": 10000, "label": "reactivation", "flows": {"reactivation": 10000}},
+    ),
+    "E3": (
+        [line("basic", 10)],
+        [],
+        catalog(paid=True),
+        {"opening": 10000, "label": "churn", "flows": {"churn": -10000}},
+    ),
     "E4": (
         [line("basic", 10)],
         [line("basic", 15)],
@@ -132,7 +157,14 @@ EXAMPLES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, 
         [line("basic", 10)],
         [line("basic", 10, **BASIC_2025)],
         catalog(paid=True),
-        {"opening": 10000, "closing": 12000, "label": "repriced", "flows": {"price": 2000}, "causes": {"price": 2000}, "unadjusted": 2000},
+        {
+            "opening": 10000,
+            "closing": 12000,
+            "label": "repriced",
+            "flows": {"price": 2000},
+            "causes": {"price": 2000},
+            "unadjusted": 2000,
+        },
     ),
     "E8": (
         [line("basic", 10)],
@@ -153,13 +185,26 @@ EXAMPLES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, 
         [line("basic", 10, discounts=off("20"))],
         [line("basic", 10)],
         catalog(paid=True),
-        {"opening": 8000, "closing": 10000, "label": "repriced", "flows": {"discount": 2000}, "causes": {"discount": 2000}, "unadjusted": 2000},
+        {
+            "opening": 8000,
+            "closing": 10000,
+            "label": "repriced",
+            "flows": {"discount": 2000},
+            "causes": {"discount": 2000},
+            "unadjusted": 2000,
+        },
     ),
     "E10": (
         [line("basic", 10)],
         [line("basic", 20, discounts=off("50"))],
         catalog(paid=True),
-        {"opening": 10000, "closing": 10000, "label": "flat", "causes": {"seat": 7500, "discount": -7500}, "gross": (7500, 0)},
+        {
+            "opening": 10000,
+            "closing": 10000,
+            "label": "flat",
+            "causes": {"seat": 7500, "discount": -7500},
+            "gross": (7500, 0),
+        },
     ),
     "E11": (
         [line("basic", 10)],
@@ -179,13 +224,26 @@ EXAMPLES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, 
         [line("basic", 10)],
         [line("basic", 10, **YEARLY)],
         catalog(paid=True),
-        {"opening": 10000, "closing": 8333, "label": "repriced", "flows": {"interval": -1667}, "causes": {"interval": -1667}},
+        {
+            "opening": 10000,
+            "closing": 8333,
+            "label": "repriced",
+            "flows": {"interval": -1667},
+            "causes": {"interval": -1667},
+        },
     ),
     "E13": (
         [line("basic", 10, **YEARLY)],
         [line("basic", 10)],
         catalog(paid=True),
-        {"opening": 8333, "closing": 10000, "label": "repriced", "flows": {"interval": 1667}, "causes": {"interval": 1667}, "unadjusted": 1667},
+        {
+            "opening": 8333,
+            "closing": 10000,
+            "label": "repriced",
+            "flows": {"interval": 1667},
+            "causes": {"interval": 1667},
+            "unadjusted": 1667,
+        },
     ),
     "E14": (
         [line("pro", 10)],
@@ -339,7 +397,12 @@ EXAMPLES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, 
         catalog(),
         {"closing": 10000, "label": "new", "flows": {"new": 10000}},
     ),
-    "E27": ([line("free")], [line("basic", 5)], catalog(), {"closing": 5000, "label": "new", "flows": {"new": 5000}}),
+    "E27": (
+        [line("free")],
+        [line("basic", 5)],
+        catalog(),
+        {"closing": 5000, "label": "new", "flows": {"new": 5000}},
+    ),
     "E28": (
         [line("basic", 1, **YEARLY)],
         [line("basic", 2, **YEARLY)],

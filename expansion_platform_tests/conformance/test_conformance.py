@@ -1,4 +1,6 @@
-"""The vectorised rules against the plain reference: the same row for every customer of every random book (semantics 8.1)."""
+"""The vectorised rules against the plain reference: the same row for every customer of every random book
+(semantics 8.1).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
     """Paths at which two results differ, with both values; a missing key is a difference."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         for key in sorted(expected.keys() | actual.keys()):
-            yield from differences(expected.get(key, "(no key)"), actual.get(key, "(no key)"), f"{path}/{key}")
+            yield from differences(
+                expected.get(key, "(no key)"), actual.get(key, "(no key)"), f"{path}/{key}"
+            )
     elif expected != actual or type(expected) is not type(actual):
         yield f"{path}: reference {expected!r}, domain {actual!r}"
 
@@ -66,7 +70,10 @@ def test_shrinkable_books_agree(book: MonthSnapshot) -> None:
 
 def metered_once() -> MonthSnapshot:
     prev = [line("basic", 1), line("api", 9, "si_2", usage_type="metered", unit="100")]
-    curr = [line("basic", 1), line("api", 9, "si_2", usage_type="metered", unit="100", discounts=off("50", "once"))]
+    curr = [
+        line("basic", 1),
+        line("api", 9, "si_2", usage_type="metered", unit="100", discounts=off("50", "once")),
+    ]
     return prev, curr, catalog() | {"policy": {"once_discount_min_months": 1}}
 
 
@@ -84,13 +91,23 @@ RARE: dict[str, MonthSnapshot] = {
     ),
     "two concessions tie for the odd cent": (
         [line("basic", 1, unit="100"), line("crm", 1, "si_2", unit="100")],
-        [line("basic", 1, unit="50"), line("crm", 1, "si_2", unit="100", discounts=off("50")), line("sso", 1, "si_3", unit="51")],
+        [
+            line("basic", 1, unit="50"),
+            line("crm", 1, "si_2", unit="100", discounts=off("50")),
+            line("sso", 1, "si_3", unit="51"),
+        ],
         catalog(),
     ),
     "a flat plan replaced by a flat add-on of its group": (
         [line("hall", 1, unit="1000")],
         [line("room", 3, "si_2", unit="1000")],
-        catalog() | {"products": {"hall": {"unit": "flat", "group": "house"}, "room": {"kind": "addon", "group": "house"}}},
+        catalog()
+        | {
+            "products": {
+                "hall": {"unit": "flat", "group": "house"},
+                "room": {"kind": "addon", "group": "house"},
+            }
+        },
     ),
     "a once coupon on usage": metered_once(),
 }
@@ -112,8 +129,12 @@ BROKEN: dict[str, Callable[[Row], Any]] = {
     "infinite quantity": lambda row: row.update(quantity="Infinity"),
     "negative unit": lambda row: row.update(scheme={"type": "per_unit", "unit": "-10"}),
     "malformed unit": lambda row: row.update(scheme={"type": "per_unit", "unit": "1,000"}),
-    "malformed tier unit": lambda row: row.update(scheme={"type": "graduated", "tiers": [{"up_to": None, "unit": "x", "flat": "0"}]}),
-    "negative flat": lambda row: row.update(scheme={"type": "volume", "tiers": [{"up_to": None, "unit": "1", "flat": "-1"}]}),
+    "malformed tier unit": lambda row: row.update(
+        scheme={"type": "graduated", "tiers": [{"up_to": None, "unit": "x", "flat": "0"}]}
+    ),
+    "negative flat": lambda row: row.update(
+        scheme={"type": "volume", "tiers": [{"up_to": None, "unit": "1", "flat": "-1"}]}
+    ),
     "negative minimum": lambda row: row["scheme"].update(minimum="-1"),
     "malformed minimum": lambda row: row["scheme"].update(minimum="NaN"),
     "above the last graduated tier": lambda row: row.update(scheme={"type": "graduated", "tiers": TIERS}),
@@ -124,18 +145,38 @@ BROKEN: dict[str, Callable[[Row], Any]] = {
     "unknown status": lambda row: row.update(status="alive"),
     "unknown pause": lambda row: row.update(collection_paused="later"),
     "unknown usage type": lambda row: row.update(usage_type="prepaid"),
-    "unknown discount type": lambda row: row.update(discounts=[{"type": "free", "value": "1", "duration": "once"}]),
-    "unknown discount duration": lambda row: row.update(discounts=[{"type": "percent", "value": "1", "duration": "always"}]),
+    "unknown discount type": lambda row: row.update(
+        discounts=[{"type": "free", "value": "1", "duration": "once"}]
+    ),
+    "unknown discount duration": lambda row: row.update(
+        discounts=[{"type": "percent", "value": "1", "duration": "always"}]
+    ),
     "interval_count zero": lambda row: row.update(interval_count=0),
     "interval_count text": lambda row: row.update(interval_count="1"),
     "interval_count fraction": lambda row: row.update(interval_count=1.5),
-    "percent above 100": lambda row: row.update(discounts=[{"type": "percent", "value": "100.01", "duration": "once"}]),
-    "negative percent": lambda row: row.update(discounts=[{"type": "percent", "value": "-1", "duration": "once"}]),
-    "negative amount off": lambda row: row.update(discounts=[{"type": "amount", "value": "-1", "duration": "once"}]),
+    "percent above 100": lambda row: row.update(
+        discounts=[{"type": "percent", "value": "100.01", "duration": "once"}]
+    ),
+    "negative percent": lambda row: row.update(
+        discounts=[{"type": "percent", "value": "-1", "duration": "once"}]
+    ),
+    "negative amount off": lambda row: row.update(
+        discounts=[{"type": "amount", "value": "-1", "duration": "once"}]
+    ),
     "no rate": lambda row: row.update(currency="chf"),
 } | {
     f"no {field}": lambda row, field=field: row.pop(field)
-    for field in ("customer", "subscription", "item", "status", "currency", "product", "price", "scheme", "quantity")
+    for field in (
+        "customer",
+        "subscription",
+        "item",
+        "status",
+        "currency",
+        "product",
+        "price",
+        "scheme",
+        "quantity",
+    )
 }
 
 
@@ -159,7 +200,10 @@ def test_an_item_twice_on_one_side_stops_the_month(classify: Callable[..., Any])
 @pytest.mark.parametrize("classify", [reference.classify_month, classify_month], ids=["reference", "domain"])
 def test_a_new_customer_needs_no_opening_rate(classify: Callable[..., Any]) -> None:
     book_catalog = catalog(curr={"eur": "1.1"})
-    assert classify([], [line("basic", 1, currency="eur", unit="1000")], book_catalog)["total"]["closing"] == 1100
+    assert (
+        classify([], [line("basic", 1, currency="eur", unit="1000")], book_catalog)["total"]["closing"]
+        == 1100
+    )
 
 
 def test_all_segments_are_there_without_any_customer() -> None:

@@ -1,4 +1,6 @@
-"""What must hold of any month (semantics 8.2), checked on the plain reference: it is the yardstick, so it is measured first."""
+"""What must hold of any month (semantics 8.2), checked on the plain reference: it is the yardstick, so it is
+measured first.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,11 @@ SEEDS = range(200)
 
 def equal_rates(book: MonthSnapshot) -> MonthSnapshot:
     prev, curr, book_catalog = book
-    return prev, curr, book_catalog | {"fx": {"prev": book_catalog["fx"]["prev"], "curr": book_catalog["fx"]["prev"]}}
+    return (
+        prev,
+        curr,
+        book_catalog | {"fx": {"prev": book_catalog["fx"]["prev"], "curr": book_catalog["fx"]["prev"]}},
+    )
 
 
 def rows_of(book: MonthSnapshot) -> dict[str, Any]:
@@ -39,14 +45,19 @@ def test_identities_of_a_customer_row() -> None:
         for customer, row in rows_of(random_book(seed)).items():
             where = f"random_book({seed}) {customer}"
             flows, causes = row["flows"], row["causes"]
-            organic, commercial = sum(causes[cause] for cause in ORGANIC), sum(causes[cause] for cause in COMMERCIAL)
+            organic, commercial = (
+                sum(causes[cause] for cause in ORGANIC),
+                sum(causes[cause] for cause in COMMERCIAL),
+            )
             assert row["opening"] + sum(flows.values()) == row["closing"], where
             assert sum(causes.values()) == (row["delta"] if row["movement"] == "continuing" else 0), where
             assert sum(row["expansion_by_type"].values()) == flows["expansion"], where
             assert sum(row["contraction_by_type"].values()) == -flows["contraction"], where
             for cause in ORGANIC:
                 assert 0 <= row["expansion_by_type"][cause] <= row["expansion_gross_by_type"][cause], where
-                assert 0 <= row["contraction_by_type"][cause] <= row["contraction_gross_by_type"][cause], where
+                assert 0 <= row["contraction_by_type"][cause] <= row["contraction_gross_by_type"][cause], (
+                    where
+                )
             assert row["expansion_gross"] - row["contraction_gross"] == organic, where
             assert flows["expansion"] <= max(0, organic), where
             assert flows["expansion"] <= max(0, organic + commercial), where
@@ -76,7 +87,10 @@ def test_a_row_does_not_depend_on_other_customers() -> None:
         prev, curr, book_catalog = random_book(seed)
         aliases = book_catalog["aliases"]
         for customer, row in rows_of((prev, curr, book_catalog)).items():
-            alone = [[item for item in side if resolve(item["customer"], aliases) == customer] for side in (prev, curr)]
+            alone = [
+                [item for item in side if resolve(item["customer"], aliases) == customer]
+                for side in (prev, curr)
+            ]
             assert rows_of((alone[0], alone[1], book_catalog)) == {customer: row}, seed
 
 
@@ -85,7 +99,9 @@ def test_swapping_the_months_negates_every_cause() -> None:
         prev, curr, book_catalog = equal_rates(random_book(seed))
         forward, backward = continuing((prev, curr, book_catalog)), continuing((curr, prev, book_catalog))
         for customer, row in forward.items():
-            assert row["causes"] == {cause: -amount for cause, amount in backward[customer]["causes"].items()}, f"{seed} {customer}"
+            assert row["causes"] == {
+                cause: -amount for cause, amount in backward[customer]["causes"].items()
+            }, f"{seed} {customer}"
 
 
 def test_closing_rates_move_nothing_but_fx() -> None:
@@ -95,7 +111,9 @@ def test_closing_rates_move_nothing_but_fx() -> None:
         for customer in before.keys() & after.keys():
             for part in ("flows", "causes"):
                 left = {key: amount for key, amount in before[customer][part].items() if key != "fx"}
-                assert left == {key: amount for key, amount in after[customer][part].items() if key != "fx"}, f"{seed} {customer}"
+                assert left == {
+                    key: amount for key, amount in after[customer][part].items() if key != "fx"
+                }, f"{seed} {customer}"
 
 
 def test_an_unchanged_book_moves_nothing() -> None:
@@ -108,7 +126,13 @@ def test_an_unchanged_book_moves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "allowed"), [("quantity", {"seat", "usage", "addon"}), ("discounts", {"discount"}), ("scheme", {"price"}), ("customer", set())]
+    ("field", "allowed"),
+    [
+        ("quantity", {"seat", "usage", "addon"}),
+        ("discounts", {"discount"}),
+        ("scheme", {"price"}),
+        ("customer", set()),
+    ],
 )
 def test_one_changed_field_has_one_kind_of_cause(field: str, allowed: set[str]) -> None:
     """Properties 11-14: nothing else but the field's own cause, and no expansion unless the quantity grew."""
@@ -118,7 +142,11 @@ def test_one_changed_field_has_one_kind_of_cause(field: str, allowed: set[str]) 
         donors, _, _ = random_book(seed + 1000)
         curr = copy.deepcopy(prev)
         for row, donor in zip(curr, donors, strict=False):
-            if field != "customer" and not row["scheme"].get("tiers") and not (field == "scheme" and donor["scheme"].get("tiers")):
+            if (
+                field != "customer"
+                and not row["scheme"].get("tiers")
+                and not (field == "scheme" and donor["scheme"].get("tiers"))
+            ):
                 row[field] = donor[field]
         for row in continuing((prev, curr, book_catalog)).values():
             found = {cause for cause in CAUSES if row["causes"][cause]}
@@ -143,29 +171,44 @@ def test_splitting_a_line_changes_nothing() -> None:
         prev = [line("basic", 10, discounts=discounts), line("crm", 1, "si_crm")]
         for whole in (10, 15, 4):
             curr = [line("basic", whole, discounts=discounts), line("crm", 1, "si_crm")]
-            split = [line("basic", whole - 3, discounts=discounts), line("basic", 3, "si_9", discounts=discounts), line("crm", 1, "si_crm")]
+            split = [
+                line("basic", whole - 3, discounts=discounts),
+                line("basic", 3, "si_9", discounts=discounts),
+                line("crm", 1, "si_crm"),
+            ]
             assert rows_of((prev, split, catalog(paid=True))) == rows_of((prev, curr, catalog(paid=True)))
 
 
 def test_plan_and_interval_grid() -> None:
-    """Property 21: with list prices both paths through the grid are averaged, and the way back is the negative."""
+    """Property 21: with list prices both paths through the grid are averaged, and the way back is the
+    negative.
+    """
     for old, new in (("basic", "pro"), ("pro", "ent"), ("ent", "basic")):
         a, b = line(old, 7), line(new, 7, interval="year")
         there, back = (rows_of((one, two, catalog(paid=True)))["c"] for one, two in (([a], [b]), ([b], [a])))
-        corners = {key: rows_of(([], [item], catalog()))["c"]["closing"] for key, item in _grid(old, new).items()}
+        corners = {
+            key: rows_of(([], [item], catalog()))["c"]["closing"] for key, item in _grid(old, new).items()
+        }
         tier = Fraction(corners["T"] - corners[""] + corners["TI"] - corners["I"], 2)
         assert abs(there["causes"]["tier"] - tier) < 1
         assert there["causes"] == {cause: -amount for cause, amount in back["causes"].items()}
 
 
 def _grid(old: str, new: str) -> dict[str, Row]:
-    return {"": line(old, 7), "T": line(new, 7), "I": line(old, 7, interval="year"), "TI": line(new, 7, interval="year")}
+    return {
+        "": line(old, 7),
+        "T": line(new, 7),
+        "I": line(old, 7, interval="year"),
+        "TI": line(new, 7, interval="year"),
+    }
 
 
 def test_two_factors_have_the_closed_form() -> None:
     """Property 15: seat = dq (p0 + p1) / 2, tier = dp (q0 + q1) / 2, within half a cent."""
     for q0, q1, p0, p1 in ((3, 8, 999, 1777), (10, 3, 2001, 5), (1, 2, 1, 2)):
-        row = rows_of(([line("basic", q0, unit=str(p0))], [line("pro", q1, unit=str(p1))], catalog(paid=True)))["c"]
+        row = rows_of(
+            ([line("basic", q0, unit=str(p0))], [line("pro", q1, unit=str(p1))], catalog(paid=True))
+        )["c"]
         assert abs(row["causes"]["seat"] - Fraction((q1 - q0) * (p0 + p1), 2)) <= Fraction(1, 2)
         assert abs(row["causes"]["tier"] - Fraction((p1 - p0) * (q0 + q1), 2)) <= Fraction(1, 2)
         assert row["causes"]["seat"] + row["causes"]["tier"] == row["delta"]
@@ -178,14 +221,23 @@ def test_settle(parts: list[Fraction]) -> None:
     shares = dict(zip(CAUSES, parts, strict=False))
     settled = settle(shares)
     assert sum(settled.values()) == sum(parts)
-    assert all(abs(settled[cause] - share) < 1 and settled[cause] * share >= 0 for cause, share in shares.items())
-    assert settle({cause: -share for cause, share in shares.items()}) == {cause: -amount for cause, amount in settled.items()}
+    assert all(
+        abs(settled[cause] - share) < 1 and settled[cause] * share >= 0 for cause, share in shares.items()
+    )
+    assert settle({cause: -share for cause, share in shares.items()}) == {
+        cause: -amount for cause, amount in settled.items()
+    }
 
 
 def test_the_books_cover_every_kind() -> None:
     """The comparison is only as good as its books: all kinds, intervals, movements and causes must occur."""
     assert {entry.get("kind", "silent") for entry in CATALOG.values()} == {"base", "addon", "usage", "silent"}
-    assert {row["interval"] for seed in range(30) for row in random_book(seed)[0]} == {"day", "week", "month", "year"}
+    assert {row["interval"] for seed in range(30) for row in random_book(seed)[0]} == {
+        "day",
+        "week",
+        "month",
+        "year",
+    }
     totals = dict.fromkeys(CAUSES, 0)
     movements = set()
     for seed in range(400):
@@ -193,5 +245,13 @@ def test_the_books_cover_every_kind() -> None:
             movements.add((row["movement"], row["dormant"]))
             for cause in CAUSES:
                 totals[cause] += row["causes"][cause] != 0
-    assert movements == {("new", 0), ("reactivation", 0), ("reactivation", 1), ("churn", 0), ("churn", 1), ("continuing", 0), ("none", 0)}
+    assert movements == {
+        ("new", 0),
+        ("reactivation", 0),
+        ("reactivation", 1),
+        ("churn", 0),
+        ("churn", 1),
+        ("continuing", 0),
+        ("none", 0),
+    }
     assert min(totals.values()) >= 5, totals

@@ -1,4 +1,6 @@
-"""The plain reference against the published examples (semantics 3.6), and the rules of the text that no example touches."""
+"""The plain reference against the published examples (semantics 3.6), and the rules of the text that no
+example touches.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,10 @@ def amount_off(value: str, duration: str = "forever") -> list[dict[str, str]]:
         (9000, line("x", 1, unit="120000", interval="year", discounts=amount_off("12000"))),
         (10000, line("x", 1, unit="10000", discounts=off("50", "once"))),
         (5000, line("x", 1, unit="120000", interval="year", discounts=off("50", "once"))),
-        (10000, line("x", 1, unit="10000", interval="year", usage_type="metered", discounts=off("50", "once"))),
+        (
+            10000,
+            line("x", 1, unit="10000", interval="year", usage_type="metered", discounts=off("50", "once")),
+        ),
         (325, line("x", 1, unit="1000", currency="kwd")),
         (1080, line("x", 1, unit="150000", currency="isk")),
     ],
@@ -146,7 +151,9 @@ def test_matching_pairs_by_rank() -> None:
 
 
 def test_unmatched_items() -> None:
-    """Semantics 3.2: further seats of a held family, usage of a held family, add-ons, and everything else is cross-sell."""
+    """Semantics 3.2: further seats of a held family, usage of a held family, add-ons, and everything else is
+    cross-sell.
+    """
     base = line("basic", 1)
     metered = {"usage_type": "metered", "unit": "5"}
     assert causes([base], [base, line("pro", 1, "si_2")]) == {"seat": 2000}
@@ -158,7 +165,12 @@ def test_unmatched_items() -> None:
 
 def test_units_that_cannot_be_compared() -> None:
     """Ten seats against one flat fee: no seat was sold or lost, the plan changed."""
-    flat = {"products": {"basic": {"family": "core", "tier_rank": 1}, "solo": {"family": "core", "tier_rank": 2, "unit": "flat"}}}
+    flat = {
+        "products": {
+            "basic": {"family": "core", "tier_rank": 1},
+            "solo": {"family": "core", "tier_rank": 2, "unit": "flat"},
+        }
+    }
     assert causes([line("basic", 10)], [line("solo", 1, unit="25000")], **flat) == {"tier": 15000}
     flat["products"]["solo"]["tier_rank"] = 1
     assert causes([line("basic", 10)], [line("solo", 1, unit="25000")], **flat) == {"price": 15000}
@@ -167,10 +179,18 @@ def test_units_that_cannot_be_compared() -> None:
 def test_smallest_list_price_wins_a_tie() -> None:
     """E14 with a second, dearer list price of the old plan at the new interval."""
     prev, curr, book_catalog, _ = EXAMPLES["E14"]
-    dearer = {"price": "a_first", "product": "pro", "currency": "usd", "interval": "year", "scheme": {"unit": "24000"}}
+    dearer = {
+        "price": "a_first",
+        "product": "pro",
+        "currency": "usd",
+        "interval": "year",
+        "scheme": {"unit": "24000"},
+    }
     book_catalog = book_catalog | {"list_prices": [*book_catalog["list_prices"], dearer]}
     # Corners 200.00, 200.00 (a_first), 300.00, 250.00: interval first 0 and +50, tier first +100 and -50.
-    assert classify_month(prev, curr, book_catalog)["customers"]["c"]["causes"] == dict.fromkeys(CAUSES, 0) | {"tier": 7500, "interval": -2500}
+    assert classify_month(prev, curr, book_catalog)["customers"]["c"]["causes"] == dict.fromkeys(
+        CAUSES, 0
+    ) | {"tier": 7500, "interval": -2500}
 
 
 def test_one_missing_corner_leaves_one_path() -> None:
@@ -182,14 +202,24 @@ def test_one_missing_corner_leaves_one_path() -> None:
 
 
 def test_unchanged_coupon_follows_the_price() -> None:
-    """5.00 off each bill, monthly then yearly: the coupon list did not change, so all of the difference is the interval's."""
-    prev, curr = line("basic", 10, discounts=amount_off("500")), line("basic", 10, interval="year", discounts=amount_off("500"))
+    """5.00 off each bill, monthly then yearly: the coupon list did not change, so all of the difference is
+    the interval's.
+    """
+    prev, curr = (
+        line("basic", 10, discounts=amount_off("500")),
+        line("basic", 10, interval="year", discounts=amount_off("500")),
+    )
     assert causes([prev], [curr]) == {"interval": 8292 - 9500}
 
 
 def test_changed_coupon_keeps_its_own_period() -> None:
-    """12.00 off a month becomes 12.00 off a year while the price goes yearly: 100.00 - 12.00 to 83.33 - 1.00."""
-    prev, curr = line("basic", 10, discounts=amount_off("1200")), line("basic", 10, interval="year", discounts=amount_off("1200", "once"))
+    """12.00 off a month becomes 12.00 off a year while the price goes yearly: 100.00 - 12.00 to 83.33
+    - 1.00.
+    """
+    prev, curr = (
+        line("basic", 10, discounts=amount_off("1200")),
+        line("basic", 10, interval="year", discounts=amount_off("1200", "once")),
+    )
     assert causes([prev], [curr]) == {"interval": -1667, "discount": 1100}
 
 
@@ -201,7 +231,11 @@ def test_a_hybrid_above_the_last_tier_is_left_out() -> None:
 
 def test_an_opening_rate_is_needed_to_value_a_closing_item() -> None:
     with pytest.raises(DataQualityError, match="eur"):
-        month([line("basic", 1)], [line("basic", 1), line("pro", 1, "si_2", currency="eur")], fx={"curr": {"eur": "1.1"}})
+        month(
+            [line("basic", 1)],
+            [line("basic", 1), line("pro", 1, "si_2", currency="eur")],
+            fx={"curr": {"eur": "1.1"}},
+        )
 
 
 def test_aliases_in_a_circle_are_refused() -> None:

@@ -10,7 +10,9 @@ def per_unit(unit: str, **more: Any) -> dict[str, Any]:
 
 
 def item(name: str, product: str, unit: str | dict[str, Any], quantity: str, **more: Any) -> dict[str, Any]:
-    """One licensed monthly item of customer c1 in USD; `unit` is minor units or a whole scheme; price id is product, interval and currency."""
+    """One licensed monthly item of customer c1 in USD; `unit` is minor units or a whole scheme; price id is
+    product, interval and currency.
+    """
     row = {
         "customer": "c1",
         "subscription": "sub_1",

@@ -21,12 +21,24 @@ from expansion_platform.domain.mrr.parts import flagged as with_flags
 from expansion_platform.domain.mrr.parts import shown_by_all
 from expansion_platform.domain.mrr.valuation import STATE
 
-_DEFAULTS = {"collection_paused": None, "livemode": True, "usage_type": "licensed", "interval": "month", "interval_count": 1}
+_DEFAULTS = {
+    "collection_paused": None,
+    "livemode": True,
+    "usage_type": "licensed",
+    "interval": "month",
+    "interval_count": 1,
+}
 
 
 def states(items: list[dict[str, Any]]) -> pd.DataFrame:
     """One row an item, the columns of `billing/item_states` that rules read."""
-    texts = [{"scheme_json": canonical.dumps(row["scheme"]), "discounts_json": canonical.dumps(row.get("discounts", []))} for row in items]
+    texts = [
+        {
+            "scheme_json": canonical.dumps(row["scheme"]),
+            "discounts_json": canonical.dumps(row.get("discounts", [])),
+        }
+        for row in items
+    ]
     rows = [_DEFAULTS | row | text for row, text in zip(items, texts, strict=True)]
     return pd.DataFrame(rows, columns=STATE).astype({"livemode": "bool", "interval_count": "int64"})
 
@@ -54,11 +66,19 @@ class Flagged:
 
 
 def month(
-    before: pd.DataFrame, after: pd.DataFrame, *, history: pd.DataFrame | None = None, rates: Any = None, rates_close: Any = None, deleted: Any = ()
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    *,
+    history: pd.DataFrame | None = None,
+    rates: Any = None,
+    rates_close: Any = None,
+    deleted: Any = (),
 ) -> Month:
     """March 2026 with these states at its ends; without `history`, every change is in its middle."""
     if history is None:
-        history = pd.concat([dated(before, "2026-01-01", "2026-03-15"), dated(after, "2026-03-15", None)], ignore_index=True)
+        history = pd.concat(
+            [dated(before, "2026-01-01", "2026-03-15"), dated(after, "2026-03-15", None)], ignore_index=True
+        )
     return Month(history, before, after, rates or {}, rates_close or rates or {}, deleted)
 
 
@@ -68,7 +88,9 @@ def flagged(plain: Classified, month: Month, catalog: Catalog, *, rates_alone: b
     timeline = read_timeline(month.history, calendar, catalog, "UTC")
     needed = np.zeros(len(calendar), dtype=bool)
     needed[-2:] = True
-    amounts = value_month_ends(timeline, {calendar[-2]: month.rates_open, calendar[-1]: month.rates_close}, catalog, needed)
+    amounts = value_month_ends(
+        timeline, {calendar[-2]: month.rates_open, calendar[-1]: month.rates_close}, catalog, needed
+    )
     book, last = plain.changes.book, len(calendar) - 1
     customer = timeline.customers.get_indexer(book.customers)
     inside = timeline.customer[(timeline.begins == last) | (timeline.beyond == last)]
@@ -91,9 +113,13 @@ def flagged(plain: Classified, month: Month, catalog: Catalog, *, rates_alone: b
         catalog=catalog,
         rates_alone=rates_alone,
     )
-    shown = shown_by_all([price_moves(rows.causes, rows.movements, holding(book, month.name))], catalog, [month.name])
+    shown = shown_by_all(
+        [price_moves(rows.causes, rows.movements, holding(book, month.name))], catalog, [month.name]
+    )
     found = {**with_flags(rows, shown), mrr.PriceMigrations: shown.migrations}
-    return Flagged(*(found[model].drop(columns="month") for model in (mrr.Movements, mrr.Causes, mrr.PriceMigrations)))
+    return Flagged(
+        *(found[model].drop(columns="month") for model in (mrr.Movements, mrr.Causes, mrr.PriceMigrations))
+    )
 
 
 def holding(book: MonthSnapshot, month: str) -> pd.DataFrame:
@@ -101,12 +127,18 @@ def holding(book: MonthSnapshot, month: str) -> pd.DataFrame:
     side = book.opening
     price = book.distinct["price"].astype("str").to_numpy()[side.terms]
     rows = [(month, old, len(set(side.customer[side.counts & (price == old)]))) for old in sorted(set(price))]
-    return pd.DataFrame(rows, columns=["month", "old_price", "customers_on_old"]).astype({"month": "str", "old_price": "str"})
+    return pd.DataFrame(rows, columns=["month", "old_price", "customers_on_old"]).astype(
+        {"month": "str", "old_price": "str"}
+    )
 
 
 def dated(rows: pd.DataFrame, start: str, end: str | None, source: str = "event") -> pd.DataFrame:
     """The rows as states from `start` to `end`, ISO dates."""
     bounds = {"valid_from": start, "valid_to": end}
     return rows.assign(
-        source=source, **{name: pd.Series(pd.to_datetime([at] * len(rows), utc=True).as_unit("us"), index=rows.index) for name, at in bounds.items()}
+        source=source,
+        **{
+            name: pd.Series(pd.to_datetime([at] * len(rows), utc=True).as_unit("us"), index=rows.index)
+            for name, at in bounds.items()
+        },
     )

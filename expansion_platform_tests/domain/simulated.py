@@ -44,8 +44,13 @@ def staged(account: StripeAccount, observed_at: datetime) -> Staged:
 
 def _shown(resource: str, item: dict[str, Any], by_id: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """An object as the pull gets it: expanded, its embedded list whole."""
-    paths = [*RESOURCES[resource].expand, *([f"currency_options.{name}.tiers" for name in CURRENCIES] if resource == "prices" else [])]
-    tree = expansion([f"data.{path}" for path in paths], stripe_lists.RESOURCES[resource].sdk_class, in_list=True)
+    paths = [
+        *RESOURCES[resource].expand,
+        *([f"currency_options.{name}.tiers" for name in CURRENCIES] if resource == "prices" else []),
+    ]
+    tree = expansion(
+        [f"data.{path}" for path in paths], stripe_lists.RESOURCES[resource].sdk_class, in_list=True
+    )
     shown: dict[str, Any] = render(item, tree, by_id)
     part = RESOURCES[resource].embedded
     if part is None:

@@ -1,4 +1,6 @@
-"""Events stored in one transaction are the ones that Dagster stores one by one; an exception leaves none, and the log works as before afterwards."""
+"""Events stored in one transaction are the ones that Dagster stores one by one; an exception leaves none, and
+the log works as before afterwards.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -32,7 +34,9 @@ def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dg.Dags
 
 
 def run(instance: dg.DagsterInstance, together: Callable[[Any, str], Any], breaks: bool = False) -> Stored:
-    """Materializes the months, and says what the log then has: events of the run, months of the asset, months of the check."""
+    """Materializes the months, and says what the log then has: events of the run, months of the asset, months
+    of the check.
+    """
     partitions = dg.StaticPartitionsDefinition(MONTHS)
 
     @dg.multi_asset(
@@ -46,25 +50,44 @@ def run(instance: dg.DagsterInstance, together: Callable[[Any, str], Any], break
             for month in MONTHS:
                 context.log_event(dg.AssetMaterialization(KEY, partition=month, metadata={"rows": 3}))
                 passed = month != "2026-02"
-                context.log_event(dg.AssetCheckEvaluation(asset_key=KEY, check_name="schema", passed=passed, metadata={}, partition=month))
+                context.log_event(
+                    dg.AssetCheckEvaluation(
+                        asset_key=KEY, check_name="schema", passed=passed, metadata={}, partition=month
+                    )
+                )
             if breaks:
                 raise ValueError("no")
         for name in ("figures", "figures_schema"):
-            yield dg.Output(None, output_name=name, metadata={"__source_asset_observation__": True} if name == "figures" else {})
+            yield dg.Output(
+                None,
+                output_name=name,
+                metadata={"__source_asset_observation__": True} if name == "figures" else {},
+            )
 
     tags = {"dagster/asset_partition_range_start": MONTHS[0], "dagster/asset_partition_range_end": MONTHS[-1]}
     result = dg.materialize([step], instance=instance, tags=tags, raise_on_error=False)
     assert result.success != breaks
     log = instance.event_log_storage
-    events = [(entry.dagster_event_type, getattr(entry.dagster_event, "partition", None)) for entry in log.get_logs_for_run(result.run_id)]
+    events = [
+        (entry.dagster_event_type, getattr(entry.dagster_event, "partition", None))
+        for entry in log.get_logs_for_run(result.run_id)
+    ]
     checks = log.get_asset_check_execution_history(CHECK, limit=100)
-    statuses = {str(record.partition): record.status.value for record in checks if record.run_id == result.run_id}
+    statuses = {
+        str(record.partition): record.status.value for record in checks if record.run_id == result.run_id
+    }
     return events, instance.get_materialized_partitions(KEY), statuses
 
 
-def test_one_transaction_stores_what_many_store(instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_one_transaction_stores_what_many_store(
+    instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     found = run(instance, one_transaction)
-    kind = dg.DagsterInstance.ephemeral() if isinstance(instance.event_log_storage, InMemoryEventLogStorage) else None
+    kind = (
+        dg.DagsterInstance.ephemeral()
+        if isinstance(instance.event_log_storage, InMemoryEventLogStorage)
+        else None
+    )
     with kind or _on_disk(tmp_path_factory.mktemp("other")) as other:
         expected = run(other, lambda *_: nullcontext())
     assert found == expected

@@ -1,4 +1,6 @@
-"""The local executor: here for one item, in processes of their own for several, and what happens when one of them ends."""
+"""The local executor: here for one item, in processes of their own for several, and what happens when one of
+them ends.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,16 @@ def test_one_item_stays_here(local: Local) -> None:
 
 def test_several_go_elsewhere_and_come_back_in_order(local: Local) -> None:
     assert os.getpid() not in list(local.map(process, range(4)))
-    assert [error.objects for error in local.map(failure, range(4))] == [[f"eur {number}"] for number in range(4)]
+    assert [error.objects for error in local.map(failure, range(4))] == [
+        [f"eur {number}"] for number in range(4)
+    ]
     assert {str(error) for error in local.map(failure, [7, 7])} == {"no rate: eur 7"}
 
 
 def test_a_process_that_is_ended_is_an_error_and_the_next_run_works(local: Local) -> None:
-    with pytest.raises(ExpansionError, match=r"a process that computed a part of the customers was ended from outside.*EXPANSION_SHARD_ROWS"):
+    with pytest.raises(
+        ExpansionError,
+        match=r"a process that computed a part of the customers was ended from outside.*EXPANSION_SHARD_ROWS",
+    ):
         list(local.map(ended, range(3)))
     assert len(set(local.map(process, range(4)))) >= 1

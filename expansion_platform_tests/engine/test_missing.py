@@ -1,4 +1,6 @@
-"""Which inputs of a table are missing: those never made, and months left out between months that were computed."""
+"""Which inputs of a table are missing: those never made, and months left out between months that were
+computed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ from expansion_platform.storage.lake import ABSENT
 from expansion_platform.tables import pace
 from expansion_platform.tables.metrics import TRAILING
 
-SETTINGS = {"_env_file": None, "expansion_first_month": "2026-01", "expansion_as_of": "2026-11-08T06:00:00+00:00"}
+SETTINGS = {
+    "_env_file": None,
+    "expansion_first_month": "2026-01",
+    "expansion_as_of": "2026-11-08T06:00:00+00:00",
+}
 
 
 @pytest.fixture
@@ -41,9 +47,12 @@ def test_a_month_needs_every_input_of_it(platform: Platform) -> None:
     assert TRAILING.inputs == [mrr.CustomerMonths, mrr.Movements, metrics.Rollforward]
     lacking = lacking_for(platform, "2026-05")
     assert lacking is not None
-    assert lacking.startswith("needs metrics/rollforward, which was never computed for it: run `expansion refresh`")
+    assert lacking.startswith(
+        "needs metrics/rollforward, which was never computed for it: run `expansion refresh`"
+    )
     computed(platform, metrics.Rollforward, "2026-05")
-    assert lacking_for(platform, "2026-05") is None  # without rows, and computed; what it looks back at begins with it
+    # Without rows, and computed; what it looks back at begins with it.
+    assert lacking_for(platform, "2026-05") is None
     assert lacking_for(platform, "2026-06") is not None
 
 
@@ -54,7 +63,8 @@ def test_a_month_left_out_is_not_a_month_in_which_nobody_paid(platform: Platform
     lacking = lacking_for(platform, "2026-05")
     assert lacking is not None
     assert lacking.startswith(
-        "looks back at metrics/rollforward of 2026-04, mrr/customer_months of 2026-04, mrr/movements of 2026-04, never computed"
+        "looks back at metrics/rollforward of 2026-04, mrr/customer_months of 2026-04, mrr/movements of "
+        "2026-04, never computed"
     )
 
 
@@ -70,4 +80,7 @@ def test_a_month_whose_rows_were_deleted_is_missing(platform: Platform) -> None:
 def test_a_whole_table_needs_any_month(platform: Platform) -> None:
     lacking = absent_tables(read_by(pace.pace_table, [metrics.Pace]), platform)
     assert lacking is not None
-    assert lacking.startswith("needs billing/item_states, billing/quarantine, billing/fx_rates, metrics/rollforward, which were never computed:")
+    assert lacking.startswith(
+        "needs billing/item_states, billing/quarantine, billing/fx_rates, metrics/rollforward, which "
+        "were never computed:"
+    )

@@ -1,4 +1,6 @@
-"""What a step reports of each month: a check that fails for one of them, and a month that cannot be computed."""
+"""What a step reports of each month: a check that fails for one of them, and a month that cannot be
+computed.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +31,34 @@ FIRST, BROKEN, LAST = MADE = ["2026-04", "2026-05", "2026-06"]
 
 
 def run(pipeline: Pipeline, declaration: Declaration) -> tuple[dict[tuple[str, str], bool], set[str], str]:
-    """Three months of a declaration: each check of metrics/rollforward by month, the months materialized, and why the step failed."""
+    """Three months of a declaration: each check of metrics/rollforward by month, the months materialized, and
+    why the step failed.
+    """
     with Platform(pipeline.settings) as platform, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assets = monthly_assets(declaration, partitions(pipeline.settings))
-        job = dg.Definitions(assets=[assets], resources={"platform": platform}).resolve_implicit_global_asset_job_def()
-        result = job.execute_in_process(instance=pipeline.instance, tags=month_range(FIRST, LAST), raise_on_error=False)
-    evaluated = [event.asset_check_evaluation_data for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION]
-    found = {(each.check_name, str(each.partition)): each.passed for each in evaluated if each.asset_key.path[-1] == "rollforward"}
+        job = dg.Definitions(
+            assets=[assets], resources={"platform": platform}
+        ).resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            instance=pipeline.instance, tags=month_range(FIRST, LAST), raise_on_error=False
+        )
+    evaluated = [
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    found = {
+        (each.check_name, str(each.partition)): each.passed
+        for each in evaluated
+        if each.asset_key.path[-1] == "rollforward"
+    }
     written = {str(event.partition) for event in result.all_events if event.is_step_materialization}
-    failures = [str(event.step_failure_data.user_failure_data.description) for event in result.all_events if event.is_step_failure]
+    failures = [
+        str(event.step_failure_data.user_failure_data.description)
+        for event in result.all_events
+        if event.is_step_failure
+    ]
     return found, written, "; ".join(failures)
 
 
@@ -61,10 +81,16 @@ def without_broken(months: list[str], inputs: Inputs) -> Computed:
     return Computed(compute_metrics(good, inputs).frames, {BROKEN: DataQualityError("no rate", ["eur"])})
 
 
-def test_a_check_that_fails_for_one_month_passes_for_the_others_and_stops_the_write(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_check_that_fails_for_one_month_passes_for_the_others_and_stops_the_write(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     with pipeline.copied(tmp_path) as copied:
         before = copied.contents([metrics.Rollforward])
-        wrong = replace(METRICS, identities=(Identity(metrics.Rollforward, "opening MRR is right", refuse),), made_of=changed)
+        wrong = replace(
+            METRICS,
+            identities=(Identity(metrics.Rollforward, "opening MRR is right", refuse),),
+            made_of=changed,
+        )
         found, written, why = run(copied, wrong)
         assert {key: passed for key, passed in found.items() if key[0] == "reconciled"} == {
             ("reconciled", FIRST): True,

@@ -1,4 +1,6 @@
-"""A rule sees what its declaration names: tables, columns, months of the window, settings; anything else is an error."""
+"""A rule sees what its declaration names: tables, columns, months of the window, settings; anything else is
+an error.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ MONTHS = ["2026-01", "2026-02", "2026-03", "2026-04"]
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
-    settings = Settings(_env_file=None, expansion_data_dir=str(tmp_path), expansion_as_of="2026-11-08T06:00:00+00:00")
+    settings = Settings(
+        _env_file=None, expansion_data_dir=str(tmp_path), expansion_as_of="2026-11-08T06:00:00+00:00"
+    )
     platform = Platform(settings)
     for month in MONTHS:
         platform.lake.replace(mrr.CustomerMonths, customer_months(month, "ada", "ben"), months=[month])
@@ -49,16 +53,23 @@ def test_a_rule_gets_the_declared_columns_of_the_declared_months(platform: Platf
 
 
 def test_another_table_is_an_error(platform: Platform) -> None:
-    with pytest.raises(UndeclaredReadError, match="the rule of metrics/trailing reads mrr/causes, which its declaration does not name: add it there"):
+    with pytest.raises(
+        UndeclaredReadError,
+        match="the rule of metrics/trailing reads mrr/causes, which its declaration does not name: add "
+        "it there",
+    ):
         inputs(platform, "2026-03", 1).frame(mrr.Causes)
-    with pytest.raises(UndeclaredReadError, match="metrics/rollforward"):  # the identity reads it, the rule does not
+    # The identity reads it, the rule does not.
+    with pytest.raises(UndeclaredReadError, match="metrics/rollforward"):
         inputs(platform, "2026-03", 1).months(metrics.Rollforward)
 
 
 def test_a_month_outside_the_window_is_an_error(platform: Platform) -> None:
     given = inputs(platform, "2026-03", 1)
     assert isinstance(given.frame(mrr.CustomerMonths, ["2026-02"]), pd.DataFrame)
-    with pytest.raises(UndeclaredReadError, match="of 2026-01, 2026-04, which its declared window does not cover: widen it"):
+    with pytest.raises(
+        UndeclaredReadError, match="of 2026-01, 2026-04, which its declared window does not cover: widen it"
+    ):
         given.frame(mrr.CustomerMonths, ["2026-01", "2026-04"])
 
 
@@ -69,15 +80,29 @@ def test_a_setting_that_is_not_declared_is_an_error(platform: Platform) -> None:
         _ = given.timezone
 
 
-def test_a_query_reads_the_declared_columns_of_the_declared_months_from_files(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_reads_the_declared_columns_of_the_declared_months_from_files(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = inputs(platform, "2026-03", 1)
     monkeypatch.setattr(
-        queries, "_text", {"seen": "describe rows", "months": "select month, count(*) as rows from rows group by all order by all"}.get
+        queries,
+        "_text",
+        {
+            "seen": "describe rows",
+            "months": "select month, count(*) as rows from rows group by all order by all",
+        }.get,
     )
     rows = given.scan(mrr.CustomerMonths)
-    assert queries.query("seen", {"rows": rows})["column_name"].tolist() == list(TRAILING.reads[0].columns or ())
-    assert queries.query("months", {"rows": rows}).to_dict("list") == {"month": ["2026-02", "2026-03"], "rows": [2, 2]}
-    assert queries.query("months", {"rows": given.scan(mrr.CustomerMonths, ["2026-02"])})["month"].tolist() == ["2026-02"]
+    assert queries.query("seen", {"rows": rows})["column_name"].tolist() == list(
+        TRAILING.reads[0].columns or ()
+    )
+    assert queries.query("months", {"rows": rows}).to_dict("list") == {
+        "month": ["2026-02", "2026-03"],
+        "rows": [2, 2],
+    }
+    assert queries.query("months", {"rows": given.scan(mrr.CustomerMonths, ["2026-02"])})[
+        "month"
+    ].tolist() == ["2026-02"]
     assert queries.query("months", {"rows": given.scan(mrr.Movements)}).empty  # nothing was ever stored
     with pytest.raises(UndeclaredReadError, match="of 2026-01, which its declared window does not cover"):
         given.scan(mrr.CustomerMonths, ["2026-01"])
@@ -87,6 +112,10 @@ def test_a_query_reads_the_declared_columns_of_the_declared_months_from_files(pl
 
 def test_a_query_reads_only_the_declared_rows(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = (replace(TRAILING.reads[0], window=Window(1), where=pc.field("customer") == "ada"),)
-    rows = Reading(platform, ["2026-03"]).inputs_of(replace(TRAILING, reads=reads), ["2026-03"]).scan(mrr.CustomerMonths)
+    rows = (
+        Reading(platform, ["2026-03"])
+        .inputs_of(replace(TRAILING, reads=reads), ["2026-03"])
+        .scan(mrr.CustomerMonths)
+    )
     monkeypatch.setattr(queries, "_text", lambda _: "select distinct customer from rows")
     assert queries.query("customers", {"rows": rows})["customer"].tolist() == ["ada"]

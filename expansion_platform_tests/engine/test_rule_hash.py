@@ -77,12 +77,18 @@ def test_words_compute_nothing_again(edit: Edit, file: str, edited: str) -> None
             {"metrics", "dimensions"},
         ),
         ("metrics/diagnosis.py", "GREW_TIMES = 2 -> GREW_TIMES = 3", {"diagnosis"}),
-        ("metrics/tables/benchmarks.py", "class Benchmarks(Monthly): -> class Benchmarks(Monthly, object):", {"benchmarks", "expansion_cac"}),
+        (
+            "metrics/tables/benchmarks.py",
+            "class Benchmarks(Monthly): -> class Benchmarks(Monthly, object):",
+            {"benchmarks", "expansion_cac"},
+        ),
         ("metrics/audits.py", "wanted = sorted(rows -> wanted = list(rows", set()),
     ],
     ids=lambda value: value if isinstance(value, str) and value.endswith(("py", "sql")) else "",
 )
-def test_a_changed_rule_computes_its_tables_again_and_no_other(edit: Edit, file: str, edited: str, computed: set[str]) -> None:
+def test_a_changed_rule_computes_its_tables_again_and_no_other(
+    edit: Edit, file: str, edited: str, computed: set[str]
+) -> None:
     before = hashes()
     edit(file, edited)
     assert changed(before) == computed

@@ -1,4 +1,6 @@
-"""Customers in parts: every row is of one shard, aliases are where their customer is, and what nobody owns is everybody's."""
+"""Customers in parts: every row is of one shard, aliases are where their customer is, and what nobody owns is
+everybody's.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def rows_of(shard: Shard, customers: pa.ChunkedArray) -> list[int]:
 
 
 @given(st.lists(IDS, min_size=1, max_size=40), st.integers(1, 10), st.dictionaries(IDS, IDS, max_size=5))
-def test_each_row_is_of_one_shard_with_its_customers_other_ids(names: list[str], size: int, said: dict[str, str]) -> None:
+def test_each_row_is_of_one_shard_with_its_customers_other_ids(
+    names: list[str], size: int, said: dict[str, str]
+) -> None:
     aliases = {name: owner for name, owner in said.items() if owner not in said}
     customers = pa.chunked_array([pa.array(names)])
     shards = split(customers, size, aliases)
@@ -49,6 +53,8 @@ def test_a_row_without_a_customer_is_everybodys() -> None:
 def test_bounds_are_in_the_order_of_the_stored_key(first: str | None, beyond: str | None) -> None:
     """Rows are sorted by Arrow, by bytes; capitals come before small letters there, as in Python."""
     names = ["cus_Z", "cus_a", "cus_b", "cus_é"]
-    expected = [name for name in names if (first is None or name >= first) and (beyond is None or name < beyond)]
+    expected = [
+        name for name in names if (first is None or name >= first) and (beyond is None or name < beyond)
+    ]
     rows = rows_of(Shard(0, first, beyond), pa.chunked_array([pa.array(names)]))
     assert [names[row] for row in rows] == expected

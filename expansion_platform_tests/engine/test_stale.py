@@ -1,4 +1,6 @@
-"""Where a refresh begins: at the first month of which something is not current, or which this Dagster instance does not know."""
+"""Where a refresh begins: at the first month of which something is not current, or which this Dagster
+instance does not know.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ CALENDAR = months.between(months.shift(NEWEST, 1 - MONTHS), NEWEST)
 
 def first(pipeline: Pipeline, tables: list[str] | None = None) -> str | None:
     with Platform(pipeline.settings) as platform:
-        return first_stale(DECLARATIONS, platform, pipeline.instance, CALENDAR, list(TABLES) if tables is None else tables)
+        return first_stale(
+            DECLARATIONS, platform, pipeline.instance, CALENDAR, list(TABLES) if tables is None else tables
+        )
 
 
 def test_a_current_company_has_none(pipeline: Pipeline) -> None:
@@ -48,8 +52,14 @@ def test_a_month_that_somebody_deleted_is_the_first(pipeline: Pipeline, tmp_path
 def test_a_run_with_nothing_to_do_computes_no_month(pipeline: Pipeline) -> None:
     result = pipeline.refresh()
     assert result is not None
-    planned = [event for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION]
-    assert {event.asset_key.to_user_string() for event in planned if event.asset_key} == {"metrics/pace", "alerts/expansion", "alerts/pace"}
+    planned = [
+        event for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION
+    ]
+    assert {event.asset_key.to_user_string() for event in planned if event.asset_key} == {
+        "metrics/pace",
+        "alerts/expansion",
+        "alerts/pace",
+    }
 
 
 def test_a_month_whose_inputs_changed_is_stale(pipeline: Pipeline, tmp_path: Path) -> None:

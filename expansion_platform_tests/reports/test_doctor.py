@@ -1,4 +1,6 @@
-"""What `expansion doctor` finds of a Stripe account before a run does; the rest of it is tested with the command (`cli/test_main.py`)."""
+"""What `expansion doctor` finds of a Stripe account before a run does; the rest of it is tested with the
+command (`cli/test_main.py`).
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_nothing_is_wrong(server: StripeServer, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resource", RESOURCES)
 def test_each_list_a_pull_reads_is_asked_for(server: StripeServer, tmp_path: Path, resource: str) -> None:
-    """A restricted key that lacks one permission: the list is named with the permission, as an error unless an account can be read without it."""
+    """A restricted key that lacks one permission: the list is named with the permission, as an error unless
+    an account can be read without it.
+    """
     server.missing_permissions = frozenset({resource})
     told = found(tmp_path, server)
     missing = told[f"Stripe {resource}"]
@@ -64,10 +68,13 @@ def test_nothing_that_a_pull_reads_is_left_out(server: StripeServer, tmp_path: P
     server.requests.clear()
     pulled.pull(tmp_path, server.url, NOW)
     lists = {request.path for request in server.requests if request.path.count("/") == 2}
-    assert lists - {"/v1/subscription_items"} <= probed  # items need no permission beyond their subscription's
+    # Items need no permission beyond their subscription's.
+    assert lists - {"/v1/subscription_items"} <= probed
 
 
-def test_a_meter_whose_summaries_may_not_be_read(server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_meter_whose_summaries_may_not_be_read(
+    server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = server.answer
 
     def refusing(request: Request) -> Response:
@@ -87,7 +94,9 @@ def test_a_meter_whose_summaries_may_not_be_read(server: StripeServer, tmp_path:
         (False, "rk_test_simulated", "test data: none of it counts as MRR"),
     ],
 )
-def test_a_key_of_one_kind_and_data_of_the_other(server: StripeServer, tmp_path: Path, livemode: bool, key: str, told: str) -> None:
+def test_a_key_of_one_kind_and_data_of_the_other(
+    server: StripeServer, tmp_path: Path, livemode: bool, key: str, told: str
+) -> None:
     for each in server.account.objects["customers"]:
         each["livemode"] = livemode
     named = found(tmp_path, server, key)["Stripe key"]
@@ -98,12 +107,18 @@ def test_a_key_of_one_kind_and_data_of_the_other(server: StripeServer, tmp_path:
 @pytest.mark.parametrize(
     ("version", "told"),
     [
-        ("2018-11-08", "events come in 2018-11-08, the account's own, and objects in 2026-10-28.endive: every version since 2018 is read"),
+        (
+            "2018-11-08",
+            "events come in 2018-11-08, the account's own, and objects in 2026-10-28.endive: every "
+            "version since 2018 is read",
+        ),
         ("2026-10-28.endive", "events come in 2026-10-28.endive, as objects do"),
         (None, "events come in unknown, "),
     ],
 )
-def test_the_version_events_come_in(server: StripeServer, tmp_path: Path, version: str | None, told: str) -> None:
+def test_the_version_events_come_in(
+    server: StripeServer, tmp_path: Path, version: str | None, told: str
+) -> None:
     newest = made.event(99, "invoice.paid", {"id": "in_1"}, created=START + 10 * DAY)
     server.account.objects["events"].append({**newest, "api_version": version})
     server.account = server.account
@@ -111,17 +126,25 @@ def test_the_version_events_come_in(server: StripeServer, tmp_path: Path, versio
 
 
 def given_findings(folder: Path, server: StripeServer, **files: str) -> dict[str, Finding]:
-    """What is found of the user's own files, after a pull of the account's 35 customers cus_001 to cus_035."""
+    """What is found of the user's own files, after a pull of the account's 35 customers cus_001 to
+    cus_035.
+    """
     pulled.pull(folder, server.url, NOW)
     places = {name: folder / f"{name}.csv" for name in files}
     for name, place in places.items():
         place.write_text(files[name])
     changed = {f"expansion_{name}": str(place) for name, place in places.items()}
     with Platform(pulled.settings(folder, server.url, NOW).model_copy(update=changed)) as platform:
-        return {each.subject: each for each in examine(platform) if each.subject in ("CRM activity", "customer attributes", "costs")}
+        return {
+            each.subject: each
+            for each in examine(platform)
+            if each.subject in ("CRM activity", "customer attributes", "costs")
+        }
 
 
-def test_the_users_own_files_are_read_and_their_customers_looked_for(server: StripeServer, tmp_path: Path) -> None:
+def test_the_users_own_files_are_read_and_their_customers_looked_for(
+    server: StripeServer, tmp_path: Path
+) -> None:
     told = given_findings(
         tmp_path,
         server,
@@ -155,7 +178,9 @@ def test_what_is_not_given_is_not_spoken_of(server: StripeServer, tmp_path: Path
     assert given_findings(tmp_path, server) == {}
 
 
-def test_who_began_changes_is_counted_and_what_cannot_be_read_is_named(server: StripeServer, tmp_path: Path) -> None:
+def test_who_began_changes_is_counted_and_what_cannot_be_read_is_named(
+    server: StripeServer, tmp_path: Path
+) -> None:
     subscriptions = server.account.objects["subscriptions"]
     for held, said in zip(subscriptions, ("sales", "Self-Serve", "the boss"), strict=False):
         held["metadata"] = {"initiated_by": said}
@@ -177,11 +202,18 @@ def test_features_are_named_before_the_first_pull_and_after_it(server: StripeSer
     told = before["prices in several currencies"]
     assert told.ok
     assert told.look
-    assert told.text == "1 subscription of the newest 100. Exact: each item counts at the amount of its subscription's currency"
+    assert (
+        told.text
+        == "1 subscription of the newest 100. Exact: each item counts at the amount of its subscription's "
+        "currency"
+    )
     assert "usage without its meter" not in before
     server.missing_permissions = frozenset({"billing/meters"})
     with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
-        assert any(each.subject == "usage without its meter" and "Approximate: " in each.text for each in examine(platform))
+        assert any(
+            each.subject == "usage without its meter" and "Approximate: " in each.text
+            for each in examine(platform)
+        )
     server.missing_permissions = frozenset()
     pulled.pull(tmp_path, server.url, NOW)
     with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:

@@ -37,7 +37,9 @@ def test_every_movement_of_every_month_can_be_told(pipeline: Pipeline) -> None:
         told = text(pipeline, row.customer, row.month)
         assert money(row.opening, "usd") in told
         assert money(row.closing, "usd") in told
-        for cause in causes[(causes["month"] == row.month) & (causes["customer"] == row.customer)].itertuples():
+        for cause in causes[
+            (causes["month"] == row.month) & (causes["customer"] == row.customer)
+        ].itertuples():
             assert money(cause.amount, "usd") in told
             assert cause.group in told
 
@@ -58,12 +60,18 @@ def test_who_began_an_expansion_is_told_with_what_says_so(pipeline: Pipeline) ->
     assert set(RULES) == set(explain.ORIGINS)
     for row in rows.groupby("rule").head(2).itertuples():
         told = text(pipeline, row.customer, row.month)
-        assert f"Who began {money(row.amount, 'usd')} of {row.cause} in {row.group}: {row.origin}; {explain.ORIGINS[row.rule]}" in told
+        assert (
+            f"Who began {money(row.amount, 'usd')} of {row.cause} in {row.group}: {row.origin}; "
+            f"{explain.ORIGINS[row.rule]}" in told
+        )
         assert all(name in told for name in json.loads(row.evidence_json)[:6])
 
 
 def test_a_quiet_month_says_so(pipeline: Pipeline) -> None:
-    months, moved = pipeline.lake.read(mrr.CustomerMonths, [NEWEST]), pipeline.lake.read(mrr.Movements, [NEWEST])
+    months, moved = (
+        pipeline.lake.read(mrr.CustomerMonths, [NEWEST]),
+        pipeline.lake.read(mrr.Movements, [NEWEST]),
+    )
     months = months[months["flow_fx"] == 0]
     quiet = next(customer for customer in months["customer"] if customer not in set(moved["customer"]))
     assert "Nothing moved." in text(pipeline, quiet, NEWEST)
@@ -72,16 +80,23 @@ def test_a_quiet_month_says_so(pipeline: Pipeline) -> None:
 def test_a_month_of_exchange_rates_alone_is_explained_item_by_item(pipeline: Pipeline) -> None:
     """It has no row in mrr/movements and mrr/causes; what each item's rate did is worked out again."""
     months, moved = (pipeline.lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements))
-    rows = months[months["flow_fx"] != 0].merge(moved[["month", "customer", "label"]], on=["month", "customer"], how="left")
+    rows = months[months["flow_fx"] != 0].merge(
+        moved[["month", "customer", "label"]], on=["month", "customer"], how="left"
+    )
     alone = rows[rows["label"].isna()]
     assert len(alone) > 10
     for row in alone.head(5).itertuples():
         lines = list(explained(Platform(pipeline.settings), row.customer, row.month))
         amount = explain._signed(row.flow_fx, "usd")
-        assert lines[1:3] == ["That is exchange rates only, which is never expansion.", f"Flows: fx {amount}; they sum to {amount}."]
+        assert lines[1:3] == [
+            "That is exchange rates only, which is never expansion.",
+            f"Flows: fx {amount}; they sum to {amount}.",
+        ]
         causes = [line for line in lines if "exchange rates (never expansion): from" in line]
         assert 0 < len(causes) <= row.items
-        assert lines.count("      what is held at closing, valued at the closing month's rate instead of the opening one's") == len(causes)
+        assert lines.count(
+            "      what is held at closing, valued at the closing month's rate instead of the opening one's"
+        ) == len(causes)
 
 
 def test_a_month_before_the_customer_came(pipeline: Pipeline) -> None:
@@ -98,7 +113,9 @@ def test_what_cannot_be_explained_says_why(pipeline: Pipeline, tmp_path) -> None
     with pytest.raises(ExpansionError, match="no customer cus_nobody"):
         text(pipeline, "cus_nobody", NEWEST)
     with pytest.raises(ExpansionError, match="nothing has been computed yet"):
-        list(explained(Platform(Settings(_env_file=None, expansion_data_dir=str(tmp_path))), customer, NEWEST))
+        list(
+            explained(Platform(Settings(_env_file=None, expansion_data_dir=str(tmp_path))), customer, NEWEST)
+        )
 
 
 MONTH = {"customer": "c1", "month": "2026-03", "segment": "smb", "items": 1}
@@ -107,7 +124,17 @@ MONTH = {"customer": "c1", "month": "2026-03", "segment": "smb", "items": 1}
 def words(movement: dict[str, Any], *causes: dict[str, Any]) -> str:
     """The text of a movement given by its columns that are not empty."""
     zeros = dict.fromkeys(empty(mrr.Movements).select_dtypes("int64").columns, 0)
-    row = zeros | {"movement": "continuing", "dormant": False, "dormant_reason": None, "reason": None, "flags_json": "[]"} | movement
+    row = (
+        zeros
+        | {
+            "movement": "continuing",
+            "dormant": False,
+            "dormant_reason": None,
+            "reason": None,
+            "flags_json": "[]",
+        }
+        | movement
+    )
     told = customer_month(
         "c1",
         "2026-03",
@@ -123,14 +150,33 @@ def words(movement: dict[str, Any], *causes: dict[str, Any]) -> str:
 
 def test_why_a_rise_is_not_expansion() -> None:
     """E8: of 44.00 more, 22.00 are seats and 22.00 a price rise."""
-    text = words({"label": "expansion", "opening": 10000, "closing": 14400, "flow_expansion": 2200, "expansion_gross": 2200, "flow_price": 2200})
+    text = words(
+        {
+            "label": "expansion",
+            "opening": 10000,
+            "closing": 14400,
+            "flow_expansion": 2200,
+            "expansion_gross": 2200,
+            "flow_price": 2200,
+        }
+    )
     assert "Not expansion: +22.00 USD is the vendor's repricing." in text
     assert "gained" not in text
 
 
 def test_what_a_gain_is_set_against() -> None:
-    """E11: 45.00 of seats bought with 25.00 of discount. E16: 99.00 of cross-sell beside 30.00 of seats lost."""
-    bought = words({"label": "expansion", "opening": 10000, "closing": 12000, "flow_expansion": 2000, "expansion_gross": 4500})
+    """E11: 45.00 of seats bought with 25.00 of discount. E16: 99.00 of cross-sell beside 30.00 of
+    seats lost.
+    """
+    bought = words(
+        {
+            "label": "expansion",
+            "opening": 10000,
+            "closing": 12000,
+            "flow_expansion": 2000,
+            "expansion_gross": 4500,
+        }
+    )
     assert "Of 45.00 USD gained, 25.00 USD was bought with concessions" in bought
     assert "losses" not in bought
     beside = {"flow_expansion": 6900, "expansion_gross": 9900, "contraction_gross": 3000}
@@ -150,11 +196,24 @@ def test_discounts_stand_on_each_side_and_flags_are_told() -> None:
         "flags_json": '["possible_price_migration"]',
         "from_discounts_json": "[]",
         "to_discounts_json": off,
-        **{f"{end}_{name}": value for end in ("from", "to") for name, value in (("item", "i1"), ("price", "p"), ("quantity", "10"))},
+        **{
+            f"{end}_{name}": value
+            for end in ("from", "to")
+            for name, value in (("item", "i1"), ("price", "p"), ("quantity", "10"))
+        },
         "from_mrr": 10000,
         "to_mrr": 8000,
     }
-    text = words({"label": "repriced", "opening": 10000, "closing": 8000, "flow_discount": -2000, "flags_json": '["seat_surge"]'}, cause)
+    text = words(
+        {
+            "label": "repriced",
+            "opening": 10000,
+            "closing": 8000,
+            "flow_discount": -2000,
+            "flags_json": '["seat_surge"]',
+        },
+        cause,
+    )
     assert "from 10 x p = 100.00 USD to 10 x p, 20 % off forever (LOYAL) = 80.00 USD" in text
     assert "see mrr.price_migrations" in text
     assert "may not recur" in text
@@ -169,10 +228,19 @@ def test_every_reason_has_words(reason: str) -> None:
 
 @pytest.mark.parametrize("reason", DORMANT_REASONS)
 def test_every_dormant_reason_has_words(reason: str) -> None:
-    row = {"movement": "churn", "label": "churn", "flow_churn": -5, "opening": 5, "dormant": True, "dormant_reason": reason}
+    row = {
+        "movement": "churn",
+        "label": "churn",
+        "flow_churn": -5,
+        "opening": 5,
+        "dormant": True,
+        "dormant_reason": reason,
+    }
     assert f"{explain.REASONS[reason]} (dormant)" in words(row)
 
 
 def test_every_flag_has_words() -> None:
     columns = [mrr.Movements.to_schema().columns["flags_json"], mrr.Causes.to_schema().columns["flags_json"]]
-    assert set(explain.FLAGS) == {flag for column in columns for flag in re.findall("`(.+?)`", column.description)}
+    assert set(explain.FLAGS) == {
+        flag for column in columns for flag in re.findall("`(.+?)`", column.description)
+    }

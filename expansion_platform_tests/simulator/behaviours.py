@@ -1,4 +1,6 @@
-"""What can be seen to have happened in a simulated company, named. Read from its Stripe objects and its truth, not from the simulator's own state."""
+"""What can be seen to have happened in a simulated company, named. Read from its Stripe objects and its
+truth, not from the simulator's own state.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,16 @@ EXPECTED = {
     *(f"scheme {kind}" for kind in ("per_unit", "graduated", "volume", "package")),
     *(f"interval {kind}" for kind in ("month", "year")),
     *(f"currency {kind}" for kind in ("usd", "eur", "gbp", "jpy")),
-    *(f"coupon {kind} {duration}" for kind in ("percent", "amount") for duration in ("once", "repeating", "forever")),
-    *(f"coupon on {level} {when}" for level in ("subscription", "item") for when in ("at creation", "in mid-life")),
+    *(
+        f"coupon {kind} {duration}"
+        for kind in ("percent", "amount")
+        for duration in ("once", "repeating", "forever")
+    ),
+    *(
+        f"coupon on {level} {when}"
+        for level in ("subscription", "item")
+        for when in ("at creation", "in mid-life")
+    ),
     *("coupon limited to products", "two coupons at once", "forever coupon removed", "100 % off"),
     *("trial converted", "trial lost"),
     *(
@@ -51,7 +61,11 @@ def seen(company: Company) -> set[str]:
     subscriptions = {subscription["id"]: subscription for subscription in held["subscriptions"]}
     return {
         *_terms(company.truth.states),
-        *(name for discount in company.account.discounts.values() for name in _coupon(discount, coupons, subscriptions)),
+        *(
+            name
+            for discount in company.account.discounts.values()
+            for name in _coupon(discount, coupons, subscriptions)
+        ),
         *_discount_lists(company.truth.states),
         *(name for subscription in subscriptions.values() for name in _life(subscription, held)),
         *_prorations(held, subscriptions),
@@ -63,9 +77,15 @@ def seen(company: Company) -> set[str]:
 
 
 def _terms(states: pd.DataFrame) -> set[str]:
-    names = {f"interval {value}" for value in states["interval"]} | {f"currency {value}" for value in states["currency"]}
+    names = {f"interval {value}" for value in states["interval"]} | {
+        f"currency {value}" for value in states["currency"]
+    }
     for scheme in states["scheme_json"].unique():
-        names |= {name for name in ("per_unit", "graduated", "volume") if f'"{name}"' in scheme and "divide_by" not in scheme}
+        names |= {
+            name
+            for name in ("per_unit", "graduated", "volume")
+            if f'"{name}"' in scheme and "divide_by" not in scheme
+        }
         names |= {"package"} if "divide_by" in scheme else set()
     return {name if " " in name else f"scheme {name}" for name in names}
 
@@ -92,9 +112,15 @@ def _discount_lists(states: pd.DataFrame) -> set[str]:
 def _life(subscription: dict[str, Any], held: dict[str, Any]) -> set[str]:
     ended, names = subscription["ended_at"], set()
     if subscription["trial_end"] is not None and subscription["status"] != "trialing":
-        names.add("trial lost" if ended is not None and ended <= subscription["trial_end"] else "trial converted")
+        names.add(
+            "trial lost" if ended is not None and ended <= subscription["trial_end"] else "trial converted"
+        )
     elif ended is not None:
-        credits = [item for item in held["invoiceitems"] if _subscription(item) == subscription["id"] and item["period"]["start"] == ended]
+        credits = [
+            item
+            for item in held["invoiceitems"]
+            if _subscription(item) == subscription["id"] and item["period"]["start"] == ended
+        ]
         if subscription["cancel_at_period_end"]:
             names.add("canceled at period end")
         else:
@@ -109,7 +135,11 @@ def _prorations(held: dict[str, Any], subscriptions: dict[str, Any]) -> set[str]
     for item in held["invoiceitems"]:
         moments[_subscription(item), item["period"]["start"]].append(item)
         reason = reasons.get(item["invoice"])
-        names.add({None: "prorations pending", "subscription_cycle": "prorations at the renewal"}.get(reason, "prorations at once"))
+        names.add(
+            {None: "prorations pending", "subscription_cycle": "prorations at the renewal"}.get(
+                reason, "prorations at once"
+            )
+        )
         credited = item["proration_details"]["credited_items"]
         if credited is not None and credited["type"] == "invoice_item":
             names.add("two changes in one period")
@@ -132,7 +162,11 @@ def _replaced(credit: dict[str, Any], debit: dict[str, Any]) -> set[str]:
         return {f"tier up on {'the same' if same else 'a new'} item"}
     if now < before:
         return {"tier down"}
-    return {"seats up" if debit["quantity"] > credit["quantity"] else "seats down"} if debit["quantity"] != credit["quantity"] else set()
+    return (
+        {"seats up" if debit["quantity"] > credit["quantity"] else "seats down"}
+        if debit["quantity"] != credit["quantity"]
+        else set()
+    )
 
 
 def _changes(truth: Any) -> set[str]:
@@ -143,7 +177,9 @@ def _changes(truth: Any) -> set[str]:
             if before["interval"] != now["interval"]:
                 names.add(f"{before['interval']} to {now['interval']}")
             elif now["price"] == f"{before['price']}_2":
-                names.add(f"migrated {'without' if (item, now['valid_from']) in undatable else 'with'} proration")
+                names.add(
+                    f"migrated {'without' if (item, now['valid_from']) in undatable else 'with'} proration"
+                )
     return names
 
 
@@ -155,7 +191,9 @@ def _customers(subscriptions: list[dict[str, Any]]) -> set[str]:
         for earlier, later in itertools.pairwise(owned):
             if earlier["ended_at"] is None or earlier["ended_at"] > later["created"]:
                 names.add("several subscriptions")
-            elif pd.Timestamp(earlier["ended_at"], unit="s").strftime("%Y-%m") == pd.Timestamp(later["created"], unit="s").strftime("%Y-%m"):
+            elif pd.Timestamp(earlier["ended_at"], unit="s").strftime("%Y-%m") == pd.Timestamp(
+                later["created"], unit="s"
+            ).strftime("%Y-%m"):
                 names.add("resubscribed in the same month")
             elif later["created"] - earlier["ended_at"] > 32 * 86_400:
                 names.add("returned after months")

@@ -11,7 +11,13 @@ DAY = 86_400
 
 
 def customer(number: int) -> dict[str, Any]:
-    return {"id": f"cus_{number:03d}", "object": "customer", "created": START + number, "livemode": True, "email": f"c{number}@example.com"}
+    return {
+        "id": f"cus_{number:03d}",
+        "object": "customer",
+        "created": START + number,
+        "livemode": True,
+        "email": f"c{number}@example.com",
+    }
 
 
 def product(product_id: str = "prod_seats") -> dict[str, Any]:
@@ -31,11 +37,22 @@ def product(product_id: str = "prod_seats") -> dict[str, Any]:
 
 
 def tier(unit: int) -> dict[str, Any]:
-    return {"up_to": None, "unit_amount": unit, "unit_amount_decimal": str(unit), "flat_amount": None, "flat_amount_decimal": None}
+    return {
+        "up_to": None,
+        "unit_amount": unit,
+        "unit_amount_decimal": str(unit),
+        "flat_amount": None,
+        "flat_amount_decimal": None,
+    }
 
 
 def price(price_id: str = "price_seat", *, active: bool = True, created: int = START) -> dict[str, Any]:
-    option = {"custom_unit_amount": None, "tax_behavior": "unspecified", "unit_amount": None, "unit_amount_decimal": None}
+    option = {
+        "custom_unit_amount": None,
+        "tax_behavior": "unspecified",
+        "unit_amount": None,
+        "unit_amount_decimal": None,
+    }
     return {
         "id": price_id,
         "object": "price",
@@ -43,12 +60,21 @@ def price(price_id: str = "price_seat", *, active: bool = True, created: int = S
         "billing_scheme": "tiered",
         "created": created,
         "currency": "usd",
-        "currency_options": {"usd": {**option, "tiers": [tier(1000)]}, "eur": {**option, "tiers": [tier(900)]}},
+        "currency_options": {
+            "usd": {**option, "tiers": [tier(1000)]},
+            "eur": {**option, "tiers": [tier(900)]},
+        },
         "livemode": True,
         "lookup_key": None,
         "metadata": {},
         "product": "prod_seats",
-        "recurring": {"interval": "month", "interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"},
+        "recurring": {
+            "interval": "month",
+            "interval_count": 1,
+            "meter": None,
+            "trial_period_days": None,
+            "usage_type": "licensed",
+        },
         "tiers": [tier(1000)],
         "tiers_mode": "graduated",
         "type": "recurring",
@@ -100,7 +126,14 @@ def discount(discount_id: str = "di_1", subscription_id: str = "sub_001") -> dic
     }
 
 
-def subscription(number: int, customer_number: int, *, status: str = "active", items: int = 1, discounts: tuple[str, ...] = ()) -> dict[str, Any]:
+def subscription(
+    number: int,
+    customer_number: int,
+    *,
+    status: str = "active",
+    items: int = 1,
+    discounts: tuple[str, ...] = (),
+) -> dict[str, Any]:
     subscription_id = f"sub_{number:03d}"
     held = [subscription_item(subscription_id, item) for item in range(items)]
     return {
@@ -142,7 +175,9 @@ def subscription_item(subscription_id: str, number: int = 0) -> dict[str, Any]:
     }
 
 
-def invoice(number: int, subscription_number: int, customer_number: int, *, lines: int = 1, status: str = "paid") -> dict[str, Any]:
+def invoice(
+    number: int, subscription_number: int, customer_number: int, *, lines: int = 1, status: str = "paid"
+) -> dict[str, Any]:
     invoice_id = f"in_{number:04d}"
     created = START + number * DAY
     billed = [invoice_line(invoice_id, line, subscription_number, created) for line in range(lines)]
@@ -166,7 +201,10 @@ def invoice(number: int, subscription_number: int, customer_number: int, *, line
         "issuer": {"type": "self"},
         "lines": embedded(billed, f"/v1/invoices/{invoice_id}/lines"),
         "livemode": True,
-        "parent": {"type": "subscription_details", "subscription_details": {"metadata": {}, "subscription": f"sub_{subscription_number:03d}"}},
+        "parent": {
+            "type": "subscription_details",
+            "subscription_details": {"metadata": {}, "subscription": f"sub_{subscription_number:03d}"},
+        },
         "payment_settings": {},
         "period_end": created,
         "period_start": created,
@@ -204,7 +242,11 @@ def invoice_line(invoice_id: str, number: int, subscription_number: int, created
             },
         },
         "period": {"start": created, "end": created + 30 * DAY},
-        "pricing": {"type": "price_details", "price_details": {"price": "price_seat", "product": "prod_seats"}, "unit_amount_decimal": "200"},
+        "pricing": {
+            "type": "price_details",
+            "price_details": {"price": "price_seat", "product": "prod_seats"},
+            "unit_amount_decimal": "200",
+        },
         "quantity": 5,
         "quantity_decimal": "5",
         "subtotal": 1000,
@@ -248,7 +290,9 @@ def embedded(items: list[dict[str, Any]], url: str) -> dict[str, Any]:
 
 
 def account() -> StripeAccount:
-    """35 customers, 25 invoices of one subscription (one with 23 lines), a canceled subscription, one with 12 items, 30 events in one second."""
+    """35 customers, 25 invoices of one subscription (one with 23 lines), a canceled subscription, one with 12
+    items, 30 events in one second.
+    """
     return StripeAccount(
         id="acct_test",
         objects={
@@ -262,10 +306,14 @@ def account() -> StripeAccount:
                 subscription(3, 3, items=12),
                 subscription(4, 4, status="incomplete_expired"),
             ],
-            "invoices": [invoice(number, 1, 1, lines=23 if number == 7 else 1) for number in range(1, 25)] + [invoice(25, 3, 3, status="draft")],
+            "invoices": [invoice(number, 1, 1, lines=23 if number == 7 else 1) for number in range(1, 25)]
+            + [invoice(25, 3, 3, status="draft")],
             "invoiceitems": [invoice_item(1, invoice_id="in_0001"), invoice_item(2, invoice_id=None)],
             "credit_notes": [],
-            "events": [event(number, "invoice.created", {"id": f"in_{number}"}, created=START) for number in range(30)]
+            "events": [
+                event(number, "invoice.created", {"id": f"in_{number}"}, created=START)
+                for number in range(30)
+            ]
             + [event(30, "customer.subscription.updated", {"id": "sub_001"})],
         },
         discounts={"di_1": discount()},

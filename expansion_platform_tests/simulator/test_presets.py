@@ -1,4 +1,6 @@
-"""The pipeline against the truth under each policy preset, and that the comparison can tell the presets apart."""
+"""The pipeline against the truth under each policy preset, and that the comparison can tell the presets
+apart.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def test_figures_of_one_policy_are_not_those_of_another(pipeline: Pipeline) -> N
 
 
 @pytest.mark.parametrize("column", ["opening", "expansion", "closing"])
-def test_the_comparison_sees_one_cent_of_a_roll_forward(pipeline: Pipeline, tmp_path: Path, column: str) -> None:
+def test_the_comparison_sees_one_cent_of_a_roll_forward(
+    pipeline: Pipeline, tmp_path: Path, column: str
+) -> None:
     with pipeline.copied(tmp_path) as copied:
         rows = copied.lake.read(metrics.Rollforward, [NEWEST])
         rows.loc[rows["value"] == "smb", column] += 1

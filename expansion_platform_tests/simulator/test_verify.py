@@ -34,7 +34,9 @@ def test_small_companies(tmp_path: Path, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("meters", [True, False])
 def test_usage_by_meters_and_without_them(tmp_path: Path, meters: bool) -> None:
-    verdict = verify(4, 60, 12, tmp_path, Console(quiet=True), behaviours=frozenset({"metered"}), meters=meters)
+    verdict = verify(
+        4, 60, 12, tmp_path, Console(quiet=True), behaviours=frozenset({"metered"}), meters=meters
+    )
     assert verdict.differences == []
     states = Lake(tmp_path / "lake").read(billing.ItemStates).query("usage_type == 'metered'")
     assert states["customer"].nunique() > 5
@@ -70,11 +72,17 @@ def test_companies_whose_stripe_fails_and_changes_while_it_is_read(tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize("sells", [ONE_PRODUCT, REPRICED])
 def test_companies_whose_catalog_says_nothing_of_plans(tmp_path: Path, sells: str) -> None:
-    """Plans that are prices of one product, and prices replaced twice: told apart by what customers began on (D-12). `make verify` runs twenty."""
+    """Plans that are prices of one product, and prices replaced twice: told apart by what customers began on
+    (D-12). `make verify` runs twenty.
+    """
     verdict = verify(1, 100, 16, tmp_path, Console(quiet=True), sells=sells)
     assert verdict.differences == []
     causes = Lake(tmp_path / "lake").read(mrr.Causes)
-    moved = causes[(causes["from_price"] != causes["to_price"]) & causes["from_price"].notna() & causes["to_price"].notna()]
+    moved = causes[
+        (causes["from_price"] != causes["to_price"])
+        & causes["from_price"].notna()
+        & causes["to_price"].notna()
+    ]
     plans = moved[["from_price", "to_price"]].apply(lambda prices: prices.str.split("_").str[1])
     replaced, tier = plans["from_price"] == plans["to_price"], moved["cause"] == "tier"
     assert not (replaced & tier).any()

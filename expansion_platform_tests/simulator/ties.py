@@ -1,4 +1,6 @@
-"""Opening, flows and closing in the stored tables tie for every customer, segment and total; used by the tests over whole companies."""
+"""Opening, flows and closing in the stored tables tie for every customer, segment and total; used by the
+tests over whole companies.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from expansion_platform.storage.lake import Lake
 
 def assert_ties(lake: Lake, months: int) -> None:
     """From the lake tables alone, not from the checks that ran before they were written."""
-    customers, movements, rollforward = (lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, metrics.Rollforward))
+    customers, movements, rollforward = (
+        lake.read(model) for model in (mrr.CustomerMonths, mrr.Movements, metrics.Rollforward)
+    )
     assert customers["month"].nunique() == rollforward["month"].nunique() == months
     reconciliation.customers_tie(customers, movements)
     reconciliation.months_chain(customers)
@@ -23,8 +27,16 @@ def assert_ties(lake: Lake, months: int) -> None:
     segments = rollforward[rollforward["dimension"] == "segment"].sort_values(["value", "month"])
     for end in ("opening", "closing"):
         assert total[end].to_dict() == customers.groupby("month")[end].sum().to_dict()
-        held = customers.groupby(["segment", "month"])[end].sum().reindex(segments.set_index(["value", "month"]).index, fill_value=0)
+        held = (
+            customers.groupby(["segment", "month"])[end]
+            .sum()
+            .reindex(segments.set_index(["value", "month"]).index, fill_value=0)
+        )
         assert segments[end].tolist() == held.tolist()
-    carried = (segments["closing"] + segments["transfer_in"] - segments["transfer_out"]).groupby(segments["value"]).shift()
+    carried = (
+        (segments["closing"] + segments["transfer_in"] - segments["transfer_out"])
+        .groupby(segments["value"])
+        .shift()
+    )
     following = carried.notna()
     assert (segments.loc[following, "opening"] == carried[following]).all()

@@ -1,7 +1,8 @@
-"""One field of a small account with any JSON value in it, or gone: what the mappings and the history make of it.
+"""One field of a small account with any JSON value in it, or gone: what the mappings and the history make of
+it.
 
-Here: the account, every field that is read of it (walked from the shapes, so that a new field is covered as soon as it is declared), and the outcome.
-Not here: what an outcome has to be (`test_odd_fields.py`).
+Here: the account, every field that is read of it (walked from the shapes, so that a new field is covered as
+soon as it is declared), and the outcome. Not here: what an outcome has to be (`test_odd_fields.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ GONE = object()
 
 @dataclass(frozen=True)
 class Place:
-    """A field of one object: `table` and `id` say which, `path` where in it, `row` the id of the object whose row it is part of."""
+    """A field of one object: `table` and `id` say which, `path` where in it, `row` the id of the object whose
+    row it is part of.
+    """
 
     table: str
     id: str
@@ -54,22 +57,52 @@ class Place:
 
 
 def price(price_id: str, unit: str, **changes: Any) -> JSON:
-    plain = {"billing_scheme": "per_unit", "tiers": None, "tiers_mode": None, "unit_amount_decimal": unit, "product": f"prod_{price_id}"}
+    plain = {
+        "billing_scheme": "per_unit",
+        "tiers": None,
+        "tiers_mode": None,
+        "unit_amount_decimal": unit,
+        "product": f"prod_{price_id}",
+    }
     return {**made.price(price_id), **plain, **changes}
 
 
 def discount(discount_id: str, coupon: str, subscription: str | None, **changes: Any) -> JSON:
-    return {**made.discount(discount_id), "source": {"type": "coupon", "coupon": coupon}, "subscription": subscription, **changes}
+    return {
+        **made.discount(discount_id),
+        "source": {"type": "coupon", "coupon": coupon},
+        "subscription": subscription,
+        **changes,
+    }
 
 
 def item(item_id: str, charged: JSON, quantity: int | None, **changes: Any) -> JSON:
-    plain = {"id": item_id, "price": charged, "quantity": quantity, "current_period_start": START + 90 * DAY, "current_period_end": START + 120 * DAY}
+    plain = {
+        "id": item_id,
+        "price": charged,
+        "quantity": quantity,
+        "current_period_start": START + 90 * DAY,
+        "current_period_end": START + 120 * DAY,
+    }
     return {**made.subscription_item("sub_001"), **plain, **changes}
 
 
-def line(line_id: str, subscription: str, of: str, charged: JSON, quantity: int, start: int, end: int, amount: int, **details: Any) -> JSON:
+def line(
+    line_id: str,
+    subscription: str,
+    of: str,
+    charged: JSON,
+    quantity: int,
+    start: int,
+    end: int,
+    amount: int,
+    **details: Any,
+) -> JSON:
     parent = {"proration": False, "subscription": subscription, "subscription_item": of, **details}
-    pricing = {"price_details": {"price": charged["id"], "product": charged["product"]}, "unit_amount_decimal": charged["unit_amount_decimal"]}
+    pricing = {
+        "price_details": {"price": charged["id"], "product": charged["product"]},
+        "unit_amount_decimal": charged["unit_amount_decimal"],
+    }
     return {
         **made.invoice_line("in_0000", 0, 1, START),
         "id": line_id,
@@ -78,13 +111,19 @@ def line(line_id: str, subscription: str, of: str, charged: JSON, quantity: int,
         "quantity_decimal": str(quantity),
         "period": {"start": START + start * DAY, "end": START + end * DAY},
         "parent": {"type": "subscription_item_details", "subscription_item_details": parent},
-        "pricing": {"type": "price_details", "price_details": pricing["price_details"], "unit_amount_decimal": pricing["unit_amount_decimal"]},
+        "pricing": {
+            "type": "price_details",
+            "price_details": pricing["price_details"],
+            "unit_amount_decimal": pricing["unit_amount_decimal"],
+        },
         "discounts": [],
         "discount_amounts": [],
     }
 
 
-def invoice(invoice_id: str, day: int, customer: int, discounts: list[JSON], *lines: JSON, **changes: Any) -> JSON:
+def invoice(
+    invoice_id: str, day: int, customer: int, discounts: list[JSON], *lines: JSON, **changes: Any
+) -> JSON:
     plain = made.invoice(1, customer, customer)
     at = START + day * DAY
     return {
@@ -101,25 +140,66 @@ def invoice(invoice_id: str, day: int, customer: int, discounts: list[JSON], *li
 
 SEAT, FLAT, USE = made.price("price_seat"), price("price_flat", "2500.5"), price("price_use", "3")
 USE["recurring"] = {**USE["recurring"], "usage_type": "metered", "meter": "mtr_1"}
-FLAT |= {"currency_options": {"eur": {"unit_amount": 2000, "unit_amount_decimal": "2000"}, "usd": {"unit_amount_decimal": "2500.5"}}}
-VAT = {"id": "txr_1", "object": "tax_rate", "created": START, "livemode": True, "percentage": 20, "effective_percentage": None, "inclusive": True}
+FLAT |= {
+    "currency_options": {
+        "eur": {"unit_amount": 2000, "unit_amount_decimal": "2000"},
+        "usd": {"unit_amount_decimal": "2500.5"},
+    }
+}
+VAT = {
+    "id": "txr_1",
+    "object": "tax_rate",
+    "created": START,
+    "livemode": True,
+    "percentage": 20,
+    "effective_percentage": None,
+    "inclusive": True,
+}
 FLAT |= {"tax_behavior": "inclusive"}
-TAX_OF_FLAT = {"amount": 834, "tax_behavior": "inclusive", "tax_rate_details": {"tax_rate": "txr_1"}, "type": "tax_rate_details"}
+TAX_OF_FLAT = {
+    "amount": 834,
+    "tax_behavior": "inclusive",
+    "tax_rate_details": {"tax_rate": "txr_1"},
+    "type": "tax_rate_details",
+}
 UNUSED = price("price_unused", "700", transform_quantity={"divide_by": 5, "round": "up"})
-SAVE, OFF = made.coupon(), {**made.coupon(), "id": "OFF5", "percent_off": None, "amount_off": 500, "currency": "usd", "duration": "repeating"}
+SAVE, OFF = (
+    made.coupon(),
+    {
+        **made.coupon(),
+        "id": "OFF5",
+        "percent_off": None,
+        "amount_off": 500,
+        "currency": "usd",
+        "duration": "repeating",
+    },
+)
 OFF |= {"duration_in_months": 12, "applies_to": None, "currency_options": {"eur": {"amount_off": 450}}}
 WHOLE, OWN = discount("di_1", "SAVE10", "sub_001"), discount("di_2", "OFF5", None, customer="cus_002")
 
 
 def account() -> dict[str, list[JSON]]:
-    """Two customers: one with seats that grew, a flat price with tax inside, use, and 10 % off; one with seats by a schedule and 5.00 off."""
+    """Two customers: one with seats that grew, a flat price with tax inside, use, and 10 % off; one with
+    seats by a schedule and 5.00 off.
+    """
     first = {
         **made.subscription(1, 1),
         "created": START,
         "discounts": [WHOLE],
-        "items": made.embedded([item("si_1", SEAT, 6), item("si_2", FLAT, 3, discounts=[], tax_rates=[VAT]), item("si_3", USE, None)], "/"),
+        "items": made.embedded(
+            [
+                item("si_1", SEAT, 6),
+                item("si_2", FLAT, 3, discounts=[], tax_rates=[VAT]),
+                item("si_3", USE, None),
+            ],
+            "/",
+        ),
     }
-    second = {**made.subscription(2, 2), "created": START, "items": made.embedded([item("si_4", SEAT, 4)], "/")}
+    second = {
+        **made.subscription(2, 2),
+        "created": START,
+        "items": made.embedded([item("si_4", SEAT, 4)], "/"),
+    }
 
     def regular(day: int, seats: int, number: int) -> JSON:
         own = [
@@ -133,22 +213,59 @@ def account() -> dict[str, list[JSON]]:
 
     def simple(day: int, seats: int, number: int) -> JSON:
         own = line(f"il_{number}1", "sub_002", "si_4", SEAT, seats, day, day + 30, seats * 1000)
-        return invoice(f"in_{number}", day, 2, [OWN], {**own, "discount_amounts": [{"amount": 500, "discount": "di_2"}]})
+        return invoice(
+            f"in_{number}", day, 2, [OWN], {**own, "discount_amounts": [{"amount": 500, "discount": "di_2"}]}
+        )
 
     credit = line("il_90", "sub_001", "si_1", SEAT, 5, 40, 60, -3333, proration=True)
     details = credit["parent"]["subscription_item_details"]
     details["proration_details"] = {"credited_items": {"invoice": "in_2", "invoice_line_items": ["il_21"]}}
     debit = line("il_91", "sub_001", "si_1", SEAT, 6, 40, 60, 4000, proration=True, invoice_item="ii_2")
     changed = invoice("in_9", 40, 1, [], credit, debit, billing_reason="subscription_update")
-    pending = {**made.invoice_item(1, invoice_id=None), "parent": {"subscription_details": {"subscription": "sub_001", "subscription_item": "si_2"}}}
-    pending |= {"period": {"start": START + 95 * DAY, "end": START + 120 * DAY}, "date": START + 95 * DAY, "quantity": 3, "quantity_decimal": "3"}
-    pending |= {"amount": 1500, "pricing": {"price_details": {"price": "price_flat", "product": "prod_price_flat"}, "unit_amount_decimal": "2500.5"}}
-    phases = [{"start_date": START + day * DAY, "end_date": None, "items": [{"price": "price_seat", "quantity": seats}]} for day, seats in SEATS]
-    schedule = {"id": "sub_sched_1", "object": "subscription_schedule", "created": START, "livemode": True, "customer": "cus_002"}
+    pending = {
+        **made.invoice_item(1, invoice_id=None),
+        "parent": {"subscription_details": {"subscription": "sub_001", "subscription_item": "si_2"}},
+    }
+    pending |= {
+        "period": {"start": START + 95 * DAY, "end": START + 120 * DAY},
+        "date": START + 95 * DAY,
+        "quantity": 3,
+        "quantity_decimal": "3",
+    }
+    pending |= {
+        "amount": 1500,
+        "pricing": {
+            "price_details": {"price": "price_flat", "product": "prod_price_flat"},
+            "unit_amount_decimal": "2500.5",
+        },
+    }
+    phases = [
+        {
+            "start_date": START + day * DAY,
+            "end_date": None,
+            "items": [{"price": "price_seat", "quantity": seats}],
+        }
+        for day, seats in SEATS
+    ]
+    schedule = {
+        "id": "sub_sched_1",
+        "object": "subscription_schedule",
+        "created": START,
+        "livemode": True,
+        "customer": "cus_002",
+    }
     schedule |= {"subscription": "sub_002", "status": "active", "phases": phases}
     return {
-        "customers": [{**made.customer(1), "metadata": {"org_id": "org_1"}}, {**made.customer(2), "discount": OWN, "address": {"country": "NO"}}],
-        "products": [{**made.product(), "metadata": {"tier_rank": "1", "family": "plans", "kind": "base", "unit": "seat"}}],
+        "customers": [
+            {**made.customer(1), "metadata": {"org_id": "org_1"}},
+            {**made.customer(2), "discount": OWN, "address": {"country": "NO"}},
+        ],
+        "products": [
+            {
+                **made.product(),
+                "metadata": {"tier_rank": "1", "family": "plans", "kind": "base", "unit": "seat"},
+            }
+        ],
         "prices": [SEAT, FLAT, USE, UNUSED],
         "coupons": [SAVE, OFF, {**made.coupon(), "id": "NOBODYS"}],
         "tax_rates": [VAT],
@@ -159,7 +276,14 @@ def account() -> dict[str, list[JSON]]:
         ],
         "invoiceitems": [pending],
         "credit_notes": [
-            {"id": "cn_1", "object": "credit_note", "created": START, "livemode": True, "customer": "cus_001", "invoice": "in_1"}
+            {
+                "id": "cn_1",
+                "object": "credit_note",
+                "created": START,
+                "livemode": True,
+                "customer": "cus_001",
+                "invoice": "in_1",
+            }
             | {"currency": "usd", "amount": 5, "status": "issued"}
         ],
         "subscription_schedules": [schedule],
@@ -172,18 +296,37 @@ SEATS = ((0, 3), (50, 4))
 
 def happened(first: JSON, second: JSON) -> list[JSON]:
     """Events in a new and an old shape: seats bought, a discount given, a session, and one nobody needs."""
-    bought = made.event(1, "customer.subscription.updated", copy.deepcopy(first) | {"discounts": ["di_1"]}, created=START + 95 * DAY)
+    bought = made.event(
+        1,
+        "customer.subscription.updated",
+        copy.deepcopy(first) | {"discounts": ["di_1"]},
+        created=START + 95 * DAY,
+    )
     bought["data"]["previous_attributes"] = {"items": {"data": [{**item("si_2", FLAT, 2), "discounts": []}]}}
     old_item = {"id": "si_4", "plan": {"id": "price_seat", "product": "prod_seats"}, "quantity": 4}
-    old = {**second, "items": {"data": [old_item]}, "discount": None, "plan": {"id": "price_seat"}, "quantity": 4}
+    old = {
+        **second,
+        "items": {"data": [old_item]},
+        "discount": None,
+        "plan": {"id": "price_seat"},
+        "quantity": 4,
+    }
     old.pop("discounts")
     shown = made.event(2, "customer.subscription.updated", old, created=START + 96 * DAY)
     shown["data"]["previous_attributes"] = {"cancel_at": START + 200 * DAY}
     given = made.event(3, "customer.discount.created", OWN, created=START)
     session = made.event(
-        4, "checkout.session.completed", {"id": "cs_1", "object": "checkout.session", "customer": "cus_001", "subscription": "sub_001"}
+        4,
+        "checkout.session.completed",
+        {"id": "cs_1", "object": "checkout.session", "customer": "cus_001", "subscription": "sub_001"},
     )
-    return [bought, shown, given, session, made.event(5, "invoice.created", {"id": "in_1", "object": "invoice", "customer": "cus_001"})]
+    return [
+        bought,
+        shown,
+        given,
+        session,
+        made.event(5, "invoice.created", {"id": "in_1", "object": "invoice", "customer": "cus_001"}),
+    ]
 
 
 Made = Callable[[JSON, datetime], Any]
@@ -197,10 +340,15 @@ MAPPED: dict[str, list[tuple[str, type[tables.StripeObject], Made]]] = {
         ("subscriptions", tables.Subscriptions, rows.subscription),
         ("subscription_items", tables.SubscriptionItems, rows.subscription_items),
     ],
-    "invoices": [("invoices", tables.Invoices, bills.invoice), ("invoice_lines", tables.InvoiceLines, bills.invoice_lines)],
+    "invoices": [
+        ("invoices", tables.Invoices, bills.invoice),
+        ("invoice_lines", tables.InvoiceLines, bills.invoice_lines),
+    ],
     "invoiceitems": [("invoice_items", tables.InvoiceItems, bills.invoice_item)],
     "credit_notes": [("credit_notes", tables.CreditNotes, bills.credit_note)],
-    "subscription_schedules": [("subscription_schedules", tables.SubscriptionSchedules, rows.subscription_schedule)],
+    "subscription_schedules": [
+        ("subscription_schedules", tables.SubscriptionSchedules, rows.subscription_schedule)
+    ],
     "events": [("events", tables.Events, events.event)],
 }
 SHAPES = {
@@ -229,7 +377,10 @@ def places() -> list[Place]:
     found = []
     for table, objects in account().items():
         for each in objects:
-            found += [Place(table, each["id"], path, kind, needed, row) for path, kind, needed, row in _of_object(table, each)]
+            found += [
+                Place(table, each["id"], path, kind, needed, row)
+                for path, kind, needed, row in _of_object(table, each)
+            ]
     return found
 
 
@@ -289,7 +440,9 @@ def put(held: JSON, path: Path, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Months' MRR by item, None for one that the quarantine stops; `named` are the objects of the quarantine, or of the error that refused it all."""
+    """Months' MRR by item, None for one that the quarantine stops; `named` are the objects of the quarantine,
+    or of the error that refused it all.
+    """
 
     by_month: dict[str, dict[str, int] | None]
     named: frozenset[str]
@@ -297,7 +450,9 @@ class Outcome:
 
 
 def outcomes(changes: Sequence[tuple[Place, Any]]) -> list[Outcome]:
-    """What comes of the account with one field changed, once for each change: all of them are customers of one large account."""
+    """What comes of the account with one field changed, once for each change: all of them are customers of
+    one large account.
+    """
     of_tables: dict[str, list[JSON]] = {name: [] for kinds in MAPPED.values() for name, _, _ in kinds}
     found: dict[int, Outcome] = {}
     for number, (place, value) in enumerate(changes):
@@ -308,23 +463,38 @@ def outcomes(changes: Sequence[tuple[Place, Any]]) -> list[Outcome]:
             found[number] = Outcome({}, frozenset(_plain_id(name) for name in error.objects), str(error))
     models = {name: model for kinds in MAPPED.values() for name, model, _ in kinds}
     frames = {name: model.validate(frame(model, of_tables[name])) for name, model in models.items()}
-    history = rebuild(Staged(**{name: held for name, held in frames.items() if name not in ("products", "credit_notes")}))
-    hints = {row.id: json.loads(row.metadata_json) for name in ("products", "prices") for row in frames[name].itertuples()}
+    history = rebuild(
+        Staged(**{name: held for name, held in frames.items() if name not in ("products", "credit_notes")})
+    )
+    hints = {
+        row.id: json.loads(row.metadata_json)
+        for name in ("products", "prices")
+        for row in frames[name].itertuples()
+    }
     catalog = Catalog.from_dict({}, {identity: said for identity, said in hints.items() if said})
-    states = _refusing(found, history.states, lambda states: value_states(states, RATES, catalog.policy, "usd"))
+    states = _refusing(
+        found, history.states, lambda states: value_states(states, RATES, catalog.policy, "usd")
+    )
     at_ends = [states[covers(states, months.closing(month, "UTC"))] for month in MONTHS[-3:-1]]
     of_both = pd.concat([each.assign(side=side) for side, each in enumerate(at_ends)])
     _refusing(found, of_both, lambda both: _classified(both, catalog))
     by_month = {month: _month(states, history.quarantine, month) for month in MONTHS}
     named: dict[int, set[str]] = defaultdict(set)
-    for subscription, text in zip(history.quarantine["subscription"], history.quarantine["objects_json"], strict=True):
+    for subscription, text in zip(
+        history.quarantine["subscription"], history.quarantine["objects_json"], strict=True
+    ):
         named[_number(subscription)].update(map(_plain_id, json.loads(text)))
     for number in range(len(changes)):
-        found.setdefault(number, Outcome({month: by_month[month].get(number, {}) for month in MONTHS}, frozenset(named[number])))
+        found.setdefault(
+            number,
+            Outcome({month: by_month[month].get(number, {}) for month in MONTHS}, frozenset(named[number])),
+        )
     return [found[number] for number in range(len(changes))]
 
 
-def _refusing(found: dict[int, Outcome], states: pd.DataFrame, rule: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+def _refusing(
+    found: dict[int, Outcome], states: pd.DataFrame, rule: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
     """What a rule makes of the states, without those of accounts it refuses, whose outcome that is."""
     while True:
         try:
@@ -334,12 +504,23 @@ def _refusing(found: dict[int, Outcome], states: pd.DataFrame, rule: Callable[[p
             numbers = {_number(owners.get(name, name)) for name in error.objects}
             assert numbers, f"an error that names no item: {error}"
             for number in numbers:
-                found[number] = Outcome({}, frozenset(_plain_id(name) for name in error.objects if _number(name) == number), str(error))
+                found[number] = Outcome(
+                    {},
+                    frozenset(_plain_id(name) for name in error.objects if _number(name) == number),
+                    str(error),
+                )
             states = states[[_number(name) not in numbers for name in states["subscription"]]]
 
 
 def _classified(both: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
-    classify(both[both["side"] == 0], both[both["side"] == 1], catalog=catalog, rates_open=RATES, rates_close=RATES, ever_paid=())
+    classify(
+        both[both["side"] == 0],
+        both[both["side"] == 1],
+        catalog=catalog,
+        rates_open=RATES,
+        rates_close=RATES,
+        ever_paid=(),
+    )
     return both
 
 
@@ -348,7 +529,8 @@ def _changed(place: Place, value: Any, number: int) -> dict[str, list[JSON]]:
     held = {table: list(objects) for table, objects in account().items()}
     at = next(index for index, each in enumerate(held[place.table]) if each["id"] == place.id)
     held[place.table][at] = changed = copy.deepcopy(held[place.table][at])
-    own = isinstance(value, str) and value not in IDS and value and place.path in (("id",), ("customer",))  # another object's: of this account still
+    # Another object's: of this account still.
+    own = isinstance(value, str) and value not in IDS and value and place.path in (("id",), ("customer",))
     put(changed, place.path, f"{value}.{number}" if own else value)
     return {table: [_numbered(each, number) for each in objects] for table, objects in held.items()}
 
@@ -398,8 +580,13 @@ def _month(valued: pd.DataFrame, quarantine: pd.DataFrame, month: str) -> dict[i
     opening, closing = months.opening(month, "UTC"), months.closing(month, "UTC")
     found: dict[int, dict[str, int] | None] = defaultdict(dict)
     here = valued[covers(valued, closing)]
-    for subscription, item_id, amount in zip(here["subscription"], here["item"], here["mrr_minor"], strict=True):
+    for subscription, item_id, amount in zip(
+        here["subscription"], here["item"], here["mrr_minor"], strict=True
+    ):
         own = found[_number(subscription)]
         assert own is not None
         own[_plain_id(item_id)] = int(amount)
-    return found | {_number(name): None for name in quarantine.loc[covers(quarantine, opening) | covers(quarantine, closing), "subscription"]}
+    return found | {
+        _number(name): None
+        for name in quarantine.loc[covers(quarantine, opening) | covers(quarantine, closing), "subscription"]
+    }

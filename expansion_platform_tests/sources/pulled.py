@@ -1,7 +1,8 @@
-"""One pull of an account into a folder, as a run does it without Dagster: for tests that kill it, repeat it, or do it in pieces.
+"""One pull of an account into a folder, as a run does it without Dagster: for tests that kill it, repeat it,
+or do it in pieces.
 
-Here: the pull, also as a process (`python -m expansion_platform_tests.sources.pulled FOLDER URL AS_OF`), the tables' content, and the history made
-of them. Not here: tests.
+Here: the pull, also as a process (`python -m expansion_platform_tests.sources.pulled FOLDER URL AS_OF`), the
+tables' content, and the history made of them. Not here: tests.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def states(folder: Path, as_of: str) -> pd.DataFrame:
 
 
 def rows(folder: Path, but: str = "^$") -> dict[str, str]:
-    """Content of each table but for when it was seen, which may differ, and rows whose id has a pattern in it."""
+    """Content of each table but for when it was seen, which may differ, and rows whose id has a pattern in
+    it.
+    """
     lake = Lake(folder / "lake")
     frames = {table_name(model): lake.read(model).drop(columns="observed_at") for model in MODELS}
     return {name: frame[~frame["id"].str.contains(but)].to_csv(index=False) for name, frame in frames.items()}

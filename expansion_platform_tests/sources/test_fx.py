@@ -30,7 +30,8 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_ecb_rate_is_the_last_business_day_of_the_month():
-    found = as_dict(rates(["2024-03"], {"usd", "eur"}, "usd"))  # Good Friday 29 March to Easter Sunday 31 March
+    # Good Friday 29 March to Easter Sunday 31 March.
+    found = as_dict(rates(["2024-03"], {"usd", "eur"}, "usd"))
     assert found == {("2024-03", "usd"): ("1", "identity"), ("2024-03", "eur"): ("1.0811", "ecb:2024-03-28")}
 
 
@@ -38,17 +39,29 @@ def test_cross_rate_is_the_exact_quotient_rounded_to_twelve_places():
     found = as_dict(rates(["2024-03"], {"gbp", "jpy"}, "usd"))
     per_euro = {"usd": Fraction("1.0811"), "gbp": Fraction("0.85510"), "jpy": Fraction("163.45")}
     for currency in ("gbp", "jpy"):
-        assert Fraction(found["2024-03", currency][0]) == Fraction(round(per_euro["usd"] / per_euro[currency] * 10**12), 10**12)
+        assert Fraction(found["2024-03", currency][0]) == Fraction(
+            round(per_euro["usd"] / per_euro[currency] * 10**12), 10**12
+        )
 
 
 def test_euro_as_reporting_currency_inverts_the_published_rate():
-    assert as_dict(rates(["2024-03"], {"usd"}, "eur"))["2024-03", "usd"] == ("0.924983812783", "ecb:2024-03-28")
+    assert as_dict(rates(["2024-03"], {"usd"}, "eur"))["2024-03", "usd"] == (
+        "0.924983812783",
+        "ecb:2024-03-28",
+    )
 
 
 def test_missing_rates_are_named_never_invented():
-    found, missing = available(["2025-12", "2026-01"], {"bgn", "clp", "gbp"}, "usd")  # the lev ended with 2025, the peso was never quoted
+    # The lev ended with 2025, the peso was never quoted.
+    found, missing = available(["2025-12", "2026-01"], {"bgn", "clp", "gbp"}, "usd")
     assert missing == [("2025-12", "clp"), ("2026-01", "bgn"), ("2026-01", "clp")]
-    assert sorted(as_dict(found)) == [("2025-12", "bgn"), ("2025-12", "gbp"), ("2025-12", "usd"), ("2026-01", "gbp"), ("2026-01", "usd")]
+    assert sorted(as_dict(found)) == [
+        ("2025-12", "bgn"),
+        ("2025-12", "gbp"),
+        ("2025-12", "usd"),
+        ("2026-01", "gbp"),
+        ("2026-01", "usd"),
+    ]
 
 
 def test_rate_older_than_a_week_is_missing():

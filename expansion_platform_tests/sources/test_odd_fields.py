@@ -1,6 +1,8 @@
-"""Any JSON value in any field that is read of Stripe gives a figure, a quarantined stretch, or an error naming the object, never a silent zero.
+"""Any JSON value in any field that is read of Stripe gives a figure, a quarantined stretch, or an error
+naming the object, never a silent zero.
 
-`python -m expansion_platform_tests.sources.test_odd_fields` tries every field with every value of `NASTY`, which takes minutes.
+`python -m expansion_platform_tests.sources.test_odd_fields` tries every field with every value of `NASTY`,
+which takes minutes.
 """
 
 from __future__ import annotations
@@ -38,7 +40,25 @@ KNOWN = {
 }
 KNOWN |= {"licensed", "metered"}
 NASTY: tuple[Any, ...] = (
-    *(GONE, None, True, False, 0, 1, -1, 7, 2.5, -0.0, 1e300, 10**30, -(10**30), 2**63, 2**63 - 1, 1_770_000_000, 253_402_300_800),
+    *(
+        GONE,
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        7,
+        2.5,
+        -0.0,
+        1e300,
+        10**30,
+        -(10**30),
+        2**63,
+        2**63 - 1,
+        1_770_000_000,
+        253_402_300_800,
+    ),
     *(
         "",
         " ",
@@ -78,14 +98,43 @@ NASTY: tuple[Any, ...] = (
         "price_use",
         "sub_002",
     ),
-    *([], [None], [[]], ["x"], [{}], {}, {"": None}, {"id": None}, {"id": 5}, {"id": "x"}, {"data": [{}]}, {"data": 5, "has_more": True}),
-    *({"x": {"y": [{"z": 1.5}]}}, {"coupon": []}, {"usd": 5}, {"eur": {}}, {"behavior": "frozen"}, {"start": 5}),
+    *(
+        [],
+        [None],
+        [[]],
+        ["x"],
+        [{}],
+        {},
+        {"": None},
+        {"id": None},
+        {"id": 5},
+        {"id": "x"},
+        {"data": [{}]},
+        {"data": 5, "has_more": True},
+    ),
+    *(
+        {"x": {"y": [{"z": 1.5}]}},
+        {"coupon": []},
+        {"usd": 5},
+        {"eur": {}},
+        {"behavior": "frozen"},
+        {"start": 5},
+    ),
 )
 PLACES = places()
 TEXTS = st.text(max_size=6) | st.sampled_from([value for value in NASTY if isinstance(value, str)])
-SCALARS = st.none() | st.booleans() | st.integers() | st.integers(-2, 40) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-2, 40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+)
 VALUES = st.sampled_from(NASTY) | st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
 )
 CHANGES = st.tuples(st.sampled_from(PLACES), VALUES)
 
@@ -104,8 +153,14 @@ def means_something(place: Place, value: Any) -> bool:
 
 
 def _lacks_a_word(kind: Kind, value: Any) -> bool:
-    words = [name for name, each in kind.fields.items() if isinstance(each, Word)] if isinstance(kind, Fields) else []
-    return isinstance(value, dict) and any(str(value.get(name)) not in KNOWN for name in words if name in value or name in kind.needed)  # type: ignore[attr-defined]
+    words = (
+        [name for name, each in kind.fields.items() if isinstance(each, Word)]
+        if isinstance(kind, Fields)
+        else []
+    )
+    return isinstance(value, dict) and any(
+        str(value.get(name)) not in KNOWN for name in words if name in value or name in kind.needed
+    )  # type: ignore[attr-defined]
 
 
 def exactly(value: Any) -> Any:
@@ -120,9 +175,17 @@ def exactly(value: Any) -> Any:
 def complaint(place: Place, value: Any, plain: Outcome, found: Outcome) -> str | None:
     """What is wrong with an outcome, None when nothing is."""
     right = means_something(place, value)
-    names_it = place.id in found.named or place.row in found.named or (place.path[-1] == "id" and "without a readable id" in (found.refused or ""))
+    names_it = (
+        place.id in found.named
+        or place.row in found.named
+        or (place.path[-1] == "id" and "without a readable id" in (found.refused or ""))
+    )
     if found.refused is not None:
-        return None if names_it or (right and found.named) else f"refused without the object's name: {found.refused}"
+        return (
+            None
+            if names_it or (right and found.named)
+            else f"refused without the object's name: {found.refused}"
+        )
     for month, amounts in found.by_month.items():
         if amounts is None and not (names_it or right):
             return f"{month} is stopped by {sorted(found.named)} and not by the object"
@@ -136,13 +199,22 @@ def complaints(changes: Sequence[tuple[Place, Any]]) -> list[str]:
     plain, *found = outcomes([untouched, *changes])
     assert plain.refused is None
     assert not plain.named
-    told = ((place, value, complaint(place, value, plain, each)) for (place, value), each in zip(changes, found, strict=True))
-    return [f"{place.table} {place.id} {'.'.join(map(str, place.path))} = {value!r}: {text}" for place, value, text in told if text is not None]
+    told = (
+        (place, value, complaint(place, value, plain, each))
+        for (place, value), each in zip(changes, found, strict=True)
+    )
+    return [
+        f"{place.table} {place.id} {'.'.join(map(str, place.path))} = {value!r}: {text}"
+        for place, value, text in told
+        if text is not None
+    ]
 
 
 @settings(max_examples=8)
 @given(st.lists(CHANGES, min_size=1, max_size=80))
-def test_any_value_in_any_field_is_a_figure_a_quarantined_stretch_or_an_error_with_a_name(changes: list[tuple[Place, Any]]) -> None:
+def test_any_value_in_any_field_is_a_figure_a_quarantined_stretch_or_an_error_with_a_name(
+    changes: list[tuple[Place, Any]],
+) -> None:
     assert complaints(changes) == []
 
 

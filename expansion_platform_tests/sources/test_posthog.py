@@ -51,8 +51,16 @@ def server() -> Iterator[PostHogServer]:
         yield running
 
 
-def read(server: LoopbackServer, first: str = "2026-01", last: str = "2026-02", timezone: str = "UTC", **options: Any) -> pd.DataFrame:
-    with PostHog(server.url, "1", **{"api_key": "phx_simulated", "first_wait_seconds": 0.001, **options}) as source:
+def read(
+    server: LoopbackServer,
+    first: str = "2026-01",
+    last: str = "2026-02",
+    timezone: str = "UTC",
+    **options: Any,
+) -> pd.DataFrame:
+    with PostHog(
+        server.url, "1", **{"api_key": "phx_simulated", "first_wait_seconds": 0.001, **options}
+    ) as source:
         return source.feature_usage(first, last, timezone)
 
 
@@ -69,7 +77,10 @@ def test_usage_is_counted_by_month_account_and_feature(server: PostHogServer) ->
 
 def test_months_are_those_of_the_time_zone(server: PostHogServer) -> None:
     usage = read(server, "2026-02", "2026-02", "Europe/Berlin")
-    assert usage[["account", "feature"]].to_numpy().tolist() == [["org_a", "api_call"], ["org_b's \\ team", "report_created"]]
+    assert usage[["account", "feature"]].to_numpy().tolist() == [
+        ["org_a", "api_call"],
+        ["org_b's \\ team", "report_created"],
+    ]
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 4])
@@ -106,7 +117,9 @@ def test_passing_failures_are_passed_over(server: PostHogServer) -> None:
 
 def test_lasting_failures_end_with_what_posthog_said(server: PostHogServer) -> None:
     server.fail_next(503, times=100)
-    with pytest.raises(PostHogError, match=r"PostHog answered 503: planned failure \(gave up after 6 attempts\)"):
+    with pytest.raises(
+        PostHogError, match=r"PostHog answered 503: planned failure \(gave up after 6 attempts\)"
+    ):
         read(server)
     assert len(server.requests) == posthog.ATTEMPTS
 
@@ -120,7 +133,10 @@ def test_a_long_retry_after_is_not_sat_through(server: PostHogServer) -> None:
 def test_an_unreachable_host_is_named() -> None:
     with PostHogServer(events) as server:
         url = server.url
-    with PostHog(url, "1", "phx_secret", first_wait_seconds=0.001) as source, pytest.raises(PostHogError, match="could not be reached") as raised:
+    with (
+        PostHog(url, "1", "phx_secret", first_wait_seconds=0.001) as source,
+        pytest.raises(PostHogError, match="could not be reached") as raised,
+    ):
         source.feature_usage("2026-01", "2026-01")
     assert url in str(raised.value)
     assert "phx_secret" not in str(raised.value)
@@ -129,7 +145,10 @@ def test_an_unreachable_host_is_named() -> None:
 def test_a_wrong_key_or_project_says_what_to_set(server: PostHogServer) -> None:
     with pytest.raises(ConfigurationError, match="POSTHOG_API_KEY"):
         read(server, api_key="phx_wrong")
-    with PostHog(server.url, "2", "phx_simulated") as source, pytest.raises(ConfigurationError, match="POSTHOG_PROJECT_ID"):
+    with (
+        PostHog(server.url, "2", "phx_simulated") as source,
+        pytest.raises(ConfigurationError, match="POSTHOG_PROJECT_ID"),
+    ):
         source.feature_usage("2026-01", "2026-01")
 
 
@@ -169,7 +188,17 @@ COLUMNS = ["account", "month", "feature", "active_users", "events"]
         ({"columns": COLUMNS, "results": [[*GOOD[:4], -1]]}, "a row that is not"),
         ({"columns": COLUMNS, "results": [["org_a", "2026-01-01", "api_call", 1, 1]]}, "a row that is not"),
         ({"columns": COLUMNS, "results": [[None, "2026-01", "api_call", 1, 1]]}, "a row that is not"),
-        ({"query_status": {"id": "q", "complete": True, "error": True, "error_message": "too much memory"}}, "too much memory"),
+        (
+            {
+                "query_status": {
+                    "id": "q",
+                    "complete": True,
+                    "error": True,
+                    "error_message": "too much memory",
+                }
+            },
+            "too much memory",
+        ),
     ],
 )
 def test_an_answer_that_is_something_else_is_refused(body: Any, problem: str) -> None:
@@ -183,7 +212,10 @@ def test_numbers_sent_as_text_are_read() -> None:
 
 
 def test_the_same_page_again_is_no_endless_loop() -> None:
-    with Canned({"columns": COLUMNS, "results": [GOOD]}) as server, pytest.raises(PostHogError, match="same page twice"):
+    with (
+        Canned({"columns": COLUMNS, "results": [GOOD]}) as server,
+        pytest.raises(PostHogError, match="same page twice"),
+    ):
         read(server, page_size=1)
 
 

@@ -1,4 +1,6 @@
-"""The Stripe client against the loopback server: paging, expansion, limits, retries, and errors that say what to do."""
+"""The Stripe client against the loopback server: paging, expansion, limits, retries, and errors that say what
+to do.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ def source(server: StripeServer) -> Iterator[StripeSource]:
 def test_lists_are_read_page_by_page(server, source):
     found = [item["id"] for item in source.objects("customers")]
     assert found == [f"cus_{number:03d}" for number in range(250, 0, -1)]
-    assert [request.params.get("starting_after") for request in server.requests] == [None, "cus_151", "cus_051"]
+    assert [request.params.get("starting_after") for request in server.requests] == [
+        None,
+        "cus_151",
+        "cus_051",
+    ]
     assert all(request.headers["stripe-version"].endswith(".endive") for request in server.requests)
 
 
@@ -97,7 +103,10 @@ def test_a_limit_lowers_the_pace_of_all_threads(server, source, headers):
 def test_a_server_with_a_lower_ceiling_is_read_at_its_ceiling():
     account = stripe_objects.account()
     account.objects["customers"] = [stripe_objects.customer(number) for number in range(1, 251)]
-    with StripeServer(account, pages_per_second=8) as limited, StripeSource("rk_live_x", limited.url, 60) as eager:
+    with (
+        StripeServer(account, pages_per_second=8) as limited,
+        StripeSource("rk_live_x", limited.url, 60) as eager,
+    ):
         began = time.monotonic()
         for _ in range(10):
             assert len(list(eager.objects("customers"))) == 250
@@ -110,7 +119,13 @@ def test_a_server_with_a_lower_ceiling_is_read_at_its_ceiling():
 def test_an_answer_that_is_cut_off_is_asked_for_again(server, source, monkeypatch):
     whole = server.answer
     cut = iter([True])
-    monkeypatch.setattr(server, "answer", lambda request: Response(json.dumps(whole(request).body)[:-9]) if next(cut, False) else whole(request))
+    monkeypatch.setattr(
+        server,
+        "answer",
+        lambda request: (
+            Response(json.dumps(whole(request).body)[:-9]) if next(cut, False) else whole(request)
+        ),
+    )
     assert len(list(source.objects("customers"))) == 250
 
 
@@ -135,7 +150,13 @@ def test_a_server_that_does_not_answer_is_asked_again(server, source, monkeypatc
 
 @pytest.mark.parametrize("listed", [[], [stripe_objects.customer(7)]], ids=["empty page", "same page"])
 def test_a_list_that_does_not_end_is_an_error(server, source, monkeypatch, listed):
-    monkeypatch.setattr(server, "answer", lambda request: Response({"object": "list", "data": listed, "has_more": True, "url": "/v1/customers"}))
+    monkeypatch.setattr(
+        server,
+        "answer",
+        lambda request: Response(
+            {"object": "list", "data": listed, "has_more": True, "url": "/v1/customers"}
+        ),
+    )
     with pytest.raises(StripeRequestError, match="/v1/customers does not end: it says that more follows"):
         list(source.objects("customers"))
     assert len(server.requests) <= client.SAME_CURSOR + 1
@@ -149,7 +170,9 @@ def test_objects_deleted_while_a_list_is_read(server, source, gone):
     customers = server.account.objects["customers"]
     server.account.objects["customers"] = [*customers[:150], *customers[150 + gone :]]
     server.account = server.account
-    assert [item["id"] for page, _ in pages for item in page] == [f"cus_{number:03d}" for number in range(150, 0, -1)]
+    assert [item["id"] for page, _ in pages for item in page] == [
+        f"cus_{number:03d}" for number in range(150, 0, -1)
+    ]
 
 
 def test_an_object_deleted_before_its_lines_are_read(server, source):
@@ -170,7 +193,9 @@ def test_an_object_deleted_before_its_lines_are_read(server, source):
     assert found == {item["id"] for item in invoices} - {"in_0007"}
 
 
-@pytest.mark.parametrize(("key", "livemode", "rate"), [("rk_live_x", True, 12), ("sk_test_x", False, 8), ("x", None, 12)])
+@pytest.mark.parametrize(
+    ("key", "livemode", "rate"), [("rk_live_x", True, 12), ("sk_test_x", False, 8), ("x", None, 12)]
+)
 def test_a_test_key_is_asked_less_of(key, livemode, rate):
     with StripeSource(key) as source:
         assert (source.livemode, source.pace.ceiling) == (livemode, rate)
@@ -196,12 +221,18 @@ def test_no_server_at_all(monkeypatch):
     monkeypatch.setattr(client, "ATTEMPTS", 2)
     with StripeServer(stripe_objects.account()) as stopped:
         url = stopped.url
-    with StripeSource("rk_test_x", url) as nowhere, pytest.raises(StripeRequestError, match="could not be reached"):
+    with (
+        StripeSource("rk_test_x", url) as nowhere,
+        pytest.raises(StripeRequestError, match="could not be reached"),
+    ):
         nowhere.probe()
 
 
 def test_a_refused_key_shows_four_characters_only(server):
-    with StripeSource("rk_invalid_secret_abcd", server.url) as refused, pytest.raises(ConfigurationError) as caught:
+    with (
+        StripeSource("rk_invalid_secret_abcd", server.url) as refused,
+        pytest.raises(ConfigurationError) as caught,
+    ):
         next(refused.objects("customers"))
     assert len(server.requests) == 1
     assert "'abcd'" in str(caught.value)
@@ -211,8 +242,14 @@ def test_a_refused_key_shows_four_characters_only(server):
 def test_probe_names_what_is_missing(server, source):
     assert source.probe() == dict.fromkeys(RESOURCES)
     server.missing_permissions = frozenset({"credit_notes"})
-    assert source.probe() == {**dict.fromkeys(RESOURCES), "credit_notes": "'Credit notes' (rak_credit_note_read)"}
-    with pytest.raises(ConfigurationError, match=r"key ending in 'wxyz' may not read credit_notes .*Give it Read on 'Credit notes'") as caught:
+    assert source.probe() == {
+        **dict.fromkeys(RESOURCES),
+        "credit_notes": "'Credit notes' (rak_credit_note_read)",
+    }
+    with pytest.raises(
+        ConfigurationError,
+        match=r"key ending in 'wxyz' may not read credit_notes .*Give it Read on 'Credit notes'",
+    ) as caught:
         list(source.objects("credit_notes"))
     assert "rk_test" not in str(caught.value)
 

@@ -63,14 +63,20 @@ def test_an_account_that_changes_while_it_is_read(quiet: Path, tmp_path: Path, s
         server.moving(moments(accounts, seed, int(AS_OF.timestamp()) - EVENTS_KEPT))
         pulled.pull(tmp_path, server.url, instants[0].isoformat())
         drafts = pulled.rows(tmp_path)["stripe/invoice_lines"].count("il_Draft")
-        asked = [request.path for request in server.requests if request.path.endswith("/lines") and "in_Draft" in request.path]
+        asked = [
+            request.path
+            for request in server.requests
+            if request.path.endswith("/lines") and "in_Draft" in request.path
+        ]
         pulled.pull(tmp_path, server.url, NOW)
     assert asked
     assert drafts == 0  # their lines could not be read any more
     assert pulled.rows(tmp_path, but=TWICE) == pulled.rows(quiet)
 
 
-def test_two_events_of_every_happening_tell_the_same_history(quiet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_events_of_every_happening_tell_the_same_history(
+    quiet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(faults, "TWIN_SHARE", 1)
     with StripeServer(besides(account_at(AS_OF), 1)) as server:
         pulled.pull(tmp_path, server.url, NOW)

@@ -39,7 +39,9 @@ def test_killed_at_random_moments(server: StripeServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_an_interrupted_pull_goes_on_where_it_stopped(server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_pull_goes_on_where_it_stopped(
+    server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         batches = full.read_everything
 
@@ -57,15 +59,29 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(server: StripeServer, tmp_
     later = (datetime.fromisoformat(NOW) + timedelta(hours=3)).isoformat()
     went_on = pulled.pull(tmp_path, server.url, later)
     assert went_on.told.startswith("first pull, going on where it was interrupted; changes since ")
-    again = [request for request in server.requests if "created" in request.params and request.path == "/v1/customers"]
-    assert not any(int(request.params["created"]["gte"]) == gte for request in again for name, gte, _ in done if name == "customers")
+    again = [
+        request
+        for request in server.requests
+        if "created" in request.params and request.path == "/v1/customers"
+    ]
+    assert not any(
+        int(request.params["created"]["gte"]) == gte
+        for request in again
+        for name, gte, _ in done
+        if name == "customers"
+    )
     pulled.pull(tmp_path / "undisturbed", server.url, NOW)
     assert pulled.contents(tmp_path) == pulled.contents(tmp_path / "undisturbed")
 
 
-def test_an_interruption_older_than_stripes_events_is_begun_anew(server: StripeServer, tmp_path: Path) -> None:
+def test_an_interruption_older_than_stripes_events_is_begun_anew(
+    server: StripeServer, tmp_path: Path
+) -> None:
     books = ledger(tmp_path)
-    books.pulls.begin(UNDER_WAY, {"as_of": (datetime.fromisoformat(NOW) - timedelta(days=30)).isoformat(), "server": "127.0.0.1"})
+    books.pulls.begin(
+        UNDER_WAY,
+        {"as_of": (datetime.fromisoformat(NOW) - timedelta(days=30)).isoformat(), "server": "127.0.0.1"},
+    )
     books.pulls.add_windows(UNDER_WAY, [("customers", 0, 2**31)])
     assert pulled.pull(tmp_path, server.url, NOW).told == "first pull"
 

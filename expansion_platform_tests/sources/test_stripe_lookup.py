@@ -26,7 +26,13 @@ BUSY = 500
 @pytest.fixture(scope="module")
 def server() -> Iterator[StripeServer]:
     customers = [made.customer(number) for number in range(1, CUSTOMERS + 1)]
-    account = StripeAccount("acct_many", objects={**made.account().objects, "customers": [{**each, "created": created(each)} for each in customers]})
+    account = StripeAccount(
+        "acct_many",
+        objects={
+            **made.account().objects,
+            "customers": [{**each, "created": created(each)} for each in customers],
+        },
+    )
     account.discounts = made.account().discounts
     with StripeServer(account) as running:
         yield running
@@ -62,13 +68,16 @@ def alone(server: StripeServer) -> int:
     ("numbers", "requests", "one_by_one"),
     [
         (range(1, FEW + 1), FEW, FEW),  # few
-        (range(1, 150), 4, 0),  # two runs of a hundred and of 49, each with a page and what was left of its last second
+        # Two runs of a hundred and of 49, each with a page and what was left of its last second.
+        (range(1, 150), 4, 0),
         (range(1, 500, 5), 6, 0),  # a fifth of all: five pages for a hundred objects
         (range(1, 900, 75), 13, 12),  # far apart: a page with nothing else on it, then each
         (range(600, 620), 21, 20),  # more in one second than a page holds
     ],
 )
-def test_as_few_requests_as_may_be(server: StripeServer, source: StripeSource, numbers: range, requests: int, one_by_one: int) -> None:
+def test_as_few_requests_as_may_be(
+    server: StripeServer, source: StripeSource, numbers: range, requests: int, one_by_one: int
+) -> None:
     wanted = named(*numbers)
     assert {key: item["created"] for key, item in found(source, "customers", wanted).items()} == wanted
     assert len(server.requests) <= requests
@@ -88,17 +97,26 @@ def test_what_is_gone_is_none(source: StripeSource) -> None:
 
 
 def test_renewed_subscriptions_have_a_list_of_their_own() -> None:
-    """As every month most subscriptions change in that their period begins; some of these were made long ago, some were not renewed."""
+    """As every month most subscriptions change in that their period begins; some of these were made long ago,
+    some were not renewed.
+    """
     account = made.account()
-    account.objects["subscriptions"] = [made.subscription(number, 1 + number % 30) for number in range(1, 241)]
+    account.objects["subscriptions"] = [
+        made.subscription(number, 1 + number % 30) for number in range(1, 241)
+    ]
     account.objects["events"] = []
-    with StripeServer(account) as server, StripeSource("rk_test_x", server.url, requests_per_second=1000) as source:
+    with (
+        StripeServer(account) as server,
+        StripeSource("rk_test_x", server.url, requests_per_second=1000) as source,
+    ):
         first = START + 40 * DAY
         for number, item in enumerate(account.objects["subscriptions"]):
             if number % 3 == 0:
                 item["items"]["data"][0]["current_period_start"] = first + 60
             if number % 3 < 2:
-                account.objects["events"].append(made.event(1000 + number, "customer.subscription.updated", item, created=first + 60))
+                account.objects["events"].append(
+                    made.event(1000 + number, "customer.subscription.updated", item, created=first + 60)
+                )
         server.account = account
         result = pull(source, PullState(last_pull_at=first), datetime.fromtimestamp(first + DAY, UTC))
         assert result.counts["subscriptions"] == 160

@@ -22,7 +22,10 @@ def test_a_row_a_month_and_a_column_a_month_read_alike(text: str, tmp_path: Path
     path = tmp_path / "mrr.csv"
     path.write_text(text)
     found = exported(path, 2)
-    assert found[found["mrr"] != 0].to_numpy().tolist() == [["2026-03", "cus_1", 123450], ["2026-04", "cus_1", 1000]]
+    assert found[found["mrr"] != 0].to_numpy().tolist() == [
+        ["2026-03", "cus_1", 123450],
+        ["2026-04", "cus_1", 1000],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,13 @@ NOW = END.isoformat()
 
 @cache
 def account_at(instant: datetime, behaviours: frozenset[str] = frozenset()) -> StripeAccount:
-    """The company's account. Events a pull at the end cannot see any more are left out: whoever pulled earlier would know more, rightly."""
+    """The company's account. Events a pull at the end cannot see any more are left out: whoever pulled
+    earlier would know more, rightly.
+    """
     account = simulate(11, customers=40, months=8, as_of=instant, behaviours=behaviours).account
-    account.objects["events"] = [item for item in account.objects["events"] if item["created"] >= END.timestamp() - EVENTS_KEPT]
+    account.objects["events"] = [
+        item for item in account.objects["events"] if item["created"] >= END.timestamp() - EVENTS_KEPT
+    ]
     return account
 
 
@@ -55,12 +59,19 @@ def ledger(folder: Path) -> Ledger:
     return Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
 
 
-@pytest.mark.parametrize(("page", "pages", "batch", "threads"), [(100, 50, 20_000, 1), (7, 1, 30, 10), (13, 2, 1, 3), (100, 1, 500, 10)])
-def test_pages_windows_batches_and_threads(server, in_one_go, tmp_path, monkeypatch, page, pages, batch, threads):
+@pytest.mark.parametrize(
+    ("page", "pages", "batch", "threads"),
+    [(100, 50, 20_000, 1), (7, 1, 30, 10), (13, 2, 1, 3), (100, 1, 500, 10)],
+)
+def test_pages_windows_batches_and_threads(
+    server, in_one_go, tmp_path, monkeypatch, page, pages, batch, threads
+):
     monkeypatch.setattr(client, "PAGE_SIZE", page)
     monkeypatch.setattr(windows, "PAGES", pages)
     monkeypatch.setattr(full, "BATCH_OBJECTS", batch)
-    monkeypatch.setattr(full.read_everything, "__kwdefaults__", {**full.read_everything.__kwdefaults__, "threads": threads})
+    monkeypatch.setattr(
+        full.read_everything, "__kwdefaults__", {**full.read_everything.__kwdefaults__, "threads": threads}
+    )
     pulled.pull(tmp_path, server.url, NOW)
     assert pulled.contents(tmp_path) == pulled.contents(in_one_go)
 
@@ -91,16 +102,22 @@ def first_seen(history: pd.DataFrame, instants: list[datetime]) -> set[str]:
     return set(history.loc[dated, "subscription"])
 
 
-def in_pieces(folder: Path, steps: list[tuple[int, int]], in_one_go: tuple[dict[str, str], pd.DataFrame]) -> None:
-    """Pulls at each step (quarters of a day before the end) and at the end, and compares with one pull at the end.
+def in_pieces(
+    folder: Path, steps: list[tuple[int, int]], in_one_go: tuple[dict[str, str], pd.DataFrame]
+) -> None:
+    """Pulls at each step (quarters of a day before the end) and at the end, and compares with one pull at the
+    end.
 
-    Before each pull but the first, the cursor is moved back by the hours of a step, so that much is read again; all of these follow events.
-    What may differ: `observed_at`, and a change no fact dates, which the first pull to see it dates.
+    Before each pull but the first, the cursor is moved back by the hours of a step, so that much is read
+    again; all of these follow events. What may differ: `observed_at`, and a change no fact dates, which the
+    first pull to see it dates.
     """
     instants = [END - timedelta(hours=6 * quarters) for quarters, _ in sorted(steps, reverse=True)]
     for instant, hours in zip([*instants, END], [0, *(hours for _, hours in steps)], strict=True):
         if (cursor := ledger(folder).pulls.cursor(CURSOR)) is not None:
-            ledger(folder).pulls.set_cursor(CURSOR, {**cursor, "last_pull_at": cursor["last_pull_at"] - 3600 * hours, "recent_events": []})
+            ledger(folder).pulls.set_cursor(
+                CURSOR, {**cursor, "last_pull_at": cursor["last_pull_at"] - 3600 * hours, "recent_events": []}
+            )
         with StripeServer(account_at(instant, BEHAVIOURS)) as earlier:
             pulled.pull(folder, earlier.url, instant.isoformat())
     tables, expected = in_one_go
@@ -108,7 +125,10 @@ def in_pieces(folder: Path, steps: list[tuple[int, int]], in_one_go: tuple[dict[
     assert pulled.rows(folder) == tables
     undated = first_seen(found, [*instants, END]) | first_seen(expected, [END])
     assert len(undated) <= 2
-    left = [history[~history["subscription"].isin(undated)].reset_index(drop=True) for history in (found, expected)]
+    left = [
+        history[~history["subscription"].isin(undated)].reset_index(drop=True)
+        for history in (found, expected)
+    ]
     pd.testing.assert_frame_equal(*left)
 
 
@@ -118,7 +138,9 @@ def test_in_pieces_with_replays(steps, hard_in_one_go, tmp_path):
 
 
 def test_later_pulls_are_stored_in_batches(hard_in_one_go, tmp_path, monkeypatch):
-    """Memory holds a batch, whatever happened since the last pull; an object named by one batch and listed by another is one row."""
+    """Memory holds a batch, whatever happened since the last pull; an object named by one batch and listed by
+    another is one row.
+    """
     monkeypatch.setattr(full, "BATCH_OBJECTS", 20)
     sizes: list[int] = []
 
@@ -147,7 +169,10 @@ def test_each_week_every_subscription_is_read(server, tmp_path):
         pulled.pull(tmp_path, changing.url, NOW)
         silent = next(item for item in account.objects["subscriptions"] if item["status"] == "active")
         silent["metadata"] = {"migration": "2026"}
-        told = {days: pulled.pull(tmp_path, changing.url, (END + timedelta(days=days)).isoformat()).told for days in (3, 6, 7, 9)}
+        told = {
+            days: pulled.pull(tmp_path, changing.url, (END + timedelta(days=days)).isoformat()).told
+            for days in (3, 6, 7, 9)
+        }
     assert [days for days, line in told.items() if "every subscription, as each week" in line] == [7]
     stored = Lake(tmp_path / "lake").read(Subscriptions).set_index("id")
     assert stored.at[silent["id"], "metadata_json"] == '{"migration":"2026"}'

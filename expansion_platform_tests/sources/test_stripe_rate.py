@@ -1,4 +1,6 @@
-"""The pace of requests on a clock of its own: even, slower after a limit, back to the ceiling, one shared by all threads."""
+"""The pace of requests on a clock of its own: even, slower after a limit, back to the ceiling, one shared by
+all threads.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Usage by meter, pulled over HTTP: whose days are read, which of them again, and what happens when they may not be read."""
+"""Usage by meter, pulled over HTTP: whose days are read, which of them again, and what happens when they may
+not be read.
+"""
 
 from __future__ import annotations
 
@@ -80,15 +82,31 @@ def assert_true(found: pd.DataFrame, truth: pd.DataFrame) -> None:
 def asked(server: StripeServer) -> list[tuple[str, int]]:
     """Customers whose days were asked for, and how many days."""
     requests = [request for request in server.requests if request.path.endswith("/event_summaries")]
-    return [(request.params["customer"], (int(request.params["end_time"]) - int(request.params["start_time"])) // DAY) for request in requests]
+    return [
+        (
+            request.params["customer"],
+            (int(request.params["end_time"]) - int(request.params["start_time"])) // DAY,
+        )
+        for request in requests
+    ]
 
 
-def test_every_day_of_every_metered_customer_is_read_once(server: StripeServer, company: Company, tmp_path: Path) -> None:
+def test_every_day_of_every_metered_customer_is_read_once(
+    server: StripeServer, company: Company, tmp_path: Path
+) -> None:
     assert pull(tmp_path, server) == "first pull"
     assert values(tmp_path) == reported(server.account, END)
     rows = stored(tmp_path)
-    assert set(rows["customer"]) == {customer for _, customer in server.account.reported} == {customer for customer, _ in asked(server)}
-    assert len(rows) == sum(days for _, days in asked(server)) == len(rows[["customer", "meter", "created"]].drop_duplicates())
+    assert (
+        set(rows["customer"])
+        == {customer for _, customer in server.account.reported}
+        == {customer for customer, _ in asked(server)}
+    )
+    assert (
+        len(rows)
+        == sum(days for _, days in asked(server))
+        == len(rows[["customer", "meter", "created"]].drop_duplicates())
+    )
     assert max(days for _, days in asked(server)) <= 100
     assert len(asked(server)) > rows["customer"].nunique()  # some of them for more days than a page has
     assert rows["created"].max() == pd.Timestamp(END).floor("D") - pd.Timedelta(days=1)
@@ -96,14 +114,19 @@ def test_every_day_of_every_metered_customer_is_read_once(server: StripeServer, 
     found = metered_states(tmp_path, END)
     assert_true(found, company.truth.metered_states)
     assert set(found["source"]) == {"meter"}
-    assert (found["confidence"].eq("snapshot") == (found["valid_from"] >= pd.Timestamp("2026-10-01", tz="UTC"))).all()
+    assert (
+        found["confidence"].eq("snapshot") == (found["valid_from"] >= pd.Timestamp("2026-10-01", tz="UTC"))
+    ).all()
 
 
 def test_a_later_pull_reads_days_that_are_not_final(server: StripeServer, tmp_path: Path) -> None:
     """Stripe takes events up to 35 days late: what comes later than that cannot come."""
     pull(tmp_path, server, FIRST)
     live = {each["customer"] for each in server.account.objects["subscriptions"] if each["ended_at"] is None}
-    known, customer = values(tmp_path), next(customer for _, customer in server.account.reported if customer in live)
+    known, customer = (
+        values(tmp_path),
+        next(customer for _, customer in server.account.reported if customer in live),
+    )
     late, too_late = (int(FIRST.timestamp()) // DAY - days for days in (30, 40))
     events = server.account.reported[METER, customer]
     server.account.reported[METER, customer] = sorted([*events, (late * DAY, 5000), (too_late * DAY, 7000)])
@@ -124,16 +147,27 @@ def test_what_ended_long_ago_is_not_asked_for_again(server: StripeServer, tmp_pa
         for each in server.account.objects["subscriptions"]
         if each["items"]["data"][0]["price"]["id"] > "price_api"
     }
-    gone = {customer for _, customer in server.account.reported if (ended.get(customer) or END.timestamp()) < long_ago}
+    gone = {
+        customer
+        for _, customer in server.account.reported
+        if (ended.get(customer) or END.timestamp()) < long_ago
+    }
     assert gone
     server.requests.clear()
     pull(tmp_path, server, END + timedelta(days=1))
-    assert {customer for customer, _ in asked(server)} == {customer for _, customer in server.account.reported} - gone
+    assert {customer for customer, _ in asked(server)} == {
+        customer for _, customer in server.account.reported
+    } - gone
 
 
-def test_without_the_permission_usage_comes_from_bills_until_it_is_given(server: StripeServer, company: Company, tmp_path: Path) -> None:
+def test_without_the_permission_usage_comes_from_bills_until_it_is_given(
+    server: StripeServer, company: Company, tmp_path: Path
+) -> None:
     server.missing_permissions = frozenset({stripe_meters.PATH})
-    assert pull(tmp_path, server, END) == "first pull; usage from bills, since the key may not read Billing meters"
+    assert (
+        pull(tmp_path, server, END)
+        == "first pull; usage from bills, since the key may not read Billing meters"
+    )
     assert stored(tmp_path).empty
     found = metered_states(tmp_path, END)
     assert_true(found, company.truth.expected_states)
@@ -144,7 +178,9 @@ def test_without_the_permission_usage_comes_from_bills_until_it_is_given(server:
     assert_true(metered_states(tmp_path, END), company.truth.metered_states)
 
 
-def test_a_customer_that_stripe_has_deleted_keeps_the_days_read_before(server: StripeServer, tmp_path: Path) -> None:
+def test_a_customer_that_stripe_has_deleted_keeps_the_days_read_before(
+    server: StripeServer, tmp_path: Path
+) -> None:
     """Deleted while the pull was under way, so that the customers' table does not know it yet."""
     pull(tmp_path, server, FIRST)
     before = stored(tmp_path)
@@ -157,7 +193,9 @@ def test_a_customer_that_stripe_has_deleted_keeps_the_days_read_before(server: S
     pd.testing.assert_frame_equal(own, before.query("customer == @customer").reset_index(drop=True))
 
 
-def test_killed_between_two_customers_it_goes_on_with_the_next(server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_two_customers_it_goes_on_with_the_next(
+    server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(usage, "BATCH_OBJECTS", 300)
     monkeypatch.setattr("expansion_platform.sources.stripe.client.FIRST_WAIT_SECONDS", 0.001)
     last = sorted(customer for _, customer in server.account.reported)[-1]
@@ -181,7 +219,9 @@ def test_killed_between_two_customers_it_goes_on_with_the_next(server: StripeSer
     assert all(days <= 35 for days in again)
 
 
-def test_a_summary_of_another_time_stops_the_pull(server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_summary_of_another_time_stops_the_pull(
+    server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = server.answer
 
     def shifted(request: Request) -> Response:

@@ -1,4 +1,5 @@
-"""Events in the shapes of API versions old and new, through the server: whatever an account's version, its history is the same.
+"""Events in the shapes of API versions old and new, through the server: whatever an account's version, its
+history is the same.
 
 Every customer's events come in another version, as those of accounts that are years apart.
 """
@@ -28,11 +29,23 @@ BASIL, CLOVER, ENDIVE = "2025-06-30.basil", "2025-11-17.clover", "2026-10-28.end
 ONE_DISCOUNT, NEW = (PLANS, PRICES), (BASIL, CLOVER, ENDIVE)
 """Versions in which a subscription has one discount and its items none, and those since basil."""
 VERSIONS = (*ONE_DISCOUNT, BOTH, *NEW)
-TOLD = ["customer", "subscription", "item", "valid_from", "valid_to", "status", "price", "quantity", "discounts_json"]
+TOLD = [
+    "customer",
+    "subscription",
+    "item",
+    "valid_from",
+    "valid_to",
+    "status",
+    "price",
+    "quantity",
+    "discounts_json",
+]
 
 
 def in_version(happened: JSON, version: str) -> JSON:
-    """An event of the simulator's account, which is in 2024-06-20, as an account in another version has it."""
+    """An event of the simulator's account, which is in 2024-06-20, as an account in another version
+    has it.
+    """
     found = {**copy.deepcopy(happened), "api_version": version}
     data = found["data"]
     about = data["object"]
@@ -45,37 +58,59 @@ def in_version(happened: JSON, version: str) -> JSON:
             data["previous_attributes"] = _subscription(before, {**period, **before}, version)
         data["object"] = _subscription(about, period, version)
         if version == ENDIVE:
-            data["object"] |= {"billing_mode": {"type": "classic"}, "billing_schedules": [], "status_details": None, "managed_payments": None}
+            data["object"] |= {
+                "billing_mode": {"type": "classic"},
+                "billing_schedules": [],
+                "status_details": None,
+                "managed_payments": None,
+            }
     return found
 
 
 def _subscription(shown: JSON, period: JSON, version: str) -> JSON:
     """A subscription, or what of it was otherwise before."""
-    gone = {"discounts"} if version in ONE_DISCOUNT else {"discount", "plan", "quantity", *period} if version in NEW else set()
+    gone = (
+        {"discounts"}
+        if version in ONE_DISCOUNT
+        else {"discount", "plan", "quantity", *period}
+        if version in NEW
+        else set()
+    )
     result = {name: value for name, value in shown.items() if name not in gone}
     if "items" in shown:
-        result["items"] = {**shown["items"], "data": [_item(held, period, version) for held in shown["items"]["data"]]}
+        result["items"] = {
+            **shown["items"],
+            "data": [_item(held, period, version) for held in shown["items"]["data"]],
+        }
     return result
 
 
 def _item(held: JSON, period: JSON, version: str) -> JSON:
     gone = {PLANS: {"price", "discounts"}, PRICES: {"discounts"}}.get(version, set())
-    return {name: value for name, value in held.items() if name not in gone} | ({**period} if version in NEW else {})
+    return {name: value for name, value in held.items() if name not in gone} | (
+        {**period} if version in NEW else {}
+    )
 
 
 def _discount(held: JSON, version: str) -> JSON:
     if version not in (CLOVER, ENDIVE):
         return held
-    return {name: value for name, value in held.items() if name != "coupon"} | {"source": {"type": "coupon", "coupon": held["coupon"]["id"]}}
+    return {name: value for name, value in held.items() if name != "coupon"} | {
+        "source": {"type": "coupon", "coupon": held["coupon"]["id"]}
+    }
 
 
 def versions_of(account: StripeAccount) -> dict[str, str]:
-    """A version for each customer whose events tell of a change: one of the oldest only where nothing was discounted in a way they did not know."""
+    """A version for each customer whose events tell of a change: one of the oldest only where nothing was
+    discounted in a way they did not know.
+    """
     redeemed: dict[str, list[JSON]] = {}
     for held in account.discounts.values():
         redeemed.setdefault(held["customer"], []).append(held)
     changed = {
-        each["data"]["object"]["customer"] for each in account.objects["events"] if each["data"].get("previous_attributes", {}).keys() & TELLING
+        each["data"]["object"]["customer"]
+        for each in account.objects["events"]
+        if each["data"].get("previous_attributes", {}).keys() & TELLING
     }
     found: dict[str, str] = {}
     plain, others = itertools.cycle(VERSIONS), itertools.cycle(VERSIONS[2:])
@@ -95,7 +130,10 @@ def test_history_is_the_same_in_every_version(company: Company, tmp_path: Path) 
     account = copy.deepcopy(company.account)
     version_of = versions_of(account)
     account.objects["events"] = [
-        in_version(each, version_of.get(about["id"] if about["object"] == "customer" else about.get("customer"), ENDIVE))
+        in_version(
+            each,
+            version_of.get(about["id"] if about["object"] == "customer" else about.get("customer"), ENDIVE),
+        )
         for each in account.objects["events"]
         for about in [each["data"]["object"]]
     ]
@@ -107,13 +145,20 @@ def test_history_is_the_same_in_every_version(company: Company, tmp_path: Path) 
     assert events.loc[tells, "api_version"].value_counts().min() >= 2
     states = pulled.states(tmp_path, AS_OF.isoformat())
     assert {"event"} <= set(states["source"])
-    told = [frame.sort_values(TOLD[:4], ignore_index=True)[TOLD] for frame in (states, company.truth.expected_states)]
+    told = [
+        frame.sort_values(TOLD[:4], ignore_index=True)[TOLD]
+        for frame in (states, company.truth.expected_states)
+    ]
     pd.testing.assert_frame_equal(*told, check_dtype=False)
 
 
 def test_each_version_is_another_text(company: Company) -> None:
     """The versions differ where Stripe's do, so that reading them alike is no accident."""
-    updated = next(each for each in company.account.objects["events"] if "items" in each["data"].get("previous_attributes", {}))
+    updated = next(
+        each
+        for each in company.account.objects["events"]
+        if "items" in each["data"].get("previous_attributes", {})
+    )
     shown = {version: in_version(updated, version)["data"] for version in VERSIONS}
     assert len({json.dumps(data, sort_keys=True) for data in shown.values()}) >= 5
     assert "price" not in shown[PLANS]["object"]["items"]["data"][0]

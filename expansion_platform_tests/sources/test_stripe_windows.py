@@ -1,4 +1,6 @@
-"""Windows of `created`: whatever the density, every object is read once, few requests are in vain, and what was done is not read again."""
+"""Windows of `created`: whatever the density, every object is read once, few requests are in vain, and what
+was done is not read again.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,11 @@ def test_every_object_is_read_once_and_a_restart_reads_the_rest(created, page, s
     assert sum(window.seconds for window in done) == whole.seconds
     assert remaining(whole, done) == []
     kept = [window for number, window in enumerate(done) if number in stored]
-    before = {item["id"] for item in account.objects if any(window.gte <= item["created"] < window.lt for window in kept)}
+    before = {
+        item["id"]
+        for item in account.objects
+        if any(window.gte <= item["created"] < window.lt for window in kept)
+    }
     again, _ = account.read(remaining(whole, kept))
     assert sorted([*again, *before]) == sorted(ids)
 

@@ -20,7 +20,11 @@ def write(folder: Path, text: str) -> str:
 
 
 def test_a_file_is_read_as_text_and_other_columns_are_ignored(tmp_path: Path) -> None:
-    where = write(tmp_path, "owner,kind,customer,date,id\nAnn,touch, cus_1 ,2026-03-05,t1\nBob,opportunity,cus_2,2026-02-28,006\n")
+    where = write(
+        tmp_path,
+        "owner,kind,customer,date,id\nAnn,touch, cus_1 "
+        ",2026-03-05,t1\nBob,opportunity,cus_2,2026-02-28,006\n",
+    )
     assert read_given(where, CrmActivity).to_dict("records") == [
         {"customer": "cus_1", "date": "2026-03-05", "kind": "touch", "id": "t1"},
         {"customer": "cus_2", "date": "2026-02-28", "kind": "opportunity", "id": "006"},
@@ -33,7 +37,10 @@ def test_what_may_be_empty_may_be_missing(tmp_path: Path) -> None:
 
 
 def test_what_is_not_given_has_no_rows(tmp_path: Path) -> None:
-    for rows in (read_given(None, Costs), read_given(write(tmp_path, "month,program_cost,acquisition_cost,currency\n"), Costs)):
+    for rows in (
+        read_given(None, Costs),
+        read_given(write(tmp_path, "month,program_cost,acquisition_cost,currency\n"), Costs),
+    ):
         assert rows.empty
         assert list(rows.columns) == ["month", "program_cost", "acquisition_cost", "currency"]
 
@@ -65,7 +72,10 @@ def test_many_wrong_rows_are_told_in_their_order_and_counted(tmp_path: Path) -> 
 
 
 def test_a_file_without_a_column_and_one_that_is_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"given\.csv, line 1: no column date, kind; CRM activity are customer,date,kind,id"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"given\.csv, line 1: no column date, kind; CRM activity are customer,date,kind,id",
+    ):
         read_given(write(tmp_path, "customer,id\n"), CrmActivity)
     with pytest.raises(ConfigurationError, match=r"absent\.csv cannot be read as a CSV of costs"):
         read_given(str(tmp_path / "absent.csv"), Costs)
@@ -73,7 +83,10 @@ def test_a_file_without_a_column_and_one_that_is_not_there_are_named(tmp_path: P
 
 def test_a_table_of_the_warehouse(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'warehouse.sqlite'}"
-    rows = [("cus_2", pd.Timestamp("2026-03-05 11:30"), "touch", 2), ("cus_1", pd.Timestamp("2026-03-04"), "opportunity", 1)]
+    rows = [
+        ("cus_2", pd.Timestamp("2026-03-05 11:30"), "touch", 2),
+        ("cus_1", pd.Timestamp("2026-03-04"), "opportunity", 1),
+    ]
     with sa.create_engine(url).connect() as connection:
         pd.DataFrame(rows, columns=["customer", "date", "kind", "id"]).to_sql("crm", connection, index=False)
         connection.commit()

@@ -1,7 +1,7 @@
 """Ledgers opened by processes of their own: many at once, or killed on the way.
 
-The processes are forks of one that has imported everything: begun one by one they would open the ledger seconds apart. That one is a process beside
-the tests', since a fork of a process with threads may hang.
+The processes are forks of one that has imported everything: begun one by one they would open the ledger
+seconds apart. That one is a process beside the tests', since a fork of a process with threads may hang.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from expansion_platform.storage.ledger import Ledger
 
 
 def open_at_once(urls: list[str], processes: int) -> None:
-    """Opens each ledger in so many processes at the same moment; each process writes a build. Fails when one of them does."""
+    """Opens each ledger in so many processes at the same moment; each process writes a build. Fails when one
+    of them does.
+    """
     _run("open", str(processes), *urls)
 
 
 def kill(urls: list[str]) -> None:
-    """Kills processes that upgrade the ledgers of these URLs, each at another statement; the last ledger is upgraded to its end."""
+    """Kills processes that upgrade the ledgers of these URLs, each at another statement; the last ledger is
+    upgraded to its end.
+    """
     _run("kill", *urls)
 
 

@@ -29,13 +29,19 @@ _CUSTOMER_MONTH = {
 
 
 def customer_months(month: str, *customers: str, closing: int = 1200) -> pd.DataFrame:
-    rows = [{**_CUSTOMER_MONTH, "month": month, "customer": customer, "closing": closing} for customer in customers]
+    rows = [
+        {**_CUSTOMER_MONTH, "month": month, "customer": customer, "closing": closing}
+        for customer in customers
+    ]
     return pd.DataFrame(rows, columns=list(columns(CustomerMonths)))
 
 
 def rates(**by_month: str) -> pd.DataFrame:
     """`m2026_01="1.08"`: the euro's rates."""
-    rows = [{"month": name[1:].replace("_", "-"), "currency": "eur", "rate": rate, "source": "file:test"} for name, rate in by_month.items()]
+    rows = [
+        {"month": name[1:].replace("_", "-"), "currency": "eur", "rate": rate, "source": "file:test"}
+        for name, rate in by_month.items()
+    ]
     return pd.DataFrame(rows, columns=list(columns(FxRates)))
 
 

@@ -27,7 +27,9 @@ def lake(tmp_path: Path) -> Lake:
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_is_there_with_its_columns_even_before_it_is_written(lake: Lake, name: str) -> None:
     floor, table = name.split("/")
-    assert set(select(lake, f'select * from {floor}."{table}" limit 0').column_names) == set(columns(TABLES[name]))
+    assert set(select(lake, f'select * from {floor}."{table}" limit 0').column_names) == set(
+        columns(TABLES[name])
+    )
 
 
 def test_tables_can_be_joined_and_ctes_used(lake: Lake) -> None:
@@ -42,7 +44,9 @@ def test_tables_can_be_joined_and_ctes_used(lake: Lake) -> None:
 def test_only_what_a_statement_names_is_opened(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     plain = Lake.dataset
-    monkeypatch.setattr(Lake, "dataset", lambda self, model: opened.append(table_name(model)) or plain(self, model))
+    monkeypatch.setattr(
+        Lake, "dataset", lambda self, model: opened.append(table_name(model)) or plain(self, model)
+    )
     select(lake, "select 1")
     assert opened == []
     select(lake, 'SELECT * FROM "mrr" . "Customer_Months" JOIN billing.fx_rates USING (month)')
@@ -50,7 +54,11 @@ def test_only_what_a_statement_names_is_opened(lake: Lake, monkeypatch: pytest.M
 
 
 def test_what_tables_there_are_can_be_asked_and_a_wrong_name_is_corrected(lake: Lake) -> None:
-    found = select(lake, "select table_schema || '/' || table_name as name from information_schema.tables where table_schema <> 'main'")
+    found = select(
+        lake,
+        "select table_schema || '/' || table_name as name from information_schema.tables where "
+        "table_schema <> 'main'",
+    )
     assert set(TABLES) <= {row["name"] for row in found.to_pylist()}
     with pytest.raises(ExpansionError, match="customer_months"):
         select(lake, "select * from mrr.customer_month")

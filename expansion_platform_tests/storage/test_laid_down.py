@@ -1,4 +1,6 @@
-"""Files that shards lay down: unseen before the commit, all of them in it, and refused where they are not what was written."""
+"""Files that shards lay down: unseen before the commit, all of them in it, and refused where they are not
+what was written.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ def laid_down(lake: Lake, month: str, *customers: str) -> tuple[list[File], bool
 
 
 def on_disk(lake: Lake) -> set[str]:
-    return {str(path.relative_to(lake.path(CustomerMonths))) for path in lake.path(CustomerMonths).rglob("*.parquet")}
+    return {
+        str(path.relative_to(lake.path(CustomerMonths)))
+        for path in lake.path(CustomerMonths).rglob("*.parquet")
+    }
 
 
 def test_readers_see_nothing_before_the_commit_and_all_after_it(lake: Lake) -> None:
@@ -85,7 +90,12 @@ def test_files_that_are_not_of_the_months_or_not_whole_are_refused(lake: Lake) -
     version = lake.version(CustomerMonths)
     files, _ = laid_down(lake, FEBRUARY, "a", "d")
     lost = [replace(files[0], path="month=2026-02/part-lost.parquet"), files[1]]
-    for wrong, months in ((files, [MARCH]), (lost, [FEBRUARY]), ([*files, files[0]], [FEBRUARY]), ([replace(files[0], size=1)], [FEBRUARY])):
+    for wrong, months in (
+        (files, [MARCH]),
+        (lost, [FEBRUARY]),
+        ([*files, files[0]], [FEBRUARY]),
+        ([replace(files[0], size=1)], [FEBRUARY]),
+    ):
         with pytest.raises(DataQualityError, match="files that cannot be committed"):
             lake.commit(CustomerMonths, wrong, months, same=False)
     assert lake.version(CustomerMonths) == version

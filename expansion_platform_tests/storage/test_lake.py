@@ -1,4 +1,6 @@
-"""The lake's contracts: a commit is whole or not there, changes what it names and nothing else, and is not made when nothing changes."""
+"""The lake's contracts: a commit is whole or not there, changes what it names and nothing else, and is not
+made when nothing changes.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +72,13 @@ def test_a_merged_table_can_be_filtered_by_text(lake: Lake) -> None:
     lake.upsert(Customers, customers("cus_1", "cus_2", "cus_3"))
     lake.upsert(Customers, customers("cus_2").assign(deleted=True))
     assert lake.dataset(Customers).to_table(filter=ds.field("id") == "cus_2").num_rows == 1
-    assert lake.read(Customers, where=ds.field("id").isin(["cus_1", "cus_3"]))["id"].tolist() == ["cus_1", "cus_3"]
-    assert select(lake, "select deleted from stripe.customers where id = 'cus_2'").to_pylist() == [{"deleted": True}]
+    assert lake.read(Customers, where=ds.field("id").isin(["cus_1", "cus_3"]))["id"].tolist() == [
+        "cus_1",
+        "cus_3",
+    ]
+    assert select(lake, "select deleted from stripe.customers where id = 'cus_2'").to_pylist() == [
+        {"deleted": True}
+    ]
 
 
 def test_a_part_can_be_merged_without_the_rest(lake: Lake) -> None:
@@ -84,7 +91,9 @@ def test_a_part_can_be_merged_without_the_rest(lake: Lake) -> None:
     assert lake.read(Customers)["id"].tolist() == ["cus_1", "cus_2", "cus_3"]
 
 
-def test_rows_another_run_wrote_meanwhile_are_not_written_twice(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_another_run_wrote_meanwhile_are_not_written_twice(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake.upsert(Customers, customers("cus_1"))
     other, read = Lake(lake.root), Lake.arrow
 
@@ -103,8 +112,13 @@ def test_repeated_texts_can_come_as_categoricals(filled: Lake) -> None:
     """The two months are two files, each with its own dictionary."""
     plain = filled.read(CustomerMonths)
     coded = filled.read_coded(CustomerMonths, ["segment", "first_paid_month"], without=["items"])
-    assert [name for name, kind in coded.dtypes.items() if kind == "category"] == ["segment", "first_paid_month"]
-    pd.testing.assert_frame_equal(coded.astype(dict.fromkeys(["segment", "first_paid_month"], "str")), plain.drop(columns="items"))
+    assert [name for name, kind in coded.dtypes.items() if kind == "category"] == [
+        "segment",
+        "first_paid_month",
+    ]
+    pd.testing.assert_frame_equal(
+        coded.astype(dict.fromkeys(["segment", "first_paid_month"], "str")), plain.drop(columns="items")
+    )
 
 
 def test_months_are_replaced_and_others_stay(filled: Lake) -> None:
@@ -181,7 +195,12 @@ def test_deleted_months_are_gone(filled: Lake) -> None:
 
 def test_merged_rows_keep_their_first_sight(lake: Lake) -> None:
     lake.upsert(Customers, customers("cus_1", "cus_2", seen="2026-11-01"))
-    commit = lake.upsert(Customers, pd.concat([customers("cus_1", seen="2026-11-02"), customers("cus_2", seen="2026-11-02", currency="eur")]))
+    commit = lake.upsert(
+        Customers,
+        pd.concat(
+            [customers("cus_1", seen="2026-11-02"), customers("cus_2", seen="2026-11-02", currency="eur")]
+        ),
+    )
     assert (commit.changed, commit.rows) == (True, 1)
     stored = lake.read(Customers).set_index("id")
     assert f"{stored.at['cus_1', 'observed_at']:%m-%d}" == "11-01"
@@ -224,7 +243,8 @@ from expansion_platform.domain.mrr.tables.customer_months import CustomerMonths
 from expansion_platform.storage.lake import Lake
 from expansion_platform_tests.storage.tables import customer_months
 root, month, first, last, customers = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
-frames = [customer_months(month, *(f"{number:06d}" for number in range(customers)), closing=closing) for closing in (2, 3)]
+names = [f"{number:06d}" for number in range(customers)]
+frames = [customer_months(month, *names, closing=closing) for closing in (2, 3)]
 Path(root, f"ready-{month}").touch()
 while not Path(root, "go").exists():
     time.sleep(0.01)
@@ -254,7 +274,11 @@ def test_two_processes_write_different_months_at_once(filled: Lake) -> None:
     for process in processes.values():
         _, problems = process.communicate(timeout=60)
         assert process.returncode == 0, problems.decode()
-    assert filled.rows_by_month(CustomerMonths, [JANUARY, FEBRUARY, MARCH]) == {JANUARY: 2, FEBRUARY: 3, MARCH: 3}
+    assert filled.rows_by_month(CustomerMonths, [JANUARY, FEBRUARY, MARCH]) == {
+        JANUARY: 2,
+        FEBRUARY: 3,
+        MARCH: 3,
+    }
     assert set(filled.read(CustomerMonths, [FEBRUARY, MARCH])["closing"]) == {3}
     assert filled.version(CustomerMonths) == 1 + 16
 
@@ -273,16 +297,26 @@ def test_a_writer_killed_in_the_middle_leaves_a_whole_month(filled: Lake, after_
     march = filled.read(CustomerMonths, [MARCH])
     assert len(march) == 20_000
     assert march["closing"].nunique() == 1
-    assert filled.rows_by_month(CustomerMonths, [JANUARY, FEBRUARY, MARCH]) == {JANUARY: 2, FEBRUARY: 3, MARCH: 20_000}
+    assert filled.rows_by_month(CustomerMonths, [JANUARY, FEBRUARY, MARCH]) == {
+        JANUARY: 2,
+        FEBRUARY: 3,
+        MARCH: 20_000,
+    }
     filled.replace(CustomerMonths, customer_months(MARCH, "a"), months=[MARCH])
     assert filled.rows(CustomerMonths, [MARCH]) == 1
 
 
 def test_a_table_of_an_older_version_says_what_to_do(lake: Lake) -> None:
-    for model, rows, remedy in ((FxRates, rates(m2026_01="1.08"), str(lake.path(FxRates))), (Customers, customers("cus_1"), str(lake.root.parent))):
+    for model, rows, remedy in (
+        (FxRates, rates(m2026_01="1.08"), str(lake.path(FxRates))),
+        (Customers, customers("cus_1"), str(lake.root.parent)),
+    ):
         lost = rows.columns[-1]
         write_deltalake(str(lake.path(model)), rows.drop(columns=lost))
-        with pytest.raises(ExpansionError, match=f"stored by an older version, without {lost}. Move {re.escape(remedy)} away and refresh"):
+        with pytest.raises(
+            ExpansionError,
+            match=f"stored by an older version, without {lost}. Move {re.escape(remedy)} away and refresh",
+        ):
             lake.read(model)
 
 
@@ -316,7 +350,11 @@ def test_a_column_added_to_a_table_that_is_written_once_is_null_in_old_rows(tmp_
     state, hashed = lake.states(Kept)["2026-01"], lake.frame_hash(Kept, old)
     now = Lake(tmp_path)
     assert now.read(KeptWithMore)["arr"].isna().all()
-    now.replace(KeptWithMore, pd.DataFrame({"month": ["2026-02"], "customer": ["a"], "opening": [8], "arr": [96]}), months=["2026-02"])
+    now.replace(
+        KeptWithMore,
+        pd.DataFrame({"month": ["2026-02"], "customer": ["a"], "opening": [8], "arr": [96]}),
+        months=["2026-02"],
+    )
     rows = now.read(KeptWithMore)
     assert rows["opening"].tolist() == [7, 8]
     assert rows["arr"].isna().tolist() == [True, False]

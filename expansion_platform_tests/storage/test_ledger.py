@@ -57,7 +57,9 @@ def test_a_failed_alert_stays_pending_with_its_reason_until_it_is_sent(ledger: L
     ledger.alerts.mark_sent(ALERT.key, "1700000000.000001")
     assert ledger.alerts.undelivered(SLACK) == []
     ledger.alerts.settle([SLACK])
-    assert ledger.alerts.read("sent") == [replace(ALERT, status="sent", attempts=3, posted_as="1700000000.000001")]
+    assert ledger.alerts.read("sent") == [
+        replace(ALERT, status="sent", attempts=3, posted_as="1700000000.000001")
+    ]
 
 
 def test_an_alert_is_sent_when_every_channel_took_it(ledger: Ledger) -> None:
@@ -91,7 +93,9 @@ def test_a_reply_comes_after_what_it_replies_to(ledger: Ledger) -> None:
     assert ledger.alerts.get("nobody") is None
 
 
-STATE = State("f1", "rate_drop", "total", "firing", "2026-10", "critical", "2026-10", "29/2000", "161/10000", 0, "key-1")
+STATE = State(
+    "f1", "rate_drop", "total", "firing", "2026-10", "critical", "2026-10", "29/2000", "161/10000", 0, "key-1"
+)
 
 
 def test_states_and_what_is_told_of_them_are_recorded_together(ledger: Ledger) -> None:
@@ -101,7 +105,9 @@ def test_states_and_what_is_told_of_them_are_recorded_together(ledger: Ledger) -
     assert ledger.alerts.record([later], [ALERT]) == 0  # told before
     assert ledger.alerts.states() == {"f1": later}
     with pytest.raises(sa.exc.StatementError, match=r"TypeError.*object is not JSON serializable"):
-        ledger.alerts.record([replace(later, month="2026-12")], [replace(ALERT, key="new", message={"text": object()})])
+        ledger.alerts.record(
+            [replace(later, month="2026-12")], [replace(ALERT, key="new", message={"text": object()})]
+        )
     assert ledger.alerts.states() == {"f1": later}
     assert ledger.alerts.read() == [ALERT]
 
@@ -112,21 +118,29 @@ def test_a_ledger_of_an_earlier_version_is_opened(tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(
             sa.text(
-                "create table alerts (key varchar(64) primary key, rule text, scope text, month text, severity text, message text, status text, "
-                "attempts integer, last_error text, posted_as text, sent_at text)"
+                "create table alerts (key varchar(64) primary key, rule text, scope text, month text, "
+                "severity text, message text, status text, attempts integer, last_error text, posted_as "
+                "text, sent_at text)"
             )
         )
         connection.execute(
-            sa.text("insert into alerts values ('k', 'expansion_drop', 'total', '2026-09', 'warning', '{}', 'sent', 1, null, '1.1', null)")
+            sa.text(
+                "insert into alerts values ('k', 'expansion_drop', 'total', '2026-09', 'warning', '{}', "
+                "'sent', 1, null, '1.1', null)"
+            )
         )
     ledger = Ledger(url)
-    assert ledger.alerts.read() == [Alert("k", "expansion_drop", "total", "2026-09", "warning", {}, "sent", 1, None, "1.1")]
+    assert ledger.alerts.read() == [
+        Alert("k", "expansion_drop", "total", "2026-09", "warning", {}, "sent", 1, None, "1.1")
+    ]
     assert ledger.alerts.put(ALERT)
 
 
 def test_writers_wait_for_each_other(ledger: Ledger) -> None:
     def write(number: int) -> None:
-        Ledger(str(ledger.url)).builds.record("mrr/movements", {f"2026-{number + 1:02d}": ("in", str(number))})
+        Ledger(str(ledger.url)).builds.record(
+            "mrr/movements", {f"2026-{number + 1:02d}": ("in", str(number))}
+        )
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(12)))

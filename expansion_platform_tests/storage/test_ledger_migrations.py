@@ -1,4 +1,6 @@
-"""Ledgers of other versions: an old one is upgraded with every row, whoever opens it and whatever dies; a newer one is refused."""
+"""Ledgers of other versions: an old one is upgraded with every row, whoever opens it and whatever dies; a
+newer one is refused.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ NewDatabase = Callable[[], str]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewDatabase]:
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NewDatabase]:
     """Makes an empty database and gives its URL."""
     if request.param == "sqlite":
         yield lambda: f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.sqlite'}"
@@ -41,7 +45,9 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         def made() -> str:
             name = next(names)
             with connected(url) as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(f"create database {name}")
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                    f"create database {name}"
+                )
             return sa.make_url(url).set(database=name).render_as_string()
 
         yield made
@@ -83,7 +89,10 @@ def rows(url: str) -> dict[str, list[str]]:
     """Every row of every table."""
     with connected(url) as connection:
         names = sorted(sa.inspect(connection).get_table_names())
-        return {name: sorted(str(tuple(row)) for row in connection.execute(sa.text(f"select * from {name}"))) for name in names}
+        return {
+            name: sorted(str(tuple(row)) for row in connection.execute(sa.text(f"select * from {name}")))
+            for name in names
+        }
 
 
 def upgrade(url: str) -> None:
@@ -91,17 +100,32 @@ def upgrade(url: str) -> None:
 
 
 def test_pulls_are_kept(upgraded: Ledger) -> None:
-    read = {"last_pull_at": 1793682000, "reconciled_at": 1793682000, "recent_events": ["evt_1", "evt_2"], "server": "api.stripe.com"}
+    read = {
+        "last_pull_at": 1793682000,
+        "reconciled_at": 1793682000,
+        "recent_events": ["evt_1", "evt_2"],
+        "server": "api.stripe.com",
+    }
     assert upgraded.pulls.cursor("stripe") == read
-    assert upgraded.pulls.cursor("stripe, under way") == {"as_of": "2026-11-04T06:00:00+00:00", "server": "api.stripe.com"}
-    windows = [("customers", 0, 1790000000), ("customers", 1790000000, 1793768400), ("invoices", 0, 1793768400)]
+    assert upgraded.pulls.cursor("stripe, under way") == {
+        "as_of": "2026-11-04T06:00:00+00:00",
+        "server": "api.stripe.com",
+    }
+    windows = [
+        ("customers", 0, 1790000000),
+        ("customers", 1790000000, 1793768400),
+        ("invoices", 0, 1793768400),
+    ]
     assert upgraded.pulls.windows("stripe, under way") == windows
 
 
 def test_builds_closes_and_checkpoints_are_kept(upgraded: Ledger) -> None:
     builds = upgraded.builds
     assert builds.of("billing/item_states") == {"all": Build("aaaa", "bbbb")}
-    assert builds.of("mrr/movements") == {"2026-09": Build("inputs-9", "state-9"), "2026-10": Build("inputs-10", "absent")}
+    assert builds.of("mrr/movements") == {
+        "2026-09": Build("inputs-9", "state-9"),
+        "2026-10": Build("inputs-10", "absent"),
+    }
     august, september = "8888888888888888", "9999999999999999"
     assert builds.of("mrr/first_reported") == {
         "2026-08": Build(august, "state-8"),
@@ -113,30 +137,70 @@ def test_builds_closes_and_checkpoints_are_kept(upgraded: Ledger) -> None:
         "2026-09": Close(datetime(2026, 11, 3, 5, 30, 0, 250_000, tzinfo=UTC), september),
     }
     until = datetime(2026, 11, 3, 5, tzinfo=UTC)
-    assert builds.checkpoint("billing/item_changes") == Checkpoint("0123456789abcdef", ("77aa",), {"stripe/invoices": ("table-1", 7)}, until)
-    assert builds.checkpoint("billing/item_states") == Checkpoint("fedcba9876543210", ("88bb", "99cc"), {"billing/item_changes": ("table-2", 3)})
+    assert builds.checkpoint("billing/item_changes") == Checkpoint(
+        "0123456789abcdef", ("77aa",), {"stripe/invoices": ("table-1", 7)}, until
+    )
+    assert builds.checkpoint("billing/item_states") == Checkpoint(
+        "fedcba9876543210", ("88bb", "99cc"), {"billing/item_changes": ("table-2", 3)}
+    )
 
 
 def test_alerts_their_deliveries_and_states_are_kept(upgraded: Ledger) -> None:
-    fell = {"text": 'Expansion fell to 1.5 %: it\'s the "worst" month \u2014 since 2025', "blocks": [{"type": "divider"}]}
+    fell = {
+        "text": 'Expansion fell to 1.5 %: it\'s the "worst" month \u2014 since 2025',
+        "blocks": [{"type": "divider"}],
+    }
     over = {"text": "Over", "blocks": [], "entry": {"key": "key-1", "text": "Resolved.", "blocks": []}}
     alerts = upgraded.alerts
     assert alerts.read() == [
-        Alert("key-0", "expansion_drop", "total", "2025-12", "warning", {"text": "old"}, "sent", 2, None, "1.1"),
-        Alert("key-1", "rate_drop", "total", "2026-08", "critical", fell, "sent", 1, None, "1700000000.000001"),
         Alert(
-            *("key-2", "rate_drop", "total", "2026-09", "critical", over, "pending", 2, "Slack refused the alert: is_archived"),
+            "key-0", "expansion_drop", "total", "2025-12", "warning", {"text": "old"}, "sent", 2, None, "1.1"
+        ),
+        Alert(
+            "key-1", "rate_drop", "total", "2026-08", "critical", fell, "sent", 1, None, "1700000000.000001"
+        ),
+        Alert(
+            *(
+                "key-2",
+                "rate_drop",
+                "total",
+                "2026-09",
+                "critical",
+                over,
+                "pending",
+                2,
+                "Slack refused the alert: is_archived",
+            ),
             event="recovery",
             thread="key-1",
         ),
         Alert("key-3", "data_quality", "total", "2026-10", "warning", {"text": "waits", "blocks": []}),
     ]
-    assert alerts.get("key-1", "mail") == Alert("key-1", "rate_drop", "total", "2026-08", "critical", fell, "sent", 1)
+    assert alerts.get("key-1", "mail") == Alert(
+        "key-1", "rate_drop", "total", "2026-08", "critical", fell, "sent", 1
+    )
     assert [alert.key for alert in alerts.undelivered("slack")] == ["key-2", "key-3"]
-    assert alerts.judgements() == {"2026-08": Judgement("2026-08", "policy-a"), "2026-09": Judgement("2026-09", "policy-b")}
+    assert alerts.judgements() == {
+        "2026-08": Judgement("2026-08", "policy-a"),
+        "2026-09": Judgement("2026-09", "policy-b"),
+    }
     assert alerts.states() == {
-        "f1": State("f1", "rate_drop", "total", "firing", "2026-09", "critical", "2026-08", "29/2000", "161/10000", 1, "key-1"),
-        "f2": State("f2", "below_target", "segment:smb", "ok", "2026-09", "warning", None, None, None, 0, None),
+        "f1": State(
+            "f1",
+            "rate_drop",
+            "total",
+            "firing",
+            "2026-09",
+            "critical",
+            "2026-08",
+            "29/2000",
+            "161/10000",
+            1,
+            "key-1",
+        ),
+        "f2": State(
+            "f2", "below_target", "segment:smb", "ok", "2026-09", "warning", None, None, None, 0, None
+        ),
     }
 
 
@@ -168,11 +232,15 @@ def test_an_upgraded_ledger_can_be_written(upgraded: Ledger) -> None:
 
 
 @pytest.mark.parametrize("made", [str, old_ledger])
-def test_a_new_ledger_and_an_old_one_have_the_tables_of_the_schema(database: NewDatabase, made: Callable[[str], str]) -> None:
+def test_a_new_ledger_and_an_old_one_have_the_tables_of_the_schema(
+    database: NewDatabase, made: Callable[[str], str]
+) -> None:
     url = made(database())
     upgrade(url)
     with connected(url) as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
+        )
         assert compare_metadata(context, Base.metadata) == []
 
 
@@ -198,7 +266,9 @@ def test_opening_it_again_does_nothing(old: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("made", [str, old_ledger])
-def test_processes_may_open_a_new_or_an_old_ledger_at_once(database: NewDatabase, made: Callable[[str], str]) -> None:
+def test_processes_may_open_a_new_or_an_old_ledger_at_once(
+    database: NewDatabase, made: Callable[[str], str]
+) -> None:
     alone, *together = [made(database()) for _ in range(4)]
     upgrade(alone)
     open_at_once(together, 6)
@@ -226,6 +296,9 @@ def test_a_ledger_of_a_newer_version_is_refused_and_not_changed(database: NewDat
         connection.execute(sa.text(f"update {VERSION_TABLE} set version_num = '0999'"))
         connection.commit()
     before = rows(url)
-    with pytest.raises(ExpansionError, match=r"has schema 0999, and this version knows schemas up to \d{4}.* Install that version"):
+    with pytest.raises(
+        ExpansionError,
+        match=r"has schema 0999, and this version knows schemas up to \d{4}.* Install that version",
+    ):
         upgrade(url)
     assert rows(url) == before

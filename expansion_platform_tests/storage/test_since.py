@@ -43,7 +43,9 @@ def test_rows_that_came_were_replaced_or_went(lake: Lake) -> None:
     assert told(lake, first) == [("cus_2", False), ("cus_3", False), ("cus_2", True), ("cus_4", False)]
 
 
-def test_what_is_as_it_was_is_not_told_whatever_file_it_is_in_now(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_as_it_was_is_not_told_whatever_file_it_is_in_now(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake.upsert(Customers, customers("cus_1"))
     lake.upsert(Customers, customers("cus_2"))
     lake.upsert(Customers, customers("cus_1").assign(deleted=True))  # a merge, whose texts have no statistics

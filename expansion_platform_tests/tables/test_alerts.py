@@ -1,4 +1,6 @@
-"""Judging the newest month of a computed company: once, only on data that holds, and not again when it is restated."""
+"""Judging the newest month of a computed company: once, only on data that holds, and not again when it is
+restated.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def test_a_month_is_judged_once(pipeline: Pipeline, tmp_path: Path) -> None:
 
 
 def test_a_month_that_was_judged_is_not_gated_again(pipeline: Pipeline, tmp_path: Path) -> None:
-    """A large restatement of the months before would fail the gate, as data that is not read to the end does."""
+    """A large restatement of the months before would fail the gate, as data that is not read to the
+    end does.
+    """
     with pipeline.copied(tmp_path) as copy:
         alerts = copy.ledger.alerts.read()
         copy.ledger.pulls.set_cursor("stripe", {"last_pull_at": 1_790_000_000})
@@ -53,7 +57,9 @@ def test_a_month_that_was_judged_is_not_gated_again(pipeline: Pipeline, tmp_path
         assert copy.ledger.alerts.read() == alerts
 
 
-def test_data_that_was_not_read_to_the_end_is_told_once_and_judged_when_it_is(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_data_that_was_not_read_to_the_end_is_told_once_and_judged_when_it_is(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     with pipeline.copied(tmp_path) as copy:
         forget(copy)
         copy.ledger.pulls.set_cursor("stripe", {"last_pull_at": 1_790_000_000})  # 2026-09-21
@@ -62,7 +68,9 @@ def test_data_that_was_not_read_to_the_end_is_told_once_and_judged_when_it_is(pi
             assert (metadata["judged"], metadata["new"]) == (False, new)
         assert copy.ledger.alerts.states() == {}
         assert [alert.rule for alert in copy.ledger.alerts.read()] == ["data_quality"]
-        copy.ledger.pulls.set_cursor("stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())})
+        copy.ledger.pulls.set_cursor(
+            "stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())}
+        )
         assert judge(copy)["judged"] is True
         assert {state.month for state in copy.ledger.alerts.states().values()} == {NEWEST}
         entry, over = [alert for alert in copy.ledger.alerts.read() if alert.rule == "data_quality"]
@@ -90,9 +98,23 @@ def inferred(rows: pd.DataFrame) -> pd.DataFrame:
 
 def restated(rows: pd.DataFrame, platform: Platform) -> pd.DataFrame:
     """A customer's closing MRR of the month before, a hundredth of all MRR higher than first reported."""
-    moved = int(platform.lake.read(metrics.Rollforward, [NEWEST]).query("dimension == 'total'")["opening"].iloc[0]) // 100
-    row = dict.fromkeys(columns(metrics.Restatements), "x") | {"month": BEFORE, "metric": "closing", "reason": "late_event"}
-    row |= {"first_reported": 0, "restated": moved, "difference": moved, "reported_at": pd.Timestamp("2026-10-06", tz="UTC")}
+    moved = (
+        int(
+            platform.lake.read(metrics.Rollforward, [NEWEST]).query("dimension == 'total'")["opening"].iloc[0]
+        )
+        // 100
+    )
+    row = dict.fromkeys(columns(metrics.Restatements), "x") | {
+        "month": BEFORE,
+        "metric": "closing",
+        "reason": "late_event",
+    }
+    row |= {
+        "first_reported": 0,
+        "restated": moved,
+        "difference": moved,
+        "reported_at": pd.Timestamp("2026-10-06", tz="UTC"),
+    }
     return pd.DataFrame([{name: row[name] for name in rows.columns}])
 
 
@@ -116,9 +138,15 @@ def unmetered(rows: pd.DataFrame) -> pd.DataFrame:
 
 BROKEN: dict[str, tuple[type[Table], Callable[..., pd.DataFrame]]] = {
     "causes do not sum": (mrr.Causes, lambda rows: one_more(rows, "amount", month=NEWEST)),
-    "opening + flows is not closing": (mrr.Movements, lambda rows: one_more(rows, "flow_price", month=NEWEST)),
+    "opening + flows is not closing": (
+        mrr.Movements,
+        lambda rows: one_more(rows, "flow_price", month=NEWEST),
+    ),
     "is not the closing": (mrr.CustomerMonths, lambda rows: one_more(rows, "closing", month=BEFORE)),
-    "segments do not sum": (metrics.Rollforward, lambda rows: one_more(rows, "price", month=NEWEST, dimension="segment")),
+    "segments do not sum": (
+        metrics.Rollforward,
+        lambda rows: one_more(rows, "price", month=NEWEST, dimension="segment"),
+    ),
     "counting items went from": (mrr.CustomerMonths, half_as_many_items),
     "of MRR is in products the catalog does not name": (metrics.Coverage, inferred),
     f"{BEFORE} was restated by 1.0 %": (metrics.Restatements, restated),
@@ -130,11 +158,14 @@ BROKEN: dict[str, tuple[type[Table], Callable[..., pd.DataFrame]]] = {
 def test_each_condition_of_the_gate_is_one_message_and_no_alert(pipeline: Pipeline, tmp_path: Path) -> None:
     """Each is broken in the tables as stored, and mended again.
 
-    What breaks a table's own rules (a duplicate item, a negative quantity, an unknown tier, a missing rate) stops its month before it is written.
+    What breaks a table's own rules (a duplicate item, a negative quantity, an unknown tier, a missing rate)
+    stops its month before it is written.
     """
     with pipeline.copied(tmp_path) as copy:
         forget(copy)
-        copy.ledger.pulls.set_cursor("stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())})
+        copy.ledger.pulls.set_cursor(
+            "stripe", {"last_pull_at": int(Platform(copy.settings).as_of.timestamp())}
+        )
         for said, (model, broken) in BROKEN.items():
             rows = copy.lake.read(model)
             wanted = None if partitioned_by(model) is None else sorted({*rows["month"], BEFORE})

@@ -1,4 +1,6 @@
-"""A bad row in a source stops what it affects: the error names it, the failed check is recorded, nothing wrong is written, old figures stay."""
+"""A bad row in a source stops what it affects: the error names it, the failed check is recorded, nothing
+wrong is written, old figures stay.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,15 @@ def in_newest_month(seconds: int) -> bool:
 
 
 def negative_since_newest_month(account: StripeAccount) -> dict[str, Any]:
-    """An item of a running subscription, renewed in the newest month: every object says -3 seats of it since."""
+    """An item of a running subscription, renewed in the newest month: every object says -3 seats of
+    it since.
+    """
     item = next(
         held
         for subscription in account.objects["subscriptions"]
         for held in subscription["items"]["data"]
-        if subscription["status"] == "active" and f"{datetime.fromtimestamp(held['current_period_start'], UTC):%Y-%m}" == NEWEST
+        if subscription["status"] == "active"
+        and f"{datetime.fromtimestamp(held['current_period_start'], UTC):%Y-%m}" == NEWEST
     )
     item["quantity"] = -3
     for line in (line for invoice in account.objects["invoices"] for line in invoice["lines"]["data"]):
@@ -78,7 +83,13 @@ def test_a_negative_quantity_stops_the_month_it_holds_in(pipeline: Pipeline, tmp
             ("mrr/movements", "schema"),
             ("mrr/causes", "schema"),
         } <= failed
-        assert item["id"] in str([check.metadata["objects"].value for check in copied.failed_checks() if check.asset_key.path[0] == "mrr"])
+        assert item["id"] in str(
+            [
+                check.metadata["objects"].value
+                for check in copied.failed_checks()
+                if check.asset_key.path[0] == "mrr"
+            ]
+        )
         assert {model: content_by_month(copied, model) for model in COMPUTED} == before
         (stretch,) = copied.lake.read(billing.Quarantine).to_dict("records")
         assert item["id"] in stretch["objects_json"]
@@ -98,12 +109,18 @@ def without_its_customer(pipeline: Pipeline, customer: str, folder: Path) -> Pip
     return pipeline.with_settings(expansion_catalog=path)
 
 
-def test_what_cannot_be_read_today_leaves_closed_months_as_they_are(pipeline: Pipeline, tmp_path: Path) -> None:
-    """Words of subscriptions that nobody knows, prices and coupons nobody uses that cannot be read, and hints that make no sense."""
+def test_what_cannot_be_read_today_leaves_closed_months_as_they_are(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Words of subscriptions that nobody knows, prices and coupons nobody uses that cannot be read, and hints
+    that make no sense.
+    """
     with pipeline.copied(tmp_path) as copied:
         before = copied.contents(COMPUTED)
         account = copied.account_to_change()
-        subscription, paused = [item for item in account.objects["subscriptions"] if item["status"] == "active"][:2]
+        subscription, paused = [
+            item for item in account.objects["subscriptions"] if item["status"] == "active"
+        ][:2]
         subscription["status"] = "frozen"
         paused["pause_collection"] = {"behavior": "hold_for_review", "resumes_at": None}
         add_unused(account)
@@ -114,13 +131,26 @@ def test_what_cannot_be_read_today_leaves_closed_months_as_they_are(pipeline: Pi
         (check,) = copied.failed_checks()
         assert check.severity == dg.AssetCheckSeverity.WARN
         assert f"{subscription['id']}: a subscription with an unknown status" in str(check.description)
-        assert f"{paused['id']}: a subscription whose collection is paused in an unknown way (hold_for_review)" in str(check.description)
+        assert (
+            f"{paused['id']}: a subscription whose collection is paused in an unknown way (hold_for_review)"
+            in str(check.description)
+        )
         assert figures(copied) == figures(pipeline)
-        assert {name for name, stored in copied.contents(COMPUTED).items() if stored != before[name]} <= HASHED
+        assert {
+            name for name, stored in copied.contents(COMPUTED).items() if stored != before[name]
+        } <= HASHED
         told = {each.subject: each for each in doctor.examine(Platform(copied.settings))}
-        assert f'{account.objects["products"][0]["id"]}: unit is " ", and should be a name' in told["catalog hints"].text
-        assert "price_unused_without (unit_amount_decimal is no number" in told["stripe/prices: 1 cannot be read"].text
-        assert all(told[name].ok and told[name].look for name in ("catalog hints", "stripe/prices: 1 cannot be read"))
+        assert (
+            f'{account.objects["products"][0]["id"]}: unit is " ", and should be a name'
+            in told["catalog hints"].text
+        )
+        assert (
+            "price_unused_without (unit_amount_decimal is no number"
+            in told["stripe/prices: 1 cannot be read"].text
+        )
+        assert all(
+            told[name].ok and told[name].look for name in ("catalog hints", "stripe/prices: 1 cannot be read")
+        )
 
 
 HASHED = {model.Config.name for model in COMPUTED if "catalog_hash" in model.to_schema().columns}
@@ -133,15 +163,30 @@ def figures(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 def add_unused(account: StripeAccount) -> None:
-    """Prices without an amount or a known usage type, and a coupon that takes nothing off, none of them in use."""
-    price = {**account.objects["prices"][0], "billing_scheme": "per_unit", "tiers": None, "tiers_mode": None, "unit_amount": None}
+    """Prices without an amount or a known usage type, and a coupon that takes nothing off, none of them in
+    use.
+    """
+    price = {
+        **account.objects["prices"][0],
+        "billing_scheme": "per_unit",
+        "tiers": None,
+        "tiers_mode": None,
+        "unit_amount": None,
+    }
     account.objects["prices"] += [
         {**price, "id": "price_unused_without", "unit_amount_decimal": "twelve"},
         {**price, "id": "price_unused_none", "unit_amount_decimal": None},
-        {**price, "id": "price_unused_prepaid", "unit_amount_decimal": "12", "recurring": {**price["recurring"], "usage_type": "prepaid"}},
+        {
+            **price,
+            "id": "price_unused_prepaid",
+            "unit_amount_decimal": "12",
+            "recurring": {**price["recurring"], "usage_type": "prepaid"},
+        },
     ]
     account.objects["prices"].sort(key=lambda item: item["created"])
-    account.objects["coupons"].append({**account.objects["coupons"][0], "id": "UNUSED", "percent_off": None, "amount_off": None})
+    account.objects["coupons"].append(
+        {**account.objects["coupons"][0], "id": "UNUSED", "percent_off": None, "amount_off": None}
+    )
     account.objects["coupons"].sort(key=lambda item: item["created"])
 
 
@@ -156,7 +201,9 @@ def test_an_object_whose_customer_nobody_knows_stops_the_pull(pipeline: Pipeline
         assert copied.contents() == before
 
 
-def test_a_currency_without_any_rate_stops_the_months_it_is_held_in(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_currency_without_any_rate_stops_the_months_it_is_held_in(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     with pipeline.copied(tmp_path) as copied:
         account = copied.account_to_change()
         subscription, since = newcomer(copied, account)
@@ -170,19 +217,32 @@ def test_a_currency_without_any_rate_stops_the_months_it_is_held_in(pipeline: Pi
         assert "zzz" in told
         failed = names_of_failed_checks(copied)
         assert ("billing/fx_rates", "complete") in failed
-        assert {("mrr/customer_months", "schema"), ("mrr/movements", "schema"), ("mrr/causes", "schema")} <= failed
+        assert {
+            ("mrr/customer_months", "schema"),
+            ("mrr/movements", "schema"),
+            ("mrr/causes", "schema"),
+        } <= failed
         assert {model: content_by_month(copied, model) for model in COMPUTED} == older
         assert copied.contents(COMPUTED) == before
 
 
 def newcomer(pipeline: Pipeline, account: StripeAccount) -> tuple[dict[str, Any], str]:
-    """A running subscription that began after the first months, of a customer with no other and no recent event, and its first month."""
+    """A running subscription that began after the first months, of a customer with no other and no recent
+    event, and its first month.
+    """
     states = pipeline.lake.read(billing.ItemStates)
     told = {item["data"]["object"].get("customer") for item in account.objects["events"]}
     for customer, rows in states.groupby("customer"):
         since = f"{rows['valid_from'].min():%Y-%m}"
-        if "2026-02" <= since <= "2026-08" and customer not in told and rows["subscription"].nunique() == 1 and (rows["currency"] == "usd").all():
-            return next(item for item in account.objects["subscriptions"] if item["customer"] == customer), since
+        if (
+            "2026-02" <= since <= "2026-08"
+            and customer not in told
+            and rows["subscription"].nunique() == 1
+            and (rows["currency"] == "usd").all()
+        ):
+            return next(
+                item for item in account.objects["subscriptions"] if item["customer"] == customer
+            ), since
     raise AssertionError("no such customer: choose another seed")
 
 
@@ -191,9 +251,12 @@ def in_unknown_currency(account: StripeAccount, customer: str) -> None:
     for resource in ("subscriptions", "invoices", "invoiceitems", "credit_notes"):
         for index, item in enumerate(account.objects[resource]):
             if item["customer"] == customer:
-                account.objects[resource][index] = json.loads(json.dumps(item).replace('"usd"', '"zzz"').replace("price_", "price_zzz_"))
+                account.objects[resource][index] = json.loads(
+                    json.dumps(item).replace('"usd"', '"zzz"').replace("price_", "price_zzz_")
+                )
     account.objects["prices"] += [
-        copy.deepcopy(item) | {"id": item["id"].replace("price_", "price_zzz_"), "currency": "zzz"} for item in account.objects["prices"]
+        copy.deepcopy(item) | {"id": item["id"].replace("price_", "price_zzz_"), "currency": "zzz"}
+        for item in account.objects["prices"]
     ]
     account.objects["prices"].sort(key=lambda item: item["created"])
 
@@ -220,8 +283,13 @@ def test_a_missing_rate_of_the_newest_month_stops_that_month_only(pipeline: Pipe
         states = broken.lake.read(billing.ItemStates)
         assert f"mrr: {NEWEST}: " in told
         assert any(item in told for item in states.loc[states["currency"] != "usd", "item"])
-        assert {("billing/fx_rates", "complete"), ("mrr/customer_months", "schema")} <= names_of_failed_checks(broken)
-        assert content_by_month(broken, mrr.CustomerMonths) == {month: content for month, content in complete.items() if month != NEWEST}
+        assert {
+            ("billing/fx_rates", "complete"),
+            ("mrr/customer_months", "schema"),
+        } <= names_of_failed_checks(broken)
+        assert content_by_month(broken, mrr.CustomerMonths) == {
+            month: content for month, content in complete.items() if month != NEWEST
+        }
         computed = {event.partition for event in materializations(broken, "mrr/customer_months")}
         assert computed == complete.keys() - {NEWEST}
 
@@ -231,8 +299,12 @@ def materializations(pipeline: Pipeline, name: str) -> list[dg.AssetMaterializat
     return [record.asset_materialization for record in records if record.asset_materialization is not None]
 
 
-def test_a_missing_rate_of_an_older_month_spares_the_months_before_it(pipeline: Pipeline, tmp_path: Path) -> None:
-    """It is the closing rate of its own month and the opening rate of the next; later months are right or not there."""
+def test_a_missing_rate_of_an_older_month_spares_the_months_before_it(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """It is the closing rate of its own month and the opening rate of the next; later months are right or not
+    there.
+    """
     complete = content_by_month(pipeline, mrr.CustomerMonths)
     with pipeline.copied(tmp_path) as copied:
         broken = without_rates_of(copied, "2026-03", tmp_path)

@@ -1,4 +1,6 @@
-"""What the UI shows of the assets: meaning, owners, kinds, columns, and metadata small enough to be shown inline."""
+"""What the UI shows of the assets: meaning, owners, kinds, columns, and metadata small enough to be shown
+inline.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +54,15 @@ def test_a_table_shows_its_columns(specs: dict[str, dg.AssetSpec], name: str) ->
 
 
 def test_every_table_declares_the_check_of_its_model() -> None:
-    keys = {(key.asset_key.to_user_string(), key.name) for key in build_defs().resolve_asset_graph().asset_check_keys}
+    keys = {
+        (key.asset_key.to_user_string(), key.name)
+        for key in build_defs().resolve_asset_graph().asset_check_keys
+    }
     assert keys >= {(name, "schema") for name in TABLES}
-    assert keys >= {(name, "reconciled") for name in ("billing/item_states", "mrr/customer_months", "mrr/causes", "metrics/rollforward")}
+    assert keys >= {
+        (name, "reconciled")
+        for name in ("billing/item_states", "mrr/customer_months", "mrr/causes", "metrics/rollforward")
+    }
 
 
 def test_previews_stay_under_the_inline_limit_and_safe_to_show() -> None:
@@ -72,7 +80,14 @@ def test_previews_stay_under_the_inline_limit_and_safe_to_show() -> None:
         {"opening": 0, "closing": 0},
         {"opening": 100, "new": 20, "churn": -120, "closing": 0},
         {"opening": 0, "new": 9_000_000_000, "closing": 9_000_000_000},
-        {"opening": 10**15, "expansion": 3, "contraction": -3, "price": 1, "fx": -(10**9), "closing": 10**15 - 10**9 + 1},
+        {
+            "opening": 10**15,
+            "expansion": 3,
+            "contraction": -3,
+            "price": 1,
+            "fx": -(10**9),
+            "closing": 10**15 - 10**9 + 1,
+        },
     ],
 )
 def test_the_bridge_is_an_inline_picture_whatever_the_amounts(row: dict[str, int]) -> None:
@@ -85,7 +100,15 @@ def test_the_bridge_is_an_inline_picture_whatever_the_amounts(row: dict[str, int
 def test_the_longest_bridge_is_inline() -> None:
     sizes = [1, -1, 10**6, -(10**6)]
     for opening, up, down in product([1, 10**9], sizes, sizes):
-        flows = {"new": 10**7, "reactivation": 10**5, "expansion": abs(up), "contraction": -abs(down), "price": up, "discount": down, "churn": -1}
+        flows = {
+            "new": 10**7,
+            "reactivation": 10**5,
+            "expansion": abs(up),
+            "contraction": -abs(down),
+            "price": up,
+            "discount": down,
+            "churn": -1,
+        }
         row = {**dict.fromkeys(FLOWS, 0), **flows, "opening": opening}
         assert len(bridge_picture({**row, "closing": opening + sum(flows.values())})) < INLINE_MARKDOWN
 
@@ -104,7 +127,9 @@ def test_metadata_of_a_run(pipeline: Pipeline) -> None:
                 seen.add(label)
                 assert len(value.value) < INLINE_MARKDOWN, f"{name} {label}"
         month = event.asset_materialization.partition
-        assert metadata["dagster/row_count"].value == pipeline.lake.rows(model, None if month is None else [month])
+        assert metadata["dagster/row_count"].value == pipeline.lake.rows(
+            model, None if month is None else [month]
+        )
         assert "preview" in metadata
         assert "dagster/uri" in metadata
     assert seen == {"preview", "bridge", "diagnosis", "by_age"}
@@ -128,7 +153,9 @@ def test_headline_figures_are_numbers_that_plot(pipeline: Pipeline) -> None:
 @pytest.mark.xdist_group("pipeline")
 def test_cohorts_stand_beside_each_other_at_the_same_age(pipeline: Pipeline) -> None:
     told = (
-        pipeline.instance.get_latest_materialization_event(checks.asset_key(metrics.CohortExpansion)).asset_materialization.metadata["by_age"].value
+        pipeline.instance.get_latest_materialization_event(checks.asset_key(metrics.CohortExpansion))
+        .asset_materialization.metadata["by_age"]
+        .value
     )
     rows = pipeline.lake.read(metrics.CohortExpansion)
     heading, _, *lines = told.splitlines()

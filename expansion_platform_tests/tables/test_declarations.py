@@ -1,4 +1,6 @@
-"""All declarations: each monthly table has one, data goes up, rules live in `domain/`, identities and plots name tables that are theirs."""
+"""All declarations: each monthly table has one, data goes up, rules live in `domain/`, identities and plots
+name tables that are theirs.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def test_every_monthly_table_has_one_declaration() -> None:
 def test_data_goes_up() -> None:
     """No table reads one of a floor above it, or, over others, itself."""
     made_by = {model: each for each in DECLARATIONS for model in each.models}
-    below: dict[str, set[str]] = {each.name: {made_by[model].name for model in each.inputs if model in made_by} for each in DECLARATIONS}
+    below: dict[str, set[str]] = {
+        each.name: {made_by[model].name for model in each.inputs if model in made_by} for each in DECLARATIONS
+    }
     for each in DECLARATIONS:
         top = max(FLOORS[table_name(model).split("/")[0]] for model in each.models)
         assert all(FLOORS[table_name(model).split("/")[0]] <= top for model in each.inputs), each.name
@@ -56,14 +60,30 @@ def test_what_is_declared_exists(declaration: Declaration) -> None:
         assert set(read.coded) <= set(read.columns or known), table_name(read.model)
     for identity in declaration.identities:
         assert identity.model in declaration.models
-    assert len({(identity.model, identity.check) for identity in declaration.identities}) == len(declaration.identities)
+    assert len({(identity.model, identity.check) for identity in declaration.identities}) == len(
+        declaration.identities
+    )
 
 
 def test_every_query_belongs_to_a_rule() -> None:
-    """A file of SQL that no rule's hash has in it could change without anything being computed again; what only compares or is plotted, may."""
-    modules = {rule.__module__ for each in DECLARATIONS for rule in (each.rule, *(digest.rule for digest in each.digests))} | {audits.__name__}
-    found = {name for name in closure(tuple(sorted(name for name in modules if name.startswith(DOMAIN)))) if name.endswith(".sql")}
-    plotted = {name for path in TABLE_MODULES.glob("*.py") for name in re.findall(r'query\("(\w+)"', path.read_text())}
+    """A file of SQL that no rule's hash has in it could change without anything being computed again; what
+    only compares or is plotted, may.
+    """
+    modules = {
+        rule.__module__
+        for each in DECLARATIONS
+        for rule in (each.rule, *(digest.rule for digest in each.digests))
+    } | {audits.__name__}
+    found = {
+        name
+        for name in closure(tuple(sorted(name for name in modules if name.startswith(DOMAIN))))
+        if name.endswith(".sql")
+    }
+    plotted = {
+        name
+        for path in TABLE_MODULES.glob("*.py")
+        for name in re.findall(r'query\("(\w+)"', path.read_text())
+    }
     found |= {f"sql/{name}.sql" for name in plotted}
     assert found == {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.sql")}
 
@@ -73,7 +93,11 @@ def test_a_declaration_is_short() -> None:
     sizes = []
     for path in sorted(TABLE_MODULES.glob("*.py")):
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "Declaration":
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Call)
+                and getattr(node.value.func, "id", "") == "Declaration"
+            ):
                 sizes.append((node.end_lineno or 0) - node.lineno + 1)
     assert len(sizes) == len(DECLARATIONS)
     assert sorted(sizes)[len(sizes) // 2] <= 20

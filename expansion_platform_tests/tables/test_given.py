@@ -1,4 +1,6 @@
-"""What the user gives through the whole pipeline: attributes as dimensions, costs as a ratio, and nothing where nothing is given."""
+"""What the user gives through the whole pipeline: attributes as dimensions, costs as a ratio, and nothing
+where nothing is given.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ BEFORE = "2026-09"
 
 
 def computed(pipeline: Pipeline, *tables: str) -> None:
-    assert refresh(pipeline.settings, BEFORE, NEWEST, Console(quiet=True), pipeline.instance, only=list(tables)).success
+    assert refresh(
+        pipeline.settings, BEFORE, NEWEST, Console(quiet=True), pipeline.instance, only=list(tables)
+    ).success
 
 
 def test_without_costs_there_is_no_ratio(pipeline: Pipeline) -> None:
@@ -46,30 +50,42 @@ def test_costs_of_one_month_are_a_ratio_and_its_benchmark(pipeline: Pipeline, tm
 
 
 def test_attributes_of_a_file_and_of_metadata_are_dimensions(pipeline: Pipeline, tmp_path: Path) -> None:
-    """Some customers move to another region with the newest month; `industry` is metadata that was not kept until it is asked for."""
+    """Some customers move to another region with the newest month; `industry` is metadata that was not kept
+    until it is asked for.
+    """
     customers = pipeline.lake.read(stripe.Customers)["id"].tolist()
-    lines = [f"{customer},region,north," for customer in customers[:40]] + [f"{customer},region,south,{NEWEST}" for customer in customers[:25]]
+    lines = [f"{customer},region,north," for customer in customers[:40]] + [
+        f"{customer},region,south,{NEWEST}" for customer in customers[:25]
+    ]
     file = tmp_path / "attributes.csv"
     file.write_text("\n".join(["customer,attribute,value,valid_from", *lines]))
     with pipeline.copied(tmp_path) as copied:
         copied.world.stripe.account = copy.deepcopy(copied.world.stripe.account)
         for number, customer in enumerate(copied.world.stripe.account.objects["customers"]):
             customer["metadata"]["industry"] = ("retail", "health", "")[number % 3]
-        sliced = copied.with_settings(expansion_customer_attributes=str(file), expansion_attribute_keys="industry, size")
+        sliced = copied.with_settings(
+            expansion_customer_attributes=str(file), expansion_attribute_keys="industry, size"
+        )
         computed(
             sliced,
             *(name for name in TABLES if name.startswith("stripe/")),
             *("mrr/customer_slices", "metrics/expansion_by_dimension", "metrics/rollforward_by_dimension"),
         )
-        rows = sliced.lake.read(metrics.RollforwardByDimension, [BEFORE, NEWEST]).set_index(["month", "dimension", "value"])
+        rows = sliced.lake.read(metrics.RollforwardByDimension, [BEFORE, NEWEST]).set_index(
+            ["month", "dimension", "value"]
+        )
         region = rows.xs("region", level="dimension")
-        assert set(region.loc[BEFORE].index) == {"north", "south", "unknown"}  # nobody is in the south yet, and some will be
+        # Nobody is in the south yet, and some will be.
+        assert set(region.loc[BEFORE].index) == {"north", "south", "unknown"}
         assert region.loc[(BEFORE, "south"), ["opening", "closing"]].tolist() == [0, 0]
         moved = region.loc[(BEFORE, "south"), "transfer_in"]
         assert moved == region.loc[(BEFORE, "north"), "transfer_out"] > 0
         for value in region.loc[BEFORE].index:
             here = region.loc[(BEFORE, value)]
-            assert here["closing"] + here["transfer_in"] - here["transfer_out"] == region.loc[(NEWEST, value), "opening"]
+            assert (
+                here["closing"] + here["transfer_in"] - here["transfer_out"]
+                == region.loc[(NEWEST, value), "opening"]
+            )
         industry = rows.xs("industry", level="dimension").loc[NEWEST]
         assert set(industry.index) == {"retail", "health", "unknown"}
         assert industry["closing"].sum() == rows.loc[(NEWEST, "total", "all"), "closing"]
@@ -84,6 +100,13 @@ def test_a_wrong_row_stops_what_it_is_for_and_nothing_else(pipeline: Pipeline, t
     with pipeline.copied(tmp_path) as copied:
         broken = copied.with_settings(expansion_customer_attributes=str(file))
         before = broken.contents()
-        with pytest.raises(Exception, match=r"line 2: valid_from 'soon' cannot be: it is the first month it holds in"):
-            computed(broken, "mrr/customer_slices", "metrics/expansion_by_dimension", "metrics/rollforward_by_dimension")
+        with pytest.raises(
+            Exception, match=r"line 2: valid_from 'soon' cannot be: it is the first month it holds in"
+        ):
+            computed(
+                broken,
+                "mrr/customer_slices",
+                "metrics/expansion_by_dimension",
+                "metrics/rollforward_by_dimension",
+            )
         assert broken.contents() == before

@@ -42,14 +42,24 @@ def at(instant: datetime) -> dict[str, str]:
 
 def read_history(folder: Path, instant: datetime) -> None:
     """The real assets, on what was pulled into the folder."""
-    with Platform(pulled.settings(folder, "", **at(instant))) as platform, dg.DagsterInstance.ephemeral() as instance:
+    with (
+        Platform(pulled.settings(folder, "", **at(instant))) as platform,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
         job = build_defs(platform).resolve_implicit_global_asset_job_def()
-        assert job.execute_in_process(instance=instance, asset_selection=[checks.asset_key(model) for model in TABLES]).success
+        assert job.execute_in_process(
+            instance=instance, asset_selection=[checks.asset_key(model) for model in TABLES]
+        ).success
 
 
 def from_the_beginning(folder: Path, instant: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
     with Platform(pulled.settings(folder, "", **at(instant))) as platform:
-        return tuple(rebuild(stage(Whose(platform.lake.root, None, platform.read_until, platform.timezone)), platform.timezone))
+        return tuple(
+            rebuild(
+                stage(Whose(platform.lake.root, None, platform.read_until, platform.timezone)),
+                platform.timezone,
+            )
+        )
 
 
 @pytest.fixture
@@ -68,16 +78,22 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def same(stored: pd.DataFrame, told: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(stored.fillna({"collection_paused": "-"}), told.fillna({"collection_paused": "-"}), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        stored.fillna({"collection_paused": "-"}), told.fillna({"collection_paused": "-"}), check_dtype=False
+    )
 
 
-def test_pull_after_pull_is_what_reading_everything_gives(tmp_path: Path, read: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_after_pull_is_what_reading_everything_gives(
+    tmp_path: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With files compacted now and then in between."""
     monkeypatch.setattr(storage, "MANY_FILES", 3)
     lake = Lake(tmp_path / "lake")
     held = []
     for instant in PULLS:
-        with StripeServer(simulate(12, customers=40, months=8, as_of=instant, behaviours=BEHAVIOURS).account) as server:
+        with StripeServer(
+            simulate(12, customers=40, months=8, as_of=instant, behaviours=BEHAVIOURS).account
+        ) as server:
             pulled.pull(tmp_path, server.url, **at(instant))
         read_history(tmp_path, instant)
         states, quarantine = from_the_beginning(tmp_path, instant)
@@ -94,15 +110,20 @@ def test_pull_after_pull_is_what_reading_everything_gives(tmp_path: Path, read: 
         pd.testing.assert_frame_equal(holding(log[log["known_at"] <= pd.Timestamp(instant)]), then)
 
 
-def test_an_unchanged_account_is_not_read_and_a_forgotten_mark_adds_nothing(tmp_path: Path, read: list[int]) -> None:
-    with StripeServer(simulate(11, customers=20, months=4, as_of=END, behaviours=BEHAVIOURS).account) as server:
+def test_an_unchanged_account_is_not_read_and_a_forgotten_mark_adds_nothing(
+    tmp_path: Path, read: list[int]
+) -> None:
+    with StripeServer(
+        simulate(11, customers=20, months=4, as_of=END, behaviours=BEHAVIOURS).account
+    ) as server:
         pulled.pull(tmp_path, server.url, **at(END))
     read_history(tmp_path, END)
     lake = Lake(tmp_path / "lake")
     versions = [lake.version(model) for model in TABLES]
     read_history(tmp_path, END)
     assert len(read) == 1
-    # As after a kill between the commit and the note of what was read: everything is read again, and nothing is news.
+    # As after a kill between the commit and the note of what was read: everything is read again, and nothing
+    # is news.
     with Platform(pulled.settings(tmp_path, "", **at(END))) as platform:
         platform.ledger.builds.record_checkpoint("billing/item_changes", Checkpoint("", ()))
         platform.ledger.builds.record("billing/item_changes", {"all": ("", "")})
@@ -111,7 +132,9 @@ def test_an_unchanged_account_is_not_read_and_a_forgotten_mark_adds_nothing(tmp_
     assert [lake.version(model) for model in TABLES] == versions
 
 
-def test_a_price_that_comes_late_is_read_into_the_history_that_names_it(tmp_path: Path, read: list[int]) -> None:
+def test_a_price_that_comes_late_is_read_into_the_history_that_names_it(
+    tmp_path: Path, read: list[int]
+) -> None:
     """In tiers, of which bills tell no more than what some quantities cost."""
     with StripeServer(simulate(11, customers=40, months=8, as_of=END).account) as server:
         pulled.pull(tmp_path, server.url, **at(END))
@@ -136,8 +159,13 @@ def schemes(lake: Lake, price: str) -> set[str]:
     return set(states.loc[states["price"] == price, "scheme_json"])
 
 
-@pytest.mark.parametrize(("last", "now", "whom"), [(5, 10, set()), (10, 15, {"cus"}), (15, 18, set()), (18, 21, {"cus"}), (21, 22, set())])
-def test_a_trial_that_ends_concerns_its_customer(tmp_path: Path, last: float, now: float, whom: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("last", "now", "whom"),
+    [(5, 10, set()), (10, 15, {"cus"}), (15, 18, set()), (18, 21, {"cus"}), (21, 22, set())],
+)
+def test_a_trial_that_ends_concerns_its_customer(
+    tmp_path: Path, last: float, now: float, whom: set[str]
+) -> None:
     """One told by a bill of nothing until day 14, and one by the item until day 20."""
     account = Account()
     account.subscription()
@@ -152,9 +180,19 @@ def test_a_trial_that_ends_concerns_its_customer(tmp_path: Path, last: float, no
 
 
 @pytest.mark.parametrize(
-    ("last", "now", "whom"), [(5, 10, set()), (18, 21, {"cus"}), (21, 22, set()), (31, 32, {"cus"}), (33, 35, {"cus"}), (36, 40, set())]
+    ("last", "now", "whom"),
+    [
+        (5, 10, set()),
+        (18, 21, {"cus"}),
+        (21, 22, set()),
+        (31, 32, {"cus"}),
+        (33, 35, {"cus"}),
+        (36, 40, set()),
+    ],
 )
-def test_a_bill_that_becomes_due_or_is_left_a_draft_concerns_its_customer(tmp_path: Path, last: float, now: float, whom: set[str]) -> None:
+def test_a_bill_that_becomes_due_or_is_left_a_draft_concerns_its_customer(
+    tmp_path: Path, last: float, now: float, whom: set[str]
+) -> None:
     """One due on day 20, and a draft of day 31, which is left after day 34."""
     account = Account()
     account.subscription()

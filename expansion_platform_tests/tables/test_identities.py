@@ -1,4 +1,6 @@
-"""Each identity holds on the pipeline's own tables, is refused once a table is corrupted, and is checked where `docs/identities.md` says."""
+"""Each identity holds on the pipeline's own tables, is refused once a table is corrupted, and is checked
+where `docs/identities.md` says.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ Read = Callable[[str], pd.DataFrame]
 
 @dataclass(frozen=True)
 class Corruption:
-    """What is done to the first row of a table that a query finds: amounts are added, texts and flags are set."""
+    """What is done to the first row of a table that a query finds: amounts are added, texts and flags are
+    set.
+    """
 
     query: str
     changed: Mapping[str, object]
@@ -63,7 +67,9 @@ CORRUPTED = {
     "bridge": Corruption("flow_expansion > 0", {"flow_contraction": -1}),
     "unadjusted": Corruption(CONTINUING, {"expansion_unadjusted": 1}),
     "types": Corruption("flow_expansion > 0", {"expansion_seat": 1}),
-    "types_in_gross": Corruption("expansion_seat > 0 and expansion_usage == 0", {"expansion_seat": -1, "expansion_usage": 1}),
+    "types_in_gross": Corruption(
+        "expansion_seat > 0 and expansion_usage == 0", {"expansion_seat": -1, "expansion_usage": 1}
+    ),
     "types_of_total": Corruption("metric == 'expansion_rate'", {"numerator": 1}),
     "labels": Corruption("label == 'expansion'", {"label": "flat"}),
     "sides": Corruption("match_pass == 'item'", {"from_item": ""}),
@@ -84,14 +90,19 @@ CORRUPTED = {
     "grr": Corruption("metric == 'grr'", {"numerator": 10**9}),
     "net_new": Corruption("metric == 'mrr_change'", {"numerator": 1}),
     "share_of_new": Corruption("metric == 'expansion_share_of_new'", {"denominator": 1}),
-    "windows": Corruption("metric == 'expansion_rate_t12m_simple' and dimension == 'total' and month == '2026-10'", {"numerator": 1}),
+    "windows": Corruption(
+        "metric == 'expansion_rate_t12m_simple' and dimension == 'total' and month == '2026-10'",
+        {"numerator": 1},
+    ),
     "origins": Corruption("expansion > 0", {"expansion": -1}),
     "origin_shares": Corruption("metric == 'expansion_rate'", {"numerator": 1}),
     "expanders": Corruption("dimension == 'total' and compared > 0", {"expanders": 1}),
     "then_churn": Corruption("compared > 0", {"churned": 10**6}),
     "seats_kept": Corruption("kept > 0", {"kept": -1}),
     "seat_amounts": Corruption("kept > 0", {"amount": 1}),
-    "seat_durability": Corruption("metric == 'seat_amount_durable' and dimension == 'total'", {"numerator": 1}),
+    "seat_durability": Corruption(
+        "metric == 'seat_amount_durable' and dimension == 'total'", {"numerator": 1}
+    ),
     "durable": Corruption("metric == 'durability_3m' and numerator > 0", {"denominator": 1}),
     "compared": Corruption("ratio.notna()", {"ratio": "0.0000000001"}),
     "bands": Corruption("ratio.notna()", {"band": None}),
@@ -152,7 +163,9 @@ def first_and_published(read: Read) -> list[pd.DataFrame]:
     reported = read("mrr/first_reported")
     flows = read("metrics/rollforward"), read("metrics/rollforward_by_dimension")
     values = figures(read, [table_name(model) for model in VALUES])
-    published = contributions.published(*flows, values, read("metrics/expansion_by_type"), read("metrics/expansion_by_origin"))
+    published = contributions.published(
+        *flows, values, read("metrics/expansion_by_type"), read("metrics/expansion_by_origin")
+    )
     return [reported, published[published["month"].isin(reported["month"])]]
 
 
@@ -205,10 +218,17 @@ def test_it_holds_and_a_corrupted_table_is_refused(identity: Identity, tables: R
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda one: one.name)
 def test_it_is_checked_where_it_is_said_to_be(identity: Identity) -> None:
-    keys = {(key.asset_key.to_user_string(), key.name) for key in build_defs().resolve_asset_graph().asset_check_keys}
+    keys = {
+        (key.asset_key.to_user_string(), key.name)
+        for key in build_defs().resolve_asset_graph().asset_check_keys
+    }
     assert (identity.table, identity.shown_as) in keys
     if not isinstance(identity.check, str):
-        callers = [path for path in sorted((ROOT / "expansion_platform").rglob("*.py")) if not path.name.startswith("reconciliation")]
+        callers = [
+            path
+            for path in sorted((ROOT / "expansion_platform").rglob("*.py"))
+            if not path.name.startswith("reconciliation")
+        ]
         called = rf"[ .]{identity.check.__name__}\("
         assert any(re.search(f"(?<!def){called}", path.read_text(encoding="utf-8")) for path in callers)
 

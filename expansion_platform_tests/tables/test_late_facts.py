@@ -26,7 +26,9 @@ def compute(pipeline: Pipeline) -> int:
         job = build_defs(platform).resolve_implicit_global_asset_job_def()
         first = pipeline.lake.months(mrr.CustomerMonths)[0]
         selection = [checks.asset_key(model) for model in MRR.models]
-        assert job.execute_in_process(instance=pipeline.instance, tags=month_range(first, NEWEST), asset_selection=selection).success
+        assert job.execute_in_process(
+            instance=pipeline.instance, tags=month_range(first, NEWEST), asset_selection=selection
+        ).success
     return len(computed.get(MRR.name, []))
 
 
@@ -41,7 +43,13 @@ def with_blip(states: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     alone = ~states["customer"].duplicated(keep=False)
     before = states[lasting & alone].iloc[[0]]
     start, end = (pd.Timestamp(day, tz="UTC").as_unit("us") for day in ("2026-05-10", "2026-05-17"))
-    blip = pd.concat([before.assign(valid_to=start), before.assign(valid_from=start, valid_to=end, quantity="77"), before.assign(valid_from=end)])
+    blip = pd.concat(
+        [
+            before.assign(valid_to=start),
+            before.assign(valid_from=start, valid_to=end, quantity="77"),
+            before.assign(valid_from=end),
+        ]
+    )
     return pd.concat([states.drop(before.index), blip]), str(before["customer"].iloc[0])
 
 
@@ -52,7 +60,12 @@ def test_a_late_fact_about_a_closed_month_rebuilds_that_month(pipeline: Pipeline
         copied.lake.replace(billing.ItemStates, states)
         assert compute(copied) == 1
         after = files(copied)
-        changed = {(name, month) for name, of in after.items() for month in of if of[month] != before[name].get(month)}
+        changed = {
+            (name, month)
+            for name, of in after.items()
+            for month in of
+            if of[month] != before[name].get(month)
+        }
         assert changed == {("mrr/movements", "2026-05")}
         may = copied.lake.read(mrr.Movements, ["2026-05"]).set_index("customer")
         assert "intramonth_reversal" in may.at[customer, "flags_json"]
@@ -68,11 +81,15 @@ def test_what_is_only_known_better_rebuilds_nothing(pipeline: Pipeline, tmp_path
 
 
 def test_half_an_account_is_not_computed(pipeline: Pipeline, tmp_path: Path) -> None:
-    """A pull that was killed has committed a part; history made of it would look like customers that never were."""
+    """A pull that was killed has committed a part; history made of it would look like customers that never
+    were.
+    """
     with pipeline.copied(tmp_path) as copied, Platform(copied.settings) as platform:
         copied.ledger.pulls.begin(UNDER_WAY, {})
         job = build_defs(platform).resolve_implicit_global_asset_job_def()
         selection = [checks.asset_key(billing.ItemChanges)]
-        result = job.execute_in_process(instance=copied.instance, asset_selection=selection, raise_on_error=False)
+        result = job.execute_in_process(
+            instance=copied.instance, asset_selection=selection, raise_on_error=False
+        )
         (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
         assert "it goes on where it stopped" in failure.user_failure_data.description

@@ -43,18 +43,31 @@ def within(pipeline: Pipeline, tmp_path: Path, target: str = "2") -> Iterator[Pi
 
 def run(pipeline: Pipeline) -> dg.ExecuteInProcessResult:
     with Platform(pipeline.settings) as platform:
-        return dg.materialize([pace_table, pace_notice], resources={"platform": platform}, instance=pipeline.instance)
+        return dg.materialize(
+            [pace_table, pace_notice], resources={"platform": platform}, instance=pipeline.instance
+        )
 
 
 def test_the_month_to_date_is_the_truth_at_that_instant(pipeline: Pipeline, tmp_path: Path) -> None:
-    """A plain second implementation over the true states at both instants, at the opening's exchange rates."""
+    """A plain second implementation over the true states at both instants, at the opening's exchange
+    rates.
+    """
     company = pipeline.world.company
     states, rates = company.truth.expected_states, company.fx_rates
     assert "metered" not in set(states["usage_type"])  # the truth knows usage before it is billed
-    fx = dict(zip(*rates.loc[rates["month"] == months.shift(NEWEST, -1), ["currency", "rate"]].to_numpy().T, strict=True))
+    fx = dict(
+        zip(
+            *rates.loc[rates["month"] == months.shift(NEWEST, -1), ["currency", "rate"]].to_numpy().T,
+            strict=True,
+        )
+    )
     opening = months.opening(NEWEST)
     paid = states.loc[states["valid_from"] < opening, "customer"].unique()
-    truth = classify_month(book(states, opening), book(states, AT), {**company.catalog, "fx": {"prev": fx, "curr": fx}, "ever_paid": sorted(paid)})
+    truth = classify_month(
+        book(states, opening),
+        book(states, AT),
+        {**company.catalog, "fx": {"prev": fx, "curr": fx}, "ever_paid": sorted(paid)},
+    )
     with within(pipeline, tmp_path) as copy:
         run(copy)
         found = {row["value"]: row for row in copy.lake.arrow(metrics.Pace).to_pylist()}
@@ -67,7 +80,9 @@ def test_the_month_to_date_is_the_truth_at_that_instant(pipeline: Pipeline, tmp_
         }
 
 
-def test_a_notice_comes_once_and_only_after_the_month_before_was_judged(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_notice_comes_once_and_only_after_the_month_before_was_judged(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     with within(pipeline, tmp_path, target="30") as copy:
         states = copy.ledger.alerts.states()
         run(copy)
@@ -76,8 +91,15 @@ def test_a_notice_comes_once_and_only_after_the_month_before_was_judged(pipeline
         for _ in range(2):
             run(copy)
         (notice,) = [alert for alert in copy.ledger.alerts.read() if alert.rule == "pace"]
-        assert (notice.severity, notice.event, notice.scope, notice.month) == ("info", "entry", "total", NEWEST)
-        assert notice.message["text"].startswith(f"Expansion behind pace in {NEWEST}, provisional: Expansion so far: ")
+        assert (notice.severity, notice.event, notice.scope, notice.month) == (
+            "info",
+            "entry",
+            "total",
+            NEWEST,
+        )
+        assert notice.message["text"].startswith(
+            f"Expansion behind pace in {NEWEST}, provisional: Expansion so far: "
+        )
         assert "target of 30.00 %" in notice.message["text"]
         assert block_problems(notice.message["blocks"]) == []
         assert copy.ledger.alerts.states() == states  # no rule fired, no state changed
@@ -106,11 +128,20 @@ def test_it_is_current_until_stripe_is_read_again(pipeline: Pipeline, tmp_path: 
         assert copy.contents([metrics.Pace]) == before
 
 
-def test_what_cannot_be_read_in_the_open_month_is_no_row_and_no_failure(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_what_cannot_be_read_in_the_open_month_is_no_row_and_no_failure(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     with within(pipeline, tmp_path) as copy:
         states = copy.lake.read(billing.ItemStates)
-        row = states[(states["valid_from"] < AT) & (states["valid_to"].isna() | (states["valid_to"] >= AT))].iloc[0]
-        bad = {"customer": row["customer"], "subscription": row["subscription"], "valid_from": AT - pd.Timedelta(days=1), "valid_to": None}
+        row = states[
+            (states["valid_from"] < AT) & (states["valid_to"].isna() | (states["valid_to"] >= AT))
+        ].iloc[0]
+        bad = {
+            "customer": row["customer"],
+            "subscription": row["subscription"],
+            "valid_from": AT - pd.Timedelta(days=1),
+            "valid_to": None,
+        }
         bad |= {"problem": "a negative quantity", "objects_json": '["si_1"]'}
         copy.lake.replace(billing.Quarantine, pd.DataFrame([bad]).astype({"valid_to": "datetime64[us, UTC]"}))
         assert run(copy).success

@@ -1,4 +1,6 @@
-"""Whole runs on a small company: nothing is done twice, a month comes back byte for byte, and what is compared can also fail."""
+"""Whole runs on a small company: nothing is done twice, a month comes back byte for byte, and what is
+compared can also fail.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +48,13 @@ def test_every_closed_month_is_there(pipeline: Pipeline) -> None:
     expected = months.between(months.shift(NEWEST, 1 - MONTHS), NEWEST)
     for model in (mrr_tables.CustomerMonths, metric_tables.Rollforward):
         assert pipeline.lake.months(model) == expected
-    assert pipeline.lake.months(mrr_tables.Causes) == expected[1:]  # the first month has new customers only, and those have no causes
+    # The first month has new customers only, and those have no causes.
+    assert pipeline.lake.months(mrr_tables.Causes) == expected[1:]
 
 
-def test_a_second_refresh_computes_and_commits_nothing(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_refresh_computes_and_commits_nothing(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("changes", "states_of"):
 
         @wraps(getattr(histories, name))
@@ -65,22 +70,39 @@ def test_a_second_refresh_computes_and_commits_nothing(pipeline: Pipeline, monke
 
 
 def monthly_events(pipeline: Pipeline, first: str) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """What a run of the job from `first` to the newest month reports by month: materializations, and checks."""
+    """What a run of the job from `first` to the newest month reports by month: materializations, and
+    checks.
+    """
     with Platform(pipeline.settings) as platform:
         job = build_defs(platform).resolve_job_def(REFRESH_JOB)
         result = job.execute_in_process(instance=pipeline.instance, tags=month_range(first, NEWEST))
     assert result.success
     assert not [event for event in result.all_events if event.is_step_skipped]
-    found = [event for event in result.all_events if event.is_step_materialization and event.partition is not None]
-    evaluated = [event.asset_check_evaluation_data for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION]
+    found = [
+        event for event in result.all_events if event.is_step_materialization and event.partition is not None
+    ]
+    evaluated = [
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
     return (
-        {(str(event.asset_key and event.asset_key.to_user_string()), str(event.partition)) for event in found},
-        {(each.asset_key.to_user_string(), each.partition) for each in evaluated if each.partition is not None},
+        {
+            (str(event.asset_key and event.asset_key.to_user_string()), str(event.partition))
+            for event in found
+        },
+        {
+            (each.asset_key.to_user_string(), each.partition)
+            for each in evaluated
+            if each.partition is not None
+        },
     )
 
 
 def test_a_run_reports_only_what_it_wrote(pipeline: Pipeline, tmp_path: Path) -> None:
-    """Once a run stored 716 materializations of 24 months in which nothing had changed, 4 ms each; and the UI's partitions stay filled."""
+    """Once a run stored 716 materializations of 24 months in which nothing had changed, 4 ms each; and the
+    UI's partitions stay filled.
+    """
     every = months.between(months.shift(NEWEST, 1 - MONTHS), NEWEST)
     assert monthly_events(pipeline, every[0]) == (set(), set())
     for model in (mrr_tables.CustomerMonths, metric_tables.Restatements):
@@ -88,7 +110,9 @@ def test_a_run_reports_only_what_it_wrote(pipeline: Pipeline, tmp_path: Path) ->
     with pipeline.copied(tmp_path) as copied:  # its history knows of no month
         reported, checked = monthly_events(copied, every[-2])
         assert {month for _, month in reported} == set(every[-2:])
-        assert {name for name, _ in reported} == {name for name, model in TABLES.items() if partitioned_by(model)}
+        assert {name for name, _ in reported} == {
+            name for name, model in TABLES.items() if partitioned_by(model)
+        }
         assert checked == set()
         copied.lake.delete_months(CohortExpansion, every[-2:-1])  # which no other table reads
         written = {("metrics/cohort_expansion", every[-2])}
@@ -111,7 +135,9 @@ def test_a_deleted_month_comes_back_byte_for_byte(pipeline: Pipeline, tmp_path: 
             )
         assert result.success
         after = copied.contents()
-        assert {name: content for name, (_, content) in after.items()} == {name: content for name, (_, content) in before.items()}
+        assert {name: content for name, (_, content) in after.items()} == {
+            name: content for name, (_, content) in before.items()
+        }
         changed = {name for name in after if after[name] != before[name]}
         assert changed == {"mrr/movements", "mrr/causes"}
 
@@ -119,7 +145,11 @@ def test_a_deleted_month_comes_back_byte_for_byte(pipeline: Pipeline, tmp_path: 
 def test_files_someone_touched_are_computed_again(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.copied(tmp_path) as copied:
         before = copied.lake.content_hash(mrr_tables.CustomerMonths)
-        copied.lake.replace(mrr_tables.CustomerMonths, copied.lake.read(mrr_tables.CustomerMonths, ["2026-04"]).head(1), months=["2026-04"])
+        copied.lake.replace(
+            mrr_tables.CustomerMonths,
+            copied.lake.read(mrr_tables.CustomerMonths, ["2026-04"]).head(1),
+            months=["2026-04"],
+        )
         assert copied.lake.content_hash(mrr_tables.CustomerMonths) != before
         copied.refresh("2026-04", "2026-04")
         assert copied.lake.content_hash(mrr_tables.CustomerMonths) == before
@@ -134,7 +164,12 @@ def test_the_result_is_the_truth(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "column"), [(mrr_tables.CustomerMonths, "closing"), (mrr_tables.Movements, "flow_expansion"), (mrr_tables.Causes, "amount")]
+    ("model", "column"),
+    [
+        (mrr_tables.CustomerMonths, "closing"),
+        (mrr_tables.Movements, "flow_expansion"),
+        (mrr_tables.Causes, "amount"),
+    ],
 )
 def test_the_comparison_sees_one_cent(pipeline: Pipeline, tmp_path: Path, model: type, column: str) -> None:
     with pipeline.copied(tmp_path) as copied:

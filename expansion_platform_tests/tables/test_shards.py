@@ -1,4 +1,6 @@
-"""Customers computed in parts, in processes of their own: the same rows, the same errors, and nothing left behind."""
+"""Customers computed in parts, in processes of their own: the same rows, the same errors, and nothing left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def test_rows_that_are_the_same_are_not_written_again(pipeline: Pipeline, tmp_pa
         on_disk = {model: files(copied, model, NEWEST) for model in BY_CUSTOMER}
         for model in BY_CUSTOMER:
             known = copied.ledger.builds.of(table_name(model))
-            copied.ledger.builds.record(table_name(model), {month: ("another rule", state) for month, (_, state) in known.items()})
+            copied.ledger.builds.record(
+                table_name(model), {month: ("another rule", state) for month, (_, state) in known.items()}
+            )
         in_parts(copied, processes=1).refresh()
         assert {model: copied.lake.version(model) for model in BY_CUSTOMER} == versions
         assert {model: files(copied, model, NEWEST) for model in BY_CUSTOMER} == on_disk

@@ -1,4 +1,5 @@
-"""Months in which nobody pays are normal (semantics 7, case 69): every computed table has them, whatever the account, and nothing is an error.
+"""Months in which nobody pays are normal (semantics 7, case 69): every computed table has them, whatever the
+account, and nothing is an error.
 
 Each test walks all tables that are declared, so that a new one is tested without being named here.
 """
@@ -58,9 +59,15 @@ class Run:
         evaluations = [
             record.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
             for run in self.instance.get_runs()
-            for record in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+            for record in self.instance.all_logs(
+                run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            )
         ]
-        return [f"{each.asset_key.to_user_string()} {each.check_name}: {each.description}" for each in evaluations if not each.passed]
+        return [
+            f"{each.asset_key.to_user_string()} {each.check_name}: {each.description}"
+            for each in evaluations
+            if not each.passed
+        ]
 
 
 @contextmanager
@@ -117,9 +124,17 @@ def test_nothing_is_undefined_read_as_zero_or_alerted(run: Run) -> None:
                 without = rows[rows["denominator"] == 0]
                 assert without["ratio"].isna().all(), table_name(model)
                 assert set(without["quality"]) <= {"no_base", "no_losses"}, table_name(model)
-        for model in (metrics.Rollforward, metrics.RollforwardByDimension, metrics.Expansion, metrics.ExpansionByDimension, metrics.Retention):
+        for model in (
+            metrics.Rollforward,
+            metrics.RollforwardByDimension,
+            metrics.Expansion,
+            metrics.ExpansionByDimension,
+            metrics.Retention,
+        ):
             rows = platform.lake.read(model)
-            assert sorted(rows.loc[rows["dimension"] == "total", "month"].unique()) == MONTHS, table_name(model)
+            assert sorted(rows.loc[rows["dimension"] == "total", "month"].unique()) == MONTHS, table_name(
+                model
+            )
         assert platform.ledger.alerts.read("pending") == []
 
 
@@ -135,7 +150,10 @@ def test_the_figures_of_a_single_customer(run_of: Callable[[str], Run]) -> None:
     with Platform(run_of("a single customer, with gaps").settings) as platform:
         flows = platform.lake.read(metrics.Rollforward).query("dimension == 'total'").set_index("month")
         told = platform.lake.read(metrics.Diagnosis).query("kind == 'headline'").set_index("month")["text"]
-    moved = {month: {name: int(row[name]) for name in ("opening", *vocabulary.FLOWS, "closing") if row[name]} for month, row in flows.iterrows()}
+    moved = {
+        month: {name: int(row[name]) for name in ("opening", *vocabulary.FLOWS, "closing") if row[name]}
+        for month, row in flows.iterrows()
+    }
     seats = int(moved["2026-06"]["closing"]) // 5
     assert moved == {
         "2026-05": {},
@@ -152,17 +170,25 @@ def test_the_figures_of_a_single_customer(run_of: Callable[[str], Run]) -> None:
 @pytest.fixture(scope="module")
 def nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform, dg.Definitions]]:
     """A data folder in which nothing was ever made."""
-    settings = Settings(_env_file=None, expansion_data_dir=str(tmp_path_factory.mktemp("nothing")), expansion_as_of=AS_OF.isoformat())
+    settings = Settings(
+        _env_file=None,
+        expansion_data_dir=str(tmp_path_factory.mktemp("nothing")),
+        expansion_as_of=AS_OF.isoformat(),
+    )
     with Platform(settings) as platform:
         yield platform, build_defs(platform)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_table_whose_inputs_were_never_made_fails_by_name(nothing: tuple[Platform, dg.Definitions], name: str) -> None:
+def test_a_table_whose_inputs_were_never_made_fails_by_name(
+    nothing: tuple[Platform, dg.Definitions], name: str
+) -> None:
     """What was never computed is not zero: 0 / 0 would be published."""
     platform, defs = nothing
     model = TABLES[name]
-    assets = next(each for each in defs.resolve_asset_graph().assets_defs if checks.asset_key(model) in each.keys)
+    assets = next(
+        each for each in defs.resolve_asset_graph().assets_defs if checks.asset_key(model) in each.keys
+    )
     needed = read_by(assets, [model])
     assert needed, f"{name} declares no input"
     with dg.DagsterInstance.ephemeral() as instance:

@@ -1,4 +1,6 @@
-"""A real `dagster dev` on a small simulated company, and a real browser. Skips with a reason where no browser is installed."""
+"""A real `dagster dev` on a small simulated company, and a real browser. Skips with a reason where no browser
+is installed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 180  # 20 s on an idle machine, several times that beside other tests
 BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def clean_environment() -> dict[str, str]:
@@ -35,7 +44,9 @@ def project(tmp_path_factory):
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(ROOT / name, folder)
     command = [sys.executable, "-m", "expansion_platform.cli", "demo", "--customers", "40", "--months", "8"]
-    subprocess.run(command, cwd=folder, env=clean_environment(), check=True, capture_output=True, text=True, timeout=300)
+    subprocess.run(
+        command, cwd=folder, env=clean_environment(), check=True, capture_output=True, text=True, timeout=300
+    )
     return folder
 
 
@@ -47,7 +58,14 @@ def running_ui(project):
         port = free.getsockname()[1]
     log = (project / "ui.log").open("w")
     command = [sys.executable, "-m", "expansion_platform.cli", "ui", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=project, env=clean_environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=project,
+        env=clean_environment(),
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(address, process, project / "ui.log")
@@ -71,7 +89,9 @@ def ui(project):
 
 @pytest.fixture(scope="module")
 def page(ui):
-    """A page of the system's Chromium. Of the module only: Playwright keeps an event loop running in this process until it is closed."""
+    """A page of the system's Chromium. Of the module only: Playwright keeps an event loop running in this
+    process until it is closed.
+    """
     browser_path = next((path for path in BROWSERS if Path(path).exists()), None)
     if browser_path is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
@@ -86,7 +106,10 @@ def page(ui):
 
 
 def _wait_until_ready(address: str, process: subprocess.Popen, log: Path) -> None:
-    query = b'{"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"}'
+    query = (
+        b'{"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus '
+        b'locationOrLoadError { __typename } } } } }"}'
+    )
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:

@@ -1,4 +1,6 @@
-"""What people see in the Dagster UI: the floors, a table's columns and picture, and a month rebuilt with a click."""
+"""What people see in the Dagster UI: the floors, a table's columns and picture, and a month rebuilt with a
+click.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ def test_lineage_shows_every_floor(page, ui):
     page.goto(f"{ui}/asset-groups")
     for floor in ("stripe", "analytics", "billing", "mrr", "metrics", "alerts"):
         page.get_by_text(floor, exact=True).first.wait_for()
-    page.goto(f"{ui}/assets/metrics/rollforward?view=lineage")  # the whole graph draws only what the window shows
+    # The whole graph draws only what the window shows.
+    page.goto(f"{ui}/assets/metrics/rollforward?view=lineage")
     for asset in ("customer_months", "movements", "rollforward", "benchmarks", "expansion"):
         page.get_by_text(asset, exact=True).first.wait_for()
 
@@ -27,7 +30,9 @@ def test_asset_page_shows_columns_rows_and_the_bridge(page, ui):
     page.goto(f"{ui}/assets/metrics/rollforward")
     page.get_by_text("One row per month and slice").first.wait_for()
     for name, column in metrics.Rollforward.to_schema().columns.items():
-        page.get_by_role("cell", name=name, exact=True).or_(page.get_by_text(name, exact=True)).first.wait_for()
+        page.get_by_role("cell", name=name, exact=True).or_(
+            page.get_by_text(name, exact=True)
+        ).first.wait_for()
         assert column.description
     page.get_by_text("MRR at the opening instant").first.wait_for()
     picture = page.locator("img[src^='data:image/svg+xml;base64,']").first

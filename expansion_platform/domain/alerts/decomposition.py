@@ -1,6 +1,7 @@
 """Whose expansion is missing: a shortfall taken apart so that the parts sum to it (semantics 5.9).
 
-Here: contributions of customers, types, segments and pricing models, and of a base that grew. Not here: whether the drop is real (`rules.py`).
+Here: contributions of customers, types, segments and pricing models, and of a base that grew. Not here:
+whether the drop is real (`rules.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ OTHER, GROWTH = "other", "growth"
 
 @dataclass(frozen=True)
 class Decomposition:
-    """Parts of one shortfall in minor units: each is (baseline's mean expansion - the month's), and each mapping sums to the shortfall.
+    """Parts of one shortfall in minor units.
 
-    `growth` in each mapping is what the same rate asks of a base that is larger (below zero: smaller) than the baseline's was.
+    Each is (baseline's mean expansion - the month's), and each mapping sums to the shortfall.
+
+    `growth` in each mapping is what the same rate asks of a base that is larger (below zero: smaller) than
+    the baseline's was.
     """
 
     shortfall: int
@@ -34,11 +38,14 @@ class Decomposition:
     """By dimension (`SLICES`); `other` for whom nothing says."""
 
 
-def decompose(panel: Panel, month: str, baseline: Sequence[str], *, largest: int = 5, gains: int = 3) -> Decomposition:
+def decompose(
+    panel: Panel, month: str, baseline: Sequence[str], *, largest: int = 5, gains: int = 3
+) -> Decomposition:
     """Takes (r_b - r) * O apart.
 
-    With B baseline months, r_b * O - E = sum over x of (mean of E(x, m) - E(x)) + (r_b * O - mean of E(m)), whatever x slices by: the last term
-    is the base's growth. Parts are exact fractions, settled to whole units that sum to the shortfall rounded half to even.
+    With B baseline months, r_b * O - E = sum over x of (mean of E(x, m) - E(x)) + (r_b * O - mean of E(m)),
+    whatever x slices by: the last term is the base's growth. Parts are exact fractions, settled to whole
+    units that sum to the shortfall rounded half to even.
 
     Args:
         panel: with the month and its baseline; nobody's expansion lies outside its types.
@@ -55,17 +62,31 @@ def decompose(panel: Panel, month: str, baseline: Sequence[str], *, largest: int
     growth = rate * opening[at] - Fraction(sum(expansion[column] for column in columns), count)
 
     def settled(missing: dict[str, int]) -> dict[str, int]:
-        """From count times what each part misses. The rounding of the whole, under half a unit, goes with the growth."""
-        parts = {name: Fraction(amount, count) for name, amount in missing.items()} | {GROWTH: growth + whole - exact}
+        """From count times what each part misses.
+
+        The rounding of the whole, under half a unit, goes with the growth.
+        """
+        parts = {name: Fraction(amount, count) for name, amount in missing.items()} | {
+            GROWTH: growth + whole - exact
+        }
         return dict(zip(parts, settle(list(parts.values())), strict=True))
 
     each = panel.expansion[:, columns].sum(axis=1) - count * panel.expansion[:, at]
     order = each.argsort(kind="stable").tolist()  # equal amounts by id, since ids ascend
-    down = [index for index in sorted(order[-largest:], key=lambda index: (-int(each[index]), index)) if each[index] > 0]
+    down = [
+        index
+        for index in sorted(order[-largest:], key=lambda index: (-int(each[index]), index))
+        if each[index] > 0
+    ]
     up = [index for index in order[:gains] if each[index] < 0]
     named = {panel.customers[index]: int(each[index]) for index in [*down, *up]}
-    types_before, types_now = panel.types[:, columns].sum(axis=(0, 1)).tolist(), panel.types[:, at].sum(axis=0).tolist()
-    by_type = {name: before - count * now for name, before, now in zip(ORGANIC, types_before, types_now, strict=True)}
+    types_before, types_now = (
+        panel.types[:, columns].sum(axis=(0, 1)).tolist(),
+        panel.types[:, at].sum(axis=0).tolist(),
+    )
+    by_type = {
+        name: before - count * now for name, before, now in zip(ORGANIC, types_before, types_now, strict=True)
+    }
 
     def by_slice(dimension: str) -> dict[str, int]:
         missing = {}
@@ -79,6 +100,9 @@ def decompose(panel: Panel, month: str, baseline: Sequence[str], *, largest: int
         customers=settled(named | {OTHER: int(each.sum()) - sum(named.values())}),
         types=settled(by_type),
         types_now=dict(zip(ORGANIC, types_now, strict=True)),
-        types_before={name: round_half_even(Fraction(amount, count)) for name, amount in zip(ORGANIC, types_before, strict=True)},
+        types_before={
+            name: round_half_even(Fraction(amount, count))
+            for name, amount in zip(ORGANIC, types_before, strict=True)
+        },
         slices={dimension: by_slice(dimension) for dimension in SLICES},
     )

@@ -33,7 +33,9 @@ def evaluate(
     seed: str,
     reported: pd.DataFrame | None = None,
 ) -> list[Finding]:
-    """What every rule says of the newest closed month, those that are well included; rules that cannot be judged say nothing.
+    """What every rule says of the newest closed month, those that are well included.
+
+    Rules that cannot be judged say nothing.
 
     Args:
         month: the newest closed month.
@@ -45,13 +47,17 @@ def evaluate(
         settings: targets and thresholds.
         exponent: decimal places of the reporting currency.
         seed: policy hash: the same data under the same policy gives the same p-values.
-        reported: mrr/first_reported of earlier months, of customers that paid, in place of what they say now; None for none. What a month says as
-            it closes is compared with what other months said as they closed, since all of them lack what is known late. Rules that follow
-            customers from month to month read one state of knowledge instead.
+        reported: mrr/first_reported of earlier months, of customers that paid, in place of what they say now;
+            None for none. What a month says as it closes is compared with what other months said as they
+            closed, since all of them lack what is known late. Rules that follow customers from month to month
+            read one state of knowledge instead.
     """
     everyone = as_reported(month, customer_months, movements, reported)
     smallest = settings.smallest(exponent)
-    findings = [rules.rate_drop(everyone, month, seed, smallest, rates["total"]), rules.mix_shift(everyone, month, seed)]
+    findings = [
+        rules.rate_drop(everyone, month, seed, smallest, rates["total"]),
+        rules.mix_shift(everyone, month, seed),
+    ]
     for scope in (TOTAL, *(("segment", name) for name in SEGMENTS)):
         name = scope[0] if scope == TOTAL else scope[1]
         target, before = settings.target(name, month), settings.target(name, months.shift(month, -1))
@@ -65,10 +71,15 @@ def evaluate(
     return [finding for finding in findings if finding is not None]
 
 
-def as_reported(month: str, customer_months: pd.DataFrame, movements: pd.DataFrame, reported: pd.DataFrame | None) -> Panel:
-    """The panel of `window(month)`, its earlier months as first reported where that is given; arguments as of `evaluate`.
+def as_reported(
+    month: str, customer_months: pd.DataFrame, movements: pd.DataFrame, reported: pd.DataFrame | None
+) -> Panel:
+    """The panel of `window(month)`, its earlier months as first reported where that is given.
 
-    What was first reported tells no pricing model: a customer has the one that is known of it now, none if it is known no more.
+    Arguments as of `evaluate`.
+
+    What was first reported tells no pricing model: a customer has the one that is known of it now, none if it
+    is known no more.
     """
     if reported is None or reported.empty:
         return panel(customer_months, movements, window(month))
@@ -77,6 +88,8 @@ def as_reported(month: str, customer_months: pd.DataFrame, movements: pd.DataFra
     frames = []
     for now in (customer_months, movements):
         columns = [name for name in now.columns if name in reported.columns]
-        frames.append(pd.concat([now.loc[~now["month"].isin(set(reported["month"])), columns], reported[columns]]))
+        frames.append(
+            pd.concat([now.loc[~now["month"].isin(set(reported["month"])), columns], reported[columns]])
+        )
     held, moved = frames
     return panel(held, moved, window(month))

@@ -1,6 +1,7 @@
 """What a rule found: one shape for all of them.
 
-Here: findings and their identity. Not here: how they are found (`rules.py`, `followups.py`), what becomes of them (`lifecycle.py`).
+Here: findings and their identity. Not here: how they are found (`rules.py`, `followups.py`), what becomes of
+them (`lifecycle.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from typing import Literal
 
 from expansion_platform.domain.alerts.decomposition import Decomposition
 
-RULES = ["rate_drop", "below_target", "mix_shift", "segment_deterioration", "durability", "post_expansion_churn"]
+RULES = [
+    "rate_drop",
+    "below_target",
+    "mix_shift",
+    "segment_deterioration",
+    "durability",
+    "post_expansion_churn",
+]
 SEVERITIES = ["info", "warning", "critical"]
 Outcome = Literal["fires", "pending", "clear"]
 
@@ -49,7 +57,10 @@ class Drop:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule says of one scope and month. A rule that cannot be judged (too short a history, no base) finds nothing at all."""
+    """What a rule says of one scope and month.
+
+    A rule that cannot be judged (too short a history, no base) finds nothing at all.
+    """
 
     rule: str
     dimension: str

@@ -1,4 +1,6 @@
-"""Rules that look at what became of earlier expansion: seats that were given back, expanders that left (semantics 4.4, 4.5, 5.4).
+"""Rules that look at what became of earlier expansion: seats that were given back, expanders that left.
+
+See semantics 4.4, 4.5, 5.4.
 
 Here: `durability`, `post_expansion_churn`. Not here: rules over the newest month's rates (`rules.py`).
 """
@@ -22,7 +24,9 @@ CHURN_WITHIN = 6
 
 
 def durability(month: str, figures: pd.DataFrame) -> Finding | None:
-    """Seats bought three months ago were mostly given back, in a month whose expansion came to a quarter or more from surges.
+    """Seats bought three months ago were mostly given back, and many of them were surges.
+
+    A quarter or more of that month's expansion came from surges.
 
     Args:
         month: the newest closed month; what is judged is the month three before it.
@@ -30,7 +34,10 @@ def durability(month: str, figures: pd.DataFrame) -> Finding | None:
 
     None with fewer than five purchases.
     """
-    total = {row["metric"]: row for row in figures[(figures["month"] == month) & (figures["dimension"] == "total")].to_dict("records")}
+    total = {
+        row["metric"]: row
+        for row in figures[(figures["month"] == month) & (figures["dimension"] == "total")].to_dict("records")
+    }
     if not total or total["seat_events_durable"]["denominator"] < SEAT_EVENTS:
         return None
     kept, amount = _ratio(total["seat_durability_3m"])
@@ -56,7 +63,9 @@ def durability(month: str, figures: pd.DataFrame) -> Finding | None:
 
 
 def post_expansion_churn(month: str, figures: pd.DataFrame) -> Finding | None:
-    """Customers that expanded six months ago have left since more often than comparable customers that had not (semantics 4.4).
+    """Customers that expanded six months ago left more often than others (semantics 4.4).
+
+    The others are comparable customers that had not expanded.
 
     Args:
         month: the newest closed month; the expanders are those of six months before it.
@@ -64,7 +73,11 @@ def post_expansion_churn(month: str, figures: pd.DataFrame) -> Finding | None:
 
     None where nobody is comparable.
     """
-    chosen = figures[(figures["month"] == month) & (figures["within_months"] == CHURN_WITHIN) & (figures["dimension"] == "total")]
+    chosen = figures[
+        (figures["month"] == month)
+        & (figures["within_months"] == CHURN_WITHIN)
+        & (figures["dimension"] == "total")
+    ]
     if chosen.empty or chosen["difference"].isna().all():
         return None
     row = chosen.to_dict("records")[0]

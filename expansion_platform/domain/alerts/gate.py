@@ -1,7 +1,8 @@
 """Whether a month's data can be judged at all (semantics 5.8): broken or late data must not look like a drop.
 
-Here: the checks before detection. Not here: invariants of one table (its package's `tables`), which stop a month before it is written, so that
-duplicate items, negative quantities, unknown tiers and missing exchange rates never come this far.
+Here: the checks before detection. Not here: invariants of one table (its package's `tables`), which stop a
+month before it is written, so that duplicate items, negative quantities, unknown tiers and missing exchange
+rates never come this far.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ ONE_CUSTOMER = Fraction(50, 100)
 RESTATED = Fraction(5, 1000)
 RESTATED_MONTHS = 3
 LATE_FACTS = ["backdated", "late_event", "fx_revision"]
-"""Restatements that say the data was not whole. Your own decisions (catalog, policy, merges) and the code's change both sides of a comparison."""
+"""Restatements that say the data was not whole. Your own decisions (catalog, policy, merges) and the code's
+change both sides of a comparison.
+"""
 LATE_USAGE = ["late_usage"]
-"""Where usage is known only by the bill every month is restated by it, and the first-reported baseline lacks as much: a note, not a stop."""
+"""Where usage is known only by the bill every month is restated by it, and the first-reported baseline lacks
+as much: a note, not a stop.
+"""
 FEWEST_ITEMS = 30
 """A count of items under this changes by a fifth through a handful of customers: no sign of broken data."""
 
@@ -73,7 +78,8 @@ def gate(
         coverage: metrics/coverage of the month.
         restatements: metrics/restatements of the three months before (`restatement_window`).
         in_use: `metered_in_use` of the month.
-        catalogued: the catalog names products. Without one everything is inferred, which is a warning; with one, 2 % is a gap in it.
+        catalogued: the catalog names products. Without one everything is inferred, which is a warning; with
+            one, 2 % is a gap in it.
         shown: how a customer is told of.
     """
     failed = []
@@ -91,11 +97,15 @@ def gate(
     failed += _unmetered(month, in_use)
     inferred = _share(coverage, "inferred_mrr_share")
     if catalogued and inferred >= INFERRED:
-        failed.append(f"{_percent(inferred)} of MRR is in products the catalog does not name; 2 % is the most")
+        failed.append(
+            f"{_percent(inferred)} of MRR is in products the catalog does not name; 2 % is the most"
+        )
     opening = int(rollforward.loc[rollforward["dimension"] == "total", "opening"].sum())
     failed += _restated(restatements, opening, LATE_FACTS)
     warnings = [] if catalogued else ["there is no catalog, so what products are was inferred"]
-    return Gate(tuple(failed), (*warnings, *_restated(restatements, opening, LATE_USAGE), *_one_customer(here, shown)))
+    return Gate(
+        tuple(failed), (*warnings, *_restated(restatements, opening, LATE_USAGE), *_one_customer(here, shown))
+    )
 
 
 def restatement_window(month: str) -> list[str]:
@@ -104,9 +114,12 @@ def restatement_window(month: str) -> list[str]:
 
 
 def metered_in_use(states: pd.DataFrame, month: str, timezone: str, statuses: Collection[str]) -> list[int]:
-    """How many metered items had usage in each of the three months before and in the month, of those that count when it ends.
+    """How many metered items had usage in each of the three months before, and in the month.
 
-    What a customer gave up is explained by that and not asked for; an item that is held and paid for, and all at once uses nothing, is not.
+    Of those that count when the month ends.
+
+    What a customer gave up is explained by that and not asked for; an item that is held and paid for, and all
+    at once uses nothing, is not.
 
     Args:
         states: billing/item_states of metered items (item, status, quantity, valid_from, valid_to).
@@ -114,16 +127,28 @@ def metered_in_use(states: pd.DataFrame, month: str, timezone: str, statuses: Co
         timezone: reporting time zone.
         statuses: those that count.
     """
-    held = states[states["item"].isin(states.loc[covers(states, months.closing(month, timezone)) & states["status"].isin(statuses), "item"])]
+    held = states[
+        states["item"].isin(
+            states.loc[
+                covers(states, months.closing(month, timezone)) & states["status"].isin(statuses), "item"
+            ]
+        )
+    ]
     used = held[np.array([decimal(quantity) > 0 for quantity in held["quantity"]], dtype=bool)]
-    return [int(covers(used, months.closing(name, timezone)).sum()) for name in months.between(months.shift(month, -USED_MONTHS), month)]
+    return [
+        int(covers(used, months.closing(name, timezone)).sum())
+        for name in months.between(months.shift(month, -USED_MONTHS), month)
+    ]
 
 
 def _unmetered(month: str, in_use: Sequence[int]) -> Iterator[str]:
     *before, now = in_use
     usual = Fraction(sum(before), len(before))
     if usual >= FEWEST_METERED and now < usual / 2:
-        yield f"{now} metered items had usage in {month}, {float(usual):.0f} of the same a month in the three before: were events not reported?"
+        yield (
+            f"{now} metered items had usage in {month}, {float(usual):.0f} of the same a month in the three "
+            "before: were events not reported?"
+        )
 
 
 def _items_changed(month: str, customer_months: pd.DataFrame) -> Iterator[str]:
@@ -134,7 +159,10 @@ def _items_changed(month: str, customer_months: pd.DataFrame) -> Iterator[str]:
 
 
 def _restated(restatements: pd.DataFrame, opening: int, reasons: list[str]) -> Iterator[str]:
-    """Months before in which customers' closing MRR was restated for these reasons by too much, gains and losses added up."""
+    """Earlier months whose closing MRR was restated too much for these reasons.
+
+    Gains and losses of customers are added up.
+    """
     closing = restatements[(restatements["metric"] == "closing") & restatements["reason"].isin(reasons)]
     for name, moved in closing["difference"].abs().groupby(closing["month"]).sum().items():
         if int(moved) >= RESTATED * opening:
@@ -147,12 +175,19 @@ def _one_customer(customer_months: pd.DataFrame, shown: Callable[[str], str]) ->
     moved = (amounts["closing"] - amounts["opening"]).abs()
     total = int(moved.sum())
     if total and Fraction(int(moved.max()), total) > ONE_CUSTOMER:
-        yield f"{shown(str(moved.idxmax()))} alone is {_percent(Fraction(int(moved.max()), total))} of all that moved"
+        yield (
+            f"{shown(str(moved.idxmax()))} alone is {_percent(Fraction(int(moved.max()), total))} of all "
+            "that moved"
+        )
 
 
 def _share(coverage: pd.DataFrame, metric: str) -> Fraction:
     rows = coverage[(coverage["metric"] == metric) & (coverage["denominator"] > 0)]
-    return Fraction(int(rows["numerator"].iloc[0]), int(rows["denominator"].iloc[0])) if len(rows) else Fraction(0)
+    return (
+        Fraction(int(rows["numerator"].iloc[0]), int(rows["denominator"].iloc[0]))
+        if len(rows)
+        else Fraction(0)
+    )
 
 
 def _problem(check: Callable[[], None]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """From findings to messages: states that begin once, tell of progress, and end (semantics 5.6).
 
-Here: the state machine. Not here: where states are kept (`storage/ledger/`), the words (`alerting/messages.py`).
+Here: the state machine. Not here: where states are kept (`storage/ledger/`), the words
+(`alerting/messages.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ Event = Literal["entry", "update", "worse", "recovery"]
 
 @dataclass(frozen=True)
 class State:
-    """Where one fingerprint stands after the last month it was judged in. `recovers_at` and `baseline` are frozen at entry, as exact text.
+    """Where one fingerprint stands after the last month it was judged in.
 
-    `baseline` is that of the expansion rate; None where something else is measured, such as a segment's organic net rate.
+    `recovers_at` and `baseline` are frozen at entry, as exact text.
+
+    `baseline` is that of the expansion rate; None where something else is measured, such as a segment's
+    organic net rate.
     """
 
     fingerprint: str
@@ -57,8 +61,10 @@ def advance(findings: Sequence[Finding], states: Mapping[str, State]) -> tuple[l
     """The states after a month, and what to tell of it.
 
     Args:
-        findings: of one month. A fingerprint without a finding keeps its state: a missing or gated month changes nothing.
-        states: by fingerprint, as they were. One that was judged in this month or a later one is left alone, so nothing is judged twice.
+        findings: of one month. A fingerprint without a finding keeps its state: a missing or gated month
+            changes nothing.
+        states: by fingerprint, as they were. One that was judged in this month or a later one is left alone,
+            so nothing is judged twice.
 
     Returns:
         The states that were judged, and their notices.
@@ -93,7 +99,9 @@ def step(before: State | None, finding: Finding, *, silent: bool = False) -> tup
                 severity=finding.severity,
                 since=finding.month,
                 recovers_at=str(finding.recovers_at),
-                baseline=None if finding.drop is None or finding.figures.get("by_net") else str(finding.drop.baseline),
+                baseline=None
+                if finding.drop is None or finding.figures.get("by_net")
+                else str(finding.drop.baseline),
             )
             return replace(entered, entry=fingerprint(finding.fingerprint, finding.month)), "entry"
         return replace(quiet, state="ok" if finding.outcome == "clear" else "pending"), None
@@ -102,16 +110,33 @@ def step(before: State | None, finding: Finding, *, silent: bool = False) -> tup
     clear = amount >= limit if finding.falling else amount <= limit
     clear_months = before.clear_months + 1 if clear else 0
     if clear_months >= CLEAR_MONTHS.get(finding.rule, 1):
-        return replace(quiet, since=before.since, recovers_at=before.recovers_at, baseline=before.baseline, entry=before.entry), "recovery"
+        return replace(
+            quiet,
+            since=before.since,
+            recovers_at=before.recovers_at,
+            baseline=before.baseline,
+            entry=before.entry,
+        ), "recovery"
     # Only a finding that fires is graded: what lingers between firing and recovered keeps its severity.
-    worse = finding.outcome == "fires" and SEVERITIES.index(finding.severity) > SEVERITIES.index(before.severity)
+    worse = finding.outcome == "fires" and SEVERITIES.index(finding.severity) > SEVERITIES.index(
+        before.severity
+    )
     severity = finding.severity if worse else before.severity
-    return replace(before, month=finding.month, clear_months=clear_months, severity=severity), "worse" if worse else "update"
+    return replace(
+        before, month=finding.month, clear_months=clear_months, severity=severity
+    ), "worse" if worse else "update"
 
 
 def measured(finding: Finding, state: State) -> Fraction:
-    """What a state's limit is compared with: what was measured when it began, also in a month in which the segment's other test finds more."""
-    if finding.drop is None or "by_net" not in finding.figures or bool(finding.figures["by_net"]) == (state.baseline is None):
+    """What a state's limit is compared with.
+
+    What was measured when it began, also in a month in which the segment's other test finds more.
+    """
+    if (
+        finding.drop is None
+        or "by_net" not in finding.figures
+        or bool(finding.figures["by_net"]) == (state.baseline is None)
+    ):
         return finding.measured
     return Fraction(finding.figures["net_rate"]) if state.baseline is None else finding.drop.rate
 
@@ -119,14 +144,19 @@ def measured(finding: Finding, state: State) -> Fraction:
 def _silent(findings: Sequence[Finding], states: Mapping[str, State]) -> set[str]:
     """Fingerprints that do not begin while the total's drop is being told.
 
-    A segment or pricing model with less than 30 % of the total's shortfall is a line among the drop's drivers (semantics 5.6), and the total's
-    missed target a figure of its message.
+    A segment or pricing model with less than 30 % of the total's shortfall is a line among the drop's drivers
+    (semantics 5.6), and the total's missed target a figure of its message.
     """
-    total = next((finding for finding in findings if finding.rule == "rate_drop" and finding.dimension == "total"), None)
+    total = next(
+        (finding for finding in findings if finding.rule == "rate_drop" and finding.dimension == "total"),
+        None,
+    )
     if total is None:
         return set()
     before = states.get(total.fingerprint)
-    firing = total.outcome == "fires" or (before is not None and before.state == "firing" and step(before, total)[0].state == "firing")
+    firing = total.outcome == "fires" or (
+        before is not None and before.state == "firing" and step(before, total)[0].state == "firing"
+    )
     if not firing:
         return set()
     return {

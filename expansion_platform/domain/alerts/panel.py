@@ -1,6 +1,7 @@
 """Customers by months, as arrays: what every rule of detection looks at.
 
-Here: reading mrr/customer_months and mrr/movements into one panel, and the sums of it. Not here: any judgement (`rules.py`).
+Here: reading mrr/customer_months and mrr/movements into one panel, and the sums of it. Not here: any
+judgement (`rules.py`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from expansion_platform.domain.mrr.vocabulary import ORGANIC, PRICING_MODELS, SE
 Codes = npt.NDArray[np.int8]
 TOTAL = ("total", "all")
 SLICES = {"segment": SEGMENTS, "pricing_model": PRICING_MODELS}
-"""Dimensions a scope may be of, and their values. A customer has one of each a month, fixed at opening (semantics 4.1)."""
+"""Dimensions a scope may be of, and their values. A customer has one of each a month, fixed at opening
+(semantics 4.1).
+"""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """C customers (ids ascending) by M months (oldest first); money in minor units, zero where the customer was not there."""
+    """C customers (ids ascending) by M months (oldest first).
+
+    Money in minor units, zero where the customer was not there.
+    """
 
     months: tuple[str, ...]
     customers: tuple[str, ...]
@@ -72,7 +78,9 @@ class Panel:
             net=kept(self.net),
             retained=kept(self.retained),
             types=np.where(inside[some][:, :, None], self.types[some], 0),
-            slices={name: np.where(inside[some], codes[some], np.int8(-1)) for name, codes in self.slices.items()},
+            slices={
+                name: np.where(inside[some], codes[some], np.int8(-1)) for name, codes in self.slices.items()
+            },
         )
 
     def sums(self) -> dict[str, Sums]:
@@ -121,8 +129,8 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
     """The panel of some months.
 
     Args:
-        customer_months: rows of mrr/customer_months (month, customer, opening, closing, flow_fx, segment, pricing_model); other months are
-            ignored.
+        customer_months: rows of mrr/customer_months (month, customer, opening, closing, flow_fx, segment,
+            pricing_model); other months are ignored.
         movements: rows of mrr/movements with flows and the headline by type.
         months: oldest first.
     """
@@ -134,7 +142,9 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
 
     def dense(rows: pd.DataFrame, amounts: pd.Series[int]) -> Ints:
         filled = np.zeros(shape, np.int64)
-        filled[customers.get_indexer(pd.Index(rows["customer"])), columns.get_indexer(pd.Index(rows["month"]))] = amounts.to_numpy(np.int64)
+        filled[
+            customers.get_indexer(pd.Index(rows["customer"])), columns.get_indexer(pd.Index(rows["month"]))
+        ] = amounts.to_numpy(np.int64)
         return filled
 
     opening = dense(held, held["opening"])
@@ -142,7 +152,9 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
     net = dense(moved, moved["flow_expansion"] + moved["flow_contraction"] + moved["flow_churn"])
     # Closing at opening exchange rates, as metrics/slice_sums.sql has it: a churned customer retains nothing.
     closing = dense(held, held["closing"])
-    retained = np.where((opening > 0) & (closing > 0), np.minimum(opening, closing - dense(held, held["flow_fx"])), 0)
+    retained = np.where(
+        (opening > 0) & (closing > 0), np.minimum(opening, closing - dense(held, held["flow_fx"])), 0
+    )
 
     def codes(dimension: str) -> Codes:
         numbers = {name: index + 1 for index, name in enumerate(SLICES[dimension])}

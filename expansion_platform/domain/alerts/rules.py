@@ -1,7 +1,8 @@
 """The rules over rates and mixes: what fires when (semantics 5.3, 5.4).
 
-Here: `rate_drop`, `below_target`, `mix_shift`, `segment_deterioration`. Not here: the tests (`core/statistics.py`), rules that look at what became of
-earlier expansion (`followups.py`), states over time (`lifecycle.py`).
+Here: `rate_drop`, `below_target`, `mix_shift`, `segment_deterioration`. Not here: the tests
+(`core/statistics.py`), rules that look at what became of earlier expansion (`followups.py`), states over time
+(`lifecycle.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ HISTORY = RECENT_MIX + EARLIER_MIX
 
 
 def drop_of(panel: Panel, month: str, scope: tuple[str, str], seed: str) -> Drop | None:
-    """The month's rate against its baseline; None when the month or fewer than three of the six before it have a base (semantics 5.3).
+    """The month's rate against its baseline.
+
+    None when the month or fewer than three of the six before it have a base (semantics 5.3).
 
     Args:
         panel: of the scope, with the month and the six before it.
@@ -51,14 +54,20 @@ def drop_of(panel: Panel, month: str, scope: tuple[str, str], seed: str) -> Drop
         seed: policy hash.
     """
     sums = panel.sums()
-    baseline = tuple(name for name in months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1)) if name in sums)
+    baseline = tuple(
+        name
+        for name in months.between(months.shift(month, -BASELINE_MONTHS), months.shift(month, -1))
+        if name in sums
+    )
     if month not in sums or len(baseline) < MINIMUM_BASELINE:
         return None
     now = sums[month]
     mean = sum((sums[name].rate for name in baseline), Fraction(0)) / len(baseline)
     columns = [panel.at(name) for name in (*baseline, month)]
     rng = statistics.generator("rate", *scope, month, seed)
-    p_amount, p_count = statistics.month_labels(panel.expansion[:, columns], panel.opening[:, columns], len(baseline), rng)
+    p_amount, p_count = statistics.month_labels(
+        panel.expansion[:, columns], panel.opening[:, columns], len(baseline), rng
+    )
     return Drop(
         rate=now.rate,
         baseline=mean,
@@ -81,7 +90,9 @@ def large(drop: Drop, smallest: int) -> bool:
     return drop.baseline > 0 and drop.rate <= DROP * drop.baseline and matters
 
 
-def rate_drop(panel: Panel, month: str, seed: str, smallest: int, rates: Mapping[str, Fraction]) -> Finding | None:
+def rate_drop(
+    panel: Panel, month: str, seed: str, smallest: int, rates: Mapping[str, Fraction]
+) -> Finding | None:
     """The total's expansion rate fell by a quarter or more, by more than noise, and by money that matters.
 
     Args:
@@ -89,7 +100,8 @@ def rate_drop(panel: Panel, month: str, seed: str, smallest: int, rates: Mapping
         month: the newest closed month.
         seed: policy hash.
         smallest: shortfall in minor units under which nobody is told.
-        rates: the total's rate of every month up to this one that has a base, for what is shown beside and decides nothing.
+        rates: the total's rate of every month up to this one that has a base, for what is shown beside and
+            decides nothing.
     """
     drop = drop_of(panel, month, TOTAL, seed)
     if drop is None:
@@ -109,10 +121,15 @@ def rate_drop(panel: Panel, month: str, seed: str, smallest: int, rates: Mapping
     )
 
 
-def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fraction, before: Fraction | None, seed: str) -> Finding | None:
-    """Below target in two closed months running, and by more than noise in the latest. A first month below is `pending`.
+def below_target(
+    panel: Panel, month: str, scope: tuple[str, str], target: Fraction, before: Fraction | None, seed: str
+) -> Finding | None:
+    """Below target in two closed months running, and by more than noise in the latest.
 
-    The end of semantics 5.4's interval is that of the studentised bootstrap: the percentile interval, which is only shown, is too narrow to decide.
+    A first month below is `pending`.
+
+    The end of semantics 5.4's interval is that of the studentised bootstrap: the percentile interval, which
+    is only shown, is too narrow to decide.
 
     Args:
         panel: of the scope.
@@ -157,8 +174,15 @@ def below_target(panel: Panel, month: str, scope: tuple[str, str], target: Fract
 
 
 def mix_shift(panel: Panel, month: str, seed: str) -> Finding | None:
-    """What expansion is made of moved: three months pooled against the six before, by more than noise, with ten expanders on each side."""
-    names = [name for name in months.between(months.shift(month, 1 - RECENT_MIX - EARLIER_MIX), month) if name in panel.months]
+    """What expansion is made of moved.
+
+    Three months pooled against the six before, by more than noise, with ten expanders on each side.
+    """
+    names = [
+        name
+        for name in months.between(months.shift(month, 1 - RECENT_MIX - EARLIER_MIX), month)
+        if name in panel.months
+    ]
     if len(names) < RECENT_MIX + EARLIER_MIX:
         return None
     columns = [panel.at(name) for name in names]
@@ -167,12 +191,22 @@ def mix_shift(panel: Panel, month: str, seed: str) -> Finding | None:
     expanded = types.sum(axis=2) > 0
     if min(int(expanded[:, side].any(axis=1).sum()) for side in (recent, ~recent)) < MIX_EXPANDERS:
         return None
-    measured, p = statistics.mix_labels(types, opening, recent, statistics.generator("mix", *TOTAL, month, seed))
+    measured, p = statistics.mix_labels(
+        types, opening, recent, statistics.generator("mix", *TOTAL, month, seed)
+    )
     now, before = types[:, recent].sum(axis=(0, 1)).tolist(), types[:, ~recent].sum(axis=(0, 1)).tolist()
-    moved = {name: Fraction(a, sum(now)) - Fraction(b, sum(before)) for name, a, b in zip(ORGANIC, now, before, strict=True)}
+    moved = {
+        name: Fraction(a, sum(now)) - Fraction(b, sum(before))
+        for name, a, b in zip(ORGANIC, now, before, strict=True)
+    }
     largest = max(ORGANIC, key=lambda name: abs(moved[name]))
     instability = statistics.stability_index(before, now)
-    figures: dict[str, Fraction | int | str] = {"type": largest, "divergence": Fraction(measured), "psi": Fraction(instability), "p": p}
+    figures: dict[str, Fraction | int | str] = {
+        "type": largest,
+        "divergence": Fraction(measured),
+        "psi": Fraction(instability),
+        "p": p,
+    }
     figures |= {f"{name}_now": Fraction(a, sum(now)) for name, a in zip(ORGANIC, now, strict=True)}
     figures |= {f"{name}_before": Fraction(b, sum(before)) for name, b in zip(ORGANIC, before, strict=True)}
     return Finding(
@@ -188,12 +222,16 @@ def mix_shift(panel: Panel, month: str, seed: str) -> Finding | None:
     )
 
 
-def segment_deterioration(panel: Panel, dimension: str, month: str, seed: str, smallest: int, rates: RatesByScope) -> list[Finding]:
-    """Segments, or pricing models, whose rate dropped or whose organic net rate fell by two points, by more than noise (semantics 5.4).
+def segment_deterioration(
+    panel: Panel, dimension: str, month: str, seed: str, smallest: int, rates: RatesByScope
+) -> list[Finding]:
+    """Segments, or pricing models, that got worse by more than noise (semantics 5.4).
 
-    The p-values are Holm's over all pairs of a judged slice and one of the two tests. Each pair would otherwise add its own chance of a false alarm.
-    The net rate holds churn, which ends a membership, so its test exchanges customer-months and not a customer's months
-    (`statistics.customer_months`).
+    Their rate dropped, or their organic net rate fell by two points.
+
+    The p-values are Holm's over all pairs of a judged slice and one of the two tests. Each pair would
+    otherwise add its own chance of a false alarm. The net rate holds churn, which ends a membership, so its
+    test exchanges customer-months and not a customer's months (`statistics.customer_months`).
 
     Args:
         panel: of all customers.
@@ -204,13 +242,23 @@ def segment_deterioration(panel: Panel, dimension: str, month: str, seed: str, s
         rates: as of `rate_drop`, by scope.
 
     Returns:
-        A finding for each slice that is judged: it has a baseline and thirty opening members, and a pricing model less than 95 % of opening MRR.
+        A finding for each slice that is judged: it has a baseline and thirty opening members, and a pricing
+            model less than 95 % of opening MRR.
     """
     judged = list(_judged(panel, dimension, month, seed))
     nets = [_net_p(of_slice, month, drop, (dimension, name), seed) for name, of_slice, drop in judged]
     adjusted = statistics.holm([drop.p for *_, drop in judged] + nets)
     return [
-        _deterioration(of_slice, month, (dimension, name), drop, (adjusted[index], adjusted[len(judged) + index]), smallest, rates, seed)
+        _deterioration(
+            of_slice,
+            month,
+            (dimension, name),
+            drop,
+            (adjusted[index], adjusted[len(judged) + index]),
+            smallest,
+            rates,
+            seed,
+        )
         for index, (name, of_slice, drop) in enumerate(judged)
     ]
 
@@ -227,7 +275,9 @@ def _deterioration(
 ) -> Finding:
     """The finding of one slice; `adjusted` are the p-values of its rate and of its net rate."""
     sums, (p_rate, p_net) = panel.sums(), adjusted
-    net_before = sum((sums[earlier].net_rate for earlier in drop.baseline_months), Fraction(0)) / len(drop.baseline_months)
+    net_before = sum((sums[earlier].net_rate for earlier in drop.baseline_months), Fraction(0)) / len(
+        drop.baseline_months
+    )
     net_rate = sums[month].net_rate
     by_rate = large(drop, smallest) and p_rate < ALPHA
     by_net = net_before - net_rate >= NET_FALL and p_net < ALPHA
@@ -251,7 +301,9 @@ def _deterioration(
     )
     if by_net and not by_rate:
         missing = round_half_even((net_before - net_rate) * drop.opening)
-        finding = replace(finding, measured=net_rate, recovers_at=net_before - NET_RECOVERED, shortfall=missing)
+        finding = replace(
+            finding, measured=net_rate, recovers_at=net_before - NET_RECOVERED, shortfall=missing
+        )
     if finding.outcome == "fires":
         finding.figures.update(_beside(panel, month, scope, drop, rates.get(finding.scope, {}), seed))
     return finding
@@ -260,13 +312,18 @@ def _deterioration(
 def _beside(
     panel: Panel, month: str, scope: tuple[str, str], drop: Drop, rates: Mapping[str, Fraction], seed: str
 ) -> dict[str, Fraction | int | str]:
-    """What is shown beside a drop and decides nothing (semantics 5.3, 5.4): the percentile interval, the robust z, whether last year was alike."""
+    """What is shown beside a drop and decides nothing (semantics 5.3, 5.4).
+
+    The percentile interval, the robust z, whether last year was alike.
+    """
     column = panel.at(month)
     here = panel.members[:, column]
     rng = statistics.generator("interval", *scope, month, seed)
     low, high = statistics.rate_interval(panel.expansion[here, column], panel.opening[here, column], rng)
     shown: dict[str, Fraction | int | str] = {"low": Fraction(low), "high": Fraction(high)}
-    z = statistics.robust_z(drop.rate, [rate for name, rate in rates.items() if months.shift(month, -12) <= name < month])
+    z = statistics.robust_z(
+        drop.rate, [rate for name, rate in rates.items() if months.shift(month, -12) <= name < month]
+    )
     if z is not None:
         shown["robust_z"] = f"{z:.1f}"
     if _seasonal(rates, month, drop):
@@ -280,12 +337,19 @@ def grr_fall(sums: dict[str, Sums], month: str, baseline: tuple[str, ...]) -> Fr
 
 
 def _judged(panel: Panel, dimension: str, month: str, seed: str) -> Iterator[tuple[str, Panel, Drop]]:
-    """The slices of a dimension that can be judged: with a baseline and enough members. A pricing model with nearly all MRR is the total again."""
+    """The slices of a dimension that can be judged: with a baseline and enough members.
+
+    A pricing model with nearly all MRR is the total again.
+    """
     opening = int(panel.opening[:, panel.at(month)].sum()) if month in panel.months else 0
     for name in SLICES[dimension]:
         inside = panel.of(dimension, name)
         drop = drop_of(inside, month, (dimension, name), seed)
-        if drop is None or drop.members < SLICE_MEMBERS or (dimension == "pricing_model" and drop.opening >= NEARLY_ALL * opening):
+        if (
+            drop is None
+            or drop.members < SLICE_MEMBERS
+            or (dimension == "pricing_model" and drop.opening >= NEARLY_ALL * opening)
+        ):
             continue
         yield name, inside, drop
 
@@ -293,13 +357,23 @@ def _judged(panel: Panel, dimension: str, month: str, seed: str) -> Iterator[tup
 def _net_p(panel: Panel, month: str, drop: Drop, scope: tuple[str, str], seed: str) -> Fraction:
     columns = [panel.at(name) for name in (*drop.baseline_months, month)]
     rng = statistics.generator("net", *scope, month, seed)
-    return statistics.customer_months(panel.net[:, columns], panel.opening[:, columns], len(drop.baseline_months), rng)
+    return statistics.customer_months(
+        panel.net[:, columns], panel.opening[:, columns], len(drop.baseline_months), rng
+    )
 
 
 def _seasonal(rates: Mapping[str, Fraction], month: str, drop: Drop) -> bool:
-    """With two years of history: the same month last year lay as far (within a fifth) from its own baseline, to the same side (semantics 5.3)."""
+    """With two years of history.
+
+    The same month last year lay as far (within a fifth) from its own baseline, to the same side (semantics
+    5.3).
+    """
     last_year = months.shift(month, -12)
-    before = [rates[name] for name in months.between(months.shift(last_year, -BASELINE_MONTHS), months.shift(last_year, -1)) if name in rates]
+    before = [
+        rates[name]
+        for name in months.between(months.shift(last_year, -BASELINE_MONTHS), months.shift(last_year, -1))
+        if name in rates
+    ]
     if len(rates) < 24 or last_year not in rates or len(before) < MINIMUM_BASELINE or not any(before):
         return False
     then = rates[last_year] / (sum(before, Fraction(0)) / len(before)) - 1

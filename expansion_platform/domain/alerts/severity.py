@@ -22,7 +22,8 @@ def severity(drop: Drop, grr_fall: Fraction) -> str:
 
     Args:
         drop: the rate against its baseline.
-        grr_fall: how far gross retention lies under its mean over the baseline; 2 points or more is a step up, since loss joins the missing growth.
+        grr_fall: how far gross retention lies under its mean over the baseline; 2 points or more is a step
+            up, since loss joins the missing growth.
     """
     halved = drop.rate <= HALVED * drop.baseline and drop.p < SURE
     level = "critical" if halved or drop.shortfall >= LARGE * drop.opening else "warning"

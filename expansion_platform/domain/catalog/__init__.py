@@ -1,1 +1,4 @@
-"""What people decide and give: the catalog file, plans, suggestions, targets, tables users give, and what a rule sees of it all."""
+"""What people decide and give.
+
+The catalog file, plans, suggestions, targets, tables users give, and what a rule sees of it all.
+"""

@@ -1,7 +1,7 @@
 """The catalog of products, versioned by the hash of its content (semantics 3.1, 8.1).
 
-Here: what it may say, and looking a price up. Not here: the counting policy in it (`pricing/policy.py`), the file's text
-(`core/configuration.py`), exchange rates, which are data, and any amount.
+Here: what it may say, and looking a price up. Not here: the counting policy in it (`pricing/policy.py`), the
+file's text (`core/configuration.py`), exchange rates, which are data, and any amount.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ from expansion_platform.domain.stripe.vocabulary import INTERVALS
 class CatalogEntry(FileModel):
     """What the catalog says of one price or product id; None is silence."""
 
-    family: str | None = Field(None, min_length=1, description="Products that are tiers of one another share it")
-    tier_rank: int | None = Field(None, ge=-HIGHEST_RANK, le=HIGHEST_RANK, description="Higher is a higher plan")
+    family: str | None = Field(
+        None, min_length=1, description="Products that are tiers of one another share it"
+    )
+    tier_rank: int | None = Field(
+        None, ge=-HIGHEST_RANK, le=HIGHEST_RANK, description="Higher is a higher plan"
+    )
     kind: Literal["base", "addon", "usage"] | None = None
     unit: str | None = Field(None, min_length=1, description="What a quantity counts: seat, flat, or a meter")
     meter: str | None = Field(None, min_length=1, description="Meter of usage prices")
-    group: str | None = Field(None, min_length=1, description="Match group, where the rule of semantics 3.1 is not wanted")
+    group: str | None = Field(
+        None, min_length=1, description="Match group, where the rule of semantics 3.1 is not wanted"
+    )
 
 
 class ListPrice(FileModel):
@@ -65,7 +71,10 @@ class ListPrice(FileModel):
 
 @dataclass(frozen=True)
 class Entry:
-    """What is taken to be true of a price: the catalog's word, else metadata, else inference (semantics 3.1)."""
+    """What is taken to be true of a price: the catalog's word, else metadata, else inference.
+
+    See semantics 3.1.
+    """
 
     family: str
     tier_rank: int | None
@@ -79,25 +88,40 @@ class Entry:
 
 
 class Catalog(FileModel):
-    """Products as tiers, add-ons and usage; declared migrations; merged, earlier and excluded customers; policy and currency (semantics 8.1).
+    """Products as tiers, add-ons and usage; declared migrations; merged, earlier and excluded customers.
 
-    `metadata` is Stripe's own metadata by price or product id, the first source of inference when `products` is silent.
+    Policy and currency (semantics 8.1).
+
+    `metadata` is Stripe's own metadata by price or product id, the first source of inference when `products`
+    is silent.
     """
 
     reporting_currency: str = Field("usd", pattern="^[a-z]{3}$")
     products: dict[str, CatalogEntry] = Field(default_factory=dict, description="By price or product id")
     list_prices: tuple[ListPrice, ...] = ()
-    migrations: tuple[tuple[str, str], ...] = Field((), description="Unordered price pairs that are the vendor's repricings")
-    aliases: dict[str, str] = Field(default_factory=dict, description="Customer id to the customer it was merged into")
-    ever_paid: tuple[str, ...] = Field((), description="Customers that paid before the history Stripe holds: their return is a reactivation")
-    excluded_customers: tuple[str, ...] = Field((), description="Internal and demo customers, left out of all history (section 7, case 30)")
+    migrations: tuple[tuple[str, str], ...] = Field(
+        (), description="Unordered price pairs that are the vendor's repricings"
+    )
+    aliases: dict[str, str] = Field(
+        default_factory=dict, description="Customer id to the customer it was merged into"
+    )
+    ever_paid: tuple[str, ...] = Field(
+        (), description="Customers that paid before the history Stripe holds: their return is a reactivation"
+    )
+    excluded_customers: tuple[str, ...] = Field(
+        (), description="Internal and demo customers, left out of all history (section 7, case 30)"
+    )
     policy: Policy = Field(default_factory=Policy)
     metadata: dict[str, dict[str, str]] = Field(default_factory=dict)
 
     @field_validator("products", mode="before")
     @classmethod
     def _named_entries(cls, value: Any) -> Any:
-        return {identity: {} if said is None else said for identity, said in value.items()} if isinstance(value, dict) else value
+        return (
+            {identity: {} if said is None else said for identity, said in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
 
     @field_validator("products")
     @classmethod
@@ -111,8 +135,13 @@ class Catalog(FileModel):
         return {customer: _last_alias(customer, value) for customer in value}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], metadata: Mapping[str, Mapping[str, str]] | None = None) -> Catalog:
-        """A catalog from the dict of semantics 8.1, whose `fx`, being data, is left out. ConfigurationError names the key path of bad fields."""
+    def from_dict(
+        cls, content: Mapping[str, Any], metadata: Mapping[str, Mapping[str, str]] | None = None
+    ) -> Catalog:
+        """A catalog from the dict of semantics 8.1, whose `fx`, being data, is left out.
+
+        ConfigurationError names the key path of bad fields.
+        """
         try:
             return cls._read(content, metadata or {})
         except ConfigurationError as error:
@@ -120,7 +149,10 @@ class Catalog(FileModel):
 
     @classmethod
     def from_yaml(cls, path: Path, metadata: Mapping[str, Mapping[str, str]] | None = None) -> Catalog:
-        """A catalog from a YAML file with the fields of semantics 8.1 but `fx`. ConfigurationError names the file and the key path."""
+        """A catalog from a YAML file with the fields of semantics 8.1 but `fx`.
+
+        ConfigurationError names the file and the key path.
+        """
         content = read_yaml(path)
         try:
             if isinstance(content, dict) and "fx" in content:
@@ -134,9 +166,14 @@ class Catalog(FileModel):
         if not isinstance(content, Mapping):
             raise ConfigurationError("not a mapping; begin with `products:`")
         known = {name: value for name, value in content.items() if name != "fx" and value is not None}
-        hints = {identity: {name: text for name, text in said.items() if name in CatalogEntry.model_fields} for identity, said in metadata.items()}
+        hints = {
+            identity: {name: text for name, text in said.items() if name in CatalogEntry.model_fields}
+            for identity, said in metadata.items()
+        }
         try:
-            return cls.model_validate({"metadata": {identity: said for identity, said in hints.items() if said}, **known})
+            return cls.model_validate(
+                {"metadata": {identity: said for identity, said in hints.items() if said}, **known}
+            )
         except ValidationError as error:
             raise ConfigurationError(told(error, cls)) from error
 
@@ -147,11 +184,16 @@ class Catalog(FileModel):
 
     @property
     def catalog_hash(self) -> str:
-        """16 hex digits of everything but the policy; the order of lists, and within a migration pair, does not matter."""
+        """16 hex digits of everything but the policy.
+
+        The order of lists, and within a migration pair, does not matter.
+        """
         return content_hash(
             {
                 "reporting_currency": self.reporting_currency,
-                "products": {identity: entry.model_dump(exclude_none=True) for identity, entry in self.products.items()},
+                "products": {
+                    identity: entry.model_dump(exclude_none=True) for identity, entry in self.products.items()
+                },
                 "list_prices": sorted(dumps(price.model_dump()) for price in self.list_prices),
                 "migrations": sorted({tuple(sorted(pair)) for pair in self.migrations}),
                 "aliases": self.aliases,
@@ -182,7 +224,10 @@ class Catalog(FileModel):
         return self._list_prices.get((product, currency, interval, interval_count))
 
     def hint(self, identity: str) -> CatalogEntry | None:
-        """What Stripe's metadata says of a price or product, None when nothing that makes sense (`hints.py`)."""
+        """What Stripe's metadata says of a price or product (`hints.py`).
+
+        None when nothing that makes sense.
+        """
         said = followed(self.metadata.get(identity, {}))
         return CatalogEntry.model_validate(said) if said else None
 
@@ -190,7 +235,12 @@ class Catalog(FileModel):
         """Price over product over metadata over inference, field by field."""
         metered = usage_type == "metered"
         said: dict[str, Any] = {}
-        for source in (self.hint(product), self.hint(price), self.products.get(product), self.products.get(price)):
+        for source in (
+            self.hint(product),
+            self.hint(price),
+            self.products.get(product),
+            self.products.get(price),
+        ):
             said.update({} if source is None else source.model_dump(exclude_none=True))
         kind = said.get("kind", "usage" if metered else "base")
         meter = said.get("meter", product)
@@ -217,7 +267,10 @@ class Catalog(FileModel):
     @cached_property
     def _list_prices(self) -> dict[tuple[str, str, str, int], ListPrice]:
         ordered = sorted(self.list_prices, key=lambda listed: listed.price, reverse=True)
-        return {(listed.product, listed.currency, listed.interval, listed.interval_count): listed for listed in ordered}
+        return {
+            (listed.product, listed.currency, listed.interval, listed.interval_count): listed
+            for listed in ordered
+        }
 
 
 def _last_alias(customer: str, aliases: Mapping[str, str]) -> str:

@@ -1,9 +1,12 @@
-"""Hints about products and prices in Stripe's own metadata: what of them can be followed, and what cannot (semantics 3.1).
+"""Hints about products and prices in Stripe's own metadata: what of them can be followed, and what cannot.
 
-Here: reading them, and the complaint about one that makes no sense. Not here: what outranks them (`catalog.py`).
+See semantics 3.1.
 
-The seller's people write metadata, for other things too: a hint that makes no sense changes nothing and is reported. A catalog file is written for
-this platform alone, so there a wrong value is an error.
+Here: reading them, and the complaint about one that makes no sense. Not here: what outranks them
+(`catalog.py`).
+
+The seller's people write metadata, for other things too: a hint that makes no sense changes nothing and is
+reported. A catalog file is written for this platform alone, so there a wrong value is an error.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ HINTS = ("family", "tier_rank", "kind", "unit", "meter")
 HIGHEST_RANK = 10**9
 _RANK = re.compile(r"-?[0-9]{1,9}")
 _SHOWN = 40
-_WANTED = {"tier_rank": "a whole number such as 2, in the digits 0 to 9", "kind": f"one of {', '.join(KINDS)}"}
+_WANTED = {
+    "tier_rank": "a whole number such as 2, in the digits 0 to 9",
+    "kind": f"one of {', '.join(KINDS)}",
+}
 
 
 class Ignored(NamedTuple):
@@ -36,7 +42,10 @@ class Ignored(NamedTuple):
 def from_rows(rows: Iterable[tuple[str, str]]) -> dict[str, dict[str, str]]:
     """Hints by product or price from (id, metadata_json); objects without any are left out."""
     said = {identity: json.loads(text) for identity, text in rows if text != "{}"}
-    kept = {identity: {name: value for name, value in each.items() if name in HINTS and isinstance(value, str)} for identity, each in said.items()}
+    kept = {
+        identity: {name: value for name, value in each.items() if name in HINTS and isinstance(value, str)}
+        for identity, each in said.items()
+    }
     return {identity: each for identity, each in kept.items() if each}
 
 

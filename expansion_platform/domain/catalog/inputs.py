@@ -1,6 +1,7 @@
 """What a rule sees: the tables, settings and files that its declaration names, and nothing else.
 
-Here: the inputs of a rule over a range of months, and what it returns. Not here: reading them (`engine/`), declarations (`tables/`).
+Here: the inputs of a rule over a range of months, and what it returns. Not here: reading them (`engine/`),
+declarations (`tables/`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Computed:
         frames: rows of each table, without the versions they are made with.
         failures: the months it could not compute.
         rest: of a rule by customer, what becomes rows once all customers are known.
-        shows: of a rule by customer, what the others' rows depend on of these customers; None where there is nothing.
+        shows: of a rule by customer, what the others' rows depend on of these customers; None where there is
+            nothing.
     """
 
     frames: Frames
@@ -42,7 +44,10 @@ class Computed:
 
 @dataclass(frozen=True)
 class Together:
-    """What all customers together show: rows of tables that have none by customer, and what finishes those that have."""
+    """What all customers together show.
+
+    A rule by customer sees it as a value beside its own customers' rows.
+    """
 
     frames: Frames
     shown: Any
@@ -74,16 +79,22 @@ class Inputs:
         self._scan: Mapping[type[Table], Scan] = load if scan is None else scan
 
     def arrow(self, model: type[Table], months: Sequence[str] | None = None) -> pa.Table:
-        """The rows of a declared table: its declared columns, in all months that the range looks at or in some of them.
+        """The rows of a declared table.
+
+        Its declared columns, in all months that the range looks at or in some of them.
 
         Raises:
-            UndeclaredReadError: the declaration does not name the table, or none of the range's months looks at a month that is asked for.
+            UndeclaredReadError: the declaration does not name the table, or none of the range's months looks
+                at a month that is asked for.
         """
         load: Load = self._declared(self._load, model, table_name(model))
         return load(months)
 
     def scan(self, model: type[Table], months: Sequence[str] | None = None) -> Any:
-        """`arrow` for a query (`queries.query`) to read, which takes the columns it names from the files and has no table in memory."""
+        """`arrow` for a query (`queries.query`) to read.
+
+        It takes the columns it names from the files and has no table in memory.
+        """
         scan: Scan = self._declared(self._scan, model, table_name(model))
         return scan(months)
 
@@ -121,15 +132,19 @@ class Inputs:
 
     def _declared(self, known: Mapping[Any, Any], key: object, name: str) -> Any:
         if key not in known:
-            raise UndeclaredReadError(f"the rule of {self._of} reads {name}, which its declaration does not name: add it there")
+            raise UndeclaredReadError(
+                f"the rule of {self._of} reads {name}, which its declaration does not name: add it there"
+            )
         return known[key]
 
 
 def month_by_month(months: Sequence[str], compute: Callable[[str], Frames]) -> Computed:
-    """The rows of months that are computed one after the other; one that cannot be is a failure of that month only.
+    """The rows of months that are computed one after the other.
 
-    For rules that would hold every customer of every month at once, or whose months have nothing in common: what a month first reported and what
-    became of it, and Stripe's own MRR beside ours.
+    One that cannot be is a failure of that month only.
+
+    For rules that would hold every customer of every month at once, or whose months have nothing in common:
+    what a month first reported and what became of it, and Stripe's own MRR beside ours.
     """
     parts: dict[type[Table], list[pd.DataFrame]] = {}
     failures: dict[str, DataQualityError] = {}
@@ -143,6 +158,9 @@ def month_by_month(months: Sequence[str], compute: Callable[[str], Frames]) -> C
 
 
 def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all frames. Frames without rows are left out: what they were made of has lost its types, and often its columns."""
+    """The rows of all frames.
+
+    Frames without rows are left out: what they were made of has lost its types, and often its columns.
+    """
     filled = [frame for frame in frames if len(frame)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()

@@ -1,18 +1,25 @@
-"""Which prices of one product are plans of one another, because they are sold side by side (semantics 3.1 point 5, D-12).
+"""Which prices of one product are plans of one another, because they are sold side by side.
 
-Here: the beginnings of customers on prices, found once for all months, and the plans they show before one instant. Not here: what the catalog says
-of a price, which wins (`catalog.py`), and what a plan does to a label (`mrr/causes.py`).
+See semantics 3.1 point 5, D-12.
+
+Here: the beginnings of customers on prices, found once for all months, and the plans they show before one
+instant. Not here: what the catalog says of a price, which wins (`catalog.py`), and what a plan does to a
+label (`mrr/causes.py`).
 
 Exactly what the words of D-12 mean here:
-* A customer begins on a price with its first counting item of that match group (a product, or the family it is said to be of) and unit, under its id
-  after aliases. Who moves there from another product of the family, or takes an item there from any other product, is no new customer.
-* Statuses that do not count do not exist (semantics 1.3): a trial begins when it converts, on the price it converts to, and one that never converts
-  begins nothing.
-* Between prices that can charge something, a first item is the first one that can charge something: a customer is new when it first pays (D-9), so
-  that customers who come from a free plan begin on the plan they choose. Compared with a free price, the first item of all counts.
-* A customer whose first items of the product are of several prices chose none of them: it bought parts of one plan. It begins on none.
-* One stretch of at least 90 days: from the later of the two first beginnings to the earlier of the two last ones, within the 365 days. Where a new
-  price replaced an old one, the old one's beginnings end where those of the new one start, so that their stretch is about zero.
+* A customer begins on a price with its first counting item of that match group (a product, or the family it
+  is said to be of) and unit, under its id after aliases. Who moves there from another product of the family,
+  or takes an item there from any other product, is no new customer.
+* Statuses that do not count do not exist (semantics 1.3): a trial begins when it converts, on the price it
+  converts to, and one that never converts begins nothing.
+* Between prices that can charge something, a first item is the first one that can charge something: a
+  customer is new when it first pays (D-9), so that customers who come from a free plan begin on the plan they
+  choose. Compared with a free price, the first item of all counts.
+* A customer whose first items of the product are of several prices chose none of them: it bought parts of one
+  plan. It begins on none.
+* One stretch of at least 90 days: from the later of the two first beginnings to the earlier of the two last
+  ones, within the 365 days. Where a new price replaced an old one, the old one's beginnings end where those
+  of the new one start, so that their stretch is about zero.
 * Prices are compared in the currencies both are sold in; a price with several currencies is one price.
 """
 
@@ -73,12 +80,18 @@ class Sold(NamedTuple):
 
 @dataclass(frozen=True)
 class Plans:
-    """The pairs of prices that are plans of one another. `steps`: for each pair of ids in order, 1 if the second is the higher plan, -1, or 0."""
+    """The pairs of prices that are plans of one another.
+
+    `steps`: for each pair of ids in order, 1 if the second is the higher plan, -1, or 0.
+    """
 
     steps: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def step(self, before: str, after: str) -> int | None:
-        """1 for a move to a higher plan, -1 to a lower one, 0 between equal ones; None where the two are not known to be plans."""
+        """1 for a move to a higher plan, -1 to a lower one, 0 between equal ones.
+
+        None where the two are not known to be plans.
+        """
         if before <= after:
             return self.steps.get((before, after))
         back = self.steps.get((after, before))
@@ -90,7 +103,9 @@ class Plans:
         if not self.steps:
             return found
         moved = np.flatnonzero((before.notna() & after.notna() & (before != after)).to_numpy(dtype=bool))
-        found[moved] = [self.step(*pair) is not None for pair in zip(before.iloc[moved], after.iloc[moved], strict=True)]
+        found[moved] = [
+            self.step(*pair) is not None for pair in zip(before.iloc[moved], after.iloc[moved], strict=True)
+        ]
         return found
 
     @cached_property
@@ -117,9 +132,12 @@ class _Selling(NamedTuple):
 
 @dataclass(frozen=True)
 class Beginnings:
-    """Every customer's beginning on a price that may be a plan: index of `sold` and instant, in order of time.
+    """Every customer's beginning on a price that may be a plan.
 
-    `any_item` has the first item of each customer, match group and unit, `paid_item` the first one that can charge something.
+    Index of `sold` and instant, in order of time.
+
+    `any_item` has the first item of each customer, match group and unit, `paid_item` the first one that can
+    charge something.
     """
 
     sold: Sequence[Sold]
@@ -144,7 +162,9 @@ class Beginnings:
 
 
 def beginnings(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
-    """Finds every beginning on a price that can be a plan by inference: one of several of a product, unit and interval, whose rank nobody said.
+    """Finds every beginning on a price that can be a plan by inference.
+
+    One of several of a product, unit and interval, whose rank nobody said.
 
     Args:
         states: billing/item_states without excluded customers; text columns may be categoricals.
@@ -176,7 +196,10 @@ def of_all(parts: Sequence[Beginnings]) -> Beginnings:
 
 
 def beginnings_of_some(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
-    """`beginnings` of some customers, on every price whose rank nobody said: other customers may show that another is sold beside it."""
+    """`beginnings` of some customers, on every price whose rank nobody said.
+
+    Other customers may show that another is sold beside it.
+    """
     codes, distinct = encode([states], TERMS)
     terms = [_read(catalog, *row) for row in distinct[TERMS].itertuples(index=False, name=None)]
     sold = _candidates(terms)
@@ -206,8 +229,21 @@ def beginnings_of_some(states: pd.DataFrame, catalog: Catalog) -> Beginnings:
     return Beginnings(sold, _firsts(rows), _firsts(rows[~free]) if free.any() else _firsts(rows))
 
 
-def _read(catalog: Catalog, product: str, price: str, usage_type: str, currency: str, interval: str, interval_count: int, scheme_json: str) -> Sold:
-    entry, policy, metered = catalog.entry(price, product, usage_type), catalog.policy, usage_type == "metered"
+def _read(
+    catalog: Catalog,
+    product: str,
+    price: str,
+    usage_type: str,
+    currency: str,
+    interval: str,
+    interval_count: int,
+    scheme_json: str,
+) -> Sold:
+    entry, policy, metered = (
+        catalog.entry(price, product, usage_type),
+        catalog.policy,
+        usage_type == "metered",
+    )
     slot, home = Slot(product, entry.unit, interval, interval_count), (entry.group, entry.unit)
     try:
         scheme = parse_scheme(scheme_json)
@@ -238,18 +274,28 @@ def _with_others(terms: Iterable[Sold]) -> list[Sold]:
 def _counts(states: pd.DataFrame, catalog: Catalog) -> Bools:
     """Which rows count (semantics 1.3). What they say is checked where they are valued."""
     policy, paused = catalog.policy, states["collection_paused"]
-    counting = states["status"].isin(policy.statuses) & (paused.isna() | paused.isin(policy.paused_counts)) & states["livemode"].astype(bool)
+    counting = (
+        states["status"].isin(policy.statuses)
+        & (paused.isna() | paused.isin(policy.paused_counts))
+        & states["livemode"].astype(bool)
+    )
     if not policy.metered_counts:
         counting &= states["usage_type"] != "metered"
     return counting.to_numpy(dtype=bool)
 
 
 def _firsts(rows: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each key; none where it is of several prices at once, of one that cannot be a plan, or of an item that began elsewhere."""
+    """The first row of each key.
+
+    None where it is of several prices at once, of one that cannot be a plan, or of an item that began
+    elsewhere.
+    """
     began = rows["at"] == rows.groupby("item")["at"].transform("min")
     own = rows.assign(began=began)[rows["key"] >= 0]
     first = own[own["at"] == own.groupby("key")["at"].transform("min")]
-    first = first.assign(began=first.groupby("key")["began"].transform("all")).drop_duplicates(["key", "price"])
+    first = first.assign(began=first.groupby("key")["began"].transform("all")).drop_duplicates(
+        ["key", "price"]
+    )
     alone = first[~first.duplicated("key", keep=False) & first["began"] & (first["sold"] >= 0)]
     return alone[["sold", "at"]].sort_values("at", ignore_index=True)
 
@@ -258,15 +304,23 @@ def _selling(rows: pd.DataFrame, closing: pd.Timestamp) -> dict[int, _Selling]:
     """Beginnings within the 365 days before an instant, by index of what was sold."""
     here = rows[(rows["at"] >= closing - LOOKED_BACK) & (rows["at"] < closing)]
     found = here.groupby("sold")["at"].agg(["size", "min", "max"])
-    return {int(code): _Selling(int(size), first, last) for code, size, first, last in found.itertuples(name=None)}
+    return {
+        int(code): _Selling(int(size), first, last) for code, size, first, last in found.itertuples(name=None)
+    }
 
 
 def _side_by_side(low: Sequence[int], high: Sequence[int], selling: Mapping[int, _Selling]) -> bool:
-    """Whether at least 3 customers began on each of two prices, and the stretch in which customers began on both lasts 90 days (D-12)."""
+    """Whether two prices were sold side by side (D-12).
+
+    At least 3 customers began on each, and the stretch in which customers began on both lasts 90 days.
+    """
     sides = [[selling[code] for code in codes if code in selling] for codes in (low, high)]
     if any(sum(each.customers for each in side) < FEWEST_BEGINNINGS for side in sides):
         return False
-    start, end = max(min(each.first for each in side) for side in sides), min(max(each.last for each in side) for side in sides)
+    start, end = (
+        max(min(each.first for each in side) for side in sides),
+        min(max(each.last for each in side) for side in sides),
+    )
     return end - start >= SIDE_BY_SIDE
 
 

@@ -1,7 +1,10 @@
-"""A first guess at the catalog of an account, each part with its reason, for a person to confirm (semantics 3.1).
+"""A first guess at the catalog of an account, each part with its reason, for a person to confirm.
 
-Here: families, ranks, kinds and units guessed from names, prices and what customers hold. Not here: the file they are written into
-(`reports/catalog/file.py`). A guess changes no number: the pipeline infers only what semantics 3.1 lets it, until a person writes an entry.
+See semantics 3.1.
+
+Here: families, ranks, kinds and units guessed from names, prices and what customers hold. Not here: the file
+they are written into (`reports/catalog/file.py`). A guess changes no number: the pipeline infers only what
+semantics 3.1 lets it, until a person writes an entry.
 """
 
 from __future__ import annotations
@@ -22,13 +25,19 @@ from expansion_platform.domain.pricing.schemes import gross, parse_scheme, perio
 from expansion_platform.domain.pricing.terms import Price
 
 TIER_WORDS = (
-    *("free", "hobby", "personal", "starter", "lite", "light", "basic", "essential", "essentials", "standard", "core", "plus", "team", "teams"),
-    *("growth", "pro", "professional", "business", "premium", "advanced", "scale", "ultimate", "unlimited", "enterprise"),
+    *("free", "hobby", "personal", "starter", "lite", "light", "basic"),
+    *("essential", "essentials", "standard", "core", "plus", "team", "teams"),
+    *("growth", "pro", "professional", "business", "premium"),
+    *("advanced", "scale", "ultimate", "unlimited", "enterprise"),
 )
 """Words that name a level of a plan, lowest first; the order only decides where prices cannot."""
-ADDON_NAME = re.compile(r"\b(add[- ]?ons?|extra|additional|pack|booster|sso|single sign[- ]on|support|backup|onboarding)\b", re.IGNORECASE)
+ADDON_NAME = re.compile(
+    r"\b(add[- ]?ons?|extra|additional|pack|booster|sso|single sign[- ]on|support|backup|onboarding)\b",
+    re.IGNORECASE,
+)
 _FILLER = re.compile(r"plan|plans|monthly|annual|annually|yearly|legacy|new|old|v\d+|\d{4}")
-COMPARED_UNITS = 10  # plans are compared at ten units, past the free units and minimums that make one unit misleading
+# Plans are compared at ten units, past the free units and minimums that make one unit misleading.
+COMPARED_UNITS = 10
 FEWEST_HOLDERS = 5
 
 
@@ -43,7 +52,10 @@ class Guess:
 
 @dataclass(frozen=True)
 class Offer:
-    """A product with its recurring prices, each once in each of its currencies; `hint` is what Stripe's metadata says of it, by field."""
+    """A product with its recurring prices, each once in each of its currencies.
+
+    `hint` is what Stripe's metadata says of it, by field.
+    """
 
     id: str
     name: str
@@ -51,7 +63,9 @@ class Offer:
     prices: tuple[Price, ...]
 
 
-def offers(products: pd.DataFrame, prices: Mapping[str, Price], active: frozenset[str], catalog: Catalog) -> list[Offer]:
+def offers(
+    products: pd.DataFrame, prices: Mapping[str, Price], active: frozenset[str], catalog: Catalog
+) -> list[Offer]:
     """Products with a recurring price, by name: their active prices, or all where none is active.
 
     Args:
@@ -62,12 +76,21 @@ def offers(products: pd.DataFrame, prices: Mapping[str, Price], active: frozense
     """
     found = []
     for row in products.sort_values(["name", "id"]).itertuples():
-        every = sorted((price for price in prices.values() if price.product == row.id), key=lambda price: price.id)
+        every = sorted(
+            (price for price in prices.values() if price.product == row.id), key=lambda price: price.id
+        )
         if every:
             sold = tuple(price for price in every if price.id in active) or tuple(every)
             hint = catalog.hint(str(row.id))
             charged = tuple(each for price in sold for each in price.in_all_currencies())
-            found.append(Offer(str(row.id), str(row.name), {} if hint is None else hint.model_dump(exclude_none=True), charged))
+            found.append(
+                Offer(
+                    str(row.id),
+                    str(row.name),
+                    {} if hint is None else hint.model_dump(exclude_none=True),
+                    charged,
+                )
+            )
     return found
 
 
@@ -85,7 +108,10 @@ def guesses(offered: Sequence[Offer], held: pd.DataFrame, currency: str) -> dict
     found: dict[str, list[Guess]] = {}
     for offer in offered:
         told = [*families.get(offer.id, []), kinds[offer.id], _unit(offer, kinds[offer.id].value, held)]
-        said = [Guess(name, str(value), "as Stripe's metadata says, which is followed already") for name, value in offer.hint.items()]
+        said = [
+            Guess(name, str(value), "as Stripe's metadata says, which is followed already")
+            for name, value in offer.hint.items()
+        ]
         found[offer.id] = [*said, *(guess for guess in told if guess.field not in offer.hint)]
         found[offer.id].sort(key=lambda guess: list(CatalogEntry.model_fields).index(guess.field))
     return found
@@ -94,7 +120,13 @@ def guesses(offered: Sequence[Offer], held: pd.DataFrame, currency: str) -> dict
 def monthly_price(price: Price) -> Fraction | None:
     """Price of ten units a month, minor units of its currency; None where that many cannot be bought."""
     policy = Policy()
-    months = period_months(price.interval, price.interval_count, metered=price.usage_type == "metered", week=policy.week, day=policy.day)
+    months = period_months(
+        price.interval,
+        price.interval_count,
+        metered=price.usage_type == "metered",
+        week=policy.week,
+        day=policy.day,
+    )
     try:
         return gross(parse_scheme(price.scheme_json), Fraction(COMPARED_UNITS)) / months
     except (ValueError, DataQualityError):
@@ -102,7 +134,9 @@ def monthly_price(price: Price) -> Fraction | None:
 
 
 def comparable(offered: Sequence[Offer], currency: str) -> tuple[str, dict[str, Fraction]] | None:
-    """Each product's lowest price of ten units a month, and its currency: in the price list that has all these products, None without one.
+    """Each product's lowest price of ten units a month, and its currency.
+
+    In the price list that has all these products, None without one.
 
     Monthly lists come first, since yearly ones hide each plan's own rebate; then those in `currency`.
     """
@@ -111,7 +145,13 @@ def comparable(offered: Sequence[Offer], currency: str) -> tuple[str, dict[str, 
         for price in offer.prices:
             amount = monthly_price(price)
             if amount is not None:
-                slot = (price.interval != "month", price.currency != currency, price.currency, price.interval, price.interval_count)
+                slot = (
+                    price.interval != "month",
+                    price.currency != currency,
+                    price.currency,
+                    price.interval,
+                    price.interval_count,
+                )
                 amounts = lists.setdefault(slot, {})
                 amounts[offer.id] = min(amount, amounts.get(offer.id, amount))
     whole = [slot for slot, amounts in lists.items() if len(amounts) == len(offered)]
@@ -135,7 +175,11 @@ def _unit(offer: Offer, kind: str, held: pd.DataFrame) -> Guess:
     customers = holders["customer"].nunique()
     if customers >= FEWEST_HOLDERS and (holders["quantity"] == "1").all():
         return Guess("unit", "flat", f"all {customers} customers hold exactly 1")
-    return Guess("unit", "flat" if kind == "addon" else "seat", "the usual unit of an add-on" if kind == "addon" else "quantities are counted")
+    return Guess(
+        "unit",
+        "flat" if kind == "addon" else "seat",
+        "the usual unit of an add-on" if kind == "addon" else "quantities are counted",
+    )
 
 
 def _families(base: Sequence[Offer], currency: str) -> dict[str, list[Guess]]:
@@ -164,8 +208,8 @@ def _ranks(members: Sequence[Offer], currency: str) -> dict[str, list[Guess]]:
                 Guess(
                     "tier_rank",
                     str(ladder.index(amounts[offer.id]) + 1),
-                    f"{_place(ladder.index(amounts[offer.id]) + 1, len(ladder))} by price: {_money(amounts[offer.id], charged)} a month for "
-                    f"{COMPARED_UNITS} units",
+                    f"{_place(ladder.index(amounts[offer.id]) + 1, len(ladder))} by price: "
+                    f"{_money(amounts[offer.id], charged)} a month for {COMPARED_UNITS} units",
                 )
             ]
             for offer in members
@@ -175,7 +219,13 @@ def _ranks(members: Sequence[Offer], currency: str) -> dict[str, list[Guess]]:
     if len(ordered) < len(members):
         return {}
     return {
-        offer.id: [Guess("tier_rank", str(ordered.index(level) + 1), f"`{TIER_WORDS[level]}` in its name; no price list has all of the family")]
+        offer.id: [
+            Guess(
+                "tier_rank",
+                str(ordered.index(level) + 1),
+                f"`{TIER_WORDS[level]}` in its name; no price list has all of the family",
+            )
+        ]
         for offer in members
         if (level := levels[offer.id]) is not None
     }
@@ -201,4 +251,8 @@ def _place(rank: int, size: int) -> str:
 def _money(minor: Fraction, currency: str) -> str:
     places = exponent(currency)
     digits = f"{round(minor):0{places + 1}d}"
-    return f"{digits[:-places]}.{digits[-places:]} {currency.upper()}" if places else f"{digits} {currency.upper()}"
+    return (
+        f"{digits[:-places]}.{digits[-places:]} {currency.upper()}"
+        if places
+        else f"{digits} {currency.upper()}"
+    )

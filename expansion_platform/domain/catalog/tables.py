@@ -1,8 +1,8 @@
 """What the user gives because Stripe does not know it: CRM activity, attributes of customers, costs by month.
 
-Here: the columns of each file or table, all read as text. Not here: reading them (`sources/user_tables.py`), what is made of them
-(`domain/mrr/origins.py`, `domain/metrics/dimensions.py`, `domain/metrics/expansion_cac.py`). They are no tables of the lake: what is computed from
-them says so itself.
+Here: the columns of each file or table, all read as text. Not here: reading them (`sources/user_tables.py`),
+what is made of them (`domain/mrr/origins.py`, `domain/metrics/dimensions.py`,
+`domain/metrics/expansion_cac.py`). They are no tables of the lake: what is computed from them says so itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class CrmActivity(Table):
     customer: str = pa.Field(description="a Stripe customer, cus_...")
     date: str = pa.Field(description="a day, YYYY-MM-DD", str_matches=DATE_PATTERN)
     kind: str = pa.Field(
-        description="`opportunity` (an expansion opportunity, closed-won that day) or `touch` (a CSM or AE spoke with the customer that day)",
+        description="`opportunity` (an expansion opportunity, closed-won that day) or `touch` (a CSM or "
+        "AE spoke with the customer that day)",
         isin=[OPPORTUNITY, TOUCH],
     )
     id: str = pa.Field(description="the CRM's id of it, shown as evidence")
@@ -42,9 +43,15 @@ class CustomerAttributes(Table):
     """One row per customer, attribute and month from which it has a value."""
 
     customer: str = pa.Field(description="a Stripe customer, cus_...")
-    attribute: str = pa.Field(description="a name of lower-case letters, digits and _, such as region", str_matches=NAME_PATTERN)
+    attribute: str = pa.Field(
+        description="a name of lower-case letters, digits and _, such as region", str_matches=NAME_PATTERN
+    )
     value: str = pa.Field(description="the customer's value")
-    valid_from: str = pa.Field(description="the first month it holds in, YYYY-MM; empty for always", str_matches=MONTH_PATTERN, nullable=True)
+    valid_from: str = pa.Field(
+        description="the first month it holds in, YYYY-MM; empty for always",
+        str_matches=MONTH_PATTERN,
+        nullable=True,
+    )
 
     class Config(Table.Config):
         name = "customer attributes"
@@ -55,8 +62,12 @@ class Costs(Table):
     """One row per month: what expansion and acquisition cost."""
 
     month: str = pa.Field(description="a month, YYYY-MM", str_matches=MONTH_PATTERN)
-    program_cost: str = pa.Field(description="cost of expansion programs, in whole units such as 12000.00", str_matches=AMOUNT_PATTERN)
-    acquisition_cost: str = pa.Field(description="cost of acquiring new customers, in whole units", str_matches=AMOUNT_PATTERN)
+    program_cost: str = pa.Field(
+        description="cost of expansion programs, in whole units such as 12000.00", str_matches=AMOUNT_PATTERN
+    )
+    acquisition_cost: str = pa.Field(
+        description="cost of acquiring new customers, in whole units", str_matches=AMOUNT_PATTERN
+    )
     currency: str = pa.Field(description="the reporting currency, lower case", str_matches=CURRENCY_PATTERN)
 
     class Config(Table.Config):

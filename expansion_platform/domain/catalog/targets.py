@@ -1,7 +1,9 @@
-"""What people decide about targets and alerts: what is to be reached, and the smallest shortfall worth a message (semantics 4.7, 5.4).
+"""What people decide about targets and alerts.
 
-Here: the alerts file's fields, and looking a target up. Not here: its text (`domain/core/configuration.py`), how far a target was met
-(`domain/metrics/attainment.py`), any judgement (`alerts/rules.py`).
+What is to be reached, and the smallest shortfall worth a message (semantics 4.7, 5.4).
+
+Here: the alerts file's fields, and looking a target up. Not here: its text (`domain/core/configuration.py`),
+how far a target was met (`domain/metrics/attainment.py`), any judgement (`alerts/rules.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class Target(BaseModel):
     monthly_percent: Decimal = Field(gt=0, le=1000, description="What the month's figure is to be, percent")
     first_month: str | None = Field(None, pattern=MONTH_PATTERN)
     last_month: str | None = Field(None, pattern=MONTH_PATTERN)
-    alert: bool = Field(True, description="Whether `below_target` judges it; only an expansion rate is judged")
+    alert: bool = Field(
+        True, description="Whether `below_target` judges it; only an expansion rate is judged"
+    )
 
     @property
     def rate(self) -> Fraction:
@@ -39,18 +43,23 @@ class Target(BaseModel):
 
     def holds(self, metric: str, scope: str, month: str) -> bool:
         """Whether it is of this metric, scope and month."""
-        return (self.metric, self.scope) == (metric, scope) and (self.first_month or month) <= month <= (self.last_month or month)
+        return (self.metric, self.scope) == (metric, scope) and (self.first_month or month) <= month <= (
+            self.last_month or month
+        )
 
 
 def monthly(annual_percent: str) -> Decimal:
     """The monthly percentage that compounds to an annual one: (1 + a)^(1/12) - 1, 20 -> 1.53094705."""
-    return (((1 + Decimal(annual_percent) / 100) ** (Decimal(1) / 12) - 1) * 100).quantize(Decimal("1e-8"), rounding=ROUND_HALF_EVEN)
+    return (((1 + Decimal(annual_percent) / 100) ** (Decimal(1) / 12) - 1) * 100).quantize(
+        Decimal("1e-8"), rounding=ROUND_HALF_EVEN
+    )
 
 
 DEFAULT_TARGETS = (
     Target(monthly_percent=Decimal("2.0")),
     *(
-        Target(scope=scope, monthly_percent=monthly(annual), alert=False)  # lower edges of the segment benchmarks (semantics 4.6)
+        # Lower edges of the segment benchmarks (semantics 4.6).
+        Target(scope=scope, monthly_percent=monthly(annual), alert=False)
         for scope, annual in (("enterprise", "20"), ("mid_market", "15"), ("smb", "10"))
     ),
     Target(metric="expansion_share_of_new", monthly_percent=Decimal(20), alert=False),
@@ -63,7 +72,9 @@ class AlertSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_shortfall: str = Field("500.00", description="Smallest shortfall worth a message, in the reporting currency's major unit")
+    min_shortfall: str = Field(
+        "500.00", description="Smallest shortfall worth a message, in the reporting currency's major unit"
+    )
     targets: tuple[Target, ...] = DEFAULT_TARGETS
     fiscal_year_begins: int = Field(1, ge=1, le=12, description="Calendar month in which years to date begin")
 
@@ -93,7 +104,14 @@ class AlertSettings(BaseModel):
 
     def target(self, scope: str, month: str) -> Fraction | None:
         """The expansion rate alerts judge a scope by, None when there is none."""
-        return next((target.rate for target in self.targets if target.alert and target.holds("expansion_rate", scope, month)), None)
+        return next(
+            (
+                target.rate
+                for target in self.targets
+                if target.alert and target.holds("expansion_rate", scope, month)
+            ),
+            None,
+        )
 
     def to_reach(self, metric: str, scope: str, month: str) -> Fraction | None:
         """What a figure is to be, None when there is no target."""

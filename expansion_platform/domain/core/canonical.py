@@ -14,7 +14,10 @@ from typing import Any
 
 
 def dumps(value: Any) -> str:
-    """JSON with sorted keys and no spaces; decimals as plain decimal text. A float is refused: money and rates never are one."""
+    """JSON with sorted keys and no spaces; decimals as plain decimal text.
+
+    A float is refused: money and rates never are one.
+    """
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

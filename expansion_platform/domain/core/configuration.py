@@ -1,6 +1,9 @@
-"""A configuration file's text and its faults, told so that the person who wrote it finds the line (semantics 8.1).
+"""A configuration file's text and its faults, told so that the person who wrote it finds the line.
 
-Here: YAML without silent losses, and a model's complaints as sentences with key paths. Not here: what the keys mean (`catalog/catalog.py`).
+See semantics 8.1.
+
+Here: YAML without silent losses, and a model's complaints as sentences with key paths. Not here: what the
+keys mean (`catalog/catalog.py`).
 """
 
 from __future__ import annotations
@@ -15,18 +18,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from expansion_platform.domain.core.errors import ConfigurationError
 
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster on a catalog of a thousand list prices
+# Ten times faster on a catalog of a thousand list prices.
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):  # type: ignore[misc]  # which base it is shows at run time
-    """A safe loader that refuses a key written twice, of which YAML libraries keep the last one without a word."""
+    """A safe loader that refuses a key written twice.
+
+    YAML libraries keep the last one without a word.
+    """
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: dict[Any, int] = {}
         for key, _ in node.value:
             name, line = getattr(key, "value", None), key.start_mark.line + 1
             if isinstance(name, str) and name != "<<" and seen.setdefault(name, line) != line:
-                raise yaml.constructor.ConstructorError(None, None, f"{name} is written twice, in lines {seen[name]} and {line}", None)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{name} is written twice, in lines {seen[name]} and {line}", None
+                )
         return super().construct_mapping(node, deep=deep)
 
 
@@ -68,8 +77,14 @@ def _problem(problem: Any, model: type[BaseModel]) -> str:
     known = list(_model_at(model, problem["loc"][:-1]).model_fields)
     written = str(problem["loc"][-1])
     # The beginning of a name is nearer than its letters: `tier` is tier_rank, not meter.
-    near = [name for name in known if name.startswith(written) or written.startswith(name)] or get_close_matches(written, known, n=1, cutoff=0.5)
-    return f"{path}: unknown; did you mean {near[0]}?" if near else f"{path}: unknown; known are {', '.join(known)}"
+    near = [
+        name for name in known if name.startswith(written) or written.startswith(name)
+    ] or get_close_matches(written, known, n=1, cutoff=0.5)
+    return (
+        f"{path}: unknown; did you mean {near[0]}?"
+        if near
+        else f"{path}: unknown; known are {', '.join(known)}"
+    )
 
 
 def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

@@ -1,10 +1,10 @@
 """Columns and rules of a table as they are declared, and the pandera schema that checks rows against them.
 
-Here: `Field`, `check` and `dataframe_check` as pandera has them, and `Declared`, the base of every model. Not here: any one table (its floor's
-module), what all tables share (`table.py`).
+Here: `Field`, `check` and `dataframe_check` as pandera has them, and `Declared`, the base of every model. Not
+here: any one table (its floor's module), what all tables share (`table.py`).
 
-The schema is made when rows are first checked: importing pandera takes 0.2 s of CPU, as long as everything else that `expansion explain` does, and
-most commands check no row.
+The schema is made when rows are first checked: importing pandera takes 0.2 s of CPU, as long as everything
+else that `expansion explain` does, and most commands check no row.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def dataframe_check(*, description: str) -> Callable[[Callable[..., Any]], Any]:
 
 
 class Model(type):
-    """The type of models. Without one of their own, mypy takes a class whose instances are never made for one that cannot be a key."""
+    """The type of models.
+
+    Without one of their own, mypy takes a class whose instances are never made for one that cannot be a key.
+    """
 
 
 class Declared(metaclass=Model):
@@ -61,13 +64,22 @@ class Declared(metaclass=Model):
 
     @classmethod
     def validate(cls, frame: pd.DataFrame, *, lazy: bool = False) -> DataFrame[Self]:
-        """The rows in the model's types; pandera's SchemaError where they break it, SchemaErrors of all of them with `lazy`."""
+        """The rows in the model's types.
+
+        Pandera's SchemaError where they break it, SchemaErrors of all of them with `lazy`.
+        """
         return _pandera(cls).validate(frame, lazy=lazy)
 
 
 def declared_fields(model: type[Declared]) -> dict[str, tuple[Any, Field]]:
-    """Type and field of each column, those of base classes first; TypeError for an annotated name that has none, such as one of pandera's."""
-    found = {name: (hint, getattr(model, name, None)) for name, hint in get_type_hints(model, include_extras=True).items()}
+    """Type and field of each column, those of base classes first.
+
+    TypeError for an annotated name that has none, such as one of pandera's.
+    """
+    found = {
+        name: (hint, getattr(model, name, None))
+        for name, hint in get_type_hints(model, include_extras=True).items()
+    }
     if wrong := [name for name, (_, field) in found.items() if not isinstance(field, Field)]:
         raise TypeError(f"{model.__name__}.{', '.join(wrong)}: not declared as a Field of {__name__}")
     return found
@@ -85,9 +97,13 @@ def _pandera(model: type[Declared]) -> type[pa.DataFrameModel]:
         if isinstance(part, Field):
             return pa.Field(description=part.description, nullable=part.nullable, **part.rules)
         if isinstance(part, Rule):
-            return (pa.check(*part.of, **part.says) if part.of else pa.dataframe_check(**part.says))(part.holds)
+            return (pa.check(*part.of, **part.says) if part.of else pa.dataframe_check(**part.says))(
+                part.holds
+            )
         return part
 
-    parts = {name: made(part) for name, part in vars(model).items() if name not in ("__dict__", "__weakref__")}
+    parts = {
+        name: made(part) for name, part in vars(model).items() if name not in ("__dict__", "__weakref__")
+    }
     parts["__annotations__"] = inspect.get_annotations(model)
     return type(pa.DataFrameModel)(model.__name__, tuple(map(_pandera, model.__bases__)), parts)

@@ -1,6 +1,9 @@
-"""Values as whole numbers: equal content gets equal codes, so that finding what changed is comparing integers.
+"""Values as whole numbers.
 
-Here: numbering the values of a column, and the distinct combinations of several, over frames laid end to end. Not here: what they mean.
+Equal content gets equal codes, so that finding what changed is comparing integers.
+
+Here: numbering the values of a column, and the distinct combinations of several, over frames laid end to end.
+Not here: what they mean.
 """
 
 from __future__ import annotations
@@ -18,15 +21,21 @@ _LARGEST = 2**62
 
 
 def number(frames: Sequence[pd.DataFrame], column: str) -> tuple[Ints, pd.Index]:
-    """The code of each row's value, int64, and the values by code, each in use; null is a value like any other.
+    """The code of each row's value, int64, and the values by code, each in use.
 
-    Categoricals that share their categories are numbered by the codes they have: no text is looked at, and frames of a million items cost a
-    hundredth of a second a column where texts cost a tenth. Pandas calls them of one kind whatever the order of their categories, and the order is
-    what codes mean.
+    Null is a value like any other.
+
+    Categoricals that share their categories are numbered by the codes they have: no text is looked at, and
+    frames of a million items cost a hundredth of a second a column where texts cost a tenth. Pandas calls
+    them of one kind whatever the order of their categories, and the order is what codes mean.
     """
     kind = frames[0][column].dtype
-    if not isinstance(kind, pd.CategoricalDtype) or not all(_shares(frame[column], kind.categories) for frame in frames):
-        codes, values = pd.factorize(pd.concat([frame[column] for frame in frames], ignore_index=True), use_na_sentinel=False)
+    if not isinstance(kind, pd.CategoricalDtype) or not all(
+        _shares(frame[column], kind.categories) for frame in frames
+    ):
+        codes, values = pd.factorize(
+            pd.concat([frame[column] for frame in frames], ignore_index=True), use_na_sentinel=False
+        )
         return codes, pd.Index(values)
     held = np.concatenate([frame[column].cat.codes.to_numpy() for frame in frames], dtype=np.int64)
     used = np.bincount(held + 1, minlength=len(kind.categories) + 1) > 0
@@ -42,7 +51,8 @@ def encode(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> tuple[Ints
     """Numbers the distinct combinations of `columns` over frames laid end to end.
 
     Returns:
-        The code of each row, int64 in order of first appearance, and a frame with one row per code. Nulls are a value like any other.
+        The code of each row, int64 in order of first appearance, and a frame with one row per code. Nulls are
+        a value like any other.
     """
     code = np.zeros(sum(len(frame) for frame in frames), dtype=np.int64)
     size = 1
@@ -61,6 +71,14 @@ def encode(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> tuple[Ints
     for frame in frames:
         here = first[(first >= start) & (first < start + len(frame))] - start
         part = frame[list(columns)].iloc[here]
-        parts.append(part.astype({name: kind.categories.dtype for name, kind in part.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}))
+        parts.append(
+            part.astype(
+                {
+                    name: kind.categories.dtype
+                    for name, kind in part.dtypes.items()
+                    if isinstance(kind, pd.CategoricalDtype)
+                }
+            )
+        )
         start += len(frame)
     return code, pd.concat(parts, ignore_index=True)

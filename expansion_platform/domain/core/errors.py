@@ -27,8 +27,14 @@ class DataQualityError(ExpansionError):
 
 
 class ConfigurationError(ExpansionError):
-    """A setting, catalog or policy file that does not make sense; the text says which and what to write instead."""
+    """A setting, catalog or policy file that does not make sense.
+
+    The text says which and what to write instead.
+    """
 
 
 class UndeclaredReadError(ExpansionError):
-    """A rule reads what its declaration does not name: a mistake in this package, or in a rule of the user's."""
+    """A rule reads what its declaration does not name.
+
+    A mistake in this package, or in a rule of the user's.
+    """

@@ -1,9 +1,11 @@
 """Exact money: exponents, decimal text, rounding, and sharing whole minor units out.
 
-Here: arithmetic that knows nothing of subscriptions. Not here: prices (`pricing/schemes.py`), discounts, movements. No float anywhere: amounts are
-`int` minor units, everything between is `fractions.Fraction`, rounded half to even once (semantics 1.4).
+Here: arithmetic that knows nothing of subscriptions. Not here: prices (`pricing/schemes.py`), discounts,
+movements. No float anywhere: amounts are `int` minor units, everything between is `fractions.Fraction`,
+rounded half to even once (semantics 1.4).
 
-Thousands of amounts are rounded at once in 64-bit integers (`Exact`), where the product fits; the result is the same to the unit.
+Thousands of amounts are rounded at once in 64-bit integers (`Exact`), where the product fits; the result is
+the same to the unit.
 """
 
 from __future__ import annotations
@@ -24,14 +26,19 @@ _BITS = 62
 """Products below it, and twice a remainder, fit int64."""
 _LARGEST = 2**62
 
-ZERO_DECIMALS = frozenset(["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"])
+ZERO_DECIMALS = frozenset(
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]
+)
 THREE_DECIMALS = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 
 _DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def exponent(currency: str) -> int:
-    """Decimals of a currency's minor unit in Stripe's API: 0, 2 or 3. ISK and UGX keep two (semantics 1.4)."""
+    """Decimals of a currency's minor unit in Stripe's API: 0, 2 or 3.
+
+    ISK and UGX keep two (semantics 1.4).
+    """
     if currency in ZERO_DECIMALS:
         return 0
     return 3 if currency in THREE_DECIMALS else 2
@@ -39,7 +46,10 @@ def exponent(currency: str) -> int:
 
 @lru_cache(maxsize=1 << 16, typed=True)
 def decimal(value: str | int) -> Fraction:
-    """A non-negative decimal text (or int) as an exact fraction. ValueError for a sign, an exponent, a float or anything else."""
+    """A non-negative decimal text (or int) as an exact fraction.
+
+    ValueError for a sign, an exponent, a float or anything else.
+    """
     text = str(value) if type(value) in (str, int) else ""
     if _DECIMAL.fullmatch(text) is None:
         raise ValueError(f"not a non-negative decimal: {value!r}")
@@ -48,7 +58,10 @@ def decimal(value: str | int) -> Fraction:
 
 
 def conversion(currency: str, reporting_currency: str, rate: str | None) -> Fraction:
-    """Reporting minor units for one minor unit of `currency`; `rate` is major for major. ValueError when the rate is missing or not positive."""
+    """Reporting minor units for one minor unit of `currency`; `rate` is major for major.
+
+    ValueError when the rate is missing or not positive.
+    """
     if currency == reporting_currency:
         return Fraction(1)
     if rate is None:
@@ -60,15 +73,24 @@ def conversion(currency: str, reporting_currency: str, rate: str | None) -> Frac
 
 
 def round_half_even(value: Fraction, factor: Fraction = Fraction(1), times: int = 1) -> int:
-    """Nearest integer to value * factor * times, ties to the even one. The product is never built: reducing it would cost more than rounding."""
-    numerator, denominator = value.numerator * factor.numerator * times, value.denominator * factor.denominator
+    """Nearest integer to value * factor * times, ties to the even one.
+
+    The product is never built: reducing it would cost more than rounding.
+    """
+    numerator, denominator = (
+        value.numerator * factor.numerator * times,
+        value.denominator * factor.denominator,
+    )
     whole, rest = divmod(numerator, denominator)
     return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Non-negative fractions as arrays, to multiply and round many at once: int64 where both parts are short enough, else looked up one by one."""
+    """Non-negative fractions as arrays, to multiply and round many at once.
+
+    int64 where both parts are short enough, else looked up one by one.
+    """
 
     values: Sequence[Fraction]
     above: Ints
@@ -83,7 +105,10 @@ class Exact:
         parts = [(value.numerator, value.denominator) for value in values]
         above, below = ([part[side] for part in parts] for side in (0, 1))
         bits = [np.array([number.bit_length() for number in side], dtype=np.int64) for side in (above, below)]
-        short = [np.array([number if number.bit_length() < _BITS else 0 for number in side], dtype=np.int64) for side in (above, below)]
+        short = [
+            np.array([number if number.bit_length() < _BITS else 0 for number in side], dtype=np.int64)
+            for side in (above, below)
+        ]
         return cls(values, *short, *bits)
 
     def rounded(self, at: Ints, factors: Exact, of: Ints, times: int = 1) -> Ints:
@@ -95,14 +120,19 @@ class Exact:
         whole, rest = np.divmod(numerator, denominator)
         found = whole + ((2 * rest > denominator) | ((2 * rest == denominator) & (whole % 2 == 1)))
         for place in np.flatnonzero(~fits).tolist():
-            found[place] = min(round_half_even(self.values[at[place]], factors.values[of[place]], times), _LARGEST)
+            found[place] = min(
+                round_half_even(self.values[at[place]], factors.values[of[place]], times), _LARGEST
+            )
         return np.asarray(found, dtype=np.int64)
 
 
 def largest_remainder(total: int, weights: Sequence[int | Fraction]) -> list[int]:
-    """Shares a non-negative integer pro rata to non-negative weights; left-over units go to the largest fractions, ties to the earlier one.
+    """Shares a non-negative integer pro rata to non-negative weights.
 
-    The shares sum to `total` and each lies within one of its exact part. ValueError when there is something to share and no weight.
+    Left-over units go to the largest fractions, ties to the earlier one.
+
+    The shares sum to `total` and each lies within one of its exact part. ValueError when there is something
+    to share and no weight.
     """
     if total == 0:
         return [0] * len(weights)
@@ -120,9 +150,10 @@ def largest_remainder(total: int, weights: Sequence[int | Fraction]) -> list[int
 def settle(parts: Sequence[Fraction]) -> list[int]:
     """Whole units for signed exact parts whose sum is whole (semantics 3.4).
 
-    Truncates toward zero, then gives the remaining units one by one to the largest left-over fraction in the direction of the remainder; ties
-    go to the earlier part, so callers pass the fixed cause order. The sum is exact, every result is within one of its part and keeps its sign,
-    and `settle` of the negated parts is the negated result.
+    Truncates toward zero, then gives the remaining units one by one to the largest left-over fraction in the
+    direction of the remainder; ties go to the earlier part, so callers pass the fixed cause order. The sum is
+    exact, every result is within one of its part and keeps its sign, and `settle` of the negated parts is the
+    negated result.
     """
     total = sum(parts, Fraction(0))
     if total.denominator != 1:
@@ -137,7 +168,10 @@ def settle(parts: Sequence[Fraction]) -> list[int]:
 
 
 def split_rows(totals: Ints, weights: Ints) -> Ints:
-    """`largest_remainder` for each row: totals (n,), weights (n, k), shares (n, k). Rows with one weight need no division and no loop."""
+    """`largest_remainder` for each row: totals (n,), weights (n, k), shares (n, k).
+
+    Rows with one weight need no division and no loop.
+    """
     shares = np.where(weights > 0, totals[:, None], 0)
     for row in np.flatnonzero((totals > 0) & ((weights > 0).sum(axis=1) > 1)):
         shares[row] = largest_remainder(int(totals[row]), [int(weight) for weight in weights[row]])

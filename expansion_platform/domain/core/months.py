@@ -1,6 +1,9 @@
-"""Calendar months of the reporting time zone (semantics 1.1): `YYYY-MM` text, and the instants that bound them.
+"""Calendar months of the reporting time zone (semantics 1.1).
 
-Here: month arithmetic and the opening and closing instants. Not here: a clock; the current instant is always an argument.
+`YYYY-MM` text, and the instants that bound them.
+
+Here: month arithmetic and the opening and closing instants. Not here: a clock; the current instant is always
+an argument.
 """
 
 from __future__ import annotations
@@ -42,7 +45,10 @@ def distance(first: str, last: str) -> int:
 
 
 def opening(month: str, timezone: str = "UTC") -> pd.Timestamp:
-    """The instant the month begins: local midnight of its first day, in UTC. It belongs to this month (half-open)."""
+    """The instant the month begins: local midnight of its first day, in UTC.
+
+    It belongs to this month (half-open).
+    """
     year, number = parse(month)
     return pd.Timestamp(datetime(year, number, 1, tzinfo=ZoneInfo(timezone))).tz_convert("UTC").as_unit("us")
 
@@ -53,7 +59,10 @@ def closing(month: str, timezone: str = "UTC") -> pd.Timestamp:
 
 
 def closes(month: str, timezone: str = "UTC", lag_days: int = 0) -> pd.Timestamp:
-    """When the month's figures are first reported: its end and the days that late usage and webhooks are waited for (semantics 1.8)."""
+    """When the month's figures are first reported.
+
+    Its end and the days that late usage and webhooks are waited for (semantics 1.8).
+    """
     return closing(month, timezone) + pd.Timedelta(days=lag_days)
 
 

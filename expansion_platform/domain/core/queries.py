@@ -1,6 +1,7 @@
 """SQL of the rules: DuckDB in memory over named tables.
 
-Here: running a query. Not here: the queries (beside their rules), the statements of `expansion sql` (`storage/engine.py`).
+Here: running a query. Not here: the queries (beside their rules), the statements of `expansion sql`
+(`storage/engine.py`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,10 @@ _SCALE = 10**PLACES
 
 
 def ratio_text(numerator: int, denominator: int) -> str | None:
-    """Quotient as decimal text with 10 places, half-even; None when the denominator is zero (never 0, never infinity)."""
+    """Quotient as decimal text with 10 places, half-even.
+
+    None when the denominator is zero (never 0, never infinity).
+    """
     if denominator == 0:
         return None
     above, below = (numerator, denominator) if denominator > 0 else (-numerator, -denominator)

@@ -1,6 +1,9 @@
-"""Frames as plain Python values, a little at a time: history is rebuilt one subscription after another, not column by column.
+"""Frames as plain Python values, a little at a time.
 
-Here: turning columns into texts and ints, and rows into records grouped by one column. Not here: what the records are (`history/records.py`).
+History is rebuilt one subscription after another, not column by column.
+
+Here: turning columns into texts and ints, and rows into records grouped by one column. Not here: what the
+records are (`history/records.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +27,15 @@ SECOND = 1_000_000
 
 
 class Grouped(Generic[Record]):
-    """Records of a frame by the value of one column, to be asked for in ascending order: only a block of them is Python objects at a time."""
+    """Records of a frame by the value of one column, to be asked for in ascending order.
+
+    Only a block of them is Python objects at a time.
+    """
 
     BLOCK = 50_000
-    """Rows: enough that slicing costs nothing, few enough that ten million lines need no more memory than their Arrow columns."""
+    """Rows: enough that slicing costs nothing, few enough that ten million lines need no more memory than
+    their Arrow columns.
+    """
 
     def __init__(
         self,
@@ -37,7 +45,10 @@ class Grouped(Generic[Record]):
         columns: list[str] | None = None,
         where: pd.Series[bool] | None = None,
     ) -> None:
-        """`make` turns rows of the frame into as many records, of some columns and those rows where one is true."""
+        """`make` turns rows of the frame into as many records.
+
+        Of some columns, and of those rows where one is true.
+        """
         places = np.arange(len(frame)) if where is None else np.flatnonzero(where)
         codes, names = pd.factorize(frame[by].iloc[places], sort=True)
         ends = np.cumsum(np.bincount(codes + 1, minlength=len(names) + 1)).tolist()
@@ -64,7 +75,10 @@ class Grouped(Generic[Record]):
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Nothing looks for garbage meanwhile: no record is in a cycle, and looking through hundreds of thousands of them was a fifth of history."""
+    """Nothing looks for garbage meanwhile.
+
+    No record is in a cycle, and looking through hundreds of thousands of them was a fifth of history.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -76,7 +90,10 @@ def uncollected() -> Iterator[None]:
 
 def among(series: pd.Series, values: Iterable[str]) -> pd.Series[bool]:
     """Which texts are among some: pandas makes a Python object of each of them first."""
-    found = pc.is_in(pa.array(series.array, pa.string(), from_pandas=True), value_set=pa.array(values, pa.string(), from_pandas=True))
+    found = pc.is_in(
+        pa.array(series.array, pa.string(), from_pandas=True),
+        value_set=pa.array(values, pa.string(), from_pandas=True),
+    )
     return pd.Series(found.to_numpy(zero_copy_only=False), index=series.index)
 
 
@@ -96,8 +113,16 @@ def _values(series: pd.Series) -> list[Any]:
     if isinstance(series.dtype, pd.StringDtype):  # Arrow makes texts of them three times as fast as pandas
         return list(pa.array(series.array, from_pandas=True).to_numpy(zero_copy_only=False).tolist())
     missing = series.isna().to_numpy()
-    values = series.dt.as_unit("us").astype("int64").tolist() if isinstance(series.dtype, pd.DatetimeTZDtype) else series.tolist()
-    return [None if gone else value for gone, value in zip(missing, values, strict=True)] if missing.any() else values
+    values = (
+        series.dt.as_unit("us").astype("int64").tolist()
+        if isinstance(series.dtype, pd.DatetimeTZDtype)
+        else series.tolist()
+    )
+    return (
+        [None if gone else value for gone, value in zip(missing, values, strict=True)]
+        if missing.any()
+        else values
+    )
 
 
 @lru_cache(maxsize=1 << 16)

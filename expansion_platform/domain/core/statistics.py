@@ -1,9 +1,11 @@
 """Is it more than noise? Permutation tests, intervals and divergences (semantics 5.4).
 
-Here: the tests, seeded and vectorised. Not here: which rule uses which, and with what limits (`alerts/rules.py`).
+Here: the tests, seeded and vectorised. Not here: which rule uses which, and with what limits
+(`alerts/rules.py`).
 
-A rate's test statistic is a sum of whole minor units over whole denominators. Sums stay integers and are compared over a common denominator,
-since counts tie often, and a tie lost to rounding moves a p-value. Floats hold integers below 2**53, divergences and intervals only.
+A rate's test statistic is a sum of whole minor units over whole denominators. Sums stay integers and are
+compared over a common denominator, since counts tie often, and a tie lost to rounding moves a p-value. Floats
+hold integers below 2**53, divergences and intervals only.
 """
 
 from __future__ import annotations
@@ -28,13 +30,20 @@ Floats = npt.NDArray[np.float64]
 
 
 def generator(*about: str) -> np.random.Generator:
-    """A generator seeded by what is tested (scope, month, policy hash), so that a repeated run says the same."""
+    """A generator seeded by what is tested (scope, month, policy hash).
+
+    So a repeated run says the same.
+    """
     digest = hashlib.sha256("|".join(about).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def month_labels(values: Ints, opening: Ints, month: int, rng: np.random.Generator, draws: int = DRAWS) -> tuple[Fraction, Fraction]:
-    """How rarely a month would be as low as it is, were months exchangeable within a customer (semantics 5.4).
+def month_labels(
+    values: Ints, opening: Ints, month: int, rng: np.random.Generator, draws: int = DRAWS
+) -> tuple[Fraction, Fraction]:
+    """How rarely a month would be as low as it is, were months exchangeable within a customer.
+
+    See semantics 5.4.
 
     Args:
         values: (C, M) expansion in minor units, zero where not a member.
@@ -44,7 +53,8 @@ def month_labels(values: Ints, opening: Ints, month: int, rng: np.random.Generat
         draws: permutations.
 
     Returns:
-        One-sided p of the amounts, each over its own month's opening MRR, and of the counts, each over its own month's members.
+        One-sided p of the amounts, each over its own month's opening MRR, and of the counts, each over its
+        own month's members.
     """
     members = opening > 0
     here = members[:, month]  # of the others nothing can land in the month
@@ -53,23 +63,34 @@ def month_labels(values: Ints, opening: Ints, month: int, rng: np.random.Generat
     amounts = values[customer, column]
     counts = (amounts > 0).astype(np.int64)
     of_month = np.eye(values.shape[1], dtype=np.int64)[column]
-    sums = landed(customer, own[customer], np.ones_like(customer), np.hstack([of_month * amounts[:, None], of_month * counts[:, None]]), rng, draws)
+    sums = landed(
+        customer,
+        own[customer],
+        np.ones_like(customer),
+        np.hstack([of_month * amounts[:, None], of_month * counts[:, None]]),
+        rng,
+        draws,
+    )
     observed = np.zeros(2 * values.shape[1], np.int64)
     observed[month] = values[:, month].sum()
     observed[values.shape[1] + month] = (values[:, month] > 0).sum()
     months = slice(0, values.shape[1]), slice(values.shape[1], None)
     over = opening.sum(axis=0), members.sum(axis=0)
     p_amount, p_count = (
-        _share_at_most(sums[:, part], observed[part], [int(whole) for whole in wholes]) for part, wholes in zip(months, over, strict=True)
+        _share_at_most(sums[:, part], observed[part], [int(whole) for whole in wholes])
+        for part, wholes in zip(months, over, strict=True)
     )
     return p_amount, p_count
 
 
-def customer_months(values: Ints, opening: Ints, month: int, rng: np.random.Generator, draws: int = DRAWS) -> Fraction:
+def customer_months(
+    values: Ints, opening: Ints, month: int, rng: np.random.Generator, draws: int = DRAWS
+) -> Fraction:
     """How rarely a month would be as low as it is, were all customer-months of the window exchangeable.
 
-    For values that end a membership, such as churn: a customer that left before the month could never land in it, so exchanging months within
-    customers would make every ordinary month look bad. Each customer-month lands in the month with the month's share of them.
+    For values that end a membership, such as churn: a customer that left before the month could never land in
+    it, so exchanging months within customers would make every ordinary month look bad. Each customer-month
+    lands in the month with the month's share of them.
 
     Args:
         values: (C, M) signed minor units, zero where not a member.
@@ -93,8 +114,12 @@ def customer_months(values: Ints, opening: Ints, month: int, rng: np.random.Gene
     return _share_at_most(sums, observed, [int(whole) for whole in opening.sum(axis=0)])
 
 
-def mix_labels(types: Ints, opening: Ints, recent: Bools, rng: np.random.Generator, draws: int = DRAWS) -> tuple[float, Fraction]:
-    """How far the shares of types moved between two blocks of months, and how rarely they would, were months exchangeable within a customer.
+def mix_labels(
+    types: Ints, opening: Ints, recent: Bools, rng: np.random.Generator, draws: int = DRAWS
+) -> tuple[float, Fraction]:
+    """How far the shares of types moved between two blocks of months, and how rarely they would.
+
+    How rarely: were months exchangeable within a customer.
 
     Args:
         types: (C, M, K) expansion by type in minor units.
@@ -115,16 +140,22 @@ def mix_labels(types: Ints, opening: Ints, recent: Bools, rng: np.random.Generat
     own, landing = members.sum(axis=1), members[:, recent].sum(axis=1)
     sums = landed(customer, own[customer], landing[customer], types[customer, column], rng, draws)
     divergences = divergence(sums, everything - sums)
-    measured = float(divergence(observed[None].astype(np.float64), (everything - observed)[None].astype(np.float64))[0])
+    measured = float(
+        divergence(observed[None].astype(np.float64), (everything - observed)[None].astype(np.float64))[0]
+    )
     # The same sums added in another order may differ in the last bit.
     return measured, Fraction(1 + int((divergences >= measured - 1e-12).sum()), draws + 1)
 
 
-def landed(customer: Ints, own: Ints, landing: Ints, weights: Ints, rng: np.random.Generator, draws: int) -> Floats:
-    """Sums of the values that land in a block when each customer's values are dealt over its own months at random.
+def landed(
+    customer: Ints, own: Ints, landing: Ints, weights: Ints, rng: np.random.Generator, draws: int
+) -> Floats:
+    """Sums of the values that land in a block when months are dealt at random.
 
-    Only values that are not zero are dealt: the r-th of a customer with `own` months lands with chance (places left in the block) over (own - r),
-    which is dealing all of them.
+    Each customer's values are dealt over its own months.
+
+    Only values that are not zero are dealt: the r-th of a customer with `own` months lands with chance
+    (places left in the block) over (own - r), which is dealing all of them.
 
     Args:
         customer: (n,) of each value, ascending.
@@ -151,15 +182,22 @@ def landed(customer: Ints, own: Ints, landing: Ints, weights: Ints, rng: np.rand
         left = np.repeat(landing[first].astype(np.float32)[:, None], len(part), axis=1)
         for number, at in enumerate(ranks):
             places = left if number == 0 else left[group[at]]
-            lands = rng.random(places.shape, dtype=np.float32) * (own[at] - number).astype(np.float32)[:, None] < places
+            lands = (
+                rng.random(places.shape, dtype=np.float32) * (own[at] - number).astype(np.float32)[:, None]
+                < places
+            )
             if number + 1 < len(ranks):
                 left[group[at]] = places - lands
             part += lands.T.astype(np.float64) @ addends[at]
     return sums
 
 
-def rate_interval(values: Ints, opening: Ints, rng: np.random.Generator, level: float = 0.9, draws: int = DRAWS) -> tuple[float, float]:
-    """Percentile bootstrap interval of a rate over its customers; approximate, and too narrow below about 1,000 of them.
+def rate_interval(
+    values: Ints, opening: Ints, rng: np.random.Generator, level: float = 0.9, draws: int = DRAWS
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a rate over its customers.
+
+    Approximate, and too narrow below about 1,000 of them.
 
     Args:
         values: (n,) minor units of each opening member.
@@ -178,17 +216,28 @@ def rate_interval(values: Ints, opening: Ints, rng: np.random.Generator, level: 
     return float(low), float(high)
 
 
-def rate_limit(values: Ints, opening: Ints, usual: Fraction, rng: np.random.Generator, level: float = 0.95, draws: int = DRAWS) -> float:
-    """The rate a month's true rate is at most with this confidence, by the studentised bootstrap over its customers (bootstrap-t).
+def rate_limit(
+    values: Ints,
+    opening: Ints,
+    usual: Fraction,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    draws: int = DRAWS,
+) -> float:
+    """The rate a month's true rate is at most with this confidence.
 
-    A month's expansion is a few large gains among many zeros. The percentile interval forgets how much the spread of such a sum moves with the sum
-    itself: at 200 customers its 95 % limit lies below the true rate in 28 % of months, this one in 13 % (docs/detection-power.md has the rule's).
+    By the studentised bootstrap over its customers (bootstrap-t).
+
+    A month's expansion is a few large gains among many zeros. The percentile interval forgets how much the
+    spread of such a sum moves with the sum itself: at 200 customers its 95 % limit lies below the true rate
+    in 28 % of months, this one in 13 % (docs/detection-power.md has the rule's).
 
     Args:
         values: (n,) expansion in minor units of each opening member.
         opening: (n,) its opening MRR, above zero.
-        usual: what an expander usually adds, minor units. Where nobody expanded there is nothing to resample: what three expanders would have
-            added is the limit, since three that are expected fail to come in 5 % of months (exp(-3)).
+        usual: what an expander usually adds, minor units. Where nobody expanded there is nothing to resample:
+            what three expanders would have added is the limit, since three that are expected fail to come in
+            5 % of months (exp(-3)).
         rng: source of randomness.
         level: confidence.
         draws: resamples.
@@ -213,7 +262,8 @@ def rate_limit(values: Ints, opening: Ints, usual: Fraction, rng: np.random.Gene
         sums, bases = amounts[drawn], under[drawn]
         means = sums.sum(axis=1) / bases.sum(axis=1)
         errors = error(sums, bases, means[:, None])
-        with np.errstate(divide="ignore", invalid="ignore"):  # without a spread: at the rate itself, or as far below it as can be
+        # Without a spread: at the rate itself, or as far below it as can be.
+        with np.errstate(divide="ignore", invalid="ignore"):
             far[start : start + step] = np.where(means == rate, 0.0, (means - rate) / errors)
     own = float(error(amounts, under, rate))
     # Of whole draws, not between two of them: one may be infinitely far.
@@ -221,9 +271,12 @@ def rate_limit(values: Ints, opening: Ints, usual: Fraction, rng: np.random.Gene
 
 
 def robust_z(rate: Fraction, before: Sequence[Fraction]) -> float | None:
-    """How many robust standard deviations a rate is from the median before it; None with fewer than six months (semantics 5.4).
+    """How many robust standard deviations a rate is from the median before it.
 
-    The median absolute deviation is floored at 10 % of the median, so that a few equal months do not make a small change infinite.
+    None with fewer than six months (semantics 5.4).
+
+    The median absolute deviation is floored at 10 % of the median, so that a few equal months do not make a
+    small change infinite.
     """
     if len(before) < 6:
         return None
@@ -234,7 +287,10 @@ def robust_z(rate: Fraction, before: Sequence[Fraction]) -> float | None:
 
 
 def divergence(one: Floats, other: Floats) -> Floats:
-    """Jensen-Shannon divergence in bits, row by row, of shares made of non-negative amounts; 0 where a row has none."""
+    """Jensen-Shannon divergence in bits, row by row, of shares made of non-negative amounts.
+
+    0 where a row has none.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         p, q = one / one.sum(axis=1, keepdims=True), other / other.sum(axis=1, keepdims=True)
         middle = (p + q) / 2
@@ -276,7 +332,10 @@ def newcombe(one: float, size_one: float, other: float, size_other: float) -> tu
 
 
 def _share_at_most(sums: Floats, observed: Ints, wholes: Sequence[int]) -> Fraction:
-    """(1 + draws with a statistic at most the observed one) / (draws + 1), exactly: month j's part of a sum is over wholes[j]."""
+    """(1 + draws with a statistic at most the observed one) / (draws + 1), exactly.
+
+    Month j's part of a sum is over wholes[j].
+    """
     common = math.lcm(*wholes)
     factors: Any = np.array([common // whole for whole in wholes], dtype=object)
     drawn: Any = np.array([[int(cell) for cell in row] for row in sums.tolist()], dtype=object) @ factors

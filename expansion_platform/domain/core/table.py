@@ -1,7 +1,7 @@
 """What every table model shares: its column types, its identity, and its Arrow form.
 
-Here: the `Table` base class and the few functions that derive other forms (Arrow schema, key, partitioning) from a model.
-Not here: any one table (its floor's module) and any reading or writing (`storage/lake.py`).
+Here: the `Table` base class and the few functions that derive other forms (Arrow schema, key, partitioning)
+from a model. Not here: any one table (its floor's module) and any reading or writing (`storage/lake.py`).
 """
 
 from __future__ import annotations
@@ -37,9 +37,13 @@ _TYPES: dict[Any, tuple[str, pyarrow.DataType]] = {
 
 
 class Table(Declared):
-    """One lake table. `Config.name` is `floor/table`; `Config.metadata` holds `key` (grain) and `partitioned_by` (`month` or None).
+    """One lake table.
 
-    A table that is written once and never computed again also names its columns `added` later: rows stored before them have null there.
+    `Config.name` is `floor/table`; `Config.metadata` holds `key` (grain) and `partitioned_by` (`month` or
+    None).
+
+    A table that is written once and never computed again also names its columns `added` later: rows stored
+    before them have null there.
 
     The class docstring begins with the grain and says what a row means; it becomes the asset's description.
     """
@@ -94,7 +98,9 @@ def columns(model: type[Table]) -> dict[str, Column]:
 @cache
 def _columns(model: type[Table]) -> dict[str, Column]:
     found = {}
-    for name, (hint, field) in sorted(declared_fields(model).items(), key=lambda column: column[0] in _VERSIONS):
+    for name, (hint, field) in sorted(
+        declared_fields(model).items(), key=lambda column: column[0] in _VERSIONS
+    ):
         if hint not in _TYPES:
             raise TypeError(f"{table_name(model)}.{name}: no type for {hint!r}")
         found[name] = Column(*_TYPES[hint], field.nullable, field.description)
@@ -104,7 +110,12 @@ def _columns(model: type[Table]) -> dict[str, Column]:
 @cache
 def arrow_schema(model: type[Table]) -> pyarrow.Schema:
     """The Arrow schema the lake stores."""
-    return pyarrow.schema([pyarrow.field(name, column.stored, nullable=column.nullable) for name, column in _columns(model).items()])
+    return pyarrow.schema(
+        [
+            pyarrow.field(name, column.stored, nullable=column.nullable)
+            for name, column in _columns(model).items()
+        ]
+    )
 
 
 def empty(model: type[Table]) -> pd.DataFrame:
@@ -115,10 +126,15 @@ def empty(model: type[Table]) -> pd.DataFrame:
 def to_pandas(table: pyarrow.Table) -> pd.DataFrame:
     """An Arrow table as a pandas frame that can be merged with another even when both have no rows.
 
-    pandas 3.1 makes a text column without rows one without chunks, and cannot merge two of these on several columns (ArrowInvalid).
+    pandas 3.1 makes a text column without rows one without chunks, and cannot merge two of these on several
+    columns (ArrowInvalid).
     """
     frame = table.to_pandas()
-    texts = {name: pd.Series([], dtype="str") for name, kind in frame.dtypes.items() if isinstance(kind, pd.StringDtype)}
+    texts = {
+        name: pd.Series([], dtype="str")
+        for name, kind in frame.dtypes.items()
+        if isinstance(kind, pd.StringDtype)
+    }
     return frame if len(frame) else frame.assign(**texts)
 
 
@@ -132,6 +148,8 @@ def _metadata(model: type[Table]) -> dict[str, Any]:
 class Monthly(Table):
     """Columns of every monthly table."""
 
-    month: str = pa.Field(description="Calendar month in the reporting time zone, YYYY-MM", str_matches=MONTH_PATTERN)
+    month: str = pa.Field(
+        description="Calendar month in the reporting time zone, YYYY-MM", str_matches=MONTH_PATTERN
+    )
     policy_hash: str = pa.Field(description="Content hash of the counting policy behind the row")
     catalog_hash: str = pa.Field(description="Content hash of the catalog behind the row")

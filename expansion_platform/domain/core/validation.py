@@ -1,7 +1,7 @@
 """A frame checked against the model of its table.
 
-Here: the check, and an error that names the rows. Not here: the models (`tables` of each package), how a check is reported
-(`engine/checks.py`).
+Here: the check, and an error that names the rows. Not here: the models (`tables` of each package), how a
+check is reported (`engine/checks.py`).
 """
 
 from __future__ import annotations
@@ -33,15 +33,23 @@ def validate(model: type[Table], frame: pd.DataFrame) -> pd.DataFrame:
     try:
         return model.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
-        raise DataQualityError(f"{table_name(model)} breaks {_rules(error.failure_cases)}", _culprits(model, frame, error.failure_cases)) from error
+        raise DataQualityError(
+            f"{table_name(model)} breaks {_rules(error.failure_cases)}",
+            _culprits(model, frame, error.failure_cases),
+        ) from error
 
 
 @cache
 def _schema(model: type[Table], coded: tuple[str, ...]) -> pa.DataFrameSchema:
-    """The model's schema, which leaves texts that are categoricals as they are: those of a million rows take 0.1 GB to make."""
+    """The model's schema, which leaves texts that are categoricals as they are.
+
+    Those of a million rows take 0.1 GB to make.
+    """
     schema = model.to_schema()
     texts = [name for name in coded if name in schema.columns and str(schema.columns[name].dtype) == "str"]
-    return schema.update_columns({name: {"dtype": None, "coerce": False} for name in texts}) if texts else schema
+    return (
+        schema.update_columns({name: {"dtype": None, "coerce": False} for name in texts}) if texts else schema
+    )
 
 
 def _rules(cases: pd.DataFrame) -> str:
@@ -59,7 +67,9 @@ def _of_rows(cases: pd.DataFrame) -> pd.Series[bool]:
 def _culprits(model: type[Table], frame: pd.DataFrame, cases: pd.DataFrame) -> Sequence[str]:
     known = [name for name in key(model) if name in frame.columns]
     culprits = []
-    for at, column, value, whole in zip(cases["index"], cases["column"], cases["failure_case"], _of_rows(cases), strict=True):
+    for at, column, value, whole in zip(
+        cases["index"], cases["column"], cases["failure_case"], _of_rows(cases), strict=True
+    ):
         if pd.isna(at) or at not in frame.index:
             culprits.append(f"{column}={value}")
         else:

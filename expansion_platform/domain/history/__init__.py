@@ -1,1 +1,4 @@
-"""From what Stripe tells to what every subscription item was at each instant, and what of it cannot be read."""
+"""From what Stripe tells to what every subscription item was at each instant.
+
+And what of it cannot be read.
+"""

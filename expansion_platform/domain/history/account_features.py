@@ -1,9 +1,12 @@
-"""Which features of Stripe an account uses whose figures need a rule of their own, how much MRR they concern, and how sure each is.
+"""Which features of Stripe an account uses whose figures need a rule of their own.
 
-Here: one function a feature, over what was read of Stripe. Not here: the rules themselves (this package), and how a person is told
-(`reports/account_features.py`).
+With how much MRR they concern, and how sure each is.
 
-How sure: `exact` follows from what Stripe says; `inferred` from later facts, where Stripe does not say; `approximate` lacks a fact.
+Here: one function a feature, over what was read of Stripe. Not here: the rules themselves (this package), and
+how a person is told (`reports/account_features.py`).
+
+How sure: `exact` follows from what Stripe says; `inferred` from later facts, where Stripe does not say;
+`approximate` lacks a fact.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ BY_HAND = pd.Timedelta(days=1)
 class Account:
     """What was read of Stripe (tables `stripe/*`), and the items it sells now.
 
-    `held` has a row per item: subscription, item, price, currency, usage_type, and what is null where nothing was computed yet: mrr_minor, and
-    scheme_json as in `billing/item_states`.
+    `held` has a row per item: subscription, item, price, currency, usage_type, and what is null where nothing
+    was computed yet: mrr_minor, and scheme_json as in `billing/item_states`.
     """
 
     held: pd.DataFrame
@@ -40,7 +43,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature that is used: by how many subscriptions, with how much MRR (None: not computed yet), how sure its figures are, and why."""
+    """A feature that is used.
+
+    By how many subscriptions, with how much MRR (None: not computed yet), how sure its figures are, and why.
+    """
 
     name: str
     subscriptions: int
@@ -59,16 +65,34 @@ def features(account: Account) -> Iterator[Feature]:
         held = account.held[rule(account).to_numpy(dtype=bool)]
         if len(held):
             known = held["mrr_minor"].notna().all()
-            yield Feature(name, held["subscription"].nunique(), int(held["mrr_minor"].sum()) if known else None, sure, meaning)
+            yield Feature(
+                name,
+                held["subscription"].nunique(),
+                int(held["mrr_minor"].sum()) if known else None,
+                sure,
+                meaning,
+            )
     unread = account.quarantine[account.quarantine["valid_to"].isna()]
     if len(unread):
         said = "; ".join(sorted(set(unread["problem"]))[:3])
-        meaning = f"no month that touches them is written ({said}). Correct them in Stripe, or put their customers on excluded_customers"
-        yield Feature("subscriptions that cannot be read now", unread["subscription"].nunique(), None, APPROXIMATE, meaning)
+        meaning = (
+            f"no month that touches them is written ({said}). Correct them in Stripe, or put their "
+            "customers on excluded_customers"
+        )
+        yield Feature(
+            "subscriptions that cannot be read now",
+            unread["subscription"].nunique(),
+            None,
+            APPROXIMATE,
+            meaning,
+        )
 
 
 def in_another_currency(account: Account) -> pd.Series[bool]:
-    """Items charged in another currency than their price's own: at an option of the price (semantics 7, case 64)."""
+    """Items charged in another currency than their price's own: at an option of the price.
+
+    See semantics 7, case 64.
+    """
     own = account.held["price"].map(dict(zip(account.prices["id"], account.prices["currency"], strict=True)))
     return own.notna() & (own != account.held["currency"])
 
@@ -81,7 +105,10 @@ def coupon_in_another_currency(account: Account) -> pd.Series[bool]:
 
 
 def deleted_coupon(account: Account) -> pd.Series[bool]:
-    """Items whose subscription has a discount of a coupon that Stripe deleted: what it was limited to is read from bills (case 66)."""
+    """Items whose subscription has a discount of a coupon that Stripe deleted.
+
+    What it was limited to is read from bills (case 66).
+    """
     deleted = set(account.coupons.loc[account.coupons["embedded"], "id"])
     return _discounted(account, lambda coupon, _: coupon in deleted)
 
@@ -92,10 +119,15 @@ def deleted_price(account: Account) -> pd.Series[bool]:
 
 
 def tax_inside(account: Account) -> pd.Series[bool]:
-    """Items whose price has tax inside, at a rate that is known or that nothing computed yet has looked for (case 60)."""
+    """Items whose price has tax inside, at a rate that is known or that nothing computed yet has looked for.
+
+    See case 60.
+    """
     inclusive = set(account.prices.loc[account.prices["tax_behavior"].eq("inclusive"), "id"])
     schemes = account.held["scheme_json"]
-    return (schemes.isna() & account.held["price"].isin(inclusive)) | schemes.fillna("").str.contains('"tax":"', regex=False)
+    return (schemes.isna() & account.held["price"].isin(inclusive)) | schemes.fillna("").str.contains(
+        '"tax":"', regex=False
+    )
 
 
 def tax_inside_unknown(account: Account) -> pd.Series[bool]:
@@ -104,14 +136,25 @@ def tax_inside_unknown(account: Account) -> pd.Series[bool]:
 
 
 def unpaid_updates(account: Account) -> pd.Series[bool]:
-    """Items of subscriptions with an update whose bill was never paid: it may never have taken effect (case 63)."""
+    """Items of subscriptions with an update whose bill was never paid: it may never have taken effect.
+
+    See case 63.
+    """
     bills = account.invoices
-    never = (bills["billing_reason"] == "subscription_update") & bills["status"].eq("void") & bills["finalized_at"].notna() & bills["paid_at"].isna()
+    never = (
+        (bills["billing_reason"] == "subscription_update")
+        & bills["status"].eq("void")
+        & bills["finalized_at"].notna()
+        & bills["paid_at"].isna()
+    )
     return account.held["subscription"].isin(bills.loc[never, "subscription"].dropna())
 
 
 def given_up_by_hand(account: Account) -> pd.Series[bool]:
-    """Items of subscriptions with a renewal's bill that a person voided or gave up within a day: no pause (case 67)."""
+    """Items of subscriptions with a renewal's bill that a person voided or gave up within a day: no pause.
+
+    See case 67.
+    """
     bills = account.invoices
     after = bills["voided_at"].fillna(bills["uncollectible_at"]) - bills["finalized_at"]
     by_hand = bills["billing_reason"].eq("subscription_cycle") & (after > AT_ONCE) & (after <= BY_HAND)
@@ -119,9 +162,14 @@ def given_up_by_hand(account: Account) -> pd.Series[bool]:
 
 
 def given_up_later(account: Account) -> pd.Series[bool]:
-    """Items of subscriptions with a bill marked uncollectible after more than a day: past due until then (case 68)."""
+    """Items of subscriptions with a bill marked uncollectible after more than a day: past due until then.
+
+    See case 68.
+    """
     bills = account.invoices
-    later = bills["status"].eq("uncollectible") & (bills["uncollectible_at"] - bills["finalized_at"] > BY_HAND)
+    later = bills["status"].eq("uncollectible") & (
+        bills["uncollectible_at"] - bills["finalized_at"] > BY_HAND
+    )
     return account.held["subscription"].isin(bills.loc[later, "subscription"].dropna())
 
 
@@ -135,20 +183,41 @@ def _discounted(account: Account, wanted: Callable[[str, str], bool]) -> pd.Seri
     """Items of subscriptions with a discount whose coupon, in the subscription's currency, is wanted."""
     discounted = account.subscriptions[account.subscriptions["discounts_json"] != "[]"]
     rows = zip(discounted["id"], discounted["currency"], discounted["discounts_json"], strict=True)
-    found = {name for name, currency, text in rows if any(wanted(str(entry["coupon"]), currency) for entry in json.loads(text))}
+    found = {
+        name
+        for name, currency, text in rows
+        if any(wanted(str(entry["coupon"]), currency) for entry in json.loads(text))
+    }
     return account.held["subscription"].isin(found)
 
 
 RULES: dict[tuple[str, str, str], Rule] = {
-    ("prices in several currencies", EXACT, "each item counts at the amount of its subscription's currency"): in_another_currency,
-    ("coupons in several currencies", EXACT, "the amount off is that of the subscription's currency"): coupon_in_another_currency,
-    ("prices with tax inside", EXACT, "they count without the tax, at the rate that the bills' taxes show"): tax_inside,
+    (
+        "prices in several currencies",
+        EXACT,
+        "each item counts at the amount of its subscription's currency",
+    ): in_another_currency,
+    (
+        "coupons in several currencies",
+        EXACT,
+        "the amount off is that of the subscription's currency",
+    ): coupon_in_another_currency,
+    (
+        "prices with tax inside",
+        EXACT,
+        "they count without the tax, at the rate that the bills' taxes show",
+    ): tax_inside,
     (
         "prices with tax inside at an unknown rate",
         APPROXIMATE,
-        "no bill shows a tax, so they count with it. Turn on Stripe Tax or set tax rates on the subscriptions",
+        "no bill shows a tax, so they count with it. Turn on Stripe Tax or set tax rates on the "
+        "subscriptions",
     ): tax_inside_unknown,
-    ("prices deleted in Stripe", EXACT, "the items still show what they cost; what they cost before is read from bills"): deleted_price,
+    (
+        "prices deleted in Stripe",
+        EXACT,
+        "the items still show what they cost; what they cost before is read from bills",
+    ): deleted_price,
     (
         "coupons deleted in Stripe",
         INFERRED,
@@ -164,11 +233,16 @@ RULES: dict[tuple[str, str, str], Rule] = {
         INFERRED,
         "they are no pause: a paused subscription's bill is never charged, and is voided as it is finalized",
     ): given_up_by_hand,
-    ("bills marked uncollectible later", EXACT, "past due, and counted, until the day they were marked; unpaid from then on"): given_up_later,
+    (
+        "bills marked uncollectible later",
+        EXACT,
+        "past due, and counted, until the day they were marked; unpaid from then on",
+    ): given_up_later,
     (
         "usage without its meter",
         APPROXIMATE,
-        "usage is spread over each bill's period. Give the key Read on 'Billing meters' to have each day's use",
+        "usage is spread over each bill's period. Give the key Read on 'Billing meters' to have each "
+        "day's use",
     ): use_without_meter,
 }
 """Name, how sure, and what it means -> which items use it."""

@@ -1,8 +1,10 @@
-"""What the staged Stripe tables tell of every subscription item, as changes: what `billing/item_changes` logs (reference 2.4, 2.5).
+"""What the staged Stripe tables tell of every subscription item, as changes.
 
-Here: `changes`, and one subscription's timelines from all its facts. Not here: what each fact says (facts, status, bills, discounts, trials, usage,
-each in its own `history_*.py`), how the log writes changes (`log_rows.py`) and what is news of them (`log.py`), rows of states
-(`item_states.py`).
+What `billing/item_changes` logs (reference 2.4, 2.5).
+
+Here: `changes`, and one subscription's timelines from all its facts. Not here: what each fact says (facts,
+status, bills, discounts, trials, usage, each in its own `history_*.py`), how the log writes changes
+(`log_rows.py`) and what is news of them (`log.py`), rows of states (`item_states.py`).
 """
 
 from __future__ import annotations
@@ -35,16 +37,22 @@ from expansion_platform.domain.pricing.terms import Coupon, Price, coupons, in_c
 def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
     """Everything the tables tell of the subscriptions in them, by change.
 
-    Pure: the same tables give the same changes, in whatever order they came. Subscriptions that never started have none. Usage of metered items
-    is told by calendar month of `timezone` (semantics 1.5).
+    Pure: the same tables give the same changes, in whatever order they came. Subscriptions that never started
+    have none. Usage of metered items is told by calendar month of `timezone` (semantics 1.5).
     """
     listed, problems = prices(staged.prices)
     prices_in = cache(lambda currency: in_currency(listed, currency))
     unreadable_prices = problems.keys() - set(staged.prices.loc[staged.prices["embedded"], "id"])
     billed = billed_prices(staged.invoice_lines, staged.invoice_items, listed, unreadable_prices)
-    coupon_terms, meters, tax_rates = coupons(staged.coupons), metered(staged.meter_usage), percentages(staged.tax_rates)
+    coupon_terms, meters, tax_rates = (
+        coupons(staged.coupons),
+        metered(staged.meter_usage),
+        percentages(staged.tax_rates),
+    )
     told = (
-        _timelines(each, prices_in(each.currency), billed.get(each.id, {}), coupon_terms, meters, tax_rates, timezone)
+        _timelines(
+            each, prices_in(each.currency), billed.get(each.id, {}), coupon_terms, meters, tax_rates, timezone
+        )
         for each in subscriptions(staged)
     )
     return written(told, coupon_terms)
@@ -59,7 +67,10 @@ def _timelines(
     tax_rates: TaxRates,
     timezone: str,
 ) -> Timelines:
-    """Everything the facts tell of one subscription. `own_terms` are prices whose terms only its bills tell: the log has to keep them."""
+    """Everything the facts tell of one subscription.
+
+    `own_terms` are prices whose terms only its bills tell: the log has to keep them.
+    """
     price_terms = {**listed, **own_terms} if own_terms else listed
     subscription.events = in_order(subscription.events)
     taxes = tax_marks(subscription, tax_rates, price_terms)
@@ -83,7 +94,10 @@ def _timelines(
         item_trials(subscription, price_terms),
         {item: _that_lasted(own) for item, own in marks.items()},
         taxes,
-        {item: list(_usage(subscription, item, own, usage, meters, price_terms, timezone)) for item, own in marks.items()},
+        {
+            item: list(_usage(subscription, item, own, usage, meters, price_terms, timezone))
+            for item, own in marks.items()
+        },
         subscription.unread,
         dict(own_terms),
     )
@@ -103,17 +117,30 @@ def _usage(
     price_terms: Mapping[str, Price],
     timezone: str,
 ) -> Iterator[MonthUsed]:
-    """What an item used in each month at each of its metered prices, up to that of the newest fact: by its meter, else by its bills."""
-    held = {mark.value.price: mark for mark in reversed(marks) if mark.value is not None and _is_metered(mark.value, price_terms)}
+    """What an item used in each month at each of its metered prices, up to that of the newest fact.
+
+    By its meter, else by its bills.
+    """
+    held = {
+        mark.value.price: mark
+        for mark in reversed(marks)
+        if mark.value is not None and _is_metered(mark.value, price_terms)
+    }
     if not held:
         return
-    ends = [at for at in (subscription.ended_at, marks[-1].at if marks[-1].value is None else None) if at is not None]
+    ends = [
+        at
+        for at in (subscription.ended_at, marks[-1].at if marks[-1].value is None else None)
+        if at is not None
+    ]
     begun, ended = max(subscription.start_date, marks[0].at), min(ends, default=None)
     bills = Billed([line for line in usage if line.item == item])
     for price, first in held.items():
         days = meters.get((subscription.customer, price_terms[price].meter or ""))
         known = max(marks[-1].at, subscription.known, 0 if days is None else days.end)
-        for month in months_of(max(subscription.start_date, first.at), known + 1 if ended is None else ended, timezone):
+        for month in months_of(
+            max(subscription.start_date, first.at), known + 1 if ended is None else ended, timezone
+        ):
             counted = by_meter(days, month, begun, ended, known)
             found = counted or bills.used(month, ended)
             source = "meter" if counted is not None else "invoice_line" if found.evidence else "snapshot"
@@ -127,10 +154,16 @@ def _is_metered(state: State, price_terms: Mapping[str, Price]) -> bool:
 
 
 def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Line], list[Line]]:
-    """Lines that say what was held, in which metered items have no quantity, and those that say what was used."""
+    """Lines that say what was held, and those that say what was used.
+
+    In the former metered items have no quantity.
+    """
     states = {line.state for line in lines}
     of_use = {state for state in states if _is_metered(state, price_terms) and not unreadable(state.quantity)}
     if not of_use:
         return lines, []
-    held = [line._replace(state=State(line.state.price, ""), metered=True) if line.state in of_use else line for line in lines]
+    held = [
+        line._replace(state=State(line.state.price, ""), metered=True) if line.state in of_use else line
+        for line in lines
+    ]
     return held, [line for line in lines if line.state in of_use and is_usage(line)]

@@ -37,7 +37,11 @@ class Discount(NamedTuple):
 
 
 class CustomersDiscount(NamedTuple):
-    """A customer's discount; `gone` is the customer's first bill after the last that listed it: (when, and its line's start, end and id)."""
+    """A customer's discount.
+
+    `gone` is the customer's first bill after the last that listed it: (when, and its line's start, end and
+    id).
+    """
 
     discount: Discount
     gone: tuple[int, int, int, str] | None
@@ -64,7 +68,10 @@ class _Billed(NamedTuple):
 
 
 def discounts(text: str, level: str) -> tuple[Discount, ...]:
-    """A discounts list as records, instants from its epoch seconds; `level` is for lists that do not tell it themselves."""
+    """A discounts list as records, instants from its epoch seconds.
+
+    `level` is for lists that do not tell it themselves.
+    """
     return () if text == "[]" else _discounts(text, level)
 
 
@@ -87,18 +94,29 @@ def _discount(entry: dict[str, Any], level: str) -> Discount:
 
 
 def discount_events(events: pd.DataFrame) -> list[DiscountEvent]:
-    """The events about discounts, in the order of their time; those stored by earlier versions tell of none."""
+    """The events about discounts, in the order of their time.
+
+    Those stored by earlier versions tell of none.
+    """
     told = []
     for row in rows(events[events["type"].str.startswith(DISCOUNT_EVENTS)].sort_values(["created", "id"])):
         entry = json.loads(row["state_json"]).get("discount")
         if entry is not None and entry["coupon"] is not None and entry["invoice"] is None:
             level = "customer" if entry["subscription"] is None else "subscription"
-            told.append(DiscountEvent(row["id"], row["created"], row["type"], row["customer"], _discount(entry, level)))
+            told.append(
+                DiscountEvent(
+                    row["id"], row["created"], row["type"], row["customer"], _discount(entry, level)
+                )
+            )
     return told
 
 
-def customers_discounts(lines: pd.DataFrame, regular: pd.Series, told: Iterable[DiscountEvent]) -> dict[str, list[CustomersDiscount]]:
-    """Discounts of each customer that any of its bills or events tells of: one tells of all its subscriptions, those not billed since included.
+def customers_discounts(
+    lines: pd.DataFrame, regular: pd.Series, told: Iterable[DiscountEvent]
+) -> dict[str, list[CustomersDiscount]]:
+    """Discounts of each customer that any of its bills or events tells of.
+
+    One tells of all its subscriptions, those not billed since included.
 
     Args:
         lines: All invoice lines.
@@ -106,7 +124,10 @@ def customers_discounts(lines: pd.DataFrame, regular: pd.Series, told: Iterable[
         told: All events about discounts.
     """
     found: dict[str, dict[str, Discount]] = defaultdict(dict)
-    customers = lines.loc[lines["discounts_json"].str.contains('"subscription":null', regex=False), ["customer", "discounts_json"]].drop_duplicates()
+    customers = lines.loc[
+        lines["discounts_json"].str.contains('"subscription":null', regex=False),
+        ["customer", "discounts_json"],
+    ].drop_duplicates()
     for row in rows(customers.sort_values(["customer", "discounts_json"])):
         for one in discounts(row["discounts_json"], ""):
             if one.level == "invoice" and one.subscription is None and one.invoice is None:
@@ -120,18 +141,31 @@ def customers_discounts(lines: pd.DataFrame, regular: pd.Series, told: Iterable[
         listed = _listed(text)
         if listed is not None:
             billed[customer].append(_Billed(listed_at(created, start, end), name, start, end, listed))
-    return {customer: [CustomersDiscount(one, _gone(one, billed[customer])) for one in each.values()] for customer, each in found.items()}
+    return {
+        customer: [CustomersDiscount(one, _gone(one, billed[customer])) for one in each.values()]
+        for customer, each in found.items()
+    }
 
 
 @lru_cache(maxsize=1 << 16)
 def _listed(text: str) -> frozenset[str] | None:
-    """The discounts a line lists; None where they are the subscription's: beside those it lists none of the customer's."""
+    """The discounts a line lists.
+
+    None where they are the subscription's: beside those it lists none of the customer's.
+    """
     shown = discounts(text, "")
-    return None if any(one.level == "invoice" and one.subscription is not None for one in shown) else frozenset(one.id for one in shown)
+    return (
+        None
+        if any(one.level == "invoice" and one.subscription is not None for one in shown)
+        else frozenset(one.id for one in shown)
+    )
 
 
 def listed_at(created: int, start: int, end: int) -> int:
-    """From when on a line of [start, end) shows a discount in force: a bill of time gone by (usage, a backdated start) lists those of its own day."""
+    """From when on a line of [start, end) shows a discount in force.
+
+    A bill of time gone by (usage, a backdated start) lists those of its own day.
+    """
     return created if end <= created else start
 
 

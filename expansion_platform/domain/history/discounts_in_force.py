@@ -1,7 +1,7 @@
 """What discounts make of an item at an instant: those in force, in the order they apply (semantics 1.6).
 
-Here: which discounts lower which items, with a subscription's amount off shared over its items. Not here: when each was in force
-(`discounts.py`), and how discounts lower MRR (`pricing/discounts.py`).
+Here: which discounts lower which items, with a subscription's amount off shared over its items. Not here:
+when each was in force (`discounts.py`), and how discounts lower MRR (`pricing/discounts.py`).
 """
 
 from __future__ import annotations
@@ -46,21 +46,41 @@ class _Entry(NamedTuple):
 
 
 def resolve(held: Mapping[str, State], now: list[Window], prices: Mapping[str, Price]) -> dict[str, Resolved]:
-    """The discounts of every item held: item-level first, then the subscription's, or the customer's when it has none."""
+    """The discounts of every item held.
+
+    Item-level first, then the subscription's, or the customer's when it has none.
+    """
     lists: dict[str, list[_Entry]] = {item: [] for item in held}
     for window in now:
-        if window.level == ITEM and window.item is not None and window.item in held and _covers(window.coupon, prices[held[window.item].price]):
+        if (
+            window.level == ITEM
+            and window.item is not None
+            and window.item in held
+            and _covers(window.coupon, prices[held[window.item].price])
+        ):
             lists[window.item].append(_entry(window.coupon, window.coupon.value))
     own = {item: tuple(entries) for item, entries in lists.items()}
     level = SUBSCRIPTION if any(window.level == SUBSCRIPTION for window in now) else CUSTOMER
     for each in _grouped([window for window in now if window.level == level]):
         coupon = each[0].coupon
-        on = [item for item in held if any(window.item in (None, item) for window in each) and _covers(coupon, prices[held[item].price])]
+        on = [
+            item
+            for item in held
+            if any(window.item in (None, item) for window in each)
+            and _covers(coupon, prices[held[item].price])
+        ]
         if coupon.type == "percent":
             values = dict.fromkeys(on, coupon.value)
         else:
-            bases = {item: _after_item_level(prices[held[item].price].scheme_json, held[item].quantity or "0", own[item]) for item in on}
-            values = {item: str(share) for item, share in allocate_amount_off(int(coupon.value), bases).items()}
+            bases = {
+                item: _after_item_level(
+                    prices[held[item].price].scheme_json, held[item].quantity or "0", own[item]
+                )
+                for item in on
+            }
+            values = {
+                item: str(share) for item, share in allocate_amount_off(int(coupon.value), bases).items()
+            }
         for item in on:
             lists[item].append(_entry(coupon, values[item]))
     return {item: _resolved(tuple(entries)) for item, entries in lists.items()}
@@ -68,7 +88,9 @@ def resolve(held: Mapping[str, State], now: list[Window], prices: Mapping[str, P
 
 @lru_cache(maxsize=1 << 12)
 def _resolved(entries: tuple[_Entry, ...]) -> Resolved:
-    return Resolved(canonical.dumps([entry._asdict() for entry in entries]), tuple(entry.coupon for entry in entries))
+    return Resolved(
+        canonical.dumps([entry._asdict() for entry in entries]), tuple(entry.coupon for entry in entries)
+    )
 
 
 def _grouped(now: list[Window]) -> list[list[Window]]:
@@ -89,7 +111,10 @@ def _entry(coupon: Coupon, value: str) -> _Entry:
 
 @lru_cache(maxsize=1 << 12)
 def _after_item_level(scheme_json: str, quantity: str, entries: tuple[_Entry, ...]) -> Fraction:
-    """Amount of one billing period after item-level discounts, exact minor units: the weight of a shared amount off."""
+    """Amount of one billing period after item-level discounts, exact minor units.
+
+    The weight of a shared amount off.
+    """
     amount = gross(parse_scheme(scheme_json), Fraction(Decimal(quantity)))
     for entry in entries:
         value = Fraction(Decimal(entry.value))

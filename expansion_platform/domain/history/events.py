@@ -1,7 +1,7 @@
 """The order in which a subscription's events happened (reference section 4).
 
-Here: putting events of whole seconds, delivered in any order, into that order. Not here: what they say of items (`facts.py`) and of the
-subscription (`status.py`).
+Here: putting events of whole seconds, delivered in any order, into that order. Not here: what they say of
+items (`facts.py`) and of the subscription (`status.py`).
 """
 
 from __future__ import annotations
@@ -20,18 +20,23 @@ MOST_CHAINED = 6
 def in_order(events: list[Event]) -> list[Event]:
     """Events in the order they happened: by time, and within a second by what each says was there before it.
 
-    Stripe's times are whole seconds and delivery has no order; event B follows A when B's previous values are A's state. Of several orders in which
-    each event of a second follows the one before it, that one counts after which the next second's can come: what one event gave and another took
-    away again stands in both.
+    Stripe's times are whole seconds and delivery has no order; event B follows A when B's previous values are
+    A's state. Of several orders in which each event of a second follows the one before it, that one counts
+    after which the next second's can come: what one event gave and another took away again stands in both.
     """
     ordered: list[Event] = []
-    groups = [list(group) for _, group in groupby(sorted(events, key=lambda event: (event.at, event.id)), key=attrgetter("at"))]
+    groups = [
+        list(group)
+        for _, group in groupby(sorted(events, key=lambda event: (event.at, event.id)), key=attrgetter("at"))
+    ]
     for number, group in enumerate(groups):
         if len(group) == 1:
             ordered += group
             continue
         state = ordered[-1].state if ordered else None
-        chains = list(_chains(group, state)) or list(_chains(group, None)) if len(group) <= MOST_CHAINED else []
+        chains = (
+            list(_chains(group, state)) or list(_chains(group, None)) if len(group) <= MOST_CHAINED else []
+        )
         later = groups[number + 1] if number + 1 < len(groups) else []
         leading = [chain for chain in chains if any(_follows(event, chain[-1].state) for event in later)]
         ordered += [*leading, *chains, []][0] or _one_by_one(group, state)
@@ -39,21 +44,38 @@ def in_order(events: list[Event]) -> list[Event]:
 
 
 def _chains(waiting: list[Event], state: dict[str, Any] | None) -> Iterator[list[Event]]:
-    """The orders of a second's events in which each follows the one before it, and the first of them `state` if there is one."""
+    """The orders of a second's events in which each follows the one before it.
+
+    The first of them follows `state`, if there is one.
+    """
     if not waiting:
         yield []
     first = min(map(_precedence, waiting), default=0)
     for event in waiting:
         if _precedence(event) == first and (state is None or _follows(event, state)):
-            yield from ([event, *rest] for rest in _chains([other for other in waiting if other is not event], event.state))
+            yield from (
+                [event, *rest]
+                for rest in _chains([other for other in waiting if other is not event], event.state)
+            )
 
 
 def _one_by_one(waiting: list[Event], state: dict[str, Any] | None) -> list[Event]:
-    """A second's events, each where it can follow the one before it, else where none of the others can come before it."""
+    """A second's events, each where it can follow the one before it.
+
+    Where none can, the one before which none of the others can come.
+    """
     ordered = []
     waiting = list(waiting)
     while waiting:
-        following = min(waiting, key=lambda event: (_precedence(event), not _follows(event, state), _preceded(event, waiting), event.id))
+        following = min(
+            waiting,
+            key=lambda event: (
+                _precedence(event),
+                not _follows(event, state),
+                _preceded(event, waiting),
+                event.id,
+            ),
+        )
         waiting.remove(following)
         ordered.append(following)
         state = following.state
@@ -65,16 +87,28 @@ def _precedence(event: Event) -> int:
 
 
 def _follows(event: Event, state: dict[str, Any] | None) -> bool:
-    """Whether the event found the subscription in `state`: what it does not list as changed was as it is after it."""
-    return state is not None and all(_named(state.get(name)) == _named(value) for name, value in {**event.state, **event.previous}.items())
+    """Whether the event found the subscription in `state`.
+
+    What it does not list as changed was as it is after it.
+    """
+    return state is not None and all(
+        _named(state.get(name)) == _named(value) for name, value in {**event.state, **event.previous}.items()
+    )
 
 
 def _named(value: Any) -> Any:
-    """A value with its discounts by id alone: of several, an event of an older version gives the coupon of one only."""
+    """A value with its discounts by id alone.
+
+    Of several, an event of an older version gives the coupon of one only.
+    """
     if isinstance(value, list):
         return [_named(each) for each in value]
     if isinstance(value, dict):
-        return value["id"] if value.get("id") and "coupon" in value else {name: _named(each) for name, each in value.items()}
+        return (
+            value["id"]
+            if value.get("id") and "coupon" in value
+            else {name: _named(each) for name, each in value.items()}
+        )
     return value
 
 

@@ -1,10 +1,13 @@
-"""The append-only log of changes: what holds of it, and what a new reading of Stripe adds to it (`billing/item_changes`).
+"""The append-only log of changes.
 
-Here: `holding` and `news`, and the latter in two steps for customers in shards. Not here: what the changes are (`changes.py`), how they are
-written (`log_rows.py`) and where they are stored.
+What holds of it, and what a new reading of Stripe adds to it (`billing/item_changes`).
 
-A change that no fact tells any more is withdrawn, never removed; one whose evidence is other than it was is told again. So the log says what was
-known when, and what holds of it is the same however often Stripe was read before.
+Here: `holding` and `news`, and the latter in two steps for customers in shards. Not here: what the changes
+are (`changes.py`), how they are written (`log_rows.py`) and where they are stored.
+
+A change that no fact tells any more is withdrawn, never removed; one whose evidence is other than it was is
+told again. So the log says what was known when, and what holds of it is the same however often Stripe was
+read before.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from expansion_platform.domain.history.tables import CONFIRMED, TOLD, WITHDRAWN
 
 
 def holding(log: pd.DataFrame) -> pd.DataFrame:
-    """What holds, as `history_changes.changes` gives it: of each change told and not withdrawn since, all its evidence.
+    """What holds, as `history_changes.changes` gives it.
+
+    Of each change told and not withdrawn since, all its evidence.
 
     `log` is rows of billing/item_changes, all of those of some customers.
     """
@@ -34,7 +39,8 @@ def holding(log: pd.DataFrame) -> pd.DataFrame:
     if not confirmed.empty:
         more = confirmed.groupby("change")["evidence_json"].agg(list).to_dict()
         held["evidence_json"] = [
-            _joined([text, *more[change]]) if change in more else text for change, text in zip(held["change"], held["evidence_json"], strict=True)
+            _joined([text, *more[change]]) if change in more else text
+            for change, text in zip(held["change"], held["evidence_json"], strict=True)
         ]
     return held
 
@@ -54,9 +60,14 @@ def news(found: pd.DataFrame, held: pd.DataFrame, *, known_at: pd.Timestamp, ent
 def unlogged(found: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
     """The news of some customers, in no order: of a shard, to be entered with those of the others."""
     before = dict(zip(*columns(held[["change", "evidence_json"]]).values(), strict=True))
-    said = [_said(before.get(change), text) for change, text in zip(*columns(found[["change", "evidence_json"]]).values(), strict=True)]
+    said = [
+        _said(before.get(change), text)
+        for change, text in zip(*columns(found[["change", "evidence_json"]]).values(), strict=True)
+    ]
     places = [place for place, (op, _) in enumerate(said) if op]
-    new = found.iloc[places].assign(op=[said[place][0] for place in places], evidence_json=[said[place][1] for place in places])
+    new = found.iloc[places].assign(
+        op=[said[place][0] for place in places], evidence_json=[said[place][1] for place in places]
+    )
     gone = held[~among(held["change"], found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
     return pd.concat([gone, new], ignore_index=True)
 
@@ -64,7 +75,9 @@ def unlogged(found: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
 def entered(parts: Sequence[pd.DataFrame], *, known_at: pd.Timestamp, entry: int) -> pd.DataFrame:
     """The news of all shards in the order of the log, the same however customers were divided."""
     rows = pd.concat(parts, ignore_index=True)
-    order = pa.table({name: pa.array(rows[name]) for name in ("customer", "subscription", "effective_at", "op", "change")})
+    order = pa.table(
+        {name: pa.array(rows[name]) for name in ("customer", "subscription", "effective_at", "op", "change")}
+    )
     rows = rows.iloc[pc.sort_indices(order, [(name, "ascending") for name in order.column_names]).to_numpy()]
     rows = rows.assign(known_at=known_at, entry=range(entry, entry + len(rows)))
     ordered: pd.DataFrame = rows[[*LOGGED, *COLUMNS]].reset_index(drop=True)
@@ -72,13 +85,20 @@ def entered(parts: Sequence[pd.DataFrame], *, known_at: pd.Timestamp, entry: int
 
 
 def _said(before: str | None, now: str) -> tuple[str, str]:
-    """What to log of a change by its evidence so far and now: the op, none when there is nothing new, and the evidence that came in."""
+    """What to log of a change by its evidence so far and now.
+
+    The op, none when there is nothing new, and the evidence that came in.
+    """
     if before is None:
         return TOLD, now
     if before == now:
         return "", now
     old, new = json.loads(before), json.loads(now)
-    return (CONFIRMED, canonical.dumps([each for each in new if each not in old])) if all(each in new for each in old) else (TOLD, now)
+    return (
+        (CONFIRMED, canonical.dumps([each for each in new if each not in old]))
+        if all(each in new for each in old)
+        else (TOLD, now)
+    )
 
 
 def _joined(texts: list[str]) -> str:

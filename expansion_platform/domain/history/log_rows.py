@@ -1,9 +1,12 @@
-"""How the log writes the changes of a subscription, and reads them again: rows of `billing/item_changes` and `Timelines`, kind by kind.
+"""How the log writes the changes of a subscription, and reads them again.
 
-Here: both ways, and nowhere else is a change JSON. Not here: what facts tell (`changes.py`), which rows are news and which hold
-(`log.py`), and the states that follow (`item_states.py`).
+Rows of `billing/item_changes` and `Timelines`, kind by kind.
 
-A change is known by what it says, not by who says so: further bills that show the same are evidence of the same change.
+Here: both ways, and nowhere else is a change JSON. Not here: what facts tell (`changes.py`), which rows are
+news and which hold (`log.py`), and the states that follow (`item_states.py`).
+
+A change is known by what it says, not by who says so: further bills that show the same are evidence of the
+same change.
 """
 
 from __future__ import annotations
@@ -21,7 +24,17 @@ from expansion_platform.domain.core.rows import Grouped, columns
 from expansion_platform.domain.core.table import arrow_schema, to_pandas
 from expansion_platform.domain.history.records import State
 from expansion_platform.domain.history.tables import SOURCES, ItemChanges
-from expansion_platform.domain.history.timelines import Discounted, DiscountEnd, ItemMark, Mark, MonthUsed, Spoken, Timelines, Trial, Window
+from expansion_platform.domain.history.timelines import (
+    Discounted,
+    DiscountEnd,
+    ItemMark,
+    Mark,
+    MonthUsed,
+    Spoken,
+    Timelines,
+    Trial,
+    Window,
+)
 from expansion_platform.domain.history.unreadable import Unreadable
 from expansion_platform.domain.pricing.terms import Coupon, price_of, unreadable_coupon
 
@@ -30,11 +43,24 @@ LOGGED = ["entry", "known_at", "op"]
 _SCHEMA = pa.schema([field for field in arrow_schema(ItemChanges) if field.name not in LOGGED])
 COLUMNS = list(_SCHEMA.names)
 _RANK = {source: rank for rank, source in enumerate(reversed(SOURCES))}
-_READ = ["subscription", "customer", "item", "kind", "effective_at", "until", "price", "quantity", "coupon", "value"]
+_READ = [
+    "subscription",
+    "customer",
+    "item",
+    "kind",
+    "effective_at",
+    "until",
+    "price",
+    "quantity",
+    "coupon",
+    "value",
+]
 _READ += ["source", "confidence", "evidence_json"]
 
 Said = tuple[Any, ...]
-"""What a change says: customer, subscription, item, kind, effective_at, until, price, quantity, coupon, value, source, confidence."""
+"""What a change says: customer, subscription, item, kind, effective_at, until, price, quantity, coupon,
+value, source, confidence.
+"""
 
 _Told = tuple[Said, list[Spoken]]
 
@@ -59,7 +85,18 @@ class _Row:
     )
 
     def __init__(self, *values: Any) -> None:
-        self.subscription, self.customer, self.item, self.kind, self.at, self.until, self.price, self.quantity, self.coupon, self.value = values[:10]
+        (
+            self.subscription,
+            self.customer,
+            self.item,
+            self.kind,
+            self.at,
+            self.until,
+            self.price,
+            self.quantity,
+            self.coupon,
+            self.value,
+        ) = values[:10]
         self.source, self.confidence, self.evidence = values[10:]
 
     @property
@@ -69,21 +106,32 @@ class _Row:
 
 
 def written(every: Iterable[Timelines], coupon_terms: Mapping[str, Coupon]) -> pd.DataFrame:
-    """All changes of some subscriptions as rows of the log, but for what `history_log.news` adds; sorted by their name."""
+    """All changes of some subscriptions as rows of the log, but for what `history_log.news` adds.
+
+    Sorted by their name.
+    """
     records: list[Said] = []
     for one in every:
         found: dict[Said, list[Spoken]] = {}
         for said, evidence in _told(one, coupon_terms):
-            found[said] = [*found[said], *evidence] if said in found else evidence  # two facts may tell of the same one
+            # Two facts may tell of the same one.
+            found[said] = [*found[said], *evidence] if said in found else evidence
         records += [_record(said, evidence) for said, evidence in found.items()]
     records.sort()
     by_column = zip(*records, strict=True) if records else [()] * len(COLUMNS)
-    return to_pandas(pa.table([pa.array(values, field.type) for values, field in zip(by_column, _SCHEMA, strict=True)], schema=_SCHEMA))
+    return to_pandas(
+        pa.table(
+            [pa.array(values, field.type) for values, field in zip(by_column, _SCHEMA, strict=True)],
+            schema=_SCHEMA,
+        )
+    )
 
 
 def _record(said: Said, evidence: list[Spoken]) -> Said:
     name = hashlib.sha256(repr(said).encode()).hexdigest()[:16]
-    spoken = ",".join([f"[{canonical.text(told)},{start},{end}]" for told, start, end in sorted(set(evidence))])
+    spoken = ",".join(
+        [f"[{canonical.text(told)},{start},{end}]" for told, start, end in sorted(set(evidence))]
+    )
     return (name, *said[:11], _RANK[said[10]], said[11], f"[{spoken}]")
 
 
@@ -96,25 +144,52 @@ def _told(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> list[_Told]:
     for discounted in one.discounts:
         window = discounted.window
         value = _discount_value(discounted, coupon_terms.get(window.coupon.id), one.currency)
-        told.append(_said(one, discounted.mark, "discount", window.item, window.end, coupon=window.coupon.id, value=value))
+        told.append(
+            _said(
+                one,
+                discounted.mark,
+                "discount",
+                window.item,
+                window.end,
+                coupon=window.coupon.id,
+                value=value,
+            )
+        )
     told += [_said(one, end.mark, "discount_end", end.item, coupon=end.coupon) for end in one.discount_ends]
-    told += [_said(one, _told_by(each.object, each.start), "unreadable", until=each.end, value=each.problem) for each in one.unread]
+    told += [
+        _said(one, _told_by(each.object, each.start), "unreadable", until=each.end, value=each.problem)
+        for each in one.unread
+    ]
     for item, trials in one.trials.items():
-        told += [_said(one, _told_by(each.told, each.start, each.source), "trial", item, each.end) for each in trials]
+        told += [
+            _said(one, _told_by(each.told, each.start, each.source), "trial", item, each.end)
+            for each in trials
+        ]
     for item, taxes in one.taxes.items():
         told += [_said(one, mark, "tax", item, value=mark.value) for mark in taxes]
     terms = {name: price.as_text() for name, price in one.billed.items()}
     for item, marks in one.items.items():
         told += [_held(one, mark, item, terms) for mark in marks]
     for item, used in one.usage.items():
-        told += [_said(one, each.quantity, "usage", item, each.end, each.price, each.quantity.value) for each in used]
+        told += [
+            _said(one, each.quantity, "usage", item, each.end, each.price, each.quantity.value)
+            for each in used
+        ]
     return told
 
 
 def _held(one: Timelines, mark: ItemMark, item: str, terms: Mapping[str, str]) -> _Told:
     if mark.value is None:
         return _said(one, mark, "gone", item)
-    return _said(one, mark, "held", item, price=mark.value.price, quantity=mark.value.quantity or None, value=terms.get(mark.value.price))
+    return _said(
+        one,
+        mark,
+        "held",
+        item,
+        price=mark.value.price,
+        quantity=mark.value.quantity or None,
+        value=terms.get(mark.value.price),
+    )
 
 
 def _said(
@@ -128,7 +203,20 @@ def _said(
     coupon: str | None = None,
     value: str | None = None,
 ) -> _Told:
-    return (one.customer, one.id, item, kind, mark.at, until, price, quantity, coupon, value, mark.source, mark.confidence), mark.evidence
+    return (
+        one.customer,
+        one.id,
+        item,
+        kind,
+        mark.at,
+        until,
+        price,
+        quantity,
+        coupon,
+        value,
+        mark.source,
+        mark.confidence,
+    ), mark.evidence
 
 
 def _told_by(told: str, at: int, source: str = "snapshot") -> Mark[None]:
@@ -140,15 +228,23 @@ def _discount_value(one: Discounted, known: Coupon | None, currency: str) -> str
     said: dict[str, Any] = {"discount": one.window.discount, "level": one.window.level, "place": one.place}
     coupon = one.window.coupon
     if known is not None and coupon != known.taken_off_in(currency):
-        said |= {"products": None if coupon.products is None else sorted(coupon.products), "value": coupon.value}
+        said |= {
+            "products": None if coupon.products is None else sorted(coupon.products),
+            "value": coupon.value,
+        }
     return canonical.dumps(said)
 
 
 def read(frame: pd.DataFrame, coupon_terms: Mapping[str, Coupon]) -> Iterator[Timelines]:
-    """The subscriptions of rows that hold (`history_log.holding`), in order of id; of each kind and item in order of time."""
+    """The subscriptions of rows that hold (`history_log.holding`), in order of id.
+
+    Of each kind and item in order of time.
+    """
     for group in Grouped(frame.sort_values(["effective_at", "change"]), "subscription", _rows):
         began = next(row for row in group if row.kind == "began")
-        found = Timelines(began.customer, began.subscription, **json.loads(began.value), begin=began.at, end=began.until)
+        found = Timelines(
+            began.customer, began.subscription, **json.loads(began.value), begin=began.at, end=began.until
+        )
         for row in group:
             _READERS[row.kind](found, row, coupon_terms)
         yield found
@@ -156,7 +252,8 @@ def read(frame: pd.DataFrame, coupon_terms: Mapping[str, Coupon]) -> Iterator[Ti
 
 def _rows(frame: pd.DataFrame) -> list[_Row]:
     held = columns(frame[_READ])
-    held["evidence_json"] = json.loads(f"[{','.join(held['evidence_json'])}]")  # all at once: in five times the calls it takes three times as long
+    # All at once: in five times the calls it takes three times as long.
+    held["evidence_json"] = json.loads(f"[{','.join(held['evidence_json'])}]")
     return list(map(_Row, *held.values()))
 
 
@@ -177,9 +274,16 @@ def _read_discount(found: Timelines, row: _Row, coupon_terms: Mapping[str, Coupo
     coupon = (coupon_terms.get(row.coupon) or unreadable_coupon(row.coupon)).taken_off_in(found.currency)
     if "products" in said:  # bills tell what the coupon does not
         products = None if said["products"] is None else frozenset(said["products"])
-        coupon = coupon._replace(products=products, value=said["value"], currency=coupon.currency and found.currency, embedded=False)
+        coupon = coupon._replace(
+            products=products,
+            value=said["value"],
+            currency=coupon.currency and found.currency,
+            embedded=False,
+        )
     window = Window(said["discount"], coupon, said["level"], row.item, row.at, row.until)
-    found.discounts.append(Discounted(said["place"], window, Mark(row.at, None, row.source, row.confidence, row.evidence)))
+    found.discounts.append(
+        Discounted(said["place"], window, Mark(row.at, None, row.source, row.confidence, row.evidence))
+    )
 
 
 _READERS: Mapping[str, Callable[[Timelines, _Row, Mapping[str, Coupon]], None]] = {
@@ -187,9 +291,15 @@ _READERS: Mapping[str, Callable[[Timelines, _Row, Mapping[str, Coupon]], None]] 
     "status": lambda found, row, _: found.statuses.append(row.mark),
     "collection": lambda found, row, _: found.pauses.append(row.mark),
     "discount": _read_discount,
-    "discount_end": lambda found, row, _: found.discount_ends.append(DiscountEnd(row.item, row.coupon, row.mark)),
-    "unreadable": lambda found, row, _: found.unread.append(Unreadable(row.at, row.until, row.value, row.evidence[0][0])),
-    "trial": lambda found, row, _: found.trials[row.item].append(Trial(row.at, row.until, row.evidence[0][0], row.source)),
+    "discount_end": lambda found, row, _: found.discount_ends.append(
+        DiscountEnd(row.item, row.coupon, row.mark)
+    ),
+    "unreadable": lambda found, row, _: found.unread.append(
+        Unreadable(row.at, row.until, row.value, row.evidence[0][0])
+    ),
+    "trial": lambda found, row, _: found.trials[row.item].append(
+        Trial(row.at, row.until, row.evidence[0][0], row.source)
+    ),
     "tax": lambda found, row, _: found.taxes[row.item].append(row.mark),
     "held": _read_held,
     "gone": lambda found, row, _: found.items[row.item].append(row.mark),

@@ -1,10 +1,11 @@
 """Stretches of a subscription that cannot be read: `billing/quarantine`.
 
-Here: what makes a stretch unreadable, with the objects to look at. Not here: the timelines a stretch is cut from (`item_states.py`), and what
-becomes of a month that one touches (`mrr/first_paid.py`).
+Here: what makes a stretch unreadable, with the objects to look at. Not here: the timelines a stretch is cut
+from (`item_states.py`), and what becomes of a month that one touches (`mrr/first_paid.py`).
 
-A value that cannot be read travels through the timelines like any other, so that it holds from the fact that tells it to the next one that
-can be read. One item's makes its siblings unreadable too: a shared amount off cannot be split without it.
+A value that cannot be read travels through the timelines like any other, so that it holds from the fact that
+tells it to the next one that can be read. One item's makes its siblings unreadable too: a shared amount off
+cannot be split without it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from expansion_platform.domain.stripe.vocabulary import PAUSES, STATUSES
 
 @dataclass(frozen=True)
 class Terms:
-    """Prices by id as subscriptions of one currency pay them, and what is wrong with those that cannot be read."""
+    """Prices by id as subscriptions of one currency pay them.
+
+    And what is wrong with those that cannot be read.
+    """
 
     prices: Mapping[str, Price]
     problems: Mapping[str, str]
@@ -43,7 +47,10 @@ class Terms:
 
 
 class Stretch(NamedTuple):
-    """A subscription from `start` to `end` (None: it lasts), what is wrong with it, and the objects that say so."""
+    """A subscription from `start` to `end` (None: it lasts), and what is wrong with it.
+
+    With the objects that say so.
+    """
 
     customer: str
     subscription: str
@@ -54,19 +61,32 @@ class Stretch(NamedTuple):
 
 
 def problem_at(
-    one: Timelines, at: int, status: Mark[str], paused: Mark[str | None], holding: Mapping[str, ItemMark], now: list[Window], terms: Terms
+    one: Timelines,
+    at: int,
+    status: Mark[str],
+    paused: Mark[str | None],
+    holding: Mapping[str, ItemMark],
+    now: list[Window],
+    terms: Terms,
 ) -> tuple[str, frozenset[str]] | None:
-    """The first (problem, objects) of what cannot be read about a subscription from an instant on; None is the rule."""
+    """The first (problem, objects) of what cannot be read about a subscription from an instant on.
+
+    None is the rule.
+    """
     covered = next(covering(one.unread, at), None) if one.unread else None
     if covered is not None:
         return covered
-    # `canceled` is told by `ended_at`; as a status of its own it is a subscription that ended no one knows when.
+    # `canceled` is told by `ended_at`; as a status of its own it is a subscription that ended no one knows
+    # when.
     if status.value == "canceled":
         return "a canceled subscription without ended_at", _with_evidence(one.id, status)
     if status.value not in STATUSES:
         return "a subscription with an unknown status", _with_evidence(one.id, status)
     if paused.value is not None and paused.value not in PAUSES:
-        return f"a subscription whose collection is paused in an unknown way ({paused.value})", _with_evidence(one.id, paused)
+        return (
+            f"a subscription whose collection is paused in an unknown way ({paused.value})",
+            _with_evidence(one.id, paused),
+        )
     for item, mark in holding.items():
         if mark.value is not None and (problem := terms.problem_of(mark.value, one.currency)) is not None:
             return problem, _with_evidence(item, mark) | _price_behind(problem, mark.value, terms)
@@ -78,7 +98,9 @@ def _of_windows(one: Timelines, now: list[Window]) -> tuple[str, frozenset[str]]
         if window.coupon.type is None:
             return "a coupon that is missing or cannot be read", frozenset({one.id, window.coupon.id})
         if window.coupon.currency not in (None, one.currency):
-            return "a coupon without an amount in the currency of its subscription", frozenset({one.id, window.coupon.id})
+            return "a coupon without an amount in the currency of its subscription", frozenset(
+                {one.id, window.coupon.id}
+            )
     return None
 
 
@@ -93,7 +115,11 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
     if price.quantities is not None and state.quantity not in price.quantities:
         return "a price that is missing, and a quantity of it that no bill charges for a whole period"
     if unreadable(state.quantity):
-        return "a negative quantity" if state.quantity.startswith("-") else "lines of one item and period that no quantity of its price costs"
+        return (
+            "a negative quantity"
+            if state.quantity.startswith("-")
+            else "lines of one item and period that no quantity of its price costs"
+        )
     if not state.quantity:
         return "a licensed item without a quantity" if price.usage_type == "licensed" else None
     above = "tiers" in price.scheme and cost(price, Decimal(state.quantity)) is None
@@ -105,7 +131,11 @@ def _with_evidence(name: str, mark: Mark[Any]) -> frozenset[str]:
 
 
 def _price_behind(problem: str, state: State, terms: Terms) -> set[str]:
-    return {state.price} if state.price not in terms.prices or "currency" in problem or "tier" in problem else set()
+    return (
+        {state.price}
+        if state.price not in terms.prices or "currency" in problem or "tier" in problem
+        else set()
+    )
 
 
 def joined(stretches: list[Stretch]) -> list[Stretch]:
@@ -121,4 +151,11 @@ def joined(stretches: list[Stretch]) -> list[Stretch]:
 
 def record(one: Stretch) -> tuple[object, ...]:
     """Its values in the order of the table's columns."""
-    return one.customer, one.subscription, one.start, one.end, one.problem, canonical.dumps(sorted(one.objects))
+    return (
+        one.customer,
+        one.subscription,
+        one.start,
+        one.end,
+        one.problem,
+        canonical.dumps(sorted(one.objects)),
+    )

@@ -1,8 +1,8 @@
 """What history is rebuilt from, as small records.
 
-Here: the staged Stripe tables, and the records of one subscription. Instants are int microseconds since the epoch, quantities decimal text. Not here:
-reading the tables (`subscriptions.py`), prices and coupons (`pricing/terms.py`), and what the records mean (`facts.py`,
-`discounts.py`).
+Here: the staged Stripe tables, and the records of one subscription. Instants are int microseconds since the
+epoch, quantities decimal text. Not here: reading the tables (`subscriptions.py`), prices and coupons
+(`pricing/terms.py`), and what the records mean (`facts.py`, `discounts.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ TELLING_EVENTS = (SUBSCRIPTION_EVENTS, DISCOUNT_EVENTS)
 
 @dataclass(frozen=True)
 class Staged:
-    """The `stripe/*` tables history is rebuilt from, each with the columns of its model in `stripe/tables/`."""
+    """The `stripe/*` tables history is rebuilt from.
+
+    Each has the columns of its model in `stripe/tables/`.
+    """
 
     customers: pd.DataFrame
     prices: pd.DataFrame
@@ -45,7 +48,10 @@ class Staged:
 
 
 class State(NamedTuple):
-    """What an item is at an instant: its price and its quantity (decimal text; empty: none told; `unreadable`: none that can be)."""
+    """What an item is at an instant.
+
+    Its price and its quantity (decimal text; empty: none told; `unreadable`: none that can be).
+    """
 
     price: str
     quantity: str
@@ -54,8 +60,9 @@ class State(NamedTuple):
 class Line(NamedTuple):
     """An invoice line, or a pending invoice item, of a subscription item: a state over a service period.
 
-    `taken` is what discounts took off it, by discount, those that took something, and `taxes` the tax Stripe computed for it, as JSON. `void` lines
-    are weak evidence: the bill was taken back, or is a draft. `reverses` are the lines a credit gives back a share of.
+    `taken` is what discounts took off it, by discount, those that took something, and `taxes` the tax Stripe
+    computed for it, as JSON. `void` lines are weak evidence: the bill was taken back, or is a draft.
+    `reverses` are the lines a credit gives back a share of.
     """
 
     id: str
@@ -79,7 +86,10 @@ class Line(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """An invoice of the subscription as a whole: what became of it tells the subscription's status (`bills.py`)."""
+    """An invoice of the subscription as a whole.
+
+    What became of it tells the subscription's status (`bills.py`).
+    """
 
     id: str
     status: str
@@ -106,7 +116,10 @@ class Event(NamedTuple):
 
 
 class Item(NamedTuple):
-    """An item now on the subscription; `trial_start` and `trial_end` of a trial of its own, `tax_inside` by the tax rates set on it."""
+    """An item now on the subscription.
+
+    `trial_start` and `trial_end` of a trial of its own, `tax_inside` by the tax rates set on it.
+    """
 
     id: str
     created: int
@@ -119,7 +132,10 @@ class Item(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """A phase of a schedule that may have begun: (price, quantity) of every item from `start` on. `first` of its schedule, it repeats what was."""
+    """A phase of a schedule that may have begun: (price, quantity) of every item from `start` on.
+
+    `first` of its schedule, it repeats what was.
+    """
 
     schedule: str
     start: int
@@ -131,8 +147,9 @@ class Phase(NamedTuple):
 class Subscription:
     """One subscription as it is now, with everything that tells of its past.
 
-    `given` and `removed` say of any discount when an event told of its beginning and its end, and which. `known` is the newest instant anything of it
-    was read at: a row that stays as it is keeps the instant it was first read at.
+    `given` and `removed` say of any discount when an event told of its beginning and its end, and which.
+    `known` is the newest instant anything of it was read at: a row that stays as it is keeps the instant it
+    was first read at.
     """
 
     id: str
@@ -165,7 +182,13 @@ class Subscription:
 
     def note_known(self) -> None:
         """Sets `known`, of which there is another when a bill is left out."""
-        self.known = max([self.observed_at, *[item.observed_at for item in self.items], *[bill.observed_at for bill in self.bills]])
+        self.known = max(
+            [
+                self.observed_at,
+                *[item.observed_at for item in self.items],
+                *[bill.observed_at for bill in self.bills],
+            ]
+        )
 
 
 def quantity(text: str | int | None) -> str:
@@ -178,7 +201,10 @@ NO_QUANTITY = "?"
 
 
 def unreadable(text: str) -> bool:
-    """Whether a quantity is none: negative, asserted by lines that contradict each other, or of an item that cannot be read."""
+    """Whether a quantity is none.
+
+    Negative, asserted by lines that contradict each other, or of an item that cannot be read.
+    """
     return text.startswith(("-", NO_QUANTITY))
 
 

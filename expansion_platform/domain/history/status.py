@@ -1,7 +1,7 @@
 """A subscription's status and collection pause over time (reference 2.5.13, semantics 1.3).
 
-Here: the timelines that lie over all items of a subscription. Not here: what bills tell of them (`bills.py`), which statuses count
-(`catalog/catalog.py`), items and discounts.
+Here: the timelines that lie over all items of a subscription. Not here: what bills tell of them (`bills.py`),
+which statuses count (`catalog/catalog.py`), items and discounts.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ UPDATED = "customer.subscription.updated"
 
 
 def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[str]]:
-    """Statuses from the start: the trial, then what bills tell, changed by events, and what the subscription says today.
+    """Statuses from the start.
 
-    A live subscription still in its trial stays so: that the trial will end is a plan, not yet a fact. `canceled` is no mark: the
-    subscription's end is its `ended_at`. A status no one knows is a mark like any other: what it holds for is put in quarantine.
+    The trial, then what bills tell, changed by events, and what the subscription says today.
+
+    A live subscription still in its trial stays so: that the trial will end is a plan, not yet a fact.
+    `canceled` is no mark: the subscription's end is its `ended_at`. A status no one knows is a mark like any
+    other: what it holds for is put in quarantine.
     """
     marks = [Mark(subscription.start_date, "active", "snapshot", "exact", _read(subscription))]
-    if subscription.trial_start is not None and subscription.trial_end is not None and subscription.trial_end > subscription.trial_start:
+    if (
+        subscription.trial_start is not None
+        and subscription.trial_end is not None
+        and subscription.trial_end > subscription.trial_start
+    ):
         marks = [mark for mark in marks if mark.at < subscription.trial_start]
         marks.append(Mark(subscription.trial_start, "trialing", "snapshot", "exact", _read(subscription)))
         if subscription.status != "trialing":
@@ -42,8 +49,13 @@ def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[s
 
 
 def _after_trial(subscription: Subscription, end: int) -> list[Mark[str]]:
-    """Active from the bill made at the trial's end. With none the subscription paused for want of a payment method, until its next bill."""
-    following = min((bill.created for bill in subscription.bills if bill.created >= end), default=subscription.ended_at)
+    """Active from the bill made at the trial's end.
+
+    With none the subscription paused for want of a payment method, until its next bill.
+    """
+    following = min(
+        (bill.created for bill in subscription.bills if bill.created >= end), default=subscription.ended_at
+    )
     paused = subscription.status == "paused" if following is None else following > end + DAY
     if not paused:
         return [Mark(end, "active", "snapshot", "exact", _read(subscription))]
@@ -51,8 +63,13 @@ def _after_trial(subscription: Subscription, end: int) -> list[Mark[str]]:
     return marks if following is None else [*marks, Mark(following, "active", "invoice_line", "exact")]
 
 
-def pause_marks(subscription: Subscription, events: list[Event], statuses: list[Mark[str]]) -> list[Mark[str | None]]:
-    """`pause_collection.behavior` from the start (None: collecting): from bills, events, and what the subscription says today."""
+def pause_marks(
+    subscription: Subscription, events: list[Event], statuses: list[Mark[str]]
+) -> list[Mark[str | None]]:
+    """`pause_collection.behavior` from the start (None: collecting).
+
+    From bills, events, and what the subscription says today.
+    """
     marks: list[Mark[str | None]] = [Mark(subscription.start_date, None, "snapshot", "exact")]
     for found in bill_pauses(subscription, statuses):
         if not _contradicted(found.at, "pause_collection", found.value, events):
@@ -67,15 +84,25 @@ def pause_marks(subscription: Subscription, events: list[Event], statuses: list[
 
 
 def _of_event(event: Event, field: str, value: str | None) -> Mark[Any]:
-    """What an event shows. One that does not list the field as changed saw it so: since when, it does not say."""
+    """What an event shows.
+
+    One that does not list the field as changed saw it so: since when, it does not say.
+    """
     shown = event.type == UPDATED and field not in event.previous
-    return Mark(event.at, value, "event", "snapshot" if shown else "exact", [(event.id, event.at, event.at + 1)])
+    return Mark(
+        event.at, value, "event", "snapshot" if shown else "exact", [(event.id, event.at, event.at + 1)]
+    )
 
 
 def _contradicted(at: int, field: str, value: str | None, events: list[Event]) -> bool:
-    """Whether events are known of the day after `at` and none of them tells what was inferred for it, as so or as so just before."""
+    """Whether events of the day after `at` contradict what was inferred for it.
+
+    They are known, and none of them tells it, as so or as so just before.
+    """
     recent = [event for event in events if at <= event.at <= at + DAY and field in event.state]
-    told = [event.state[field] for event in recent] + [event.previous[field] for event in recent if at < event.at and field in event.previous]
+    told = [event.state[field] for event in recent] + [
+        event.previous[field] for event in recent if at < event.at and field in event.previous
+    ]
     return bool(told) and value not in [_behavior(each) for each in told]
 
 
@@ -89,8 +116,13 @@ def _read(subscription: Subscription) -> list[tuple[str, int, int]]:
 
 
 def _put(marks: list[Mark[Any]], mark: Mark[Any]) -> None:
-    """Add a mark in its place; of two at one instant the later told wins, but not one that merely saw what the other says."""
-    if mark.confidence == "snapshot" and any((other.at, other.value) == (mark.at, mark.value) for other in marks):
+    """Add a mark in its place.
+
+    Of two at one instant the later told wins, but not one that merely saw what the other says.
+    """
+    if mark.confidence == "snapshot" and any(
+        (other.at, other.value) == (mark.at, mark.value) for other in marks
+    ):
         return
     marks[:] = [other for other in marks if other.at != mark.at]
     marks.append(mark)

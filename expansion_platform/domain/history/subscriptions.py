@@ -1,7 +1,8 @@
 """The staged Stripe tables as records, one subscription after another.
 
-Here: reading the frames once, dropping what is no evidence, and refusing what cannot be read. Not here: what the records are
-(`records.py`), prices and coupons (`pricing/terms.py`), and what the records mean (`facts.py`, `discounts.py`).
+Here: reading the frames once, dropping what is no evidence, and refusing what cannot be read. Not here: what
+the records are (`records.py`), prices and coupons (`pricing/terms.py`), and what the records mean
+(`facts.py`, `discounts.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from typing import Any
 import pandas as pd
 
 from expansion_platform.domain.core.rows import SECOND, Grouped, among, columns, parse, rows
-from expansion_platform.domain.history.discount_lists import GIVEN, REMOVED, customers_discounts, discount_events, discounts
+from expansion_platform.domain.history.discount_lists import (
+    GIVEN,
+    REMOVED,
+    customers_discounts,
+    discount_events,
+    discounts,
+)
 from expansion_platform.domain.history.records import (
     DRAFT_LEFT,
     NO_QUANTITY,
@@ -32,22 +39,37 @@ from expansion_platform.domain.history.records import (
     Subscription,
     quantity,
 )
-from expansion_platform.domain.history.unreadable import Unread, of_own_items, owners_of, readable, readable_bills
+from expansion_platform.domain.history.unreadable import (
+    Unread,
+    of_own_items,
+    owners_of,
+    readable,
+    readable_bills,
+)
 
 NEVER_STARTED = ("incomplete", "incomplete_expired")
 _LINE_COLUMNS = [
-    *("id", "invoice", "created", "observed_at", "subscription", "subscription_item", "price", "quantity", "amount"),
-    *("period_start", "period_end", "proration", "credited_lines_json", "discount_amounts_json", "discounts_json", "taxes_json"),
+    *("id", "invoice", "created", "observed_at", "subscription"),
+    *("subscription_item", "price", "quantity", "amount"),
+    *("period_start", "period_end", "proration", "credited_lines_json"),
+    *("discount_amounts_json", "discounts_json", "taxes_json"),
 ]
 _BILL_COLUMNS = [
     *("id", "status", "billing_reason", "created", "observed_at"),
-    *("finalized_at", "due_date", "paid_at", "voided_at", "uncollectible_at", "uncollectible_reason", "attempt_count"),
+    *("finalized_at", "due_date", "paid_at", "voided_at"),
+    *("uncollectible_at", "uncollectible_reason", "attempt_count"),
 ]
 _ITEM_COLUMNS = [
-    *("id", "created", "observed_at", "price", "quantity", "unreadable", "discounts_json", "trial_start", "trial_end", "inclusive_tax"),
+    *("id", "created", "observed_at", "price", "quantity"),
+    *("unreadable", "discounts_json", "trial_start", "trial_end", "inclusive_tax"),
 ]
 _EVENT_COLUMNS = ["id", "created", "type", "state_json", "previous_json"]
-_NOT_BILLED = {"credited_lines_json": None, "discount_amounts_json": "[]", "discounts_json": "[]", "taxes_json": None}
+_NOT_BILLED = {
+    "credited_lines_json": None,
+    "discount_amounts_json": "[]",
+    "discounts_json": "[]",
+    "taxes_json": None,
+}
 _NOTHING: frozenset[str] = frozenset()
 _NONE: Mapping[str, int] = MappingProxyType({})
 
@@ -55,25 +77,41 @@ _NONE: Mapping[str, int] = MappingProxyType({})
 def subscriptions(staged: Staged) -> Iterator[Subscription]:
     """Every subscription that started, in order of id, with its items, lines, pending prorations and events.
 
-    A void invoice is kept as weak evidence: the plan was held although the bill was taken back (reference 2.5.1); one that was revised is none,
-    since another took its place. Prorations of a draft say
-    what happened too, but its regular lines are no evidence until it has been left a draft for days.
-    What cannot be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in quarantine.
+    A void invoice is kept as weak evidence: the plan was held although the bill was taken back (reference
+    2.5.1); one that was revised is none, since another took its place. Prorations of a draft say what
+    happened too, but its regular lines are no evidence until it has been left a draft for days. What cannot
+    be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in
+    quarantine.
     """
     owners = owners_of(staged.subscription_items, readable(staged.invoice_lines))
-    staged = replace(staged, invoice_lines=of_own_items(staged.invoice_lines, owners), invoice_items=of_own_items(staged.invoice_items, owners))
-    of_customers = columns(staged.customers.loc[staged.customers["discount_json"].notna(), ["id", "discount_json"]])
-    customer_discounts = {name: discounts(f"[{text}]", "customer")[0] for name, text in zip(*of_customers.values(), strict=True)}
+    staged = replace(
+        staged,
+        invoice_lines=of_own_items(staged.invoice_lines, owners),
+        invoice_items=of_own_items(staged.invoice_items, owners),
+    )
+    of_customers = columns(
+        staged.customers.loc[staged.customers["discount_json"].notna(), ["id", "discount_json"]]
+    )
+    customer_discounts = {
+        name: discounts(f"[{text}]", "customer")[0] for name, text in zip(*of_customers.values(), strict=True)
+    }
     telling = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
     unread = Unread({**vars(staged), "events": telling})
     happened = readable(telling)
-    # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills tell.
+    # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills
+    # tell.
     recent = staged.invoices["created"] >= staged.invoices["observed_at"].max() - DRAFT_LEFT
     fresh = staged.invoices.loc[staged.invoices["status"].eq("draft") & recent, "id"]
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
     evident = ~among(staged.invoice_lines["invoice"], fresh) | staged.invoice_lines["proration"]
-    evident &= ~among(staged.invoice_lines["invoice"], staged.invoices.loc[revised, "id"]) & staged.invoice_lines["unreadable"].isna()
-    drafts, void = (frozenset(staged.invoices.loc[staged.invoices["status"].eq(status), "id"]) for status in ("draft", "void"))
+    evident &= (
+        ~among(staged.invoice_lines["invoice"], staged.invoices.loc[revised, "id"])
+        & staged.invoice_lines["unreadable"].isna()
+    )
+    drafts, void = (
+        frozenset(staged.invoices.loc[staged.invoices["status"].eq(status), "id"])
+        for status in ("draft", "void")
+    )
     weak = drafts | void
     told = discount_events(happened)
     given = {event.discount.id: event.at for event in reversed(told) if event.type == GIVEN}
@@ -84,15 +122,29 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     invoices = staged.invoices.loc[of_subscriptions, [*_BILL_COLUMNS, "subscription", "unreadable"]]
     bills = Grouped(readable_bills(invoices).sort_values(["created", "id"]), "subscription", _bills)
     evident &= _of_an_item(staged.invoice_lines)
-    lines = Grouped(staged.invoice_lines, "subscription", lambda block: _lines(block, drafts, weak), _LINE_COLUMNS, where=evident)
-    unbilled = staged.invoice_items["proration"] & staged.invoice_items["invoice"].isna() & _of_an_item(staged.invoice_items)
+    lines = Grouped(
+        staged.invoice_lines,
+        "subscription",
+        lambda block: _lines(block, drafts, weak),
+        _LINE_COLUMNS,
+        where=evident,
+    )
+    unbilled = (
+        staged.invoice_items["proration"]
+        & staged.invoice_items["invoice"].isna()
+        & _of_an_item(staged.invoice_items)
+    )
     pending = Grouped(
-        readable(staged.invoice_items[unbilled]).assign(**_NOT_BILLED), "subscription", lambda block: _lines(block, frozenset(), frozenset())
+        readable(staged.invoice_items[unbilled]).assign(**_NOT_BILLED),
+        "subscription",
+        lambda block: _lines(block, frozenset(), frozenset()),
     )
     planned = readable(staged.subscription_schedules[staged.subscription_schedules["subscription"].notna()])
     schedules = Grouped(planned, "subscription", lambda block: [list(_phases(row)) for row in rows(block)])
     events = Grouped(happened[happened["type"].str.startswith(SUBSCRIPTION_EVENTS)], "object_id", _events)
-    for row in rows(staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")):
+    for row in rows(
+        staged.subscriptions[~staged.subscriptions["status"].isin(NEVER_STARTED)].sort_values("id")
+    ):
         name = row["id"]
         billed = lines.of(name)
         start = _start(row, billed)
@@ -118,7 +170,10 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
             billed + pending.of(name),
             bills.of(name),
             events.of(name),
-            sorted((phase for each in schedules.of(name) for phase in each), key=lambda phase: (phase.start, phase.schedule)),
+            sorted(
+                (phase for each in schedules.of(name) for phase in each),
+                key=lambda phase: (phase.start, phase.schedule),
+            ),
             unread.of(name, row["customer"], row["unreadable"], start, row["ended_at"], row["observed_at"]),
         )
 
@@ -127,7 +182,11 @@ def _regular(staged: Staged) -> pd.Series:
     """Which invoice lines are a period's of an item, on a bill that stands."""
     lines = staged.invoice_lines
     weak = staged.invoices.loc[staged.invoices["status"].isin(["void", "draft"]), "id"]
-    of_items = lines["subscription_item"].notna() & lines["price"].notna() & (lines["period_start"] < lines["period_end"])
+    of_items = (
+        lines["subscription_item"].notna()
+        & lines["price"].notna()
+        & (lines["period_start"] < lines["period_end"])
+    )
     return of_items & ~lines["proration"] & ~among(lines["invoice"], weak)
 
 
@@ -135,12 +194,22 @@ def _start(row: dict[str, Any], billed: list[Line]) -> int:
     """When a subscription began; if it cannot be read, the first instant anything speaks of."""
     if row["unreadable"] is None:
         return int(row["start_date"])
-    return min([int(row["created"]), *(line.start for line in billed), *(at for at in (int(row["start_date"]),) if at > 0)])
+    return min(
+        [
+            int(row["created"]),
+            *(line.start for line in billed),
+            *(at for at in (int(row["start_date"]),) if at > 0),
+        ]
+    )
 
 
 def _of_an_item(lines: pd.DataFrame) -> pd.Series:
     """Which lines tell of an item: one-off lines and empty periods tell of none (reference 2.5.2, 2.5.3)."""
-    return lines["subscription_item"].notna() & lines["price"].notna() & (lines["period_start"] < lines["period_end"])
+    return (
+        lines["subscription_item"].notna()
+        & lines["price"].notna()
+        & (lines["period_start"] < lines["period_end"])
+    )
 
 
 def _items(frame: pd.DataFrame) -> list[Item]:
@@ -160,7 +229,9 @@ def _item(
     tax: str | None,
 ) -> Item:
     state = _state(price, units) if wrong is None else State(price, f"{NO_QUANTITY}{wrong}")
-    return Item(name, created, observed_at, state, discounts(discounts_json, "line"), trial_start, trial_end, tax)
+    return Item(
+        name, created, observed_at, state, discounts(discounts_json, "line"), trial_start, trial_end, tax
+    )
 
 
 def _phases(row: dict[str, Any]) -> Iterator[Phase]:
@@ -178,11 +249,23 @@ def _bills(frame: pd.DataFrame) -> list[Bill]:
 
 def _events(frame: pd.DataFrame) -> list[Event]:
     held = columns(frame[_EVENT_COLUMNS])
-    return list(map(Event, held["id"], held["created"], held["type"], map(parse, held["state_json"]), map(parse, held["previous_json"])))
+    return list(
+        map(
+            Event,
+            held["id"],
+            held["created"],
+            held["type"],
+            map(parse, held["state_json"]),
+            map(parse, held["previous_json"]),
+        )
+    )
 
 
 def _lines(frame: pd.DataFrame, drafts: Set[str], weak: Set[str]) -> list[Line]:
-    """Rows of bills' lines as records. `drafts` are the bills that are none yet, `weak` those and the void ones."""
+    """Rows of bills' lines as records.
+
+    `drafts` are the bills that are none yet, `weak` those and the void ones.
+    """
     held = columns(frame[_LINE_COLUMNS])
     credited = held["credited_lines_json"]
     return list(
@@ -198,7 +281,10 @@ def _lines(frame: pd.DataFrame, drafts: Set[str], weak: Set[str]) -> list[Line]:
             held["period_start"],
             held["period_end"],
             held["proration"],
-            [amount < 0 or text not in (None, "[]") for amount, text in zip(held["amount"], credited, strict=True)],
+            [
+                amount < 0 or text not in (None, "[]")
+                for amount, text in zip(held["amount"], credited, strict=True)
+            ],
             [invoice in weak for invoice in held["invoice"]],
             [discounts(text, "") for text in held["discounts_json"]],
             map(_taken, held["discount_amounts_json"]),
@@ -216,5 +302,14 @@ def _state(price: str, units: str | int | None) -> State:
 
 @lru_cache(maxsize=1 << 16)
 def _taken(text: str) -> Mapping[str, int]:
-    """What each discount took off, of those that took something. Shared between lines: never change what it returns."""
-    return _NONE if text == "[]" else {entry["discount"]: int(entry["amount"]) for entry in json.loads(text) if int(entry["amount"]) > 0}
+    """What each discount took off, of those that took something.
+
+    Shared between lines: never change what it returns.
+    """
+    return (
+        _NONE
+        if text == "[]"
+        else {
+            entry["discount"]: int(entry["amount"]) for entry in json.loads(text) if int(entry["amount"]) > 0
+        }
+    )

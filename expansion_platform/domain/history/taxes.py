@@ -1,12 +1,13 @@
 """Tax inside prices: at which rate each item's price holds it, and since when (semantics 7, case 60).
 
-Here: the rate of a line from what Stripe says was in it, and an item's timeline of rates. Not here: what is left of an amount without it
-(`pricing/schemes.py`), and which prices have tax inside (`pricing/terms.py`).
+Here: the rate of a line from what Stripe says was in it, and an item's timeline of rates. Not here: what is
+left of an amount without it (`pricing/schemes.py`), and which prices have tax inside (`pricing/terms.py`).
 
-A line says what tax of each tax rate is in its amount after discounts, in whole minor units, so its rate is rounded. The percentage is the tax rate's
-own where that is known and agrees with the amount; else it is the plainest one that every rounding allows, narrowed by all lines of that tax rate.
-A line without tax on a bill that has some elsewhere has none inside. A bill's rate holds for its period and until another bill shows another; the
-first one also for the time before it.
+A line says what tax of each tax rate is in its amount after discounts, in whole minor units, so its rate is
+rounded. The percentage is the tax rate's own where that is known and agrees with the amount; else it is the
+plainest one that every rounding allows, narrowed by all lines of that tax rate. A line without tax on a bill
+that has some elsewhere has none inside. A bill's rate holds for its period and until another bill shows
+another; the first one also for the time before it.
 """
 
 from __future__ import annotations
@@ -33,11 +34,16 @@ INSIDE, ON_TOP = "inclusive", "exclusive"
 MOST_DECIMALS = 4
 """Of a percentage, in Stripe."""
 TOO_SMALL = 50
-"""Minor units, for each tax: of less, 1 % rounds to nothing. 6 cents with 8.1 % inside read as untaxed, and with 5 and 9.975 % as without the 5 %."""
+"""Minor units, for each tax: of less, 1 % rounds to nothing. 6 cents with 8.1 % inside read as untaxed, and
+with 5 and 9.975 % as without the 5 %.
+"""
 
 
 class _Tax(NamedTuple):
-    """The taxes inside one line: their amount, how many there are, the ids of those that are not nothing, and the line's amount with them."""
+    """The taxes inside one line.
+
+    Their amount, how many there are, the ids of those that are not nothing, and the line's amount with them.
+    """
 
     amount: int
     parts: int
@@ -71,28 +77,48 @@ class TaxRates:
 
 def percentages(frame: pd.DataFrame) -> TaxRates:
     """stripe/tax_rates, those that can be read."""
-    return TaxRates({row["id"]: Fraction(row["percentage"]) for row in rows(readable(frame)) if row["percentage"] is not None})
+    return TaxRates(
+        {
+            row["id"]: Fraction(row["percentage"])
+            for row in rows(readable(frame))
+            if row["percentage"] is not None
+        }
+    )
 
 
-def tax_marks(subscription: Subscription, known: TaxRates, prices: Mapping[str, Price]) -> dict[str, list[Mark[str]]]:
-    """The percentage of tax inside each item's price as marks, the first of them from when its first line begins; no marks where nothing shows it.
+def tax_marks(
+    subscription: Subscription, known: TaxRates, prices: Mapping[str, Price]
+) -> dict[str, list[Mark[str]]]:
+    """The percentage of tax inside each item's price as marks.
 
-    An item that was never billed is taxed by the tax rates set on it, else as the subscription's others are; one that was billed, and never taxed, is
-    not, unless its price is said to have tax inside. Nothing at all where no line has tax
-    inside and no price is said to have any.
+    The first of them is from when its first line begins; no marks where nothing shows it.
+
+    An item that was never billed is taxed by the tax rates set on it, else as the subscription's others are;
+    one that was billed, and never taxed, is not, unless its price is said to have tax inside. Nothing at all
+    where no line has tax inside and no price is said to have any.
 
     Args:
         subscription: With its lines as they were billed.
         known: Percentages of the tax rates that could be read.
         prices: By id, in the subscription's currency.
     """
-    named = {line.state.price for line in subscription.lines} | {item.state.price for item in subscription.items}
+    named = {line.state.price for line in subscription.lines} | {
+        item.state.price for item in subscription.items
+    }
     inclusive = any(name in prices and prices[name].inclusive for name in named)
     declared = {item.id: item.tax_inside for item in subscription.items if item.tax_inside is not None}
-    if not inclusive and not any(declared.values()) and not any(INSIDE in line.taxes for line in subscription.lines if line.taxes is not None):
+    if (
+        not inclusive
+        and not any(declared.values())
+        and not any(INSIDE in line.taxes for line in subscription.lines if line.taxes is not None)
+    ):
         return {}
     on_bills = {line.invoice for line in subscription.lines if line.taxes is not None}
-    taxed = [(line, tax) for line in subscription.lines if line.invoice in on_bills and (tax := _inside(line)) is not None]
+    taxed = [
+        (line, tax)
+        for line in subscription.lines
+        if line.invoice in on_bills and (tax := _inside(line)) is not None
+    ]
     if not inclusive and not any(tax.parts for _, tax in taxed) and not any(declared.values()):
         return {}
     percent = _percentages([tax for _, tax in taxed], known)
@@ -101,15 +127,20 @@ def tax_marks(subscription: Subscription, known: TaxRates, prices: Mapping[str, 
     for line, tax in taxed:
         of_items[line.item].append((line, percent[tax]))
     of_others = [(line, percent[tax]) for line, tax in taxed]
-    # Nothing was computed for their bills, and nothing says that their prices have tax inside: what others are taxed does not matter.
+    # Nothing was computed for their bills, and nothing says that their prices have tax inside: what others
+    # are taxed does not matter.
     untaxed = {
-        line.item for line in subscription.lines if line.invoice not in on_bills and line.invoice is not None and not _said_inside(line, prices)
+        line.item
+        for line in subscription.lines
+        if line.invoice not in on_bills and line.invoice is not None and not _said_inside(line, prices)
     }
     found = {}
     for item in {line.item for line in subscription.lines} | {item.id for item in subscription.items}:
         if item not in of_items and item in declared:
             evidence = [(subscription.id, subscription.start_date, subscription.start_date + 1)]
-            found[item] = [Mark(subscription.start_date, declared[item] or NO_TAX, "snapshot", "exact", evidence)]
+            found[item] = [
+                Mark(subscription.start_date, declared[item] or NO_TAX, "snapshot", "exact", evidence)
+            ]
         elif own := of_items.get(item) or ([] if item in untaxed else of_others):
             found[item] = _changes(own)
     return found
@@ -122,7 +153,10 @@ def _said_inside(line: Line, prices: Mapping[str, Price]) -> bool:
 
 
 def _inside(line: Line) -> _Tax | None:
-    """The taxes inside a line that charges something; None where they are unknown, too small to show, or not said to be inside or on top."""
+    """The taxes inside a line that charges something.
+
+    None where they are unknown, too small to show, or not said to be inside or on top.
+    """
     base = line.amount - sum(line.taken.values())
     if line.credits or base <= 0:
         return None
@@ -134,7 +168,10 @@ def _inside(line: Line) -> _Tax | None:
 
 @lru_cache(maxsize=1 << 16)
 def _told(text: str) -> _Told | None:
-    """The taxes of a line that are inside its amount; None where one of all is not said to be inside or on top."""
+    """The taxes of a line that are inside its amount.
+
+    None where one of all is not said to be inside or on top.
+    """
     taxes = json.loads(text)
     if not all(tax["behavior"] in (INSIDE, ON_TOP) for tax in taxes):
         return None
@@ -150,12 +187,19 @@ def _percentages(taxes: list[_Tax], known: TaxRates) -> dict[_Tax, str]:
     found = {tax: _own_percent(tax, known) for tax in different}
     if None in found.values():
         narrowed = _narrowed(different)
-        found |= {tax: _narrowed_percent(tax, narrowed[tax.rates]) for tax, percent in found.items() if percent is None}
+        found |= {
+            tax: _narrowed_percent(tax, narrowed[tax.rates])
+            for tax, percent in found.items()
+            if percent is None
+        }
     return {tax: str(percent) for tax, percent in found.items()}
 
 
 def _own_percent(tax: _Tax, known: TaxRates) -> str | None:
-    """The percentage of the tax rates themselves, None where one of them is not known or the amount says otherwise."""
+    """The percentage of the tax rates themselves.
+
+    None where one of them is not known or the amount says otherwise.
+    """
     if tax.amount <= 0:
         return NO_TAX
     percent = known.together(tax.rates)
@@ -183,7 +227,10 @@ def _bounds(tax: _Tax) -> tuple[Fraction, Fraction]:
 
 
 def _narrowed(taxes: Iterable[_Tax]) -> dict[tuple[str, ...], tuple[Fraction, Fraction]]:
-    """What all lines of the same tax rates allow together; where they contradict each other, what the largest allows."""
+    """What all lines of the same tax rates allow together.
+
+    Where they contradict each other, what the largest allows.
+    """
     found: dict[tuple[str, ...], tuple[Fraction, Fraction]] = {}
     for tax in sorted((tax for tax in taxes if tax.amount > 0), key=lambda tax: -tax.base):
         low, high = _bounds(tax)
@@ -207,7 +254,9 @@ def _plainest(low: Fraction, high: Fraction) -> Fraction:
 def _text(percent: Fraction) -> str:
     """Decimal text; a percentage has at most a few decimals."""
     scaled = round(percent * 10**MOST_DECIMALS)
-    return canonical.decimal_text(f"{scaled // 10**MOST_DECIMALS}.{scaled % 10**MOST_DECIMALS:0{MOST_DECIMALS}d}")
+    return canonical.decimal_text(
+        f"{scaled // 10**MOST_DECIMALS}.{scaled % 10**MOST_DECIMALS:0{MOST_DECIMALS}d}"
+    )
 
 
 def _changes(told: list[tuple[Line, str]]) -> list[Mark[str]]:
@@ -215,5 +264,7 @@ def _changes(told: list[tuple[Line, str]]) -> list[Mark[str]]:
     found: list[Mark[str]] = []
     for line, percent in {line.start: (line, percent) for line, percent in told}.values():
         if not found or found[-1].value != percent:
-            found.append(Mark(line.start, percent, "invoice_line", "exact", [(line.id, line.start, line.end)]))
+            found.append(
+                Mark(line.start, percent, "invoice_line", "exact", [(line.id, line.start, line.end)])
+            )
     return found

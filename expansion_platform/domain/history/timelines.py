@@ -1,7 +1,9 @@
-"""What is told of one subscription as typed changes, one per kind: what the facts are folded into, the log keeps, and states follow from.
+"""What is told of one subscription as typed changes, one per kind.
 
-Here: the changes of each kind, and all of one subscription's. Not here: how facts tell them (each in its own `history_*.py`), how the log writes them
-(`log_rows.py`), and the states that follow (`item_states.py`).
+What the facts are folded into, the log keeps, and states follow from.
+
+Here: the changes of each kind, and all of one subscription's. Not here: how facts tell them (each in its own
+`history_*.py`), how the log writes them (`log_rows.py`), and the states that follow (`item_states.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ Spoken = tuple[str, int, int]
 
 @dataclass(slots=True)
 class Mark(Generic[Value]):
-    """From `at` on the value holds, until the next mark. `evidence` are the facts behind it and when they speak."""
+    """From `at` on the value holds, until the next mark.
+
+    `evidence` are the facts behind it and when they speak.
+    """
 
     at: int
     value: Value
@@ -36,7 +41,10 @@ ItemMark = Mark[State | None]
 
 
 class Window(NamedTuple):
-    """A discount in force from `start` until `end` (None: it lasts), on one item or, when `item` is None, on the whole subscription."""
+    """A discount in force from `start` until `end` (None: it lasts).
+
+    It is on one item or, when `item` is None, on the whole subscription.
+    """
 
     discount: str
     coupon: Coupon
@@ -63,7 +71,10 @@ class DiscountEnd(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """An item is held for nothing from `start` to `end` (None: it still is); `told` is the object that says so."""
+    """An item is held for nothing from `start` to `end` (None: it still is).
+
+    `told` is the object that says so.
+    """
 
     start: int
     end: int | None
@@ -81,7 +92,10 @@ class MonthUsed(NamedTuple):
 
 @dataclass
 class Timelines:
-    """What holds of one subscription: its life, and when what of it changed to what. `billed` are prices whose terms only its bills tell."""
+    """What holds of one subscription: its life, and when what of it changed to what.
+
+    `billed` are prices whose terms only its bills tell.
+    """
 
     customer: str
     id: str

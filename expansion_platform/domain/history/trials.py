@@ -1,9 +1,13 @@
-"""Trials of single items on a subscription that pays for the others (reference 2.5.9, semantics section 7, case 6).
+"""Trials of single items on a subscription that pays for the others.
 
-Here: when an item was held for nothing. Not here: trials of whole subscriptions, which are a status (`status.py`).
+See reference 2.5.9, semantics section 7, case 6.
 
-A price that costs something, billed at nothing before any discount, is a trial: the bill's line covers it, whatever price the line names. Of a
-trial that runs now the item itself tells, unless something was charged in it: an introductory price is a price.
+Here: when an item was held for nothing. Not here: trials of whole subscriptions, which are a status
+(`status.py`).
+
+A price that costs something, billed at nothing before any discount, is a trial: the bill's line covers it,
+whatever price the line names. Of a trial that runs now the item itself tells, unless something was charged in
+it: an introductory price is a price.
 """
 
 from __future__ import annotations
@@ -22,7 +26,10 @@ PAYS = ("active", "past_due")
 
 
 def item_trials(subscription: Subscription, prices: Mapping[str, Price]) -> dict[str, list[Trial]]:
-    """Trials of each item, those within a trial of the whole subscription left out. That one will end is a plan, not yet a fact."""
+    """Trials of each item, those within a trial of the whole subscription left out.
+
+    That one will end is a plan, not yet a fact.
+    """
     found: dict[str, list[Trial]] = {}
     free = {line.item for line in subscription.lines if line.amount == 0 and _free(line, prices)}
     on_trial = [item for item in subscription.items if item.trial_start is not None]
@@ -34,13 +41,19 @@ def item_trials(subscription: Subscription, prices: Mapping[str, Price]) -> dict
         own = lines[item]
         for line in own:
             if _free(line, prices) and not _within_whole(line.start, subscription):
-                end = min((other.start for other in own if line.start < other.start < line.end), default=line.end)
-                found.setdefault(item, []).append(Trial(line.start, end if end <= known else None, line.id, "invoice_line"))
+                end = min(
+                    (other.start for other in own if line.start < other.start < line.end), default=line.end
+                )
+                found.setdefault(item, []).append(
+                    Trial(line.start, end if end <= known else None, line.id, "invoice_line")
+                )
     for now in on_trial:
         if now.trial_start is None or now.trial_end is None or _within_whole(now.trial_start, subscription):
             continue
         during = [line for line in lines.get(now.id, []) if now.trial_start <= line.start < now.trial_end]
-        if not any(line.amount > 0 for line in during) and now.trial_start not in [each.start for each in found.get(now.id, [])]:
+        if not any(line.amount > 0 for line in during) and now.trial_start not in [
+            each.start for each in found.get(now.id, [])
+        ]:
             ends = now.trial_end if now.trial_end <= known else None
             found.setdefault(now.id, []).append(Trial(now.trial_start, ends, subscription.id, "snapshot"))
     return found
@@ -54,13 +67,29 @@ def trial_marks(found: Mapping[str, list[Trial]]) -> list[Mark[None]]:
 
 
 def status_of(status: str, trials: Sequence[Trial], at: int) -> str:
-    """An item's status at an instant: its subscription's, unless it is paid for by nothing while the others are paid."""
-    return ON_TRIAL if trials and status in PAYS and any(one.start <= at and (one.end is None or at < one.end) for one in trials) else status
+    """An item's status at an instant.
+
+    Its subscription's, unless it is paid for by nothing while the others are paid.
+    """
+    return (
+        ON_TRIAL
+        if trials
+        and status in PAYS
+        and any(one.start <= at and (one.end is None or at < one.end) for one in trials)
+        else status
+    )
 
 
 def _free(line: Line, prices: Mapping[str, Price]) -> bool:
     price = prices.get(line.state.price)
-    if line.amount != 0 or line.metered or line.proration or price is None or unreadable(line.state.quantity) or not line.state.quantity:
+    if (
+        line.amount != 0
+        or line.metered
+        or line.proration
+        or price is None
+        or unreadable(line.state.quantity)
+        or not line.state.quantity
+    ):
         return False
     return bool(cost(price, Decimal(line.state.quantity)))
 

@@ -1,16 +1,19 @@
-"""Rows of the `stripe/*` tables that say of themselves what of them cannot be read, and the stretch of a subscription each of them speaks of.
+"""Rows of the `stripe/*` tables that say of themselves what cannot be read.
 
-Here: the stretches of a subscription that nobody knows, because a field of the row that would say is unreadable. Not here: items, prices and coupons,
-whose values travel through the timelines like any other (`quarantine.py`), and what the fields have to be (`sources/stripe/shapes.py`).
+And the stretch of a subscription that each of them speaks of.
 
-| row | the stretch |
-|---|---|
-| a subscription, its customer | its whole life |
-| an invoice, or one of its lines | from the first of its periods until the next bill, or until its periods end if that is later; where a period \
-cannot be read, from the bill before |
-| a pending invoice item | from its period on |
-| a schedule | from its beginning until it stopped |
-| an event | until the next event, or until the subscription was read |
+Here: the stretches of a subscription that nobody knows, because a field of the row that would say is
+unreadable. Not here: items, prices and coupons, whose values travel through the timelines like any other
+(`quarantine.py`), and what the fields have to be (`sources/stripe/shapes.py`).
+
+The row, and the stretch:
+
+* a subscription, its customer: its whole life
+* an invoice, or one of its lines: from the first of its periods until the next bill, or until its periods end
+  if that is later; where a period cannot be read, from the bill before
+* a pending invoice item: from its period on
+* a schedule: from its beginning until it stopped
+* an event: until the next event, or until the subscription was read
 """
 
 from __future__ import annotations
@@ -30,7 +33,10 @@ UNTIL_READ = -1
 
 
 class Unreadable(NamedTuple):
-    """A stretch of a subscription that `object` would tell of, and what is wrong with it; `end` None: nothing later is known to tell more."""
+    """A stretch of a subscription that `object` would tell of, and what is wrong with it.
+
+    `end` None: nothing later is known to tell more.
+    """
 
     start: int
     end: int | None
@@ -56,7 +62,9 @@ def readable_bills(invoices: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_own_items(frame: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
-    """Bills' lines or invoice items, those unreadable that name an item of another subscription: an item never moves to another one.
+    """Bills' lines or invoice items, those unreadable that name an item of another subscription.
+
+    An item never moves to another one.
 
     Args:
         frame: `subscription_item`, `subscription`, `unreadable` and any others.
@@ -71,20 +79,33 @@ def of_own_items(frame: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame
 
 
 def owners_of(items: pd.DataFrame, lines: pd.DataFrame) -> dict[str, str]:
-    """Subscription by item: that which lists it, else that of its first line. Only lines of an item that several name have to be put in order."""
+    """Subscription by item: that which lists it, else that of its first line.
+
+    Only lines of an item that several name have to be put in order.
+    """
     pair = ["subscription_item", "subscription"]
     named = lines[pair].dropna().drop_duplicates()
     several = named.loc[named["subscription_item"].duplicated(), "subscription_item"]
-    first = lines[among(lines["subscription_item"], several)].sort_values(["created", "id"])[pair].dropna().drop_duplicates("subscription_item")
-    by_item = (frame.itertuples(index=False, name=None) for frame in (named, first, items[["id", "subscription"]]))
+    first = (
+        lines[among(lines["subscription_item"], several)]
+        .sort_values(["created", "id"])[pair]
+        .dropna()
+        .drop_duplicates("subscription_item")
+    )
+    by_item = (
+        frame.itertuples(index=False, name=None) for frame in (named, first, items[["id", "subscription"]])
+    )
     return dict(chain.from_iterable(by_item))
 
 
 class Unread:
-    """All rows that cannot be read, by the subscription or the customer they are of. There are hardly ever any.
+    """All rows that cannot be read, by the subscription or the customer they are of.
+
+    There are hardly ever any.
 
     Args:
-        frames: stripe/* by name: customers, invoices, invoice_lines, invoice_items, subscription_schedules, events (those that history is told by).
+        frames: stripe/* by name: customers, invoices, invoice_lines, invoice_items, subscription_schedules,
+            events (those that history is told by).
     """
 
     def __init__(self, frames: Mapping[str, pd.DataFrame]) -> None:
@@ -98,7 +119,15 @@ class Unread:
         ):
             self._found[owner].append(one)
 
-    def of(self, subscription: str, customer: str, unreadable: str | None, began: int, ended: int | None, read_at: int) -> list[Unreadable]:
+    def of(
+        self,
+        subscription: str,
+        customer: str,
+        unreadable: str | None,
+        began: int,
+        ended: int | None,
+        read_at: int,
+    ) -> list[Unreadable]:
         """What of a subscription's time cannot be told.
 
         Args:
@@ -109,8 +138,16 @@ class Unread:
             ended: When it ended.
             read_at: When it was read: what it is then it says itself.
         """
-        whole = [(f"a subscription that cannot be read ({unreadable})", subscription)] if unreadable is not None else []
-        whole += [(f"a customer that cannot be read ({self._customers[customer]})", customer)] if customer in self._customers else []
+        whole = (
+            [(f"a subscription that cannot be read ({unreadable})", subscription)]
+            if unreadable is not None
+            else []
+        )
+        whole += (
+            [(f"a customer that cannot be read ({self._customers[customer]})", customer)]
+            if customer in self._customers
+            else []
+        )
         found = [Unreadable(began, ended, problem, name) for problem, name in whole]
         for owner in (Owner(subscription, None), Owner(None, customer)):
             for one in self._found.get(owner, ()):
@@ -149,17 +186,31 @@ def _bills(invoices: pd.DataFrame, lines: pd.DataFrame) -> Iterator[tuple[Owner,
     for line in rows(lines[among(lines["invoice"], wrong["id"])]):
         own[line["invoice"]].append(line)
     others: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for bill in rows(readable_bills(invoices[~among(invoices["id"], wrong["id"]) & invoices["subscription"].notna()])):
+    for bill in rows(
+        readable_bills(invoices[~among(invoices["id"], wrong["id"]) & invoices["subscription"].notna()])
+    ):
         others[bill["subscription"]].append((bill["created"], bill["finalized_at"] or bill["created"]))
     for row in rows(wrong):
-        text = row["unreadable"] or (f"status is {row['status']!r}" if row["status"] not in INVOICE_STATUSES else f"a line: {broken[row['id']]}")
-        whose = row["subscription"] or next((line["subscription"] for line in own[row["id"]] if line["subscription"] is not None), None)
+        text = row["unreadable"] or (
+            f"status is {row['status']!r}"
+            if row["status"] not in INVOICE_STATUSES
+            else f"a line: {broken[row['id']]}"
+        )
+        whose = row["subscription"] or next(
+            (line["subscription"] for line in own[row["id"]] if line["subscription"] is not None), None
+        )
         owner = _owner({**row, "subscription": whose, "unreadable": text})
         known = [line for line in own[row["id"]] if 0 < line["period_start"] <= line["period_end"]]
         before = max((at for at, _ in others[whose or ""] if at < row["created"]), default=row["created"])
         following = min((at for created, at in others[whose or ""] if created > row["created"]), default=None)
-        # Usage is billed after its period: where no line says which that is, it may be all the time since the bill before.
-        start = min([row["created"] if known and len(known) == len(own[row["id"]]) else before, *(line["period_start"] for line in known)])
+        # Usage is billed after its period: where no line says which that is, it may be all the time since the
+        # bill before.
+        start = min(
+            [
+                row["created"] if known and len(known) == len(own[row["id"]]) else before,
+                *(line["period_start"] for line in known),
+            ]
+        )
         end = None if following is None else max([following, *(line["period_end"] for line in known)])
         if owner is not None:
             yield owner, Unreadable(start, end, f"an invoice that cannot be read ({text})", row["id"])
@@ -169,13 +220,26 @@ def _pending(items: pd.DataFrame) -> Iterator[tuple[Owner, Unreadable]]:
     for row in rows(_unread(items)):
         start = min(row["created"], row["period_start"]) if row["period_start"] > 0 else row["created"]
         if (owner := _owner(row)) is not None:
-            yield owner, Unreadable(start, None, f"an invoice item that cannot be read ({row['unreadable']})", row["id"])
+            yield (
+                owner,
+                Unreadable(
+                    start, None, f"an invoice item that cannot be read ({row['unreadable']})", row["id"]
+                ),
+            )
 
 
 def _schedules(schedules: pd.DataFrame) -> Iterator[tuple[Owner, Unreadable]]:
     for row in rows(_unread(schedules)):
         if (owner := _owner(row)) is not None:
-            yield owner, Unreadable(row["created"], row["stopped_at"], f"a schedule that cannot be read ({row['unreadable']})", row["id"])
+            yield (
+                owner,
+                Unreadable(
+                    row["created"],
+                    row["stopped_at"],
+                    f"a schedule that cannot be read ({row['unreadable']})",
+                    row["id"],
+                ),
+            )
 
 
 def _events(events: pd.DataFrame) -> Iterator[tuple[Owner, Unreadable]]:
@@ -187,6 +251,13 @@ def _events(events: pd.DataFrame) -> Iterator[tuple[Owner, Unreadable]]:
         later[row["object_id"]].append(row["created"])
     for row in rows(wrong):
         of_one = row["type"].startswith("customer.subscription.")
-        end = min((at for at in later[row["object_id"]] if at > row["created"]), default=UNTIL_READ) if of_one else UNTIL_READ
+        end = (
+            min((at for at in later[row["object_id"]] if at > row["created"]), default=UNTIL_READ)
+            if of_one
+            else UNTIL_READ
+        )
         owner = Owner(row["object_id"], None) if of_one else Owner(None, row["customer"])
-        yield owner, Unreadable(row["created"], end, f"an event that cannot be read ({row['unreadable']})", row["id"])
+        yield (
+            owner,
+            Unreadable(row["created"], end, f"an event that cannot be read ({row['unreadable']})", row["id"]),
+        )

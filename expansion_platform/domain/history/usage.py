@@ -1,10 +1,13 @@
-"""Usage of metered items by calendar month, from their meters or else from the bills that charge it in arrears (semantics 1.5, reference 2.5.10).
+"""Usage of metered items by calendar month (semantics 1.5, reference 2.5.10).
 
-Here: a month's usage by the days its meter counted, and by a bill's usage spread over its own period. Not here: what a bill's line asserts of the
-item itself (`facts.py`).
+From their meters, or else from the bills that charge it in arrears.
 
-A meter tells of each day (UTC). A bill tells how much was used over a period, not when: each instant of it gets the same share, so that a full day
-gets a day's part. What no bill covers yet, after the last one, goes on at the last one's pace and is restated when the bill comes.
+Here: a month's usage by the days its meter counted, and by a bill's usage spread over its own period. Not
+here: what a bill's line asserts of the item itself (`facts.py`).
+
+A meter tells of each day (UTC). A bill tells how much was used over a period, not when: each instant of it
+gets the same share, so that a full day gets a day's part. What no bill covers yet, after the last one, goes
+on at the last one's pace and is restated when the bill comes.
 """
 
 from __future__ import annotations
@@ -40,7 +43,10 @@ class Month(NamedTuple):
 
 
 class Used(NamedTuple):
-    """A month's usage of one item: decimal text, whether all of it is told, and the lines or the meter that tell it."""
+    """A month's usage of one item.
+
+    Decimal text, whether all of it is told, and the lines or the meter that tell it.
+    """
 
     quantity: str
     whole: bool
@@ -48,7 +54,10 @@ class Used(NamedTuple):
 
 
 class Metered:
-    """A customer's days on one meter, one after the other from `first` (its beginning, microseconds) on; None where nothing was reported."""
+    """A customer's days on one meter, one after the other from `first` (its beginning, microseconds) on.
+
+    None where nothing was reported.
+    """
 
     def __init__(self, meter: str, formula: str, first: int, values: list[str | None]) -> None:
         self.meter = meter
@@ -62,7 +71,9 @@ class Metered:
         return self.first + len(self.values) * DAY
 
     def used(self, start: int, end: int) -> str:
-        """Usage in [start, end), which it covers, by the meter's own formula. Of a day that is not all inside, each instant has the same share.
+        """Usage in [start, end), which it covers, by the meter's own formula.
+
+        Of a day that is not all inside, each instant has the same share.
 
         Stripe bills nothing for a sum below zero.
         """
@@ -81,7 +92,10 @@ class Metered:
 
     @cached_property
     def _sums(self) -> list[Fraction | int]:
-        """Usage before each day. Whole numbers are added as such: fractions of a thousand days a customer were a quarter of history."""
+        """Usage before each day.
+
+        Whole numbers are added as such: fractions of a thousand days a customer were a quarter of history.
+        """
         values = [Decimal(value or "0") for value in self.values]
         if all(value == value.to_integral_value() for value in values):
             return list(accumulate(map(int, values), initial=0))
@@ -104,7 +118,10 @@ def metered(usage: pd.DataFrame | None) -> dict[tuple[str, str], Metered]:
 
 
 def is_usage(line: Line) -> bool:
-    """Whether a metered price's line tells usage: billed after its period. The first bill lists the period to come, at nothing."""
+    """Whether a metered price's line tells usage: billed after its period.
+
+    The first bill lists the period to come, at nothing.
+    """
     return not line.proration and (line.draft or not line.void) and line.created >= line.end
 
 
@@ -124,13 +141,16 @@ def _bounds(month: str, timezone: str) -> Month:
     return Month(months.opening(month, timezone).value // 1000, months.closing(month, timezone).value // 1000)
 
 
-def by_meter(days: Metered | None, month: Month, began_at: int, ended_at: int | None, known: int) -> Used | None:
+def by_meter(
+    days: Metered | None, month: Month, began_at: int, ended_at: int | None, known: int
+) -> Used | None:
     """What an item used in a month by its meter, None when the days read do not cover it.
 
     Args:
         days: What is known of its customer's use of its meter.
         month: The month.
-        began_at: When the item began; its first day is its own, since there is no charge for what was used before.
+        began_at: When the item began; its first day is its own, since there is no charge for what was used
+            before.
         ended_at: When the item ended, None while it lasts; its last day is its own likewise.
         known: Up to when the subscription is known: days that had not passed by then are missing to nobody.
     """
@@ -154,7 +174,8 @@ class Billed:
 
     def used(self, month: Month, ended_at: int | None) -> Used:
         """What the item used in a month by its bills; it ended at `ended_at`, None while it lasts."""
-        near = self._lines[bisect_right(self._latest, month.start) : bisect_left(self._starts, month.end)]  # most bills are of other months
+        # Most bills are of other months.
+        near = self._lines[bisect_right(self._latest, month.start) : bisect_left(self._starts, month.end)]
         within = [line for line in near if line.end > month.start]
         shares = [_share(line, min(line.end, month.end) - max(line.start, month.start)) for line in within]
         until = month.end if ended_at is None else min(month.end, ended_at)
@@ -174,7 +195,10 @@ _ratio = lru_cache(maxsize=1 << 16)(lambda text: Decimal(text).as_integer_ratio(
 
 
 def _sum(shares: list[tuple[int, int]]) -> str:
-    """Decimal text of all parts together. No fraction is reduced to lowest terms: usage by bills was a tenth of history."""
+    """Decimal text of all parts together.
+
+    No fraction is reduced to lowest terms: usage by bills was a tenth of history.
+    """
     above, below = 0, 1
     for more, of in shares:
         above, below = above * of + more * below, below * of

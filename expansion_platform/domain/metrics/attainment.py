@@ -1,7 +1,7 @@
 """How far targets were met (semantics 4.7).
 
-Here: a target beside its figure, in the month and over the fiscal quarter and year to date. Not here: the targets (`catalog/targets.py`), the
-figures (`retention.py`), whether a miss is noise (`alerts/rules.py`).
+Here: a target beside its figure, in the month and over the fiscal quarter and year to date. Not here: the
+targets (`catalog/targets.py`), the figures (`retention.py`), whether a miss is noise (`alerts/rules.py`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,30 @@ from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.domain.metrics.rows import SLICES
 from expansion_platform.domain.metrics.tables import Attainment
 
-FIGURES: tuple[type[Table], ...] = (metrics.Expansion, metrics.ExpansionBySegment, metrics.Expanders, metrics.Retention)
+FIGURES: tuple[type[Table], ...] = (
+    metrics.Expansion,
+    metrics.ExpansionBySegment,
+    metrics.Expanders,
+    metrics.Retention,
+)
 """Where the figures are published."""
 METRICS = ["expansion_rate", "expansion_share_of_new", "nrr", "grr"]
 OF_OPENING = {"expansion_rate", "nrr", "grr"}
 """Parts of opening MRR, so that a gap is an amount."""
 QUARTER, YEAR = 3, 12
 KEY = ["month", "period", "metric", "dimension", "value", "first_month"]
-COLUMNS = [*KEY, "numerator", "denominator", "actual", "target", "attainment", "gap", "gap_mrr", "met", "quality"]
+COLUMNS = [
+    *KEY,
+    "numerator",
+    "denominator",
+    "actual",
+    "target",
+    "attainment",
+    "gap",
+    "gap_mrr",
+    "met",
+    "quality",
+]
 
 
 def periods(month: str, fiscal_year_begins: int) -> dict[str, list[str]]:
@@ -47,12 +63,14 @@ def attainment(wanted: Sequence[str], figures: pd.DataFrame, settings: AlertSett
 
     Args:
         wanted: the months to describe.
-        figures: month, metric, dimension, value, numerator, denominator, quality of `METRICS`, for the months of the fiscal years up to them.
+        figures: month, metric, dimension, value, numerator, denominator, quality of `METRICS`, for the months
+            of the fiscal years up to them.
         settings: targets, and where the fiscal year begins.
 
     Returns:
-        A row per target that holds; of expansion rates also for the fiscal quarter and year to date, where sums of expansion stand over sums of
-        target x opening MRR, if each month so far has a target and a figure.
+        A row per target that holds; of expansion rates also for the fiscal quarter and year to date, where
+        sums of expansion stand over sums of target x opening MRR, if each month so far has a target and a
+        figure.
     """
     of_months = [
         (month, period, names[0], len(names), name)
@@ -60,19 +78,29 @@ def attainment(wanted: Sequence[str], figures: pd.DataFrame, settings: AlertSett
         for period, names in periods(month, settings.fiscal_year_begins).items()
         for name in names
     ]
-    known = pd.DataFrame(SLICES, columns=["dimension", "value"]).merge(figures[figures["metric"].isin(METRICS)], on=["dimension", "value"])
+    known = pd.DataFrame(SLICES, columns=["dimension", "value"]).merge(
+        figures[figures["metric"].isin(METRICS)], on=["dimension", "value"]
+    )
     scopes = known["dimension"].where(known["dimension"] == "total", known["value"])
-    targets = [settings.to_reach(*named) for named in zip(known["metric"], scopes, known["month"], strict=True)]
+    targets = [
+        settings.to_reach(*named) for named in zip(known["metric"], scopes, known["month"], strict=True)
+    ]
     known = known.assign(to_reach=pd.Series(targets, index=known.index, dtype="object"))
     known = known[known["to_reach"].notna()].rename(columns={"month": "of"})
-    joined = pd.DataFrame(of_months, columns=["month", "period", "first_month", "size", "of"]).merge(known, on="of").sort_values("of")
+    joined = (
+        pd.DataFrame(of_months, columns=["month", "period", "first_month", "size", "of"])
+        .merge(known, on="of")
+        .sort_values("of")
+    )
     joined = joined[(joined["period"] == "month") | (joined["metric"] == "expansion_rate")]
     records = []
     for key, rows in joined.groupby([*KEY, "size"]):
         *named, size = key
         if len(rows) == size:
             told = dict(zip(KEY, named, strict=True))
-            records.append({**told, **_standing(str(told["metric"]), list(rows["to_reach"]), rows.to_dict("records"))})
+            records.append(
+                {**told, **_standing(str(told["metric"]), list(rows["to_reach"]), rows.to_dict("records"))}
+            )
     return pd.DataFrame.from_records(records, columns=COLUMNS).astype({"gap_mrr": "Int64", "met": "boolean"})
 
 
@@ -84,22 +112,35 @@ def ties(frame: pd.DataFrame, figures: pd.DataFrame) -> None:
     """
     by = ["metric", "dimension", "value"]
     joined = frame.merge(figures, on=by, suffixes=("", "_published"))
-    within = joined[(joined["month_published"] >= joined["first_month"]) & (joined["month_published"] <= joined["month"])]
+    within = joined[
+        (joined["month_published"] >= joined["first_month"]) & (joined["month_published"] <= joined["month"])
+    ]
     sums = within.groupby(["month", "period", *by])[["numerator_published", "denominator_published"]].sum()
     told = frame.set_index(["month", "period", *by])[["numerator", "denominator"]]
     wrong = told[(told.to_numpy() != sums.reindex(told.index).to_numpy()).any(axis=1)]
     if len(wrong):
-        raise DataQualityError("metrics/attainment is not of the published figures", ["/".join(map(str, key)) for key in wrong.index])
+        raise DataQualityError(
+            "metrics/attainment is not of the published figures",
+            ["/".join(map(str, key)) for key in wrong.index],
+        )
 
 
 def _standing(metric: str, targets: list[Fraction], rows: list[dict[Hashable, Any]]) -> dict[str, object]:
-    """Sums of the months' numerators over sums of their denominators, against the target weighted by the latter."""
+    """Sums of the months' numerators over sums of their denominators.
+
+    Compared with the target weighted by the latter.
+    """
     numerator = sum(int(row["numerator"]) for row in rows)
     denominators = [int(row["denominator"]) for row in rows]
     base = sum(denominators)
     wanted = sum((target * under for target, under in zip(targets, denominators, strict=True)), Fraction(0))
     target = wanted / base if base else targets[-1]
-    told: dict[str, object] = {"numerator": numerator, "denominator": base, "target": decimal_text(target), "quality": _quality(rows, base)}
+    told: dict[str, object] = {
+        "numerator": numerator,
+        "denominator": base,
+        "target": decimal_text(target),
+        "quality": _quality(rows, base),
+    }
     if not base:
         return told
     actual = Fraction(numerator, base)

@@ -1,7 +1,10 @@
-"""What must hold before published figures are: of each declared identity, the tables it is about and what they are compared with.
+"""What must hold before published figures are.
 
-Here: one function an identity. Not here: the comparisons themselves (`reconciliation.py`, `reconciliation_totals.py`), the rules that make the
-tables; a changed identity is no changed rule, and computes nothing again.
+Of each declared identity, the tables it is about and what they are compared with.
+
+Here: one function an identity. Not here: the comparisons themselves (`reconciliation.py`,
+`reconciliation_totals.py`), the rules that make the tables; a changed identity is no changed rule, and
+computes nothing again.
 """
 
 from __future__ import annotations
@@ -36,7 +39,10 @@ def types_sum(frames: Frames, _: Inputs) -> None:
 
 
 def rates_are_of_rollforward(model: type[Table], frames: Frames, _: Inputs) -> None:
-    """Raises DataQualityError where a table's rates are not those of the roll-forward, or its slices do not sum to the total."""
+    """Raises DataQualityError where a table's rates are not those of the roll-forward.
+
+    Or where its slices do not sum to the total.
+    """
     frame = frames[model]
     metrics_reconciliation.rates_tie(frame, frames[metrics.Rollforward])
     if model is metrics.ExpansionBySegment:
@@ -49,19 +55,29 @@ def coverage_is_of_customers(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where the MRR that the shares are of is not that of mrr/customer_months."""
     rows = frames[metrics.Coverage]
     reconciliation_totals.coverage_ties(
-        rows, query("metrics/closing_sums", {"customer_months": inputs.scan(mrr.CustomerMonths, sorted(rows["month"].unique()))})
+        rows,
+        query(
+            "metrics/closing_sums",
+            {"customer_months": inputs.scan(mrr.CustomerMonths, sorted(rows["month"].unique()))},
+        ),
     )
 
 
 def trailing_sums(frames: Frames, inputs: Inputs) -> None:
-    """Raises DataQualityError where slices do not sum to the total, or windows not to the roll-forward of their months."""
+    """Raises DataQualityError where slices do not sum to the total.
+
+    Or where windows do not sum to the roll-forward of their months.
+    """
     rows = frames[metrics.Trailing]
     metrics_reconciliation.slices_sum(rows)
     metrics_reconciliation.windows_tie(rows, inputs.frame(metrics.Rollforward))
 
 
 def dimensions_sum(frames: Frames, inputs: Inputs) -> None:
-    """Raises DataQualityError where a dimension does not sum to the total, or the total is not that of the customers."""
+    """Raises DataQualityError where a dimension does not sum to the total.
+
+    Or where the total is not that of the customers.
+    """
     flows = frames[metrics.RollforwardByDimension]
     reconciliation_totals.dimensions_sum(flows)
     reconciliation_totals.slices_chain(flows)
@@ -70,16 +86,23 @@ def dimensions_sum(frames: Frames, inputs: Inputs) -> None:
 
 def shares_sum(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where origins, or motions, do not sum to the published headline."""
-    reconciliation_totals.origin_shares_sum(frames[metrics.ExpansionByOrigin], inputs.frame(metrics.Expansion))
+    reconciliation_totals.origin_shares_sum(
+        frames[metrics.ExpansionByOrigin], inputs.frame(metrics.Expansion)
+    )
 
 
 def benchmarks_are_of_published(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where what is compared is not the figure as published."""
-    metrics_reconciliation.benchmarks_tie(frames[metrics.Benchmarks], pd.concat([inputs.frame(model) for model in benchmarks.FIGURES]))
+    metrics_reconciliation.benchmarks_tie(
+        frames[metrics.Benchmarks], pd.concat([inputs.frame(model) for model in benchmarks.FIGURES])
+    )
 
 
 def durability_sums(frames: Frames, inputs: Inputs) -> None:
-    """Raises DataQualityError where slices do not sum to the total, seats to mrr/seat_events, or expansion to the roll-forward."""
+    """Raises DataQualityError where slices do not sum to the total.
+
+    Or where seats do not sum to mrr/seat_events, or expansion not to the roll-forward.
+    """
     rows = frames[metrics.Durability]
     metrics_reconciliation.slices_sum(rows)
     metrics_reconciliation.durability_ties(rows, inputs.frame(mrr.SeatEvents))
@@ -87,17 +110,29 @@ def durability_sums(frames: Frames, inputs: Inputs) -> None:
 
 
 def expanders_are_published(frames: Frames, inputs: Inputs) -> None:
-    """Raises DataQualityError where the expanders are not those that metrics/expansion counts in the month they expanded in."""
+    """Raises DataQualityError where the expanders are not those that metrics/expansion counts.
+
+    Counts in the month they expanded in.
+    """
     metrics_reconciliation.expanders_tie(frames[metrics.ExpansionThenChurn], inputs.frame(metrics.Expansion))
 
 
 def cohorts_are_of_rollforward(frames: Frames, inputs: Inputs) -> None:
-    """Raises DataQualityError where a cohort's expansion and closing MRR are not those of metrics/rollforward_by_dimension, or do not add up."""
-    metrics_reconciliation.cohorts_tie(frames[metrics.CohortExpansion], inputs.frame(metrics.RollforwardByDimension).query("dimension == 'cohort'"))
+    """Raises DataQualityError where a cohort is not as in metrics/rollforward_by_dimension.
+
+    Its expansion and closing MRR are compared. Or where cohorts do not add up.
+    """
+    metrics_reconciliation.cohorts_tie(
+        frames[metrics.CohortExpansion],
+        inputs.frame(metrics.RollforwardByDimension).query("dimension == 'cohort'"),
+    )
 
 
 def targets_are_of_published(frames: Frames, inputs: Inputs) -> None:
-    """Raises DataQualityError where a numerator or denominator is not the sum of the published ones of its months."""
+    """Raises DataQualityError where a numerator or denominator is not a sum of published ones.
+
+    Of the published ones of its months.
+    """
     attainment.ties(frames[metrics.Attainment], attainment.figures(inputs))
 
 
@@ -105,13 +140,22 @@ def most_is_explained(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where evidence leaves more of Stripe's MRR unexplained than is allowed."""
     allowed, rows = Decimal(inputs.value("max_unexplained")), frames[metrics.StripeParity]
     shares = zip(rows["month"], rows["unexplained_share"], strict=True)
-    over = sorted(f"{month} {Decimal(share):.2%}" for month, share in shares if pd.notna(share) and Decimal(share) > allowed)
+    over = sorted(
+        f"{month} {Decimal(share):.2%}"
+        for month, share in shares
+        if pd.notna(share) and Decimal(share) > allowed
+    )
     if over:
-        raise DataQualityError(f"of Stripe's MRR nothing explains {', '.join(over)}: `expansion reconcile` names the customers")
+        raise DataQualityError(
+            f"of Stripe's MRR nothing explains {', '.join(over)}: `expansion reconcile` names the customers"
+        )
 
 
 def restatements_sum(frames: Frames, inputs: Inputs) -> None:
-    """Raises DataQualityError where restatements do not sum to the published sums less what was first reported."""
+    """Raises DataQualityError where restatements do not sum to what changed.
+
+    To the published sums less what was first reported.
+    """
     wanted = sorted(inputs.value("closes").keys() & set(inputs.range))
     rows = frames[metrics.Restatements]
     published = contributions.published(
@@ -121,12 +165,22 @@ def restatements_sum(frames: Frames, inputs: Inputs) -> None:
         inputs.frame(metrics.ExpansionByType, wanted),
         inputs.frame(metrics.ExpansionByOrigin, wanted),
     )
-    reconciliation_totals.restatements_tie(rows[rows["month"].isin(wanted)], inputs.frame(mrr.FirstReported, wanted), published)
+    reconciliation_totals.restatements_tie(
+        rows[rows["month"].isin(wanted)], inputs.frame(mrr.FirstReported, wanted), published
+    )
 
 
 def customer_sums(rows: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One row for each month of some rows: opening, closing and flow_fx of mrr/customer_months, and the other flows of mrr/movements."""
+    """One row for each month of some rows.
+
+    Opening, closing and flow_fx of mrr/customer_months, and the other flows of mrr/movements.
+    """
     wanted = sorted(rows["month"].unique())
-    read = {"customer_months": inputs.scan(mrr.CustomerMonths, wanted), "movements": inputs.scan(mrr.Movements, wanted)}
+    read = {
+        "customer_months": inputs.scan(mrr.CustomerMonths, wanted),
+        "movements": inputs.scan(mrr.Movements, wanted),
+    }
     sums = query("metrics/customer_sums", read)
-    return sums[["month", "opening", "closing", "flow_fx"]], sums[["month", *(f"flow_{name}" for name in FLOWS if name != "fx")]]
+    return sums[["month", "opening", "closing", "flow_fx"]], sums[
+        ["month", *(f"flow_{name}" for name in FLOWS if name != "fx")]
+    ]

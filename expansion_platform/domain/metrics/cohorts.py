@@ -1,7 +1,7 @@
 """How cohorts grow with age: when expansion happens, and whether newer cohorts expand more (semantics 4.1).
 
-Here: a cohort's expansion summed up since it began, over the MRR it began with. Not here: the sums by month (`cohort_sums.sql`), a month's
-rates by cohort and tenure (`dimensions.py`).
+Here: a cohort's expansion summed up since it began, over the MRR it began with. Not here: the sums by month
+(`cohort_sums.sql`), a month's rates by cohort and tenure (`dimensions.py`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def cohort_expansion(wanted: Sequence[str], sums: pd.DataFrame, known: AbstractS
         known: months that have been computed.
 
     Returns:
-        A row per month and cohort that began in a computed month, with every month since computed, too; of an earlier one nobody knows with what it
-        began.
+        A row per month and cohort that began in a computed month, with every month since computed, too; of an
+        earlier one nobody knows with what it began.
     """
     whole_since = {month: _whole_since(month, known) for month in wanted}
     by_month: dict[str, list[dict[str, object]]] = {month: [] for month in wanted}
@@ -43,7 +43,8 @@ def cohort_expansion(wanted: Sequence[str], sums: pd.DataFrame, known: AbstractS
         first, of_month = str(cohort), {str(row["month"]): row for row in rows.to_dict("records")}
         total = expanders = 0
         for month in months.between(first, max(wanted)):
-            now = of_month.get(month, {"paying": 0, "expansion": 0, "closing": 0, "expanders": 0})  # nobody may be left
+            # Nobody may be left.
+            now = of_month.get(month, {"paying": 0, "expansion": 0, "closing": 0, "expanders": 0})
             total, expanders = total + int(now["expansion"]), expanders + int(now["expanders"])
             if month not in by_month or first < whole_since[month]:
                 continue
@@ -69,7 +70,10 @@ def cohort_expansion(wanted: Sequence[str], sums: pd.DataFrame, known: AbstractS
 
 
 def _whole_since(month: str, known: AbstractSet[str]) -> str:
-    """The first of the months in a row up to `month` that have been computed; the next one where it has not."""
+    """The first of the months in a row up to `month` that have been computed.
+
+    The next one where it has not.
+    """
     first = months.shift(month, 1)
     while (before := months.shift(first, -1)) in known:
         first = before
@@ -79,5 +83,8 @@ def _whole_since(month: str, known: AbstractSet[str]) -> str:
 def compute_cohorts(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/cohort_expansion of some months."""
     known = set(inputs.months(mrr.CustomerMonths))
-    sums = query("metrics/cohort_sums", {"customer_months": inputs.scan(mrr.CustomerMonths), "movements": inputs.scan(mrr.Movements)})
+    sums = query(
+        "metrics/cohort_sums",
+        {"customer_months": inputs.scan(mrr.CustomerMonths), "movements": inputs.scan(mrr.Movements)},
+    )
     return Computed({CohortExpansion: cohort_expansion(wanted, sums, known)})

@@ -1,6 +1,9 @@
-"""How much of the MRR rests on the catalog's word and on dated facts, and how much on inference (semantics 3.1).
+"""How much of the MRR rests on the catalog's word and on dated facts, and how much on inference.
 
-Here: sums of item MRR by what is known of the item. Not here: the shares made of them (`retention.py`), inference itself (`catalog/catalog.py`).
+See semantics 3.1.
+
+Here: sums of item MRR by what is known of the item. Not here: the shares made of them (`retention.py`),
+inference itself (`catalog/catalog.py`).
 """
 
 from __future__ import annotations
@@ -46,9 +49,9 @@ def mrr_by_trust(kinds: pd.DataFrame, mrr: Ints, plans: Sequence[Plans], catalog
         catalog: whose entries are looked up.
 
     Returns:
-        A row per instant. `closing`: all MRR; `inferred`: of items the catalog is silent on; `inferred_plans`: of items whose price is a plan by
-        inference; `low_confidence`: of states not dated by a fact; `tax_unknown`: of prices with tax inside at a rate nobody knows, so that it has
-        the tax.
+        A row per instant. `closing`: all MRR; `inferred`: of items the catalog is silent on;
+        `inferred_plans`: of items whose price is a plan by inference; `low_confidence`: of states not dated
+        by a fact; `tax_unknown`: of prices with tax inside at a rate nobody knows, so that it has the tax.
     """
     chosen = {
         "inferred": inferred(kinds, catalog),
@@ -64,7 +67,10 @@ def mrr_by_trust(kinds: pd.DataFrame, mrr: Ints, plans: Sequence[Plans], catalog
 
 
 def mrr_by_kind(ends: Closings) -> tuple[pd.DataFrame, Ints]:
-    """The distinct kinds of item states (`KIND`), and their MRR: a row per kind and a column per month end, right at the needed ones."""
+    """The distinct kinds of item states (`KIND`), and their MRR.
+
+    A row per kind and a column per month end, right at the needed ones.
+    """
     code, kinds = encode([ends.timeline.states], KIND)
     stretches = ends.stretches()
     mrr = np.zeros((len(kinds), ends.timeline.size + 1), dtype=np.int64)
@@ -74,7 +80,10 @@ def mrr_by_kind(ends: Closings) -> tuple[pd.DataFrame, Ints]:
 
 
 def coverage(sums: pd.DataFrame) -> pd.DataFrame:
-    """metrics/coverage without hashes: what closing MRR rests on, from `members.sql` of the total with the sums of `mrr_by_trust` in it."""
+    """metrics/coverage without hashes.
+
+    What closing MRR rests on, from `members.sql` of the total with the sums of `mrr_by_trust` in it.
+    """
     return metric_rows(sums[sums["dimension"] == "total"], COVERAGE)
 
 
@@ -90,13 +99,20 @@ def inferred(items: pd.DataFrame, catalog: Catalog) -> pd.Series[bool]:
         (price, product): catalog.entry(price, product, "licensed").inferred
         for price, product in items[["price", "product"]].drop_duplicates().itertuples(index=False, name=None)
     }
-    return pd.Series([silent[pair] for pair in zip(items["price"], items["product"], strict=True)], index=items.index, dtype=bool)
+    return pd.Series(
+        [silent[pair] for pair in zip(items["price"], items["product"], strict=True)],
+        index=items.index,
+        dtype=bool,
+    )
 
 
 def compute_coverage(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/coverage of some months."""
     catalog, timezone = inputs.catalog, inputs.timezone
-    states, rates = included(inputs.frame(billing.ItemStates), catalog), rates_by_month(inputs.frame(billing.FxRates))
+    states, rates = (
+        included(inputs.frame(billing.ItemStates), catalog),
+        rates_by_month(inputs.frame(billing.FxRates)),
+    )
     ends = value_closings(wanted, states, rates, catalog, timezone)
     good = [month for month in wanted if month not in ends.failures]
     if not good:
@@ -105,6 +121,13 @@ def compute_coverage(wanted: Sequence[str], inputs: Inputs) -> Computed:
     plans = [begun.plans(months.closing(month, timezone)) if begun.sold else NO_PLANS for month in good]
     kinds, amounts = mrr_by_kind(ends)
     trust = mrr_by_trust(kinds, amounts[:, [ends.timeline.index(month) for month in good]], plans, catalog)
-    read = {"customer_months": inputs.scan(mrr.CustomerMonths, good), "movements": inputs.scan(mrr.Movements, good)}
-    sums = query("metrics/members", {"months": pd.DataFrame({"month": good}), **read}).assign(dimension="total", value="all")
-    return Computed({metrics.Coverage: coverage(sums.merge(trust.assign(month=good), on="month"))}, ends.failures)
+    read = {
+        "customer_months": inputs.scan(mrr.CustomerMonths, good),
+        "movements": inputs.scan(mrr.Movements, good),
+    }
+    sums = query("metrics/members", {"months": pd.DataFrame({"month": good}), **read}).assign(
+        dimension="total", value="all"
+    )
+    return Computed(
+        {metrics.Coverage: coverage(sums.merge(trust.assign(month=good), on="month"))}, ends.failures
+    )

@@ -1,6 +1,7 @@
 """What the sentences of each month are made of, over a range of months.
 
-Here: the figures and the customers that the rules of `diagnosis.py` see, and the rule of the table. Not here: thresholds, sentences.
+Here: the figures and the customers that the rules of `diagnosis.py` see, and the rule of the table. Not here:
+thresholds, sentences.
 """
 
 from __future__ import annotations
@@ -18,15 +19,27 @@ from expansion_platform.domain.core import months
 from expansion_platform.domain.core.queries import query
 from expansion_platform.domain.core.table import to_pandas
 from expansion_platform.domain.metrics import tables as metrics
-from expansion_platform.domain.metrics.diagnosis import BASELINE_MONTHS, GREW, GREW_TIMES, Accounts, Figures, diagnosis, looked_at
+from expansion_platform.domain.metrics.diagnosis import (
+    BASELINE_MONTHS,
+    GREW,
+    GREW_TIMES,
+    Accounts,
+    Figures,
+    diagnosis,
+    looked_at,
+)
 from expansion_platform.domain.metrics.rows import total
 from expansion_platform.domain.metrics.tables import Diagnosis
 from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.domain.mrr import vocabulary
 
 
-def stopped_growing(wanted: Sequence[str], movements: Any, customer_months: Any, known: Set[str]) -> dict[str, pd.DataFrame]:
-    """By month, the customers that expanded in two or more of six months, in none of the three since, and still pay; the largest first.
+def stopped_growing(
+    wanted: Sequence[str], movements: Any, customer_months: Any, known: Set[str]
+) -> dict[str, pd.DataFrame]:
+    """By month, the customers that used to expand and stopped; the largest first.
+
+    They expanded in two or more of six months, in none of the three since, and still pay.
 
     Args:
         wanted: the months to describe. Before nine months are known nobody is said to have stopped.
@@ -35,20 +48,33 @@ def stopped_growing(wanted: Sequence[str], movements: Any, customer_months: Any,
         known: months that have been computed.
 
     Returns:
-        customer, flow_expansion, months, last of the six months, and of_all: what everybody expanded by in them. Months without any are left out.
+        customer, flow_expansion, months, last of the six months, and of_all: what everybody expanded by in
+            them. Months without any are left out.
     """
     windows = [(month, looked_at(month)) for month in wanted]
-    whole = [(month, window[0], window[GREW], GREW_TIMES) for month, window in windows if known >= set(window)]
+    whole = [
+        (month, window[0], window[GREW], GREW_TIMES) for month, window in windows if known >= set(window)
+    ]
     if not whole:
         return {}
-    read = {"windows": pd.DataFrame(whole, columns=["month", "first", "since", "times"]), "movements": movements, "customer_months": customer_months}
+    read = {
+        "windows": pd.DataFrame(whole, columns=["month", "first", "since", "times"]),
+        "movements": movements,
+        "customer_months": customer_months,
+    }
     return {str(month): rows for month, rows in query("metrics/stopped_growing", read).groupby("month")}
 
 
 def compute_diagnosis(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/diagnosis of some months."""
-    expansion, flows = total(inputs.frame(metrics.Expansion), "expansion_rate"), total(inputs.frame(metrics.Rollforward))
-    retention, trailing = (_ratios(inputs.frame(model).query("dimension == 'total'"), "metric") for model in (metrics.Retention, metrics.Trailing))
+    expansion, flows = (
+        total(inputs.frame(metrics.Expansion), "expansion_rate"),
+        total(inputs.frame(metrics.Rollforward)),
+    )
+    retention, trailing = (
+        _ratios(inputs.frame(model).query("dimension == 'total'"), "metric")
+        for model in (metrics.Retention, metrics.Trailing)
+    )
     mix = _ratios(inputs.frame(metrics.ExpansionByType).query("metric == 'expansion_mix'"), "value")
     grr = {month: found["grr"] for month, found in retention.items() if "grr" in found}
     moved, migrations = inputs.arrow(mrr.Movements), inputs.frame(mrr.PriceMigrations)
@@ -68,7 +94,11 @@ def compute_diagnosis(wanted: Sequence[str], inputs: Inputs) -> Computed:
                 mix=mix.get(month, {}),
                 grr_before={name: grr[name] for name in _before(month) if name in grr},
             ),
-            Accounts(expanded_in.get(month, expanded.head(0)), migrated_in.get(month, migrations.head(0)), stopped.get(month)),
+            Accounts(
+                expanded_in.get(month, expanded.head(0)),
+                migrated_in.get(month, migrations.head(0)),
+                stopped.get(month),
+            ),
         )
         for month in wanted
     ]

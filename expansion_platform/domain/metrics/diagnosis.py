@@ -1,10 +1,12 @@
 """What a month's figures say, in sentences that name their numbers.
 
-Here: the thresholds, which sentences hold, the words. Not here: what they are made of, month by month (`diagnosed_months.py`), the figures
-(`retention.py`, `trailing.py`, `mrr/flags.py`), tests of significance and alerts (`alerts/`), benchmarks (`benchmarks.py`).
+Here: the thresholds, which sentences hold, the words. Not here: what they are made of, month by month
+(`diagnosed_months.py`), the figures (`retention.py`, `trailing.py`, `mrr/flags.py`), tests of significance
+and alerts (`alerts/`), benchmarks (`benchmarks.py`).
 
-A sentence is written only when its threshold holds; without the figures it needs (no base, too short a history) there is none. The thresholds come
-from semantics where it gives one; the two on gross retention are this project's own.
+A sentence is written only when its threshold holds; without the figures it needs (no base, too short a
+history) there is none. The thresholds come from semantics where it gives one; the two on gross retention are
+this project's own.
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ from expansion_platform.domain.core.wording import money, percent
 from expansion_platform.domain.metrics.tables.values import LOW_EXPANDERS
 
 GROWING = Fraction(1)  # NRR T12M from which the base grows (semantics 4.6, retention: above 100 %)
-WEAK_GRR = Fraction(90, 100)  # GRR T12M under which a tenth of the base is lost in a year: our own line, the sources name none
+# GRR T12M under which a tenth of the base is lost in a year: our own line, the sources name none.
+WEAK_GRR = Fraction(90, 100)
 LOW_EXPANSION = Fraction(10, 100)  # expansion T12M under which the overall band is not "good" (semantics 4.6)
-GRR_FALL = Fraction(2, 100)  # points under the mean of the six months before (semantics 5.5: growth masking or joining loss)
+# Points under the mean of the six months before (semantics 5.5: growth masking or joining loss).
+GRR_FALL = Fraction(2, 100)
 BASELINE_MONTHS, FEWEST_BASELINE = 6, 3  # semantics 5.3
 ONE_TYPE = Fraction(80, 100)  # of the month's expansion (003: "80% of expansion comes from seat growth")
 ONE_CUSTOMER = Fraction(20, 100)  # of the month's expansion (semantics 3.5, `concentrated`)
 SURGES = Fraction(25, 100)  # of the month's expansion (semantics 5.4, durability)
-QUIET, GREW = 3, 6  # months without expansion, and months before them in which there was some (the windows of semantics 5.4, mix_shift)
+# Months without expansion, and months before them in which there was some (the windows of semantics 5.4,
+# mix_shift).
+QUIET, GREW = 3, 6
 GREW_TIMES = 2  # of those six, so that one purchase is not called growth
 NAMED, LISTED = 3, 50
 """Customers named in a sentence, and kept in its numbers."""
@@ -40,8 +46,8 @@ Numbers = dict[str, object]
 class Figures:
     """A month's published figures; ratios are fractions of their texts, absent when there is none.
 
-    `retention` and `trailing` are the total's by metric; `mix` the share of the headline by type; `grr_before` GRR of up to six
-    months before. `flows` is the total's row of metrics/rollforward.
+    `retention` and `trailing` are the total's by metric; `mix` the share of the headline by type;
+    `grr_before` GRR of up to six months before. `flows` is the total's row of metrics/rollforward.
     """
 
     month: str
@@ -89,7 +95,15 @@ def diagnosis(figures: Figures, accounts: Accounts) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for kind, rule in _RULES.items():
         for numbers, text in rule(figures, accounts):
-            rows.append({"month": figures.month, "position": len(rows) + 1, "kind": kind, "text": text, "numbers_json": canonical.dumps(numbers)})
+            rows.append(
+                {
+                    "month": figures.month,
+                    "position": len(rows) + 1,
+                    "kind": kind,
+                    "text": text,
+                    "numbers_json": canonical.dumps(numbers),
+                }
+            )
     return pd.DataFrame(rows, columns=["month", "position", "kind", "text", "numbers_json"])
 
 
@@ -102,11 +116,17 @@ def _headline(figures: Figures, _: Accounts) -> Told:
     if not opening:
         yield from _without_base(figures)
         return
-    numbers: Numbers = {"expansion": expansion, "opening": opening, "expanders": figures.expanders, "members": figures.members}
+    numbers: Numbers = {
+        "expansion": expansion,
+        "opening": opening,
+        "expanders": figures.expanders,
+        "members": figures.members,
+    }
     numbers |= {name: _text(figures.retention[name]) for name in ("nrr", "grr")}
     text = (
-        f"Expansion was {percent(Fraction(expansion, opening))} of opening MRR: {figures.money(expansion)} from {figures.expanders} of "
-        f"{figures.members} customers; NRR of the month {percent(figures.retention['nrr'])}, GRR {percent(figures.retention['grr'])}."
+        f"Expansion was {percent(Fraction(expansion, opening))} of opening MRR: "
+        f"{figures.money(expansion)} from {figures.expanders} of {figures.members} customers; NRR of "
+        f"the month {percent(figures.retention['nrr'])}, GRR {percent(figures.retention['grr'])}."
     )
     yield numbers, text
 
@@ -114,13 +134,29 @@ def _headline(figures: Figures, _: Accounts) -> Told:
 def _without_base(figures: Figures) -> Told:
     """A month at whose opening nobody paid (semantics 7, case 69)."""
     closing = figures.flows["closing"]
-    numbers: Numbers = {"opening": 0, "closing": closing, "new": figures.flows["new"], "reactivation": figures.flows["reactivation"]}
+    numbers: Numbers = {
+        "opening": 0,
+        "closing": closing,
+        "new": figures.flows["new"],
+        "reactivation": figures.flows["reactivation"],
+    }
     if not closing:
-        yield numbers, f"Nobody paid in {figures.month}: opening and closing MRR are {figures.money(0)}, so no rate has a base."
+        yield (
+            numbers,
+            f"Nobody paid in {figures.month}: opening and closing MRR are {figures.money(0)}, so no "
+            "rate has a base.",
+        )
         return
-    came = [(figures.flows["new"], "from new customers"), (figures.flows["reactivation"], "from customers who came back")]
+    came = [
+        (figures.flows["new"], "from new customers"),
+        (figures.flows["reactivation"], "from customers who came back"),
+    ]
     parts = " and ".join(f"{figures.money(amount)} {who}" for amount, who in came if amount)
-    yield numbers, f"Nobody paid when {figures.month} began, so no rate has a base. Closing MRR is {figures.money(closing)}: {parts}."
+    yield (
+        numbers,
+        f"Nobody paid when {figures.month} began, so no rate has a base. Closing MRR is "
+        f"{figures.money(closing)}: {parts}.",
+    )
 
 
 def _growth_masks_losses(figures: Figures, _: Accounts) -> Told:
@@ -129,14 +165,18 @@ def _growth_masks_losses(figures: Figures, _: Accounts) -> Told:
     if nrr is None or grr is None or nrr < GROWING or grr >= WEAK_GRR:
         return
     text = (
-        f"Growth masks losses: over twelve months NRR is {percent(nrr)}, but GRR only {percent(grr)}. Of the MRR held a year ago "
-        f"{percent(1 - grr)} is gone, and expansion elsewhere hides it; should expansion stall, the base shrinks by that."
+        f"Growth masks losses: over twelve months NRR is {percent(nrr)}, but GRR only {percent(grr)}. "
+        f"Of the MRR held a year ago {percent(1 - grr)} is gone, and expansion elsewhere hides it; "
+        "should expansion stall, the base shrinks by that."
     )
     yield {"nrr_t12m": _text(nrr), "grr_t12m": _text(grr), "lost": _text(1 - grr)}, text
 
 
 def _losses_behind_growth(figures: Figures, _: Accounts) -> Told:
-    """NRR of the month at or above 100 % while its GRR lies two points or more under its mean over the six months before."""
+    """NRR of the month is at or above 100 % while its GRR fell.
+
+    GRR lies two points or more under its mean over the six months before.
+    """
     nrr, grr = figures.retention.get("nrr"), figures.retention.get("grr")
     if nrr is None or grr is None or len(figures.grr_before) < FEWEST_BASELINE:
         return
@@ -144,10 +184,18 @@ def _losses_behind_growth(figures: Figures, _: Accounts) -> Told:
     if nrr < GROWING or before - grr < GRR_FALL:
         return
     text = (
-        f"Losses grew behind growth: NRR of the month is {percent(nrr)}, yet GRR fell to {percent(grr)} from {percent(before)} on average over the "
-        f"{len(figures.grr_before)} months before."
+        f"Losses grew behind growth: NRR of the month is {percent(nrr)}, yet GRR fell to {percent(grr)} "
+        f"from {percent(before)} on average over the {len(figures.grr_before)} months before."
     )
-    yield {"nrr": _text(nrr), "grr": _text(grr), "grr_before": _text(before), "months": len(figures.grr_before)}, text
+    yield (
+        {
+            "nrr": _text(nrr),
+            "grr": _text(grr),
+            "grr_before": _text(before),
+            "months": len(figures.grr_before),
+        },
+        text,
+    )
 
 
 def _stay_without_growing(figures: Figures, _: Accounts) -> Told:
@@ -156,8 +204,8 @@ def _stay_without_growing(figures: Figures, _: Accounts) -> Told:
     if grr is None or rate is None or grr < WEAK_GRR or rate >= LOW_EXPANSION:
         return
     text = (
-        f"Customers stay but do not grow: over twelve months GRR is {percent(grr)}, expansion only {percent(rate)} "
-        f"(under {percent(LOW_EXPANSION, 0)} is below what is called good)."
+        f"Customers stay but do not grow: over twelve months GRR is {percent(grr)}, expansion only "
+        f"{percent(rate)} (under {percent(LOW_EXPANSION, 0)} is below what is called good)."
     )
     yield {"grr_t12m": _text(grr), "expansion_rate_t12m": _text(rate)}, text
 
@@ -167,7 +215,10 @@ def _one_type(figures: Figures, _: Accounts) -> Told:
     name = max(figures.mix, key=lambda kind: (figures.mix[kind], kind), default=None)
     if name is None or figures.expanders < LOW_EXPANDERS or figures.mix[name] < ONE_TYPE:
         return
-    text = f"Expansion rests on one type: {name} is {percent(figures.mix[name], 1)} of it ({figures.money(figures.expansion)} in all)."
+    text = (
+        f"Expansion rests on one type: {name} is {percent(figures.mix[name], 1)} of it "
+        f"({figures.money(figures.expansion)} in all)."
+    )
     yield {"type": name, "share": _text(figures.mix[name]), "expansion": figures.expansion}, text
 
 
@@ -175,13 +226,28 @@ def _few_customers(figures: Figures, accounts: Accounts) -> Told:
     """Customers with 20 % or more of the month's expansion each, where five or more expanded."""
     total = figures.expansion
     rows = _largest_first(accounts)
-    large = rows[rows["flow_expansion"] * ONE_CUSTOMER.denominator >= total * ONE_CUSTOMER.numerator] if total else rows.head(0)
+    large = (
+        rows[rows["flow_expansion"] * ONE_CUSTOMER.denominator >= total * ONE_CUSTOMER.numerator]
+        if total
+        else rows.head(0)
+    )
     if figures.expanders < LOW_EXPANDERS or large.empty:
         return
     held = int(large["flow_expansion"].sum())
     which = "one customer" if len(large) == 1 else f"{len(large)} customers"
-    text = f"Few carry it: {which} of {figures.expanders} expanders made {percent(Fraction(held, total), 1)} of expansion: {_named(large, figures)}."
-    yield {"customers": _listed(large), "share": str(ratio_text(held, total)), "expansion": total, "expanders": figures.expanders}, text
+    text = (
+        f"Few carry it: {which} of {figures.expanders} expanders made {percent(Fraction(held, total), 1)} "
+        f"of expansion: {_named(large, figures)}."
+    )
+    yield (
+        {
+            "customers": _listed(large),
+            "share": str(ratio_text(held, total)),
+            "expansion": total,
+            "expanders": figures.expanders,
+        },
+        text,
+    )
 
 
 def _seat_surges(figures: Figures, accounts: Accounts) -> Told:
@@ -194,11 +260,21 @@ def _seat_surges(figures: Figures, accounts: Accounts) -> Told:
         return
     opening = figures.flows["opening"]  # above zero where anybody expanded
     text = (
-        f"Seat surges may not recur: {percent(Fraction(held, total), 1)} of expansion ({figures.money(held)}) is of customers whose gain in seats "
-        f"is large against what they held and gained before: {_named(surged, figures)}. "
-        f"The rate is {percent(Fraction(total, opening))}, {percent(Fraction(total - held, opening))} of opening MRR without them."
+        f"Seat surges may not recur: {percent(Fraction(held, total), 1)} of expansion "
+        f"({figures.money(held)}) is of customers whose gain in seats is large against what they held "
+        f"and gained before: {_named(surged, figures)}. The rate is "
+        f"{percent(Fraction(total, opening))}, {percent(Fraction(total - held, opening))} of opening "
+        "MRR without them."
     )
-    yield {"customers": _listed(surged), "surges": held, "expansion": total, "share": str(ratio_text(held, total))}, text
+    yield (
+        {
+            "customers": _listed(surged),
+            "surges": held,
+            "expansion": total,
+            "share": str(ratio_text(held, total)),
+        },
+        text,
+    )
 
 
 def _possible_price_migrations(figures: Figures, accounts: Accounts) -> Told:
@@ -211,14 +287,15 @@ def _possible_price_migrations(figures: Figures, accounts: Accounts) -> Told:
         return
     amount, total = int(pairs["amount_as_tier"].sum()), figures.expansion
     moves = [
-        f"{row['old_price']} to {row['new_price']} ({row['customers_moved']} of {row['customers_on_old']} customers, "
-        f"{figures.money(int(row['amount_as_tier']))})"
+        f"{row['old_price']} to {row['new_price']} ({row['customers_moved']} of "
+        f"{row['customers_on_old']} customers, {figures.money(int(row['amount_as_tier']))})"
         for row in pairs.head(NAMED).to_dict("records")
     ]
     more = f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
     text = (
-        f"Counted as higher plans, but maybe your own repricing: {figures.money(amount)}, moved by many customers at once: {'; '.join(moves)}{more}. "
-        "If it was, put the pair under `migrations` in the catalog: then it is price, never expansion."
+        f"Counted as higher plans, but maybe your own repricing: {figures.money(amount)}, moved by many "
+        f"customers at once: {'; '.join(moves)}{more}. If it was, put the pair under `migrations` in "
+        "the catalog: then it is price, never expansion."
     )
     listed = [
         {
@@ -240,15 +317,29 @@ def _stopped_growing(figures: Figures, accounts: Accounts) -> Told:
     gave, total = int(stopped["flow_expansion"].sum()), int(stopped["of_all"].iloc[0])
     accounts_told = "1 account" if len(stopped) == 1 else f"{len(stopped)} accounts"
     text = (
-        f"Stopped growing: {accounts_told} that expanded at least twice in {window[0]} to {window[GREW - 1]} did not in the {QUIET} months since, "
-        f"and still pay. They made {figures.money(gave)} then, {percent(Fraction(gave, total), 1)} of all expansion: {_named(stopped, figures)}. "
-        "A list to look through, not a test."
+        f"Stopped growing: {accounts_told} that expanded at least twice in {window[0]} to "
+        f"{window[GREW - 1]} did not in the {QUIET} months since, and still pay. They made "
+        f"{figures.money(gave)} then, {percent(Fraction(gave, total), 1)} of all expansion: "
+        f"{_named(stopped, figures)}. A list to look through, not a test."
     )
     listed = [
-        {"customer": row["customer"], "expansion": int(row["flow_expansion"]), "months": int(row["months"]), "last_month": row["last"]}
+        {
+            "customer": row["customer"],
+            "expansion": int(row["flow_expansion"]),
+            "months": int(row["months"]),
+            "last_month": row["last"],
+        }
         for row in stopped.head(LISTED).to_dict("records")
     ]
-    yield {"accounts": listed, "count": len(stopped), "expansion_then": gave, "share_then": str(ratio_text(gave, total))}, text
+    yield (
+        {
+            "accounts": listed,
+            "count": len(stopped),
+            "expansion_then": gave,
+            "share_then": str(ratio_text(gave, total)),
+        },
+        text,
+    )
 
 
 _RULES: dict[str, Callable[[Figures, Accounts], Told]] = {
@@ -269,12 +360,18 @@ def _largest_first(accounts: Accounts) -> pd.DataFrame:
 
 
 def _named(rows: pd.DataFrame, figures: Figures) -> str:
-    told = [f"{row['customer']} {figures.money(int(row['flow_expansion']))}" for row in rows.head(NAMED).to_dict("records")]
+    told = [
+        f"{row['customer']} {figures.money(int(row['flow_expansion']))}"
+        for row in rows.head(NAMED).to_dict("records")
+    ]
     return ", ".join(told) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
 
 
 def _listed(rows: pd.DataFrame) -> list[Numbers]:
-    return [{"customer": row["customer"], "expansion": int(row["flow_expansion"])} for row in rows.head(LISTED).to_dict("records")]
+    return [
+        {"customer": row["customer"], "expansion": int(row["flow_expansion"])}
+        for row in rows.head(LISTED).to_dict("records")
+    ]
 
 
 def _text(ratio: Fraction) -> str:

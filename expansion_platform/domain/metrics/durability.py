@@ -1,7 +1,7 @@
 """How much of an expansion lasts (semantics 4.5).
 
-Here: what is left of added seats, which months are looked at from which, the rates. Not here: the sums over all expansion
-(`durability_sums.sql`), the alert (`alerts/followups.py`), which reads the table.
+Here: what is left of added seats, which months are looked at from which, the rates. Not here: the sums over
+all expansion (`durability_sums.sql`), the alert (`alerts/followups.py`), which reads the table.
 """
 
 from __future__ import annotations
@@ -36,8 +36,14 @@ AT_ONCE: dict[str, tuple[Amount, Amount | None]] = {
 }
 SEATS_JUDGED: dict[str, tuple[Amount, Amount | None]] = {
     "seat_durability_3m": (lambda s: s.kept, lambda s: s.amount),
-    **{f"seat_events_{status}": (attrgetter(f"events_{status}"), attrgetter("events")) for status in JUDGED_STATUSES},
-    **{f"seat_amount_{status}": (attrgetter(f"amount_{status}"), attrgetter("amount")) for status in JUDGED_STATUSES},
+    **{
+        f"seat_events_{status}": (attrgetter(f"events_{status}"), attrgetter("events"))
+        for status in JUDGED_STATUSES
+    },
+    **{
+        f"seat_amount_{status}": (attrgetter(f"amount_{status}"), attrgetter("amount"))
+        for status in JUDGED_STATUSES
+    },
 }
 SEATS_PENDING: dict[str, tuple[Amount, Amount | None]] = {
     "seat_events_pending": (lambda s: s.events, None),
@@ -46,8 +52,17 @@ SEATS_PENDING: dict[str, tuple[Amount, Amount | None]] = {
 
 
 def spans(wanted: list[str]) -> pd.DataFrame:
-    """What is looked at in each month: its own expansion, and that of three months before. Columns month, expanded_month."""
-    return pd.DataFrame([{"month": month, "expanded_month": months.shift(month, -age)} for month in wanted for age in (0, LASTS)])
+    """What is looked at in each month: its own expansion, and that of three months before.
+
+    Columns month, expanded_month.
+    """
+    return pd.DataFrame(
+        [
+            {"month": month, "expanded_month": months.shift(month, -age)}
+            for month in wanted
+            for age in (0, LASTS)
+        ]
+    )
 
 
 def durable_share() -> pd.DataFrame:
@@ -71,12 +86,19 @@ def durability(sums: pd.DataFrame, of_events: pd.DataFrame) -> pd.DataFrame:
         (seats[~newest], SEATS_JUDGED),
         (seats[newest], SEATS_PENDING),
     ):
-        parts.append(metric_rows(rows, metrics).assign(expanded_month=rows["expanded_month"].repeat(len(metrics)).to_numpy()))
+        parts.append(
+            metric_rows(rows, metrics).assign(
+                expanded_month=rows["expanded_month"].repeat(len(metrics)).to_numpy()
+            )
+        )
     return pd.concat(parts).sort_values("month", kind="stable", ignore_index=True)
 
 
 def seat_sums(sums: pd.DataFrame, of_events: pd.DataFrame) -> pd.DataFrame:
-    """Amounts and counts of seat events for each row of `sums` (its slice, months and members): those judged, or all that are pending."""
+    """Amounts and counts of seat events for each row of `sums` (its slice, months and members).
+
+    Those judged, or all that are pending.
+    """
     slice_of = [*SPAN, "dimension", "value"]
     found = of_events.set_index(slice_of).reindex(pd.MultiIndex.from_frame(sums[slice_of]), fill_value=0)
     return found.reset_index().assign(members=sums["members"].to_numpy())

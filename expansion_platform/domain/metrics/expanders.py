@@ -15,12 +15,17 @@ EXPANDERS: dict[str, tuple[Amount, Amount | None]] = {
     "median_expansion": (lambda s: s.middle_two, lambda s: 2 if s.expanders else 0),
     "top_10_share": (lambda s: s.top_ten, lambda s: s.expansion),
     "expansion_share_of_new": (lambda s: s.expansion, lambda s: s.expansion + s.new),
-    "expansion_share_of_new_with_reactivation": (lambda s: s.expansion, lambda s: s.expansion + s.new + s.reactivation),
+    "expansion_share_of_new_with_reactivation": (
+        lambda s: s.expansion,
+        lambda s: s.expansion + s.new + s.reactivation,
+    ),
     "expansion_share_of_growth": (lambda s: s.expansion, lambda s: max(0, s.closing - s.opening)),
     "arpa": (lambda s: s.closing, lambda s: s.payers),
     "arr": (lambda s: s.arr, None),
 }
-"""Metric -> numerator and denominator (None for an amount or a count), for metrics/expanders. MRR that did not grow has no share: no base."""
+"""Metric -> numerator and denominator (None for an amount or a count), for metrics/expanders. MRR that did
+not grow has no share: no base.
+"""
 
 
 def expanders(sums: pd.DataFrame) -> pd.DataFrame:

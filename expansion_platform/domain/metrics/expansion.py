@@ -1,6 +1,7 @@
 """Expansion over opening MRR: the headline, its types, each segment (semantics 4.2).
 
-Here: which sums each metric divides. Not here: the sums (`slice_sums.sql`), who began it (`expansion_by_origin.py`), windows (`trailing.py`).
+Here: which sums each metric divides. Not here: the sums (`slice_sums.sql`), who began it
+(`expansion_by_origin.py`), windows (`trailing.py`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def expansion_by_segment(sums: pd.DataFrame) -> pd.DataFrame:
 
 
 def expansion_by_type(sums: pd.DataFrame) -> pd.DataFrame:
-    """metrics/expansion_by_type without hashes: each type's share of opening MRR and of the headline, and its contraction."""
+    """metrics/expansion_by_type without hashes.
+
+    Each type's share of opening MRR and of the headline, and its contraction.
+    """
     frames = []
     for kind in ORGANIC:
         metrics: dict[str, tuple[Amount, Amount | None]] = {

@@ -1,7 +1,8 @@
 """What a unit of expansion costs beside a unit of new MRR (semantics 4.2, `expansion_cac_ratio`).
 
-Here: the three figures of each month from its costs and its roll-forward. Not here: reading the costs (`sources/user_tables.py`), the benchmark
-(`benchmarks.py`). A month whose costs nobody gave has no figures: it did not cost nothing.
+Here: the three figures of each month from its costs and its roll-forward. Not here: reading the costs
+(`sources/user_tables.py`), the benchmark (`benchmarks.py`). A month whose costs nobody gave has no figures:
+it did not cost nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,18 @@ METRICS = {
 }
 """Metric -> numerator and denominator: what one unit of monthly MRR cost."""
 INT64 = 2**63
-COLUMNS = ["month", "metric", "dimension", "value", "numerator", "denominator", "ratio", "n_customers", "n_expanders", "quality"]
+COLUMNS = [
+    "month",
+    "metric",
+    "dimension",
+    "value",
+    "numerator",
+    "denominator",
+    "ratio",
+    "n_customers",
+    "n_expanders",
+    "quality",
+]
 WIDE = {"numerator": "Int64", "denominator": "Int64"}
 
 
@@ -44,10 +56,15 @@ def costs_by_month(given: pd.DataFrame, currency: str) -> dict[str, tuple[int, i
     for row in given.to_dict("records"):
         month, texts = str(row["month"]), (row["program_cost"], row["acquisition_cost"])
         if row["currency"] != currency:
-            raise ConfigurationError(f"costs of {month} are in {row['currency']}, and the reporting currency is {currency}: give them in {currency}")
+            raise ConfigurationError(
+                f"costs of {month} are in {row['currency']}, and the reporting currency is {currency}: "
+                f"give them in {currency}"
+            )
         amounts = [decimal(text) * 10 ** exponent(currency) for text in texts]
         if any(amount.denominator != 1 for amount in amounts):
-            raise ConfigurationError(f"costs of {month} have more decimals than {currency} has: {', '.join(texts)}")
+            raise ConfigurationError(
+                f"costs of {month} have more decimals than {currency} has: {', '.join(texts)}"
+            )
         found[month] = (int(amounts[0]), int(amounts[1]))
     return found
 
@@ -56,22 +73,35 @@ def expansion_cac(sums: pd.DataFrame, costs: Mapping[str, tuple[int, int]]) -> p
     """metrics/expansion_cac of some months without hashes; no rows of those that have no costs.
 
     Args:
-        sums: by month: month, expansion and new of the roll-forward in minor units, members (customers that paid at opening), expanders.
+        sums: by month: month, expansion and new of the roll-forward in minor units, members (customers that
+            paid at opening), expanders.
         costs: `costs_by_month`.
 
     Returns:
-        Cost over MRR for expansion and for new customers, and the first over the second as one reduced fraction. Without expansion, without new
-        MRR or without acquisition cost it has no base.
+        Cost over MRR for expansion and for new customers, and the first over the second as one reduced
+        fraction. Without expansion, without new MRR or without acquisition cost it has no base.
     """
     told = sums[sums["month"].isin(costs.keys())]
-    spent = pd.DataFrame([costs[month] for month in told["month"]], columns=["program_cost", "acquisition_cost"], index=told.index, dtype="object")
+    spent = pd.DataFrame(
+        [costs[month] for month in told["month"]],
+        columns=["program_cost", "acquisition_cost"],
+        index=told.index,
+        dtype="object",
+    )
     told = told.join(spent).assign(dimension="total", value="all")
     ratios = pd.DataFrame([_ratio(row) for row in told.itertuples(index=False)], columns=COLUMNS)
     return stacked([metric_rows(told, METRICS).astype(WIDE), ratios.astype(WIDE)]).reindex(columns=COLUMNS)
 
 
 def _ratio(sums: Any) -> dict[str, object]:
-    told = {"month": sums.month, "metric": RATIO, "dimension": "total", "value": "all", "n_customers": sums.members, "n_expanders": sums.expanders}
+    told = {
+        "month": sums.month,
+        "metric": RATIO,
+        "dimension": "total",
+        "value": "all",
+        "n_customers": sums.members,
+        "n_expanders": sums.expanders,
+    }
     if not (sums.expansion and sums.new and sums.acquisition_cost):
         return {**told, "numerator": None, "denominator": 0, "ratio": None, "quality": "no_base"}
     ratio = Fraction(sums.program_cost * int(sums.new), int(sums.expansion) * sums.acquisition_cost)
@@ -89,6 +119,8 @@ def compute_expansion_cac(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/expansion_cac of some months; no rows of those whose costs are not given."""
     rates = inputs.frame(metrics.Expansion).query("dimension == 'total' and metric == 'expansion_rate'")
     flows = inputs.frame(metrics.Rollforward).query("dimension == 'total'")[["month", "expansion", "new"]]
-    sizes = rates[["month", "n_customers", "n_expanders"]].rename(columns={"n_customers": "members", "n_expanders": "expanders"})
+    sizes = rates[["month", "n_customers", "n_expanders"]].rename(
+        columns={"n_customers": "members", "n_expanders": "expanders"}
+    )
     sums = flows[flows["month"].isin(wanted)].merge(sizes, on="month", validate="one_to_one")
     return Computed({metrics.ExpansionCac: expansion_cac(sums, inputs.value("costs"))})

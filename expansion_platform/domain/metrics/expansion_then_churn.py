@@ -1,11 +1,12 @@
 """Who leaves after expanding (semantics 4.4): expanders beside comparable customers that did not expand.
 
-Here: strata, reweighting, rates and their intervals. Not here: the alert (`alerts/followups.py`), which reads the table. Observational: those
-that expand differ in more than segment and tenure.
+Here: strata, reweighting, rates and their intervals. Not here: the alert (`alerts/followups.py`), which reads
+the table. Observational: those that expand differ in more than segment and tenure.
 
-Customers are counted and their MRR summed in cells: stratum (segment and tenure bucket), kind (surge or not by origin, not an expander), left or
-not. Every rate is a ratio of sums of cells. Its interval also needs the squares of the weights: they give the effective sample size. A bootstrap
-over customers was here before. Where no expander left, every resample has none either: in 214 of 214 such rows its upper end was zero or less.
+Customers are counted and their MRR summed in cells: stratum (segment and tenure bucket), kind (surge or not
+by origin, not an expander), left or not. Every rate is a ratio of sums of cells. Its interval also needs the
+squares of the weights: they give the effective sample size. A bootstrap over customers was here before. Where
+no expander left, every resample has none either: in 214 of 214 such rows its upper end was zero or less.
 """
 
 from __future__ import annotations
@@ -44,20 +45,36 @@ SCOPES = {
 
 
 def counted(
-    wanted: Sequence[str], customer_months: Any, movements: Any, origins: Any, timezone: str, ever_paid: Collection[str]
+    wanted: Sequence[str],
+    customer_months: Any,
+    movements: Any,
+    origins: Any,
+    timezone: str,
+    ever_paid: Collection[str],
 ) -> dict[str, pd.DataFrame]:
-    """The continuing customers of some months as they are compared, in cells: stratum, kind, churned_after, customers, mrr, squares.
+    """The continuing customers of some months as they are compared, in cells.
+
+    Stratum, kind, churned_after, customers, mrr, squares.
 
     Args:
         wanted: months in which some expanded, and those in which customers may have left after it.
-        customer_months: mrr/customer_months of them (month, customer, segment, opening, closing, first_paid_at).
-        movements: mrr/movements of them, with expansion or a churn (month, customer, movement, flow_expansion, flags_json).
-        origins: mrr/origins of them (month, customer, origin, expansion). Where nothing says, a customer's is `unknown`.
+        customer_months: mrr/customer_months of them (month, customer, segment, opening, closing,
+            first_paid_at).
+        movements: mrr/movements of them, with expansion or a churn (month, customer, movement,
+            flow_expansion, flags_json).
+        origins: mrr/origins of them (month, customer, origin, expansion). Where nothing says, a customer's is
+            `unknown`.
         timezone: reporting time zone.
-        ever_paid: customers that the catalog says paid before, after aliases: their tenure is not known (`customer_slices.tenures`).
+        ever_paid: customers that the catalog says paid before, after aliases: their tenure is not known
+            (`customer_slices.tenures`).
     """
-    openings = [(month, months.distance("0000-01", month), months.opening(month, timezone)) for month in wanted]
-    edges = [(month, number, *(opens - pd.Timedelta(days=days + 1) for days in TENURES.values())) for month, number, opens in openings]
+    openings = [
+        (month, months.distance("0000-01", month), months.opening(month, timezone)) for month in wanted
+    ]
+    edges = [
+        (month, number, *(opens - pd.Timedelta(days=days + 1) for days in TENURES.values()))
+        for month, number, opens in openings
+    ]
     read = {
         "months": pd.DataFrame(edges, columns=["month", "number", *TENURES]),
         "customer_months": customer_months,
@@ -67,7 +84,9 @@ def counted(
         "longest": pd.DataFrame({"months": [max(SPANS)]}),
     }
     cells = query("metrics/expansion_then_churn_cells", read)
-    high, products, low, mrr = (cells[name].map(int).astype("object") for name in ("high_squares", "products", "low_squares", "mrr"))
+    high, products, low, mrr = (
+        cells[name].map(int).astype("object") for name in ("high_squares", "products", "low_squares", "mrr")
+    )
     cells = cells.assign(mrr=mrr, squares=high * 2**64 + products * 2**33 + low)
     return {str(month): rows for month, rows in cells.groupby("month")}
 
@@ -78,18 +97,27 @@ def expansion_then_churn(month: str, within: int, of_base: pd.DataFrame | None) 
     Args:
         month: the last of the span.
         within: months of the span.
-        of_base: `counted` of the month before the span; None when nobody continued through it, or a month of the span is not known.
+        of_base: `counted` of the month before the span; None when nobody continued through it, or a month of
+            the span is not known.
     """
     cells = _cells(within, of_base)
     records = []
     for (dimension, value), kinds in SCOPES.items():
-        scope = {"month": month, "within_months": within, "dimension": dimension, "value": value, "expanded_month": months.shift(month, -within)}
+        scope = {
+            "month": month,
+            "within_months": within,
+            "dimension": dimension,
+            "value": value,
+            "expanded_month": months.shift(month, -within),
+        }
         records.append(scope | _compared(cells, kinds))
     return pd.DataFrame.from_records(records)
 
 
 Sums = npt.NDArray[Any]
-"""(strata, kinds, 2) sums over customers: those that stayed, those that left. Python integers: the square of a large MRR has no place in 64 bits."""
+"""(strata, kinds, 2) sums over customers: those that stayed, those that left. Python integers: the square of
+a large MRR has no place in 64 bits.
+"""
 
 
 @dataclass(frozen=True)
@@ -122,7 +150,8 @@ def _compared(cells: Cells, kinds: Sequence[str]) -> dict[str, object]:
     expanders = int(_of(cells.counts, kinds).sum())
     both = (_of(cells.counts, kinds).sum(axis=1) > 0) & (cells.counts[:, OTHER].sum(axis=1) > 0)
     (ours, mrr, squares), (others, other_mrr, other_squares) = (
-        [_of(sums, chosen)[both] for sums in (cells.counts, cells.amounts, cells.squares)] for chosen in (kinds, KINDS[OTHER:])
+        [_of(sums, chosen)[both] for sums in (cells.counts, cells.amounts, cells.squares)]
+        for chosen in (kinds, KINDS[OTHER:])
     )
     compared = int(ours.sum())
     row: dict[str, object] = {
@@ -141,9 +170,14 @@ def _compared(cells: Cells, kinds: Sequence[str]) -> dict[str, object]:
     if not compared:
         return row
     row |= difference(ours, others, ours, others)
-    row |= {f"mrr_{name}": value for name, value in difference(mrr, other_mrr, squares, other_squares).items()}
+    row |= {
+        f"mrr_{name}": value for name, value in difference(mrr, other_mrr, squares, other_squares).items()
+    }
     reweighted = int(both.sum()) > 1
-    return row | {"interval": "newcombe_weighted" if reweighted else "newcombe", "signal": Fraction(str(row["low"])) > 0}
+    return row | {
+        "interval": "newcombe_weighted" if reweighted else "newcombe",
+        "signal": Fraction(str(row["low"])) > 0,
+    }
 
 
 def _of(sums: Sums, kinds: Sequence[str]) -> Sums:
@@ -154,8 +188,9 @@ def _of(sums: Sums, kinds: Sequence[str]) -> Sums:
 def difference(ours: Sums, others: Sums, our_squares: Sums, other_squares: Sums) -> dict[str, str]:
     """Both rates, their difference and its 95 % interval; a customer weighs 1, or its MRR.
 
-    The others of a stratum are given the weight of ours in it. The interval is Newcombe's of Wilson limits. A share of weighted customers has Kish's
-    effective sample size (sum w)^2 / sum w^2: with equal weights the number of customers, so that nothing changes where nothing is weighted.
+    The others of a stratum are given the weight of ours in it. The interval is Newcombe's of Wilson limits. A
+    share of weighted customers has Kish's effective sample size (sum w)^2 / sum w^2: with equal weights the
+    number of customers, so that nothing changes where nothing is weighted.
 
     Args:
         ours: (strata, 2) sums of weights of expanders that stayed and left.
@@ -166,12 +201,21 @@ def difference(ours: Sums, others: Sums, our_squares: Sums, other_squares: Sums)
     whole, wholes, their_wholes = int(ours.sum()), ours.sum(axis=1).tolist(), others.sum(axis=1).tolist()
     factors = [Fraction(mine, theirs) for mine, theirs in zip(wholes, their_wholes, strict=True)]
     rate = Fraction(int(ours[:, 1].sum()), whole)
-    rate_others = sum((factor * int(left) for factor, left in zip(factors, others[:, 1], strict=True)), Fraction(0)) / whole
+    rate_others = (
+        sum((factor * int(left) for factor, left in zip(factors, others[:, 1], strict=True)), Fraction(0))
+        / whole
+    )
     size = Fraction(whole**2, int(our_squares.sum()))
     squares = other_squares.sum(axis=1).tolist()
-    size_others = whole**2 / sum((factor**2 * square for factor, square in zip(factors, squares, strict=True)), Fraction(0))
+    size_others = whole**2 / sum(
+        (factor**2 * square for factor, square in zip(factors, squares, strict=True)), Fraction(0)
+    )
     low, high = newcombe(float(rate), float(size), float(rate_others), float(size_others))
-    texts = {"rate": decimal_text(rate), "rate_others": decimal_text(rate_others), "difference": decimal_text(rate - rate_others)}
+    texts = {
+        "rate": decimal_text(rate),
+        "rate_others": decimal_text(rate_others),
+        "difference": decimal_text(rate - rate_others),
+    }
     return texts | {"low": _limit(low), "high": _limit(high)}
 
 
@@ -184,7 +228,9 @@ def compute_expansion_then_churn(wanted: Sequence[str], inputs: Inputs) -> Compu
     """metrics/expansion_then_churn of some months."""
     known = inputs.months(mrr.Movements)
     looked_at = sorted({months.shift(month, -back) for month in wanted for back in range(max(SPANS) + 1)})
-    of_customers, moved, begun = (inputs.scan(model) for model in (mrr.CustomerMonths, mrr.Movements, Origins))
+    of_customers, moved, begun = (
+        inputs.scan(model) for model in (mrr.CustomerMonths, mrr.Movements, Origins)
+    )
     cells = counted(looked_at, of_customers, moved, begun, inputs.timezone, inputs.catalog.paid_before)
     parts = []
     for month in wanted:

@@ -1,6 +1,9 @@
-"""The metric tables that are made of the same sums: expansion, by type and by segment, retention, expanders, roll-forward.
+"""The metric tables that are made of the same sums.
 
-Here: the rule over a range of months, and what must hold between the tables. Not here: formulas (`retention.py`), sums (`slice_sums.sql`).
+Expansion, by type and by segment, retention, expanders, roll-forward.
+
+Here: the rule over a range of months, and what must hold between the tables. Not here: formulas
+(`retention.py`), sums (`slice_sums.sql`).
 """
 
 from __future__ import annotations

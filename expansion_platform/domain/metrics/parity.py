@@ -1,10 +1,13 @@
-"""Our MRR beside Stripe's own, customer by customer, every difference with a reason that evidence gives it (semantics 1.3, `stripe_parity`).
+"""Our MRR beside Stripe's own, customer by customer, every difference with a reason that evidence gives it.
 
-Here: Stripe's change events cumulated to months, the comparison of a month, and the explanations that are tried. Not here: where Stripe's figures
-are read from (`sources/stripe_mrr.py`), identities between our own tables (`reconciliation_totals.py`).
+See semantics 1.3, `stripe_parity`.
 
-A difference is explained only when the customer's MRR, counted again with one rule, instant or rate switched, comes out as Stripe's to within a
-minor unit an item. What no switch explains is `unexplained`.
+Here: Stripe's change events cumulated to months, the comparison of a month, and the explanations that are
+tried. Not here: where Stripe's figures are read from (`sources/stripe_mrr.py`), identities between our own
+tables (`reconciliation_totals.py`).
+
+A difference is explained only when the customer's MRR, counted again with one rule, instant or rate switched,
+comes out as Stripe's to within a minor unit an item. What no switch explains is `unexplained`.
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ from expansion_platform.domain.stripe.vocabulary import PAUSES
 PARITY = Policy(preset="stripe_parity")
 EVERY_ZONE = pd.Timedelta(hours=14)  # no two time zones are further apart from UTC
 LATE = pd.Timedelta(days=3)  # Stripe's own figures are up to two days behind, and a day is a day
-NEXT_BILL = pd.Timedelta(days=400)  # a change dated by a renewal may have happened up to a billing period earlier
+# A change dated by a renewal may have happened up to a billing period earlier.
+NEXT_BILL = pd.Timedelta(days=400)
 NEAR_RATE = Fraction(3, 100)  # Stripe converts at the rate of its own day
 SAME_RATE = 0.002  # amounts of a few hundred minor units tell a rate no closer
 _INSTANT = pd.Timedelta(microseconds=1)
@@ -47,7 +51,11 @@ Amounts = pd.Series
 _SWITCHES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("discount_rule", "repeating coupons reduce it", {"repeating_discount_counts": True}),
     ("discount_rule", "coupons for one bill reduce it", {"once_discount_min_months": 1}),
-    ("discount_rule", "repeating coupons and those for one bill reduce it", {"repeating_discount_counts": True, "once_discount_min_months": 1}),
+    (
+        "discount_rule",
+        "repeating coupons and those for one bill reduce it",
+        {"repeating_discount_counts": True, "once_discount_min_months": 1},
+    ),
     ("metered", "usage is in it", {"metered_counts": True}),
     ("pause", "paused collection counts", {"paused_counts": tuple(PAUSES)}),
     ("pause", "no paused collection counts", {"paused_counts": ()}),
@@ -61,7 +69,8 @@ _SWITCHES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 class Facts:
     """What a comparison knows.
 
-    `states` is billing/item_states of the customers that count, `subscriptions` stripe/subscriptions, `rates` month -> currency -> rate.
+    `states` is billing/item_states of the customers that count, `subscriptions` stripe/subscriptions, `rates`
+    month -> currency -> rate.
     """
 
     states: pd.DataFrame
@@ -71,36 +80,54 @@ class Facts:
     timezone: str
 
 
-def cumulated(changes: pd.DataFrame, wanted: list[str], rates: Mapping[str, Mapping[str, str]], reporting: str, timezone: str) -> pd.DataFrame:
+def cumulated(
+    changes: pd.DataFrame,
+    wanted: list[str],
+    rates: Mapping[str, Mapping[str, str]],
+    reporting: str,
+    timezone: str,
+) -> pd.DataFrame:
     """Stripe's MRR of each customer at the end of each month, from its change events.
 
     Args:
-        changes: customer, currency, mrr_change (int, minor units of the currency), at (epoch seconds UTC), local_at (the account's wall clock
-            as if it were UTC, null where not told: then months of `timezone` are meant).
+        changes: customer, currency, mrr_change (int, minor units of the currency), at (epoch seconds UTC),
+            local_at (the account's wall clock as if it were UTC, null where not told: then months of
+            `timezone` are meant).
         wanted: Months.
         rates: month -> currency -> rate.
         reporting: Reporting currency.
         timezone: Reporting time zone.
 
     Returns:
-        month, customer, mrr (int, reporting minor units, rounded once a customer and currency), nonzero rows only.
+        month, customer, mrr (int, reporting minor units, rounded once a customer and currency), nonzero rows
+        only.
 
     Raises:
         DataQualityError: Stripe counts MRR in a currency without a rate at that month's end.
     """
     found = []
     for month in wanted:
-        native = changes[_before(changes, month, timezone)].groupby(["customer", "currency"], as_index=False)["mrr_change"].sum()
+        native = (
+            changes[_before(changes, month, timezone)]
+            .groupby(["customer", "currency"], as_index=False)["mrr_change"]
+            .sum()
+        )
         total: dict[str, int] = {}
         for customer, currency, amount in native[["customer", "currency", "mrr_change"]].to_numpy().tolist():
             if amount:
-                total[customer] = total.get(customer, 0) + round_half_even(Fraction(amount), _factor(currency, reporting, month, rates))
+                total[customer] = total.get(customer, 0) + round_half_even(
+                    Fraction(amount), _factor(currency, reporting, month, rates)
+                )
         found += [(month, customer, amount) for customer, amount in sorted(total.items()) if amount]
-    return pd.DataFrame(found, columns=["month", "customer", "mrr"]).astype({"month": "str", "customer": "str", "mrr": "int64"})
+    return pd.DataFrame(found, columns=["month", "customer", "mrr"]).astype(
+        {"month": "str", "customer": "str", "mrr": "int64"}
+    )
 
 
 def items_apart(changes: pd.DataFrame, month: str, facts: Facts) -> pd.DataFrame:
-    """Items of which Stripe's change events say another quantity at a month's end than ours: what to look at behind an unexplained difference.
+    """Items of which Stripe's change events say another quantity at a month's end than ours.
+
+    What to look at behind an unexplained difference.
 
     Args:
         changes: As `cumulated`, with item (null where not told) and quantity_change (int).
@@ -108,33 +135,52 @@ def items_apart(changes: pd.DataFrame, month: str, facts: Facts) -> pd.DataFrame
         facts: Ours.
 
     Returns:
-        customer (after aliases), item, ours, stripes (quantities as decimal text), ordered by both ids; metered items have no quantity in Stripe.
+        customer (after aliases), item, ours, stripes (quantities as decimal text), ordered by both ids;
+        metered items have no quantity in Stripe.
     """
     told = changes[_before(changes, month, facts.timezone) & changes["item"].notna()]
-    theirs = told["quantity_change"].groupby([told["customer"].map(facts.catalog.customer), told["item"]]).sum()
-    held = facts.states[covers(facts.states, months.closing(month, facts.timezone)) & facts.states["usage_type"].ne("metered").to_numpy(dtype=bool)]
+    theirs = (
+        told["quantity_change"].groupby([told["customer"].map(facts.catalog.customer), told["item"]]).sum()
+    )
+    held = facts.states[
+        covers(facts.states, months.closing(month, facts.timezone))
+        & facts.states["usage_type"].ne("metered").to_numpy(dtype=bool)
+    ]
     counting = held[held["status"].isin(PARITY.statuses)]
     counting = counting.assign(customer=owners(counting["customer"], facts.catalog))
     ours = counting.set_index(["customer", "item"])["quantity"]
     both = pd.DataFrame({"ours": ours, "stripes": theirs.astype("str")}).fillna("0")
-    return both[both["ours"] != both["stripes"]].reset_index().sort_values(["customer", "item"], ignore_index=True)
+    return (
+        both[both["ours"] != both["stripes"]]
+        .reset_index()
+        .sort_values(["customer", "item"], ignore_index=True)
+    )
 
 
 def _factor(currency: str, reporting: str, month: str, rates: Mapping[str, Mapping[str, str]]) -> Fraction:
     try:
         return conversion(currency, reporting, rates.get(month, {}).get(currency))
     except ValueError as error:
-        raise DataQualityError("no month-end exchange rate for what Stripe counts", [f"{currency} {month}"]) from error
+        raise DataQualityError(
+            "no month-end exchange rate for what Stripe counts", [f"{currency} {month}"]
+        ) from error
 
 
 def _before(changes: pd.DataFrame, month: str, timezone: str) -> pd.Series[bool]:
-    """Changes before a month's end on the account's own clock, where it is told, else in the reporting time zone."""
+    """Changes before a month's end.
+
+    On the account's own clock, where it is told, else in the reporting time zone.
+    """
     local, utc = months.closing(month).timestamp(), months.closing(month, timezone).timestamp()
-    return changes["at"].lt(utc).where(changes["local_at"].isna(), changes["local_at"].lt(local)).astype("bool")
+    return (
+        changes["at"].lt(utc).where(changes["local_at"].isna(), changes["local_at"].lt(local)).astype("bool")
+    )
 
 
 def compared(month: str, stripes: pd.DataFrame, facts: Facts) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One month beside Stripe's: metrics/stripe_parity and metrics/stripe_differences, without the catalog's hash.
+    """One month beside Stripe's.
+
+    metrics/stripe_parity and metrics/stripe_differences, without the catalog's hash.
 
     Args:
         month: The month.
@@ -147,14 +193,18 @@ def compared(month: str, stripes: pd.DataFrame, facts: Facts) -> tuple[pd.DataFr
     month_of = _Month(month, facts)
     ours = month_of.counted(PARITY)
     both = pd.DataFrame({"ours": ours, "stripes": theirs}).fillna(0).astype("int64")
-    both = both[(both["ours"] != 0) | (both["stripes"] != 0)].assign(difference=lambda rows: rows["ours"] - rows["stripes"])
+    both = both[(both["ours"] != 0) | (both["stripes"] != 0)].assign(
+        difference=lambda rows: rows["ours"] - rows["stripes"]
+    )
     rows = both[both["difference"] != 0]
     reasons = month_of.explained(rows)
     told = rows.assign(
         reason=[reasons.get(customer, (UNEXPLAINED, ""))[0] for customer in rows.index],
         evidence=[reasons.get(customer, (UNEXPLAINED, ""))[1] for customer in rows.index],
     )
-    differences = told.rename_axis("customer").reset_index().assign(month=month, policy_hash=PARITY.policy_hash)
+    differences = (
+        told.rename_axis("customer").reset_index().assign(month=month, policy_hash=PARITY.policy_hash)
+    )
     unexplained = int(told.loc[told["reason"] == UNEXPLAINED, "difference"].abs().sum())
     total = int(both["stripes"].sum())
     summary = {
@@ -181,23 +231,35 @@ class _Month:
         self._rates = facts.rates.get(month, {})
         self._held = facts.states[covers(facts.states, self._closing)]
 
-    def counted(self, policy: Policy, held: pd.DataFrame | None = None, rates: Mapping[str, str] | None = None) -> Amounts:
+    def counted(
+        self, policy: Policy, held: pd.DataFrame | None = None, rates: Mapping[str, str] | None = None
+    ) -> Amounts:
         """MRR by customer under a policy, of other states or at other rates if given."""
         states = self._held if held is None else held
         if states.empty:
             return pd.Series(dtype="int64")
         catalog = self._facts.catalog
-        valued = value_states(states, self._rates if rates is None else rates, policy, catalog.reporting_currency)
+        valued = value_states(
+            states, self._rates if rates is None else rates, policy, catalog.reporting_currency
+        )
         return valued["mrr_minor"].groupby(valued["customer"].map(catalog.customer)).sum()
 
     def explained(self, rows: pd.DataFrame) -> dict[str, tuple[str, str]]:
-        """(reason, evidence) of the differences that one has, by customer: the first explanation that fits."""
+        """(reason, evidence) of the differences that one has, by customer.
+
+        The first explanation that fits.
+        """
         found: dict[str, tuple[str, str]] = {}
         states = of_customers(self._facts.states, set(rows.index), self._facts.catalog)
         held = states[covers(states, self._closing)]
         items = held.groupby("customer").size().reindex(rows.index, fill_value=0).clip(lower=1)
         close = rows["difference"].abs() <= items
-        found.update({customer: ("rounding", f"within one minor unit for each of {items[customer]} items") for customer in rows.index[close]})
+        found.update(
+            {
+                customer: ("rounding", f"within one minor unit for each of {items[customer]} items")
+                for customer in rows.index[close]
+            }
+        )
         for reason, evidence, counted in self._explanations(states, rows):
             left = rows.index.difference(pd.Index(list(found)), sort=False)
             if left.empty:
@@ -208,12 +270,18 @@ class _Month:
             found.update(dict.fromkeys(left[fits], (reason, evidence)))
         return found
 
-    def _explanations(self, states: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Amounts]]]:
+    def _explanations(
+        self, states: pd.DataFrame, rows: pd.DataFrame
+    ) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Amounts]]]:
         """What is tried, in this order: each counts the given customers' states again."""
         for reason, evidence, changed in _SWITCHES:
             yield reason, evidence, self._under(changed)
         yield "discount_rule", "no coupon reduces it", self._before_discounts
-        yield "churn_timing", "a subscription has left when its cancellation was asked for, not when it ends", self._without_leaving
+        yield (
+            "churn_timing",
+            "a subscription has left when its cancellation was asked for, not when it ends",
+            self._without_leaving,
+        )
         rates = self._stripes_rates(rows, states)
         if rates:
             told = ", ".join(f"{currency} {rate}" for currency, rate in sorted(rates.items()))
@@ -228,13 +296,21 @@ class _Month:
         return lambda states: self.counted(policy, states[covers(states, self._closing)])
 
     def _at_rates(self, rates: Mapping[str, str]) -> Callable[[pd.DataFrame], Amounts]:
-        return lambda states: self.counted(PARITY, states[covers(states, self._closing)], {**self._rates, **rates})
+        return lambda states: self.counted(
+            PARITY, states[covers(states, self._closing)], {**self._rates, **rates}
+        )
 
     def _stripes_rates(self, rows: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
-        """The rate that most of those who hold nothing but a currency have in common, where it is near ours: Stripe converts all of them at one."""
+        """The rate that most of those who hold nothing but a currency have in common, where it is near ours.
+
+        Stripe converts all of them at one.
+        """
         held = states[covers(states, self._closing)]
         pairs = held[["customer", "currency"]].drop_duplicates()
-        pairs = pairs[~pairs["customer"].duplicated(keep=False) & (pairs["currency"] != self._facts.catalog.reporting_currency)]
+        pairs = pairs[
+            ~pairs["customer"].duplicated(keep=False)
+            & (pairs["currency"] != self._facts.catalog.reporting_currency)
+        ]
         found = {}
         for currency, customers in pairs.groupby("currency")["customer"]:
             of = rows.loc[rows.index.intersection(pd.Index(customers))]
@@ -258,43 +334,87 @@ class _Month:
         return self.counted(PARITY, held[~held["subscription"].isin(leaving)])
 
     def _instants(self, states: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Amounts]]]:
-        """The customers' states at other instants: just before a change shortly before the close, or just after one that comes after it."""
+        """The customers' states at other instants.
+
+        Just before a change shortly before the close, or just after one that comes after it.
+        """
         begins = states[["customer", "item", "confidence"]].assign(at=states["valid_from"])
         ends = states[["customer", "item", "confidence"]].assign(at=states["valid_to"]).dropna(subset="at")
         # Where an item goes on in another state, that state's beginning says how the change is known.
-        ends = ends[~pd.MultiIndex.from_frame(ends[["item", "at"]]).isin(pd.MultiIndex.from_frame(begins[["item", "at"]]))]
-        changes = pd.concat([begins, ends])[["customer", "confidence", "at"]].drop_duplicates().sort_values(["customer", "at"])
+        ends = ends[
+            ~pd.MultiIndex.from_frame(ends[["item", "at"]]).isin(
+                pd.MultiIndex.from_frame(begins[["item", "at"]])
+            )
+        ]
+        changes = (
+            pd.concat([begins, ends])[["customer", "confidence", "at"]]
+            .drop_duplicates()
+            .sort_values(["customer", "at"])
+        )
         away = changes["at"] - self._closing
         before, after = away < pd.Timedelta(0), away >= pd.Timedelta(0)
         unsure = (changes["confidence"] != "exact") & after & (away <= NEXT_BILL)
         for reason, evidence, which, step in (
-            ("time_zone", "at the end of the month elsewhere, before the last change", before & (away >= -EVERY_ZONE), -_INSTANT),
-            ("time_zone", "at the end of the month elsewhere, after the next change", after & (away <= EVERY_ZONE), pd.Timedelta(0)),
-            ("late_data", "before a change of the last three days, which Stripe's figure may not have yet", before & (away >= -LATE), -_INSTANT),
+            (
+                "time_zone",
+                "at the end of the month elsewhere, before the last change",
+                before & (away >= -EVERY_ZONE),
+                -_INSTANT,
+            ),
+            (
+                "time_zone",
+                "at the end of the month elsewhere, after the next change",
+                after & (away <= EVERY_ZONE),
+                pd.Timedelta(0),
+            ),
+            (
+                "late_data",
+                "before a change of the last three days, which Stripe's figure may not have yet",
+                before & (away >= -LATE),
+                -_INSTANT,
+            ),
             ("late_data", "after a change that we can date only by a later bill", unsure, pd.Timedelta(0)),
         ):
             candidates = changes[which]
             turn = candidates.groupby("customer").cumcount()
             for number in range(int(turn.max()) + 1 if len(candidates) else 0):
-                yield reason, evidence, self._at(candidates[turn == number].set_index("customer")["at"] + step)
+                yield (
+                    reason,
+                    evidence,
+                    self._at(candidates[turn == number].set_index("customer")["at"] + step),
+                )
 
     def _at(self, instants: pd.Series) -> Callable[[pd.DataFrame], Amounts]:
         """Each customer at an instant of its own; those without one come out as they are."""
 
         def counted(states: pd.DataFrame) -> Amounts:
             at = states["customer"].map(instants).fillna(self._closing - _INSTANT)
-            return self.counted(PARITY, states[(states["valid_from"] <= at) & (states["valid_to"].isna() | (states["valid_to"] > at))])
+            return self.counted(
+                PARITY,
+                states[
+                    (states["valid_from"] <= at) & (states["valid_to"].isna() | (states["valid_to"] > at))
+                ],
+            )
 
         return counted
 
 
 def compute_parity(wanted: Sequence[str], inputs: Inputs) -> Computed:
-    """metrics/stripe_parity and metrics/stripe_differences of some months; no rows of those that Stripe's MRR is not known of."""
+    """metrics/stripe_parity and metrics/stripe_differences of some months.
+
+    No rows of those that Stripe's MRR is not known of.
+    """
     stripes = inputs.value("stripes_mrr")
     if stripes.empty:
         return Computed({})
     catalog, states, rates = inputs.catalog, inputs.frame(billing.ItemStates), inputs.frame(billing.FxRates)
-    facts = Facts(included(states, catalog), inputs.frame(stripe.Subscriptions), rates_by_month(rates), catalog, inputs.timezone)
+    facts = Facts(
+        included(states, catalog),
+        inputs.frame(stripe.Subscriptions),
+        rates_by_month(rates),
+        catalog,
+        inputs.timezone,
+    )
     return compare_months(wanted, stripes, facts)
 
 
@@ -309,6 +429,10 @@ def compare_months(wanted: Sequence[str], stripes: pd.DataFrame, facts: Facts) -
 
     def compute(month: str) -> Frames:
         of_month = stripes[stripes["month"] == month]
-        return {} if of_month.empty else dict(zip((StripeParity, StripeDifferences), compared(month, of_month, facts), strict=True))
+        return (
+            {}
+            if of_month.empty
+            else dict(zip((StripeParity, StripeDifferences), compared(month, of_month, facts), strict=True))
+        )
 
     return month_by_month(wanted, compute)

@@ -1,7 +1,10 @@
-"""Identities between published figures (semantics 4), each as a function that raises on the rows that break it.
+"""Identities between published figures (semantics 4).
 
-Here: slices against totals, rates and types against the roll-forward, windows against their months, what became of expansion against the
-expansion. Not here: the roll-forward itself and what customers sum to (`reconciliation_totals.py`), invariants of one table (`tables/`).
+Each is a function that raises on the rows that break it.
+
+Here: slices against totals, rates and types against the roll-forward, windows against their months, what
+became of expansion against the expansion. Not here: the roll-forward itself and what customers sum to
+(`reconciliation_totals.py`), invariants of one table (`tables/`).
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from expansion_platform.domain.core import months
 from expansion_platform.domain.core.errors import DataQualityError
 from expansion_platform.domain.mrr.vocabulary import FLOWS
 
-# The rates of semantics 4.2 as their flows: numerator columns with their signs, over opening MRR unless a second list says otherwise.
+# The rates of semantics 4.2 as their flows: numerator columns with their signs, over opening MRR unless a
+# second list says otherwise.
 RATES: Mapping[str, tuple[list[str], list[str] | None]] = {
     "expansion_rate": (["expansion"], ["opening"]),
     "nrr": (["opening", "expansion", "contraction", "price", "discount", "interval", "churn"], ["opening"]),
@@ -40,7 +44,13 @@ SUMMED = {  # of metrics/trailing: the flows summed over the window of so many m
     "expansion_share_of_new_t12m": (12, ["expansion"], ["expansion", "new"]),
     "quick_ratio_t3m": (3, ["new", "expansion"], ["-contraction", "-churn"]),
 }
-FROM_START = ["expansion_rate_t12m_simple", "expansion_rate_t12m_cohort", "nrr_t12m", "grr_t12m", "grr_continuous_t12m"]
+FROM_START = [
+    "expansion_rate_t12m_simple",
+    "expansion_rate_t12m_cohort",
+    "nrr_t12m",
+    "grr_t12m",
+    "grr_continuous_t12m",
+]
 """Of metrics/trailing: over the MRR the window opened with."""
 YEAR = 12
 
@@ -64,7 +74,9 @@ def slices_sum(metric_values: pd.DataFrame) -> None:
 
 
 def rates_tie(rates: pd.DataFrame, rollforward: pd.DataFrame) -> None:
-    """Every rate is the roll-forward's flows over its opening MRR, and GRR lies between 0 and both 1 and NRR (semantics 4.2).
+    """Every rate is the roll-forward's flows over its opening MRR, and GRR lies between 0 and both 1 and NRR.
+
+    See semantics 4.2.
 
     Args:
         rates: metrics/expansion, expansion_by_segment, retention and expanders, or some of them.
@@ -74,7 +86,9 @@ def rates_tie(rates: pd.DataFrame, rollforward: pd.DataFrame) -> None:
         DataQualityError: naming month, metric and slice.
     """
     flows = rollforward.set_index(["month", "dimension", "value"])
-    told = {metric: rows.set_index(["month", "dimension", "value"]) for metric, rows in rates.groupby("metric")}
+    told = {
+        metric: rows.set_index(["month", "dimension", "value"]) for metric, rows in rates.groupby("metric")
+    }
     broken: list[str] = []
     for metric, (above, below) in RATES.items():
         if metric in told:
@@ -86,14 +100,20 @@ def rates_tie(rates: pd.DataFrame, rollforward: pd.DataFrame) -> None:
             broken += _named(metric, rows[wrong.to_numpy(dtype=bool)])
     if "grr" in told:
         grr, nrr = told["grr"], told["nrr"]["numerator"]
-        beyond = (grr["numerator"] < 0) | (grr["numerator"] > grr["denominator"]) | (grr["numerator"] > nrr.reindex(grr.index))
+        beyond = (
+            (grr["numerator"] < 0)
+            | (grr["numerator"] > grr["denominator"])
+            | (grr["numerator"] > nrr.reindex(grr.index))
+        )
         broken += _named("grr", grr[beyond.to_numpy(dtype=bool)])
     if broken:
         raise DataQualityError("rates are not of the roll-forward", broken)
 
 
 def types_sum(by_type: pd.DataFrame, rollforward: pd.DataFrame) -> None:
-    """Types sum to expansion and to contraction, over the total's opening MRR and as shares of expansion (semantics 2.4).
+    """Types sum to expansion and to contraction, over the total's opening MRR and as shares of expansion.
+
+    See semantics 2.4.
 
     Raises:
         DataQualityError: naming month and metric.
@@ -116,7 +136,9 @@ def types_sum(by_type: pd.DataFrame, rollforward: pd.DataFrame) -> None:
 
 
 def windows_tie(trailing: pd.DataFrame, rollforward: pd.DataFrame) -> None:
-    """The total's sums over a window are those of its months, and what it opened with is the first month's opening MRR (semantics 4.2).
+    """The total's sums over a window are those of its months (semantics 4.2).
+
+    What it opened with is the first month's opening MRR.
 
     Args:
         trailing: metrics/trailing.
@@ -127,7 +149,9 @@ def windows_tie(trailing: pd.DataFrame, rollforward: pd.DataFrame) -> None:
     """
     flows = rollforward[rollforward["dimension"] == "total"].set_index("month")
     broken: list[str] = []
-    for row in trailing[(trailing["dimension"] == "total") & trailing["numerator"].notna()].to_dict("records"):
+    for row in trailing[(trailing["dimension"] == "total") & trailing["numerator"].notna()].to_dict(
+        "records"
+    ):
         month, metric, wrong = row["month"], row["metric"], False
         if metric in SUMMED:
             length, above, below = SUMMED[metric]
@@ -152,15 +176,24 @@ def benchmarks_tie(benchmarks: pd.DataFrame, figures: pd.DataFrame) -> None:
         DataQualityError: naming month and benchmark.
     """
     key = ["month", "metric", "dimension", "value"]
-    rows = benchmarks.merge(figures[[*key, "ratio", "quality"]], on=key, how="left", suffixes=("", "_published"))
-    same = (rows["ratio"] == rows["ratio_published"]) | (rows["ratio"].isna() & rows["ratio_published"].isna())
+    rows = benchmarks.merge(
+        figures[[*key, "ratio", "quality"]], on=key, how="left", suffixes=("", "_published")
+    )
+    same = (rows["ratio"] == rows["ratio_published"]) | (
+        rows["ratio"].isna() & rows["ratio_published"].isna()
+    )
     broken = rows[~same | (rows["quality"] != rows["quality_published"])]
     if len(broken):
-        raise DataQualityError("what is compared is not the published figure", (f"{row.month} {row.benchmark}" for row in broken.itertuples()))
+        raise DataQualityError(
+            "what is compared is not the published figure",
+            (f"{row.month} {row.benchmark}" for row in broken.itertuples()),
+        )
 
 
 def durability_follows_expansion(durability: pd.DataFrame, rollforward: pd.DataFrame) -> None:
-    """What lasted and what is core is a part of the expansion of its month, over that or its opening MRR (semantics 4.5).
+    """What lasted and what is core is a part of the expansion of its month, over that or its opening MRR.
+
+    See semantics 4.5.
 
     Args:
         durability: metrics/durability.
@@ -169,18 +202,29 @@ def durability_follows_expansion(durability: pd.DataFrame, rollforward: pd.DataF
     Raises:
         DataQualityError: naming month and metric.
     """
-    flows = rollforward.rename(columns={"month": "expanded_month"})[["expanded_month", "dimension", "value", "expansion", "opening"]]
-    rows = durability.merge(flows, on=["expanded_month", "dimension", "value"], how="left").fillna({"expansion": 0, "opening": 0})
+    flows = rollforward.rename(columns={"month": "expanded_month"})[
+        ["expanded_month", "dimension", "value", "expansion", "opening"]
+    ]
+    rows = durability.merge(flows, on=["expanded_month", "dimension", "value"], how="left").fillna(
+        {"expansion": 0, "opening": 0}
+    )
     rows = rows[~rows["metric"].str.startswith(("seat_durability", "seat_events", "seat_amount"))]
     of_expansion = rows["metric"].isin(["durability_3m", "seat_surge_share", "seat_surge_share_3m"])
     below = rows["expansion"].where(of_expansion, rows["opening"])
-    broken = rows[(rows["denominator"] != below) | (rows["numerator"] > rows["expansion"]) | (rows["numerator"] < 0)]
+    broken = rows[
+        (rows["denominator"] != below) | (rows["numerator"] > rows["expansion"]) | (rows["numerator"] < 0)
+    ]
     if len(broken):
-        raise DataQualityError("what lasts is not a part of the expansion", (f"{row.month} {row.metric}" for row in broken.itertuples()))
+        raise DataQualityError(
+            "what lasts is not a part of the expansion",
+            (f"{row.month} {row.metric}" for row in broken.itertuples()),
+        )
 
 
 def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
-    """What metrics/durability says of seats is the sum of mrr/seat_events: judged events under the month they were made in, pending ones together.
+    """What metrics/durability says of seats is the sum of mrr/seat_events.
+
+    Judged events under the month they were made in, pending ones together.
 
     Raises:
         DataQualityError: naming month and metric.
@@ -195,17 +239,24 @@ def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
     }
     for status in ("durable", "partial", "reverted"):
         of_status = judged[judged["status"] == status].groupby("month")["amount"]
-        sums |= {(f"seat_events_{status}", "numerator"): of_status.size(), (f"seat_amount_{status}", "numerator"): of_status.sum()}
+        sums |= {
+            (f"seat_events_{status}", "numerator"): of_status.size(),
+            (f"seat_amount_{status}", "numerator"): of_status.sum(),
+        }
     broken = []
     for (metric, column), expected in sums.items():
         found = told.xs(metric, level="metric")[column]
-        broken += [f"{month} {metric}" for month in found.index[found != expected.reindex(found.index, fill_value=0)]]
+        broken += [
+            f"{month} {metric}" for month in found.index[found != expected.reindex(found.index, fill_value=0)]
+        ]
     if broken:
         raise DataQualityError("durability is not the sum of the seat events", broken)
 
 
 def expanders_tie(after: pd.DataFrame, expansion: pd.DataFrame) -> None:
-    """Expanders whose churn is told are those that metrics/expansion counts in the month they expanded in; rows without a base are left out.
+    """Expanders whose churn is told are those that metrics/expansion counts in the month they expanded in.
+
+    Rows without a base are left out.
 
     Raises:
         DataQualityError: naming month and span.
@@ -214,11 +265,16 @@ def expanders_tie(after: pd.DataFrame, expansion: pd.DataFrame) -> None:
     total = after[(after["dimension"] == "total") & (after["quality"] != "no_base")]
     broken = total[total["expanders"] != total["expanded_month"].map(counted)]
     if len(broken):
-        raise DataQualityError("expanders are not those of metrics/expansion", (f"{row.month}/{row.within_months}" for row in broken.itertuples()))
+        raise DataQualityError(
+            "expanders are not those of metrics/expansion",
+            (f"{row.month}/{row.within_months}" for row in broken.itertuples()),
+        )
 
 
 def cohorts_tie(cohorts: pd.DataFrame, rollforward: pd.DataFrame) -> None:
-    """A cohort's expansion and closing MRR are those of the roll-forward, and its expansion since it began is the sum of its months'.
+    """A cohort's expansion and closing MRR are those of the roll-forward.
+
+    Its expansion since it began is the sum of its months'.
 
     Args:
         cohorts: metrics/cohort_expansion.
@@ -228,15 +284,21 @@ def cohorts_tie(cohorts: pd.DataFrame, rollforward: pd.DataFrame) -> None:
         DataQualityError: naming month/cohort.
     """
     key = ["month", "cohort"]
-    flows = rollforward.rename(columns={"value": "cohort"}).sort_values("month")[[*key, "expansion", "closing"]]
+    flows = rollforward.rename(columns={"value": "cohort"}).sort_values("month")[
+        [*key, "expansion", "closing"]
+    ]
     flows["cumulative_expansion"] = flows.groupby("cohort")["expansion"].cumsum()
     rows = cohorts.merge(flows, on=key, how="left", suffixes=("", "_flow"))
     columns = ["expansion", "closing", "cumulative_expansion"]
     differs = rows[[f"{name}_flow" for name in columns]].to_numpy() != rows[columns].to_numpy()
-    gone = rows["expansion_flow"].isna() & (rows["expansion"] == 0) & (rows["closing"] == 0)  # a cohort nobody is left of has no row there
+    # A cohort nobody is left of has no row there.
+    gone = rows["expansion_flow"].isna() & (rows["expansion"] == 0) & (rows["closing"] == 0)
     broken = rows[differs.any(axis=1) & ~gone]
     if len(broken):
-        raise DataQualityError("a cohort's expansion is not the roll-forward's", (f"{row.month}/{row.cohort}" for row in broken.itertuples()))
+        raise DataQualityError(
+            "a cohort's expansion is not the roll-forward's",
+            (f"{row.month}/{row.cohort}" for row in broken.itertuples()),
+        )
 
 
 def _signed(rows: pd.DataFrame, columns: list[str]) -> pd.Series[int]:

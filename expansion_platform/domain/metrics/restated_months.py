@@ -1,7 +1,7 @@
 """First reported and restated figures over a range of months.
 
-Here: what the comparison reads, and the two rules. Not here: the comparison itself (`restatements.py`), when a month closes
-(`tables/first_reported.py`).
+Here: what the comparison reads, and the two rules. Not here: the comparison itself (`restatements.py`), when
+a month closes (`tables/first_reported.py`).
 """
 
 from __future__ import annotations
@@ -65,20 +65,27 @@ def compute_restatements(wanted: Sequence[str], inputs: Inputs) -> Computed:
 
 
 def report_month(inputs: Inputs) -> Callable[[str], pd.DataFrame]:
-    """A function that gives what is kept of a month as it closes: mrr/first_reported of the month without reported_at."""
+    """A function that gives what is kept of a month as it closes.
+
+    mrr/first_reported of the month without reported_at.
+    """
     catalog, versions = inputs.catalog, inputs.value("versions")
     hashed, rates = hashed_states(inputs.frame(billing.ItemStates), catalog), inputs.frame(billing.FxRates)
 
     def report(month: str) -> pd.DataFrame:
         at_ends = ends(month, inputs.timezone, rates)
-        return first_reported(figures_now(month, inputs), hashed, at_ends, catalog.reporting_currency).assign(month=month, **versions)
+        return first_reported(figures_now(month, inputs), hashed, at_ends, catalog.reporting_currency).assign(
+            month=month, **versions
+        )
 
     return report
 
 
 def figures_now(month: str, inputs: Inputs) -> pd.DataFrame:
     """What each customer adds to the published sums of a month, as the tables have it now."""
-    return contributions.figures(*(inputs.frame(model, [month]) for model in FIGURES_OF), policy=inputs.catalog.policy)
+    return contributions.figures(
+        *(inputs.frame(model, [month]) for model in FIGURES_OF), policy=inputs.catalog.policy
+    )
 
 
 def ends(month: str, timezone: str, rates: pd.DataFrame) -> Ends:

@@ -1,13 +1,18 @@
-"""First reported against restated: every figure of a closed month that is no longer what it was, and why (semantics 1.8).
+"""First reported against restated: every figure of a closed month that is no longer what it was, and why.
 
-Here: what is kept of a month as it closes, and the comparison with what the tables say now. Not here: which figures there are
-(`mrr/contributions.py`), when a month closes (`months.closes`), where what it reported is kept (`tables/first_reported.py`).
+See semantics 1.8.
 
-A customer's figures depend on what it held at the two ends of the month, the exchange rates there, whether it paid before, the policy, the catalog,
-the rules and the time zone, and on no other customer (semantics 8.2, property 8). So these are kept with the figures, and compared with them: a
-reason is found and not guessed. One thing is of all customers: which prices are plans, where nobody said so (semantics 3.1, D-12). A late fact about
-others that changes this is a `late_event`, as is everything that nothing else explains. The old catalog and the old rules are not kept, so nothing
-can be computed again as it was then: where several changed together, no amount is split between them.
+Here: what is kept of a month as it closes, and the comparison with what the tables say now. Not here: which
+figures there are (`mrr/contributions.py`), when a month closes (`months.closes`), where what it reported is
+kept (`tables/first_reported.py`).
+
+A customer's figures depend on what it held at the two ends of the month, the exchange rates there, whether it
+paid before, the policy, the catalog, the rules and the time zone, and on no other customer (semantics 8.2,
+property 8). So these are kept with the figures, and compared with them: a reason is found and not guessed.
+One thing is of all customers: which prices are plans, where nobody said so (semantics 3.1, D-12). A late fact
+about others that changes this is a `late_event`, as is everything that nothing else explains. The old catalog
+and the old rules are not kept, so nothing can be computed again as it was then: where several changed
+together, no amount is split between them.
 """
 
 from __future__ import annotations
@@ -33,7 +38,9 @@ VERSIONS = ["policy_hash", "catalog_hash", "rules_hash", "timezone"]
 
 Hashes = npt.NDArray[np.uint64]
 _ENDS = np.array([1, 0x9E3779B97F4A7C15], dtype=np.uint64)
-"""Odd weights that tell the two ends apart: what is held at the opening is not what is held at the closing."""
+"""Odd weights that tell the two ends apart: what is held at the opening is not what is held at the
+closing.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,9 @@ def first_reported(figures: pd.DataFrame, hashed: pd.DataFrame, ends: Ends, repo
     customers = reported.index.union(holding.index)
     amounts = reported[FIGURES].reindex(customers, fill_value=0)
     texts = reported[["first_paid_month", *TEXTS]].reindex(customers)
-    return pd.concat([texts, amounts, _known(holding, customers)], axis=1).rename_axis("customer").reset_index()
+    return (
+        pd.concat([texts, amounts, _known(holding, customers)], axis=1).rename_axis("customer").reset_index()
+    )
 
 
 def hashed_states(states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
@@ -70,8 +79,8 @@ def hashed_states(states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
         catalog: gives aliases.
 
     Returns:
-        customer, subscription, currency, valid_from, valid_to, terms (the quantity of metered items and the id before a merge left out), and used
-        (a metered item's quantity, 0 for others).
+        customer, subscription, currency, valid_from, valid_to, terms (the quantity of metered items and the
+        id before a merge left out), and used (a metered item's quantity, 0 for others).
     """
     metered = (states["usage_type"] == "metered").to_numpy(dtype=bool)
     quantity = states["quantity"].astype("object")
@@ -87,11 +96,15 @@ def hashed_states(states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
 
 
 def held(hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
-    """What each customer held at the two ends: states_hash, usage_hash, rates_json by customer. Hashes are added up, so order does not matter."""
+    """What each customer held at the two ends: states_hash, usage_hash, rates_json by customer.
+
+    Hashes are added up, so order does not matter.
+    """
     at_ends = [hashed[covers(hashed, instant)] for instant in (ends.opening, ends.closing)]
     codes, customers = pd.factorize(pd.concat([rows["customer"] for rows in at_ends]), sort=True)
     terms, used = (
-        np.concatenate([rows[name].to_numpy() * weight for rows, weight in zip(at_ends, _ENDS, strict=True)]) for name in ("terms", "used")
+        np.concatenate([rows[name].to_numpy() * weight for rows, weight in zip(at_ends, _ENDS, strict=True)])
+        for name in ("terms", "used")
     )
     currencies = pd.concat([rows["currency"] for rows in at_ends])
     return pd.DataFrame(
@@ -114,10 +127,13 @@ def restatements(
     catalog: Catalog,
     versions: Mapping[str, str],
 ) -> pd.DataFrame:
-    """What of a closed month is no longer as first reported: metrics/restatements without month, reported_at and hashes.
+    """What of a closed month is no longer as first reported.
+
+    metrics/restatements without month, reported_at and hashes.
 
     Args:
-        reported: mrr/first_reported of the month. What the version that wrote it did not keep is unknown and not compared.
+        reported: mrr/first_reported of the month. What the version that wrote it did not keep is unknown and
+            not compared.
         figures: of the month, as the tables have them now (`contributions.figures`).
         hashed: of billing/item_states (`hashed_states`).
         new_subscriptions: subscriptions made in Stripe after the month closed.
@@ -132,17 +148,31 @@ def restatements(
     in_force = theirs[covers(theirs, ends.opening) | covers(theirs, ends.closing)]
     evidence = _Evidence(
         then=_known(before, moved).assign(paid=before["first_paid_month"].reindex(moved)),
-        now=_known(held(theirs, ends, catalog.reporting_currency), moved).assign(paid=after["first_paid_month"].reindex(moved)),
+        now=_known(held(theirs, ends, catalog.reporting_currency), moved).assign(
+            paid=after["first_paid_month"].reindex(moved)
+        ),
         changed={name for name in VERSIONS if len(before) and before[name].iloc[0] != versions[name]},
-        merged=moved.isin([name for alias, owner in catalog.aliases.items() if alias in before.index for name in (alias, owner)]),
+        merged=moved.isin(
+            [
+                name
+                for alias, owner in catalog.aliases.items()
+                if alias in before.index
+                for name in (alias, owner)
+            ]
+        ),
         made_later=moved.isin(in_force.loc[among(in_force["subscription"], new_subscriptions), "customer"]),
     )
     which = moved.get_indexer(pd.Index(rows["customer"]))
-    return rows.assign(difference=rows["restated"] - rows["first_reported"], **{name: texts[which] for name, texts in evidence.reasons().items()})
+    return rows.assign(
+        difference=rows["restated"] - rows["first_reported"],
+        **{name: texts[which] for name, texts in evidence.reasons().items()},
+    )
 
 
 def _compared(before: pd.DataFrame, after: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
-    """What customers add to each published sum then and now, where that differs: customer, metric, first_reported, restated.
+    """What customers add to each published sum then and now, where that differs.
+
+    Customer, metric, first_reported, restated.
 
     Only customers some column of whom differs are taken apart: of 100,000 they are few.
     """
@@ -155,17 +185,24 @@ def _compared(before: pd.DataFrame, after: pd.DataFrame, known: Collection[str])
         differs |= (then.where(then.notna(), nothing) != now.where(now.notna(), nothing)).to_numpy(dtype=bool)
     some = customers[differs]
     parts = [
-        contributions(rows[rows.index.isin(some)].rename_axis("customer").reset_index(), known).rename(columns={"amount": name})
+        contributions(rows[rows.index.isin(some)].rename_axis("customer").reset_index(), known).rename(
+            columns={"amount": name}
+        )
         for rows, name in ((before, "first_reported"), (after, "restated"))
     ]
     both = parts[0].merge(parts[1], on=["customer", "metric"], how="outer")
-    both = both.fillna({"first_reported": 0, "restated": 0}).astype({"first_reported": "int64", "restated": "int64"})
+    both = both.fillna({"first_reported": 0, "restated": 0}).astype(
+        {"first_reported": "int64", "restated": "int64"}
+    )
     return both[both["first_reported"] != both["restated"]].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What is known of customers whose figures differ, one a row: what they held and when they first paid, then and now."""
+    """What is known of customers whose figures differ, one a row.
+
+    What they held and when they first paid, then and now.
+    """
 
     then: pd.DataFrame
     now: pd.DataFrame
@@ -179,20 +216,36 @@ class _Evidence:
     def reasons(self) -> dict[str, npt.NDArray[np.object_]]:
         """reason, the surest that holds, and also_json, the others."""
         holds = self._holds()
-        patterns, which = np.unique(np.column_stack([holds[reason] for reason in RESTATED_BECAUSE]), axis=0, return_inverse=True)
-        named = [[reason for reason, true in zip(RESTATED_BECAUSE, pattern, strict=True) if true] for pattern in patterns]
+        patterns, which = np.unique(
+            np.column_stack([holds[reason] for reason in RESTATED_BECAUSE]), axis=0, return_inverse=True
+        )
+        named = [
+            [reason for reason, true in zip(RESTATED_BECAUSE, pattern, strict=True) if true]
+            for pattern in patterns
+        ]
         first, others = [names[0] for names in named], [canonical.dumps(sorted(names[1:])) for names in named]
-        return {name: np.array(each, dtype=object)[which] for name, each in (("reason", first), ("also_json", others))}
+        return {
+            name: np.array(each, dtype=object)[which]
+            for name, each in (("reason", first), ("also_json", others))
+        }
 
     def _holds(self) -> dict[str, Bools]:
-        # A merge moves what is held from one to the other, and in another time zone a month has other ends: then neither tells of a late fact.
+        # A merge moves what is held from one to the other, and in another time zone a month has other ends:
+        # then neither tells of a late fact.
         same = ~self.merged & ("timezone" not in self.changed)
         states, usage = (self._differs(name) & same for name in ("states_hash", "usage_hash"))
         backdated = (states | usage) & self.made_later
         # Whether a customer paid before is told by earlier months.
-        paid = (self.then["paid"].notna() & self.now["paid"].notna()).to_numpy(dtype=bool) & self._differs("paid") & same
+        paid = (
+            (self.then["paid"].notna() & self.now["paid"].notna()).to_numpy(dtype=bool)
+            & self._differs("paid")
+            & same
+        )
         paid &= self.changed.isdisjoint({"policy_hash", "catalog_hash"})
-        other_rates = [_rate_differs(*texts) for texts in zip(self.then["rates_json"], self.now["rates_json"], strict=True)]
+        other_rates = [
+            _rate_differs(*texts)
+            for texts in zip(self.then["rates_json"], self.now["rates_json"], strict=True)
+        ]
         every = np.ones(len(self.then), dtype=bool)
         found = {
             "merge": self.merged,
@@ -204,7 +257,8 @@ class _Evidence:
             "policy_change": every & bool(self.changed & {"policy_hash", "timezone"}),
             "code_change": every & ("rules_hash" in self.changed),
         }
-        # Where nothing that is kept has changed, what is held had not yet been counted into the figures as the month closed.
+        # Where nothing that is kept has changed, what is held had not yet been counted into the figures as
+        # the month closed.
         nothing = ~np.logical_or.reduce(list(found.values()))
         return {**found, "late_event": found["late_event"] | nothing}
 
@@ -214,7 +268,9 @@ class _Evidence:
 
 def _known(held: pd.DataFrame, customers: pd.Index[str]) -> pd.DataFrame:
     """The evidence columns of some customers; one that held nothing has the hash of nothing."""
-    return pd.DataFrame({name: held[name].reindex(customers, fill_value=nothing) for name, nothing in NOTHING_HELD.items()})
+    return pd.DataFrame(
+        {name: held[name].reindex(customers, fill_value=nothing) for name, nothing in NOTHING_HELD.items()}
+    )
 
 
 def _rate_differs(then: str, now: str) -> bool:
@@ -225,7 +281,9 @@ def _rate_differs(then: str, now: str) -> bool:
     return any(before[currency] != after[currency] for currency in before.keys() & after.keys())
 
 
-def _rates(currency: pd.Series, codes: npt.NDArray[np.intp], size: int, ends: Ends, reporting: str) -> list[str]:
+def _rates(
+    currency: pd.Series, codes: npt.NDArray[np.intp], size: int, ends: Ends, reporting: str
+) -> list[str]:
     """Per customer, the rates of its foreign currencies as canonical JSON."""
     found: dict[int, dict[str, list[str | None]]] = {}
     foreign = (currency != reporting).to_numpy(dtype=bool)

@@ -1,6 +1,7 @@
 """Retention: NRR, GRR, churn, the quick ratio, net new MRR (semantics 4.2).
 
-Here: which sums each metric divides. Not here: the sums (`slice_sums.sql`), segments and flows (`mrr/movements.py`).
+Here: which sums each metric divides. Not here: the sums (`slice_sums.sql`), segments and flows
+(`mrr/movements.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from expansion_platform.domain.metrics.rows import Amount, metric_rows
 from expansion_platform.domain.mrr.vocabulary import DORMANT_REASONS
 
 RETENTION: dict[str, tuple[Amount, Amount | None]] = {
-    "nrr": (lambda s: s.opening + s.expansion + s.contraction + s.price + s.discount + s.interval_ + s.churn, lambda s: s.opening),
+    "nrr": (
+        lambda s: s.opening + s.expansion + s.contraction + s.price + s.discount + s.interval_ + s.churn,
+        lambda s: s.opening,
+    ),
     "nrr_organic": (lambda s: s.opening + s.expansion + s.contraction + s.churn, lambda s: s.opening),
     "grr": (lambda s: s.retained, lambda s: s.opening),
     "grr_organic": (lambda s: s.opening + s.contraction + s.churn, lambda s: s.opening),
@@ -32,12 +36,20 @@ RETENTION: dict[str, tuple[Amount, Amount | None]] = {
     "dormant_reactivation": (lambda s: s.woken_logos, None),
     "dormant_reactivation_mrr": (lambda s: s.dormant_reactivation, None),
     "quick_ratio": (lambda s: s.new + s.expansion, lambda s: -s.contraction - s.churn),
-    "quick_ratio_with_reactivation": (lambda s: s.new + s.reactivation + s.expansion, lambda s: -s.contraction - s.churn),
+    "quick_ratio_with_reactivation": (
+        lambda s: s.new + s.reactivation + s.expansion,
+        lambda s: -s.contraction - s.churn,
+    ),
     "net_new_mrr": (lambda s: s.new + s.expansion + s.contraction + s.churn, None),
-    "net_new_mrr_with_reactivation": (lambda s: s.new + s.reactivation + s.expansion + s.contraction + s.churn, None),
+    "net_new_mrr_with_reactivation": (
+        lambda s: s.new + s.reactivation + s.expansion + s.contraction + s.churn,
+        None,
+    ),
     "mrr_change": (lambda s: s.closing - s.opening, None),
 }
-"""Metric -> numerator and denominator (None for an amount or a count), for metrics/retention. Dormant customers are beside logos (semantics 2.1)."""
+"""Metric -> numerator and denominator (None for an amount or a count), for metrics/retention. Dormant
+customers are beside logos (semantics 2.1).
+"""
 
 
 def retention(sums: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,9 @@
-"""Rows of published figures: a numerator over a denominator, its ratio as text, and its quality (semantics 4).
+"""Rows of published figures: a numerator over a denominator, its ratio as text, and its quality.
 
-Here: what every table of figures is written with. Not here: which sums a figure divides (`retention.py` and the modules of the other tables).
+See semantics 4.
+
+Here: what every table of figures is written with. Not here: which sums a figure divides (`retention.py` and
+the modules of the other tables).
 """
 
 from __future__ import annotations
@@ -16,7 +19,18 @@ from expansion_platform.domain.mrr.vocabulary import SEGMENTS
 
 SLICES = [("total", "all"), *(("segment", name) for name in SEGMENTS)]
 """Dimension and value of what most tables are given for."""
-ROW = ["month", "metric", "dimension", "value", "numerator", "denominator", "ratio", "n_customers", "n_expanders", "quality"]
+ROW = [
+    "month",
+    "metric",
+    "dimension",
+    "value",
+    "numerator",
+    "denominator",
+    "ratio",
+    "n_customers",
+    "n_expanders",
+    "quality",
+]
 Sums = Any
 """A row of `slice_sums.sql` or one of its kind, its columns as attributes."""
 Amount = Callable[[Sums], int]
@@ -36,18 +50,40 @@ def total(rows: pd.DataFrame, metric: str | None = None) -> dict[str, dict[Hasha
 
 
 def metric_rows(sums: pd.DataFrame, metrics: Metrics) -> pd.DataFrame:
-    """One row per row of sums and metric: its numerator, denominator, quotient and quality. Python's integers: no sum is too large for them."""
+    """One row per row of sums and metric: its numerator, denominator, quotient and quality.
+
+    Python's integers: no sum is too large for them.
+    """
     records: list[tuple[object, ...]] = []
     row: Sums
     for row in sums.itertuples(index=False):
-        month, dimension, value, members, expanders = row.month, row.dimension, row.value, int(row.members), int(row.expanders)
+        month, dimension, value, members, expanders = (
+            row.month,
+            row.dimension,
+            row.value,
+            int(row.members),
+            int(row.expanders),
+        )
         of_size = quality_by_size(members, expanders)
         for metric, (numerator_of, denominator_of) in metrics.items():
             numerator = int(numerator_of(row))
             denominator = None if denominator_of is None else int(denominator_of(row))
             ratio = None if denominator is None else ratio_text(numerator, denominator)
             of_figure = of_size if denominator != 0 else _without_base(metric)
-            records.append((month, metric, dimension, value, numerator, denominator, ratio, members, expanders, of_figure))
+            records.append(
+                (
+                    month,
+                    metric,
+                    dimension,
+                    value,
+                    numerator,
+                    denominator,
+                    ratio,
+                    members,
+                    expanders,
+                    of_figure,
+                )
+            )
     columns = dict(zip(ROW, zip(*records, strict=True), strict=True)) if records else dict.fromkeys(ROW, ())
     return pd.DataFrame({**columns, "denominator": pd.Series(columns["denominator"], dtype="Int64")})
 
@@ -62,7 +98,10 @@ def _without_base(metric: str) -> str:
 
 
 def quality_by_size(members: int, expanders: int, *, complete: bool = True) -> str:
-    """Quality of a figure that has a base: few customers are said before an open month or an incomplete window (semantics 4)."""
+    """Quality of a figure that has a base.
+
+    Few customers are said before an open month or an incomplete window (semantics 4).
+    """
     if members < LOW_MEMBERS or expanders < LOW_EXPANDERS:
         return "low_n"
     return "ok" if complete else "provisional"

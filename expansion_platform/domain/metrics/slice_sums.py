@@ -23,6 +23,8 @@ def slice_sums(months: Sequence[str], inputs: Inputs) -> pd.DataFrame:
             "months": pd.DataFrame({"month": list(months)}),
             "customer_months": inputs.scan(mrr.CustomerMonths, months),
             "movements": inputs.scan(mrr.Movements, months),
-            "policy": pd.DataFrame({"enterprise_acv": [policy.enterprise_acv], "mid_market_acv": [policy.mid_market_acv]}),
+            "policy": pd.DataFrame(
+                {"enterprise_acv": [policy.enterprise_acv], "mid_market_acv": [policy.mid_market_acv]}
+            ),
         },
     )

@@ -1,14 +1,19 @@
-"""Metrics over the months that end with a month (semantics 4.1, 4.2): twelve months, three, and one month taken twelve times.
+"""Metrics over the months that end with a month (semantics 4.1, 4.2).
 
-Here: compounding, constant exchange rates, and how complete a window is. Not here: sums over windows (`windows.py`), single months (`retention.py`).
+Twelve months, three, and one month taken twelve times.
 
-Every customer keeps the slice it has at the window's start, or in its first month when it came later. A rate is exact until its text: T12M
-compounds twelve fractions, each with its own month's opening MRR below the line.
+Here: compounding, constant exchange rates, and how complete a window is. Not here: sums over windows
+(`windows.py`), single months (`retention.py`).
 
-No float reaches a published figure. `sql/window_cohort.sql` estimates in floating point what a customer pays at the exchange rates of its window's
-start: a product of at most twelve quotients and an amount, whose 50 roundings of 1.1e-16 each add up to less than 1e-14 of it. Only the nearest
-integer is taken of it, and only where that is certain: an estimate closer to a half than 1e-13 of it, or above 1e12, is computed again as a fraction
-(`at_first_rates`).
+Every customer keeps the slice it has at the window's start, or in its first month when it came later. A rate
+is exact until its text: T12M compounds twelve fractions, each with its own month's opening MRR below the
+line.
+
+No float reaches a published figure. `sql/window_cohort.sql` estimates in floating point what a customer pays
+at the exchange rates of its window's start: a product of at most twelve quotients and an amount, whose 50
+roundings of 1.1e-16 each add up to less than 1e-14 of it. Only the nearest integer is taken of it, and only
+where that is certain: an estimate closer to a half than 1e-13 of it, or above 1e12, is computed again as a
+fraction (`at_first_rates`).
 """
 
 from __future__ import annotations
@@ -56,15 +61,17 @@ def numbered(month: str) -> int:
     return months.distance("0000-01", month)
 
 
-def trailing(wanted: Sequence[str], customer_months: Any, movements: Any, known: Mapping[str, int]) -> pd.DataFrame:
+def trailing(
+    wanted: Sequence[str], customer_months: Any, movements: Any, known: Mapping[str, int]
+) -> pd.DataFrame:
     """metrics/trailing of some months without hashes.
 
     Args:
         wanted: each the last of its windows.
         customer_months: mrr/customer_months of all months in them (`window_months.sql`).
         movements: mrr/movements of them (`window_moves.sql`).
-        known: by month, how many of its longest window's months have been computed; none of them lies before one that has not. In some nobody may
-            have paid.
+        known: by month, how many of its longest window's months have been computed; none of them lies before
+            one that has not. In some nobody may have paid.
 
     Returns:
         One row per month, slice and metric; also for slices nobody is in, without a value.
@@ -77,12 +84,30 @@ def trailing(wanted: Sequence[str], customer_months: Any, movements: Any, known:
         sums += windows.window_sums(book, YEAR)
         cohort += windows.cohorts(book, lasts, YEAR)
     first = numbered(calendar[0])
-    of_cohort = pd.DataFrame(cohort, columns=["last", "segment", "pricing_model", "customer", *COHORT, "paid", "interrupted", "closings", "fxs"])
-    return rows(wanted, _by_window(sums, lasts, first), of_cohort.assign(last=of_cohort["last"] + first), known)
+    of_cohort = pd.DataFrame(
+        cohort,
+        columns=[
+            "last",
+            "segment",
+            "pricing_model",
+            "customer",
+            *COHORT,
+            "paid",
+            "interrupted",
+            "closings",
+            "fxs",
+        ],
+    )
+    return rows(
+        wanted, _by_window(sums, lasts, first), of_cohort.assign(last=of_cohort["last"] + first), known
+    )
 
 
 def _by_window(sums: Ints, lasts: Sequence[int], first: int) -> pd.DataFrame:
-    """The sums of each window, month, dimension and value, from `windows.window_sums`; months are numbered from `first` on."""
+    """The sums of each window, month, dimension and value, from `windows.window_sums`.
+
+    Months are numbered from `first` on.
+    """
     cube = sums.reshape(*sums.shape[:2], len(SEGMENTS), len(PRICING_MODELS), len(SUMS))
     by_slice = [cube.sum(axis=(2, 3))[:, :, None], cube.sum(axis=3), cube.sum(axis=2)]
     found = np.concatenate(by_slice, axis=2)  # in the order of SLICES
@@ -91,13 +116,17 @@ def _by_window(sums: Ints, lasts: Sequence[int], first: int) -> pd.DataFrame:
         for length in LENGTHS
         for last in lasts
         for month in range(last + 1 - length, last + 1)
-        for slice_, amounts in zip(SLICES, found[last + 1 - length, month - (last + 1 - length)].tolist(), strict=True)
+        for slice_, amounts in zip(
+            SLICES, found[last + 1 - length, month - (last + 1 - length)].tolist(), strict=True
+        )
     ]
     return pd.DataFrame(records, columns=["length", "last", "month", "dimension", "value", *SUMS])
 
 
-def rows(wanted: Sequence[str], sums: pd.DataFrame, cohort: pd.DataFrame, known: Mapping[str, int]) -> pd.DataFrame:
-    """`trailing` from the sums of each window, month and slice, and what became of those who opened it (`windows.cohorts`)."""
+def rows(
+    wanted: Sequence[str], sums: pd.DataFrame, cohort: pd.DataFrame, known: Mapping[str, int]
+) -> pd.DataFrame:
+    """`trailing` from sums of windows, months and slices, and from what became of who opened them."""
     by_month, by_slice = _by_month(sums), _by_slice(cohort)
     nothing, nobody = (0,) * len(SUMS), dict.fromkeys(COHORT, 0)
     records = []
@@ -105,19 +134,32 @@ def rows(wanted: Sequence[str], sums: pd.DataFrame, cohort: pd.DataFrame, known:
         last = numbered(month)
         for dimension, value in SLICES:
             found = {
-                length: [by_month.get((length, last, name, dimension, value), nothing) for name in range(last + 1 - length, last + 1)]
+                length: [
+                    by_month.get((length, last, name, dimension, value), nothing)
+                    for name in range(last + 1 - length, last + 1)
+                ]
                 for length in LENGTHS
             }
-            by_length = {length: dict(zip(SUMS, zip(*of_months, strict=True), strict=True)) for length, of_months in found.items()}
+            by_length = {
+                length: dict(zip(SUMS, zip(*of_months, strict=True), strict=True))
+                for length, of_months in found.items()
+            }
             figures = _of_slice(by_length, by_slice.get((last, dimension, value), nobody), known[month])
-            records += [{"month": month, "dimension": dimension, "value": value} | record for record in figures]
-    amounts = {name: pd.Series([record[name] for record in records], dtype="Int64") for name in ("numerator", "denominator")}
+            records += [
+                {"month": month, "dimension": dimension, "value": value} | record for record in figures
+            ]
+    amounts = {
+        name: pd.Series([record[name] for record in records], dtype="Int64")
+        for name in ("numerator", "denominator")
+    }
     return pd.DataFrame.from_records(records).assign(**amounts)
 
 
 def _by_month(sums: pd.DataFrame) -> dict[tuple[object, ...], tuple[int, ...]]:
     """The sums of each length, last month, month, dimension and value."""
-    keys = zip(*(sums[name].tolist() for name in ("length", "last", "month", "dimension", "value")), strict=True)
+    keys = zip(
+        *(sums[name].tolist() for name in ("length", "last", "month", "dimension", "value")), strict=True
+    )
     return dict(zip(keys, zip(*(sums[name].tolist() for name in SUMS), strict=True), strict=True))
 
 
@@ -129,12 +171,24 @@ def _of_slice(by_length: Mapping[int, Window], cohort: Cohort, known: int) -> li
         _rate("expansion_rate_t3m_mean", quarter, _mean(_rates(quarter)), shortest=QUARTER),
         _rate("expansion_rate_t12m", year, _t12m(_rates(year)), shortest=SHORTEST),
         _from_start("expansion_rate_t12m_simple", year, _quotient(_total(year, "expansion"), start), known),
-        _from_start("expansion_rate_t12m_cohort", year, _quotient(_total(year, "member_expansion"), start), known),
+        _from_start(
+            "expansion_rate_t12m_cohort", year, _quotient(_total(year, "member_expansion"), start), known
+        ),
         _from_start("nrr_t12m", year, _quotient(cohort["closing"], opened), known),
         _from_start("grr_t12m", year, _quotient(cohort["retained"], opened), known),
         _from_start("grr_continuous_t12m", year, _quotient(cohort["continuous"], opened), known),
-        _sum("quick_ratio_t3m", quarter, _quotient(_total(quarter, "new", "expansion"), -_total(quarter, "contraction", "churn")), known),
-        _sum("expansion_share_of_new_t12m", year, _quotient(_total(year, "expansion"), _total(year, "new", "expansion")), known),
+        _sum(
+            "quick_ratio_t3m",
+            quarter,
+            _quotient(_total(quarter, "new", "expansion"), -_total(quarter, "contraction", "churn")),
+            known,
+        ),
+        _sum(
+            "expansion_share_of_new_t12m",
+            year,
+            _quotient(_total(year, "expansion"), _total(year, "new", "expansion")),
+            known,
+        ),
     ]
 
 
@@ -173,7 +227,9 @@ def _quotient(numerator: int, denominator: int) -> Value:
     return numerator, denominator, Fraction(numerator, denominator) if denominator else None
 
 
-def _rate(metric: str, window: Window, rate: tuple[int, Fraction | None], *, shortest: int) -> dict[str, object]:
+def _rate(
+    metric: str, window: Window, rate: tuple[int, Fraction | None], *, shortest: int
+) -> dict[str, object]:
     """A compounded or mean rate, of as many months as have a base."""
     count, value = rate
     problem = "no_base" if not count else "too_short" if count < shortest else None
@@ -211,10 +267,12 @@ def _record(metric: str, window: Window, value: Value, count: int, problem: str 
 
 
 def _by_slice(cohort: pd.DataFrame) -> dict[tuple[object, ...], dict[str, int]]:
-    """Closing and retained MRR of each window's first members at the exchange rates of its start, by last month, dimension and value.
+    """Closing and retained MRR of each window's first members at its first exchange rates.
 
-    A customer's is rounded half-even once. `continuous` is retained MRR of customers that paid at every closing instant of the window: one that
-    left and came back is lost (semantics 4.2).
+    By last month, dimension and value.
+
+    A customer's is rounded half-even once. `continuous` is retained MRR of customers that paid at every
+    closing instant of the window: one that left and came back is lost (semantics 4.2).
     """
     found: dict[tuple[object, ...], dict[str, int]] = {}
     for row in cohort.to_dict("records"):
@@ -222,7 +280,11 @@ def _by_slice(cohort: pd.DataFrame) -> dict[tuple[object, ...], dict[str, int]]:
         if not pd.isna(row["customer"]):
             closing = at_first_rates(row["paid"], row["closings"], row["fxs"])
             retained = min(values["opening"], closing)
-            values |= {"closing": closing, "retained": retained, "continuous": 0 if row["interrupted"] else retained}
+            values |= {
+                "closing": closing,
+                "retained": retained,
+                "continuous": 0 if row["interrupted"] else retained,
+            }
         for key in (("total", "all"), ("segment", row["segment"]), ("pricing_model", row["pricing_model"])):
             sums = found.setdefault((row["last"], *key), dict.fromkeys(COHORT, 0))
             for name, value in values.items():
@@ -239,7 +301,8 @@ def at_first_rates(closing: int, closings: Sequence[int], added: Sequence[int]) 
         added: what the rates added to each; a closing without it is the same MRR at its opening's rates.
 
     Returns:
-        Minor units at the first opening's rates, half-even. 110 after rates added 10 is 100; 220 then, after a doubling, 200.
+        Minor units at the first opening's rates, half-even. 110 after rates added 10 is 100; 220 then, after
+        a doubling, 200.
     """
     above, below = int(closing), 1
     for total, fx in zip(closings, added, strict=True):
@@ -252,4 +315,6 @@ def compute_trailing(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """metrics/trailing of some months."""
     computed = inputs.months(mrr.CustomerMonths)
     known = {month: len(computed.intersection(looked_at(month))) for month in wanted}
-    return Computed({Trailing: trailing(wanted, inputs.scan(mrr.CustomerMonths), inputs.scan(mrr.Movements), known)})
+    return Computed(
+        {Trailing: trailing(wanted, inputs.scan(mrr.CustomerMonths), inputs.scan(mrr.Movements), known)}
+    )

@@ -1,10 +1,14 @@
-"""Customers over windows of months: what each window sums up, month by month, and what those who opened it pay at its end (semantics 4.1, 4.2).
+"""Customers over windows of months.
 
-Here: sums of windows. Not here: the rates they make (`trailing.py`), reading (`window_months.sql`, `window_moves.sql`).
+What each window sums up, month by month, and what those who opened it pay at its end (semantics 4.1, 4.2).
 
-A customer keeps one slice for the whole window: that of its first month in it, so that nobody changes slice inside a sum. What a customer is in a
-window depends on the window's first month only, and seldom changes from one to the next. So every month is added up once as it is, and for each
-window only those customers are moved that were something else when it began. Customers and months are places in a matrix; some customers at a time
+Here: sums of windows. Not here: the rates they make (`trailing.py`), reading (`window_months.sql`,
+`window_moves.sql`).
+
+A customer keeps one slice for the whole window: that of its first month in it, so that nobody changes slice
+inside a sum. What a customer is in a window depends on the window's first month only, and seldom changes from
+one to the next. So every month is added up once as it is, and for each window only those customers are moved
+that were something else when it began. Customers and months are places in a matrix; some customers at a time
 bound its size.
 """
 
@@ -26,11 +30,16 @@ from expansion_platform.domain.mrr.vocabulary import PRICING_MODELS, SEGMENTS
 
 SUMS = ("opening", "new", "expansion", "contraction", "churn", "member_expansion", "members", "expanders")
 OPENING, NEW, EXPANSION, CONTRACTION, CHURN, MEMBER_EXPANSION, MEMBERS, EXPANDERS = range(len(SUMS))
-SLICES = pd.DataFrame([(segment, model) for segment in SEGMENTS for model in PRICING_MODELS], columns=["segment", "pricing_model"])
+SLICES = pd.DataFrame(
+    [(segment, model) for segment in SEGMENTS for model in PRICING_MODELS],
+    columns=["segment", "pricing_model"],
+)
 AT_ONCE = 250_000
 """Customers in memory at once: with 36 months of windows 0.6 GB."""
 LARGE, TOO_NEAR = 1e12, 1e-13
-"""A product of twelve floating-point quotients is off by less than 1e-14 of it: ten times that from a half its rounding is certain, up to 1e12."""
+"""A product of twelve floating-point quotients is off by less than 1e-14 of it: ten times that from a half
+its rounding is certain, up to 1e12.
+"""
 
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -55,16 +64,28 @@ def books(calendar: Sequence[str], customer_months: Any, movements: Any) -> Iter
 
     Args:
         calendar: the months that windows are made of, without a gap; others are left out.
-        customer_months: mrr/customer_months (month, customer, segment, pricing_model, opening, closing, flow_fx).
+        customer_months: mrr/customer_months (month, customer, segment, pricing_model, opening, closing,
+            flow_fx).
         movements: mrr/movements (month, customer, flow_new, flow_expansion, flow_contraction, flow_churn).
     """
     everybody = query_arrow("metrics/window_customers", {"customer_months": customer_months})["customer"]
-    months = pd.DataFrame({"month": pd.Series(calendar, dtype="str"), "number": np.arange(len(calendar), dtype=np.int32)})
+    months = pd.DataFrame(
+        {"month": pd.Series(calendar, dtype="str"), "number": np.arange(len(calendar), dtype=np.int32)}
+    )
     numbered = SLICES.assign(number=np.arange(len(SLICES), dtype=np.int8))
     for start in range(0, len(everybody), AT_ONCE):
         here = everybody.slice(start, AT_ONCE)
-        read = {"months": months, "customers": pa.table({"customer": here, "number": pa.array(np.arange(len(here), dtype=np.int32))})}
-        held = _columns(query_arrow("metrics/window_months", {"customer_months": customer_months, "slices": numbered, **read}))
+        read = {
+            "months": months,
+            "customers": pa.table(
+                {"customer": here, "number": pa.array(np.arange(len(here), dtype=np.int32))}
+            ),
+        }
+        held = _columns(
+            query_arrow(
+                "metrics/window_months", {"customer_months": customer_months, "slices": numbered, **read}
+            )
+        )
         place = held["month"].astype(np.int64) * len(here) + held["customer"]
         shape = len(calendar), len(here)
         slices = _filled(shape, place, held["slice"], -1)
@@ -77,7 +98,10 @@ def books(calendar: Sequence[str], customer_months: Any, movements: Any) -> Iter
             opening=_filled(shape, place, held["opening"], 0),
             closing=_filled(shape, place, held["closing"], 0),
             fx=_rated(held),
-            moves=[{name: column[first:beyond] for name, column in moves.items()} for first, beyond in pairwise(ends.tolist())],
+            moves=[
+                {name: column[first:beyond] for name, column in moves.items()}
+                for first, beyond in pairwise(ends.tolist())
+            ],
         )
 
 
@@ -92,20 +116,26 @@ def _rated(held: Columns) -> Columns:
     return {name: held[name][added] for name in ("customer", "month", "fx")}
 
 
-def _filled(shape: tuple[int, int], place: Ints, values: npt.NDArray[Any], otherwise: int) -> npt.NDArray[Any]:
+def _filled(
+    shape: tuple[int, int], place: Ints, values: npt.NDArray[Any], otherwise: int
+) -> npt.NDArray[Any]:
     matrix = np.full(shape, otherwise, dtype=values.dtype)
     matrix.reshape(-1)[place] = values
     return matrix
 
 
 def window_sums(book: Book, longest: int) -> Ints:
-    """The sums of windows of up to `longest` months: by first month, months after it, slice (`SLICES`) and sum (`SUMS`)."""
+    """The sums of windows of up to `longest` months.
+
+    By first month, months after it, slice (`SLICES`) and sum (`SUMS`).
+    """
     size = len(book.slices)
     monthly = [_of_month(book, month) for month in range(size)]
     found = np.zeros((size, longest, len(SLICES), len(SUMS)), dtype=np.int64)
     kept = np.full(book.slices.shape[1], -1, dtype=np.int8)
     for first in reversed(range(size)):
-        kept = np.where(book.slices[first] >= 0, book.slices[first], kept)  # of a customer that comes later, its first slice
+        # Of a customer that comes later, its first slice.
+        kept = np.where(book.slices[first] >= 0, book.slices[first], kept)
         member = book.opening[first] > 0
         for month in range(first, min(first + longest, size)):
             sums = found[first, month - first]
@@ -135,13 +165,23 @@ def _move(sums: Ints, book: Book, month: int, kept: npt.NDArray[np.int8]) -> Non
         sums[:, MEMBERS] += sign * np.bincount(of[opening > 0], minlength=len(SLICES))
 
 
-def _add_moves(sums: Ints, book: Book, month: int, kept: npt.NDArray[np.int8], member: npt.NDArray[np.bool_], first: int) -> None:
-    """What moved in a month; an expander is counted in one month of a window only, so that months add up to customers."""
+def _add_moves(
+    sums: Ints, book: Book, month: int, kept: npt.NDArray[np.int8], member: npt.NDArray[np.bool_], first: int
+) -> None:
+    """What moved in a month.
+
+    An expander is counted in one month of a window only, so that months add up to customers.
+    """
     moves = book.moves[month]
     customer, expansion = moves["customer"], moves["expansion"]
     of = kept[customer]
     for which, amount in (
-        *((NEW, moves["new"]), (EXPANSION, expansion), (CONTRACTION, moves["contraction"]), (CHURN, moves["churn"])),
+        *(
+            (NEW, moves["new"]),
+            (EXPANSION, expansion),
+            (CONTRACTION, moves["contraction"]),
+            (CHURN, moves["churn"]),
+        ),
         (MEMBER_EXPANSION, np.where(member[customer], expansion, 0)),
     ):
         np.add.at(sums[:, which], of, amount)
@@ -151,8 +191,9 @@ def _add_moves(sums: Ints, book: Book, month: int, kept: npt.NDArray[np.int8], m
 def cohorts(book: Book, lasts: Sequence[int], longest: int) -> Iterator[dict[str, Any]]:
     """What those who paid at a window's start pay at its end, for NRR and GRR over `longest` months.
 
-    Closing is at the exchange rates of the window's start: without what rates added, month by month, as a product of quotients, rounded half-even
-    once. Where floating point leaves the rounding in doubt, the customer has a row of its own, whose closing is for others to make.
+    Closing is at the exchange rates of the window's start: without what rates added, month by month, as a
+    product of quotients, rounded half-even once. Where floating point leaves the rounding in doubt, the
+    customer has a row of its own, whose closing is for others to make.
 
     Args:
         book: some customers.
@@ -160,8 +201,10 @@ def cohorts(book: Book, lasts: Sequence[int], longest: int) -> Iterator[dict[str
         longest: their months.
 
     Yields:
-        A row per last month and slice: opening, closing, retained (no more than opening), and continuous (that of those who never stopped paying);
-        and one per customer in doubt: opening, paid, interrupted, and closings and fxs of the months in which rates added anything.
+        A row per last month and slice: opening, closing, retained (no more than opening), and continuous
+            (that of those who never stopped paying);
+        and one per customer in doubt: opening, paid, interrupted, and closings and fxs of the months in which
+            rates added anything.
     """
     names = list(SLICES.itertuples(index=False, name=None))
     lost = np.full(book.slices.shape[1], -1, dtype=np.int64)
@@ -172,15 +215,27 @@ def cohorts(book: Book, lasts: Sequence[int], longest: int) -> Iterator[dict[str
         if last not in lasts or first < 0:
             continue
         began = np.flatnonzero(book.opening[first] > 0)
-        of, opening, paid, interrupted = book.slices[first, began], book.opening[first, began], book.closing[last, began], lost[began] >= first
+        of, opening, paid, interrupted = (
+            book.slices[first, began],
+            book.opening[first, began],
+            book.closing[last, began],
+            lost[began] >= first,
+        )
         foreign = np.flatnonzero((moved[began] >= 0) & (paid > 0))
         estimate = paid[foreign] * quotients[first : last + 1, moved[began[foreign]]].prod(axis=0)
         doubtful = np.zeros(len(began), dtype=bool)
-        doubtful[foreign] = (np.abs(estimate) > LARGE) | (np.abs(estimate - np.floor(estimate) - 0.5) < TOO_NEAR * (1 + np.abs(estimate)))
+        doubtful[foreign] = (np.abs(estimate) > LARGE) | (
+            np.abs(estimate - np.floor(estimate) - 0.5) < TOO_NEAR * (1 + np.abs(estimate))
+        )
         closing = paid.copy()
         closing[foreign] = np.floor(np.where(doubtful[foreign], 0, estimate) + 0.5).astype(np.int64)
         retained = np.minimum(opening, closing)
-        amounts = {"opening": opening, "closing": closing, "retained": retained, "continuous": np.where(interrupted, 0, retained)}
+        amounts = {
+            "opening": opening,
+            "closing": closing,
+            "retained": retained,
+            "continuous": np.where(interrupted, 0, retained),
+        }
         sums = {name: np.zeros(len(SLICES), dtype=np.int64) for name in amounts}
         for name, amount in amounts.items():
             np.add.at(sums[name], of[~doubtful], amount[~doubtful])
@@ -188,19 +243,30 @@ def cohorts(book: Book, lasts: Sequence[int], longest: int) -> Iterator[dict[str
             yield _cohort(last, segment, model, {name: int(amount[code]) for name, amount in sums.items()})
         for at in np.flatnonzero(doubtful).tolist():
             customer, (segment, model) = int(began[at]), names[of[at]]
-            own = {"customer": customer, "opening": int(opening[at]), "paid": int(paid[at]), "interrupted": bool(interrupted[at])}
+            own = {
+                "customer": customer,
+                "opening": int(opening[at]),
+                "paid": int(paid[at]),
+                "interrupted": bool(interrupted[at]),
+            }
             yield _cohort(last, segment, model, {**own, **_rates(book, customer, first, last)})
 
 
 def _cohort(last: int, segment: str, pricing_model: str, known: dict[str, Any]) -> dict[str, Any]:
-    """A row of `cohorts`, zeros where nothing is known. Whole numbers without gaps: in a frame a gap would make them floating-point numbers."""
+    """A row of `cohorts`, zeros where nothing is known.
+
+    Whole numbers without gaps: in a frame a gap would make them floating-point numbers.
+    """
     zeros = dict.fromkeys(("opening", "closing", "retained", "continuous", "paid"), 0)
     row = {"last": last, "segment": segment, "pricing_model": pricing_model, "customer": None, **zeros}
     return {**row, "interrupted": False, "closings": [], "fxs": [], **known}
 
 
 def _quotients(book: Book) -> tuple[Ints, npt.NDArray[np.float64]]:
-    """The columns of customers that exchange rates ever moved, -1 for others; and what undoes each month's, by month and column."""
+    """The columns of customers that exchange rates ever moved, -1 for others.
+
+    And what undoes each month's, by month and column.
+    """
     month, customer, fx = (book.fx[name] for name in ("month", "customer", "fx"))
     moved = np.full(book.slices.shape[1], -1, dtype=np.int64)
     foreign = np.unique(customer)
@@ -208,13 +274,17 @@ def _quotients(book: Book) -> tuple[Ints, npt.NDArray[np.float64]]:
     closing = book.closing[month, customer]
     paid = closing != 0
     quotients = np.ones((len(book.slices), len(foreign)))
-    quotients[month[paid], moved[customer[paid]]] = (closing[paid] - fx[paid]) / closing[paid].astype(np.float64)
+    quotients[month[paid], moved[customer[paid]]] = (closing[paid] - fx[paid]) / closing[paid].astype(
+        np.float64
+    )
     return moved, quotients
 
 
 def _rates(book: Book, customer: int, first: int, last: int) -> dict[str, list[int]]:
     """Closing MRR and what rates added to it, in the months of a window in which they did; oldest first."""
-    begin, end = np.searchsorted(book.fx["customer"], np.array([customer, customer + 1], dtype=np.int32)).tolist()
+    begin, end = np.searchsorted(
+        book.fx["customer"], np.array([customer, customer + 1], dtype=np.int32)
+    ).tolist()
     month, fx = (book.fx[name][begin:end] for name in ("month", "fx"))
     seen = (month >= first) & (month <= last)
     return {"closings": book.closing[month[seen], customer].tolist(), "fxs": fx[seen].tolist()}

@@ -1,7 +1,9 @@
-"""What must hold before the tables of floor `mrr` are published: of each identity, the tables it is about and what they are compared with.
+"""What must hold before the tables of floor `mrr` are published.
 
-Here: one function an identity. Not here: the comparisons themselves (`reconciliation.py`), the rules that make the tables; a changed identity
-is no changed rule, and computes nothing again.
+Of each identity, the tables it is about and what they are compared with.
+
+Here: one function an identity. Not here: the comparisons themselves (`reconciliation.py`), the rules that
+make the tables; a changed identity is no changed rule, and computes nothing again.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ from expansion_platform.domain.mrr import tables as mrr
 
 
 def customers_tie(frames: Frames, inputs: Inputs) -> None:
-    """Raises DataQualityError where a customer's month does not add up, does not follow the month before, or is new a second time."""
+    """Raises DataQualityError where a customer's month does not add up.
+
+    Or where it does not follow the month before, or is new a second time.
+    """
     customers, movements = frames[mrr.CustomerMonths], frames[mrr.Movements]
     reconciliation.customers_tie(customers, movements)
     reconciliation.months_chain(customers)
@@ -25,7 +30,10 @@ def flows_follow_causes(frames: Frames, _: Inputs) -> None:
 
 
 def causes_sum(frames: Frames, _: Inputs) -> None:
-    """Raises DataQualityError where causes do not sum to the movement, or those of a pair of items not to its change."""
+    """Raises DataQualityError where causes do not sum to the movement.
+
+    Or where those of a pair of items do not sum to its change.
+    """
     reconciliation.causes_explain_movements(frames[mrr.Movements], frames[mrr.Causes])
     reconciliation.pairs_sum(frames[mrr.Causes])
 

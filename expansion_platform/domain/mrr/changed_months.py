@@ -1,7 +1,10 @@
-"""The customer-months of many months in which something changed, as one book: every pair of month ends is compared at once.
+"""The customer-months of many months in which something changed, as one book.
 
-Here: which customer-months those are, and the items of each at both ends. Not here: what a change means (`matching.py`, `attribution.py`,
-`movements.py`), which is the same for one month and for many. In 36 months of 20,000 customers something changes in one customer-month of twelve.
+Every pair of month ends is compared at once.
+
+Here: which customer-months those are, and the items of each at both ends. Not here: what a change means
+(`matching.py`, `attribution.py`, `movements.py`), which is the same for one month and for many. In 36 months
+of 20,000 customers something changes in one customer-month of twelve.
 """
 
 from __future__ import annotations
@@ -32,7 +35,10 @@ class Keys:
 
 
 def changed_months(timeline: Timeline, wanted: Bools, also: Sequence[tuple[Ints, Ints]]) -> Keys:
-    """The wanted customer-months in which a state begins or ends, and the ones given as (months, customers)."""
+    """The wanted customer-months in which a state begins or ends, and those in `also`.
+
+    `also` gives pairs of (months, customers).
+    """
     within = np.zeros((timeline.size + 1, len(timeline.customers)), dtype=bool)
     for at in (timeline.begins, timeline.beyond):
         within[at, timeline.customer] = True
@@ -46,7 +52,10 @@ def changed_months(timeline: Timeline, wanted: Bools, also: Sequence[tuple[Ints,
 
 
 def rate_changes(timeline: Timeline, amounts: Amounts, wanted: Bools) -> tuple[Ints, Ints]:
-    """Months and customers in which an exchange rate alone changes what an item that counts at both ends is worth."""
+    """Months and customers in which an exchange rate alone changes an amount.
+
+    The amount is what an item that counts at both ends is worth.
+    """
     rows = np.flatnonzero(timeline.foreign[timeline.terms] & timeline.counts)
     row, month = spread(timeline.begins[rows] + 1, timeline.beyond[rows])
     here = wanted[month]
@@ -81,7 +90,8 @@ def changed_book(
     order = np.lexsort([keys.month, keys.customer])
     ordered = (keys.customer * size + keys.month)[order]
     sides = []
-    for later in (1, 0):  # a state that covers month end k is held at the opening of month k + 1 and at the closing of month k
+    # A state that covers month end k is held at the opening of month k + 1 and at the closing of month k.
+    for later in (1, 0):
         first = timeline.customer * size + timeline.begins + later
         beyond = timeline.customer * size + np.minimum(timeline.beyond + later, size)
         row, place = spread(np.searchsorted(ordered, first), np.searchsorted(ordered, beyond))
@@ -94,7 +104,9 @@ def changed_book(
     known_item = items % max(1, len(timeline.items))
     group, groups, family = grouped(entries)
     bounds = (slice(0, len(sides[0][0])), slice(len(sides[0][0]), None))
-    opening, closing = (Side(rows[part], codes[part], item[part], cell[part], timeline.counts[rows[part]]) for part in bounds)
+    opening, closing = (
+        Side(rows[part], codes[part], item[part], cell[part], timeline.counts[rows[part]]) for part in bounds
+    )
     return MonthSnapshot(
         customers=timeline.customers.take(keys.customer),
         month=keys.month,

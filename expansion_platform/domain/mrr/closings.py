@@ -1,6 +1,9 @@
-"""Item states at the closing instants of some months, each valued once, and the instants at which that cannot be done.
+"""Item states at the closing instants of some months, each valued once.
 
-Here: `value_closings`. Not here: the values themselves (`month_ends.py`), sums of them (`metrics/coverage.py`, `customer_profiles.py`).
+And the instants at which that cannot be done.
+
+Here: `value_closings`. Not here: the values themselves (`month_ends.py`), sums of them
+(`metrics/coverage.py`, `customer_profiles.py`).
 """
 
 from __future__ import annotations
@@ -15,13 +18,24 @@ from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.errors import DataQualityError
 from expansion_platform.domain.core.money import Bools, Ints
-from expansion_platform.domain.mrr.month_ends import Amounts, Timeline, month_of, read_timeline, spread, unpriced, value_month_ends
+from expansion_platform.domain.mrr.month_ends import (
+    Amounts,
+    Timeline,
+    month_of,
+    read_timeline,
+    spread,
+    unpriced,
+    value_month_ends,
+)
 from expansion_platform.domain.mrr.states import closing_states
 
 
 @dataclass(frozen=True)
 class Stretches:
-    """Month ends over which counting states are worth the same, one element a stretch. Right at the needed month ends only."""
+    """Month ends over which counting states are worth the same, one element a stretch.
+
+    Right at the needed month ends only.
+    """
 
     row: Ints
     """The state."""
@@ -45,7 +59,10 @@ class Closings:
     """Why the states at the closing instants of other months cannot be valued, naming the items."""
 
     def stretches(self) -> Stretches:
-        """The counting states, each once; those in another currency once a needed month end, since they are worth something else at each."""
+        """The counting states, each once.
+
+        Those in another currency once a needed month end, since they are worth something else at each.
+        """
         timeline = self.timeline
         counting = timeline.counts & (timeline.begins < timeline.beyond)
         foreign = timeline.foreign[timeline.terms]
@@ -54,11 +71,20 @@ class Closings:
         used = self.needed[month_end]
         row, month_end = others[row[used]], month_end[used]
         cell = np.concatenate([timeline.terms[own], self.amounts.cell(timeline.terms[row], month_end)])
-        begins, beyond = np.concatenate([timeline.begins[own], month_end]), np.concatenate([timeline.beyond[own], month_end + 1])
+        begins, beyond = (
+            np.concatenate([timeline.begins[own], month_end]),
+            np.concatenate([timeline.beyond[own], month_end + 1]),
+        )
         return Stretches(np.concatenate([own, row]), begins, beyond, self.amounts.valued.mrr[cell])
 
 
-def value_closings(asked: Collection[str], states: pd.DataFrame, rates: Mapping[str, Mapping[str, str]], catalog: Catalog, timezone: str) -> Closings:
+def value_closings(
+    asked: Collection[str],
+    states: pd.DataFrame,
+    rates: Mapping[str, Mapping[str, str]],
+    catalog: Catalog,
+    timezone: str,
+) -> Closings:
     """Values the item states that hold at the closing instants of some months.
 
     Args:
@@ -68,7 +94,8 @@ def value_closings(asked: Collection[str], states: pd.DataFrame, rates: Mapping[
         catalog: aliases, policy and reporting currency.
         timezone: reporting time zone.
 
-    All instants are looked at together. Only where something cannot be read or valued is the one-instant rule asked, which says what.
+    All instants are looked at together. Only where something cannot be read or valued is the one-instant rule
+    asked, which says what.
     """
     calendar = months.between(min(asked), max(asked))
     needed = np.isin(calendar, list(asked))

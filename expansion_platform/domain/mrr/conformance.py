@@ -1,4 +1,6 @@
-"""One month as plain dictionaries: the interface by which any implementation of these rules can be compared (semantics 8.1).
+"""One month as plain dictionaries: the interface by which any implementation of these rules can be compared.
+
+See semantics 8.1.
 
 Here: dictionaries in, dictionaries out. Not here: any rule; they are those of `movements.classify`.
 """
@@ -17,7 +19,17 @@ from expansion_platform.domain.mrr.movements import classify_wide
 from expansion_platform.domain.mrr.valuation import STATE
 from expansion_platform.domain.mrr.vocabulary import CAUSES, FLOWS, ORGANIC, SEGMENTS
 
-_REQUIRED = ["customer", "subscription", "item", "status", "currency", "product", "price", "scheme", "quantity"]
+_REQUIRED = [
+    "customer",
+    "subscription",
+    "item",
+    "status",
+    "currency",
+    "product",
+    "price",
+    "scheme",
+    "quantity",
+]
 _DEFAULTS: dict[str, Any] = {
     "collection_paused": None,
     "livemode": True,
@@ -27,7 +39,17 @@ _DEFAULTS: dict[str, Any] = {
     "discounts": [],
 }
 _TEXTS = ["movement", "label", "segment"]
-_AMOUNTS = ["opening", "closing", "delta", "opening_arr", "closing_arr", "dormant", "expansion_gross", "contraction_gross", "expansion_unadjusted"]
+_AMOUNTS = [
+    "opening",
+    "closing",
+    "delta",
+    "opening_arr",
+    "closing_arr",
+    "dormant",
+    "expansion_gross",
+    "contraction_gross",
+    "expansion_unadjusted",
+]
 _NESTED = {
     "flows": ("flow", FLOWS),
     "causes": ("cause", CAUSES),
@@ -38,7 +60,9 @@ _NESTED = {
 }
 
 
-def classify_month(prev: Sequence[Mapping[str, Any]], curr: Sequence[Mapping[str, Any]], catalog: Mapping[str, Any]) -> dict[str, Any]:
+def classify_month(
+    prev: Sequence[Mapping[str, Any]], curr: Sequence[Mapping[str, Any]], catalog: Mapping[str, Any]
+) -> dict[str, Any]:
     """Every customer's row, the sums of each segment and the total (semantics 8.1).
 
     Args:
@@ -65,7 +89,10 @@ def classify_month(prev: Sequence[Mapping[str, Any]], curr: Sequence[Mapping[str
     )
     yearly = {name: result.customers[name] for name in ("opening_arr", "closing_arr")}
     wide = result.movements.assign(**yearly).astype({"dormant": "int64"})
-    customers = {row["customer"]: {name: row[name] for name in _TEXTS} | _amounts(row) for row in wide.to_dict("records")}
+    customers = {
+        row["customer"]: {name: row[name] for name in _TEXTS} | _amounts(row)
+        for row in wide.to_dict("records")
+    }
     sums = wide.drop(columns=["customer", "movement", "label"])
     segments = {name: _sums(sums[sums["segment"] == name]) for name in SEGMENTS}
     return {"customers": customers, "segments": segments, "total": _sums(sums)}
@@ -73,7 +100,10 @@ def classify_month(prev: Sequence[Mapping[str, Any]], curr: Sequence[Mapping[str
 
 def _amounts(row: Mapping[Any, Any]) -> dict[str, Any]:
     plain = {name: int(row[name]) for name in _AMOUNTS}
-    nested = {name: {part: int(row[f"{prefix}_{part}"]) for part in parts} for name, (prefix, parts) in _NESTED.items()}
+    nested = {
+        name: {part: int(row[f"{prefix}_{part}"]) for part in parts}
+        for name, (prefix, parts) in _NESTED.items()
+    }
     return plain | nested
 
 
@@ -93,14 +123,23 @@ def _row(item: Mapping[str, Any]) -> dict[str, Any]:
         raise DataQualityError(f"required field {', '.join(missing)} is missing", [identity])
     row = {**_DEFAULTS, **{name: value for name, value in item.items() if value is not None}}
     if type(row["interval_count"]) is not int or row["interval_count"] < 1:
-        raise DataQualityError(f"interval_count is not an integer >= 1: {row['interval_count']!r}", [identity])
+        raise DataQualityError(
+            f"interval_count is not an integer >= 1: {row['interval_count']!r}", [identity]
+        )
     if type(row["livemode"]) is not bool:
         raise DataQualityError(f"livemode is not true or false: {row['livemode']!r}", [identity])
-    texts = [name for name in STATE if name not in ("livemode", "interval_count", "scheme_json", "discounts_json", "collection_paused")]
+    texts = [
+        name
+        for name in STATE
+        if name not in ("livemode", "interval_count", "scheme_json", "discounts_json", "collection_paused")
+    ]
     if wrong := [name for name in texts if not isinstance(row[name], str)]:
         raise DataQualityError(f"{', '.join(wrong)} is not text", [identity])
     try:
-        row |= {"scheme_json": canonical.dumps(row["scheme"]), "discounts_json": canonical.dumps(row["discounts"])}
+        row |= {
+            "scheme_json": canonical.dumps(row["scheme"]),
+            "discounts_json": canonical.dumps(row["discounts"]),
+        }
     except TypeError as error:
         raise DataQualityError(str(error), [identity]) from error
     return {name: row[name] for name in STATE}

@@ -1,10 +1,13 @@
-"""What one customer's month adds to each published sum: `expansion`, `contraction_seat`, `expansion_from_sales`, `segment:smb:opening`.
+"""What one customer's month adds to each published sum.
 
-Here: the names of these sums, what a customer adds to each, and the same sums as the published tables say them. Not here: the comparison of two
-states of knowledge (`metrics/restatements.py`), rates and counts, which are made of these (`metrics/retention.py`).
+`expansion`, `contraction_seat`, `expansion_from_sales`, `segment:smb:opening`.
 
-Every published figure of a month is one of these sums, a ratio of two, or a count or ranking of the customers' own amounts. So a figure cannot change
-without a change here (docs/operations.md lists the tables).
+Here: the names of these sums, what a customer adds to each, and the same sums as the published tables say
+them. Not here: the comparison of two states of knowledge (`metrics/restatements.py`), rates and counts, which
+are made of these (`metrics/retention.py`).
+
+Every published figure of a month is one of these sums, a ratio of two, or a count or ranking of the
+customers' own amounts. So a figure cannot change without a change here (docs/operations.md lists the tables).
 """
 
 from __future__ import annotations
@@ -24,7 +27,11 @@ FLOW_COLUMNS = [f"flow_{name}" for name in FLOWS]
 TYPE_COLUMNS = [f"expansion_{name}" for name in ORGANIC]
 CONTRACTION_COLUMNS = [f"contraction_{name}" for name in ORGANIC]
 GROSS_COLUMNS = ["expansion_gross", "contraction_gross", "expansion_unadjusted"]
-DORMANT = ["dormant_churn", *(f"dormant_churn_{reason}" for reason in DORMANT_REASONS), "dormant_reactivation"]
+DORMANT = [
+    "dormant_churn",
+    *(f"dormant_churn_{reason}" for reason in DORMANT_REASONS),
+    "dormant_reactivation",
+]
 """Parts of churn and reactivation: logo churn leaves these customers out."""
 AMOUNTS = {
     "opening": "opening",
@@ -47,8 +54,17 @@ OF_SEGMENTS = {"arr", *DORMANT}
 """Published for the total and segments only."""
 
 
-def figures(customer_months: pd.DataFrame, movements: pd.DataFrame, slices: pd.DataFrame, origins: pd.DataFrame, *, policy: Policy) -> pd.DataFrame:
-    """One row per customer that paid at either end: customer, first_paid_month, TEXTS and FIGURES, in minor units.
+def figures(
+    customer_months: pd.DataFrame,
+    movements: pd.DataFrame,
+    slices: pd.DataFrame,
+    origins: pd.DataFrame,
+    *,
+    policy: Policy,
+) -> pd.DataFrame:
+    """One row per customer that paid at either end.
+
+    Customer, first_paid_month, TEXTS and FIGURES, in minor units.
 
     Args:
         customer_months: mrr/customer_months of the month.
@@ -58,10 +74,16 @@ def figures(customer_months: pd.DataFrame, movements: pd.DataFrame, slices: pd.D
         policy: its thresholds say the segment at the next opening.
     """
     of_customers = ["flow_fx", "expansion_unadjusted"]
-    others = [name for name in (*FLOW_COLUMNS, *TYPE_COLUMNS, *CONTRACTION_COLUMNS, *GROSS_COLUMNS) if name not in of_customers]
+    others = [
+        name
+        for name in (*FLOW_COLUMNS, *TYPE_COLUMNS, *CONTRACTION_COLUMNS, *GROSS_COLUMNS)
+        if name not in of_customers
+    ]
     moved = movements[["customer", *others]].assign(**_dormant(movements))
     amounts = [name for name in moved.columns if name != "customer"]
-    rows = customer_months[["customer", "segment", "first_paid_month", "opening", "closing", "closing_arr", "flow_fx"]]
+    rows = customer_months[
+        ["customer", "segment", "first_paid_month", "opening", "closing", "closing_arr", "flow_fx"]
+    ]
     rise = (rows["closing"] - rows["opening"]).clip(lower=0)
     rows = rows.assign(expansion_unadjusted=rise.where((rows["opening"] > 0) & (rows["closing"] > 0), 0))
     rows = rows.merge(moved.astype(dict.fromkeys(amounts, "Int64")), on="customer", how="left")
@@ -71,20 +93,30 @@ def figures(customer_months: pd.DataFrame, movements: pd.DataFrame, slices: pd.D
     large, middle = rows["closing_arr"] >= policy.enterprise_acv, rows["closing_arr"] >= policy.mid_market_acv
     return rows.assign(
         **{name: filled[name] for name in amounts},
-        next_segment=pd.Series(np.select([large, middle], ["enterprise", "mid_market"], "smb"), index=rows.index, dtype="str"),
-        origins_json=pd.Series([origins_of.get(customer, "{}") for customer in rows["customer"]], index=rows.index, dtype="str"),
+        next_segment=pd.Series(
+            np.select([large, middle], ["enterprise", "mid_market"], "smb"), index=rows.index, dtype="str"
+        ),
+        origins_json=pd.Series(
+            [origins_of.get(customer, "{}") for customer in rows["customer"]], index=rows.index, dtype="str"
+        ),
     )
 
 
 def _dormant(movements: pd.DataFrame) -> dict[str, pd.Series[int]]:
     dormant = movements["dormant"].astype(bool)
     churn, back = (movements[f"flow_{name}"].where(dormant, 0) for name in ("churn", "reactivation"))
-    reasons = {f"dormant_churn_{reason}": churn.where(movements["dormant_reason"] == reason, 0) for reason in DORMANT_REASONS}
+    reasons = {
+        f"dormant_churn_{reason}": churn.where(movements["dormant_reason"] == reason, 0)
+        for reason in DORMANT_REASONS
+    }
     return {"dormant_churn": churn, **reasons, "dormant_reactivation": back}
 
 
 def kept(reported: pd.DataFrame) -> set[str]:
-    """Columns that the version kept which wrote these rows of mrr/first_reported; the others are unknown there, not zero."""
+    """Columns that the version kept which wrote these rows of mrr/first_reported.
+
+    The others are unknown there, not zero.
+    """
     paid = reported[(reported["opening"] > 0) | (reported["closing"] > 0)]
     return {name for name in (*FIGURES, *TEXTS) if paid[name].notna().all()}
 
@@ -112,7 +144,10 @@ def contributions(rows: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
 
 
 def sums(rows: pd.DataFrame, known: Collection[str]) -> pd.Series[int]:
-    """The sums by metric. Rows of the same slices are added up first: 100,000 customers have some hundreds of slices."""
+    """The sums by metric.
+
+    Rows of the same slices are added up first: 100,000 customers have some hundreds of slices.
+    """
     split = [name for name in TEXTS if name != "origins_json"]
     alike = rows.groupby(split, dropna=False, sort=False)[FIGURES].sum().reset_index().assign(customer="")
     added = contributions(alike, set(known) - {"origins_json"})
@@ -133,7 +168,8 @@ def published(
     Args:
         rollforward: metrics/rollforward.
         by_dimension: metrics/rollforward_by_dimension.
-        metric_values: metrics/expansion, expansion_by_segment, expansion_by_dimension, retention and expanders together.
+        metric_values: metrics/expansion, expansion_by_segment, expansion_by_dimension, retention and
+            expanders together.
         by_type: metrics/expansion_by_type.
         by_origin: metrics/expansion_by_origin.
     """
@@ -154,9 +190,15 @@ def published(
     )  # churn is published as a positive amount, as a flow it is below zero
     for prefix, metric in (("expansion", "expansion_rate"), ("contraction", "contraction_rate")):
         rows = by_type[by_type["metric"] == metric]
-        ratios.append(_numerators(rows, {metric: prefix}).assign(dimension="total", metric=prefix + "_" + rows["value"]))
+        ratios.append(
+            _numerators(rows, {metric: prefix}).assign(dimension="total", metric=prefix + "_" + rows["value"])
+        )
     origins = by_origin[(by_origin["dimension"] == "origin") & (by_origin["metric"] == "expansion_rate")]
-    ratios.append(_numerators(origins, {"expansion_rate": "expansion"}).assign(dimension="total", metric=FROM + origins["value"]))
+    ratios.append(
+        _numerators(origins, {"expansion_rate": "expansion"}).assign(
+            dimension="total", metric=FROM + origins["value"]
+        )
+    )
     found = pd.concat([tall, *ratios], ignore_index=True)
     total = found["dimension"] == "total"
     named = found["metric"].where(total, found["dimension"] + ":" + found["value"] + ":" + found["metric"])
@@ -192,7 +234,9 @@ def _sliced(dimension: str, values: pd.Series[str], metric: str) -> pd.Series[st
     return dimension + ":" + values.astype("object") + ":" + metric
 
 
-def _slices(rows: pd.DataFrame, known: Collection[str]) -> Iterator[tuple[str, pd.Series[str], pd.Series[str] | None]]:
+def _slices(
+    rows: pd.DataFrame, known: Collection[str]
+) -> Iterator[tuple[str, pd.Series[str], pd.Series[str] | None]]:
     """Dimension, each row's value, and its value at the next opening (None where that is unknown)."""
     yield "segment", rows["segment"], rows["next_segment"] if "next_segment" in known else None
     if "slices_json" not in known:

@@ -1,6 +1,9 @@
-"""What is said of customers: their country and metadata in Stripe, and the attributes that the user gives (semantics 4.1).
+"""What is said of customers: their country and metadata in Stripe, and the attributes that the user gives.
 
-Here: what is in force of a customer in a month, for many at once. Not here: the other dimensions (`customer_slices.py`).
+See semantics 4.1.
+
+Here: what is in force of a customer in a month, for many at once. Not here: the other dimensions
+(`customer_slices.py`).
 """
 
 from __future__ import annotations
@@ -47,25 +50,34 @@ def stripes_attributes(customers: pd.DataFrame, keys: Collection[str], catalog: 
     Args:
         customers: stripe/customers (id, country, metadata_json).
         keys: metadata keys.
-        catalog: who was merged into whom; what is said of the customer that is left goes before what is said of one merged into it.
+        catalog: who was merged into whom; what is said of the customer that is left goes before what is said
+            of one merged into it.
 
     Raises:
         ConfigurationError: a key has the name of a dimension that is there already.
     """
     refuse_taken_names(keys)
-    customers = customers.assign(owner=owners(customers["id"], catalog), own=~customers["id"].isin(list(catalog.aliases))).sort_values("own")
+    customers = customers.assign(
+        owner=owners(customers["id"], catalog), own=~customers["id"].isin(list(catalog.aliases))
+    ).sort_values("own")
     found = {"country": _by_owner(customers, customers["country"])}
     texts = customers["metadata_json"]
     said = {text: json.loads(text) for text in texts.unique()} if keys else {}
-    return found | {key: _by_owner(customers, texts.map({text: known.get(key) or None for text, known in said.items()})) for key in sorted(keys)}
+    return found | {
+        key: _by_owner(customers, texts.map({text: known.get(key) or None for text, known in said.items()}))
+        for key in sorted(keys)
+    }
 
 
-def attributes(given: pd.DataFrame, stripes: Said, customers: pd.Index[str], calendar: Sequence[str], catalog: Catalog) -> dict[str, Attribute]:
+def attributes(
+    given: pd.DataFrame, stripes: Said, customers: pd.Index[str], calendar: Sequence[str], catalog: Catalog
+) -> dict[str, Attribute]:
     """What is said of customers in each month of a calendar, by attribute.
 
     Args:
-        given: the user's rows (`catalog/tables.py`, CustomerAttributes). A value holds from the first instant of its `valid_from` on, so at that
-            month's opening as at its closing instant; of several the newest that holds.
+        given: the user's rows (`catalog/tables.py`, CustomerAttributes). A value holds from the first instant
+            of its `valid_from` on, so at that month's opening as at its closing instant; of several the
+            newest that holds.
         stripes: `stripes_attributes`, which what the user gives goes before.
         customers: after aliases; their positions are the codes that `Attribute.at` takes.
         calendar: months without a gap; their positions are the months that it takes.
@@ -76,17 +88,26 @@ def attributes(given: pd.DataFrame, stripes: Said, customers: pd.Index[str], cal
     """
     refuse_taken_names(given["attribute"])
     names = sorted({*stripes, *given["attribute"]})
-    given = given.assign(owner=owners(given["customer"], catalog), own=~given["customer"].isin(list(catalog.aliases)))
+    given = given.assign(
+        owner=owners(given["customer"], catalog), own=~given["customer"].isin(list(catalog.aliases))
+    )
     given = given[given["value"].notna()].sort_values("valid_from", na_position="first", kind="stable")
     known = dict(iter(given.groupby("attribute")))
-    return {name: _attribute(stripes.get(name, {}), known.get(name, given.head(0)), customers, calendar) for name in names}
+    return {
+        name: _attribute(stripes.get(name, {}), known.get(name, given.head(0)), customers, calendar)
+        for name in names
+    }
 
 
-def _attribute(stripe: Mapping[str, str], given: pd.DataFrame, customers: pd.Index[str], calendar: Sequence[str]) -> Attribute:
+def _attribute(
+    stripe: Mapping[str, str], given: pd.DataFrame, customers: pd.Index[str], calendar: Sequence[str]
+) -> Attribute:
     code, names = pd.factorize(np.array([*stripe.values(), *given["value"].tolist()], dtype=object))
     owner = customers.get_indexer(pd.Index([*stripe, *given["owner"].tolist()], dtype="str"))
     always, own = given["valid_from"].isna().to_numpy(dtype=bool), given["own"].to_numpy(dtype=bool)
-    since = np.where(always, 0, np.searchsorted(np.array(calendar), given["valid_from"].fillna("").to_numpy(dtype=str)))
+    since = np.where(
+        always, 0, np.searchsorted(np.array(calendar), given["valid_from"].fillna("").to_numpy(dtype=str))
+    )
     count, width = len(stripe), len(calendar) + 1
     layers = [_steps(owner[:count], np.zeros(count, dtype=np.int64), code[:count], width)]
     layers += [_steps(owner[count:][of], since[of], code[count:][of], width) for of in (~own, own)]
@@ -110,4 +131,6 @@ def _by_owner(rows: pd.DataFrame, values: pd.Series[str]) -> dict[str, str]:
 def refuse_taken_names(*names: Iterable[str]) -> None:
     """ConfigurationError when an attribute has the name of a dimension that is there already."""
     if taken := sorted({name for each in names for name in each} & {"total", "segment", *DIMENSIONS}):
-        raise ConfigurationError(f"attributes of customers cannot be called {', '.join(taken)}: there is such a dimension already")
+        raise ConfigurationError(
+            f"attributes of customers cannot be called {', '.join(taken)}: there is such a dimension already"
+        )

@@ -1,7 +1,8 @@
 """MRR of every customer at every month end, and the rows of mrr/customer_months between two of them.
 
-Here: sums over the states that cover a month end, as running sums of what begins and ends, one measure at a time so that one matrix of customers and
-month ends is in memory. Not here: amounts of one state (`month_ends.py`), what moved and why (`movements.py`).
+Here: sums over the states that cover a month end, as running sums of what begins and ends, one measure at a
+time so that one matrix of customers and month ends is in memory. Not here: amounts of one state
+(`month_ends.py`), what moved and why (`movements.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class CustomerMonths:
     def places(self, month: Ints, customer: Ints) -> Ints:
         """The positions of customer-months that are among them."""
         position = np.cumsum(self.there, dtype=np.int32) - 1
-        return np.asarray(position[np.searchsorted(self.months, month) * self.there.shape[1] + customer], dtype=np.int64)
+        return np.asarray(
+            position[np.searchsorted(self.months, month) * self.there.shape[1] + customer], dtype=np.int64
+        )
 
 
 class _Levels:
@@ -57,7 +60,10 @@ class _Levels:
         counting = timeline.counts & (timeline.begins < timeline.beyond) & (timeline.beyond > self.first)
         own, others = np.flatnonzero(counting & ~foreign), np.flatnonzero(counting & foreign)
         self._terms = timeline.terms[own]
-        starts, ends = np.maximum(timeline.begins[own], self.first) - self.first, timeline.beyond[own] - self.first
+        starts, ends = (
+            np.maximum(timeline.begins[own], self.first) - self.first,
+            timeline.beyond[own] - self.first,
+        )
         self._start, self._end = (timeline.customer[own] * width + at for at in (starts, ends))
         row, month_end = spread(np.maximum(timeline.begins[others], self.first), timeline.beyond[others])
         used = needed[month_end]
@@ -69,7 +75,10 @@ class _Levels:
         self._turned = np.zeros((width, self._shape[0]), dtype=np.int64)
 
     def sums(self, by_cell: Ints) -> Ints:
-        """Sums of an amount by cell; exact, since all are whole numbers. Valid until the next call, and at the needed month ends only."""
+        """Sums of an amount by cell; exact, since all are whole numbers.
+
+        Valid until the next call, and at the needed month ends only.
+        """
         change, own = self._change.reshape(-1), by_cell[self._terms]
         change.fill(0)
         np.add.at(change, self._start, own)
@@ -80,7 +89,9 @@ class _Levels:
         return self._turned
 
 
-def customer_months(timeline: Timeline, amounts: Amounts, wanted: Sequence[int], entries: Sequence[Entry]) -> CustomerMonths:
+def customer_months(
+    timeline: Timeline, amounts: Amounts, wanted: Sequence[int], entries: Sequence[Entry]
+) -> CustomerMonths:
     """Every customer-month of some months in which the customer pays at one end.
 
     Args:
@@ -95,7 +106,8 @@ def customer_months(timeline: Timeline, amounts: Amounts, wanted: Sequence[int],
     levels = _Levels(timeline, amounts, needed)
     at = months - levels.first
     whole = len(at) == at[-1] - at[0] + 1
-    closes, opens = (slice(at[0], at[-1] + 1), slice(at[0] - 1, at[-1])) if whole else (at, at - 1)  # a slice is not copied
+    # A slice is not copied.
+    closes, opens = (slice(at[0], at[-1] + 1), slice(at[0] - 1, at[-1])) if whole else (at, at - 1)
     mrr = levels.sums(amounts.valued.mrr)
     there = (mrr[opens] > 0) | (mrr[closes] > 0)
     totals = {"opening": mrr[opens][there], "closing": mrr[closes][there]}

@@ -1,7 +1,8 @@
 """What each customer pays most for at the month ends of a calendar (semantics 4.1: currency and plan).
 
-Here: the item that pays most, found once a stretch of month ends between which nothing of the customer changes. Not here: slices
-(`customer_slices.py`). A state in another currency is worth something else at every month end, and so is a stretch of its own at each.
+Here: the item that pays most, found once a stretch of month ends between which nothing of the customer
+changes. Not here: slices (`customer_slices.py`). A state in another currency is worth something else at every
+month end, and so is a stretch of its own at each.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from expansion_platform.domain.mrr.steps import Steps
 
 
 def profiles(ends: Closings) -> Steps:
-    """The terms (code of `timeline.distinct`) of the item that pays most, by customer and needed month end; the smallest item id on a tie."""
+    """The terms (code of `timeline.distinct`) of the item that pays most, by customer and needed month end.
+
+    The smallest item id on a tie.
+    """
     timeline, stretches = ends.timeline, ends.stretches()
     pays = stretches.mrr > 0
     row, mrr = stretches.row[pays], stretches.mrr[pays]

@@ -1,6 +1,9 @@
-"""What a customer-month is in money: the columns of mrr/customer_months, its segment and its pricing model (semantics 4.1).
+"""What a customer-month is in money: the columns of mrr/customer_months, its segment and its pricing model.
 
-Here: rows made of sums by customer-month. Not here: the sums (`movements.customer_totals` of one month, `customer_levels.py` of many), what moved.
+See semantics 4.1.
+
+Here: rows made of sums by customer-month. Not here: the sums (`movements.customer_totals` of one month,
+`customer_levels.py` of many), what moved.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ COLUMNS = ["opening", "closing", "opening_arr", "closing_arr", "opening_list", "
 
 def unit_counted(entries: Sequence[Entry]) -> npt.NDArray[np.object_]:
     """What the price of each entry counts, one of `UNITS`."""
-    return np.array([entry.unit if entry.unit in ("seat", "flat") else "usage" for entry in entries], dtype=object)
+    return np.array(
+        [entry.unit if entry.unit in ("seat", "flat") else "usage" for entry in entries], dtype=object
+    )
 
 
 def listed_of(unit: str, counted: npt.NDArray[np.object_], valued: Valued) -> Ints:
@@ -32,7 +37,10 @@ def listed_of(unit: str, counted: npt.NDArray[np.object_], valued: Valued) -> In
 
 
 def dominant_unit(amounts: Sequence[Ints]) -> npt.NDArray[Any]:
-    """Index into `PRICING_MODELS` of the unit, one of `UNITS`, that has 60 % of the amounts at least, else `hybrid` (4.1). Uses the amounts up."""
+    """Index into `PRICING_MODELS` of the unit that dominates, else of `hybrid` (4.1).
+
+    It is one of `UNITS`, and has 60 % of the amounts at least. Uses the amounts up.
+    """
     least = sum(amounts[1:], start=amounts[0])
     least *= 6
     model = np.full(least.shape, len(UNITS), dtype=np.int8)
@@ -44,10 +52,13 @@ def dominant_unit(amounts: Sequence[Ints]) -> npt.NDArray[Any]:
 
 
 def customer_rows(totals: Mapping[str, Ints], catalog: Catalog) -> pd.DataFrame:
-    """Money at both ends, segment and pricing models of some customer-months: the columns of mrr/customer_months from `opening` on.
+    """Money at both ends, segment and pricing models of some customer-months.
+
+    The columns of mrr/customer_months from `opening` on.
 
     Args:
-        totals: `opening`, `closing`, each also with `_arr`, `_list` and `_model`, and `items`, one element a customer-month.
+        totals: `opening`, `closing`, each also with `_arr`, `_list` and `_model`, and `items`, one element a
+            customer-month.
         catalog: Gives the segments' limits.
     """
     rows = pd.DataFrame({name: totals[name] for name in COLUMNS}, copy=False)
@@ -56,8 +67,13 @@ def customer_rows(totals: Mapping[str, Ints], catalog: Catalog) -> pd.DataFrame:
 
 
 def segments(totals: Mapping[str, Ints], catalog: Catalog) -> pd.Series[Any]:
-    """Segment by yearly value at opening; at closing for customers that were not paying then (semantics 4.1)."""
-    value = np.where((totals["opening"] == 0) & (totals["closing"] > 0), totals["closing_arr"], totals["opening_arr"])
+    """Segment by yearly value at opening; at closing for customers that were not paying then.
+
+    See semantics 4.1.
+    """
+    value = np.where(
+        (totals["opening"] == 0) & (totals["closing"] > 0), totals["closing_arr"], totals["opening_arr"]
+    )
     size = np.full(len(value), 2, dtype=np.int8)
     size[value >= catalog.policy.mid_market_acv] = 1
     size[value >= catalog.policy.enterprise_acv] = 0
@@ -67,7 +83,8 @@ def segments(totals: Mapping[str, Ints], catalog: Catalog) -> pd.Series[Any]:
 def _pricing_models(totals: Mapping[str, Ints]) -> dict[str, pd.Series[Any]]:
     """What 60 % of MRR before discounts counts, of items that pay (4.1).
 
-    `pricing_model` is that at opening, or at closing for who was not paying then; `closing_pricing_model` at closing, or at opening for who left.
+    `pricing_model` is that at opening, or at closing for who was not paying then; `closing_pricing_model` at
+    closing, or at opening for who left.
     """
     opening, closing = totals["opening_model"], totals["closing_model"]
     return {

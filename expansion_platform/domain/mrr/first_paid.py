@@ -1,7 +1,9 @@
-"""Who paid first when: the part of a customer's month that needs its whole past (semantics 2.1 "paid before", 4.1 cohort).
+"""Who paid first when: the part of a customer's month that needs its whole past.
 
-Here: whose history counts at all, what of it must be readable for a month, and the first month of MRR per customer, found once per state and
-not once per month. Not here: a month's movements (`movements.py`).
+See semantics 2.1 "paid before", 4.1 cohort.
+
+Here: whose history counts at all, what of it must be readable for a month, and the first month of MRR per
+customer, found once per state and not once per month. Not here: a month's movements (`movements.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,14 @@ from expansion_platform.domain.core.encoding import encode, number
 from expansion_platform.domain.core.errors import DataQualityError
 from expansion_platform.domain.core.money import Exact, Ints
 from expansion_platform.domain.mrr.states import among, covers, owners
-from expansion_platform.domain.mrr.valuation import TERMS, Terms, check_present, count_states, factor_of, read_terms
+from expansion_platform.domain.mrr.valuation import (
+    TERMS,
+    Terms,
+    check_present,
+    count_states,
+    factor_of,
+    read_terms,
+)
 
 LACKING, NOTHING, PAYS = -1, 0, 1
 
@@ -30,8 +39,9 @@ LACKING, NOTHING, PAYS = -1, 0, 1
 class FirstPaid:
     """Who paid first when, by customer after aliases.
 
-    `months` is `YYYY-MM` of the first closing instant with MRR, of those that have one. `instants` are the beginnings of the first states with MRR
-    (semantics 4.1, tenure), also of those that paid between two closing instants only. `missing` are items that lacked a rate, by month.
+    `months` is `YYYY-MM` of the first closing instant with MRR, of those that have one. `instants` are the
+    beginnings of the first states with MRR (semantics 4.1, tenure), also of those that paid between two
+    closing instants only. `missing` are items that lacked a rate, by month.
     """
 
     months: pd.Series
@@ -39,10 +49,13 @@ class FirstPaid:
     missing: Mapping[str, list[str]]
 
     def before(self, month: str) -> pd.Index[str]:
-        """Customers that paid in an earlier month; a million of them are 60 MB as an index and 130 MB as a set of texts.
+        """Customers that paid in an earlier month.
+
+        A million of them are 60 MB as an index and 130 MB as a set of texts.
 
         Raises:
-            DataQualityError: naming the items without an exchange rate up to that month, so that nobody can say whether they paid.
+            DataQualityError: naming the items without an exchange rate up to that month, so that nobody can
+                say whether they paid.
         """
         lacking = [item for name, items in sorted(self.missing.items()) if name <= month for item in items]
         if lacking:
@@ -51,12 +64,16 @@ class FirstPaid:
 
     def columns(self, customers: pd.Series[str]) -> dict[str, pd.Series]:
         """What mrr/customer_months says of these customers, each of which pays at some closing instant."""
-        found = {"first_paid_month": self.months, "first_paid_at": self.instants}  # `Series.map` of an empty one tries to make instants numbers
+        # `Series.map` of an empty one tries to make instants numbers.
+        found = {"first_paid_month": self.months, "first_paid_at": self.instants}
         return {name: known.reindex(customers).set_axis(customers.index) for name, known in found.items()}
 
 
 def included(item_states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
-    """The item states, in the whole history, of customers that are not on the catalog's exclusion list (semantics 7, case 30)."""
+    """The item states, in the whole history, of customers that are not on the catalog's exclusion list.
+
+    See semantics 7, case 30.
+    """
     if not catalog.excluded_customers:
         return item_states
     excluded = {customer for customer in item_states["customer"].unique() if catalog.excludes(customer)}
@@ -65,7 +82,10 @@ def included(item_states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
 
 def rates_by_month(rates: pd.DataFrame) -> dict[str, dict[str, str]]:
     """billing/fx_rates as month -> currency -> rate."""
-    return {str(month): dict(zip(rows["currency"], rows["rate"], strict=True)) for month, rows in rates.groupby("month")}
+    return {
+        str(month): dict(zip(rows["currency"], rows["rate"], strict=True))
+        for month, rows in rates.groupby("month")
+    }
 
 
 def touching(quarantine: pd.DataFrame, instants: Sequence[pd.Timestamp]) -> pd.DataFrame:
@@ -74,12 +94,19 @@ def touching(quarantine: pd.DataFrame, instants: Sequence[pd.Timestamp]) -> pd.D
 
 
 def refuse_unreadable(quarantine: pd.DataFrame, opening: pd.Timestamp, closing: pd.Timestamp) -> None:
-    """Raises DataQualityError naming the objects when the month's opening or closing lies within a stretch that cannot be read."""
+    """Raises DataQualityError when an end of the month cannot be read.
+
+    It names the objects whose stretch the opening or closing lies within.
+    """
     _refuse(touching(quarantine, [opening, closing]))
 
 
-def refuse_unknown_past(quarantine: pd.DataFrame, new: Collection[str], opening: pd.Timestamp, catalog: Catalog) -> None:
-    """Raises DataQualityError when a customer is new only as far as can be read: it may have paid in an earlier stretch that cannot be.
+def refuse_unknown_past(
+    quarantine: pd.DataFrame, new: Collection[str], opening: pd.Timestamp, catalog: Catalog
+) -> None:
+    """Raises DataQualityError when a customer is new only as far as can be read.
+
+    It may have paid in an earlier stretch that cannot be.
 
     Args:
         quarantine: billing/quarantine.
@@ -98,9 +125,16 @@ def _refuse(stretches: pd.DataFrame) -> None:
 
 
 def first_paid_months(
-    item_states: pd.DataFrame, *, catalog: Catalog, rates: Mapping[str, Mapping[str, str]], last: str, timezone: str = "UTC"
+    item_states: pd.DataFrame,
+    *,
+    catalog: Catalog,
+    rates: Mapping[str, Mapping[str, str]],
+    last: str,
+    timezone: str = "UTC",
 ) -> FirstPaid:
-    """Each customer's first month at whose closing instant its MRR is above zero, up to month `last`, and the beginning of its first state with MRR.
+    """Each customer's first month with MRR, up to month `last`.
+
+    The month at whose closing instant it is above zero, and the beginning of its first state with MRR.
 
     Args:
         item_states: billing/item_states.
@@ -109,10 +143,15 @@ def first_paid_months(
         last: months after it are not looked at.
         timezone: reporting time zone.
 
-    A state is valued at the rates of the month it begins in. Only where rounding leaves nothing there (a fraction of a cent at that month's rate) are
-    its later months looked at, because another rate can lift it to a cent; then it pays from that month's opening on.
+    A state is valued at the rates of the month it begins in. Only where rounding leaves nothing there (a
+    fraction of a cent at that month's rate) are its later months looked at, because another rate can lift it
+    to a cent; then it pays from that month's opening on.
     """
-    calendar = [] if item_states.empty else months.between(months.of(item_states["valid_from"].min(), timezone), last)
+    calendar = (
+        []
+        if item_states.empty
+        else months.between(months.of(item_states["valid_from"].min(), timezone), last)
+    )
     if not calendar:
         return FirstPaid(pd.Series(dtype="str"), pd.Series(dtype="datetime64[us, UTC]"), {})
     closings = pd.DatetimeIndex([months.closing(month, timezone) for month in calendar]).as_unit("us")
@@ -127,7 +166,9 @@ def first_paid_months(
     code, distinct = encode([states], TERMS)
     terms = read_terms(distinct, catalog.policy, code, states["item"])
     counting = count_states(states, code, terms, catalog.policy)
-    can_rise = np.array([one.scheme.chargeable and one.currency != catalog.reporting_currency for one in terms], dtype=bool)
+    can_rise = np.array(
+        [one.scheme.chargeable and one.currency != catalog.reporting_currency for one in terms], dtype=bool
+    )
     customer, customers = number([states], "customer")
     paid = np.full(len(customers), len(calendar))
     since = np.full(len(customers), _NEVER)
@@ -142,7 +183,9 @@ def first_paid_months(
         for index in np.unique(at[lacking]).tolist():
             which_rows = states.iloc[rows[lacking & (at == index)]]
             pairs = sorted(zip(which_rows["currency"], which_rows["item"], strict=True))
-            missing.setdefault(calendar[index], []).extend(f"{currency} {calendar[index]} for {item}" for currency, item in pairs)
+            missing.setdefault(calendar[index], []).extend(
+                f"{currency} {calendar[index]} for {item}" for currency, item in pairs
+            )
         paying = (outcome == PAYS) & counting[rows]
         np.minimum.at(since, customer[rows[paying]], np.maximum(begins[rows[paying]], openings[at[paying]]))
         paying &= covers[rows]
@@ -151,8 +194,18 @@ def first_paid_months(
         rows, at, until = rows[again], at[again] + 1, until[again]
     owners = customers.map(catalog.customer) if catalog.aliases else customers
     earliest = pd.Series(paid, index=owners)[paid < len(calendar)].groupby(level=0).min()
-    instants = pd.Series(since, index=owners)[since < _NEVER].groupby(level=0).min().astype("datetime64[us]").dt.tz_localize("UTC")
-    return FirstPaid(pd.Series(np.array(calendar, dtype=object)[earliest.to_numpy()], index=earliest.index, dtype="str"), instants, missing)
+    instants = (
+        pd.Series(since, index=owners)[since < _NEVER]
+        .groupby(level=0)
+        .min()
+        .astype("datetime64[us]")
+        .dt.tz_localize("UTC")
+    )
+    return FirstPaid(
+        pd.Series(np.array(calendar, dtype=object)[earliest.to_numpy()], index=earliest.index, dtype="str"),
+        instants,
+        missing,
+    )
 
 
 _NEVER = np.iinfo(np.int64).max
@@ -162,8 +215,13 @@ def _microseconds(instants: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
     return np.asarray(instants.as_unit("us").asi8)
 
 
-def _paying(terms: Sequence[Terms], rates: Sequence[Mapping[str, str]], catalog: Catalog) -> Callable[[Ints, Ints], Ints]:
-    """Whether terms are worth anything at a month's rates, by code and month: `LACKING`, `NOTHING` or `PAYS`."""
+def _paying(
+    terms: Sequence[Terms], rates: Sequence[Mapping[str, str]], catalog: Catalog
+) -> Callable[[Ints, Ints], Ints]:
+    """Whether terms are worth anything at a month's rates, by code and month.
+
+    `LACKING`, `NOTHING` or `PAYS`.
+    """
     names, currency = np.unique([one.currency for one in terms], return_inverse=True)
     known = [factor_of(str(name), catalog.reporting_currency, of) for of in rates for name in names]
     lacking = np.array([isinstance(one, str) for one in known], dtype=bool)
@@ -172,12 +230,19 @@ def _paying(terms: Sequence[Terms], rates: Sequence[Mapping[str, str]], catalog:
 
     def pays(code: Ints, month: Ints) -> Ints:
         factor = month * len(names) + currency[code]
-        return np.where(lacking[factor], LACKING, np.where(net.rounded(code, factors, factor) > 0, PAYS, NOTHING))
+        return np.where(
+            lacking[factor], LACKING, np.where(net.rounded(code, factors, factor) > 0, PAYS, NOTHING)
+        )
 
     return pays
 
 
 def deletions(events: pd.DataFrame) -> pd.DataFrame:
-    """Customers deleted in Stripe and when, as far as its events still said when they were pulled: customer, created."""
+    """Customers deleted in Stripe and when, as far as its events still said when they were pulled.
+
+    Customer, created.
+    """
     chosen = events.loc[events["type"] == "customer.deleted", ["object_id", "created"]]
-    return chosen.rename(columns={"object_id": "customer"}).sort_values(["customer", "created"], ignore_index=True)
+    return chosen.rename(columns={"object_id": "customer"}).sort_values(
+        ["customer", "created"], ignore_index=True
+    )

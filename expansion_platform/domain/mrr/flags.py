@@ -1,7 +1,10 @@
-"""What a reader should know of a row besides its amounts: flags, none of which changes an amount (semantics 3.5, section 7).
+"""What a reader should know of a row besides its amounts: flags, none of which changes an amount.
 
-Here: one function a flag, each for all customer-months at once, and their names as JSON. Not here: amounts, causes and labels (`movements.py`),
-reasons (`reasons.py`), which prices are migrations (`migrations.py`). Only customer-months in which something changed are looked at.
+See semantics 3.5, section 7.
+
+Here: one function a flag, each for all customer-months at once, and their names as JSON. Not here: amounts,
+causes and labels (`movements.py`), reasons (`reasons.py`), which prices are migrations (`migrations.py`).
+Only customer-months in which something changed are looked at.
 """
 
 from __future__ import annotations
@@ -41,8 +44,9 @@ BRIEF = pd.Timedelta(days=7)
 class Facts:
     """What flags read besides the changes, by code of the customer-month.
 
-    `timeline` has the history of all customers, `amounts` its MRR; `month` and `customer` are indexes into it, -1 for a customer it does not know;
-    `within` says whether a state begins or ends in the month; `item` is the timeline's item by the book's item code.
+    `timeline` has the history of all customers, `amounts` its MRR; `month` and `customer` are indexes into
+    it, -1 for a customer it does not know; `within` says whether a state begins or ends in the month; `item`
+    is the timeline's item by the book's item code.
     """
 
     timeline: Timeline
@@ -62,7 +66,9 @@ class Facts:
         order = np.argsort(self.timeline.customer, kind="stable")
         ordered = self.timeline.customer[order]
         wanted = self.customer[codes]
-        position, place = spread(np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right"))
+        position, place = spread(
+            np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right")
+        )
         return position, order[place]
 
 
@@ -76,9 +82,17 @@ def flags_of_causes(changes: Changes, facts: Facts, catalog: Catalog) -> dict[st
 
 
 def flags_of_movements(
-    changes: Changes, shown: Ints, movements: pd.DataFrame, inferred: Bools, of_cause: Mapping[str, Bools], facts: Facts, catalog: Catalog
+    changes: Changes,
+    shown: Ints,
+    movements: pd.DataFrame,
+    inferred: Bools,
+    of_cause: Mapping[str, Bools],
+    facts: Facts,
+    catalog: Catalog,
 ) -> dict[str, Bools]:
-    """Flags by row of `movements`, the shown customer-months with their reasons, that a customer's own history gives; but `intramonth_reversal`.
+    """Flags by row of `movements` that a customer's own history gives.
+
+    `movements` are the shown customer-months with their reasons; all flags but `intramonth_reversal`.
 
     `inferred` says by row of the changes whether a day was inferred.
     """
@@ -92,27 +106,41 @@ def flags_of_movements(
         "contracted_ramp": _any(customer[of_cause["contracted_ramp"]], size),
     }
     trialing = (movements["movement"] == "churn") & (movements["reason"] == "trialing")
-    return {**{name: found[shown] for name, found in by_customer.items()}, "review": trialing.to_numpy(dtype=bool)}
+    return {
+        **{name: found[shown] for name, found in by_customer.items()},
+        "review": trialing.to_numpy(dtype=bool),
+    }
 
 
 def licensed_seats(timeline: Timeline, entries: Sequence[Entry]) -> Bools:
     """By terms code: licensed items a change of whose quantity is the cause `seat` (3.3)."""
-    seats = [not terms.metered and (entry.kind != "addon" or entry.unit == "seat") for terms, entry in zip(timeline.read, entries, strict=True)]
+    seats = [
+        not terms.metered and (entry.kind != "addon" or entry.unit == "seat")
+        for terms, entry in zip(timeline.read, entries, strict=True)
+    ]
     return np.array(seats, dtype=bool)
 
 
 def plan_direction(changes: Changes) -> dict[str, Bools]:
-    """`upgrade` and `downgrade` of a changed plan by rank, even where money moves the other way (3.5); neither where a rank is unknown."""
+    """`upgrade` and `downgrade` of a changed plan by rank, even where money moves the other way (3.5).
+
+    Neither where a rank is unknown.
+    """
     book, pairs = changes.book, changes.pairs
     rows = np.flatnonzero(changes.rows.cause == CAUSES.index("tier"))
     pair = changes.rows.pair[rows]
     terms = [book.opening.terms[pairs.opening[pair]], book.closing.terms[pairs.closing[pair]]]
-    rank = np.array([np.nan if entry.tier_rank is None else entry.tier_rank for entry in book.entries], dtype="float64")
+    rank = np.array(
+        [np.nan if entry.tier_rank is None else entry.tier_rank for entry in book.entries], dtype="float64"
+    )
     before, after = (rank[codes] for codes in terms)
     # Plans are inferred only where neither rank was said.
     plan = book.plan[book.closing.customer[pairs.closing[pair]]]
     moves = zip(*(codes.tolist() for codes in (*terms, plan)), strict=True)
-    inferred = np.array([book.plans[known].step(book.terms[a].price, book.terms[b].price) or 0 for a, b, known in moves], dtype="float64")
+    inferred = np.array(
+        [book.plans[known].step(book.terms[a].price, book.terms[b].price) or 0 for a, b, known in moves],
+        dtype="float64",
+    )
     found = {name: np.zeros(len(changes.rows.pair), dtype=bool) for name in ("upgrade", "downgrade")}
     found["upgrade"][rows] = (after > before) | (inferred > 0)
     found["downgrade"][rows] = (after < before) | (inferred < 0)
@@ -120,19 +148,29 @@ def plan_direction(changes: Changes) -> dict[str, Bools]:
 
 
 def price_migration(causes: pd.DataFrame, migrations: pd.DataFrame) -> dict[str, Bools]:
-    """`price_migration` (declared) and `possible_price_migration` (detected, to confirm): amounts of the schedule on such a price pair (3.3)."""
-    found = {name: np.zeros(len(causes), dtype=bool) for name in ("price_migration", "possible_price_migration")}
+    """`price_migration` (declared) and `possible_price_migration` (detected, to confirm).
+
+    Amounts of the schedule on such a price pair (3.3).
+    """
+    found = {
+        name: np.zeros(len(causes), dtype=bool) for name in ("price_migration", "possible_price_migration")
+    }
     rows = np.flatnonzero(causes["cause"].isin(SCHEDULE_CAUSES))
     if len(migrations) and len(rows):
         pair = pd.MultiIndex.from_frame(causes[["month", "from_price", "to_price"]].iloc[rows].astype("str"))
         for name, basis in (("price_migration", "declared"), ("possible_price_migration", "detected")):
             known = migrations.loc[migrations["basis"] == basis, ["month", "old_price", "new_price"]]
-            found[name][rows] = np.asarray(pair.isin(list(known.itertuples(index=False, name=None))), dtype=bool)
+            found[name][rows] = np.asarray(
+                pair.isin(list(known.itertuples(index=False, name=None))), dtype=bool
+            )
     return found
 
 
 def contracted_ramp(changes: Changes, facts: Facts) -> Bools:
-    """What a phase of a subscription schedule that began within the month brought: it was agreed long before (case 25)."""
+    """What a phase of a subscription schedule that began within the month brought: it was agreed long before.
+
+    See case 25.
+    """
     timeline, book, pairs, rows = facts.timeline, changes.book, changes.pairs, changes.rows
     begun = np.flatnonzero((timeline.states["source"] == "schedule").to_numpy(dtype=bool))
     width = max(1, len(timeline.items)) + 1
@@ -147,28 +185,43 @@ def contracted_ramp(changes: Changes, facts: Facts) -> Bools:
 
 
 def usage_tier_period_mismatch(changes: Changes, catalog: Catalog) -> Bools:
-    """Usage in tiers on a billing period longer than a month: tiers see one month's usage, which is an approximation (1.5)."""
+    """Usage in tiers on a billing period longer than a month.
+
+    Tiers see one month's usage, which is an approximation (1.5).
+    """
     book, pairs = changes.book, changes.pairs
     wrong = np.array([one.metered for one in book.terms], dtype=bool)
     kinds = book.distinct.loc[wrong, ["interval", "interval_count", "scheme_json"]]
-    known = {kind: _tiers_on_a_long_period(kind, catalog) for kind in kinds.drop_duplicates().itertuples(index=False, name=None)}
+    known = {
+        kind: _tiers_on_a_long_period(kind, catalog)
+        for kind in kinds.drop_duplicates().itertuples(index=False, name=None)
+    }
     wrong[wrong] = [known[kind] for kind in kinds.itertuples(index=False, name=None)]
     found = np.zeros(len(changes.rows.pair), dtype=bool)
-    for side, at in ((book.opening, pairs.opening[changes.rows.pair]), (book.closing, pairs.closing[changes.rows.pair])):
+    for side, at in (
+        (book.opening, pairs.opening[changes.rows.pair]),
+        (book.closing, pairs.closing[changes.rows.pair]),
+    ):
         there = np.flatnonzero(at >= 0)
         found[there] |= wrong[side.terms[at[there]]]
     return found
 
 
 def concentrated(movements: pd.DataFrame, totals: Mapping[str, int]) -> Bools:
-    """The customer is at least a fifth of its month's headline expansion, which `totals` has by month (3.5)."""
+    """The customer is at least a fifth of its month's headline expansion (3.5).
+
+    `totals` has that by month.
+    """
     expansion = movements["flow_expansion"].to_numpy()
     total = movements["month"].map(totals).fillna(0).to_numpy(dtype=np.int64)
     return np.asarray((expansion > 0) & (expansion * CONCENTRATED >= total), dtype=bool)
 
 
 def history_truncated(changes: Changes, facts: Facts, catalog: Catalog) -> Bools:
-    """New customers of the month history begins with, nothing being said of who paid before: they may have returned (case 57)."""
+    """New customers of the month history begins with, nothing being said of who paid before.
+
+    They may have returned (case 57).
+    """
     if facts.first is None or catalog.ever_paid:
         return np.zeros(len(changes.movement), dtype=bool)
     first = facts.timeline.index(months.of(facts.first, facts.timezone))
@@ -178,8 +231,9 @@ def history_truncated(changes: Changes, facts: Facts, catalog: Catalog) -> Bools
 def seat_surge(changes: Changes, facts: Facts) -> Bools:
     """Customers whose gain in licensed seats may not recur (3.5).
 
-    The gain of the month's `seat` causes is at least 5 and at least half of the seats held at opening, and at least three times the largest gain
-    of a month in the twelve months before, where it held seats at both ends of three of them.
+    The gain of the month's `seat` causes is at least 5 and at least half of the seats held at opening, and at
+    least three times the largest gain of a month in the twelve months before, where it held seats at both
+    ends of three of them.
     """
     gained, paid = _seat_gains(changes)
     codes = np.flatnonzero((gained >= SURGE_SEATS) & (paid > 0))
@@ -194,13 +248,19 @@ def seat_surge(changes: Changes, facts: Facts) -> Bools:
 
 
 def _seat_gains(changes: Changes) -> tuple[Any, Ints]:
-    """By customer-month: seats gained by the pairs with the cause `seat`, as numbers to compare, and what is paid for them."""
+    """By customer-month: seats gained, as numbers to compare, and what is paid for them.
+
+    They are gained by the pairs with the cause `seat`.
+    """
     book, pairs, rows = changes.book, changes.pairs, changes.rows
     at = np.flatnonzero(rows.cause == CAUSES.index("seat"))
     pair, customer = rows.pair[at], customer_of(book, pairs)[rows.pair[at]]
     quantity = pd.to_numeric(book.distinct["quantity"]).to_numpy(dtype="float64")
     gained, paid = np.zeros(len(changes.movement)), np.zeros(len(changes.movement), dtype=np.int64)
-    for side, place, sign in ((book.closing, pairs.closing[pair], 1), (book.opening, pairs.opening[pair], -1)):
+    for side, place, sign in (
+        (book.closing, pairs.closing[pair], 1),
+        (book.opening, pairs.opening[pair], -1),
+    ):
         there = np.flatnonzero(place >= 0)
         np.add.at(gained, customer[there], sign * quantity[side.terms[place[there]]])
     np.add.at(paid, customer, rows.amount[at])
@@ -208,13 +268,19 @@ def _seat_gains(changes: Changes) -> tuple[Any, Ints]:
 
 
 def _seats_held(codes: Ints, facts: Facts) -> Any:
-    """Licensed seats at the opening instants of the twelve months before and of the month: a row a customer-month; NaN where none are held."""
+    """Licensed seats at the opening instants of the twelve months before and of the month.
+
+    A row a customer-month; NaN where none are held.
+    """
     timeline = facts.timeline
     position, row = facts.states_of(codes)
     licensed = timeline.counts[row] & facts.seats[timeline.terms[row]]
     position, row = position[licensed], row[licensed]
     first = facts.month[codes][position] - 1 - SURGE_MONTHS
-    start, stop = np.maximum(timeline.begins[row], first), np.minimum(timeline.beyond[row], first + SURGE_MONTHS + 1)
+    start, stop = (
+        np.maximum(timeline.begins[row], first),
+        np.minimum(timeline.beyond[row], first + SURGE_MONTHS + 1),
+    )
     each, month_end = spread(start, stop)
     quantity = pd.to_numeric(timeline.distinct["quantity"]).to_numpy(dtype="float64")
     held = np.full((len(codes), SURGE_MONTHS + 1), np.nan)
@@ -225,7 +291,10 @@ def _seats_held(codes: Ints, facts: Facts) -> Any:
 
 
 def tax_unknown(book: MonthSnapshot) -> Bools:
-    """Customer-months with a price that has tax inside at a rate nobody knows, at either end: their MRR has the tax in it (case 60)."""
+    """Customer-months with a price that has tax inside at a rate nobody knows, at either end.
+
+    Their MRR has the tax in it (case 60).
+    """
     inside = book.distinct["scheme_json"].str.contains(TAX_UNKNOWN, regex=False).to_numpy(dtype=bool)
     ends = [side.customer[inside[side.terms]] for side in (book.opening, book.closing)]
     return _any(np.concatenate(ends), len(book.customers))
@@ -243,7 +312,14 @@ def brief_lapse(changes: Changes, facts: Facts, catalog: Catalog) -> Bools:
     position, row, month = position[paying], row[paying], month[paying]
     end = timeline.closings[month]
     states = timeline.states.iloc[row]
-    rows = pd.DataFrame({"code": codes[position], "since": states["valid_from"].to_numpy(), "start": timeline.closings[month - 1], "end": end})
+    rows = pd.DataFrame(
+        {
+            "code": codes[position],
+            "since": states["valid_from"].to_numpy(),
+            "start": timeline.closings[month - 1],
+            "end": end,
+        }
+    )
     rows["until"] = states["valid_to"].reset_index(drop=True).fillna(rows["end"])
     rows["since"] = states["valid_from"].reset_index(drop=True)
     rows = rows.sort_values(["code", "since"])
@@ -268,7 +344,11 @@ def intramonth_reversal(changes: Changes, facts: Facts, catalog: Catalog) -> Boo
     priced = (cell >= 0) & ~np.isin(cell, list(facts.amounts.valued.missing))
     amounts = np.where(priced, facts.amounts.valued.mrr[cell], 0)
     amounts[~priced] = _at_par(row[~priced], facts, catalog)
-    states = timeline.states.iloc[row][["valid_from", "valid_to"]].reset_index(drop=True).assign(customer=codes[position])
+    states = (
+        timeline.states.iloc[row][["valid_from", "valid_to"]]
+        .reset_index(drop=True)
+        .assign(customer=codes[position])
+    )
     opening, closing = (pd.Series(timeline.closings[at]) for at in (month - 1, month))
     found = levels(states, pd.Series(np.where(timeline.counts[row], amounts, 0)), opening, closing)
     reversed_ = found.index[(found["first"] == found["last"]) & (found["highest"] > found["first"])]
@@ -280,7 +360,9 @@ def _at_par(rows: Ints, facts: Facts, catalog: Catalog) -> Ints:
     timeline = facts.timeline
     used, which = np.unique(timeline.terms[rows], return_inverse=True)
     terms = [timeline.read[code] for code in used.tolist()]
-    valued = value_terms(terms, dict.fromkeys((one.currency for one in terms), "1"), catalog.reporting_currency)
+    valued = value_terms(
+        terms, dict.fromkeys((one.currency for one in terms), "1"), catalog.reporting_currency
+    )
     refuse(valued.missing, which, timeline.states["item"].iloc[rows])
     return valued.mrr[which]
 
@@ -294,7 +376,9 @@ def _any(codes: Ints, size: int) -> Bools:
 
 def _tiers_on_a_long_period(kind: tuple[Any, ...], catalog: Catalog) -> bool:
     (interval, interval_count, scheme_json), policy = kind, catalog.policy
-    period = schemes.period_months(interval, int(interval_count), metered=False, week=policy.week, day=policy.day)
+    period = schemes.period_months(
+        interval, int(interval_count), metered=False, week=policy.week, day=policy.day
+    )
     return period > 1 and "tiers" in json.loads(scheme_json)
 
 
@@ -305,5 +389,8 @@ def flags_json(flags: Mapping[str, Bools], size: int) -> pd.Series[str]:
     for bit, name in enumerate(names):
         code |= np.asarray(flags[name], dtype=np.int64) << bit
     distinct, which = np.unique(code, return_inverse=True)
-    texts = [canonical.dumps([name for bit, name in enumerate(names) if one >> bit & 1]) for one in distinct.tolist()]
+    texts = [
+        canonical.dumps([name for bit, name in enumerate(names) if one >> bit & 1])
+        for one in distinct.tolist()
+    ]
     return pd.Series(np.array(texts, dtype=object)[which], dtype="str")

@@ -1,7 +1,8 @@
 """Which opening item became which closing item of a continuing customer (semantics 3.2).
 
-Here: the passes, as array look-ups and ranked joins over all customers at once. Not here: what a pair or a lone item means (`causes.py`).
-Item ids are unique at an instant, so the first passes are one look-up; only what they leave is ranked. "Customer" means customer-month.
+Here: the passes, as array look-ups and ranked joins over all customers at once. Not here: what a pair or a
+lone item means (`causes.py`). Item ids are unique at an instant, so the first passes are one look-up; only
+what they leave is ranked. "Customer" means customer-month.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ PASSES = ["item", "swap", "price", "product", "any", "added", "removed"]
 
 @dataclass(frozen=True)
 class Pairs:
-    """One element per matched pair or lone item; positions are rows of a side, -1 where that side is empty; `match_pass` indexes `PASSES`."""
+    """One element per matched pair or lone item; positions are rows of a side, -1 where that side is empty.
+
+    `match_pass` indexes `PASSES`.
+    """
 
     opening: Ints
     closing: Ints
@@ -27,18 +31,25 @@ class Pairs:
 
 
 def match(book: MonthSnapshot, continuing: Bools) -> Pairs:
-    """Pairs the counting items of continuing customers (by customer code) one to one, within match groups, deterministically.
+    """Pairs the counting items of continuing customers (by customer code) one to one.
 
-    Swap first (one item id on another product, both base, unless both products are placed in families), then same item id, same price, same
-    product, any; inside a pass both sides are ranked by MRR at opening rates, highest first, then item id.
+    Within match groups, deterministically.
+
+    Swap first (one item id on another product, both base, unless both products are placed in families), then
+    same item id, same price, same product, any; inside a pass both sides are ranked by MRR at opening rates,
+    highest first, then item id.
     """
-    at_open, at_close = (np.flatnonzero(side.counts & continuing[side.customer]) for side in (book.opening, book.closing))
+    at_open, at_close = (
+        np.flatnonzero(side.counts & continuing[side.customer]) for side in (book.opening, book.closing)
+    )
     found = [_by_item(book, at_open, at_close)]
     left_open = _left(book, book.opening, np.setdiff1d(at_open, found[0].opening, assume_unique=True))
     left_close = _left(book, book.closing, np.setdiff1d(at_close, found[0].closing, assume_unique=True))
     for name, key in (("price", ["price"]), ("product", ["product"]), ("any", [])):
         by = ["customer", "group", *key, "rank"]
-        left_open["rank"], left_close["rank"] = (left.groupby(by[:-1]).cumcount() for left in (left_open, left_close))
+        left_open["rank"], left_close["rank"] = (
+            left.groupby(by[:-1]).cumcount() for left in (left_open, left_close)
+        )
         joined = left_open.merge(left_close, on=by)
         found.append(_pairs(joined["row_x"].to_numpy(), joined["row_y"].to_numpy(), name))
         left_open = left_open[~left_open["row"].isin(joined["row_x"])]
@@ -46,7 +57,12 @@ def match(book: MonthSnapshot, continuing: Bools) -> Pairs:
     added, removed = left_close["row"].to_numpy(), left_open["row"].to_numpy()
     found.append(_pairs(np.full(len(added), -1), added, "added"))
     found.append(_pairs(removed, np.full(len(removed), -1), "removed"))
-    return Pairs(*(np.concatenate([getattr(part, field) for part in found]) for field in ("opening", "closing", "match_pass")))
+    return Pairs(
+        *(
+            np.concatenate([getattr(part, field) for part in found])
+            for field in ("opening", "closing", "match_pass")
+        )
+    )
 
 
 def _by_item(book: MonthSnapshot, at_open: Ints, at_close: Ints) -> Pairs:
@@ -63,7 +79,13 @@ def _by_item(book: MonthSnapshot, at_open: Ints, at_close: Ints) -> Pairs:
     base = np.array([entry.kind == "base" for entry in book.entries], dtype=bool)
     placed = np.array([entry.placed for entry in book.entries], dtype=bool)
     product = pd.factorize(book.distinct["product"])[0]
-    swap = ~same_group & (product[terms_a] != product[terms_b]) & base[terms_a] & base[terms_b] & ~(placed[terms_a] & placed[terms_b])
+    swap = (
+        ~same_group
+        & (product[terms_a] != product[terms_b])
+        & base[terms_a]
+        & base[terms_b]
+        & ~(placed[terms_a] & placed[terms_b])
+    )
     kept = same_group | swap
     match_pass = np.where(swap, PASSES.index("swap"), PASSES.index("item"))
     return Pairs(opening[kept], closing[kept], match_pass[kept])
@@ -84,7 +106,9 @@ def _left(book: MonthSnapshot, side: Side, rows: Ints) -> pd.DataFrame:
             "item": book.item_ids(side, rows).to_numpy(dtype=object),
         }
     )
-    return left.sort_values(["mrr", "item"], ascending=[False, True], kind="stable").drop(columns=["mrr", "item"])
+    return left.sort_values(["mrr", "item"], ascending=[False, True], kind="stable").drop(
+        columns=["mrr", "item"]
+    )
 
 
 def _pairs(opening: Ints, closing: Ints, name: str) -> Pairs:

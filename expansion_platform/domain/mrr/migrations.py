@@ -1,10 +1,13 @@
-"""The vendor's own repricings: those declared in the catalog, and those that look like one (semantics 3.3, case 44).
+"""The vendor's own repricings: those declared in the catalog, and those that look like one.
 
-Here: `price_moves`, what some customers show, and `price_migrations`, the rows of `mrr/price_migrations` from what all of them show. Not here: what
-a declared migration does to a label (`causes.py`), and the flag on its rows (`flags.py`). Nobody declared a detected one: it changes no amount.
+See semantics 3.3, case 44.
 
-Stripe tells of no repricing. `transfer_lookup_key` moves a price's handle to its successor, but the old price then has none and Stripe keeps no
-former value, so a transferred key cannot be seen; what customers did can.
+Here: `price_moves`, what some customers show, and `price_migrations`, the rows of `mrr/price_migrations` from
+what all of them show. Not here: what a declared migration does to a label (`causes.py`), and the flag on its
+rows (`flags.py`). Nobody declared a detected one: it changes no amount.
+
+Stripe tells of no repricing. `transfer_lookup_key` moves a price's handle to its successor, but the old price
+then has none and Stripe keeps no former value, so a transferred key cannot be seen; what customers did can.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ FEWEST_MOVED = 5
 LEAST_SHARE = 2  # one in two of the customers on the old price
 
 COLUMNS = [
-    *("month", "old_price", "new_price", "basis", "status", "customers_moved", "customers_on_old", "share_text"),
+    *("month", "old_price", "new_price", "basis"),
+    *("status", "customers_moved", "customers_on_old", "share_text"),
     *("amount", "amount_as_tier", "share_of_expansion_text"),
 ]
 
@@ -38,8 +42,10 @@ class PriceMoves:
     """What some customers show of price pairs, in a form that adds up over customers.
 
     Args:
-        moves: month, old_price, new_price; customers that moved, those of them at unchanged quantity, and their amounts, all and as `tier`.
-        holding: month, old_price, customers_on_old: those that hold a counting item on it at the month's opening.
+        moves: month, old_price, new_price; customers that moved, those of them at unchanged quantity, and
+            their amounts, all and as `tier`.
+        holding: month, old_price, customers_on_old: those that hold a counting item on it at the month's
+            opening.
         expansion: month, flow_expansion.
     """
 
@@ -49,14 +55,25 @@ class PriceMoves:
 
 
 def price_moves(causes: pd.DataFrame, movements: pd.DataFrame, holding: pd.DataFrame) -> PriceMoves:
-    """What some customers show, from their rows of mrr/causes and mrr/movements. Only moves that changed MRR are seen."""
+    """What some customers show, from their rows of mrr/causes and mrr/movements.
+
+    Only moves that changed MRR are seen.
+    """
     read = ["month", "customer", "from_price", "to_price", "from_quantity", "to_quantity", "cause", "amount"]
-    both = causes.loc[causes["from_price"].notna() & causes["to_price"].notna() & (causes["from_price"] != causes["to_price"]), read]
+    both = causes.loc[
+        causes["from_price"].notna()
+        & causes["to_price"].notna()
+        & (causes["from_price"] != causes["to_price"]),
+        read,
+    ]
     rows = both.rename(columns={"from_price": "old_price", "to_price": "new_price"}).astype({"month": "str"})
     schedule = rows[rows["cause"].isin(SCHEDULE_CAUSES)]
     found = rows.groupby(_PAIR)["customer"].nunique().rename("customers_moved").reset_index()
     more = [
-        rows[rows["from_quantity"] == rows["to_quantity"]].groupby(_PAIR)["customer"].nunique().rename("unchanged"),
+        rows[rows["from_quantity"] == rows["to_quantity"]]
+        .groupby(_PAIR)["customer"]
+        .nunique()
+        .rename("unchanged"),
         schedule.groupby(_PAIR)["amount"].sum(),
         schedule[schedule["cause"] == "tier"].groupby(_PAIR)["amount"].sum().rename("amount_as_tier"),
     ]
@@ -68,11 +85,14 @@ def price_moves(causes: pd.DataFrame, movements: pd.DataFrame, holding: pd.DataF
 
 
 def price_migrations(parts: Sequence[PriceMoves], catalog: Catalog) -> pd.DataFrame:
-    """Price pairs of each month that are declared migrations, or that so many customers took at once that they may be one.
+    """Price pairs of each month that are declared migrations, or may be migrations.
 
-    Detected: at least 5 customers, and at least half of those on the old price at opening, moved from it to the same new price at unchanged
-    quantity. Product and rank are not asked: on one product the change is the cause `price` anyway (D-7), on a "higher" one it is counted as
-    `tier` and this is what gives it away (case 44).
+    May be: so many customers took them at once.
+
+    Detected: at least 5 customers, and at least half of those on the old price at opening, moved from it to
+    the same new price at unchanged quantity. Product and rank are not asked: on one product the change is the
+    cause `price` anyway (D-7), on a "higher" one it is counted as `tier` and this is what gives it away (case
+    44).
 
     Args:
         parts: What all customers of a book show, those of each part apart.
@@ -82,19 +102,33 @@ def price_migrations(parts: Sequence[PriceMoves], catalog: Catalog) -> pd.DataFr
         `COLUMNS`, sorted by month and price pair; amounts in minor units of the reporting currency.
     """
     found = _added([part.moves for part in parts], _PAIR)
-    declared = pd.Series([catalog.is_migration(old, new) for old, new in found[_PAIR[1:]].itertuples(index=False)], index=found.index, dtype=bool)
+    declared = pd.Series(
+        [catalog.is_migration(old, new) for old, new in found[_PAIR[1:]].itertuples(index=False)],
+        index=found.index,
+        dtype=bool,
+    )
     found["customers_moved"] = found["customers_moved"].where(declared, found["unchanged"])
     found = found.merge(_added([part.holding for part in parts], _PAIR[:2]), on=_PAIR[:2], how="left")
     found["customers_on_old"] = found["customers_on_old"].fillna(0).astype("int64")
-    many = (found["customers_moved"] >= FEWEST_MOVED) & (found["customers_moved"] * LEAST_SHARE >= found["customers_on_old"])
+    many = (found["customers_moved"] >= FEWEST_MOVED) & (
+        found["customers_moved"] * LEAST_SHARE >= found["customers_on_old"]
+    )
     chosen = declared.to_numpy() | many.to_numpy()
     found, declared = found[chosen], declared[chosen]
     found["basis"] = np.where(declared, "declared", "detected")
     found["status"] = np.where(declared, "declared", "to_confirm")
     expansion = _added([part.expansion for part in parts], ["month"]).set_index("month")["flow_expansion"]
-    shares = found[["month", "customers_moved", "customers_on_old", "amount_as_tier"]].itertuples(index=False, name=None)
-    ratios = [(ratio_text(count, on_old), ratio_text(as_tier, int(expansion.get(month, 0)))) for month, count, on_old, as_tier in shares]
-    found["share_text"], found["share_of_expansion_text"] = [one for one, _ in ratios], [other for _, other in ratios]
+    shares = found[["month", "customers_moved", "customers_on_old", "amount_as_tier"]].itertuples(
+        index=False, name=None
+    )
+    ratios = [
+        (ratio_text(count, on_old), ratio_text(as_tier, int(expansion.get(month, 0))))
+        for month, count, on_old, as_tier in shares
+    ]
+    found["share_text"], found["share_of_expansion_text"] = (
+        [one for one, _ in ratios],
+        [other for _, other in ratios],
+    )
     return found[COLUMNS].sort_values(_PAIR, ignore_index=True)
 
 
@@ -103,14 +137,20 @@ def _added(frames: Sequence[pd.DataFrame], by: list[str]) -> pd.DataFrame:
 
 
 def customers_on_prices(timeline: Timeline, wanted: Sequence[str]) -> pd.DataFrame:
-    """month, old_price, customers_on_old: customers that hold a counting item on a price at each month's opening, where there are any."""
+    """month, old_price, customers_on_old.
+
+    Customers that hold a counting item on a price at each month's opening, where there are any.
+    """
     price, prices = pd.factorize(timeline.distinct["price"].astype("str"))
     rows = np.flatnonzero(timeline.counts & (timeline.begins < timeline.beyond))
     of_row, size = price[timeline.terms[rows]], timeline.size
     order = np.lexsort([timeline.begins[rows], timeline.customer[rows], of_row])
     rows, of_row = rows[order], of_row[order]
-    # Months in which a customer holds several items on a price count once: a state begins to count where those before it have ended.
-    holding = np.cumsum(np.append(True, (np.diff(of_row) != 0) | (np.diff(timeline.customer[rows]) != 0))[: len(rows)]) * (size + 1)
+    # Months in which a customer holds several items on a price count once: a state begins to count where
+    # those before it have ended.
+    holding = np.cumsum(
+        np.append(True, (np.diff(of_row) != 0) | (np.diff(timeline.customer[rows]) != 0))[: len(rows)]
+    ) * (size + 1)
     furthest = np.append(0, np.maximum.accumulate(timeline.beyond[rows] + holding))[: len(rows)]
     begins = np.maximum(timeline.begins[rows], furthest - holding)
     later = begins < timeline.beyond[rows]
@@ -121,4 +161,6 @@ def customers_on_prices(timeline: Timeline, wanted: Sequence[str]) -> pd.DataFra
     held = np.cumsum(change, axis=1)[:, opening]
     which, month = np.nonzero(held)
     names = np.array(wanted, dtype=object)[month]
-    return pd.DataFrame({"month": names, "old_price": prices[which], "customers_on_old": held[which, month]}).astype({"month": "str"})
+    return pd.DataFrame(
+        {"month": names, "old_price": prices[which], "customers_on_old": held[which, month]}
+    ).astype({"month": "str"})

@@ -1,10 +1,14 @@
-"""Item states as numbers over the month ends of a calendar: which month ends each state covers, and what it is worth at each.
+"""Item states as numbers over the month ends of a calendar.
 
-Here: `read_timeline`, from a frame of item states to aligned NumPy arrays, and `Amounts`, MRR by distinct terms and month end. Not here: sums by
-customer (`customer_levels.py`) and what changed between two month ends (`changed_months.py`).
+Which month ends each state covers, and what it is worth at each.
 
-Month end k is the closing instant of month k of the calendar, so the opening instant of month k + 1. A state covers the month ends from `begins` up
-to but not including `beyond` (semantics 1.1): what begins or ends inside month k has `begins` or `beyond` equal to k.
+Here: `read_timeline`, from a frame of item states to aligned NumPy arrays, and `Amounts`, MRR by distinct
+terms and month end. Not here: sums by customer (`customer_levels.py`) and what changed between two month ends
+(`changed_months.py`).
+
+Month end k is the closing instant of month k of the calendar, so the opening instant of month k + 1. A state
+covers the month ends from `begins` up to but not including `beyond` (semantics 1.1): what begins or ends
+inside month k has `begins` or `beyond` equal to k.
 """
 
 from __future__ import annotations
@@ -19,12 +23,23 @@ from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.encoding import encode, number
 from expansion_platform.domain.core.money import Bools, Ints
-from expansion_platform.domain.mrr.valuation import TERMS, Terms, Valued, check_present, count_states, read_terms, value_cells
+from expansion_platform.domain.mrr.valuation import (
+    TERMS,
+    Terms,
+    Valued,
+    check_present,
+    count_states,
+    read_terms,
+    value_cells,
+)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Item states as arrays with one element a state; customers after aliases and items are codes in the order of their ids."""
+    """Item states as arrays with one element a state.
+
+    Customers after aliases and items are codes in the order of their ids.
+    """
 
     calendar: Sequence[str]
     """Months without a gap; month end k closes `calendar[k]`."""
@@ -102,13 +117,19 @@ def read_timeline(states: pd.DataFrame, calendar: Sequence[str], catalog: Catalo
 
 
 def month_of(closings: pd.DatetimeIndex, instants: pd.Series[pd.Timestamp]) -> Ints:
-    """Index of the month each instant lies in: 0 also before the calendar, its length after it or where there is none."""
+    """Index of the month each instant lies in.
+
+    0 also before the calendar, its length after it or where there is none.
+    """
     found = closings.searchsorted(pd.DatetimeIndex(instants).as_unit("us"), side="right").astype(np.int64)
     return np.where(instants.isna().to_numpy(), len(closings), found)
 
 
 def spread(starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
-    """Every whole number from each start up to but not including its stop: the row it belongs to, and the number."""
+    """Every whole number from each start up to but not including its stop.
+
+    The row it belongs to, and the number.
+    """
     sizes = np.maximum(stops - starts, 0)
     row = np.repeat(np.arange(len(sizes)), sizes)
     within = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -117,7 +138,10 @@ def spread(starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True)
 class Amounts:
-    """MRR of distinct terms at month ends. Terms in the reporting currency are valued once; others once a month end at which they are needed."""
+    """MRR of distinct terms at month ends.
+
+    Terms in the reporting currency are valued once; others once a month end at which they are needed.
+    """
 
     size: int
     """Number of month ends."""
@@ -133,18 +157,33 @@ class Amounts:
             return np.where(self.foreign[terms], -1, terms)
         wanted = terms * self.size + month_end
         at = np.minimum(np.searchsorted(self.rated, wanted), len(self.rated) - 1)
-        return np.where(self.foreign[terms], np.where(self.rated[at] == wanted, len(self.foreign) + at, -1), terms)
+        return np.where(
+            self.foreign[terms], np.where(self.rated[at] == wanted, len(self.foreign) + at, -1), terms
+        )
 
     def at(self, terms: Ints, month_end: Ints) -> Valued:
         """The amounts of terms at a month end, by position; zero where they were not valued there."""
         cell = self.cell(terms, month_end)
-        mrr, list_mrr, arr = (np.where(cell >= 0, amounts[cell], 0) for amounts in (self.valued.mrr, self.valued.list_mrr, self.valued.arr))
+        mrr, list_mrr, arr = (
+            np.where(cell >= 0, amounts[cell], 0)
+            for amounts in (self.valued.mrr, self.valued.list_mrr, self.valued.arr)
+        )
         lacking = np.flatnonzero(np.isin(cell, list(self.valued.missing)))
-        return Valued(mrr, list_mrr, arr, {int(position): self.valued.missing[int(cell[position])] for position in lacking.tolist()})
+        return Valued(
+            mrr,
+            list_mrr,
+            arr,
+            {int(position): self.valued.missing[int(cell[position])] for position in lacking.tolist()},
+        )
 
 
-def value_month_ends(timeline: Timeline, rates: Mapping[str, Mapping[str, str]], catalog: Catalog, needed: Bools) -> Amounts:
-    """Values every state at the `needed` month ends it covers, and at the one before it begins, whose rates its opening figures use."""
+def value_month_ends(
+    timeline: Timeline, rates: Mapping[str, Mapping[str, str]], catalog: Catalog, needed: Bools
+) -> Amounts:
+    """Values every state at the `needed` month ends it covers.
+
+    And at the one before it begins, whose rates its opening figures use.
+    """
     rows = np.flatnonzero(timeline.foreign[timeline.terms])
     row, month_end = spread(np.maximum(timeline.begins[rows] - 1, 0), timeline.beyond[rows])
     used = needed[month_end]
@@ -154,9 +193,16 @@ def value_month_ends(timeline: Timeline, rates: Mapping[str, Mapping[str, str]],
     terms, month_ends = rated // timeline.size, rated % timeline.size
     size = len(timeline.read)
     known = [{}, *(rates.get(month, {}) for month in timeline.calendar)]
-    code, at = np.concatenate([np.arange(size), terms]), np.concatenate([np.zeros(size, dtype=np.int64), month_ends + 1])
+    code, at = (
+        np.concatenate([np.arange(size), terms]),
+        np.concatenate([np.zeros(size, dtype=np.int64), month_ends + 1]),
+    )
     valued = value_cells(timeline.read, code, at, known, catalog.reporting_currency)
-    missing = {cell: problem for cell, problem in valued.missing.items() if cell >= size or not timeline.foreign[cell]}
+    missing = {
+        cell: problem
+        for cell, problem in valued.missing.items()
+        if cell >= size or not timeline.foreign[cell]
+    }
     return Amounts(timeline.size, timeline.foreign, rated, replace(valued, missing=missing))
 
 
@@ -166,7 +212,9 @@ def unpriced(timeline: Timeline, amounts: Amounts) -> Bools:
     missing = np.array(sorted(amounts.valued.missing), dtype=np.int64)
     if len(missing):
         known = len(timeline.read)
-        terms = np.unique(np.where(missing < known, missing, amounts.rated[np.maximum(missing - known, 0)] // timeline.size))
+        terms = np.unique(
+            np.where(missing < known, missing, amounts.rated[np.maximum(missing - known, 0)] // timeline.size)
+        )
         rows = np.flatnonzero(np.isin(timeline.terms, terms))
         row, month_end = spread(timeline.begins[rows], timeline.beyond[rows])
         lacking = np.isin(amounts.cell(timeline.terms[rows[row]], month_end), missing)
@@ -177,5 +225,7 @@ def unpriced(timeline: Timeline, amounts: Amounts) -> Bools:
 def _ranked(states: pd.DataFrame, column: str, renamed: Mapping[str, str]) -> tuple[Ints, pd.Index[str]]:
     """Codes of a column's values in the order of the values, some of which may be renamed."""
     code, values = number([states], column)
-    merged, distinct = pd.factorize(values.map(lambda value: renamed.get(value, value)) if renamed else values, sort=True)
+    merged, distinct = pd.factorize(
+        values.map(lambda value: renamed.get(value, value)) if renamed else values, sort=True
+    )
     return merged[code].astype(np.int64), pd.Index(distinct)

@@ -1,7 +1,9 @@
-"""Months that cannot be computed, and why: each is left out by name, and the others are computed (architecture section 4).
+"""Months that cannot be computed, and why.
 
-Here: finding the months whose states cannot be counted as they are, all months at once, and the error of each, in the words of the one-month rules.
-Not here: those rules (`first_paid.py`, `month_snapshot.py`).
+Each is left out by name, and the others are computed (architecture section 4).
+
+Here: finding the months whose states cannot be counted as they are, all months at once, and the error of
+each, in the words of the one-month rules. Not here: those rules (`first_paid.py`, `month_snapshot.py`).
 """
 
 from __future__ import annotations
@@ -27,14 +29,27 @@ Failures = dict[str, DataQualityError]
 
 
 def unreadable_months(
-    wanted: Sequence[str], timeline: Timeline, amounts: Amounts, first_paid: FirstPaid, quarantine: pd.DataFrame, catalog: Catalog, rates: Rates
+    wanted: Sequence[str],
+    timeline: Timeline,
+    amounts: Amounts,
+    first_paid: FirstPaid,
+    quarantine: pd.DataFrame,
+    catalog: Catalog,
+    rates: Rates,
 ) -> Failures:
-    """The months that lie in quarantine at an end, lack an exchange rate, or hold an item twice or an unpriceable one at an end.
+    """The months that lie in quarantine, lack an exchange rate, or hold what cannot be counted.
 
-    Suspicious months are found over all months at once; only for these are the one-month rules asked, which say what is wrong.
+    Each of it at an end: an item that is there twice, or one that has no price.
+
+    Suspicious months are found over all months at once; only for these are the one-month rules asked, which
+    say what is wrong.
     """
     suspicious = _twice(timeline) | unpriced(timeline, amounts)
-    suspicious |= _covered(month_of(timeline.closings, quarantine["valid_from"]), month_of(timeline.closings, quarantine["valid_to"]), timeline.size)
+    suspicious |= _covered(
+        month_of(timeline.closings, quarantine["valid_from"]),
+        month_of(timeline.closings, quarantine["valid_to"]),
+        timeline.size,
+    )
     lacking = min(first_paid.missing, default=None)
     found = {}
     for month in wanted:
@@ -57,7 +72,9 @@ def uncompared_months(book: MonthSnapshot, movement: Ints, timeline: Timeline) -
     return _errors(timeline, np.unique(month), lambda at: _refuse_items(book, rows[month == at]))
 
 
-def unknown_pasts(new: tuple[Ints, Ints], timeline: Timeline, quarantine: pd.DataFrame, catalog: Catalog) -> Failures:
+def unknown_pasts(
+    new: tuple[Ints, Ints], timeline: Timeline, quarantine: pd.DataFrame, catalog: Catalog
+) -> Failures:
     """The months that call a customer new whose past cannot be read; `new` are months and customers."""
     stretches = quarantine["customer"].map(catalog.customer)
     month, customer = new
@@ -85,7 +102,14 @@ def _refuse_items(book: MonthSnapshot, rows: Ints) -> None:
     refuse(book.at_open.missing, book.closing.terms[rows], book.item_ids(book.closing, rows).to_series())
 
 
-def _refuse_month(month: str, timeline: Timeline, first_paid: FirstPaid, quarantine: pd.DataFrame, catalog: Catalog, rates: Rates) -> None:
+def _refuse_month(
+    month: str,
+    timeline: Timeline,
+    first_paid: FirstPaid,
+    quarantine: pd.DataFrame,
+    catalog: Catalog,
+    rates: Rates,
+) -> None:
     at = timeline.index(month)
     start, end = timeline.closings[at - 1], timeline.closings[at]
     refuse_unreadable(quarantine, start, end)
@@ -106,7 +130,8 @@ def _twice(timeline: Timeline) -> Bools:
     """By month end: whether an item has two states there."""
     rows = np.flatnonzero(timeline.begins < timeline.beyond)
     rows = rows[np.lexsort([timeline.begins[rows], timeline.item[rows]])]
-    # A state overlaps one before it where the furthest end so far lies beyond its beginning; ends of one item are compared with no other's.
+    # A state overlaps one before it where the furthest end so far lies beyond its beginning; ends of one item
+    # are compared with no other's.
     offset = timeline.item[rows] * (timeline.size + 1)
     furthest = np.maximum.accumulate(timeline.beyond[rows] + offset)[:-1] - offset[1:]
     begins, beyond = timeline.begins[rows][1:], timeline.beyond[rows][1:]

@@ -1,11 +1,16 @@
-"""Which months a changed fact touches: a fingerprint of everything in the item states that a month's MRR, movements, flags and coverage depend on.
+"""Which months a changed fact touches.
 
-Here: the fingerprints. Not here: what is built from them (`tables/mrr.py`), policy, catalog and rates, which are fingerprinted apart.
+A fingerprint of everything in the item states that a month's MRR, movements, flags and coverage depend on.
 
-A month depends on what is in force when it begins, on what begins and ends within it, on who paid before, and, for customers in whom something
-changes, on what they had before (`seat_surge`, `brief_lapse`). So a late fact about March touches March and the months after it in which that
-customer still has what changed or changes again, and no others. It also depends on which prices are plans by inference (`catalog/plans.py`): a late
-fact about a beginning touches the months in which that changes, and no others. Cost: one pass over the states, whatever the number of months.
+Here: the fingerprints. Not here: what is built from them (`tables/mrr.py`), policy, catalog and rates, which
+are fingerprinted apart.
+
+A month depends on what is in force when it begins, on what begins and ends within it, on who paid before,
+and, for customers in whom something changes, on what they had before (`seat_surge`, `brief_lapse`). So a late
+fact about March touches March and the months after it in which that customer still has what changed or
+changes again, and no others. It also depends on which prices are plans by inference (`catalog/plans.py`): a
+late fact about a beginning touches the months in which that changes, and no others. Cost: one pass over the
+states, whatever the number of months.
 """
 
 from __future__ import annotations
@@ -23,7 +28,14 @@ from expansion_platform.domain.catalog.plans import Beginnings, beginnings_of_so
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.canonical import content_hash
 from expansion_platform.domain.history import tables as billing
-from expansion_platform.domain.mrr.first_paid import FirstPaid, deletions, first_paid_months, included, rates_by_month, touching
+from expansion_platform.domain.mrr.first_paid import (
+    FirstPaid,
+    deletions,
+    first_paid_months,
+    included,
+    rates_by_month,
+    touching,
+)
 from expansion_platform.domain.mrr.states import owners
 from expansion_platform.domain.mrr.valuation import STATE
 from expansion_platform.domain.stripe import tables as stripe
@@ -36,8 +48,9 @@ _BEGINS, _ENDS, _PAYS = 1, 2, 3
 class StateSums:
     """What months depend on of the states of some customers, in a form that adds up.
 
-    `standing` and `changed` are sums of 64-bit hashes: of what was in force when a month began (one more entry than months), and of the past of
-    those in whom something changed, from before the first month on. `first` is when the first state begins, None without states.
+    `standing` and `changed` are sums of 64-bit hashes: of what was in force when a month began (one more
+    entry than months), and of the past of those in whom something changed, from before the first month on.
+    `first` is when the first state begins, None without states.
     """
 
     standing: Hashes
@@ -47,21 +60,33 @@ class StateSums:
 
 
 def state_texts(parts: Sequence[StateSums], calendar: Sequence[str], timezone: str = "UTC") -> dict[str, str]:
-    """A text for each month that changes when something it depends on does; the parts are those of different customers."""
+    """A text for each month that changes when something it depends on does.
+
+    The parts are those of different customers.
+    """
     if not calendar:
         return {}
-    standing, changed = (np.add.reduce([getattr(part, name) for part in parts]) for name in ("standing", "changed"))
+    standing, changed = (
+        np.add.reduce([getattr(part, name) for part in parts]) for name in ("standing", "changed")
+    )
     begun = of_all([part.begun for part in parts])
     plans = {month: begun.plans(months.closing(month, timezone)).text for month in calendar}
     first = min((part.first for part in parts if part.first is not None), default=None)
     begins = "" if first is None else months.of(first, timezone)
     return {
-        month: f"{standing[number]:016x} {changed[number + 1]:016x} {plans[month]} {'begins' if month == begins else ''}".rstrip()
+        month: f"{standing[number]:016x} {changed[number + 1]:016x} {plans[month]} "
+        f"{'begins' if month == begins else ''}".rstrip()
         for number, month in enumerate(calendar)
     }
 
 
-def state_sums(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence[str], catalog: Catalog, timezone: str = "UTC") -> StateSums:
+def state_sums(
+    states: pd.DataFrame,
+    first_paid: FirstPaid,
+    calendar: Sequence[str],
+    catalog: Catalog,
+    timezone: str = "UTC",
+) -> StateSums:
     """What months depend on of some customers' states.
 
     Args:
@@ -71,8 +96,8 @@ def state_sums(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence[s
         catalog: Gives aliases.
         timezone: Reporting time zone.
 
-    Rows are hashed to 64 bits and added up, so their order does not matter; what is in force when a month begins is everything that has begun less
-    everything that has ended.
+    Rows are hashed to 64 bits and added up, so their order does not matter; what is in force when a month
+    begins is everything that has begun less everything that has ended.
     """
     # Of where a state is known from, only a schedule makes a difference: it is flagged.
     terms = _hashed(states[[*STATE, "confidence"]].assign(scheduled=states["source"] == "schedule"))
@@ -84,7 +109,13 @@ def state_sums(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence[s
         [
             _events(owner, states["valid_from"], terms, _BEGINS),
             _events(owner[ended], states.loc[ended, "valid_to"], terms[ended], _ENDS),
-            _events(payers, pd.Series([months.closing(month, timezone) for month in paid], dtype="datetime64[us, UTC]") - _INSTANT, pays, _PAYS),
+            _events(
+                payers,
+                pd.Series([months.closing(month, timezone) for month in paid], dtype="datetime64[us, UTC]")
+                - _INSTANT,
+                pays,
+                _PAYS,
+            ),
         ],
         ignore_index=True,
     )
@@ -97,7 +128,12 @@ def state_sums(states: pd.DataFrame, first_paid: FirstPaid, calendar: Sequence[s
     past = events.groupby("owner", sort=False)["event"].cumsum()  # uint64, wraps around
     last = ~events.duplicated(["owner", "month"], keep="last")
     changed = _sums(events.loc[last, "month"], past[last].to_numpy(), len(calendar) + 1)
-    return StateSums(standing, changed, None if states.empty else states["valid_from"].min(), beginnings_of_some(states, catalog))
+    return StateSums(
+        standing,
+        changed,
+        None if states.empty else states["valid_from"].min(),
+        beginnings_of_some(states, catalog),
+    )
 
 
 _INSTANT = pd.Timedelta(microseconds=1)
@@ -118,7 +154,13 @@ def _events(owner: pd.Series[str], at: pd.Series[pd.Timestamp], terms: Hashes, k
 def _first_paid(first_paid: FirstPaid) -> pd.DataFrame:
     """What mrr/customer_months says of who paid first when: customer, month, at."""
     paid = first_paid.months
-    return pd.DataFrame({"customer": paid.index, "month": paid.to_numpy(), "at": first_paid.instants.reindex(paid.index).to_numpy()})
+    return pd.DataFrame(
+        {
+            "customer": paid.index,
+            "month": paid.to_numpy(),
+            "at": first_paid.instants.reindex(paid.index).to_numpy(),
+        }
+    )
 
 
 def _hashed(rows: pd.DataFrame) -> Hashes:
@@ -135,7 +177,10 @@ def _sums(group: pd.Series[int], values: Hashes, size: int) -> Hashes:
 def states_digest(wanted: Sequence[str], inputs: Inputs) -> StateSums:
     """What each month depends on of the item states of some customers."""
     catalog, timezone = inputs.catalog, inputs.timezone
-    states, rates = included(inputs.frame(billing.ItemStates), catalog), rates_by_month(inputs.frame(billing.FxRates))
+    states, rates = (
+        included(inputs.frame(billing.ItemStates), catalog),
+        rates_by_month(inputs.frame(billing.FxRates)),
+    )
     calendar = months.between(min(wanted), max(wanted))
     paid = first_paid_months(states, catalog=catalog, rates=rates, last=calendar[-1], timezone=timezone)
     return state_sums(states, paid, calendar, catalog, timezone)
@@ -149,7 +194,12 @@ def states_digests(wanted: Sequence[str], parts: Sequence[StateSums], inputs: In
 def rates_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
     """The exchange rates up to each month: what a customer pays is compared with what it paid before."""
     rates = inputs.frame(billing.FxRates)
-    return {month: content_hash(rates.loc[rates["month"] <= month, ["month", "currency", "rate"]].to_numpy().tolist()) for month in wanted}
+    return {
+        month: content_hash(
+            rates.loc[rates["month"] <= month, ["month", "currency", "rate"]].to_numpy().tolist()
+        )
+        for month in wanted
+    }
 
 
 def end_rates_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
@@ -169,7 +219,9 @@ def quarantine_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
 
     def at_ends(month: str) -> str:
         ends = [months.opening(month, inputs.timezone), months.closing(month, inputs.timezone)]
-        return content_hash([list(map(str, row)) for row in touching(quarantine, ends).itertuples(index=False)])
+        return content_hash(
+            [list(map(str, row)) for row in touching(quarantine, ends).itertuples(index=False)]
+        )
 
     return {month: at_ends(month) for month in wanted}
 
@@ -180,13 +232,21 @@ def deletions_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
 
     def within(month: str) -> str:
         start, end = months.opening(month, inputs.timezone), months.closing(month, inputs.timezone)
-        return content_hash(deleted[(deleted["created"] >= start) & (deleted["created"] < end)].astype(str).to_numpy().tolist())
+        return content_hash(
+            deleted[(deleted["created"] >= start) & (deleted["created"] < end)]
+            .astype(str)
+            .to_numpy()
+            .tolist()
+        )
 
     return {month: within(month) for month in wanted}
 
 
 def backdated_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
-    """The subscriptions made after each month reported that have states before its end: what restatements call `new_subscription`."""
+    """The subscriptions made after each month reported that have states before its end.
+
+    What restatements call `new_subscription`.
+    """
     subscriptions, states = inputs.frame(stripe.Subscriptions), inputs.frame(billing.ItemStates)
     begins = states.groupby(states["subscription"].astype("str"))["valid_from"].min()
     began = begins.reindex(subscriptions["id"]).set_axis(subscriptions.index)
@@ -195,7 +255,9 @@ def backdated_digest(wanted: Sequence[str], inputs: Inputs) -> dict[str, str]:
     def made_later(month: str) -> str:
         if month not in closes:
             return ""
-        late = (subscriptions["created"] > pd.Timestamp(closes[month].at)) & (began < months.closing(month, inputs.timezone))
+        late = (subscriptions["created"] > pd.Timestamp(closes[month].at)) & (
+            began < months.closing(month, inputs.timezone)
+        )
         return content_hash(sorted(subscriptions.loc[late, "id"]))
 
     return {month: made_later(month) for month in wanted}

@@ -1,8 +1,12 @@
-"""The items of customers at the two ends of their months, as numbers: customer-months, items, terms and groups become codes.
+"""The items of customers at the two ends of their months, as numbers.
 
-Here: the arrays, and reading them from two frames of item states, the ends of one month, with aliases applied and everything validated. Not here:
-the customer-months of many months (`changed_months.py`), what moved (`movements.py`). Equal content has equal codes on both sides, so finding what
-changed is comparing integers. The rules after this one know nothing of months: a customer's items are only ever compared within one customer-month.
+Customer-months, items, terms and groups become codes.
+
+Here: the arrays, and reading them from two frames of item states, the ends of one month, with aliases applied
+and everything validated. Not here: the customer-months of many months (`changed_months.py`), what moved
+(`movements.py`). Equal content has equal codes on both sides, so finding what changed is comparing integers.
+The rules after this one know nothing of months: a customer's items are only ever compared within one
+customer-month.
 """
 
 from __future__ import annotations
@@ -18,7 +22,16 @@ from expansion_platform.domain.catalog.plans import NO_PLANS, Plans
 from expansion_platform.domain.core.encoding import encode, number
 from expansion_platform.domain.core.errors import DataQualityError
 from expansion_platform.domain.core.money import Bools, Ints
-from expansion_platform.domain.mrr.valuation import TERMS, Terms, Valued, check_present, count_states, read_terms, refuse, value_terms
+from expansion_platform.domain.mrr.valuation import (
+    TERMS,
+    Terms,
+    Valued,
+    check_present,
+    count_states,
+    read_terms,
+    refuse,
+    value_terms,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,9 @@ class MonthSnapshot:
     rates_open: Sequence[Mapping[str, str]]
     """Opening rates by index of month."""
     plans: Sequence[Plans]
-    """Prices of one product inferred to be plans before a closing instant; the first are none where there are several."""
+    """Prices of one product inferred to be plans before a closing instant; the first are none where there are
+    several.
+    """
     plan: Ints
     """Which of the plans are those of the month, by customer-month code."""
 
@@ -88,7 +103,8 @@ def read_book(
     """Encodes, validates and values both sides.
 
     Raises:
-        DataQualityError: Names the items that are duplicated on a side, cannot be read or priced, or lack a rate on their side, counting or not.
+        DataQualityError: Names the items that are duplicated on a side, cannot be read or priced, or lack a
+            rate on their side, counting or not.
     """
     frames = [opening, closing]
     check_present(frames)
@@ -97,10 +113,16 @@ def read_book(
     for rows in bounds:
         repeated = np.bincount(item[rows]) > 1
         if repeated.any():
-            raise DataQualityError("item occurs twice at one instant", sorted(item_ids[np.flatnonzero(repeated)]))
+            raise DataQualityError(
+                "item occurs twice at one instant", sorted(item_ids[np.flatnonzero(repeated)])
+            )
     codes, distinct = encode(frames, TERMS)
-    terms = read_terms(distinct, catalog.policy, codes, pd.concat([frame["item"] for frame in frames], ignore_index=True))
-    at_open, at_close = (value_terms(terms, rates, catalog.reporting_currency) for rates in (rates_open, rates_close))
+    terms = read_terms(
+        distinct, catalog.policy, codes, pd.concat([frame["item"] for frame in frames], ignore_index=True)
+    )
+    at_open, at_close = (
+        value_terms(terms, rates, catalog.reporting_currency) for rates in (rates_open, rates_close)
+    )
     customer, customers = number(frames, "customer")
     if catalog.aliases:
         merged, customers = pd.factorize(customers.map(catalog.customer))
@@ -161,7 +183,9 @@ def by_customer(book: MonthSnapshot, side: Side, amounts: Ints) -> Ints:
 def catalog_entries(distinct: pd.DataFrame, catalog: Catalog) -> list[Entry]:
     """What the catalog says of distinct terms; each price is looked up once."""
     known: dict[tuple[str, str, str], Entry] = {}
-    keys: Sequence[tuple[str, str, str]] = list(zip(distinct["price"], distinct["product"], distinct["usage_type"], strict=True))
+    keys: Sequence[tuple[str, str, str]] = list(
+        zip(distinct["price"], distinct["product"], distinct["usage_type"], strict=True)
+    )
     for key in keys:
         if key not in known:
             known[key] = catalog.entry(*key)

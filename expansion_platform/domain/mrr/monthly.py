@@ -1,8 +1,11 @@
-"""The four tables of floor `mrr` over a range of months: customer months, movements, causes and price migrations, computed in one batch.
+"""The four tables of floor `mrr` over a range of months.
 
-Here: `mrr_tables`, the order of the steps. Not here: any step. Every state is valued once (`month_ends.py`); customers' sums at month ends are made
-of that (`customer_levels.py`); only customer-months in which something changed are matched, attributed and flagged (`changed_months.py`,
-`movements.py`, `flags.py`). 36 months of 20,000 customers: 639,006 customer months, of which 51,602 changed.
+Customer months, movements, causes and price migrations, computed in one batch.
+
+Here: `mrr_tables`, the order of the steps. Not here: any step. Every state is valued once (`month_ends.py`);
+customers' sums at month ends are made of that (`customer_levels.py`); only customer-months in which something
+changed are matched, attributed and flagged (`changed_months.py`, `movements.py`, `flags.py`). 36 months of
+20,000 customers: 639,006 customer months, of which 51,602 changed.
 """
 
 from __future__ import annotations
@@ -29,10 +32,28 @@ from expansion_platform.domain.mrr.attribution import cause_frame, customer_of
 from expansion_platform.domain.mrr.changed_months import Keys, changed_book, changed_months, rate_changes
 from expansion_platform.domain.mrr.customer_levels import CustomerMonths, customer_months
 from expansion_platform.domain.mrr.customer_rows import coded, customer_rows
-from expansion_platform.domain.mrr.first_paid import FirstPaid, deletions, first_paid_months, included, rates_by_month
+from expansion_platform.domain.mrr.first_paid import (
+    FirstPaid,
+    deletions,
+    first_paid_months,
+    included,
+    rates_by_month,
+)
 from expansion_platform.domain.mrr.migrations import PriceMoves, customers_on_prices, price_moves
-from expansion_platform.domain.mrr.month_ends import Amounts, Timeline, month_of, read_timeline, value_month_ends
-from expansion_platform.domain.mrr.month_failures import Failures, Rates, uncompared_months, unknown_pasts, unreadable_months
+from expansion_platform.domain.mrr.month_ends import (
+    Amounts,
+    Timeline,
+    month_of,
+    read_timeline,
+    value_month_ends,
+)
+from expansion_platform.domain.mrr.month_failures import (
+    Failures,
+    Rates,
+    uncompared_months,
+    unknown_pasts,
+    unreadable_months,
+)
 from expansion_platform.domain.mrr.month_snapshot import catalog_entries
 from expansion_platform.domain.mrr.movements import (
     MOVEMENT_COLUMNS,
@@ -47,7 +68,15 @@ from expansion_platform.domain.mrr.movements import (
     rate_flows,
     without,
 )
-from expansion_platform.domain.mrr.parts import Past, Shown, Unflagged, flagged, past_of_all, past_of_some, shown_by_all
+from expansion_platform.domain.mrr.parts import (
+    Past,
+    Shown,
+    Unflagged,
+    flagged,
+    past_of_all,
+    past_of_some,
+    shown_by_all,
+)
 from expansion_platform.domain.mrr.reasons import reasons
 from expansion_platform.domain.stripe import tables as stripe
 
@@ -56,7 +85,10 @@ MODELS: list[type[Table]] = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.
 
 @dataclass(frozen=True)
 class MrrTables:
-    """The rows of all months that can be computed, without hashes, in key order; and why each of the others cannot."""
+    """The rows of all months that can be computed, without hashes, in key order.
+
+    And why each of the others cannot.
+    """
 
     frames: Mapping[type[Table], pd.DataFrame]
     failures: Failures
@@ -85,7 +117,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class MrrPart:
-    """The rows of some customers before the whole book is known, what it has to know of them, and why months cannot be computed.
+    """The rows of some customers before the whole book is known.
+
+    With what it has to know of them, and why months cannot be computed.
 
     Both are None, and there are no rows, where no month can be.
     """
@@ -97,9 +131,12 @@ class MrrPart:
 
 
 def mrr_tables(wanted: Sequence[str], facts: Facts, *, rates_alone: bool = False) -> MrrTables:
-    """Computes mrr/customer_months, mrr/movements, mrr/causes and mrr/price_migrations of some months (semantics 2 and 3).
+    """Computes mrr/customer_months, mrr/movements, mrr/causes and mrr/price_migrations of some months.
 
-    A month in which nothing of a customer but exchange rates moved has no row in mrr/movements and mrr/causes (2.6).
+    See semantics 2 and 3.
+
+    A month in which nothing of a customer but exchange rates moved has no row in mrr/movements and mrr/causes
+    (2.6).
 
     Args:
         wanted: Months, in any order, with or without gaps.
@@ -113,7 +150,10 @@ def mrr_tables(wanted: Sequence[str], facts: Facts, *, rates_alone: bool = False
     if part.unflagged is None or part.moves is None:
         return MrrTables({}, part.failures)
     shown = shown_by_all([part.moves], catalog, done)
-    rows = flagged(part.unflagged, shown) | {mrr.CustomerMonths: part.customer_months, mrr.PriceMigrations: shown.migrations}
+    rows = flagged(part.unflagged, shown) | {
+        mrr.CustomerMonths: part.customer_months,
+        mrr.PriceMigrations: shown.migrations,
+    }
     return MrrTables(rows, part.failures)
 
 
@@ -130,7 +170,16 @@ def mrr_part(wanted: Sequence[str], facts: Facts, past: Past, *, rates_alone: bo
     timeline = read_timeline(states, calendar, catalog, timezone)
     amounts = value_month_ends(timeline, by_month, catalog, _ends(timeline, due))
     failures |= unreadable_months(due, timeline, amounts, first_paid, quarantine, catalog, by_month)
-    run = _Run(timeline, amounts, catalog_entries(timeline.distinct, catalog), by_month, first_paid, past, catalog, timezone)
+    run = _Run(
+        timeline,
+        amounts,
+        catalog_entries(timeline.distinct, catalog),
+        by_month,
+        first_paid,
+        past,
+        catalog,
+        timezone,
+    )
     while due := [month for month in due if month not in failures]:
         changed = run.changed(due, rates_alone=rates_alone)
         unknown = changed.failures | unknown_pasts(changed.new, timeline, quarantine, catalog)
@@ -159,30 +208,44 @@ def unflagged_rows(
         catalog: Declared migrations, ranks, policy.
         rates_alone: Rows also of customer-months in which exchange rates alone moved.
 
-    Customers that rose and came back to where they were within the month get a row of mrr/movements, all zero, with `intramonth_reversal` (case 3).
+    Customers that rose and came back to where they were within the month get a row of mrr/movements, all
+    zero, with `intramonth_reversal` (case 3).
     """
     reversed_ = flags.intramonth_reversal(changes, facts, catalog)
     if not rates_alone:
         changes = without(changes, only_rates_moved(changes) & ~reversed_)
     shown = np.flatnonzero(changes.moved | reversed_)
     names = facts.timeline.calendar
-    movements = movement_rows(changes, shown, catalog)[MOVEMENT_COLUMNS].assign(month=coded(facts.month[shown], names))
+    movements = movement_rows(changes, shown, catalog)[MOVEMENT_COLUMNS].assign(
+        month=coded(facts.month[shown], names)
+    )
     why = reasons(changes, shown, ends, deleted)
     movements = movements.assign(reason=why["reason"], dormant_reason=why["dormant_reason"])
     customer = customer_of(changes.book, changes.pairs)[changes.rows.pair]
-    causes = cause_frame(changes.book, changes.pairs, changes.rows).assign(month=coded(facts.month[customer], names))
+    causes = cause_frame(changes.book, changes.pairs, changes.rows).assign(
+        month=coded(facts.month[customer], names)
+    )
     of_causes = flags.flags_of_causes(changes, facts, catalog)
-    of_movements = flags.flags_of_movements(changes, shown, movements, causes["inferred"].to_numpy(dtype=bool), of_causes, facts, catalog)
+    of_movements = flags.flags_of_movements(
+        changes, shown, movements, causes["inferred"].to_numpy(dtype=bool), of_causes, facts, catalog
+    )
     of_movements["intramonth_reversal"] = reversed_[shown]
     return Unflagged(movements, causes, of_movements, of_causes, np.searchsorted(shown, customer))
 
 
-def _readable(wanted: list[str], states: pd.DataFrame, rates: Rates, catalog: Catalog, timezone: str) -> tuple[list[str], FirstPaid, Failures]:
-    """The months up to which every state can be read, and who paid first when. A state that cannot be is one of all months from its beginning on."""
+def _readable(
+    wanted: list[str], states: pd.DataFrame, rates: Rates, catalog: Catalog, timezone: str
+) -> tuple[list[str], FirstPaid, Failures]:
+    """The months up to which every state can be read, and who paid first when.
+
+    A state that cannot be is one of all months from its beginning on.
+    """
     failures: Failures = {}
     for count in range(len(wanted), 0, -1):
         try:
-            first_paid = first_paid_months(states, catalog=catalog, rates=rates, last=wanted[count - 1], timezone=timezone)
+            first_paid = first_paid_months(
+                states, catalog=catalog, rates=rates, last=wanted[count - 1], timezone=timezone
+            )
             return wanted[:count], first_paid, failures
         except DataQualityError as error:
             failures[wanted[count - 1]] = error
@@ -199,7 +262,10 @@ def _ends(timeline: Timeline, due: Sequence[str]) -> Bools:
 
 @dataclass(frozen=True)
 class _Changed:
-    """The customer-months of some months, those in which something changed, and months that cannot be compared."""
+    """The rows of some months, and what they are made of.
+
+    The customer-months, those in which something changed, and months that cannot be compared.
+    """
 
     every: CustomerMonths
     keys: Keys
@@ -234,7 +300,9 @@ class _Run:
             also.append(rate_changes(timeline, amounts, wanted))
         keys = changed_months(timeline, wanted, also)
         plans, plan = self._plans(index)
-        book = changed_book(timeline, amounts, keys, entries=self.entries, rates=self.rates, plans=plans, plan=plan)
+        book = changed_book(
+            timeline, amounts, keys, entries=self.entries, rates=self.rates, plans=plans, plan=plan
+        )
         totals = customer_totals(book)
         movement = membership(totals, self._paid_before(keys))
         failures = uncompared_months(book, movement, timeline)
@@ -242,7 +310,15 @@ class _Run:
         new = movement == NEW
         return _Changed(every, keys, changes, (keys.month[new], keys.customer[new]), failures)
 
-    def part(self, changed: _Changed, due: Sequence[str], deletions: pd.DataFrame, failures: Failures, *, rates_alone: bool) -> MrrPart:
+    def part(
+        self,
+        changed: _Changed,
+        due: Sequence[str],
+        deletions: pd.DataFrame,
+        failures: Failures,
+        *,
+        rates_alone: bool,
+    ) -> MrrPart:
         """The rows of months that can be compared."""
         timeline, changes = self.timeline, changed.changes
         assert changes is not None  # noqa: S101  for mypy: there were no failures
@@ -263,12 +339,17 @@ class _Run:
             "first_paid_month": pd.Categorical(self.first_paid.months.reindex(known)).take(customer),
             "first_paid_at": self.first_paid.instants.reindex(known).array.take(customer),
         }
-        rows = customer_rows(every.totals, self.catalog).assign(**first, flow_fx=self._rate_flows(every, keys, changes))
+        rows = customer_rows(every.totals, self.catalog).assign(
+            **first, flow_fx=self._rate_flows(every, keys, changes)
+        )
         rows.insert(0, "customer", coded(customer, known))
         return rows.assign(month=self._month(every.month))
 
     def _rate_flows(self, every: CustomerMonths, keys: Keys, changes: Changes) -> Ints:
-        """What exchange rates did to each customer that paid at both ends: its causes `fx`, or all that moved where nothing was compared."""
+        """What exchange rates did to each customer that paid at both ends.
+
+        Its causes `fx`, or all that moved where nothing was compared.
+        """
         opening, closing = every.totals["opening"], every.totals["closing"]
         flows = np.where((opening > 0) & (closing > 0), closing - opening, 0)
         compared = np.flatnonzero(changes.movement != NONE)
@@ -279,7 +360,10 @@ class _Run:
         return coded(month, self.timeline.calendar)
 
     def _plans(self, index: Sequence[int]) -> tuple[list[Plans], Ints]:
-        """The distinct plans of some months, the first of them none, and which of them are those of a month of the calendar."""
+        """The distinct plans of some months, the first of them none.
+
+        And which of them are those of a month of the calendar.
+        """
         plan = np.zeros(self.timeline.size, dtype=np.int64)
         known = [NO_PLANS]
         for month in index if self.past.begun.sold else ():
@@ -303,18 +387,36 @@ class _Run:
         assert changed.changes is not None  # noqa: S101  for mypy
         seats = flags.licensed_seats(timeline, self.entries)
         item = changed.changes.book.known_item
-        return flags.Facts(timeline, self.amounts, self.timezone, keys.month, keys.customer, keys.within, item, seats, self.past.first)
+        return flags.Facts(
+            timeline,
+            self.amounts,
+            self.timezone,
+            keys.month,
+            keys.customer,
+            keys.within,
+            item,
+            seats,
+            self.past.first,
+        )
 
     def _deleted(self, keys: Keys, deletions: pd.DataFrame) -> Bools:
-        """By customer-month: whether the customer, or one merged into it, was deleted in Stripe within the month."""
-        customer = self.timeline.customers.get_indexer(pd.Index(deletions["customer"].map(self.catalog.customer).astype("str")))
+        """By customer-month: whether the customer was deleted in Stripe within the month.
+
+        The customer itself, or one merged into it.
+        """
+        customer = self.timeline.customers.get_indexer(
+            pd.Index(deletions["customer"].map(self.catalog.customer).astype("str"))
+        )
         width = len(self.timeline.customers)
         gone = month_of(self.timeline.closings, deletions["created"]) * width + customer
         return np.asarray(np.isin(keys.month * width + keys.customer, gone[customer >= 0]), dtype=bool)
 
 
 def compute_mrr(wanted: Sequence[str], inputs: Inputs) -> Computed:
-    """mrr/customer_months, mrr/movements and mrr/causes of some customers in some months, without what the whole book has to say of them."""
+    """The mrr tables of some customers in some months, but for what the whole book says.
+
+    mrr/customer_months, mrr/movements and mrr/causes.
+    """
     facts = Facts(
         inputs.frame(billing.ItemStates),
         inputs.frame(billing.FxRates),
@@ -324,11 +426,16 @@ def compute_mrr(wanted: Sequence[str], inputs: Inputs) -> Computed:
         inputs.timezone,
     )
     part = mrr_part(wanted, facts, inputs.value("past"))
-    return Computed({mrr.CustomerMonths: part.customer_months}, part.failures, rest=part.unflagged, shows=part.moves)
+    return Computed(
+        {mrr.CustomerMonths: part.customer_months}, part.failures, rest=part.unflagged, shows=part.moves
+    )
 
 
 def show_mrr(wanted: Sequence[str], parts: Sequence[PriceMoves], inputs: Inputs) -> Together:
-    """What all customers show of some months: the rows of mrr/price_migrations, and what the flags of the others' rows wait for."""
+    """What all customers show of some months.
+
+    The rows of mrr/price_migrations, and what the flags of the others' rows wait for.
+    """
     shown = shown_by_all(parts, inputs.catalog, wanted)
     return Together({mrr.PriceMigrations: shown.migrations}, shown)
 

@@ -1,7 +1,8 @@
 """Each customer's month: membership, nine flows that sum to the change, types and label (semantics 2).
 
-Here: `classify`, from two frames of item states to the rows of `mrr/customer_months`, `mrr/movements` and `mrr/causes`. Not here: pricing,
-matching, attribution and what a customer-month is in money, which it calls, and every rate made of the result.
+Here: `classify`, from two frames of item states to the rows of `mrr/customer_months`, `mrr/movements` and
+`mrr/causes`. Not here: pricing, matching, attribution and what a customer-month is in money, which it calls,
+and every rate made of the result.
 """
 
 from __future__ import annotations
@@ -17,8 +18,24 @@ import pandas as pd
 from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.catalog.plans import NO_PLANS, Plans
 from expansion_platform.domain.core.money import Ints, split_rows
-from expansion_platform.domain.mrr.attribution import FX, CauseRows, attribute, cause_frame, customer_of, group_of, in_key_order
-from expansion_platform.domain.mrr.customer_rows import UNITS, coded, customer_rows, dominant_unit, listed_of, segments, unit_counted
+from expansion_platform.domain.mrr.attribution import (
+    FX,
+    CauseRows,
+    attribute,
+    cause_frame,
+    customer_of,
+    group_of,
+    in_key_order,
+)
+from expansion_platform.domain.mrr.customer_rows import (
+    UNITS,
+    coded,
+    customer_rows,
+    dominant_unit,
+    listed_of,
+    segments,
+    unit_counted,
+)
 from expansion_platform.domain.mrr.matching import Pairs, match
 from expansion_platform.domain.mrr.month_snapshot import MonthSnapshot, by_customer, read_book
 from expansion_platform.domain.mrr.states import among
@@ -40,7 +57,10 @@ MOVEMENT_COLUMNS = [
 
 @dataclass(frozen=True)
 class Classified:
-    """The rows of one month without month, hashes and cohort, sorted by key; money in int64 minor units of the reporting currency."""
+    """The rows of one month without month, hashes and cohort, sorted by key.
+
+    Money in int64 minor units of the reporting currency.
+    """
 
     customers: pd.DataFrame
     movements: pd.DataFrame
@@ -62,8 +82,8 @@ def classify(
     """Classifies one month (semantics 2 and 3).
 
     Args:
-        opening: Item states at the opening instant (`billing/item_states` columns up to `discounts_json`), one row an item, customers before
-            aliases. Non-counting items are validated, then ignored.
+        opening: Item states at the opening instant (`billing/item_states` columns up to `discounts_json`),
+            one row an item, customers before aliases. Non-counting items are validated, then ignored.
         closing: The same at the closing instant.
         catalog: Products, migrations, aliases, policy and reporting currency.
         rates_open: Reporting currency for one unit of each currency at the opening instant, decimal text.
@@ -72,13 +92,16 @@ def classify(
         plans: Prices of one product inferred to be plans before the closing instant (`plans.Beginnings`).
 
     Returns:
-        Customers that pay at one end at least; movements and causes where anything moved, also if only exchange rates did (`only_rates_moved`).
+        Customers that pay at one end at least; movements and causes where anything moved, also if only
+        exchange rates did (`only_rates_moved`).
 
     Raises:
         DataQualityError: Names items that are duplicated, malformed, unpriceable or without a rate.
     """
     rates = {"rates_open": rates_open, "rates_close": rates_close}
-    every = classify_wide(opening, closing, catalog=catalog, **rates, ever_paid=ever_paid, still=False, plans=plans)
+    every = classify_wide(
+        opening, closing, catalog=catalog, **rates, ever_paid=ever_paid, still=False, plans=plans
+    )
     return Classified(every.customers, every.movements[MOVEMENT_COLUMNS], every.causes, every.changes)
 
 
@@ -93,15 +116,20 @@ def classify_wide(
     still: bool,
     plans: Plans = NO_PLANS,
 ) -> Classified:
-    """As `classify`, with the causes and the gross amounts by type of each customer in `movements` (`cause_*`, `expansion_gross_*`, ...).
+    """As `classify`, with more columns of each customer in `movements`.
 
-    `still` adds the customers in whom nothing moved, and those with items that never counted (movement and label `none`).
+    The causes and the gross amounts by type (`cause_*`, `expansion_gross_*`, ...).
+
+    `still` adds the customers in whom nothing moved, and those with items that never counted (movement and
+    label `none`).
     """
     book = read_book(opening, closing, catalog, rates_open, rates_close, plans)
     totals = customer_totals(book)
     movement = membership(totals, _paid_before(book, totals, catalog, ever_paid))
     compared = compared_at_open(book, movement)
-    refuse(book.at_open.missing, book.closing.terms[compared], book.item_ids(book.closing, compared).to_series())
+    refuse(
+        book.at_open.missing, book.closing.terms[compared], book.item_ids(book.closing, compared).to_series()
+    )
     changes = explained(book, totals, movement, catalog)
     every = np.arange(len(book.customers))
     paying, shown = every[changes.movement != NONE], every[changes.moved]
@@ -110,12 +138,17 @@ def classify_wide(
     customers.insert(0, "customer", book.customers if still else book.customers.take(paying))
     customers["flow_fx"] = rate_flows(changes) if still else rate_flows(changes)[paying]
     movements = movement_rows(changes, every if still else shown, catalog, wide=True)
-    return Classified(_as_text(customers), _as_text(movements), cause_frame(book, changes.pairs, changes.rows), changes)
+    return Classified(
+        _as_text(customers), _as_text(movements), cause_frame(book, changes.pairs, changes.rows), changes
+    )
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What moved in some customer-months and why, by code of the customer-month where nothing else is said."""
+    """What moved in some customer-months and why.
+
+    By code of the customer-month where nothing else is said.
+    """
 
     book: MonthSnapshot
     totals: Mapping[str, Ints]
@@ -129,7 +162,10 @@ class Changes:
 
 
 def compared_at_open(book: MonthSnapshot, movement: Ints) -> Ints:
-    """The closing items that are valued at opening rates: those of continuing customers. Positions of the closing side."""
+    """The closing items that are valued at opening rates: those of continuing customers.
+
+    Positions of the closing side.
+    """
     return np.flatnonzero(book.closing.counts & (movement == CONTINUING)[book.closing.customer])
 
 
@@ -146,12 +182,19 @@ def rate_flows(changes: Changes) -> Ints:
     """By code: what exchange rates did to a customer that paid at both ends, the sum of its causes `fx`."""
     flows = np.zeros(len(changes.movement), dtype=np.int64)
     of_rates = changes.rows.cause == FX
-    np.add.at(flows, customer_of(changes.book, changes.pairs)[changes.rows.pair[of_rates]], changes.rows.amount[of_rates])
+    np.add.at(
+        flows,
+        customer_of(changes.book, changes.pairs)[changes.rows.pair[of_rates]],
+        changes.rows.amount[of_rates],
+    )
     return flows
 
 
 def only_rates_moved(changes: Changes) -> npt.NDArray[np.bool_]:
-    """By code: customers that paid at both ends and in whom exchange rates alone moved: each cause is of an item charged the same at both ends."""
+    """By code: customers that paid at both ends and in whom exchange rates alone moved.
+
+    Each cause is of an item charged the same at both ends.
+    """
     book, pair = changes.book, changes.rows.pair
     opening, closing = changes.pairs.opening[pair], changes.pairs.closing[pair]
     same = (opening >= 0) & (closing >= 0)
@@ -168,7 +211,10 @@ def without(changes: Changes, codes: npt.NDArray[np.bool_]) -> Changes:
 
 
 def customer_totals(book: MonthSnapshot) -> dict[str, Ints]:
-    """By customer code: money at both ends, counting items at closing, and pricing model and chargeable items at each end."""
+    """By customer code: what each customer holds at both ends.
+
+    Money at both ends, counting items at closing, and pricing model and chargeable items at each end.
+    """
     at_open, at_close = book.at_open, book.at_close
     ones = np.ones(len(book.terms), dtype=np.int64)
     counted = unit_counted(book.entries)
@@ -186,24 +232,37 @@ def customer_totals(book: MonthSnapshot) -> dict[str, Ints]:
         "opening_chargeable": by_customer(book, book.opening, chargeable),
         "closing_chargeable": by_customer(book, book.closing, chargeable),
         **{
-            f"{end}_model": dominant_unit([by_customer(book, side, listed_of(unit, counted, valued)) for unit in UNITS])
+            f"{end}_model": dominant_unit(
+                [by_customer(book, side, listed_of(unit, counted, valued)) for unit in UNITS]
+            )
             for end, (side, valued) in sides.items()
         },
     }
 
 
 def membership(totals: Mapping[str, Ints], paid_before: npt.NDArray[np.bool_]) -> Ints:
-    """Membership by customer code: a customer pays when its MRR is above zero, nothing else counts (semantics 2.1, D-9)."""
+    """Membership by customer code: a customer pays when its MRR is above zero, nothing else counts.
+
+    See semantics 2.1, D-9.
+    """
     before, after = totals["opening"] > 0, totals["closing"] > 0
-    return np.select([before & after, before, after & paid_before, after], [CONTINUING, CHURN, REACTIVATION, NEW], NONE)
+    return np.select(
+        [before & after, before, after & paid_before, after], [CONTINUING, CHURN, REACTIVATION, NEW], NONE
+    )
 
 
-def _paid_before(book: MonthSnapshot, totals: Mapping[str, Ints], catalog: Catalog, ever_paid: Collection[str]) -> npt.NDArray[np.bool_]:
-    """By customer code: whether a customer that pays only at closing had paid earlier, under its own id or one merged into it."""
+def _paid_before(
+    book: MonthSnapshot, totals: Mapping[str, Ints], catalog: Catalog, ever_paid: Collection[str]
+) -> npt.NDArray[np.bool_]:
+    """By customer code: whether a customer that pays only at closing had paid earlier.
+
+    Under its own id or one merged into it.
+    """
     found = np.zeros(len(book.customers), dtype=bool)
     appeared = np.flatnonzero((totals["opening"] == 0) & (totals["closing"] > 0))
     asked = book.customers.take(appeared)
-    # The few that appeared are looked up among all that paid, not the other way round: hashing a million texts takes longer than reading them.
+    # The few that appeared are looked up among all that paid, not the other way round: hashing a million
+    # texts takes longer than reading them.
     paid = pd.Series(ever_paid if isinstance(ever_paid, pd.Index) else list(ever_paid), dtype="str")
     known = set(paid[among(paid, {*asked, *catalog.aliases})])
     merged = {owner for alias, owner in catalog.aliases.items() if alias in known}
@@ -212,8 +271,17 @@ def _paid_before(book: MonthSnapshot, totals: Mapping[str, Ints], catalog: Catal
 
 
 def movement_rows(changes: Changes, shown: Ints, catalog: Catalog, *, wide: bool = False) -> pd.DataFrame:
-    """One row of mrr/movements per shown customer-month code, in that order; `wide` adds its causes and gross amounts by type."""
-    book, pairs, rows, totals, movement = changes.book, changes.pairs, changes.rows, changes.totals, changes.movement
+    """One row of mrr/movements per shown customer-month code, in that order.
+
+    `wide` adds its causes and gross amounts by type.
+    """
+    book, pairs, rows, totals, movement = (
+        changes.book,
+        changes.pairs,
+        changes.rows,
+        changes.totals,
+        changes.movement,
+    )
     at = np.full(len(book.customers), -1)
     at[shown] = np.arange(len(shown))
     causes = np.zeros((len(shown), len(CAUSES)), dtype=np.int64)
@@ -246,16 +314,27 @@ def movement_rows(changes: Changes, shown: Ints, catalog: Catalog, *, wide: bool
 
 
 def dormant_months(changes: Changes) -> npt.NDArray[np.bool_]:
-    """By code: whether a customer that left, or came back, held something that can charge all along (semantics 2.1)."""
+    """By code: whether a customer that left, or came back, held something that can charge all along.
+
+    See semantics 2.1.
+    """
     totals, movement = changes.totals, changes.movement
     left = (movement == CHURN) & (totals["closing_chargeable"] > 0)
     return np.asarray(left | ((movement == REACTIVATION) & (totals["opening_chargeable"] > 0)), dtype=bool)
 
 
 def _gross(customer: Ints, group: Ints, rows: CauseRows, size: int) -> tuple[Ints, Ints]:
-    """Positive and negative organic amounts per (customer, match group, cause), summed by (customer, cause) as positive numbers (D-6)."""
+    """Positive and negative organic amounts as positive numbers, by (customer, cause) (D-6).
+
+    Each is summed over (customer, match group, cause) first.
+    """
     organic = rows.cause < len(ORGANIC)
-    customer, group, cause, amount = customer[organic], group[organic], rows.cause[organic], rows.amount[organic]
+    customer, group, cause, amount = (
+        customer[organic],
+        group[organic],
+        rows.cause[organic],
+        rows.amount[organic],
+    )
     groups = group.max(initial=0) + 1
     cells, which = np.unique((customer * groups + group) * len(ORGANIC) + cause, return_inverse=True)
     sums = np.zeros(len(cells), dtype=np.int64)
@@ -268,7 +347,10 @@ def _gross(customer: Ints, group: Ints, rows: CauseRows, size: int) -> tuple[Int
 
 
 def _flows(causes: Ints, movement: Ints, opening: Ints, closing: Ints) -> dict[str, Ints]:
-    """The nine flows (semantics 2.2): gains are capped by concessions made in the same month, losses are never offset by price rises."""
+    """The nine flows (semantics 2.2).
+
+    Gains are capped by concessions made in the same month, losses are never offset by price rises.
+    """
     commercial = causes[:, [CAUSES.index(name) for name in COMMERCIAL]]
     organic_sum, commercial_sum = causes[:, : len(ORGANIC)].sum(axis=1), commercial.sum(axis=1)
     expansion = np.maximum(0, np.minimum(organic_sum, organic_sum + commercial_sum))
@@ -302,5 +384,9 @@ def _by_name(prefix: str, amounts: Ints) -> dict[str, Ints]:
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """Text columns in pandas' string type, whatever the input came in."""
     return frame.astype(
-        {name: "str" for name in ("customer", "movement", "label", "segment", "pricing_model", "closing_pricing_model") if name in frame.columns}
+        {
+            name: "str"
+            for name in ("customer", "movement", "label", "segment", "pricing_model", "closing_pricing_model")
+            if name in frame.columns
+        }
     )

@@ -1,11 +1,13 @@
 """Who began an expansion: the customer itself, the product, sales, or nobody knows (semantics 4.3).
 
-Here: what Stripe tells of each change, and the rule. Not here: the one origin of each positive organic amount (`origin_rules.py`), the amounts
-(`attribution.py`), reading the CRM (`sources/user_tables.py`).
+Here: what Stripe tells of each change, and the rule. Not here: the one origin of each positive organic amount
+(`origin_rules.py`), the amounts (`attribution.py`), reading the CRM (`sources/user_tables.py`).
 
-Stripe says who asked for a change only in events, which it forgets after 30 days, and in metadata. Of metadata, a bill keeps what the subscription's
-was when it was finalized, which dates it: it is believed of the last change before the bill, and what a subscription or item says now of its last
-change. So metadata has to be written with every change. A change of before the first pull without any of this is `unknown`, never guessed.
+Stripe says who asked for a change only in events, which it forgets after 30 days, and in metadata. Of
+metadata, a bill keeps what the subscription's was when it was finalized, which dates it: it is believed of
+the last change before the bill, and what a subscription or item says now of its last change. So metadata has
+to be written with every change. A change of before the first pull without any of this is `unknown`, never
+guessed.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ WITNESSED = ["initiated_by", "initiated_id", "portal_id", "checkout_id", "automa
 class Facts:
     """What Stripe says of who began changes, each with at least the columns named.
 
-    `events` (id, created, type, object_id, customer, request_id, state_json, previous_json), `invoices` (id, created, subscription, metadata_json),
-    `subscriptions` and `items` as they are now (id, metadata_json).
+    `events` (id, created, type, object_id, customer, request_id, state_json, previous_json), `invoices` (id,
+    created, subscription, metadata_json), `subscriptions` and `items` as they are now (id, metadata_json).
     """
 
     events: pd.DataFrame
@@ -53,40 +55,68 @@ def changes(states: pd.DataFrame) -> pd.DataFrame:
     """Every change of an item: added, or at another price, quantity or status.
 
     Args:
-        states: billing/item_states in the order of its key: customer, subscription, item, valid_from, valid_to, price, quantity, status,
-            collection_paused, usage_type, source. A metered quantity is use, not a change.
+        states: billing/item_states in the order of its key: customer, subscription, item, valid_from,
+            valid_to, price, quantity, status, collection_paused, usage_type, source. A metered quantity is
+            use, not a change.
 
     Returns:
-        customer, subscription, item, at, source; `until`: the subscription's next change (or an item's end), null when there is none; `first`, of its
-        subscription; `last`, of its item.
+        customer, subscription, item, at, source; `until`: the subscription's next change (or an item's end),
+        null when there is none; `first`, of its subscription; `last`, of its item.
     """
-    shown = pd.DataFrame({name: states[name].astype("category").cat.codes.astype("int64") for name in ["item", *STATE]})
+    shown = pd.DataFrame(
+        {name: states[name].astype("category").cat.codes.astype("int64") for name in ["item", *STATE]}
+    )
     shown["quantity"] = shown["quantity"].mask((states["usage_type"] == "metered").to_numpy(dtype=bool), -1)
     same = shown.eq(shown.shift())
     joins = same["item"] & states["valid_from"].eq(states["valid_to"].shift())
     new = ~(joins & same.all(axis=1))
-    found = states.loc[new, ["customer", "subscription", "item", "source"]].astype("str").assign(at=states.loc[new, "valid_from"])
-    ends = states.loc[states["valid_to"].notna() & ~joins.shift(-1, fill_value=False), ["subscription", "valid_to"]]
-    instants = pd.concat([found[["subscription", "at"]], ends.astype({"subscription": "str"}).rename(columns={"valid_to": "at"})]).drop_duplicates()
+    found = (
+        states.loc[new, ["customer", "subscription", "item", "source"]]
+        .astype("str")
+        .assign(at=states.loc[new, "valid_from"])
+    )
+    ends = states.loc[
+        states["valid_to"].notna() & ~joins.shift(-1, fill_value=False), ["subscription", "valid_to"]
+    ]
+    instants = pd.concat(
+        [
+            found[["subscription", "at"]],
+            ends.astype({"subscription": "str"}).rename(columns={"valid_to": "at"}),
+        ]
+    ).drop_duplicates()
     instants = instants.sort_values(["subscription", "at"])
     instants["until"] = instants.groupby("subscription")["at"].shift(-1)
     found = found.merge(instants, on=["subscription", "at"], how="left")
-    return found.assign(first=found["at"].eq(found.groupby("subscription")["at"].transform("min")), last=~found["item"].duplicated(keep="last"))
+    return found.assign(
+        first=found["at"].eq(found.groupby("subscription")["at"].transform("min")),
+        last=~found["item"].duplicated(keep="last"),
+    )
 
 
 def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: bool) -> pd.DataFrame:
-    """`changes` with `initiated_by`, and the ids of what tells of each: metadata, a portal session, a checkout, an event Stripe made by itself.
+    """`changes` with `initiated_by`, and the ids of what tells of each.
 
-    Of metadata the event of the change itself goes first, then the item's, then that on the next bill, then the subscription's. `named` says whether
-    any event of the account names a request: where none does, as a warehouse's loader may leave them out, none is taken for Stripe's own.
+    Metadata, a portal session, a checkout, an event Stripe made by itself.
+
+    Of metadata the event of the change itself goes first, then the item's, then that on the next bill, then
+    the subscription's. `named` says whether any event of the account names a request: where none does, as a
+    warehouse's loader may leave them out, none is taken for Stripe's own.
     """
     told = found.assign(customer=found["customer"].map(catalog.customer).astype("str"))
     events = facts.events.rename(columns={"created": "at", "object_id": "subscription", "id": "event_id"})
     own = events[events["type"].str.startswith("customer.subscription.")]
-    saying = own.assign(said=_initiators(own["state_json"])).dropna(subset="said").drop_duplicates(["subscription", "at"], keep="last")
-    told = told.merge(saying[["subscription", "at", "said", "event_id"]], on=["subscription", "at"], how="left")
+    saying = (
+        own.assign(said=_initiators(own["state_json"]))
+        .dropna(subset="said")
+        .drop_duplicates(["subscription", "at"], keep="last")
+    )
+    told = told.merge(
+        saying[["subscription", "at", "said", "event_id"]], on=["subscription", "at"], how="left"
+    )
     bills = facts.invoices.assign(said=_initiators(facts.invoices["metadata_json"])).dropna(subset="said")
-    bills = bills.rename(columns={"created": "billed_at", "id": "bill_id", "said": "bill_said"}).sort_values("billed_at")
+    bills = bills.rename(columns={"created": "billed_at", "id": "bill_id", "said": "bill_said"}).sort_values(
+        "billed_at"
+    )
     told = pd.merge_asof(
         told.sort_values("at", kind="stable"),
         bills[["subscription", "billed_at", "bill_id", "bill_said"]],
@@ -96,7 +126,10 @@ def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: boo
         direction="forward",
     )
     in_time = told["until"].isna() | (told["billed_at"] < told["until"])
-    now = {name: dict(zip(frame["id"], _initiators(frame["metadata_json"]), strict=True)) for name, frame in _present(facts)}
+    now = {
+        name: dict(zip(frame["id"], _initiators(frame["metadata_json"]), strict=True))
+        for name, frame in _present(facts)
+    }
     sources = [
         (told["said"], told["event_id"]),
         (told["item"].map(now["items"]).where(told["last"]), told["item"]),
@@ -107,23 +140,43 @@ def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: boo
     for said, identity in reversed(sources):
         told["initiated_by"] = said.where(said.notna(), told["initiated_by"])
         told["initiated_id"] = identity.where(said.notna(), told["initiated_id"])
-    opened = events[events["type"] == PORTAL_OPENED].rename(columns={"at": "opened_at", "event_id": "portal_id"}).sort_values("opened_at")
-    opened = opened.assign(customer=opened["customer"].map(catalog.customer).astype("str"))[["customer", "opened_at", "portal_id"]]
-    told = pd.merge_asof(told, opened, left_on="at", right_on="opened_at", by="customer", tolerance=PORTAL_SESSION)
+    opened = (
+        events[events["type"] == PORTAL_OPENED]
+        .rename(columns={"at": "opened_at", "event_id": "portal_id"})
+        .sort_values("opened_at")
+    )
+    opened = opened.assign(customer=opened["customer"].map(catalog.customer).astype("str"))[
+        ["customer", "opened_at", "portal_id"]
+    ]
+    told = pd.merge_asof(
+        told, opened, left_on="at", right_on="opened_at", by="customer", tolerance=PORTAL_SESSION
+    )
     sessions = events[events["type"] == CHECKED_OUT]
-    begun = {json.loads(text).get("subscription"): identity for text, identity in zip(sessions["state_json"], sessions["event_id"], strict=True)}
+    begun = {
+        json.loads(text).get("subscription"): identity
+        for text, identity in zip(sessions["state_json"], sessions["event_id"], strict=True)
+    }
     told["checkout_id"] = told["subscription"].map(begun).where(told["first"])
     asked = own["request_id"].notna()
     listed = (own["type"] == CREATED) | own["previous_json"].str.contains('"(?:items|status)":', regex=True)
     by_itself = own[listed & (~asked if named else asked)]
     by_itself = by_itself.drop_duplicates(["subscription", "at"]).rename(columns={"event_id": "automatic_id"})
-    told = told.merge(by_itself[["subscription", "at", "automatic_id"]], on=["subscription", "at"], how="left")
+    told = told.merge(
+        by_itself[["subscription", "at", "automatic_id"]], on=["subscription", "at"], how="left"
+    )
     columns = ["customer", "subscription", "item", "at", "source", *WITNESSED]
-    return told[columns].astype(dict.fromkeys(WITNESSED, "str")).sort_values(["customer", "item", "at"], ignore_index=True)
+    return (
+        told[columns]
+        .astype(dict.fromkeys(WITNESSED, "str"))
+        .sort_values(["customer", "item", "at"], ignore_index=True)
+    )
 
 
 def initiator(text: str) -> str | None:
-    """What `initiated_by` says in a JSON text, in one spelling; None where it says nothing, or what nobody knows to read."""
+    """What `initiated_by` says in a JSON text, in one spelling.
+
+    None where it says nothing, or what nobody knows to read.
+    """
     said = str(json.loads(text).get("initiated_by") or "").strip().lower().replace("-", "_").replace(" ", "_")
     return said if said in INITIATORS else None
 
@@ -142,17 +195,24 @@ def compute_origins(wanted: Sequence[str], inputs: Inputs) -> Computed:
     activity = inputs.value("activity")
     activity = activity.assign(customer=activity["customer"].map(inputs.catalog.customer).astype("str"))
     causes, movements = inputs.frame(mrr.Causes), inputs.frame(mrr.Movements)
-    return Computed({Origins: origins(wanted, causes, movements, _witnessed(inputs), activity, inputs.timezone)})
+    return Computed(
+        {Origins: origins(wanted, causes, movements, _witnessed(inputs), activity, inputs.timezone)}
+    )
 
 
 def requests_named(_: Sequence[str], inputs: Inputs) -> bool:
     """Whether an event of some customers' subscriptions names the request behind it."""
     events = inputs.frame(stripe.Events)
-    return bool(events.loc[events["type"].str.startswith("customer.subscription."), "request_id"].notna().any())
+    return bool(
+        events.loc[events["type"].str.startswith("customer.subscription."), "request_id"].notna().any()
+    )
 
 
 def origins_digest(_: Sequence[str], inputs: Inputs) -> dict[str, int]:
-    """What months depend on of what Stripe says of some customers' changes: sums of 64-bit hashes, by month."""
+    """What months depend on of what Stripe says of some customers' changes.
+
+    Sums of 64-bit hashes, by month.
+    """
     every = _witnessed(inputs)
     hashes = pd.Series(pd.util.hash_pandas_object(every, index=False).to_numpy(), index=every.index)
     sums = hashes.groupby(every["at"].dt.tz_convert(inputs.timezone).dt.strftime("%Y-%m")).sum()
@@ -166,14 +226,22 @@ def origins_digests(wanted: Sequence[str], parts: Sequence[dict[str, int]], _: I
 
 def near_activity(wanted: Sequence[str], activity: pd.DataFrame, timezone: str) -> dict[str, str]:
     """What each month depends on of the CRM's records: a text by month."""
-    return {month: canonical.content_hash(_near(activity, month, timezone).to_numpy().tolist()) for month in wanted}
+    return {
+        month: canonical.content_hash(_near(activity, month, timezone).to_numpy().tolist())
+        for month in wanted
+    }
 
 
 def _witnessed(inputs: Inputs) -> pd.DataFrame:
     """Every change with what Stripe says of who began it."""
     catalog = inputs.catalog
     states = included(inputs.frame(billing.ItemStates), catalog)
-    facts = Facts(*(inputs.frame(model) for model in (stripe.Events, stripe.Invoices, stripe.Subscriptions, stripe.SubscriptionItems)))
+    facts = Facts(
+        *(
+            inputs.frame(model)
+            for model in (stripe.Events, stripe.Invoices, stripe.Subscriptions, stripe.SubscriptionItems)
+        )
+    )
     return witnessed(changes(states), facts, catalog, named=inputs.value("requests_named"))
 
 

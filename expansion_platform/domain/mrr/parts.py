@@ -1,7 +1,10 @@
-"""The rows of floor `mrr` from some customers each: what their own history says, then what all customers of the book together show.
+"""The rows of floor `mrr` from some customers each.
 
-Here: which flags wait for the whole book: a price migration is one because many customers took it (semantics 3.3), an expansion is concentrated in
-the month's headline (3.5). Not here: the rows themselves and the flags of a customer's own history (`monthly.py`, `flags.py`).
+What their own history says, then what all customers of the book together show.
+
+Here: which flags wait for the whole book: a price migration is one because many customers took it (semantics
+3.3), an expansion is concentrated in the month's headline (3.5). Not here: the rows themselves and the flags
+of a customer's own history (`monthly.py`, `flags.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ from expansion_platform.domain.mrr.migrations import PriceMoves, price_migration
 
 @dataclass(frozen=True)
 class Past:
-    """What all customers of a book show before any month is compared: plans sold side by side, and when the first state begins."""
+    """What all customers of a book show before any month is compared.
+
+    Plans sold side by side, and when the first state begins.
+    """
 
     begun: Beginnings
     first: pd.Timestamp | None
@@ -36,12 +42,17 @@ def past_of_some(states: pd.DataFrame, catalog: Catalog) -> Past:
 
 def past_of_all(parts: Sequence[Past]) -> Past:
     """What all customers show; the parts share none."""
-    return Past(of_all([part.begun for part in parts]), min((part.first for part in parts if part.first is not None), default=None))
+    return Past(
+        of_all([part.begun for part in parts]),
+        min((part.first for part in parts if part.first is not None), default=None),
+    )
 
 
 @dataclass(frozen=True)
 class Unflagged:
-    """Rows of mrr/movements and mrr/causes of some customers, with the flags of their own history as columns beside them.
+    """Rows of mrr/movements and mrr/causes of some customers.
+
+    With the flags of their own history as columns beside them.
 
     `movement` is by row of the causes the row of the movements that it is of.
     """
@@ -78,7 +89,10 @@ def shown_by_all(parts: Sequence[PriceMoves], catalog: Catalog, wanted: Collecti
     """What the parts together show of some months."""
     migrations = price_migrations(parts, catalog)
     expansion = pd.concat([part.expansion for part in parts]).groupby("month")["flow_expansion"].sum()
-    return Shown(migrations[migrations["month"].isin(wanted)].reset_index(drop=True), {str(month): int(sum_) for month, sum_ in expansion.items()})
+    return Shown(
+        migrations[migrations["month"].isin(wanted)].reset_index(drop=True),
+        {str(month): int(sum_) for month, sum_ in expansion.items()},
+    )
 
 
 def flagged(rows: Unflagged, shown: Shown) -> dict[type[Table], pd.DataFrame]:
@@ -90,5 +104,7 @@ def flagged(rows: Unflagged, shown: Shown) -> dict[type[Table], pd.DataFrame]:
     of_movements |= {**rows.of_movements, "concentrated": flags.concentrated(rows.movements, shown.expansion)}
     return {
         mrr.Movements: rows.movements.assign(flags_json=flags.flags_json(of_movements, len(rows.movements))),
-        mrr.Causes: rows.causes.assign(flags_json=flags.flags_json({**rows.of_causes, **vendor}, len(rows.causes))),
+        mrr.Causes: rows.causes.assign(
+            flags_json=flags.flags_json({**rows.of_causes, **vendor}, len(rows.causes))
+        ),
     }

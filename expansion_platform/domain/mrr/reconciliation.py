@@ -1,7 +1,10 @@
-"""Identities between the tables of floor `mrr` (semantics 2 to 4), each as a function that raises on the rows that break it.
+"""Identities between the tables of floor `mrr` (semantics 2 to 4).
 
-Here: causes against movements, customers against movements, months against months, origins and seat events against causes. Not here: invariants
-of one table (`tables/`), which tables of a run they are asked of (`audits.py`).
+Each is a function that raises on the rows that break it.
+
+Here: causes against movements, customers against movements, months against months, origins and seat events
+against causes. Not here: invariants of one table (`tables/`), which tables of a run they are asked of
+(`audits.py`).
 """
 
 from __future__ import annotations
@@ -28,15 +31,21 @@ def causes_explain_movements(movements: pd.DataFrame, causes: pd.DataFrame) -> N
     rows = movements.merge(explained.reset_index(), on=["month", "customer"], how="outer", indicator=True)
     rows["explained"] = rows["explained"].fillna(0).astype("int64")
     expected = rows["delta"].where(rows["movement"] == "continuing", 0)
-    _refuse("causes do not sum to the movement", rows[(rows["_merge"] == "right_only") | (rows["explained"] != expected)])
+    _refuse(
+        "causes do not sum to the movement",
+        rows[(rows["_merge"] == "right_only") | (rows["explained"] != expected)],
+    )
 
 
 def flows_follow_causes(movements: pd.DataFrame, causes: pd.DataFrame) -> None:
-    """Every flow, gross amount and type of a continuing customer is what semantics 2.2 to 2.4 make of its causes.
+    """Every flow, gross amount and type of a continuing customer follows from its causes.
 
-    With G the sum of its organic causes and N of its commercial ones: expansion = max(0, min(G, G + N)), contraction = min(0, G), fx its cause;
-    commercial flows are their causes, but that what a concession took from the gain is given back to the negative ones. Gross amounts are the
-    positive and the negative sums by match group and cause, and no type exceeds its own.
+    As semantics 2.2 to 2.4 say.
+
+    With G the sum of its organic causes and N of its commercial ones: expansion = max(0, min(G, G + N)),
+    contraction = min(0, G), fx its cause; commercial flows are their causes, but that what a concession took
+    from the gain is given back to the negative ones. Gross amounts are the positive and the negative sums by
+    match group and cause, and no type exceeds its own.
 
     Raises:
         DataQualityError: naming customer/month.
@@ -47,14 +56,24 @@ def flows_follow_causes(movements: pd.DataFrame, causes: pd.DataFrame) -> None:
     sums = sums.reindex(index=rows.index, columns=CAUSES, fill_value=0)
     of_groups = causes[causes["cause"].isin(ORGANIC)].groupby([*key, "group", "cause"])["amount"].sum()
     up, down = (
-        (sign * of_groups).clip(lower=0).groupby([*key, "cause"]).sum().unstack("cause").reindex(index=rows.index, columns=ORGANIC).fillna(0)
+        (sign * of_groups)
+        .clip(lower=0)
+        .groupby([*key, "cause"])
+        .sum()
+        .unstack("cause")
+        .reindex(index=rows.index, columns=ORGANIC)
+        .fillna(0)
         for sign in (1, -1)
     )
     organic, commercial = sums[ORGANIC].sum(axis=1), sums[COMMERCIAL].sum(axis=1)
     expansion = (organic + commercial).clip(upper=organic).clip(lower=0)
     given_back = (organic - expansion).where((organic > 0) & (commercial < 0), 0)
     flows = rows[[f"flow_{name}" for name in COMMERCIAL]]
-    wrong = (rows["flow_expansion"] != expansion) | (rows["flow_contraction"] != organic.clip(upper=0)) | (rows["flow_fx"] != sums["fx"])
+    wrong = (
+        (rows["flow_expansion"] != expansion)
+        | (rows["flow_contraction"] != organic.clip(upper=0))
+        | (rows["flow_fx"] != sums["fx"])
+    )
     wrong |= (rows["expansion_gross"] != up.sum(axis=1)) | (rows["contraction_gross"] != down.sum(axis=1))
     wrong |= flows.sum(axis=1) != commercial + given_back
     for name in COMMERCIAL:
@@ -66,7 +85,9 @@ def flows_follow_causes(movements: pd.DataFrame, causes: pd.DataFrame) -> None:
 
 
 def pairs_sum(causes: pd.DataFrame) -> None:
-    """The causes of a matched pair of items, exchange rates aside, sum to the change of its MRR at opening rates.
+    """The causes of a matched pair of items sum to the change of its MRR.
+
+    Exchange rates aside: at opening rates.
 
     Raises:
         DataQualityError: naming customer/month.
@@ -74,11 +95,18 @@ def pairs_sum(causes: pd.DataFrame) -> None:
     pair = ["month", "customer", "group", "from_item", "to_item"]
     amount = causes["amount"].where(causes["cause"] != "fx", 0)
     rows = causes.assign(explained=amount.groupby([causes[name] for name in pair]).transform("sum"))
-    _refuse("causes of a pair do not sum to its change", rows[rows["explained"] != rows["to_mrr"] - rows["from_mrr"]])
+    _refuse(
+        "causes of a pair do not sum to its change",
+        rows[rows["explained"] != rows["to_mrr"] - rows["from_mrr"]],
+    )
 
 
-def first_paid_ties(customer_months: pd.DataFrame, movements: pd.DataFrame, ever_paid: Collection[str]) -> None:
-    """A new customer first paid in the month, everybody else before it; a customer said to have paid earlier may return in its first month.
+def first_paid_ties(
+    customer_months: pd.DataFrame, movements: pd.DataFrame, ever_paid: Collection[str]
+) -> None:
+    """A new customer first paid in the month, everybody else before it.
+
+    A customer said to have paid earlier may return in its first month.
 
     Args:
         customer_months: mrr/customer_months.
@@ -88,15 +116,22 @@ def first_paid_ties(customer_months: pd.DataFrame, movements: pd.DataFrame, ever
     Raises:
         DataQualityError: naming customer/month.
     """
-    rows = customer_months.merge(movements[["month", "customer", "movement"]], on=["month", "customer"], how="left")
+    rows = customer_months.merge(
+        movements[["month", "customer", "movement"]], on=["month", "customer"], how="left"
+    )
     first = rows["first_paid_month"] == rows["month"]
     imported = (rows["movement"] == "reactivation") & rows["customer"].isin(set(ever_paid))
     late = rows["first_paid_month"] > rows["month"]
-    _refuse("who is new is not who first paid", rows[late | ((first != (rows["movement"] == "new")) & ~(first & imported))])
+    _refuse(
+        "who is new is not who first paid",
+        rows[late | ((first != (rows["movement"] == "new")) & ~(first & imported))],
+    )
 
 
 def customers_tie(customer_months: pd.DataFrame, movements: pd.DataFrame) -> None:
-    """Opening + flows = closing for every customer; where there is no row of mrr/movements, exchange rates are the only flow.
+    """Opening + flows = closing for every customer.
+
+    Where there is no row of mrr/movements, exchange rates are the only flow.
 
     What exchange rates did is one amount in both tables.
 
@@ -113,7 +148,9 @@ def customers_tie(customer_months: pd.DataFrame, movements: pd.DataFrame) -> Non
 
 
 def months_chain(customer_months: pd.DataFrame) -> None:
-    """Opening of a month is the closing of the month before, customer by customer, wherever both months are given (a run may leave one out).
+    """Opening of a month is the closing of the month before, customer by customer.
+
+    Wherever both months are given (a run may leave one out).
 
     Raises:
         DataQualityError: naming customer/month.
@@ -121,7 +158,11 @@ def months_chain(customer_months: pd.DataFrame) -> None:
     given = sorted(customer_months["month"].unique())
     if not given:
         return
-    month = customer_months["month"].map({name: months.distance(given[0], name) for name in given}).to_numpy(dtype=np.int64)
+    month = (
+        customer_months["month"]
+        .map({name: months.distance(given[0], name) for name in given})
+        .to_numpy(dtype=np.int64)
+    )
     customer, customers = pd.factorize(customer_months["customer"])
     present = np.zeros(month.max() + 3, dtype=bool)
     present[month + 1] = True
@@ -134,7 +175,10 @@ def months_chain(customer_months: pd.DataFrame) -> None:
     for number in np.unique(wrong // len(customers))[:1].tolist():
         name = months.shift(given[0], number)
         named = customers[np.sort(wrong[wrong // len(customers) == number] % len(customers))]
-        _refuse(f"opening of {name} is not the closing of {months.shift(name, -1)}", pd.DataFrame({"customer": named, "month": name}))
+        _refuse(
+            f"opening of {name} is not the closing of {months.shift(name, -1)}",
+            pd.DataFrame({"customer": named, "month": name}),
+        )
 
 
 def origins_tie(origins: pd.DataFrame, movements: pd.DataFrame) -> None:
@@ -174,6 +218,8 @@ def seat_events_tie(events: pd.DataFrame, seat_causes: pd.DataFrame) -> None:
         DataQualityError: naming customer/month.
     """
     key = ["expanded_month", "customer", "group"]
-    causes = seat_causes.rename(columns={"month": "expanded_month"}).groupby(key, as_index=False)["amount"].sum()
+    causes = (
+        seat_causes.rename(columns={"month": "expanded_month"}).groupby(key, as_index=False)["amount"].sum()
+    )
     rows = events[["month", *key, "amount"]].merge(causes, on=key, how="left", suffixes=("", "_caused"))
     _refuse("added seats are not those of the causes", rows[rows["amount"] != rows["amount_caused"]])

@@ -1,6 +1,7 @@
 """Some customers' item states, after aliases, at instants and over a month.
 
-Here: choosing rows of item states, and what a customer held over time. Not here: pricing (`valuation.py`) and what any of it means (`flags.py`).
+Here: choosing rows of item states, and what a customer held over time. Not here: pricing (`valuation.py`) and
+what any of it means (`flags.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def of_customers(states: pd.DataFrame, customers: Collection[str], catalog: Cata
 
 
 def among(column: pd.Series[str], values: Collection[str] | pd.Series[str]) -> Bools:
-    """Whether each value is one of `values`. Arrow's own look-up: pandas first turns each of `values` into a scalar, seconds for 100,000."""
+    """Whether each value is one of `values`.
+
+    Arrow's own look-up: pandas first turns each of `values` into a scalar, seconds for 100,000.
+    """
     if not len(values) or column.empty:
         return np.zeros(len(column), dtype=bool)
     texts = pa.array(column)
@@ -41,11 +45,15 @@ def among(column: pd.Series[str], values: Collection[str] | pd.Series[str]) -> B
 
 def covers(states: pd.DataFrame, instant: pd.Timestamp) -> Bools:
     """Which rows hold at a closing instant, exclusive: after every change before it (semantics 1.1)."""
-    return ((states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))).to_numpy(dtype=bool)
+    return (
+        (states["valid_from"] < instant) & (states["valid_to"].isna() | (states["valid_to"] >= instant))
+    ).to_numpy(dtype=bool)
 
 
 def levels(states: pd.DataFrame, amounts: pd.Series, opening: pd.Series, closing: pd.Series) -> pd.DataFrame:
-    """Each customer's sum of `amounts` over what holds: at the opening instant, its highest within the month, and at the closing instant.
+    """Each customer's sum of `amounts` over what holds.
+
+    At the opening instant, its highest within the month, and at the closing instant.
 
     Args:
         states: customer (whatever identifies a customer and month), valid_from, valid_to.
@@ -54,14 +62,19 @@ def levels(states: pd.DataFrame, amounts: pd.Series, opening: pd.Series, closing
         closing: The same: the closing instant.
 
     Returns:
-        Columns first, highest, last by customer; a change exactly at the opening instant is one within the month (case 56).
+        Columns first, highest, last by customer; a change exactly at the opening instant is one within the
+        month (case 56).
     """
     moves = []
     for column, sign in (("valid_from", 1), ("valid_to", -1)):
         at = states[column]
         happened = (at < closing).to_numpy(dtype=bool)
         within = at >= opening
-        rows = {"customer": states["customer"], "at": at.where(within, opening - pd.Timedelta(microseconds=1)), "change": sign * amounts}
+        rows = {
+            "customer": states["customer"],
+            "at": at.where(within, opening - pd.Timedelta(microseconds=1)),
+            "change": sign * amounts,
+        }
         moves.append(pd.DataFrame({**rows, "within": within})[happened])
     changes = pd.concat(moves).groupby(["customer", "at", "within"], sort=True)["change"].sum()
     level = changes.groupby(level="customer").cumsum().reset_index()
@@ -71,7 +84,9 @@ def levels(states: pd.DataFrame, amounts: pd.Series, opening: pd.Series, closing
     return found.assign(first=before.reindex(found.index).fillna(0).astype("int64"))
 
 
-def closing_states(states: pd.DataFrame, month: str, timezone: str, rates: Mapping[str, str], catalog: Catalog) -> pd.DataFrame:
+def closing_states(
+    states: pd.DataFrame, month: str, timezone: str, rates: Mapping[str, str], catalog: Catalog
+) -> pd.DataFrame:
     """The item states that hold at a month's closing instant, with what they are worth then.
 
     Args:
@@ -84,4 +99,9 @@ def closing_states(states: pd.DataFrame, month: str, timezone: str, rates: Mappi
     Raises:
         DataQualityError: naming items without a rate or that cannot be priced.
     """
-    return value_states(states[covers(states, months.closing(month, timezone))], rates, catalog.policy, catalog.reporting_currency)
+    return value_states(
+        states[covers(states, months.closing(month, timezone))],
+        rates,
+        catalog.policy,
+        catalog.reporting_currency,
+    )

@@ -1,7 +1,10 @@
-"""What item states are worth a month: distinct terms are read and priced once, then mapped back to rows (semantics 1.3, 1.4).
+"""What item states are worth a month: distinct terms are read and priced once, then mapped back to rows.
 
-Here: validation of states, whether they count, MRR, list MRR and ARR. Not here: movements between two instants.
-A book of a million items holds few distinct combinations of price, quantity and discounts, so exact fractions cost little.
+See semantics 1.3, 1.4.
+
+Here: validation of states, whether they count, MRR, list MRR and ARR. Not here: movements between two
+instants. A book of a million items holds few distinct combinations of price, quantity and discounts, so exact
+fractions cost little.
 """
 
 from __future__ import annotations
@@ -21,12 +24,23 @@ from expansion_platform.domain.pricing import discounts, schemes
 from expansion_platform.domain.pricing.policy import Policy
 from expansion_platform.domain.stripe.vocabulary import PAUSES, STATUSES
 
-TERMS = ["product", "price", "usage_type", "currency", "interval", "interval_count", "scheme_json", "quantity", "discounts_json"]
+TERMS = [
+    "product",
+    "price",
+    "usage_type",
+    "currency",
+    "interval",
+    "interval_count",
+    "scheme_json",
+    "quantity",
+    "discounts_json",
+]
 STANDING = ["status", "collection_paused", "livemode"]
 IDENTITY = ["customer", "subscription", "item"]
 STATE = [*IDENTITY, *STANDING, *TERMS]
 
-# Sums of int64 are exact below 9.2e18: room for the yearly amounts of 7,000 items of this size, each a trillion dollars a month.
+# Sums of int64 are exact below 9.2e18: room for the yearly amounts of 7,000 items of this size, each a
+# trillion dollars a month.
 _LARGEST_MRR = 10**14
 
 
@@ -53,7 +67,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Valued:
-    """Amounts by terms code, int64 minor units of the reporting currency; `missing` says why there is none."""
+    """Amounts by terms code, int64 minor units of the reporting currency.
+
+    `missing` says why there is none.
+    """
 
     mrr: Ints
     list_mrr: Ints
@@ -61,21 +78,25 @@ class Valued:
     missing: dict[int, str]
 
 
-def value_states(states: pd.DataFrame, rates: Mapping[str, str], policy: Policy, reporting_currency: str) -> pd.DataFrame:
+def value_states(
+    states: pd.DataFrame, rates: Mapping[str, str], policy: Policy, reporting_currency: str
+) -> pd.DataFrame:
     """Values item states at one instant's exchange rates (semantics 1.3, 1.4).
 
     Args:
-        states: Rows with the columns of `billing/item_states` up to `discounts_json`, any index; an item may occur many times.
+        states: Rows with the columns of `billing/item_states` up to `discounts_json`, any index; an item may
+            occur many times.
         rates: Reporting currency for one unit of each currency, major for major, decimal text.
         policy: What counts.
         reporting_currency: ISO code, lower case.
 
     Returns:
-        `states` with int64 `mrr_minor`, `list_mrr_minor` (before discounts) and `arr_minor`, zero where the state does not count, and bool
-        `counts` and `chargeable` (counts, and its price can charge something).
+        `states` with int64 `mrr_minor`, `list_mrr_minor` (before discounts) and `arr_minor`, zero where the
+        state does not count, and bool `counts` and `chargeable` (counts, and its price can charge something).
 
     Raises:
-        DataQualityError: Names the items whose state cannot be priced, counting or not, or whose currency has no rate.
+        DataQualityError: Names the items whose state cannot be priced, counting or not, or whose currency has
+            no rate.
     """
     check_present([states])
     codes, distinct = encode([states], TERMS)
@@ -99,11 +120,16 @@ def check_present(frames: Sequence[pd.DataFrame]) -> None:
         for column in [name for name in STATE if name != "collection_paused"]:
             absent = frame[column].isna()
             if absent.any():
-                raise DataQualityError(f"required field {column} is missing", frame.loc[absent, "item"].astype(str))
+                raise DataQualityError(
+                    f"required field {column} is missing", frame.loc[absent, "item"].astype(str)
+                )
 
 
 def read_terms(distinct: pd.DataFrame, policy: Policy, codes: Ints, items: pd.Series[str]) -> list[Terms]:
-    """Parses distinct terms; DataQualityError names the items (one a row of `codes`) of those that make no sense."""
+    """Parses distinct terms.
+
+    DataQualityError names the items (one a row of `codes`) of those that make no sense.
+    """
     terms: list[Terms] = []
     problems: dict[int, str] = {}
     read = _reader(policy)
@@ -126,12 +152,17 @@ def refuse(problems: Mapping[int, str], codes: Ints, items: pd.Series[str]) -> N
 
 
 def value_terms(terms: Sequence[Terms], rates: Mapping[str, str], reporting_currency: str) -> Valued:
-    """MRR, list MRR and ARR of distinct terms at one set of rates, each rounded once. A rate scales everything, so it is applied last."""
+    """MRR, list MRR and ARR of distinct terms at one set of rates, each rounded once.
+
+    A rate scales everything, so it is applied last.
+    """
     number = np.arange(len(terms))
     return value_cells(terms, number, np.zeros(len(terms), dtype=np.int64), [rates], reporting_currency)
 
 
-def value_cells(terms: Sequence[Terms], code: Ints, at: Ints, rates: Sequence[Mapping[str, str]], reporting_currency: str) -> Valued:
+def value_cells(
+    terms: Sequence[Terms], code: Ints, at: Ints, rates: Sequence[Mapping[str, str]], reporting_currency: str
+) -> Valued:
     """The same for terms at several sets of rates: cell by cell, terms `code` at the rates `at`."""
     names, currency = np.unique([one.currency for one in terms], return_inverse=True)
     known = [factor_of(str(name), reporting_currency, of) for of in rates for name in names]
@@ -145,17 +176,23 @@ def value_cells(terms: Sequence[Terms], code: Ints, at: Ints, rates: Sequence[Ma
     missing |= dict.fromkeys(np.flatnonzero(above).tolist(), "monthly amount above 10^14 minor units")
     counted = ~(lacking | above)
     mrr, list_mrr, arr = (
-        np.where(counted, values, 0) for values in (net.rounded(code, factors, factor), lists, net.rounded(code, factors, factor, 12))
+        np.where(counted, values, 0)
+        for values in (net.rounded(code, factors, factor), lists, net.rounded(code, factors, factor, 12))
     )
     return Valued(mrr, list_mrr, arr, dict(sorted(missing.items())))
 
 
 def count_states(states: pd.DataFrame, codes: Ints, terms: Sequence[Terms], policy: Policy) -> Bools:
-    """Which rows count (semantics 1.3): live, in a counting status, collection not paused away, and metered only by policy."""
+    """Which rows count (semantics 1.3).
+
+    Live, in a counting status, collection not paused away, and metered only by policy.
+    """
     standing_codes, standing = encode([states], STANDING)
     problems: dict[int, str] = {}
     counting = np.zeros(len(standing), dtype=bool)
-    for code, (status, paused, livemode) in enumerate(zip(*(standing[name].tolist() for name in STANDING), strict=True)):
+    for code, (status, paused, livemode) in enumerate(
+        zip(*(standing[name].tolist() for name in STANDING), strict=True)
+    ):
         pause = None if pd.isna(paused) else paused
         if status not in STATUSES:
             problems[code] = f"unknown subscription status {status!r}"
@@ -163,7 +200,9 @@ def count_states(states: pd.DataFrame, codes: Ints, terms: Sequence[Terms], poli
             problems[code] = f"unknown pause_collection behaviour {pause!r}"
         elif not isinstance(livemode, bool | np.bool_):
             problems[code] = f"livemode is not true or false: {livemode!r}"
-        counting[code] = bool(livemode) and status in policy.statuses and (pause is None or pause in policy.paused_counts)
+        counting[code] = (
+            bool(livemode) and status in policy.statuses and (pause is None or pause in policy.paused_counts)
+        )
     refuse(problems, standing_codes, states["item"])
     metered = np.array([one.metered for one in terms], dtype=bool)
     return counting[standing_codes] & (policy.metered_counts | ~metered[codes])
@@ -171,7 +210,10 @@ def count_states(states: pd.DataFrame, codes: Ints, terms: Sequence[Terms], poli
 
 @lru_cache(maxsize=4)
 def _reader(policy: Policy) -> Callable[..., Terms]:
-    """`_terms` under a policy, remembered: a month's terms are mostly those of the month before, and each is read for its amount and its flags."""
+    """`_terms` under a policy, remembered.
+
+    A month's terms are mostly those of the month before, and each is read for its amount and its flags.
+    """
     return lru_cache(maxsize=1 << 16, typed=True)(partial(_terms, policy))
 
 
@@ -194,7 +236,9 @@ def _terms(
     except (ValueError, TypeError):
         raise ValueError(f"quantity is negative or malformed: {quantity!r}") from None
     metered = usage_type == "metered"
-    period = schemes.period_months(interval, interval_count, metered=metered, week=policy.week, day=policy.day)
+    period = schemes.period_months(
+        interval, interval_count, metered=metered, week=policy.week, day=policy.day
+    )
     scheme = schemes.parse_scheme(scheme_json)
     parsed = discounts.parse_discounts(discounts_json)
     listed = schemes.gross(scheme, units)
@@ -202,9 +246,29 @@ def _terms(
         listed /= period
     if scheme.without_tax != 1:
         listed *= scheme.without_tax
-    # An amount off is taken off the price with its tax, and so lowers what is left without it by its own share.
-    net = discounts.apply(listed, discounts.reductions(parsed, period, scheme.without_tax, metered=metered, policy=policy)) if parsed else listed
-    return Terms(product, price, metered, currency, interval, interval_count, period, scheme, units, parsed, listed, net)
+    # An amount off is taken off the price with its tax, and so lowers what is left without it by its own
+    # share.
+    net = (
+        discounts.apply(
+            listed, discounts.reductions(parsed, period, scheme.without_tax, metered=metered, policy=policy)
+        )
+        if parsed
+        else listed
+    )
+    return Terms(
+        product,
+        price,
+        metered,
+        currency,
+        interval,
+        interval_count,
+        period,
+        scheme,
+        units,
+        parsed,
+        listed,
+        net,
+    )
 
 
 def factor_of(currency: str, reporting_currency: str, rates: Mapping[str, str]) -> Fraction | str:

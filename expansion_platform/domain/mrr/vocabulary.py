@@ -18,6 +18,12 @@ FLOWS = ["new", "reactivation", "expansion", "contraction", "price", "discount",
 INITIATORS = ["sales", "csm", "self_serve", "product", "api"]
 """What `initiated_by` may say."""
 ORIGINS = [*INITIATORS, "touched", "unknown"]
-MOTIONS = {"product_led": ["self_serve", "product"], "sales_driven": ["sales", "csm"], "api": ["api"], "touched": ["touched"], "unknown": ["unknown"]}
+MOTIONS = {
+    "product_led": ["self_serve", "product"],
+    "sales_driven": ["sales", "csm"],
+    "api": ["api"],
+    "touched": ["touched"],
+    "unknown": ["unknown"],
+}
 DIMENSIONS = ["cohort", "country", "currency", "plan", "pricing_model", "tenure"]
 """Dimensions every company has; the attributes its user maps are further ones."""

@@ -1,7 +1,7 @@
 """Discounts already resolved onto an item, and how they lower its MRR (semantics 1.4, 1.6).
 
-Here: which discounts count, applying them in order, and sharing a subscription's amount off over its items. Not here: when a discount starts
-and ends, which is history.
+Here: which discounts count, applying them in order, and sharing a subscription's amount off over its items.
+Not here: when a discount starts and ends, which is history.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ DURATIONS = ("forever", "repeating", "once")
 
 @dataclass(frozen=True)
 class Discount:
-    """One discount in force: percent of the remaining amount, or minor units off one billing period in the item's currency."""
+    """One discount in force.
+
+    Percent of the remaining amount, or minor units off one billing period in the item's currency.
+    """
 
     type: str
     value: Fraction
@@ -31,7 +34,10 @@ class Discount:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A discount as it lowers a month's amount: the share that remains, then what is taken off, in minor units of the currency valued in."""
+    """A discount as it lowers a month's amount.
+
+    The share that remains, then what is taken off, in minor units of the currency valued in.
+    """
 
     remaining: Fraction
     off: Fraction
@@ -39,7 +45,10 @@ class Reduction:
 
 @lru_cache(maxsize=1 << 16)
 def parse_discounts(text: str) -> tuple[Discount, ...]:
-    """Discounts from their JSON text, in the order they apply. ValueError for unknown types or durations and values out of range."""
+    """Discounts from their JSON text, in the order they apply.
+
+    ValueError for unknown types or durations and values out of range.
+    """
     try:
         rows = json.loads(text)
     except (TypeError, json.JSONDecodeError) as error:
@@ -50,16 +59,26 @@ def parse_discounts(text: str) -> tuple[Discount, ...]:
 
 
 def counts(discount: Discount, period: Fraction, *, metered: bool, policy: Policy) -> bool:
-    """Whether a discount lowers MRR: `once` only over a licensed period long enough (D-4), `repeating` by policy, `forever` always."""
+    """Whether a discount lowers MRR.
+
+    `once` only over a licensed period long enough (D-4), `repeating` by policy, `forever` always.
+    """
     if discount.duration == "once":
         return not metered and period >= policy.once_discount_min_months
     return discount.duration == "forever" or policy.repeating_discount_counts
 
 
-def reductions(discounts: Iterable[Discount], period: Fraction, rate: Fraction, *, metered: bool, policy: Policy) -> tuple[Reduction, ...]:
-    """The counting discounts of a state as monthly reductions; `rate` turns the state's minor units into those valued in."""
+def reductions(
+    discounts: Iterable[Discount], period: Fraction, rate: Fraction, *, metered: bool, policy: Policy
+) -> tuple[Reduction, ...]:
+    """The counting discounts of a state as monthly reductions.
+
+    `rate` turns the state's minor units into those valued in.
+    """
     return tuple(
-        Reduction(1 - discount.value / 100, Fraction(0)) if discount.type == "percent" else Reduction(Fraction(1), discount.value / period * rate)
+        Reduction(1 - discount.value / 100, Fraction(0))
+        if discount.type == "percent"
+        else Reduction(Fraction(1), discount.value / period * rate)
         for discount in discounts
         if counts(discount, period, metered=metered, policy=policy)
     )
@@ -73,14 +92,18 @@ def apply(amount: Fraction, lowered_by: Iterable[Reduction]) -> Fraction:
 
 
 def allocate_amount_off(amount: int, bases: Mapping[str, int | Fraction]) -> dict[str, int]:
-    """A subscription-level amount off shared over its eligible counting items, whole minor units by largest remainder (semantics 1.6).
+    """A subscription-level amount off shared over its eligible counting items (semantics 1.6).
+
+    In whole minor units, by largest remainder.
 
     Args:
         amount: Minor units off one billing period, >= 0.
-        bases: Item id to its amount for one billing period after item-level discounts, >= 0, minor units of the same currency.
+        bases: Item id to its amount for one billing period after item-level discounts, >= 0, minor units of
+            the same currency.
 
     Returns:
-        Item id to its share, in item id order (which breaks ties). Zeros when no item has an amount to lower; otherwise they sum to `amount`.
+        Item id to its share, in item id order (which breaks ties). Zeros when no item has an amount to lower;
+        otherwise they sum to `amount`.
     """
     items = sorted(bases)
     weights = [bases[item] for item in items]

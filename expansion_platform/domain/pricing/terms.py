@@ -1,7 +1,7 @@
 """Terms of prices and coupons, as the rebuilding of history uses them (semantics 1.2, 8.1).
 
-Here: stripe/prices and stripe/coupons as small records, amounts as decimal text in minor units. Not here: what a quantity costs
-(`schemes.py`), and when a coupon was in force (`history/discounts.py`).
+Here: stripe/prices and stripe/coupons as small records, amounts as decimal text in minor units. Not here:
+what a quantity costs (`schemes.py`), and when a coupon was in force (`history/discounts.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from expansion_platform.domain.stripe.vocabulary import INTERVALS, USAGE_TYPES
 
 
 class Price(NamedTuple):
-    """The terms of a price in one currency; `scheme` as in semantics 8.1, `options` the same price in its other currencies.
+    """The terms of a price in one currency.
 
-    `inclusive` says that tax is inside its amounts, at whatever rate. `quantities` are those the scheme has an amount of, where bills are all that
-    tells it; None: it has one of any.
+    `scheme` as in semantics 8.1, `options` the same price in its other currencies.
+
+    `inclusive` says that tax is inside its amounts, at whatever rate. `quantities` are those the scheme has
+    an amount of, where bills are all that tells it; None: it has one of any.
     """
 
     id: str
@@ -44,7 +46,10 @@ class Price(NamedTuple):
     inclusive: bool = False
 
     def charged_in(self, currency: str) -> Price:
-        """The price as a subscription of this currency pays it (semantics 7, case 64); itself where it has no amount in it."""
+        """The price as a subscription of this currency pays it (semantics 7, case 64).
+
+        Itself where it has no amount in it.
+        """
         return self.options.get(currency, self)
 
     def taxed(self, tax: str | None) -> str:
@@ -58,12 +63,18 @@ class Price(NamedTuple):
     def as_text(self) -> str:
         """Its terms in one currency as canonical JSON, which `price_of` reads."""
         quantities = None if self.quantities is None else sorted(self.quantities)
-        told = {name: getattr(self, name) for name in ("product", "currency", "usage_type", "interval", "interval_count", "scheme", "meter")}
+        told = {
+            name: getattr(self, name)
+            for name in ("product", "currency", "usage_type", "interval", "interval_count", "scheme", "meter")
+        }
         return canonical.dumps(told | {"quantities": quantities})
 
 
 class Coupon(NamedTuple):
-    """The terms of a coupon; `value` is percent or minor units of `currency` as decimal text, `options` the amounts off in its other currencies.
+    """The terms of a coupon.
+
+    `value` is percent or minor units of `currency` as decimal text, `options` the amounts off in its other
+    currencies.
 
     Of one that is only `embedded` in discounts nobody knows the options, nor the `products` it is limited to.
     """
@@ -78,25 +89,42 @@ class Coupon(NamedTuple):
     embedded: bool = False
 
     def taken_off_in(self, currency: str) -> Coupon:
-        """The coupon as it lowers a subscription of this currency (semantics 7, case 65); itself where it has no amount in it."""
-        return self._replace(currency=currency, value=self.options[currency]) if currency in self.options else self
+        """The coupon as it lowers a subscription of this currency (semantics 7, case 65).
+
+        Itself where it has no amount in it.
+        """
+        return (
+            self._replace(currency=currency, value=self.options[currency])
+            if currency in self.options
+            else self
+        )
 
 
 def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
-    """stripe/prices by id, and what is wrong with those that cannot be read; one-time prices are left out: no subscription item has one."""
+    """stripe/prices by id, and what is wrong with those that cannot be read.
+
+    One-time prices are left out: no subscription item has one.
+    """
     found: dict[str, Price] = {}
     problems: dict[str, str] = {}
     for row in rows(frame):
         if row["type"] == "one_time":
             continue
         try:
-            own = _price(row, row["currency"], row["unit_amount_decimal"], json.loads(row["tiers_json"] or "null"), row["tax_behavior"])
+            own = _price(
+                row,
+                row["currency"],
+                row["unit_amount_decimal"],
+                json.loads(row["tiers_json"] or "null"),
+                row["tax_behavior"],
+            )
         except ValueError as error:
             problems[row["id"]] = str(error)
             continue
         options: dict[str, Price] = {}
         for currency, amounts in json.loads(row["currency_options_json"] or "{}").items():
-            with suppress(ValueError):  # the price has no amount in this currency: whatever is charged in it cannot be read
+            # The price has no amount in this currency: whatever is charged in it cannot be read.
+            with suppress(ValueError):
                 options[currency] = _price(row, currency, amounts["unit"], amounts["tiers"], amounts["tax"])
         found[row["id"]] = own._replace(options=options) if options else own
     return found, problems
@@ -115,12 +143,20 @@ def in_currency(price_terms: Mapping[str, Price], currency: str) -> dict[str, Pr
 
 
 def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
-    """stripe/coupons by id; one without a discount or with an unknown duration has type None: nobody can say what it takes off."""
+    """stripe/coupons by id.
+
+    One without a discount or with an unknown duration has type None: nobody can say what it takes off.
+    """
     found = {}
     for row in rows(frame):
         percent = row["percent_off"]
         value = row["amount_off"] if percent is None else percent
-        if row["unreadable"] is not None or value is None or row["duration"] not in DURATIONS or not _takes_off(percent, row["currency"]):
+        if (
+            row["unreadable"] is not None
+            or value is None
+            or row["duration"] not in DURATIONS
+            or not _takes_off(percent, row["currency"])
+        ):
             found[row["id"]] = unreadable_coupon(row["id"])
             continue
         products = None if row["applies_to_json"] is None else frozenset(parse(row["applies_to_json"]))
@@ -132,7 +168,11 @@ def coupons(frame: pd.DataFrame) -> dict[str, Coupon]:
             row["duration"],
             row["currency"] if percent is None else None,
             products,
-            {currency: canonical.decimal_text(Decimal(str(amount))) for currency, amount in options.items() if amount is not None},
+            {
+                currency: canonical.decimal_text(Decimal(str(amount)))
+                for currency, amount in options.items()
+                if amount is not None
+            },
             row["embedded"],
         )
     return found
@@ -153,7 +193,13 @@ def unreadable_coupon(name: str) -> Coupon:
     return Coupon(name, None, "0", "forever", None, None)
 
 
-def _price(row: dict[str, Any], currency: str, unit: str | None, tiers: list[dict[str, Any]] | None, tax_behavior: str | None) -> Price:
+def _price(
+    row: dict[str, Any],
+    currency: str,
+    unit: str | None,
+    tiers: list[dict[str, Any]] | None,
+    tax_behavior: str | None,
+) -> Price:
     """A price in one of its currencies. ValueError says what is wrong with it."""
     if row["unreadable"] is not None:
         raise ValueError(f"a price that cannot be read ({row['unreadable']})")
@@ -171,13 +217,28 @@ def _price(row: dict[str, Any], currency: str, unit: str | None, tiers: list[dic
         raise ValueError(f"a price that cannot be read ({error})") from error
     usage_type, count = row["usage_type"] or "licensed", int(row["interval_count"] or 1)
     inclusive = tax_behavior == "inclusive"
-    return Price(row["id"], row["product"], currency, usage_type, row["interval"], count, scheme, text, row["meter"], inclusive=inclusive)
+    return Price(
+        row["id"],
+        row["product"],
+        currency,
+        usage_type,
+        row["interval"],
+        count,
+        scheme,
+        text,
+        row["meter"],
+        inclusive=inclusive,
+    )
 
 
 def _scheme(row: dict[str, Any], unit: str | None, tiers: list[dict[str, Any]]) -> dict[str, Any]:
     if row["billing_scheme"] == "tiered":
         steps = [
-            {"up_to": None if tier["up_to"] is None else int(tier["up_to"]), "unit": _amount(tier.get("unit")), "flat": _amount(tier.get("flat"))}
+            {
+                "up_to": None if tier["up_to"] is None else int(tier["up_to"]),
+                "unit": _amount(tier.get("unit")),
+                "flat": _amount(tier.get("flat")),
+            }
             for tier in tiers
         ]
         scheme: dict[str, Any] = {"type": row["tiers_mode"], "tiers": steps}

@@ -14,6 +14,9 @@ from expansion_platform.domain.signals.tables import FeatureUsage
 
 
 def compute_feature_usage(wanted: Sequence[str], inputs: Inputs) -> Computed:
-    """analytics/feature_usage of some months. The tool is asked from the first to the last of them; months in between may be current."""
+    """analytics/feature_usage of some months.
+
+    The tool is asked from the first to the last of them; months in between may be current.
+    """
     usage: pd.DataFrame = inputs.value("feature_usage")
     return Computed({FeatureUsage: usage[usage["month"].isin(wanted)]})

@@ -1,6 +1,7 @@
 """What the account sells and what is paid for it, as far as a catalog is concerned.
 
-Here: reading it from the lake. Not here: the file made of it (`file.py`), checking a file against it (`check.py`).
+Here: reading it from the lake. Not here: the file made of it (`file.py`), checking a file against it
+(`check.py`).
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ from expansion_platform.resources import Platform
 
 @dataclass(frozen=True)
 class Account:
-    """Products and prices; the item states at the newest closing instant with their MRR (none before anything was computed).
+    """Products and prices, and the item states at the newest closing instant with their MRR.
 
-    `plans` are the prices that count as plans then by inference, `undecided` the products of which nobody can say whether their prices are plans.
+    None of these before anything was computed.
+
+    `plans` are the prices that count as plans then by inference, `undecided` the products of which nobody can
+    say whether their prices are plans.
     """
 
     offers: list[Offer]
@@ -70,7 +74,9 @@ def read_account(platform: Platform, catalog: Catalog) -> Account:
     lake = platform.lake
     products, listed = lake.read(stripe.Products), lake.read(stripe.Prices)
     if platform.read_until is None and listed.empty:
-        raise ExpansionError("nothing has been pulled yet: `expansion refresh` pulls the account, and needs no catalog")
+        raise ExpansionError(
+            "nothing has been pulled yet: `expansion refresh` pulls the account, and needs no catalog"
+        )
     every, _ = prices(listed)
     active = frozenset(listed.loc[listed["active"], "id"])
     computed = platform.months(mrr.CustomerMonths)
@@ -84,29 +90,50 @@ def read_account(platform: Platform, catalog: Catalog) -> Account:
         prices=every,
         active=active,
         products=frozenset(products["id"]),
-        customers=frozenset(lake.read(stripe.Customers)["id"]) | frozenset(lake.read(billing.ItemStates)["customer"]),
+        customers=frozenset(lake.read(stripe.Customers)["id"])
+        | frozenset(lake.read(billing.ItemStates)["customer"]),
         month=month,
         held=_held(platform, states, catalog, month),
-        migrations=migrations[migrations["status"] == "to_confirm"].sort_values(["month", "old_price", "new_price"]),
+        migrations=migrations[migrations["status"] == "to_confirm"].sort_values(
+            ["month", "old_price", "new_price"]
+        ),
         plans=plans,
         undecided=undecided(_moves(platform, computed[-12:]), every, catalog, plans, repricings),
     )
 
 
 def _moves(platform: Platform, wanted: list[str]) -> pd.DataFrame:
-    """Who moved from one price to another within some months, where that was counted as `price`: customer, from_price, to_price."""
-    both = pc.field("from_price").is_valid() & pc.field("to_price").is_valid() & (pc.field("from_price") != pc.field("to_price"))
+    """Who moved from one price to another within some months, where that was counted as `price`.
+
+    Customer, from_price, to_price.
+    """
+    both = (
+        pc.field("from_price").is_valid()
+        & pc.field("to_price").is_valid()
+        & (pc.field("from_price") != pc.field("to_price"))
+    )
     priced = pc.field("cause") == "price"
     within = pc.field("month").isin(pa.array(wanted, pa.string()))
-    moves = platform.lake.dataset(mrr.Causes).to_table(columns=["customer", "from_price", "to_price"], filter=within & both & priced)
+    moves = platform.lake.dataset(mrr.Causes).to_table(
+        columns=["customer", "from_price", "to_price"], filter=within & both & priced
+    )
     found: pd.DataFrame = moves.to_pandas()
     return found
 
 
 def _held(platform: Platform, states: pd.DataFrame, catalog: Catalog, month: str) -> pd.DataFrame:
-    """Valued item states at a month's closing instant; worth nothing, so shares are not shown, while a rate is missing."""
+    """Valued item states at a month's closing instant.
+
+    Worth nothing, so shares are not shown, while a rate is missing.
+    """
     of_month = platform.lake.read(billing.FxRates).query("month == @month")
     try:
-        return closing_states(states, month, platform.timezone, dict(zip(of_month["currency"], of_month["rate"], strict=True)), catalog)
+        return closing_states(
+            states,
+            month,
+            platform.timezone,
+            dict(zip(of_month["currency"], of_month["rate"], strict=True)),
+            catalog,
+        )
     except DataQualityError:
         return states.iloc[:0].assign(mrr_minor=0)

@@ -1,7 +1,7 @@
 """Whether a catalog file fits the account it is for (`expansion catalog check`).
 
-Here: comparing a catalog with the products, prices and customers pulled. Not here: whether the file is a catalog at all
-(`domain/catalog/catalog.py`), printing (`cli/`).
+Here: comparing a catalog with the products, prices and customers pulled. Not here: whether the file is a
+catalog at all (`domain/catalog/catalog.py`), printing (`cli/`).
 """
 
 from __future__ import annotations
@@ -48,16 +48,31 @@ def _ids(catalog: Catalog, account: Account) -> Iterator[Finding]:
     yield _known("products", catalog.products, sold.__contains__, "no product or price of the account")
     migrated = {price for pair in catalog.migrations for price in pair}
     yield _known("migrations", migrated, account.prices.__contains__, "no recurring price of the account")
-    yield _known("aliases", set(catalog.aliases.values()), account.customers.__contains__, "merged into a customer the account does not have")
+    yield _known(
+        "aliases",
+        set(catalog.aliases.values()),
+        account.customers.__contains__,
+        "merged into a customer the account does not have",
+    )
     mentioned = {*catalog.aliases, *catalog.ever_paid, *catalog.excluded_customers}
     # Not a mistake: people who left before Stripe are just who `ever_paid` is for.
     yield _known("customers", mentioned, account.customers.__contains__, "not in the account", "look")
 
 
-def _known(subject: str, ids: Iterable[str], known: Callable[[str], bool], problem: str, level: Literal["look", "wrong"] = "wrong") -> Finding:
+def _known(
+    subject: str,
+    ids: Iterable[str],
+    known: Callable[[str], bool],
+    problem: str,
+    level: Literal["look", "wrong"] = "wrong",
+) -> Finding:
     mentioned = sorted(ids)
     unknown = [identity for identity in mentioned if not known(identity)]
-    return Finding(level, subject, f"{problem}: {_some(unknown)}") if unknown else Finding("ok", subject, f"{len(mentioned)} ids, all known")
+    return (
+        Finding(level, subject, f"{problem}: {_some(unknown)}")
+        if unknown
+        else Finding("ok", subject, f"{len(mentioned)} ids, all known")
+    )
 
 
 def _list_prices(catalog: Catalog, account: Account) -> Iterator[Finding]:
@@ -73,7 +88,10 @@ def _contradiction(listed: ListPrice, account: Account) -> str | None:
     if price is None:
         return f"{listed.price} is no recurring price of the account"
     price = price.charged_in(listed.currency)
-    said = {name: (getattr(listed, name), getattr(price, name)) for name in ("product", "currency", "interval", "interval_count")}
+    said = {
+        name: (getattr(listed, name), getattr(price, name))
+        for name in ("product", "currency", "interval", "interval_count")
+    }
     wrong = [f"{name} {here}, in Stripe {there}" for name, (here, there) in said.items() if here != there]
     if parse_scheme(listed.scheme_json) != parse_scheme(price.scheme_json):
         wrong.append("another scheme than in Stripe")
@@ -82,12 +100,24 @@ def _contradiction(listed: ListPrice, account: Account) -> str | None:
 
 def _silent(catalog: Catalog, account: Account) -> Iterator[Finding]:
     """Products the file says nothing of, by the MRR that so rests on inference."""
-    silent = account.held[inferred(account.held, catalog)].groupby("product")["mrr_minor"].sum().sort_values(ascending=False)
+    silent = (
+        account.held[inferred(account.held, catalog)]
+        .groupby("product")["mrr_minor"]
+        .sum()
+        .sort_values(ascending=False)
+    )
     names = {offer.id: offer.name for offer in account.offers}
-    told = [f"{names.get(str(product), product)} ({product}, {_percent(account, int(amount))})" for product, amount in silent.items() if amount]
+    told = [
+        f"{names.get(str(product), product)} ({product}, {_percent(account, int(amount))})"
+        for product, amount in silent.items()
+        if amount
+    ]
     if told:
         yield Finding(
-            "look", "coverage", f"no entry, so inferred: {_some(told)}; together {_percent(account, int(silent.sum()))} of MRR in {account.month}"
+            "look",
+            "coverage",
+            f"no entry, so inferred: {_some(told)}; together {_percent(account, int(silent.sum()))} of "
+            f"MRR in {account.month}",
         )
     elif account.mrr:
         yield Finding("ok", "coverage", f"every product with MRR in {account.month} has an entry")
@@ -102,7 +132,12 @@ def _ranks(catalog: Catalog, account: Account) -> Iterator[Finding]:
         entry = catalog.entry("", offer.id, offer.prices[0].usage_type)
         if entry.kind == "base":
             families.setdefault(entry.family, []).append((offer, entry))
-    problems = [problem for family, members in sorted(families.items()) if len(members) > 1 for problem in _family(family, members, catalog)]
+    problems = [
+        problem
+        for family, members in sorted(families.items())
+        if len(members) > 1
+        for problem in _family(family, members, catalog)
+    ]
     for problem in problems:
         yield Finding("look", "tier_rank", problem)
     if not problems:
@@ -123,7 +158,10 @@ def _family(family: str, members: list[tuple[Offer, Entry]], catalog: Catalog) -
     for rank, offers in sorted(by_rank.items()):
         if len(offers) > 1:
             same = _some(sorted(offer.id for offer in offers))
-            yield f"{family}: {same} share rank {rank}, so a move between them is repricing, not a change of plan"
+            yield (
+                f"{family}: {same} share rank {rank}, so a move between them is repricing, not a change of "
+                "plan"
+            )
     ladder = [offer for rank in sorted(by_rank) for offer in by_rank[rank]]
     listed = comparable(ladder, catalog.reporting_currency)
     if listed is not None:
@@ -136,7 +174,10 @@ def _family(family: str, members: list[tuple[Offer, Entry]], catalog: Catalog) -
 
 
 def _plans(catalog: Catalog, account: Account) -> Iterator[Finding]:
-    """Products whose prices count as plans by inference, and those of which nobody can say whether their prices are plans."""
+    """Products whose prices count as plans by inference, and those left undecided.
+
+    Of the latter nobody can say whether their prices are plans.
+    """
     texts = [text for text in (sold_side_by_side(account),) if text is not None]
     texts += undecided_products(account, catalog, catalog.reporting_currency)
     for text in texts:
@@ -149,12 +190,20 @@ def _hints(catalog: Catalog) -> Iterator[Finding]:
     """Metadata in Stripe that should say something of a product, and does not."""
     if unread := ignored(catalog.metadata):
         told = _some([str(hint) for hint in unread], "; ")
-        yield Finding("look", "metadata", f"hints in Stripe that are ignored: {told}. Correct them in Stripe, or say it in this file")
+        yield Finding(
+            "look",
+            "metadata",
+            f"hints in Stripe that are ignored: {told}. Correct them in Stripe, or say it in this file",
+        )
 
 
 def _to_confirm(catalog: Catalog, account: Account) -> Iterator[Finding]:
     pairs = account.migrations[["old_price", "new_price"]].drop_duplicates()
-    told = [f"{old} to {new}" for old, new in pairs.itertuples(index=False, name=None) if not catalog.is_migration(old, new)]
+    told = [
+        f"{old} to {new}"
+        for old, new in pairs.itertuples(index=False, name=None)
+        if not catalog.is_migration(old, new)
+    ]
     if told:
         yield Finding("look", "migrations", f"detected, yours to confirm: {_some(told)}")
 

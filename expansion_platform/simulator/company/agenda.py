@@ -10,7 +10,10 @@ from collections.abc import Callable
 
 
 class Agenda:
-    """Acts at epoch seconds. Within one second, what was put first is done first, so a run is the same however far it goes."""
+    """Acts at epoch seconds.
+
+    Within one second, what was put first is done first, so a run is the same however far it goes.
+    """
 
     def __init__(self) -> None:
         self._acts: list[tuple[int, int, Callable[[int], None]]] = []

@@ -1,7 +1,8 @@
 """What is arranged with some customers: behaviours that are switched on by name.
 
-Here: billing cycles begun anew, backdated starts, flexible billing, trials of one item, ramps by schedule, plans replaced by another item: who, how
-often and with what. Decisions come from a generator of its own, so that a company without them stays as it is. Not here: how Stripe bills it
+Here: billing cycles begun anew, backdated starts, flexible billing, trials of one item, ramps by schedule,
+plans replaced by another item: who, how often and with what. Decisions come from a generator of its own, so
+that a company without them stays as it is. Not here: how Stripe bills it
 (`simulator/stripe_billing/billing.py`, `simulator/stripe_billing/invoicing.py`).
 """
 
@@ -51,7 +52,11 @@ class Arrangements:
     """One customer's arrangements, among the `behaviours` asked for."""
 
     def __init__(
-        self, rng: random.Random, behaviours: frozenset[str], catalog: Catalog, schedule: Callable[[int, Callable[[int], None]], None]
+        self,
+        rng: random.Random,
+        behaviours: frozenset[str],
+        catalog: Catalog,
+        schedule: Callable[[int, Callable[[int], None]], None],
     ) -> None:
         self._rng = rng
         self._behaviours = behaviours
@@ -72,7 +77,10 @@ class Arrangements:
         billing.before_renewal = before_renewal
 
     def decide(self, subscription: Subscription, at: int) -> None:
-        """Draw what happens to the subscription within the next 30 days; each thing is looked at again when its instant comes."""
+        """Draw what happens to the subscription within the next 30 days.
+
+        Each thing is looked at again when its instant comes.
+        """
         chances: list[tuple[str, float, Callable[[Subscription, int], None]]] = [
             ("cycle_reset", RESETS, self._restart),
             ("item_trial", TRIES, self._try_addon),
@@ -85,7 +93,11 @@ class Arrangements:
 
     def _ramp(self, subscription: Subscription, at: int) -> None:
         """Two or three steps up in seats, months apart, some of them with a renewal."""
-        if not can_change(subscription, at) or subscription.schedule is not None or subscription.used_once(at):
+        if (
+            not can_change(subscription, at)
+            or subscription.schedule is not None
+            or subscription.used_once(at)
+        ):
             return
         steps, start, quantity = [], at, subscription.items[0].quantity
         for _ in range(self._rng.randint(2, 3)):
@@ -100,11 +112,21 @@ class Arrangements:
         self._schedule(schedule.phases[-1].end, lambda now: self._let_go(subscription, now, schedule))
 
     def _enter(self, subscription: Subscription, at: int, schedule: Schedule, phase: Phase) -> None:
-        """A phase that cannot begin, since the subscription was changed by hand or is not paid, finds its schedule released."""
-        if schedule.released_at is not None or subscription.ended_at is not None or (schedule.id, at) in self._entered:
+        """A phase that cannot begin finds its schedule released.
+
+        The subscription was changed by hand or is not paid.
+        """
+        if (
+            schedule.released_at is not None
+            or subscription.ended_at is not None
+            or (schedule.id, at) in self._entered
+        ):
             return
         self._entered.add((schedule.id, at))
-        edits = [Edit(item, price, quantity) for item, (price, quantity) in zip(subscription.items, phase.items, strict=False)]
+        edits = [
+            Edit(item, price, quantity)
+            for item, (price, quantity) in zip(subscription.items, phase.items, strict=False)
+        ]
         same = [item.price.id for item in subscription.items] == [price.id for price, _ in phase.items]
         with_renewal = at == subscription.period[1] and steady(subscription) and not subscription.is_free(at)
         if same and (with_renewal or can_change(subscription, at, edits)):
@@ -117,7 +139,10 @@ class Arrangements:
             self._billing.release(subscription, at, schedule)
 
     def _replace(self, subscription: Subscription, at: int) -> None:
-        """Another plan as another item: swapped in one request without proration, or added, and the old one deleted within the minute."""
+        """Another plan as another item.
+
+        Swapped in one request without proration, or added, and the old one deleted within the minute.
+        """
         old = next((item for item in subscription.items if item.price.product in PLANS), None)
         if old is None or old.discounts or subscription.used_once(at):
             return
@@ -139,10 +164,21 @@ class Arrangements:
             self._billing.change(subscription, at, [Edit(item, None, 0)], "create_prorations")
 
     def _try_addon(self, subscription: Subscription, at: int) -> None:
-        missing = [product for product in (STORAGE, SSO) if all(item.price.product is not product for item in subscription.items)]
-        if missing and subscription.items[0].price.product in PLANS and can_change(subscription, at) and not subscription.used_once(at):
+        missing = [
+            product
+            for product in (STORAGE, SSO)
+            if all(item.price.product is not product for item in subscription.items)
+        ]
+        if (
+            missing
+            and subscription.items[0].price.product in PLANS
+            and can_change(subscription, at)
+            and not subscription.used_once(at)
+        ):
             price = self._catalog.price(missing[0], subscription.log.currency, subscription.interval, at)
-            self._billing.begin_trial(subscription, at, price, 1 if missing[0] is SSO else self._rng.randint(120, 900))
+            self._billing.begin_trial(
+                subscription, at, price, 1 if missing[0] is SSO else self._rng.randint(120, 900)
+            )
 
     def _before_renewal(self, subscription: Subscription, at: int) -> None:
         for schedule in [each for each in self._billing.schedules if each.id == subscription.schedule]:
@@ -155,8 +191,14 @@ class Arrangements:
     def _terms(self, at: int) -> Terms:
         """How a subscription that is made at `at` begins; none before the company did."""
         furthest = min(LONGEST_BACK, at - self._catalog.opened)
-        backdated = self._rng.randint(DAY, furthest) if self._occurs("backdating", BACKDATED) and furthest > DAY else 0
-        return Terms(self._occurs("flexible", FLEXIBLE), backdated, back_billed=self._rng.random() < BACK_BILLED)
+        backdated = (
+            self._rng.randint(DAY, furthest)
+            if self._occurs("backdating", BACKDATED) and furthest > DAY
+            else 0
+        )
+        return Terms(
+            self._occurs("flexible", FLEXIBLE), backdated, back_billed=self._rng.random() < BACK_BILLED
+        )
 
     def _restart(self, subscription: Subscription, at: int) -> None:
         item = subscription.items[0]

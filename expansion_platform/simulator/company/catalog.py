@@ -1,7 +1,7 @@
 """What the simulated company sells: products, prices in four currencies, coupons, and how it reprices.
 
-Here: the catalogue's content, and its form for semantics 8.1. Not here: who buys it (`behaviour.py`) or its Stripe objects
-(`simulator/stripe_billing/objects.py`).
+Here: the catalogue's content, and its form for semantics 8.1. Not here: who buys it (`behaviour.py`) or its
+Stripe objects (`simulator/stripe_billing/objects.py`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ from itertools import zip_longest
 from typing import Any
 
 CURRENCIES = {"usd": "1", "eur": "0.9", "gbp": "0.8", "jpy": "1.5"}
-"""Minor units of the currency charged for one US cent on the price list: 12.00 USD is 10.80 EUR, 9.60 GBP and 1,800 JPY."""
+"""Minor units of the currency charged for one US cent on the price list: 12.00 USD is 10.80 EUR, 9.60 GBP and
+1,800 JPY.
+"""
 INTERVALS = {"month": 1, "year": 10}
 """Monthly amounts in a period's price: a year is sold for ten months."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """A product and the catalog entry semantics 3.1 wants of it; `hints` writes the entry into its Stripe metadata too."""
+    """A product and the catalog entry semantics 3.1 wants of it.
+
+    `hints` writes the entry into its Stripe metadata too.
+    """
 
     id: str
     key: str
@@ -34,7 +39,9 @@ class Product:
 
 BASIC = Product("prod_WorkspaceBasic", "basic", "Workspace Basic", "workspace", 1, "base", "seat", hints=True)
 PRO = Product("prod_WorkspacePro", "pro", "Workspace Pro", "workspace", 2, "base", "seat", hints=True)
-ENTERPRISE = Product("prod_WorkspaceEnterprise", "enterprise", "Workspace Enterprise", "workspace", 3, "base", "seat")
+ENTERPRISE = Product(
+    "prod_WorkspaceEnterprise", "enterprise", "Workspace Enterprise", "workspace", 3, "base", "seat"
+)
 INSIGHTS = Product("prod_Insights", "insights", "Insights", "insights", 1, "base", "seat")
 STORAGE = Product("prod_Storage", "storage", "Extra storage", "storage", 1, "addon", "flat")
 SSO = Product("prod_SingleSignOn", "sso", "Single sign-on", "sso", 1, "addon", "flat", hints=True)
@@ -43,9 +50,12 @@ API = Product("prod_Api", "api", "API calls", "api", 1, "usage", "usage:api")
 PRODUCTS = (BASIC, PRO, ENTERPRISE, INSIGHTS, STORAGE, SSO)
 PLANS = (BASIC, PRO, ENTERPRISE)
 SEVERAL_CURRENCIES = (PRO, ENTERPRISE, INSIGHTS, STORAGE, API)
-"""Products whose prices have all currencies under one id, in a company that has the behaviour `multi_currency`."""
+"""Products whose prices have all currencies under one id, in a company that has the behaviour
+`multi_currency`.
+"""
 
-# Monthly price list in US cents, in the scheme form of semantics 8.1. Insights' last tier is priced below the cent on purpose.
+# Monthly price list in US cents, in the scheme form of semantics 8.1. Insights' last tier is priced below the
+# cent on purpose.
 _MONTHLY_USD: dict[str, dict[str, Any]] = {
     "basic": {"type": "per_unit", "unit": "1200"},
     "pro": {"type": "per_unit", "unit": "3000"},
@@ -68,32 +78,52 @@ _MONTHLY_USD: dict[str, dict[str, Any]] = {
     "storage": {"type": "per_unit", "unit": "500", "divide_by": 100, "round": "up"},
     "sso": {"type": "per_unit", "unit": "9000"},
 }
-_API_USD = {"type": "graduated", "tiers": [{"up_to": 1000, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}]}
+_API_USD = {
+    "type": "graduated",
+    "tiers": [{"up_to": 1000, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}],
+}
 TAX_BEHAVIOUR = "inclusive_tax"
 TAX_INSIDE = ("eur", "gbp")
-"""Currencies whose prices have tax inside, in a company with the behaviour `inclusive_tax`; on those of others it comes on top."""
+"""Currencies whose prices have tax inside, in a company with the behaviour `inclusive_tax`; on those of
+others it comes on top.
+"""
 PRICED_BEFORE = 30 * 86_400
 """Seconds from the price list to the first month's opening."""
 VERSIONS = (Decimal("1"), Decimal("1.1"), Decimal("1.2"))
-"""A price's versions, as factors of the price list. Pro's monthly price has two; every price of a company that repriced twice has three."""
+"""A price's versions, as factors of the price list. Pro's monthly price has two; every price of a company
+that repriced twice has three.
+"""
 
-PLANS_AS_PRODUCTS, ONE_PRODUCT, ONE_PRODUCT_IN_LISTS, REPRICED = "plans_as_products", "one_product", "one_product_in_lists", "repriced"
+PLANS_AS_PRODUCTS, ONE_PRODUCT, ONE_PRODUCT_IN_LISTS, REPRICED = (
+    "plans_as_products",
+    "one_product",
+    "one_product_in_lists",
+    "repriced",
+)
 CATALOGS = {
-    PLANS_AS_PRODUCTS: "each plan is a product, its rank is in the catalog, and so is the migration of Pro's price",
-    ONE_PRODUCT: "the plans are three prices of one product, in dollars a month, and the catalog says nothing of it nor of the migration",
+    PLANS_AS_PRODUCTS: "each plan is a product, its rank is in "
+    "the catalog, and so is the migration of Pro's price",
+    ONE_PRODUCT: "the plans are three prices of one product, in dollars a month, and the catalog says "
+    "nothing of it nor of the migration",
     ONE_PRODUCT_IN_LISTS: "the same in four currencies, by month and year",
-    REPRICED: "all prices of all plans are replaced at two dates, and the catalog says neither ranks nor migrations",
+    REPRICED: "all prices of all plans are replaced at two dates, and the catalog says neither ranks "
+    "nor migrations",
 }
-"""What the company sells and what its catalog says. All but the first are told apart by what customers did alone (semantics 3.1, D-12)."""
+"""What the company sells and what its catalog says. All but the first are told apart by what customers did
+alone (semantics 3.1, D-12).
+"""
 WORKSPACE = Product("prod_Workspace", "workspace", "Workspace", "workspace", 1, "base", "seat")
 """The one product that has all plans, where they are its prices."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """One recurring price in one currency. `product` is what it is for, `scheme` the 8.1 form, `retired_at` when it was closed to new buyers.
+    """One recurring price in one currency.
 
-    `offered` are the schemes by currency of a price that has several under one id, its own first; such a price is one of these for each currency.
+    `product` is what it is for, `scheme` the 8.1 form, `retired_at` when it was closed to new buyers.
+
+    `offered` are the schemes by currency of a price that has several under one id, its own first; such a
+    price is one of these for each currency.
     """
 
     id: str
@@ -128,7 +158,9 @@ class Price:
         if self.scheme["type"] == "per_unit":
             return Fraction(self.scheme["unit"]) * units
         if self.scheme["type"] == "volume":
-            tier = next(tier for tier in self.scheme["tiers"] if tier["up_to"] is None or units <= tier["up_to"])
+            tier = next(
+                tier for tier in self.scheme["tiers"] if tier["up_to"] is None or units <= tier["up_to"]
+            )
             return Fraction(tier["unit"]) * units + Fraction(tier["flat"])
         total, below = Fraction(0), 0
         for tier in self.scheme["tiers"]:
@@ -142,7 +174,9 @@ class Price:
 
 @dataclass(frozen=True)
 class Coupon:
-    """A coupon: `percent` as decimal text or `amount` in minor units of `currency`; limited to `products` unless that is empty.
+    """A coupon: `percent` as decimal text or `amount` in minor units of `currency`.
+
+    Limited to `products` unless that is empty.
 
     `offered` are the amounts by currency of one that has several under one id, its own first.
     """
@@ -162,10 +196,14 @@ class Coupon:
 
 
 RETIRED = Coupon("RETIRED15", "forever", percent="15")
-"""A coupon somebody deleted in Stripe: it stays in force where it was redeemed, and is in no list of coupons."""
+"""A coupon somebody deleted in Stripe: it stays in force where it was redeemed, and is in no list of
+coupons.
+"""
 RETIRED_SHARE = Coupon("RETIREDINSIGHTS50", "forever", percent="50", products=(INSIGHTS.id,))
 RETIRED_AMOUNT = "RETIREDINSIGHTS20"
-"""Deleted too, and limited to a product, which nothing but bills shows any more; the amount's name goes on with its currency."""
+"""Deleted too, and limited to a product, which nothing but bills shows any more; the amount's name goes on
+with its currency.
+"""
 _PLAN_IDS = tuple(product.id for product in PLANS)
 
 
@@ -202,7 +240,9 @@ def coupons(plans: tuple[str, ...] = _PLAN_IDS, *, multi_currency: bool = False)
 
 @dataclass(frozen=True)
 class Catalog:
-    """The price list, by a name for each price and currency, when prices of it were replaced, and what the user's catalog says.
+    """The price list, by a name for each price and currency.
+
+    With when prices of it were replaced, and what the user's catalog says.
 
     `entries` is what it says of products, by id; `declared` whether it names the migrations.
 
@@ -237,14 +277,25 @@ class Catalog:
 
     def successor(self, price: Price) -> Price | None:
         """The price a retired one was migrated to."""
-        return None if price.retired_at is None else self.price(price.product, price.currency, price.interval, price.retired_at)
+        return (
+            None
+            if price.retired_at is None
+            else self.price(price.product, price.currency, price.interval, price.retired_at)
+        )
 
     def _migrations(self, known: list[Price], as_of: int) -> dict[tuple[str, str], None]:
-        pairs = [(price.id, new.id) for price in known if (new := self.successor(price)) is not None and new.created <= as_of]
+        pairs = [
+            (price.id, new.id)
+            for price in known
+            if (new := self.successor(price)) is not None and new.created <= as_of
+        ]
         return dict.fromkeys(pairs)
 
     def semantics(self, as_of: int) -> dict[str, Any]:
-        """The catalog of semantics 8.1 as people would write it at `as_of`: products, list prices, declared migrations."""
+        """The catalog of semantics 8.1 as people would write it at `as_of`.
+
+        Products, list prices, declared migrations.
+        """
         known = [price for price in self.prices.values() if price.created <= as_of]
         return {
             "reporting_currency": "usd",
@@ -265,23 +316,45 @@ class Catalog:
         }
 
 
-def build(created: int, repriced_at: tuple[int, ...], behaviours: frozenset[str] = frozenset(), sells: str = PLANS_AS_PRODUCTS) -> Catalog:
-    """The catalogue of a company that opened its price list at `created` and replaced prices at `repriced_at` (epoch seconds).
+def build(
+    created: int,
+    repriced_at: tuple[int, ...],
+    behaviours: frozenset[str] = frozenset(),
+    sells: str = PLANS_AS_PRODUCTS,
+) -> Catalog:
+    """The catalogue of a company that opened its price list at `created`.
 
-    `sells` is a name of `CATALOGS`. Pro's monthly price is replaced, or all prices of all plans where the company is one that repriced.
+    Prices were replaced at `repriced_at`; both are epoch seconds.
+
+    `sells` is a name of `CATALOGS`. Pro's monthly price is replaced, or all prices of all plans where the
+    company is one that repriced.
     """
     prices: dict[str, Price] = {}
     several = SEVERAL_CURRENCIES if "multi_currency" in behaviours else ()
     one_product = sells in (ONE_PRODUCT, ONE_PRODUCT_IN_LISTS)
-    currencies, intervals = (("usd",), ("month",)) if sells == ONE_PRODUCT else (tuple(CURRENCIES), tuple(INTERVALS))
+    currencies, intervals = (
+        (("usd",), ("month",)) if sells == ONE_PRODUCT else (tuple(CURRENCIES), tuple(INTERVALS))
+    )
 
-    def add(name: str, product: Product, monthly_usd: dict[str, Any], interval: str, since: int, factor: Decimal = VERSIONS[0], **more: Any) -> None:
-        schemes = tuple((currency, _scheme(monthly_usd, currency, interval, factor)) for currency in currencies)
+    def add(
+        name: str,
+        product: Product,
+        monthly_usd: dict[str, Any],
+        interval: str,
+        since: int,
+        factor: Decimal = VERSIONS[0],
+        **more: Any,
+    ) -> None:
+        schemes = tuple(
+            (currency, _scheme(monthly_usd, currency, interval, factor)) for currency in currencies
+        )
         for currency, scheme in schemes:
             key = name.format(currency=currency)
             identity, offered = (name.format(currency="any"), schemes) if product in several else (key, ())
             taxed = TAX_BEHAVIOUR in behaviours
-            prices[key] = Price(identity, product, currency, interval, scheme, since, offered=offered, taxed=taxed, **more)
+            prices[key] = Price(
+                identity, product, currency, interval, scheme, since, offered=offered, taxed=taxed, **more
+            )
 
     for product in PRODUCTS:
         sold_as = WORKSPACE if one_product and product in PLANS else None
@@ -290,13 +363,24 @@ def build(created: int, repriced_at: tuple[int, ...], behaviours: frozenset[str]
             starts = (created, *repriced_at) if replaced else (created,)
             for version, (since, until) in enumerate(zip_longest(starts, starts[1:]), 1):
                 name = f"price_{product.key}_{{currency}}_{interval}{f'_{version}' if version > 1 else ''}"
-                add(name, product, _MONTHLY_USD[product.key], interval, since, VERSIONS[version - 1], retired_at=until, sold_as=sold_as)
+                add(
+                    name,
+                    product,
+                    _MONTHLY_USD[product.key],
+                    interval,
+                    since,
+                    VERSIONS[version - 1],
+                    retired_at=until,
+                    sold_as=sold_as,
+                )
     if "metered" in behaviours:
         add("price_api_{currency}", API, _API_USD, "month", created, usage_type="metered")
     products = _products(sells, (*PRODUCTS, API) if "metered" in behaviours else PRODUCTS)
     return Catalog(
         prices=prices,
-        coupons=coupons((WORKSPACE.id,) if one_product else _PLAN_IDS, multi_currency="multi_currency" in behaviours),
+        coupons=coupons(
+            (WORKSPACE.id,) if one_product else _PLAN_IDS, multi_currency="multi_currency" in behaviours
+        ),
         created=created,
         repriced_at=repriced_at,
         products=products,
@@ -309,7 +393,10 @@ def build(created: int, repriced_at: tuple[int, ...], behaviours: frozenset[str]
 
 
 def _deleted(prices: dict[str, Price]) -> frozenset[str]:
-    """Ids of old prices. Of one in several currencies nothing would tell the others' amounts where no bill names it, as in a trial."""
+    """Ids of old prices.
+
+    Of one in several currencies nothing would tell the others' amounts where no bill names it, as in a trial.
+    """
     old = (price for price in prices.values() if price.product is BASIC or price.retired_at is not None)
     return frozenset(price.id for price in old if not price.offered)
 
@@ -318,23 +405,40 @@ def _products(sells: str, products: tuple[Product, ...]) -> tuple[Product, ...]:
     """The products in Stripe; their metadata has a plan's rank only where the catalog has it, too."""
     if sells in (ONE_PRODUCT, ONE_PRODUCT_IN_LISTS):
         return (WORKSPACE, *(product for product in products if product not in PLANS))
-    return tuple(replace(product, hints=False) if sells == REPRICED and product in PLANS else product for product in products)
+    return tuple(
+        replace(product, hints=False) if sells == REPRICED and product in PLANS else product
+        for product in products
+    )
 
 
 def _entries(sells: str, products: tuple[Product, ...]) -> dict[str, dict[str, Any]]:
-    """What the user's catalog says of each product: of plans sold as prices nothing, and where they were repriced only that they are a family."""
+    """What the user's catalog says of each product.
+
+    Of plans sold as prices nothing, and where they were repriced only that they are a family.
+    """
     whole = {
-        product.id: {"family": product.family, "tier_rank": product.tier_rank, "kind": product.kind, "unit": product.unit} for product in products
+        product.id: {
+            "family": product.family,
+            "tier_rank": product.tier_rank,
+            "kind": product.kind,
+            "unit": product.unit,
+        }
+        for product in products
     }
     whole.pop(WORKSPACE.id, None)
-    return {identity: {"family": said["family"]} if sells == REPRICED and identity in _PLAN_IDS else said for identity, said in whole.items()}
+    return {
+        identity: {"family": said["family"]} if sells == REPRICED and identity in _PLAN_IDS else said
+        for identity, said in whole.items()
+    }
 
 
 def _local(cents: int, currency: str) -> int:
     return int(Decimal(cents) * Decimal(CURRENCIES[currency]))
 
 
-def _scheme(monthly_usd: dict[str, Any], currency: str, interval: str, version: Decimal = VERSIONS[0]) -> dict[str, Any]:
+def _scheme(
+    monthly_usd: dict[str, Any], currency: str, interval: str, version: Decimal = VERSIONS[0]
+) -> dict[str, Any]:
     factor = Decimal(CURRENCIES[currency]) * INTERVALS[interval] * version
 
     def local(amount: str) -> str:
@@ -344,5 +448,7 @@ def _scheme(monthly_usd: dict[str, Any], currency: str, interval: str, version: 
     if "unit" in scheme:
         scheme["unit"] = local(scheme["unit"])
     if "tiers" in scheme:
-        scheme["tiers"] = [{**tier, "unit": local(tier["unit"]), "flat": local(tier["flat"])} for tier in scheme["tiers"]]
+        scheme["tiers"] = [
+            {**tier, "unit": local(tier["unit"]), "flat": local(tier["flat"])} for tier in scheme["tiers"]
+        ]
     return scheme

@@ -1,6 +1,7 @@
 """A simulated SaaS company: what it sold, what Stripe would hold of it, and the truth only tests may read.
 
-Here: the company as one value, made by `simulate`. Not here: the servers it is read through, and any measure computed from it.
+Here: the company as one value, made by `simulate`. Not here: the servers it is read through, and any measure
+computed from it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,16 @@ LAST_MONTH = "2026-10"
 AS_OF = datetime(2026, 11, 3, 6, tzinfo=UTC)
 BEHAVIOURS = frozenset(
     {
-        *(*NAMES, *ENDINGS, *UPDATES, BEHAVIOUR, "incomplete", "first_payment", "pause_after_trial", "pause_collection"),
+        *(
+            *NAMES,
+            *ENDINGS,
+            *UPDATES,
+            BEHAVIOUR,
+            "incomplete",
+            "first_payment",
+            "pause_after_trial",
+            "pause_collection",
+        ),
         *(
             "customer_discount",
             "deleted_coupon",
@@ -79,7 +89,10 @@ FX_START = {"eur": "1.0850", "gbp": "1.2720", "jpy": "0.00668"}
 
 @dataclass(frozen=True)
 class Company:
-    """Everything known of the company at one instant. `catalog` is in the form of semantics 8.1, without fx, ever_paid and policy."""
+    """Everything known of the company at one instant.
+
+    `catalog` is in the form of semantics 8.1, without fx, ever_paid and policy.
+    """
 
     account: StripeAccount
     truth: Truth
@@ -99,10 +112,13 @@ def simulate(
     behaviours: frozenset[str] = frozenset(),
     sells: str = PLANS_AS_PRODUCTS,
 ) -> Company:
-    """The company's `months` months up to 2026-10 and on to `as_of` (default 2026-11-03 06:00 UTC), a pure function of its arguments.
+    """The company's `months` months up to 2026-10, a pure function of its arguments.
 
-    `behaviours` are further ones than a plain company's, named in `BEHAVIOURS`; `sells` is how its plans are sold, a name of `CATALOGS`.
-    The world up to an instant does not depend on `as_of`: reading at T1 and again at T2 shows one consistent account.
+    And on to `as_of` (default 2026-11-03 06:00 UTC).
+
+    `behaviours` are further ones than a plain company's, named in `BEHAVIOURS`; `sells` is how its plans are
+    sold, a name of `CATALOGS`. The world up to an instant does not depend on `as_of`: reading at T1 and again
+    at T2 shows one consistent account.
     """
     as_of = as_of or AS_OF
     now = int(as_of.timestamp())
@@ -110,10 +126,15 @@ def simulate(
     opening = int(calendar.opening(first).timestamp())
     now_closed = int(calendar.closing(LAST_MONTH).timestamp())
     shares = REPRICED_AFTER if sells == REPRICED else (MIGRATION_AFTER,)
-    repriced_at = tuple(int(calendar.opening(calendar.shift(first, int(months * share))).timestamp()) + 9 * DAY for share in shares)
+    repriced_at = tuple(
+        int(calendar.opening(calendar.shift(first, int(months * share))).timestamp()) + 9 * DAY
+        for share in shares
+    )
     catalog = build(opening - PRICED_BEFORE, repriced_at, behaviours, sells)
     account = StripeAccount(id=f"acct_Simulated{seed}")
-    account.objects["events"] += _catalog_events(catalog, Recorder(objects.Ids(f"{seed}:account"), now - EVENTS_KEPT), now)
+    account.objects["events"] += _catalog_events(
+        catalog, Recorder(objects.Ids(f"{seed}:account"), now - EVENTS_KEPT), now
+    )
     lives: list[tuple[int, Life]] = []
     asking: list[Initiators] = []
     for number in range(1, customers + 1):
@@ -129,9 +150,15 @@ def simulate(
         recorder = Recorder(ids, now - EVENTS_KEPT)
         billing = Billing(customer, ids, recorder, life.agenda.put)
         if TAX_BEHAVIOUR in behaviours:
-            billing.invoicing.tax = Taxation(random.Random(f"{seed}:{number}:tax"), opening + (now_closed - opening) // 2).tax
+            billing.invoicing.tax = Taxation(
+                random.Random(f"{seed}:{number}:tax"), opening + (now_closed - opening) // 2
+            ).tax
         if BEHAVIOUR in behaviours:
-            initiators = Initiators(random.Random(f"{seed}:{number}:initiators"), objects.Ids(f"{seed}:{number}:initiators"), recorder)
+            initiators = Initiators(
+                random.Random(f"{seed}:{number}:initiators"),
+                objects.Ids(f"{seed}:{number}:initiators"),
+                recorder,
+            )
             billing.asked = initiators.asked
             asking.append(initiators)
         life.begin(billing, signs_up)
@@ -144,7 +171,11 @@ def simulate(
     told = truth.read([replace(log, forgotten=forgotten) for log in logs], now)
     newest = calendar.newest_closed(as_of)
     accounts = {life.billing.customer["id"]: _account_name(number) for number, life in lives}
-    mapped = {customer: name for customer, name in accounts.items() if random.Random(f"{seed}:{name}").random() >= UNMAPPED}
+    mapped = {
+        customer: name
+        for customer, name in accounts.items()
+        if random.Random(f"{seed}:{name}").random() >= UNMAPPED
+    }
     return Company(
         account=account,
         truth=told,
@@ -152,7 +183,11 @@ def simulate(
         fx_rates=_fx_rates(seed, calendar.between(calendar.shift(first, -1), newest)),
         account_months=_account_months(told.states, accounts, calendar.between(first, newest)),
         initiations=[told for each in asking for told in each.log],
-        crm_activity=pd.DataFrame([row for each in asking for row in each.crm], columns=["customer", "date", "kind", "id"], dtype="str"),
+        crm_activity=pd.DataFrame(
+            [row for each in asking for row in each.crm],
+            columns=["customer", "date", "kind", "id"],
+            dtype="str",
+        ),
         account_map=pd.DataFrame({"account": list(mapped.values()), "customer": list(mapped)}, dtype="str"),
     )
 
@@ -162,7 +197,9 @@ def _extras(seed: str, behaviours: frozenset[str], catalog: Catalog, agenda: Age
     if not behaviours:
         return []
     return [
-        Hardship(random.Random(f"{seed}:hardship"), behaviours, catalog, agenda.put, Metering(f"{seed}:meter")),
+        Hardship(
+            random.Random(f"{seed}:hardship"), behaviours, catalog, agenda.put, Metering(f"{seed}:meter")
+        ),
         Arrangements(random.Random(f"{seed}:arrangements"), behaviours, catalog, agenda.put),
         Updates(random.Random(f"{seed}:updates"), behaviours, catalog, agenda.put),
     ]
@@ -175,8 +212,16 @@ def _signup(rng: random.Random, months: int) -> float:
 
 def _shown_whole(account: StripeAccount) -> set[str]:
     """The prices that a subscription, or an event of one, still embeds."""
-    events = [event["data"]["object"] for event in account.objects["events"] if event["data"]["object"]["object"] == "subscription"]
-    return {item["price"]["id"] for subscription in [*account.objects["subscriptions"], *events] for item in subscription["items"]["data"]}
+    events = [
+        event["data"]["object"]
+        for event in account.objects["events"]
+        if event["data"]["object"]["object"] == "subscription"
+    ]
+    return {
+        item["price"]["id"]
+        for subscription in [*account.objects["subscriptions"], *events]
+        for item in subscription["items"]["data"]
+    }
 
 
 def _account_name(number: int) -> str:
@@ -184,43 +229,70 @@ def _account_name(number: int) -> str:
 
 
 def _catalog_events(catalog: Catalog, recorder: Recorder, now: int) -> list[dict[str, Any]]:
-    """The days on which prices were replaced in the account's catalogue: new ones are created, and the old ones taken off sale."""
+    """The days on which prices were replaced in the account's catalogue.
+
+    New ones are created, and the old ones taken off sale.
+    """
     for at in [at for at in catalog.repriced_at if at <= now]:
         for price in {price.id: price for price in catalog.prices.values()}.values():
             if price.created == at:
                 recorder.emit("price.created", at, partial(catalog_objects.price, price, at), requested=True)
             elif price.retired_at == at:
-                recorder.emit("price.updated", at, partial(catalog_objects.price, price, at), {"active": True}, requested=True)
+                recorder.emit(
+                    "price.updated",
+                    at,
+                    partial(catalog_objects.price, price, at),
+                    {"active": True},
+                    requested=True,
+                )
     return recorder.events
 
 
 def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int) -> None:
     held = account.objects
     held["products"] = [catalog_objects.product(product, catalog.created) for product in catalog.products]
-    prices = {price.id: price for price in catalog.prices.values() if price.created <= now and price.id not in catalog.deleted_prices}
+    prices = {
+        price.id: price
+        for price in catalog.prices.values()
+        if price.created <= now and price.id not in catalog.deleted_prices
+    }
     held["prices"] = [catalog_objects.price(price, now, whole=True) for price in prices.values()]
-    coupons = {coupon.id: catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()}
+    coupons = {
+        coupon.id: catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()
+    }
     held["coupons"] = [coupon for name, coupon in coupons.items() if not name.startswith("RETIRED")]
-    held["tax_rates"] = taxation.tax_rates(catalog.created) if any(price.taxed for price in catalog.prices.values()) else []
+    held["tax_rates"] = (
+        taxation.tax_rates(catalog.created) if any(price.taxed for price in catalog.prices.values()) else []
+    )
     account.meters = [meter(METER, "API calls", catalog.created)] if API in catalog.products else []
     for life in lives:
         books = life.billing
         held["customers"] += [] if books.deleted else [books.customer]
         held["subscriptions"] += [objects.subscription(each, now) for each in books.subscriptions]
         ends = {each.id: each.ended_at for each in books.subscriptions}
-        held["subscription_schedules"] += [each.rendered(ends[each.subscription], now) for each in books.schedules]
+        held["subscription_schedules"] += [
+            each.rendered(ends[each.subscription], now) for each in books.schedules
+        ]
         held["invoices"] += books.invoices
         held["invoiceitems"] += books.invoice_items
         held["credit_notes"] += books.credit_notes
-        account.discounts.update((each.id, objects.discount(each, books.customer["id"])) for each in books.redemption.every)
-        for log, metering in ((each.log, each.log.metering) for each in books.subscriptions if each.log.metering is not None):
+        account.discounts.update(
+            (each.id, objects.discount(each, books.customer["id"])) for each in books.redemption.every
+        )
+        for log, metering in (
+            (each.log, each.log.metering) for each in books.subscriptions if each.log.metering is not None
+        ):
             if books.deleted:  # what it used is gone with it
                 log.metering = None
                 continue
             until = now + 1 if log.ended_at is None else log.ended_at
             account.reported[METER, books.customer["id"]] = list(metering.events(log.start, until))
     redeemed_ones = {entry["source"]["coupon"] for entry in account.discounts.values()}
-    account.deleted_coupons = {name: coupon for name, coupon in coupons.items() if name.startswith("RETIRED") and name in redeemed_ones}
+    account.deleted_coupons = {
+        name: coupon
+        for name, coupon in coupons.items()
+        if name.startswith("RETIRED") and name in redeemed_ones
+    }
     redeemed = {entry["id"]: entry for entry in held["coupons"]} | account.deleted_coupons
     for entry in account.discounts.values():
         redeemed[entry["source"]["coupon"]]["times_redeemed"] += 1
@@ -239,7 +311,9 @@ def _fx_rates(seed: int, wanted: list[str]) -> pd.DataFrame:
             rate = rate * (10_000 + rng.randint(-200, 200)) / 10_000
             rate = Decimal(f"{rate:.6g}")
             rows.append((month, currency, format(rate, "f")))
-    return pd.DataFrame(rows, columns=["month", "currency", "rate"], dtype="str").sort_values(["month", "currency"], ignore_index=True)
+    return pd.DataFrame(rows, columns=["month", "currency", "rate"], dtype="str").sort_values(
+        ["month", "currency"], ignore_index=True
+    )
 
 
 def _account_months(states: pd.DataFrame, accounts: dict[str, str], wanted: list[str]) -> pd.DataFrame:
@@ -249,7 +323,9 @@ def _account_months(states: pd.DataFrame, accounts: dict[str, str], wanted: list
     rows = []
     for month in wanted:
         closing = calendar.closing(month)
-        held = seats[(seats["valid_from"] < closing) & (seats["valid_to"].isna() | (seats["valid_to"] >= closing))]
+        held = seats[
+            (seats["valid_from"] < closing) & (seats["valid_to"].isna() | (seats["valid_to"] >= closing))
+        ]
         counts = held["quantity"].astype("int64").groupby(held["customer"]).sum()
         rows += [(accounts[str(customer)], customer, month, count) for customer, count in counts.items()]
     frame = pd.DataFrame(rows, columns=["account", "customer", "month", "seats"])

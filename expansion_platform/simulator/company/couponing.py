@@ -1,6 +1,7 @@
 """When a simulated customer gets a coupon and when one is taken off.
 
-Here: those decisions. Not here: the rest of its life (`behaviour.py`), what a coupon takes off (`simulator/stripe_billing/charges.py`).
+Here: those decisions. Not here: the rest of its life (`behaviour.py`), what a coupon takes off
+(`simulator/stripe_billing/charges.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ class Couponing:
     """One customer's coupons, drawn from its own generator."""
 
     def __init__(
-        self, rng: random.Random, catalog: Catalog, currency: str, billing: Billing, schedule: Callable[[int, Callable[[int], None]], None]
+        self,
+        rng: random.Random,
+        catalog: Catalog,
+        currency: str,
+        billing: Billing,
+        schedule: Callable[[int, Callable[[int], None]], None],
     ) -> None:
         self._rng = rng
         self._catalog = catalog
@@ -45,16 +51,27 @@ class Couponing:
         on_item = self._happens(p.ON_ITEM) and not first.products and first.id != "FREE2"
         chosen: list[tuple[Coupon, int | None]] = [(first, 0 if on_item else None)]
         second = self._catalog.coupons[self._amounts("LOYAL40")[0]]
-        if first.id in ("LAUNCH20", "PARTNER12", "NONPROFIT") and self._happens(p.SECOND_COUPON) and bears(wanted, [second], 20):
+        if (
+            first.id in ("LAUNCH20", "PARTNER12", "NONPROFIT")
+            and self._happens(p.SECOND_COUPON)
+            and bears(wanted, [second], 20)
+        ):
             chosen.append((second, None))
         return chosen
 
     def plan(self, subscription: Subscription, at: int) -> None:
-        """A coupon in mid-life: on the subscription some days before its next renewal, or (the only way for `once`, or on an item) at it."""
+        """A coupon in mid-life.
+
+        On the subscription some days before its next renewal, or (the only way for `once`, or on an item) at
+        it.
+        """
         names = ["LAUNCH20", "PARTNER12", *self._amounts("OFF25", "LOYAL40")]
         at_renewal = self._happens(0.6)
         if at_renewal:
-            names += ["ANNUAL15" if subscription.interval == "year" else "WELCOME50", *self._amounts("CREDIT99")]
+            names += [
+                "ANNUAL15" if subscription.interval == "year" else "WELCOME50",
+                *self._amounts("CREDIT99"),
+            ]
         coupon, on_item = self._catalog.coupons[self._rng.choice(names)], self._happens(p.ON_ITEM)
         if at_renewal:
             self._at_renewal[subscription.id] = (coupon, on_item)
@@ -63,7 +80,10 @@ class Couponing:
         self._schedule(before, lambda now: self._redeem_before_renewal(subscription, now, coupon))
 
     def before_renewal(self, subscription: Subscription, at: int) -> None:
-        """What is done in the renewal's own second, before it is billed: discounts taken off (once an invoice has shown them) or given."""
+        """What is done in the renewal's own second, before it is billed.
+
+        Discounts taken off (once an invoice has shown them) or given.
+        """
         for discount in subscription.given():
             billed = subscription.latest_invoice is not None and discount.start <= subscription.period[0]
             shown = discount.coupon.duration == "forever" and discount.listed(at) and billed
@@ -80,8 +100,15 @@ class Couponing:
     def _redeem(self, subscription: Subscription, at: int, coupon: Coupon, *, on_item: bool = False) -> None:
         held = [(item.price, item.quantity) for item in subscription.items]
         listed = subscription.coupons(at)
-        if len(listed) < 2 and coupon not in listed and not subscription.is_free(at) and bears(held, [*listed, coupon], 10):
-            self._billing.redemption.redeem(subscription, at, coupon, subscription.items[0] if on_item else None)
+        if (
+            len(listed) < 2
+            and coupon not in listed
+            and not subscription.is_free(at)
+            and bears(held, [*listed, coupon], 10)
+        ):
+            self._billing.redemption.redeem(
+                subscription, at, coupon, subscription.items[0] if on_item else None
+            )
 
     def _amounts(self, *names: str) -> list[str]:
         return [f"{name}{self._currency.upper()}" for name in names]

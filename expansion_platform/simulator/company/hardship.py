@@ -1,7 +1,9 @@
-"""Customers whose payments fail, those somebody spares for a while, and what else is rare: behaviours that are switched on by name.
+"""Customers whose payments fail, those somebody spares for a while, and what else is rare.
 
-Here: who, how often and how it ends; decisions come from a generator of its own, so that a company without them stays as it is. Not here: what
-Stripe makes of it (`simulator/stripe_billing/collection.py`).
+Behaviours that are switched on by name.
+
+Here: who, how often and how it ends; decisions come from a generator of its own, so that a company without
+them stays as it is. Not here: what Stripe makes of it (`simulator/stripe_billing/collection.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +14,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from expansion_platform.domain.core import months as calendar
-from expansion_platform.simulator.company.catalog import API, RETIRED, RETIRED_AMOUNT, RETIRED_SHARE, Catalog, coupons
+from expansion_platform.simulator.company.catalog import (
+    API,
+    RETIRED,
+    RETIRED_AMOUNT,
+    RETIRED_SHARE,
+    Catalog,
+    coupons,
+)
 from expansion_platform.simulator.stripe_billing.billing import Billing
 from expansion_platform.simulator.stripe_billing.collection import BY_HAND, EXPIRES_AFTER, Failure
 from expansion_platform.simulator.stripe_billing.metering import Metering
@@ -57,7 +66,9 @@ GIVEN_UP_SOON = 0.5
 NEAR_MONTH_END = 0.6
 """Of first bills made in the last hours of a month: their payment is answered in the next."""
 SLOW = 0.25
-"""Of first bills that are not paid at once: the payment takes days, and the subscription is active meanwhile."""
+"""Of first bills that are not paid at once: the payment takes days, and the subscription is active
+meanwhile.
+"""
 
 
 class Hardship:
@@ -104,38 +115,69 @@ class Hardship:
             self._schedule(at + self._rng.randint(HOUR, 29 * DAY), self._delete)
 
     def _buy_api(self, currency: str, at: int) -> None:
-        """A subscription of its own, billed by use, for the rest of the customer's life or some months of it."""
+        """A subscription of its own, billed by use.
+
+        For the rest of the customer's life or some months of it.
+        """
         if self._billing.deleted or any(each.log.metering for each in self._billing.subscriptions):
             return
         subscription = self._billing.create(at, [(self._catalog.price(API, currency, "month", at), 0)])
         subscription.log.metering = self._metering
         if self._rng.random() < LEAVES:
-            self._schedule(at + self._rng.randint(5 * DAY, 400 * DAY), lambda now: self._finish(subscription, now))
+            self._schedule(
+                at + self._rng.randint(5 * DAY, 400 * DAY), lambda now: self._finish(subscription, now)
+            )
 
     def _finish(self, subscription: Subscription, at: int) -> None:
-        if subscription.ended_at is None and subscription.status == "active" and at > subscription.used_since + HOUR:
+        if (
+            subscription.ended_at is None
+            and subscription.status == "active"
+            and at > subscription.used_since + HOUR
+        ):
             self._billing.finish(subscription, at)
 
     def _delete(self, at: int) -> None:
         subscriptions = self._billing.subscriptions
-        # A customer's discount that no bill showed, hidden by a subscription's own, would be gone without a trace.
+        # A customer's discount that no bill showed, hidden by a subscription's own, would be gone without a
+        # trace.
         hidden = self._billing.redemption.own and any(each.given() for each in subscriptions)
-        # Of a bill written off just before the end, nothing tells whether it left the subscription past due or unpaid.
+        # Of a bill written off just before the end, nothing tells whether it left the subscription past due
+        # or unpaid.
         unclear = ("incomplete", "past_due")
-        if not self._billing.deleted and not hidden and all(each.status not in unclear for each in subscriptions):
+        if (
+            not self._billing.deleted
+            and not hidden
+            and all(each.status not in unclear for each in subscriptions)
+        ):
             self._billing.delete_customer(at)
 
     def _before_renewal(self, subscription: Subscription, at: int) -> None:
-        """In the renewal's own second: coupons for the customer, or one that will be deleted; and the customer's taken off again."""
+        """In the renewal's own second: coupons for the customer, or one that will be deleted.
+
+        And the customer's taken off again.
+        """
         held = [each for each in self._billing.redemption.own if each.listed(at)]
         if held and held[0].start <= subscription.period[0]:
-            others = [each for each in self._billing.subscriptions if each is not subscription and (each.ended_at or at) > held[0].start]
+            others = [
+                each
+                for each in self._billing.subscriptions
+                if each is not subscription and (each.ended_at or at) > held[0].start
+            ]
             if not others and not subscription.given() and self._rng.random() < TAKEN_OFF:
                 self._billing.redemption.remove_own(at)
-        elif not self._billing.redemption.own and "customer_discount" in self._behaviours and self._rng.random() < CUSTOMER_DISCOUNT:
+        elif (
+            not self._billing.redemption.own
+            and "customer_discount" in self._behaviours
+            and self._rng.random() < CUSTOMER_DISCOUNT
+        ):
             deletes = "deleted_coupon" in self._behaviours and self._rng.random() < 0.5
             self._billing.redemption.redeem_own(at, RETIRED if deletes else PARTNER)
-        elif not held and "deleted_coupon" in self._behaviours and not subscription.coupons(at) and self._rng.random() < DELETED_COUPON:
+        elif (
+            not held
+            and "deleted_coupon" in self._behaviours
+            and not subscription.coupons(at)
+            and self._rng.random() < DELETED_COUPON
+        ):
             self._billing.redemption.redeem(subscription, at, RETIRED)
         elif not held and "deleted_limited_coupon" in self._behaviours:
             self._redeem_limited(subscription, at)
@@ -143,7 +185,12 @@ class Hardship:
     def _redeem_limited(self, subscription: Subscription, at: int) -> None:
         """A coupon that lowers one product of several: the renewal's bill shows which."""
         covered = [item for item in subscription.items if RETIRED_SHARE.covers(item.price)]
-        if not covered or len(covered) == len(subscription.items) or subscription.coupons(at) or self._rng.random() >= DELETED_LIMITED_COUPON:
+        if (
+            not covered
+            or len(covered) == len(subscription.items)
+            or subscription.coupons(at)
+            or self._rng.random() >= DELETED_LIMITED_COUPON
+        ):
             return
         amount = self._catalog.coupons[f"{RETIRED_AMOUNT}{subscription.log.currency.upper()}"]
         self._billing.redemption.redeem(subscription, at, self._rng.choice([RETIRED_SHARE, amount]))
@@ -154,16 +201,30 @@ class Hardship:
             return self._first_failure(document["created"])
         shown = subscription.given() or self._billing.redemption.own or subscription.log.usage
         possible = [each for each in self._endings if each not in BY_HAND or not shown]
-        if reason != "subscription_cycle" or subscription.cancel_at_period_end or not possible or self._rng.random() >= FAILS:
+        if (
+            reason != "subscription_cycle"
+            or subscription.cancel_at_period_end
+            or not possible
+            or self._rng.random() >= FAILS
+        ):
             return None
         ending = self._rng.choice(possible)
         if ending in BY_HAND:
             return self._given_up(ending)
-        after = RETRIES if ending in ("canceled", "unpaid", "uncollectible", "given_up") else self._rng.randint(2 * HOUR, RETRIES)
-        return Failure(ending, after, self._rng.randint(2 * DAY, 100 * DAY), leaves=self._rng.random() < LEAVES)
+        after = (
+            RETRIES
+            if ending in ("canceled", "unpaid", "uncollectible", "given_up")
+            else self._rng.randint(2 * HOUR, RETRIES)
+        )
+        return Failure(
+            ending, after, self._rng.randint(2 * DAY, 100 * DAY), leaves=self._rng.random() < LEAVES
+        )
 
     def _given_up(self, ending: str) -> Failure:
-        """A person voids a bill or writes it off, within the hour or later; some let the subscription end with its period."""
+        """A person voids a bill or writes it off, within the hour or later.
+
+        Some let the subscription end with its period.
+        """
         if ending == "forgiven" and self._rng.random() < 0.5:
             ending = "void"
         soon = "bill_by_hand" in self._behaviours and self._rng.random() < GIVEN_UP_SOON
@@ -171,9 +232,16 @@ class Hardship:
         return Failure(ending, after, leaves=soon and self._rng.random() < LEAVES)
 
     def _first_failure(self, at: int) -> Failure | None:
-        """A first payment that is not answered at once: within 23 hours, over the month's end where that is near, or by a slow method."""
+        """A first payment that is not answered at once.
+
+        Within 23 hours, over the month's end where that is near, or by a slow method.
+        """
         over = int(calendar.closing(calendar.of(datetime.fromtimestamp(at, UTC))).timestamp()) - at
-        if "first_payment" in self._behaviours and over < EXPIRES_AFTER - HOUR and self._rng.random() < NEAR_MONTH_END:
+        if (
+            "first_payment" in self._behaviours
+            and over < EXPIRES_AFTER - HOUR
+            and self._rng.random() < NEAR_MONTH_END
+        ):
             return Failure("paid", over + self._rng.randint(60, EXPIRES_AFTER - over - 60))
         if "incomplete" not in self._behaviours or self._rng.random() >= FIRST_FAILS:
             return None
@@ -197,14 +265,23 @@ class Hardship:
             self._billing.cancel(subscription, at)
 
     def _pause(self, subscription: Subscription, at: int) -> None:
-        steady = subscription.status == "active" and subscription.paused is None and subscription.ended_at is None
-        newest = next((each for each in reversed(self._billing.invoices) if each["id"] == subscription.latest_invoice), None)
+        steady = (
+            subscription.status == "active" and subscription.paused is None and subscription.ended_at is None
+        )
+        newest = next(
+            (each for each in reversed(self._billing.invoices) if each["id"] == subscription.latest_invoice),
+            None,
+        )
         # A draft after a bill still owed cannot be told from one of an unpaid subscription.
         steady &= newest is not None and newest["status"] == "paid"
         inside = subscription.period[0] + HOUR < at < subscription.period[1] - 6 * HOUR
         if steady and inside and not subscription.locked and not subscription.cancel_at_period_end:
-            self._billing.collection.pause(subscription, at, self._rng.choice(("void", "mark_uncollectible", "keep_as_draft")))
-            self._schedule(at + self._rng.randint(5 * DAY, 150 * DAY), lambda now: self._resume(subscription, now))
+            self._billing.collection.pause(
+                subscription, at, self._rng.choice(("void", "mark_uncollectible", "keep_as_draft"))
+            )
+            self._schedule(
+                at + self._rng.randint(5 * DAY, 150 * DAY), lambda now: self._resume(subscription, now)
+            )
 
     def _resume(self, subscription: Subscription, at: int) -> None:
         if subscription.ended_at is None and subscription.paused is not None:

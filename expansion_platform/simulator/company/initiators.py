@@ -1,8 +1,11 @@
-"""Who asks for a customer's changes, and what of it Stripe and the CRM are told: a behaviour that is switched on by name.
+"""Who asks for a customer's changes, and what of it Stripe and the CRM are told.
 
-Here: the ways a company works, drawn once per customer: its own application writes `initiated_by` with every change, customers click in Stripe's
-portal and checkout, an account executive records in the CRM, or nobody records anything. And the true log of it. Not here: the changes
-(`behaviour.py`). Decisions come from a generator of its own and change no amount, so that the company is otherwise the same.
+A behaviour that is switched on by name.
+
+Here: the ways a company works, drawn once per customer: its own application writes `initiated_by` with every
+change, customers click in Stripe's portal and checkout, an account executive records in the CRM, or nobody
+records anything. And the true log of it. Not here: the changes (`behaviour.py`). Decisions come from a
+generator of its own and change no amount, so that the company is otherwise the same.
 """
 
 from __future__ import annotations
@@ -30,7 +33,10 @@ WON_WITHIN, TOUCHED_WITHIN = 10, 25
 
 @dataclass(frozen=True)
 class Initiation:
-    """The truth of one request: which subscription changed when, who began it, and by which way it is told."""
+    """The truth of one request.
+
+    Which subscription changed when, who began it, and by which way it is told.
+    """
 
     customer: str
     subscription: str
@@ -40,7 +46,10 @@ class Initiation:
 
 
 class Initiators:
-    """Of one customer: says who asks, and leaves what a real company leaves. `log` is the truth, `crm` the rows of the CRM."""
+    """Of one customer: says who asks, and leaves what a real company leaves.
+
+    `log` is the truth, `crm` the rows of the CRM.
+    """
 
     def __init__(self, rng: random.Random, ids: Ids, recorder: Recorder) -> None:
         self._rng = rng
@@ -51,22 +60,41 @@ class Initiators:
         self.crm: list[tuple[str, str, str, str]] = []
 
     def asked(self, subscription: Subscription, at: int, begins: bool) -> None:
-        """Somebody asks for a change, or for the subscription itself: called as it is made, before Stripe tells of it."""
-        who = {"portal": "self_serve", "crm": "sales"}.get(self._way) or self._rng.choices(list(SAID), list(SAID.values()))[0]
+        """Somebody asks for a change, or for the subscription itself.
+
+        Called as it is made, before Stripe tells of it.
+        """
+        who = {"portal": "self_serve", "crm": "sales"}.get(self._way) or self._rng.choices(
+            list(SAID), list(SAID.values())
+        )[0]
         self.log.append(Initiation(subscription.customer, subscription.id, at, who, self._way))
         if self._way == "application":
             subscription.metadata = {"initiated_by": who}
         elif self._way == "portal" and begins:
-            self._recorder.emit("checkout.session.completed", at, lambda: _checkout(self._ids.new("cs_live_"), subscription, at), requested=True)
+            self._recorder.emit(
+                "checkout.session.completed",
+                at,
+                lambda: _checkout(self._ids.new("cs_live_"), subscription, at),
+                requested=True,
+            )
         elif self._way == "portal":
             opened = at - self._rng.randint(60, LONGEST_SESSION)
             made = _portal_session(self._ids.new("bps_"), subscription.customer, opened)
             self._recorder.emit("billing_portal.session.created", opened, lambda: made, requested=True)
         elif self._way == "crm" and not begins:
             won = self._rng.random() < WON
-            days = self._rng.randint(-WON_WITHIN, WON_WITHIN) if won else -self._rng.randint(0, TOUCHED_WITHIN)
+            days = (
+                self._rng.randint(-WON_WITHIN, WON_WITHIN) if won else -self._rng.randint(0, TOUCHED_WITHIN)
+            )
             day = datetime.fromtimestamp(at, UTC).date() + timedelta(days=days)
-            self.crm.append((subscription.customer, day.isoformat(), "opportunity" if won else "touch", self._ids.new("006" if won else "00T")))
+            self.crm.append(
+                (
+                    subscription.customer,
+                    day.isoformat(),
+                    "opportunity" if won else "touch",
+                    self._ids.new("006" if won else "00T"),
+                )
+            )
 
 
 def _portal_session(identity: str, customer: str, at: int) -> JSON:

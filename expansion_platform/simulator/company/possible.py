@@ -1,6 +1,7 @@
 """When something can be done to a simulated subscription so that Stripe's records still tell it.
 
-Here: the conditions all deciders share. Not here: who decides what (`behaviour.py`, `hardship.py`, `arrangements.py`).
+Here: the conditions all deciders share. Not here: who decides what (`behaviour.py`, `hardship.py`,
+`arrangements.py`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,15 @@ HOUR = 3_600
 
 
 def steady(subscription: Subscription) -> bool:
-    """Active, collecting, with no end set, and no change that waits for its payment, or unseen for its renewal."""
-    active = subscription.status == "active" and subscription.paused is None and subscription.pending_update is None
+    """Active, collecting, with no end set, and nothing that waits.
+
+    No change waits for its payment, or is unseen for its renewal.
+    """
+    active = (
+        subscription.status == "active"
+        and subscription.paused is None
+        and subscription.pending_update is None
+    )
     return active and not subscription.locked and not subscription.cancel_at_period_end
 
 
@@ -26,7 +34,11 @@ def inside_period(subscription: Subscription, at: int) -> bool:
 
 
 def can_change(subscription: Subscription, at: int, edits: Sequence[Edit] = ()) -> bool:
-    """Steady and inside its period, nothing 100 % off (a proration of nothing shows nothing), and amounts off stay small beside what is held."""
+    """Steady and inside its period, with discounts that leave something to see.
+
+    Nothing is 100 % off (a proration of nothing shows nothing), and amounts off stay small beside what is
+    held.
+    """
     touched = {edit.item.id for edit in edits if edit.item is not None}
     held = [(item.price, item.quantity) for item in subscription.items if item.id not in touched]
     held += [(edit.price, edit.quantity) for edit in edits if edit.price is not None]

@@ -1,6 +1,7 @@
 """The table of how often simulated customers do what, and how much.
 
-Here: named constants only. Not here: what a decision does (`behaviour.py`). Rates are chances a month for each subscription unless said otherwise.
+Here: named constants only. Not here: what a decision does (`behaviour.py`). Rates are chances a month for
+each subscription unless said otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from expansion_platform.simulator.company.catalog import BASIC, ENTERPRISE, PRO,
 class Segment:
     """A kind of customer; `growth` is the relative change of seats.
 
-    Large accounts grow often and by little, small ones rarely and by much: so does a real base, and no single account decides a month's rate.
+    Large accounts grow often and by little, small ones rarely and by much: so does a real base, and no single
+    account decides a month's rate.
     """
 
     share: float
@@ -28,9 +30,36 @@ class Segment:
 
 
 SEGMENTS = (
-    Segment(0.64, {BASIC: 0.7, PRO: 0.3}, (6, 40), annual=0.20, grow=0.08, growth=(0.10, 0.35), upgrade=0.012, leave=0.020),
-    Segment(0.26, {BASIC: 0.2, PRO: 0.7, ENTERPRISE: 0.1}, (70, 150), annual=0.30, grow=0.14, growth=(0.05, 0.15), upgrade=0.005, leave=0.010),
-    Segment(0.10, {PRO: 0.3, ENTERPRISE: 0.7}, (180, 400), annual=0.45, grow=0.34, growth=(0.02, 0.06), upgrade=0.002, leave=0.004),
+    Segment(
+        0.64,
+        {BASIC: 0.7, PRO: 0.3},
+        (6, 40),
+        annual=0.20,
+        grow=0.08,
+        growth=(0.10, 0.35),
+        upgrade=0.012,
+        leave=0.020,
+    ),
+    Segment(
+        0.26,
+        {BASIC: 0.2, PRO: 0.7, ENTERPRISE: 0.1},
+        (70, 150),
+        annual=0.30,
+        grow=0.14,
+        growth=(0.05, 0.15),
+        upgrade=0.005,
+        leave=0.010,
+    ),
+    Segment(
+        0.10,
+        {PRO: 0.3, ENTERPRISE: 0.7},
+        (180, 400),
+        annual=0.45,
+        grow=0.34,
+        growth=(0.02, 0.06),
+        upgrade=0.002,
+        leave=0.004,
+    ),
 )
 CURRENCIES = {"usd": 0.62, "eur": 0.18, "gbp": 0.12, "jpy": 0.08}
 

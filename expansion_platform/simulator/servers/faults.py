@@ -1,10 +1,13 @@
-"""What can go wrong between Stripe and a client, planned from a seed, and what an account may hold that a reader must not count.
+"""What can go wrong between Stripe and a client, planned from a seed.
 
-Here: which answers fail and how, lists of events out of order and with repetitions, events Stripe made twice, objects on a test clock, drafts that
-are deleted while lists are read. Not here: how an answer is sent (`http.py`), what a company does (`simulator/company/company.py`).
+And what an account may hold that a reader must not count.
 
-What happens to a request follows from the seed, the request and how often it came, not from the order in which threads ask; bursts of limits alone
-count requests.
+Here: which answers fail and how, lists of events out of order and with repetitions, events Stripe made twice,
+objects on a test clock, drafts that are deleted while lists are read. Not here: how an answer is sent
+(`http.py`), what a company does (`simulator/company/company.py`).
+
+What happens to a request follows from the seed, the request and how often it came, not from the order in
+which threads ask; bursts of limits alone count requests.
 """
 
 from __future__ import annotations
@@ -26,10 +29,16 @@ MOST_IN_A_ROW = 3  # a request fails at most so often before it is answered; cli
 SHARE = 0.3  # of requests meet a fault outside of bursts
 BURST_EVERY, BURST = 50, 10  # of so many requests so many in a row are limited
 RETRY_AFTER = "1"  # seconds
-CLOCKED_SHARE = TWIN_SHARE = 0.1  # of customers and of events; chosen by their ids, so that an account stays one while it changes
+# Of customers and of events; chosen by their ids, so that an account stays one while it changes.
+CLOCKED_SHARE = TWIN_SHARE = 0.1
 DRAFTS, DRAFT_LINES = 6, 12  # a list shows ten lines of an invoice
 _ID = re.compile(r'"((?:cus|sub|si|in|il|ii|di|cn|evt)_[A-Za-z0-9]+)"')
-_ON_A_CLOCK = {"customer": "customers", "subscription": "subscriptions", "invoice": "invoices", "invoiceitem": "invoiceitems"}
+_ON_A_CLOCK = {
+    "customer": "customers",
+    "subscription": "subscriptions",
+    "invoice": "invoices",
+    "invoiceitem": "invoiceitems",
+}
 
 JSON = dict[str, Any]
 
@@ -47,7 +56,12 @@ class Fault(Enum):
     SHUFFLED = "events shuffled and repeated"
 
 
-_DELIVERIES = {Fault.DROPPED: Delivery.NONE, Fault.RESET: Delivery.RESET, Fault.CUT: Delivery.CUT, Fault.DRIPPED: Delivery.DRIPPED}
+_DELIVERIES = {
+    Fault.DROPPED: Delivery.NONE,
+    Fault.RESET: Delivery.RESET,
+    Fault.CUT: Delivery.CUT,
+    Fault.DRIPPED: Delivery.DRIPPED,
+}
 _SINGLE = (Fault.LIMITED, Fault.LIMITED_FOR, Fault.FAILED, *_DELIVERIES)
 
 
@@ -62,12 +76,18 @@ class Faults:
         self._asked: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()  # in a row
 
-    def between(self, request: Request, answer: Callable[[Request], Response], failure: Callable[[int, str], Response]) -> Response:
+    def between(
+        self, request: Request, answer: Callable[[Request], Response], failure: Callable[[int, str], Response]
+    ) -> Response:
         """What the client gets in place of the server's answer, mostly that answer."""
         fault = self._next(request)
         if fault in (Fault.LIMITED, Fault.LIMITED_FOR):
             limited = failure(429, "planned")
-            return replace(limited, headers={**limited.headers, "Retry-After": RETRY_AFTER}) if fault is Fault.LIMITED_FOR else limited
+            return (
+                replace(limited, headers={**limited.headers, "Retry-After": RETRY_AFTER})
+                if fault is Fault.LIMITED_FOR
+                else limited
+            )
         if fault is Fault.FAILED:
             return failure(500, "planned")
         if fault is Fault.DROPPED:
@@ -99,7 +119,10 @@ class Faults:
         return chance.choice(_SINGLE) if chance.random() < SHARE else None
 
     def _shuffled(self, request: Request, response: Response) -> Response:
-        """A page of events in any order, some of them again. Its last may be any of its events, so pages overlap."""
+        """A page of events in any order, some of them again.
+
+        Its last may be any of its events, so pages overlap.
+        """
         if request.path != "/v1/events" or response.status != 200 or len(response.body["data"]) < 2:
             return response
         chance = self._chance(f"order {sorted(request.params.items())}")
@@ -116,23 +139,44 @@ class Faults:
 
 
 def besides(account: StripeAccount, seed: int) -> StripeAccount:
-    """The account, and what must not count in it: customers on a test clock with all they have, and events Stripe made twice.
+    """The account, and what must not count in it.
 
-    Stripe has test clocks in test mode only. Here they are of the account's own mode, so that they would count if they were read.
+    Customers on a test clock with all they have, and events Stripe made twice.
+
+    Stripe has test clocks in test mode only. Here they are of the account's own mode, so that they would
+    count if they were read.
     """
 
     def chosen(identity: str, share: float) -> bool:
         return random.Random(f"{seed}:{identity}").random() < share
 
-    clocked = _on_a_clock(account, {item["customer"] for item in account.objects["subscriptions"] if chosen(item["customer"], CLOCKED_SHARE)})
-    return _with(clocked, {"events": [{**item, "id": f"{item['id']}Twin"} for item in account.objects["events"] if chosen(item["id"], TWIN_SHARE)]})
+    clocked = _on_a_clock(
+        account,
+        {
+            item["customer"]
+            for item in account.objects["subscriptions"]
+            if chosen(item["customer"], CLOCKED_SHARE)
+        },
+    )
+    return _with(
+        clocked,
+        {
+            "events": [
+                {**item, "id": f"{item['id']}Twin"}
+                for item in account.objects["events"]
+                if chosen(item["id"], TWIN_SHARE)
+            ]
+        },
+    )
 
 
 def moments(accounts: Mapping[int, StripeAccount], seed: int, events_since: int) -> list[StripeAccount]:
-    """One account at several instants (epoch seconds), as `StripeServer.moving` takes them: each but the last with drafts gone in the next.
+    """One account at several instants (epoch seconds), as `StripeServer.moving` takes them.
 
-    Events before `events_since` are left out of all of them, as Stripe has forgotten them when the last is read: an event that only an earlier
-    pull could see would date a change better than the last one can.
+    Each but the last with drafts gone in the next.
+
+    Events before `events_since` are left out of all of them, as Stripe has forgotten them when the last is
+    read: an event that only an earlier pull could see would date a change better than the last one can.
     """
     shown: list[StripeAccount] = []
     deletions: list[JSON] = []
@@ -149,17 +193,29 @@ def _with(account: StripeAccount, added: dict[str, list[JSON]]) -> StripeAccount
     """The account and further objects, in order of creation."""
     objects = dict(account.objects)
     for resource, items in added.items():
-        objects[resource] = sorted([*objects[resource], *items], key=lambda item: item["created"] if "created" in item else item["date"])
+        objects[resource] = sorted(
+            [*objects[resource], *items],
+            key=lambda item: item["created"] if "created" in item else item["date"],
+        )
     return replace(account, objects=objects)
 
 
 def _on_a_clock(account: StripeAccount, customers: set[str]) -> StripeAccount:
-    """The account and copies of the customers, their subscriptions, bills and events under other ids, as they would be on a test clock."""
-    taken = {name: [item for item in account.objects[name] if _customer(item) in customers] for name in _ON_A_CLOCK.values()}
+    """The account and copies of the customers and all that is theirs, as on a test clock.
+
+    Their subscriptions, bills and events under other ids.
+    """
+    taken = {
+        name: [item for item in account.objects[name] if _customer(item) in customers]
+        for name in _ON_A_CLOCK.values()
+    }
     about = [item for item in account.objects["events"] if item["data"]["object"]["object"] in _ON_A_CLOCK]
     taken["events"] = [item for item in about if _customer(item["data"]["object"]) in customers]
     copied: dict[str, list[JSON]] = _renamed(taken)
-    for item in [*(each for name in _ON_A_CLOCK.values() for each in copied[name]), *(event["data"]["object"] for event in copied["events"])]:
+    for item in [
+        *(each for name in _ON_A_CLOCK.values() for each in copied[name]),
+        *(event["data"]["object"] for event in copied["events"]),
+    ]:
         item["test_clock"] = "clock_1"
     discounts = {key: entry for key, entry in account.discounts.items() if entry["customer"] in customers}
     return replace(_with(account, copied), discounts={**account.discounts, **_renamed(discounts)})
@@ -175,13 +231,24 @@ def _customer(item: JSON) -> Any:
 
 def _drafts(account: StripeAccount, at: int) -> list[JSON]:
     """New drafts made of the newest bills, with so many lines that a list shows only some of them."""
-    return [_draft(bill, at - 600 + number, f"{at}x{number}") for number, bill in enumerate(account.objects["invoices"][-DRAFTS:])]
+    return [
+        _draft(bill, at - 600 + number, f"{at}x{number}")
+        for number, bill in enumerate(account.objects["invoices"][-DRAFTS:])
+    ]
 
 
 def _draft(bill: JSON, created: int, name: str) -> JSON:
     held = bill["lines"]["data"] * DRAFT_LINES
-    lines = [{**line, "id": f"il_Draft{name}x{number}", "invoice": f"in_Draft{name}"} for number, line in enumerate(held)]
-    changed = {"id": f"in_Draft{name}", "created": created, "status": "draft", "lines": {**bill["lines"], "data": lines}}
+    lines = [
+        {**line, "id": f"il_Draft{name}x{number}", "invoice": f"in_Draft{name}"}
+        for number, line in enumerate(held)
+    ]
+    changed = {
+        "id": f"in_Draft{name}",
+        "created": created,
+        "status": "draft",
+        "lines": {**bill["lines"], "data": lines},
+    }
     return {**bill, **changed, "status_transitions": dict.fromkeys(bill["status_transitions"])}
 
 

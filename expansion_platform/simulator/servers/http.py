@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server on loopback: what the stand-ins of Stripe, PostHog and Slack have in common.
 
-Here: accepting and answering requests, a log of them, and planned failures. Not here: what any of the services answers.
+Here: accepting and answering requests, a log of them, and planned failures. Not here: what any of the
+services answers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ _PARAMETER = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?")
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `params` are the query's (`a=1`, `a[]=1`, `a[0]=1` and `a[gte]=1` become text, lists and a dict), header names are lower case."""
+    """One request.
+
+    `params` are the query's (`a=1`, `a[]=1`, `a[0]=1` and `a[gte]=1` become text, lists and a dict), header
+    names are lower case.
+    """
 
     method: str
     path: str
@@ -86,7 +91,8 @@ class _Failure:
 class LoopbackServer:
     """Base of the stand-ins, a context manager: `with SomeServer(...) as server: ... server.url`.
 
-    `requests` logs every request in order of arrival, failed ones too. Each connection is a daemon thread; leaving the context closes them all.
+    `requests` logs every request in order of arrival, failed ones too. Each connection is a daemon thread;
+    leaving the context closes them all.
     """
 
     def __init__(self) -> None:
@@ -104,11 +110,20 @@ class LoopbackServer:
         raise NotImplementedError
 
     def fail_next(
-        self, status: int, headers: Mapping[str, str] | None = None, times: int = 1, path_prefix: str = "/", *, after: bool = False
+        self,
+        status: int,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+        path_prefix: str = "/",
+        *,
+        after: bool = False,
     ) -> None:
-        """Let the next `times` requests under a path fail with a status, or with `DROPPED` close the connection.
+        """Let the next `times` requests under a path fail with a status.
 
-        With `after` the request is carried out first: the caller does not learn that it succeeded. Failures planned earlier are used first.
+        With `DROPPED` the connection is closed.
+
+        With `after` the request is carried out first: the caller does not learn that it succeeded. Failures
+        planned earlier are used first.
         """
         with self._lock:
             self._failures.append(_Failure(status, headers or {}, times, path_prefix, after))
@@ -125,7 +140,9 @@ class LoopbackServer:
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._http is not None:
             self._http.shutdown()
             self._http.close_connections()
@@ -136,7 +153,9 @@ class LoopbackServer:
         """The answer or the planned failure."""
         with self._lock:
             self.requests.append(request)
-            failure = next((planned for planned in self._failures if request.path.startswith(planned.path_prefix)), None)
+            failure = next(
+                (planned for planned in self._failures if request.path.startswith(planned.path_prefix)), None
+            )
             if failure is not None:
                 failure.times -= 1
                 if failure.times <= 0:
@@ -153,7 +172,8 @@ class LoopbackServer:
     def _answered(self, request: Request) -> Response:
         try:
             return self.answer(request)
-        except Exception as error:  # a fault of the stand-in must reach the test as text, not as a closed socket
+        # A fault of the stand-in must reach the test as text, not as a closed socket.
+        except Exception as error:
             return self.failure(500, f"the stand-in failed: {type(error).__name__}: {error}")
 
 
@@ -212,12 +232,18 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body, content_type = response.encoded()
         except (TypeError, ValueError) as error:
-            response = self.server.service.failure(500, f"the stand-in answered with something that is not JSON: {error}")
+            response = self.server.service.failure(
+                500, f"the stand-in answered with something that is not JSON: {error}"
+            )
             body, content_type = response.encoded()
         sent = body[: len(body) // 2] if response.delivery in (Delivery.CUT, Delivery.RESET) else body
         announced = body if response.delivery is Delivery.RESET else sent
         self.send_response(response.status)
-        for name, value in {"Content-Type": content_type, "Content-Length": str(len(announced)), **response.headers}.items():
+        for name, value in {
+            "Content-Type": content_type,
+            "Content-Length": str(len(announced)),
+            **response.headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if response.delivery is Delivery.DRIPPED:
@@ -227,8 +253,10 @@ class _Handler(BaseHTTPRequestHandler):
         if response.delivery is Delivery.RESET:
             self.wfile.flush()
             self.close_connection = True
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it resets it
-            os.close(self.connection.detach())  # at once: the base class would end the stream in good order first
+            # Closing it resets it.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # At once: the base class would end the stream in good order first.
+            os.close(self.connection.detach())
 
     def _drip(self, body: bytes) -> None:
         size = len(body) // DRIPS + 1

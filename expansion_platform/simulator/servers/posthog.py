@@ -1,8 +1,12 @@
-"""A loopback PostHog: runs the queries it is sent over simulated events, so that a wrong query fails here as it would there.
+"""A loopback PostHog: runs the queries it is sent over simulated events.
 
-HogQL is ClickHouse's dialect; sqlglot translates it for DuckDB. Functions without a translation must be in `_MACROS`, or the query is refused.
+So a wrong query fails here as it would there.
 
-Here: the query endpoint, blocking and in the background, its limits and errors. Not here: the events (`simulator/company/usage.py`).
+HogQL is ClickHouse's dialect; sqlglot translates it for DuckDB. Functions without a translation must be in
+`_MACROS`, or the query is refused.
+
+Here: the query endpoint, blocking and in the background, its limits and errors. Not here: the events
+(`simulator/company/usage.py`).
 """
 
 from __future__ import annotations
@@ -34,12 +38,17 @@ _MACROS = {
 
 
 class PostHogServer(LoopbackServer):
-    """Serves one project's events, made when first asked for: uuid, event, timestamp (UTC), distinct_id, person_id, `$group_0`.
+    """Serves one project's events, made when first asked for.
 
-    `looks` above 0 lets the next queries be answered in the background, finished at that many looks at their status.
+    Uuid, event, timestamp (UTC), distinct_id, person_id, `$group_0`.
+
+    `looks` above 0 lets the next queries be answered in the background, finished at that many looks at their
+    status.
     """
 
-    def __init__(self, events: Callable[[], pyarrow.Table], project_id: str = "1", api_key: str = "phx_simulated") -> None:
+    def __init__(
+        self, events: Callable[[], pyarrow.Table], project_id: str = "1", api_key: str = "phx_simulated"
+    ) -> None:
         super().__init__()
         self.project_id = project_id
         self.api_key = api_key
@@ -50,7 +59,9 @@ class PostHogServer(LoopbackServer):
         self._made: duckdb.DuckDBPyConnection | None = None
         self._one_makes = Lock()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stops, and lets the events go."""
         super().__exit__(kind, error, trace)
         if self._made is not None:
@@ -59,7 +70,9 @@ class PostHogServer(LoopbackServer):
     def answer(self, request: Request) -> Response:
         """Answer one request to the query endpoint."""
         if request.bearer != self.api_key:
-            return _error(401, "authentication_error", "authentication_failed", "Incorrect authentication credentials.")
+            return _error(
+                401, "authentication_error", "authentication_failed", "Incorrect authentication credentials."
+            )
         match request.path.strip("/").split("/"):
             case ["api", "projects", self.project_id, "query"] if request.method == "POST":
                 return self._query(request)
@@ -86,13 +99,25 @@ class PostHogServer(LoopbackServer):
             return response
         query_id = f"query_{next(self._query_numbers)}"
         self._running[query_id] = (self.looks, response)
-        return Response({"query_status": {"id": query_id, "complete": False, "error": False, "results": None}, "results": None}, 202)
+        return Response(
+            {
+                "query_status": {"id": query_id, "complete": False, "error": False, "results": None},
+                "results": None,
+            },
+            202,
+        )
 
     def _status(self, query_id: str) -> Response:
         looks, response = self._running[query_id]
         self._running[query_id] = (looks - 1, response)
         complete = looks <= 1
-        status = {"id": query_id, "complete": complete, "error": False, "error_message": None, "results": response.body if complete else None}
+        status = {
+            "id": query_id,
+            "complete": complete,
+            "error": False,
+            "error_message": None,
+            "results": response.body if complete else None,
+        }
         return Response({"query_status": status})
 
     def _run(self, sql: str) -> Response:
@@ -135,7 +160,10 @@ class PostHogServer(LoopbackServer):
         limit = min(int(given.expression.this), MOST_ROWS) if given else DEFAULT_ROWS
         with self._database().cursor() as cursor:
             result = cursor.execute(tree.limit(limit + 1).sql(dialect="duckdb"))
-            rows = [[value.isoformat() if isinstance(value, dt.date) else value for value in row] for row in result.fetchall()]
+            rows = [
+                [value.isoformat() if isinstance(value, dt.date) else value for value in row]
+                for row in result.fetchall()
+            ]
             return [column[0] for column in result.description], rows, limit
 
 
@@ -143,7 +171,8 @@ def _database_of(events: pyarrow.Table) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
     database.register("given", events)
-    database.execute("CREATE TABLE events AS SELECT * FROM given")  # a registered table would be this connection's only
+    # A registered table would be this connection's only.
+    database.execute("CREATE TABLE events AS SELECT * FROM given")
     for name, definition in _MACROS.items():
         database.execute(f"CREATE MACRO {name}{definition}")
     return database

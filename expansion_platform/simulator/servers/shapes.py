@@ -1,9 +1,11 @@
 """The shapes of Stripe's objects, as JSON Schemas read from the installed SDK's own class annotations.
 
-Stripe publishes its OpenAPI file on the web only; the `stripe` wheel carries the same facts as annotations, pinned with it. They are read by AST, one
-class at a time when first asked for, because importing is not enough: nested classes and forward references live behind `TYPE_CHECKING`.
+Stripe publishes its OpenAPI file on the web only; the `stripe` wheel carries the same facts as annotations,
+pinned with it. They are read by AST, one class at a time when first asked for, because importing is not
+enough: nested classes and forward references live behind `TYPE_CHECKING`.
 
-Here: schema building, and the check of an object against one. Not here: any object, and values: a shape says nothing about numbers.
+Here: schema building, and the check of an object against one. Not here: any object, and values: a shape says
+nothing about numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ Problem = tuple[tuple[str, ...], str]
 Check = Callable[[Any], Problem | None]
 
 _URI = "stripe:"
-_DECIMAL = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}  # a decimal travels as text; the SDK makes it a Decimal
+# A decimal travels as text; the SDK makes it a Decimal.
+_DECIMAL = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}
 _PLAIN: dict[str, Schema] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
@@ -33,7 +36,13 @@ _PLAIN: dict[str, Schema] = {
     "Decimal": _DECIMAL,
     "Any": {},
 }
-_PYTHON_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "null": (type(None),)}
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
 
 
 class ShapeError(ExpansionError):
@@ -42,10 +51,13 @@ class ShapeError(ExpansionError):
 
 @cache
 def schema(name: str) -> Schema:
-    """JSON Schema (draft 2020-12) of an SDK class such as `Invoice`, `InvoiceLineItem` or `billing.CreditBalanceTransaction`.
+    """JSON Schema (draft 2020-12) of an SDK class such as `Invoice`.
 
-    Unknown keys are refused, keys not `Optional` required. Other classes are referred to as `stripe:Name`; `x-expansionResources` lists the classes
-    an id can be expanded to, as in Stripe's OpenAPI file. `Literal` is an enum unless the annotation also allows `str` (Stripe may add values).
+    Or `InvoiceLineItem`, or `billing.CreditBalanceTransaction`.
+
+    Unknown keys are refused, keys not `Optional` required. Other classes are referred to as `stripe:Name`;
+    `x-expansionResources` lists the classes an id can be expanded to, as in Stripe's OpenAPI file. `Literal`
+    is an enum unless the annotation also allows `str` (Stripe may add values).
 
     Raises:
         KeyError: the SDK has no such class.
@@ -64,7 +76,8 @@ def check_shape(item: dict[str, Any], name: str) -> None:
     """Check an API object (as JSON on the wire, expanded or not) against an SDK class.
 
     Raises:
-        ShapeError: with the id, the path and what is wrong there; of several alternatives, what is wrong with the one that fits furthest.
+        ShapeError: with the id, the path and what is wrong there; of several alternatives, what is wrong with
+            the one that fits furthest.
     """
     problem = _checker(name)(item)
     if problem is not None:
@@ -78,14 +91,20 @@ def _checker(name: str) -> Check:
 
 
 def _compiled(found: Schema) -> Check:
-    """A check of the keywords `schema` uses: closures built once, since a general validator takes 6 ms for an invoice and this 0.2."""
+    """A check of the keywords `schema` uses.
+
+    Closures built once, since a general validator takes 6 ms for an invoice and this 0.2.
+    """
     if "$ref" in found:
         name = found["$ref"].removeprefix(_URI)
-        return lambda value: _checker(name)(value)  # classes refer to each other in circles: compiled when first met
+        # Classes refer to each other in circles: compiled when first met.
+        return lambda value: _checker(name)(value)
     if "anyOf" in found:
         return _any_check([_compiled(branch) for branch in found["anyOf"]])
     if "enum" in found:
-        return lambda value: None if value in found["enum"] else ((), f"{value!r} is not one of {found['enum']}")
+        return lambda value: (
+            None if value in found["enum"] else ((), f"{value!r} is not one of {found['enum']}")
+        )
     match found.get("type"):
         case None:
             return lambda value: None
@@ -103,7 +122,11 @@ def _plain_check(found: Schema) -> Check:
     def check(value: Any) -> Problem | None:
         if type(value) not in accepted:
             return (), f"{value!r} is not of type {found['type']}"
-        return None if pattern is None or pattern.search(value) else ((), f"{value!r} does not match {found['pattern']}")
+        return (
+            None
+            if pattern is None or pattern.search(value)
+            else ((), f"{value!r} does not match {found['pattern']}")
+        )
 
     return check
 
@@ -167,13 +190,19 @@ def _sdk_root() -> Path:
 
 
 class _Reader:
-    """Schemas of the class `name` of one SDK file; `classes` maps the file's names of whole classes to their qualified ones."""
+    """Schemas of the class `name` of one SDK file.
+
+    `classes` maps the file's names of whole classes to their qualified ones.
+    """
 
     def __init__(self, tree: ast.Module, name: str) -> None:
         self.classes = {name.rpartition(".")[2]: name} | {
             alias.asname or alias.name: _qualified(node.module, alias.name)
             for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("stripe.") and "params" not in node.module
+            if isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.startswith("stripe.")
+            and "params" not in node.module
             for alias in node.names
         }
 
@@ -191,12 +220,18 @@ class _Reader:
             properties[key] = self.type_schema(statement.annotation, scope)
             if not ast.unparse(statement.annotation).startswith("Optional["):
                 required.append(key)
-        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        }
 
     def type_schema(self, node: ast.expr, scope: dict[str, ast.ClassDef]) -> Schema:
         """Schema of one annotation."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return self.type_schema(ast.parse(node.value, mode="eval").body, {})  # quoted: a whole class, even where a nested one bears its name
+            # Quoted: a whole class, even where a nested one bears its name.
+            return self.type_schema(ast.parse(node.value, mode="eval").body, {})
         if isinstance(node, ast.Name):
             return self.name_schema(node.id, scope)
         if not isinstance(node, ast.Subscript) or not isinstance(node.value, ast.Name):
@@ -262,7 +297,9 @@ def _any_of(branches: list[Schema]) -> Schema:
         flat = [branch for branch in flat if "enum" not in branch]
     if len(flat) == 1:
         return flat[0]
-    return {"anyOf": flat} | {key: value for branch in branches for key, value in branch.items() if key.startswith("x-")}
+    return {"anyOf": flat} | {
+        key: value for branch in branches for key, value in branch.items() if key.startswith("x-")
+    }
 
 
 def _alternatives(branch: Schema) -> Iterator[Schema]:

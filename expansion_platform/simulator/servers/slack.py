@@ -1,4 +1,6 @@
-"""A loopback Slack that keeps what was posted: the Web API's few methods an alert needs, file uploads among them, and an incoming webhook.
+"""A loopback Slack that keeps what was posted.
+
+The Web API's few methods an alert needs, file uploads among them, and an incoming webhook.
 
 Here: accepting, checking and listing messages and files. Not here: what an alert says or when it is sent.
 """
@@ -33,7 +35,10 @@ _UPLOAD_PATH = "/upload/v1/"
 
 @dataclass
 class File:
-    """One file: announced (`files.getUploadURLExternal`), then sent, then shared into a channel's thread (`files.completeUploadExternal`)."""
+    """One file: announced, then sent, then shared into a channel's thread.
+
+    By `files.getUploadURLExternal` and `files.completeUploadExternal`.
+    """
 
     id: str
     name: str
@@ -47,7 +52,10 @@ class File:
 
 @dataclass
 class Message:
-    """One posted message as a channel holds it; `via` is `bot` or `webhook`, `updates` counts its edits, `thread` is what it replies to."""
+    """One posted message as a channel holds it.
+
+    `via` is `bot` or `webhook`, `updates` counts its edits, `thread` is what it replies to.
+    """
 
     ts: str
     channel: str
@@ -67,10 +75,12 @@ class Message:
 
 
 class SlackServer(LoopbackServer):
-    """Takes messages for any channel (or for `channels` only), from any bot token that begins with `xoxb-` and does not contain `invalid`.
+    """Takes messages for any channel (or for `channels` only).
 
-    `messages` holds what was posted, `files` what was announced, oldest first. `api_url` is the Web API's base, `webhook_url` an incoming
-    webhook into `#alerts`.
+    From any bot token that begins with `xoxb-` and does not contain `invalid`.
+
+    `messages` holds what was posted, `files` what was announced, oldest first. `api_url` is the Web API's
+    base, `webhook_url` an incoming webhook into `#alerts`.
     """
 
     def __init__(self, channels: Collection[str] | None = None) -> None:
@@ -92,7 +102,10 @@ class SlackServer(LoopbackServer):
         return self.url + _WEBHOOK_PATH
 
     def refuse_next(self, error: str, times: int = 1) -> None:
-        """Refuse the next `times` requests with an error of Slack's, such as `channel_not_found` or `is_archived`."""
+        """Refuse the next `times` requests with an error of Slack's.
+
+        Such as `channel_not_found` or `is_archived`.
+        """
         self._refusals.extend([error] * times)
 
     def answer(self, request: Request) -> Response:
@@ -108,7 +121,14 @@ class SlackServer(LoopbackServer):
         match request.path.removeprefix("/api/"):
             case "auth.test":
                 return Response(
-                    {"ok": True, "url": self.url, "team": "Simulated", "user": "expansion", "team_id": "T00000000", "user_id": "U00000000"}
+                    {
+                        "ok": True,
+                        "url": self.url,
+                        "team": "Simulated",
+                        "user": "expansion",
+                        "team_id": "T00000000",
+                        "user_id": "U00000000",
+                    }
                 )
             case "chat.postMessage":
                 return self._post(arguments)
@@ -136,10 +156,19 @@ class SlackServer(LoopbackServer):
         if problem is not None:
             return _refused(*problem)
         message = self._kept(channel, arguments, "bot")
-        return Response({"ok": True, "channel": channel, "ts": message.ts, "message": message.shown(with_metadata=True)})
+        return Response(
+            {"ok": True, "channel": channel, "ts": message.ts, "message": message.shown(with_metadata=True)}
+        )
 
     def _update(self, arguments: dict[str, Any]) -> Response:
-        found = next((message for message in self.messages if (message.channel, message.ts) == (arguments.get("channel"), arguments.get("ts"))), None)
+        found = next(
+            (
+                message
+                for message in self.messages
+                if (message.channel, message.ts) == (arguments.get("channel"), arguments.get("ts"))
+            ),
+            None,
+        )
         if found is None:
             return _refused("message_not_found")
         problem = _problem(arguments)
@@ -148,12 +177,26 @@ class SlackServer(LoopbackServer):
         found.text, found.blocks = arguments.get("text", ""), arguments.get("blocks") or []
         found.metadata = arguments.get("metadata", found.metadata)
         found.updates += 1
-        return Response({"ok": True, "channel": found.channel, "ts": found.ts, "text": found.text, "message": found.shown(with_metadata=True)})
+        return Response(
+            {
+                "ok": True,
+                "channel": found.channel,
+                "ts": found.ts,
+                "text": found.text,
+                "message": found.shown(with_metadata=True),
+            }
+        )
 
     def _history(self, arguments: dict[str, Any]) -> Response:
-        """Newest first; `oldest` is exclusive unless `inclusive`, metadata only with `include_all_metadata`."""
+        """Newest first; `oldest` is exclusive unless `inclusive`.
+
+        Metadata only with `include_all_metadata`.
+        """
         oldest, limit = str(arguments.get("oldest", "0")), int(arguments.get("limit", 100))
-        inclusive, with_metadata = _true(arguments.get("inclusive")), _true(arguments.get("include_all_metadata"))
+        inclusive, with_metadata = (
+            _true(arguments.get("inclusive")),
+            _true(arguments.get("include_all_metadata")),
+        )
         found = [
             message.shown(with_metadata=with_metadata)
             for message in reversed(self.messages)
@@ -166,11 +209,21 @@ class SlackServer(LoopbackServer):
     def _replies(self, arguments: dict[str, Any]) -> Response:
         """A thread: its first message, then its replies, oldest first."""
         thread, channel = arguments.get("ts"), arguments.get("channel")
-        found = [message for message in self.messages if message.channel == channel and thread in (message.ts, message.thread)]
+        found = [
+            message
+            for message in self.messages
+            if message.channel == channel and thread in (message.ts, message.thread)
+        ]
         if not found:
             return _refused("thread_not_found")
         with_metadata = _true(arguments.get("include_all_metadata"))
-        return Response({"ok": True, "messages": [message.shown(with_metadata=with_metadata) for message in found], "has_more": False})
+        return Response(
+            {
+                "ok": True,
+                "messages": [message.shown(with_metadata=with_metadata) for message in found],
+                "has_more": False,
+            }
+        )
 
     def _announce(self, arguments: dict[str, Any]) -> Response:
         name, length = arguments.get("filename"), int(arguments.get("length") or 0)
@@ -235,7 +288,9 @@ def block_problems(blocks: Any) -> list[str]:
     """What Slack would refuse in the blocks of a message; empty when it would take them."""
     if not isinstance(blocks, list):
         return ["must be an array"]
-    problems = [f"no more than {MOST_BLOCKS} items allowed ({len(blocks)})"] if len(blocks) > MOST_BLOCKS else []
+    problems = (
+        [f"no more than {MOST_BLOCKS} items allowed ({len(blocks)})"] if len(blocks) > MOST_BLOCKS else []
+    )
     for number, block in enumerate(blocks):
         problems.extend(f"{problem} [json-pointer:/blocks/{number}]" for problem in _problems_of_block(block))
     return problems
@@ -254,12 +309,25 @@ def _problems_of_block(block: dict[str, Any]) -> list[str]:
             return problems + _count_problems("fields", fields, MOST_FIELDS)
         case "context":
             elements = block.get("elements", [])
-            problems = [problem for element in elements if element.get("type") != "image" for problem in _text_problems(element, SECTION_TEXT)]
+            problems = [
+                problem
+                for element in elements
+                if element.get("type") != "image"
+                for problem in _text_problems(element, SECTION_TEXT)
+            ]
             return problems + _count_problems("elements", elements, MOST_CONTEXT_ELEMENTS)
         case "actions":
             elements = block.get("elements", [])
-            problems = [problem for element in elements for problem in _text_problems(element.get("text"), BUTTON_TEXT, ("plain_text",))]
-            problems += [f"url must be no more than {BUTTON_URL} characters" for element in elements if len(element.get("url", "")) > BUTTON_URL]
+            problems = [
+                problem
+                for element in elements
+                for problem in _text_problems(element.get("text"), BUTTON_TEXT, ("plain_text",))
+            ]
+            problems += [
+                f"url must be no more than {BUTTON_URL} characters"
+                for element in elements
+                if len(element.get("url", "")) > BUTTON_URL
+            ]
             return problems + _count_problems("elements", elements, MOST_ACTIONS)
         case "divider":
             return []
@@ -272,7 +340,11 @@ def _text_problems(text: Any, longest: int, kinds: Collection[str] = ("plain_tex
     content = text.get("text")
     if not isinstance(content, str) or not content:
         return ["text must be more than 0 characters"]
-    return [f"text must be less than {longest + 1} characters ({len(content)})"] if len(content) > longest else []
+    return (
+        [f"text must be less than {longest + 1} characters ({len(content)})"]
+        if len(content) > longest
+        else []
+    )
 
 
 def _count_problems(name: str, elements: list[Any], most: int) -> list[str]:
@@ -314,7 +386,9 @@ def _arguments(request: Request) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(request.body)
         return body
     form = {**request.params, **parse_query(request.body.decode())}
-    return {name: json.loads(value) if name in ("blocks", "metadata") else value for name, value in form.items()}
+    return {
+        name: json.loads(value) if name in ("blocks", "metadata") else value for name, value in form.items()
+    }
 
 
 def _true(value: Any) -> bool:

@@ -1,10 +1,11 @@
 """A loopback Stripe: an account's objects, read as the API lets them be read.
 
-Newest first, cursors, `created` ranges, `has_more`, four levels of `expand`, ten embedded lines, error envelopes. It is stricter than Stripe
-where that helps: a parameter it does not serve is an error, never ignored.
+Newest first, cursors, `created` ranges, `has_more`, four levels of `expand`, ten embedded lines, error
+envelopes. It is stricter than Stripe where that helps: a parameter it does not serve is an error, never
+ignored.
 
-Here: routes, keys and permissions. Not here: filters and pages (`stripe_lists.py`), meters (`stripe_meters.py`), expansion
-(`stripe_rendering.py`), what the account holds.
+Here: routes, keys and permissions. Not here: filters and pages (`stripe_lists.py`), meters
+(`stripe_meters.py`), expansion (`stripe_rendering.py`), what the account holds.
 """
 
 from __future__ import annotations
@@ -48,11 +49,14 @@ class _Index:
 
 
 class StripeServer(LoopbackServer):
-    """Serves an account read-only to any bearer key that begins with `sk_` or `rk_` and does not contain `invalid`.
+    """Serves an account read-only.
 
-    `missing_permissions` names resources (`credit_notes`) which a restricted key (`rk_`) may not read; beyond `pages_per_second` requests on one
-    endpoint it answers 429 (Stripe: 25), without `Retry-After`; `faults` go between it and the client.
-    Setting `account` replaces what is served, between two requests; `moving` does so while lists are read.
+    To any bearer key that begins with `sk_` or `rk_` and does not contain `invalid`.
+
+    `missing_permissions` names resources (`credit_notes`) which a restricted key (`rk_`) may not read; beyond
+    `pages_per_second` requests on one endpoint it answers 429 (Stripe: 25), without `Retry-After`; `faults`
+    go between it and the client. Setting `account` replaces what is served, between two requests; `moving`
+    does so while lists are read.
     """
 
     def __init__(
@@ -80,13 +84,20 @@ class StripeServer(LoopbackServer):
         self._index = _Index(account)
 
     def moving(self, accounts: Iterable[StripeAccount]) -> None:
-        """Serve the first account, and the next one after each page of invoices that arrived: objects change, come and go while lists are read."""
+        """Serve the first account, and the next one after each page of invoices that arrived.
+
+        Objects change, come and go while lists are read.
+        """
         self._index, *coming = map(_Index, accounts)
         self._coming = deque(coming)
 
     def answer(self, request: Request) -> Response:
         """Answer one API request."""
-        response = self._answer(request) if self.faults is None else self.faults.between(request, self._answer, self.failure)
+        response = (
+            self._answer(request)
+            if self.faults is None
+            else self.faults.between(request, self._answer, self.failure)
+        )
         arrives = response.status == 200 and response.delivery in (Delivery.WHOLE, Delivery.DRIPPED)
         if arrives and self._coming and request.path == "/v1/invoices":
             self._index = self._coming.popleft()
@@ -106,7 +117,11 @@ class StripeServer(LoopbackServer):
     def failure(self, status: int, message: str) -> Response:
         """Stripe's envelopes of 429 and 5xx."""
         if status == 429:
-            error = StripeError(429, "Request rate limit exceeded. Learn more: https://stripe.com/docs/rate-limits", "rate_limit")
+            error = StripeError(
+                429,
+                "Request rate limit exceeded. Learn more: https://stripe.com/docs/rate-limits",
+                "rate_limit",
+            )
         else:
             error = StripeError(status, message, kind="api_error")
         return Response({"error": error.envelope}, status, self._headers())
@@ -121,14 +136,20 @@ class StripeServer(LoopbackServer):
         if version == "v1" and f"{rest}/".startswith(f"{stripe_meters.PATH}/"):
             self._check_permission(request, key, stripe_meters.PATH, stripe_meters.PERMISSION)
             segments = rest.split("/")[2:]
-            if (found := stripe_meters.answer(index.account, index.by_id, segments, request.params, request.path)) is None:
+            if (
+                found := stripe_meters.answer(
+                    index.account, index.by_id, segments, request.params, request.path
+                )
+            ) is None:
                 raise _unrecognized(request)
             return found
         name, *segments = rest.split("/")
         resource = _ITEMS if name == "subscription_items" else RESOURCES.get(name)
         if version != "v1" or resource is None:
             raise _unrecognized(request)
-        self._check_permission(request, key, "subscriptions" if resource is _ITEMS else name, resource.permission)
+        self._check_permission(
+            request, key, "subscriptions" if resource is _ITEMS else name, resource.permission
+        )
         match segments:
             case [] if resource is _ITEMS:
                 return _subscription_items(index, request)
@@ -137,7 +158,11 @@ class StripeServer(LoopbackServer):
                 return _rendered(index, page, has_more, resource.sdk_class, request)
             case [item_id]:
                 known_parameters(request.params, {"expand"})
-                return render(_find(index, resource, item_id), _expansion(request, resource.sdk_class, in_list=False), index.by_id)
+                return render(
+                    _find(index, resource, item_id),
+                    _expansion(request, resource.sdk_class, in_list=False),
+                    index.by_id,
+                )
             case [item_id, "lines"] if name in _LINES:
                 known_parameters(request.params, PAGING)
                 lines = Run("line_item", _find(index, resource, item_id)["lines"]["data"], newest_first=False)
@@ -150,8 +175,9 @@ class StripeServer(LoopbackServer):
             return
         raise StripeError(
             403,
-            f"The provided key '{_masked(key)}' does not have the required permissions for this endpoint on account '{self.account.id}'. "
-            f"Having the 'rak_{permission}_{access}' permission would allow this request to continue.",
+            f"The provided key '{_masked(key)}' does not have the required permissions for this "
+            f"endpoint on account '{self.account.id}'. Having the 'rak_{permission}_{access}' "
+            "permission would allow this request to continue.",
         )
 
 
@@ -173,7 +199,10 @@ def _masked(key: str) -> str:
 
 
 def _unrecognized(request: Request) -> StripeError:
-    return StripeError(404, f"Unrecognized request URL ({request.method}: {request.path}). Please see https://stripe.com/docs.")
+    return StripeError(
+        404,
+        f"Unrecognized request URL ({request.method}: {request.path}). Please see https://stripe.com/docs.",
+    )
 
 
 def _find(index: _Index, resource: Resource, item_id: str) -> Object:
@@ -192,7 +221,12 @@ def _expansion(request: Request, sdk_class: str, *, in_list: bool) -> Expansion:
 
 def _rendered(index: _Index, page: list[Object], has_more: bool, sdk_class: str, request: Request) -> Object:
     tree = _expansion(request, sdk_class, in_list=True)
-    return {"object": "list", "data": [render(item, tree, index.by_id) for item in page], "has_more": has_more, "url": request.path}
+    return {
+        "object": "list",
+        "data": [render(item, tree, index.by_id) for item in page],
+        "has_more": has_more,
+        "url": request.path,
+    }
 
 
 def _subscription_items(index: _Index, request: Request) -> Object:

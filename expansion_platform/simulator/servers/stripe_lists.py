@@ -1,6 +1,9 @@
-"""The lists of a loopback Stripe: what each resource can be filtered by, in which order it is read, and how a page is cut.
+"""The lists of a loopback Stripe.
 
-Here: filters, `created` ranges, cursors, pages, and the error envelope they raise. Not here: routes and keys (`stripe.py`) or rendering.
+What each resource can be filtered by, in which order it is read, and how a page is cut.
+
+Here: filters, `created` ranges, cursors, pages, and the error envelope they raise. Not here: routes and keys
+(`stripe.py`) or rendering.
 """
 
 from __future__ import annotations
@@ -19,26 +22,42 @@ Filter = Callable[[Object, Any], bool]
 
 MAX_EVENT_TYPES = 20
 ON_TEST_CLOCKS = ("customer", "subscription")
-"""Kinds whose objects on a test clock are listed only for that clock, which is not served, or for their customer."""
+"""Kinds whose objects on a test clock are listed only for that clock, which is not served, or for their
+customer.
+"""
 PAGING = frozenset({"limit", "starting_after", "ending_before", "expand"})
 
 
 class StripeError(Exception):
     """An error envelope on its way out, with its HTTP status."""
 
-    def __init__(self, status: int, message: str, code: str | None = None, param: str | None = None, kind: str = "invalid_request_error") -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        param: str | None = None,
+        kind: str = "invalid_request_error",
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.envelope = {"type": kind, "message": message}
         if code is not None:
-            self.envelope |= {"code": code, "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"}
+            self.envelope |= {
+                "code": code,
+                "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}",
+            }
         if param is not None:
             self.envelope["param"] = param
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource with a list: its objects' class in the SDK, their `object` value, the permission a restricted key needs, and its filters."""
+    """A resource with a list.
+
+    Its objects' class in the SDK, their `object` value, the permission a restricted key needs, and its
+    filters.
+    """
 
     sdk_class: str
     kind: str
@@ -80,7 +99,9 @@ def _event_type(item: Object, value: Any) -> bool:
 def _period_start(item: Object, value: Any) -> bool:
     """By the latest period start of its items."""
     newest = max((held["current_period_start"] for held in item["items"]["data"]), default=None)
-    return newest is not None and all(_COMPARED[name](newest, integer(bound, "current_period_start")) for name, bound in value.items())
+    return newest is not None and all(
+        _COMPARED[name](newest, integer(bound, "current_period_start")) for name, bound in value.items()
+    )
 
 
 _COMPARED = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
@@ -88,7 +109,9 @@ _SUBSCRIPTION_PATH = ("parent", "subscription_details", "subscription")
 
 RESOURCES = {
     "customers": Resource("Customer", "customer", "customer", {"email": _equals("email")}),
-    "products": Resource("Product", "product", "product", {"active": _active, "ids": lambda item, value: item["id"] in value}),
+    "products": Resource(
+        "Product", "product", "product", {"active": _active, "ids": lambda item, value: item["id"] in value}
+    ),
     "prices": Resource(
         "Price",
         "price",
@@ -109,13 +132,17 @@ RESOURCES = {
         "subscription",
         {
             "customer": _equals("customer"),
-            "price": lambda item, value: any(entry["price"]["id"] == value for entry in item["items"]["data"]),
+            "price": lambda item, value: any(
+                entry["price"]["id"] == value for entry in item["items"]["data"]
+            ),
             "status": _subscription_status,
             "collection_method": _equals("collection_method"),
             "current_period_start": _period_start,
         },
     ),
-    "subscription_schedules": Resource("SubscriptionSchedule", "subscription_schedule", "subscription", {"customer": _equals("customer")}),
+    "subscription_schedules": Resource(
+        "SubscriptionSchedule", "subscription_schedule", "subscription", {"customer": _equals("customer")}
+    ),
     "invoices": Resource(
         "Invoice",
         "invoice",
@@ -137,17 +164,28 @@ RESOURCES = {
             "pending": lambda item, value: (item.get("invoice") is None) is _boolean(value),
         },
     ),
-    "credit_notes": Resource("CreditNote", "credit_note", "credit_note", {"customer": _equals("customer"), "invoice": _equals("invoice")}),
-    "events": Resource("Event", "event", "event", {"type": _event_type, "types": lambda item, value: item["type"] in value}),
+    "credit_notes": Resource(
+        "CreditNote",
+        "credit_note",
+        "credit_note",
+        {"customer": _equals("customer"), "invoice": _equals("invoice")},
+    ),
+    "events": Resource(
+        "Event", "event", "event", {"type": _event_type, "types": lambda item, value: item["type"] in value}
+    ),
 }
 
-_INDEXED = {"customer": ("customer",), "subscription": _SUBSCRIPTION_PATH}  # the filters answered without reading every object
+# The filters answered without reading every object.
+_INDEXED = {"customer": ("customer",), "subscription": _SUBSCRIPTION_PATH}
 _REFERENCES = ("customer", "subscription", "price", "product", "invoice")  # filters whose value must exist
 _ARRAYS = ("ids", "lookup_keys", "types")
 
 
 class Run:
-    """Objects in the order of a list: read from the last to the first when `newest_first` (a resource), else as they are (an invoice's lines)."""
+    """Objects in the order of a list.
+
+    Read from the last to the first when `newest_first` (a resource), else as they are (an invoice's lines).
+    """
 
     def __init__(self, kind: str, items: Sequence[Object], *, newest_first: bool) -> None:
         self.kind = kind
@@ -156,16 +194,24 @@ class Run:
         self.position = {item["id"]: at for at, item in enumerate(items)}
 
     def page(
-        self, params: Mapping[str, Any], candidates: Sequence[int] | None = None, wanted: Callable[[Object], bool] = lambda item: True
+        self,
+        params: Mapping[str, Any],
+        candidates: Sequence[int] | None = None,
+        wanted: Callable[[Object], bool] = lambda item: True,
     ) -> tuple[list[Object], bool]:
-        """One page and whether more follows in its direction, out of the candidate positions (ascending; all by default).
+        """One page, and whether more follows in its direction.
 
-        A cursor cuts the list at its object, whether or not that object passes the filters; `ending_before` takes the objects nearest to it.
+        Out of the candidate positions (ascending; all by default).
+
+        A cursor cuts the list at its object, whether or not that object passes the filters; `ending_before`
+        takes the objects nearest to it.
         """
         low, high = 0, len(self.items)
         backwards = "ending_before" in params
         if backwards and "starting_after" in params:
-            raise StripeError(400, "You may only specify one of these parameters: starting_after, ending_before.")
+            raise StripeError(
+                400, "You may only specify one of these parameters: starting_after, ending_before."
+            )
         for name in ("starting_after", "ending_before"):
             if name not in params:
                 continue
@@ -176,7 +222,9 @@ class Run:
         limit = _limit(params)
         inside = cut(range(len(self.items)) if candidates is None else candidates, low, high)
         ordered = reversed(inside) if self.newest_first is not backwards else iter(inside)
-        found = list(itertools.islice((self.items[at] for at in ordered if wanted(self.items[at])), limit + 1))
+        found = list(
+            itertools.islice((self.items[at] for at in ordered if wanted(self.items[at])), limit + 1)
+        )
         page = found[:limit]
         return (page[::-1] if backwards else page), len(found) > limit
 
@@ -195,8 +243,13 @@ class Table(Run):
 
     def __init__(self, account: StripeAccount, name: str) -> None:
         self.resource = RESOURCES[name]
-        super().__init__(self.resource.kind, [item for item in account.objects.get(name, []) if not item.get("deleted")], newest_first=True)
-        self.created = [int(item["created"] if "created" in item else item["date"]) for item in self.items]  # invoice items call it `date`
+        super().__init__(
+            self.resource.kind,
+            [item for item in account.objects.get(name, []) if not item.get("deleted")],
+            newest_first=True,
+        )
+        # Invoice items call it `date`.
+        self.created = [int(item["created"] if "created" in item else item["date"]) for item in self.items]
         if any(later < earlier for earlier, later in itertools.pairwise(self.created)):
             raise ValueError(f"{name} of account {account.id} are not in order of creation")
         self.groups = {
@@ -231,7 +284,9 @@ class Table(Run):
         low, high = 0, len(self.created)
         if created is None:
             return low, high
-        for operator, text in (created if isinstance(created, dict) else {"gte": created, "lte": created}).items():
+        for operator, text in (
+            created if isinstance(created, dict) else {"gte": created, "lte": created}
+        ).items():
             value = integer(text, "created")
             match operator:
                 case "gte":
@@ -253,11 +308,16 @@ def missing(kind: str, item_id: str, param: str, status: int = 400) -> StripeErr
 
 
 def known_parameters(params: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Refuse parameters this server does not serve, as Stripe refuses those it does not know: a filter must never be ignored."""
+    """Refuse parameters this server does not serve, as Stripe refuses those it does not know.
+
+    A filter must never be ignored.
+    """
     unknown = [name for name in params if name not in known]
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
-        raise StripeError(400, f"Received unknown parameter{plural}: {', '.join(unknown)}", "parameter_unknown", unknown[0])
+        raise StripeError(
+            400, f"Received unknown parameter{plural}: {', '.join(unknown)}", "parameter_unknown", unknown[0]
+        )
 
 
 def check_values(params: Mapping[str, Any], by_id: Mapping[str, Object]) -> None:
@@ -285,7 +345,14 @@ def integer(text: Any, param: str) -> int:
 def _limit(params: Mapping[str, Any]) -> int:
     limit = integer(params.get("limit", 10), "limit")
     if limit < 1:
-        raise StripeError(400, "This value must be greater than or equal to 1.", "parameter_invalid_integer", "limit")
+        raise StripeError(
+            400, "This value must be greater than or equal to 1.", "parameter_invalid_integer", "limit"
+        )
     if limit > 100:
-        raise StripeError(400, f"This value must be less than or equal to 100 (it currently is '{limit}').", "parameter_invalid_integer", "limit")
+        raise StripeError(
+            400,
+            f"This value must be less than or equal to 100 (it currently is '{limit}').",
+            "parameter_invalid_integer",
+            "limit",
+        )
     return limit

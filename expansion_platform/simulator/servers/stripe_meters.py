@@ -1,7 +1,8 @@
 """The meters of a loopback Stripe, and what customers used by them.
 
-Here: meters as objects, the routes under `/v1/billing/meters`, and summaries of meter events with the API's own checks of a request. Not here: who
-used what (`simulator/stripe_billing/metering.py`), keys and permissions (`stripe.py`).
+Here: meters as objects, the routes under `/v1/billing/meters`, and summaries of meter events with the API's
+own checks of a request. Not here: who used what (`simulator/stripe_billing/metering.py`), keys and
+permissions (`stripe.py`).
 
 Summaries come newest first, windows without events are left out, and a customer that is deleted has none.
 """
@@ -12,7 +13,16 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from expansion_platform.simulator.servers.stripe_lists import PAGING, Object, Run, StripeError, check_values, integer, known_parameters, missing
+from expansion_platform.simulator.servers.stripe_lists import (
+    PAGING,
+    Object,
+    Run,
+    StripeError,
+    check_values,
+    integer,
+    known_parameters,
+    missing,
+)
 from expansion_platform.simulator.stripe_billing.account import StripeAccount
 
 PATH = "billing/meters"
@@ -40,7 +50,13 @@ def meter(identity: str, name: str, created: int) -> Object:
     }
 
 
-def answer(account: StripeAccount, by_id: Mapping[str, Object], segments: list[str], params: Mapping[str, Any], url: str) -> Object | None:
+def answer(
+    account: StripeAccount,
+    by_id: Mapping[str, Object],
+    segments: list[str],
+    params: Mapping[str, Any],
+    url: str,
+) -> Object | None:
     """The answer to a path under `/v1/billing/meters`, None for one that is not served."""
     match segments:
         case []:
@@ -66,7 +82,9 @@ def _meter(account: StripeAccount, identity: str) -> Object:
     return found
 
 
-def _summaries(account: StripeAccount, by_id: Mapping[str, Object], of: Object, params: Mapping[str, Any]) -> tuple[list[Object], bool]:
+def _summaries(
+    account: StripeAccount, by_id: Mapping[str, Object], of: Object, params: Mapping[str, Any]
+) -> tuple[list[Object], bool]:
     known_parameters(params, PAGING | {"customer", "start_time", "end_time", "value_grouping_window"})
     for name in ("customer", "start_time", "end_time"):
         if name not in params:
@@ -77,11 +95,18 @@ def _summaries(account: StripeAccount, by_id: Mapping[str, Object], of: Object, 
         raise StripeError(400, "start_time must be before end_time.", "parameter_invalid", "start_time")
     window = params.get("value_grouping_window")
     if window is not None and window not in WINDOWS:
-        raise StripeError(400, "Invalid value_grouping_window: must be one of day or hour", "parameter_unknown", "value_grouping_window")
+        raise StripeError(
+            400,
+            "Invalid value_grouping_window: must be one of day or hour",
+            "parameter_unknown",
+            "value_grouping_window",
+        )
     step = MINUTE if window is None else WINDOWS[window]
     for name, instant in (("start_time", start), ("end_time", end)):
         if instant % step:
-            raise StripeError(400, f"{name} must align with {window or 'minute'} boundaries.", "parameter_invalid", name)
+            raise StripeError(
+                400, f"{name} must align with {window or 'minute'} boundaries.", "parameter_invalid", name
+            )
     length = end - start if window is None else step
     sums: dict[int, int] = defaultdict(int)
     for at, value in account.reported.get((of["id"], params["customer"]), ()):

@@ -1,6 +1,7 @@
 """How Stripe shows an object: what `expand` adds, and what is left out until asked for.
 
-Here: checking `expand` paths against the SDK's shapes, and rendering. Not here: HTTP, lists, and the objects themselves.
+Here: checking `expand` paths against the SDK's shapes, and rendering. Not here: HTTP, lists, and the objects
+themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ _INCLUDED_ON_REQUEST: dict[str, frozenset[str]] = {
     "plan": frozenset({"tiers"}),
     "coupon": frozenset({"applies_to", "currency_options"}),
 }
-_INCLUDABLE = {"Price": _INCLUDED_ON_REQUEST["price"], "Plan": _INCLUDED_ON_REQUEST["plan"], "Coupon": _INCLUDED_ON_REQUEST["coupon"]}
+_INCLUDABLE = {
+    "Price": _INCLUDED_ON_REQUEST["price"],
+    "Plan": _INCLUDED_ON_REQUEST["plan"],
+    "Coupon": _INCLUDED_ON_REQUEST["coupon"],
+}
 # Objects always embedded in others: they are rendered too, and the lists among them cut.
 _EMBEDDED: dict[str, tuple[str, ...]] = {
     "subscription": ("items",),
@@ -34,14 +39,19 @@ _EMBEDDED: dict[str, tuple[str, ...]] = {
 
 
 _MAPS = {"currency_options": ("tiers",)}
-"""Properties that are maps by currency, and what is left out of each of their values unless it is expanded by that currency's name."""
+"""Properties that are maps by currency, and what is left out of each of their values unless it is expanded by
+that currency's name.
+"""
 
 
 def expansion(paths: Iterable[str], sdk_class: str, *, in_list: bool) -> Expansion:
-    """The tree of the `expand` paths of a request for objects of an SDK class; in a list every path begins with `data.`.
+    """The tree of the `expand` paths of a request for objects of an SDK class.
+
+    In a list every path begins with `data.`.
 
     Raises:
-        ValueError: with Stripe's message, for a path of more than four levels (`data` counts) or one that cannot be expanded.
+        ValueError: with Stripe's message, for a path of more than four levels (`data` counts) or one that
+            cannot be expanded.
     """
     tree: Expansion = {}
     if isinstance(paths, str):
@@ -49,9 +59,14 @@ def expansion(paths: Iterable[str], sdk_class: str, *, in_list: bool) -> Expansi
     for path in paths:
         segments = path.split(".")
         if len(segments) > MAX_LEVELS:
-            raise ValueError(f"You cannot expand more than {MAX_LEVELS} levels of a property. Property: {path}")
+            raise ValueError(
+                f"You cannot expand more than {MAX_LEVELS} levels of a property. Property: {path}"
+            )
         if in_list and segments[0] != "data":
-            raise ValueError(f"This property cannot be expanded ({path}). You may want to try expanding 'data.{path}' instead.")
+            raise ValueError(
+                f"This property cannot be expanded ({path}). You may want to try expanding "
+                f"'data.{path}' instead."
+            )
         inner = segments[1:] if in_list else segments
         if len(inner) == 2 and inner[0] in _MAPS:  # accepted and ignored
             inner = inner[:1]
@@ -70,9 +85,14 @@ def _expandable(sdk_class: str | None, schema: shapes.Schema, segments: list[str
         return False
     branches = list(_branches(found))
     if len(segments) == 1:
-        return any("x-expansionResources" in branch for branch in branches) or segments[0] in _INCLUDABLE.get(sdk_class or "", ())
+        return any("x-expansionResources" in branch for branch in branches) or segments[0] in _INCLUDABLE.get(
+            sdk_class or "", ()
+        )
     for branch in branches:
-        for name in [*branch.get("x-expansionResources", ()), *([branch["$ref"].removeprefix("stripe:")] if "$ref" in branch else ())]:
+        for name in [
+            *branch.get("x-expansionResources", ()),
+            *([branch["$ref"].removeprefix("stripe:")] if "$ref" in branch else ()),
+        ]:
             if _expandable(name, shapes.schema(name), segments[1:]):
                 return True
         if "properties" in branch and _expandable(None, branch, segments[1:]):
@@ -92,7 +112,10 @@ def _branches(schema: shapes.Schema) -> Iterator[shapes.Schema]:
 
 
 def render(value: Any, tree: Expansion, by_id: Mapping[str, dict[str, Any]]) -> Any:
-    """An object (or a list, or the id of one) as the API shows it. Ids the account does not hold stay ids, as those of its charges do."""
+    """An object (or a list, or the id of one) as the API shows it.
+
+    Ids the account does not hold stay ids, as those of its charges do.
+    """
     if isinstance(value, str):
         found = by_id.get(value)
         return value if found is None else render(found, tree, by_id)
@@ -110,7 +133,10 @@ def render(value: Any, tree: Expansion, by_id: Mapping[str, dict[str, Any]]) -> 
     for key in (*tree, *(key for key in embedded if key not in tree)):
         content = shown.get(key)
         if key in _MAPS and isinstance(content, dict):
-            shown[key] = {name: _in_map(option, _MAPS[key], tree.get(key, {}).get(name, {})) for name, option in content.items()}
+            shown[key] = {
+                name: _in_map(option, _MAPS[key], tree.get(key, {}).get(name, {}))
+                for name, option in content.items()
+            }
         elif content is not None and (key in tree or not isinstance(content, str)):
             shown[key] = render(content, tree.get(key, {}), by_id)
     return shown

@@ -1,7 +1,10 @@
-"""Stripe's billing conduct for one customer: periods, renewals, prorations, trials, discounts, cancellations (in both billing modes).
+"""Stripe's billing conduct for one customer.
 
-Here: what Stripe does when asked, the documents it leaves behind, and the true log of it. Not here: who asks and why
-(`simulator/company/behaviour.py`). Every method takes the instant it happens at; `schedule` hands back what Stripe will do by itself later.
+Periods, renewals, prorations, trials, discounts, cancellations (in both billing modes).
+
+Here: what Stripe does when asked, the documents it leaves behind, and the true log of it. Not here: who asks
+and why (`simulator/company/behaviour.py`). Every method takes the instant it happens at; `schedule` hands
+back what Stripe will do by itself later.
 """
 
 from __future__ import annotations
@@ -35,7 +38,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class Terms:
-    """How a subscription begins: in flexible billing or not, how many seconds ago it is said to have begun, and whether those are billed."""
+    """How a subscription begins.
+
+    In flexible billing or not, how many seconds ago it is said to have begun, and whether those are billed.
+    """
 
     flexible: bool = False
     backdated: int = 0
@@ -43,9 +49,18 @@ class Terms:
 
 
 class Billing:
-    """One customer's books: subscriptions, invoices, pending items, credit notes, discounts, events and logs."""
+    """One customer's books.
 
-    def __init__(self, customer: JSON, ids: objects.Ids, recorder: Recorder, schedule: Callable[[int, Callable[[int], None]], None]) -> None:
+    Subscriptions, invoices, pending items, credit notes, discounts, events and logs.
+    """
+
+    def __init__(
+        self,
+        customer: JSON,
+        ids: objects.Ids,
+        recorder: Recorder,
+        schedule: Callable[[int, Callable[[int], None]], None],
+    ) -> None:
         self.customer = customer
         self.subscriptions: list[Subscription] = []
         self.credit_notes: list[JSON] = []
@@ -73,7 +88,9 @@ class Billing:
         trial_days: int = 0,
         sends_invoice: bool = False,
     ) -> Subscription:
-        """Start a subscription holding (price, quantity) items of one interval, after a trial if it has one, and bill it.
+        """Start a subscription holding (price, quantity) items of one interval, and bill it.
+
+        After a trial if it has one.
 
         `coupons` are redeemed with it, each on the subscription (None) or on the item of that index.
         """
@@ -89,24 +106,40 @@ class Billing:
             anchor=trial_end or at,
             period=(at, end),
             collection_method="send_invoice" if sends_invoice else "charge_automatically",
-            log=SubscriptionLog(identity, self.customer["id"], price.currency, start, trial_end, customers_discounts=self.redemption.own, created=at),
+            log=SubscriptionLog(
+                identity,
+                self.customer["id"],
+                price.currency,
+                start,
+                trial_end,
+                customers_discounts=self.redemption.own,
+                created=at,
+            ),
             items=[Item(self._ids.new("si_"), price, quantity, at) for price, quantity in wanted],
             status="trialing" if trial_end else "active",
             trial_end=trial_end,
             flexible=terms.flexible,
             used_since=at,
         )
-        subscription.log.changes += [Change(start, item.id, item.price, item.quantity) for item in subscription.items]
+        subscription.log.changes += [
+            Change(start, item.id, item.price, item.quantity) for item in subscription.items
+        ]
         self.subscriptions.append(subscription)
         self.asked(subscription, at, True)
         if self.customer["currency"] is None:
             self.customer["currency"] = price.currency
-            self._events.emit("customer.updated", at, lambda: dict(self.customer), {"currency": None}, requested=False)
+            self._events.emit(
+                "customer.updated", at, lambda: dict(self.customer), {"currency": None}, requested=False
+            )
         for coupon, index in coupons:
-            self.redemption.give(subscription, at, coupon, None if index is None else subscription.items[index])
+            self.redemption.give(
+                subscription, at, coupon, None if index is None else subscription.items[index]
+            )
         if trial_end is None or not terms.flexible:  # flexible billing makes no bill of nothing for a trial
             back = start if terms.back_billed and start < at else None
-            self.invoicing.bill(subscription, at, "subscription_create", regular=True, invoice_period=(at, at), back=back)
+            self.invoicing.bill(
+                subscription, at, "subscription_create", regular=True, invoice_period=(at, at), back=back
+            )
         self._events.subscription("customer.subscription.created", subscription, at, requested=True)
         self._schedule(end, lambda now: self._period_ends(subscription, now))
         return subscription
@@ -120,18 +153,29 @@ class Billing:
         self._events.emit("customer.deleted", at, lambda: dict(self.customer), requested=True)
 
     def change(self, subscription: Subscription, at: int, edits: Sequence[Edit], proration: str) -> None:
-        """Change items in the running period with Stripe's `proration_behavior`: create_prorations, always_invoice or none."""
+        """Change items in the running period with Stripe's `proration_behavior`.
+
+        create_prorations, always_invoice or none.
+        """
         with self._events.updating(subscription, at, requested=True):
             self.asked(subscription, at, False)
             self._make(subscription, at, edits, prorated=proration != "none", renewal=subscription.period[1])
-            # An item swapped in was never debited, so that in flexible billing its next change would credit nothing and tell nothing of it.
+            # An item swapped in was never debited, so that in flexible billing its next change would credit
+            # nothing and tell nothing of it.
             swapped = any(edit.item is None or edit.price is None for edit in edits)
             subscription.locked = proration == "none" and (swapped or not subscription.flexible)
             if proration == "always_invoice":
-                self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
+                self.invoicing.bill(
+                    subscription, at, "subscription_update", regular=False, invoice_period=subscription.period
+                )
 
-    def restart(self, subscription: Subscription, at: int, edits: Sequence[Edit], *, credited: bool = True) -> None:
-        """Begin the billing cycle anew (`billing_cycle_anchor=now`): credits for the unused time if asked, the edits, the new periods billed."""
+    def restart(
+        self, subscription: Subscription, at: int, edits: Sequence[Edit], *, credited: bool = True
+    ) -> None:
+        """Begin the billing cycle anew (`billing_cycle_anchor=now`).
+
+        Credits for the unused time if asked, the edits, the new periods billed.
+        """
         with self._events.updating(subscription, at, requested=True):
             self.asked(subscription, at, False)
             for item in subscription.items if credited else ():
@@ -146,28 +190,58 @@ class Billing:
             self.invoicing.bill(subscription, at, "subscription_update", regular=True, invoice_period=before)
 
     def begin_trial(self, subscription: Subscription, at: int, price: Price, quantity: int) -> None:
-        """Add an item that costs nothing until the running period ends. Its bill of nothing is made at once, and nothing else until then."""
+        """Add an item that costs nothing until the running period ends.
+
+        Its bill of nothing is made at once, and nothing else until then.
+        """
         with self._events.updating(subscription, at, requested=True):
             self.asked(subscription, at, False)
             item = self._apply(subscription, at, Edit(None, price, quantity))
             item.trial = (self._ids.new("to_"), at, subscription.period[1])
             subscription.log.item_trials.append((item.id, at, subscription.period[1]))
             subscription.locked = True
-            self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period, tried=item)
+            self.invoicing.bill(
+                subscription,
+                at,
+                "subscription_update",
+                regular=False,
+                invoice_period=subscription.period,
+                tried=item,
+            )
 
     def drop(self, subscription: Subscription, at: int, item: Item) -> None:
         """Take an item off in the second a period of it ends, so that nothing is credited."""
         with self._events.updating(subscription, at, requested=True):
             self._apply(subscription, at, Edit(item, None, 0))
 
-    def plan(self, subscription: Subscription, at: int, steps: Sequence[tuple[int, int]], until: int, proration: str) -> Schedule:
-        """Put the subscription on a schedule: the first item's quantity becomes each step's (start, quantity), the rest stays."""
+    def plan(
+        self,
+        subscription: Subscription,
+        at: int,
+        steps: Sequence[tuple[int, int]],
+        until: int,
+        proration: str,
+    ) -> Schedule:
+        """Put the subscription on a schedule.
+
+        The first item's quantity becomes each step's (start, quantity), the rest stays.
+        """
         held = [(item.price, item.quantity) for item in subscription.items]
         bounds = [subscription.period[0], *(start for start, _ in steps), until]
         items = [held, *([(held[0][0], quantity), *held[1:]] for _, quantity in steps)]
-        phases = [Phase(start, end, tuple(each)) for start, end, each in zip(bounds[:-1], bounds[1:], items, strict=True)]
+        phases = [
+            Phase(start, end, tuple(each))
+            for start, end, each in zip(bounds[:-1], bounds[1:], items, strict=True)
+        ]
         schedule = Schedule(
-            self._ids.new("sub_sched_"), self.customer["id"], subscription.id, subscription.log.currency, at, phases, proration, subscription.flexible
+            self._ids.new("sub_sched_"),
+            self.customer["id"],
+            subscription.id,
+            subscription.log.currency,
+            at,
+            phases,
+            proration,
+            subscription.flexible,
         )
         self.schedules.append(schedule)
         with self._events.updating(subscription, at, requested=True):
@@ -176,9 +250,19 @@ class Billing:
         return schedule
 
     def enter(self, subscription: Subscription, at: int, schedule: Schedule, phase: Phase) -> None:
-        """A phase begins: its items are the subscription's now. The schedule dates what nothing is billed for."""
-        edits = [Edit(item, price, quantity) for item, (price, quantity) in zip(subscription.items, phase.items, strict=True)]
-        changed = [edit for edit in edits if edit.item is not None and (edit.price, edit.quantity) != (edit.item.price, edit.item.quantity)]
+        """A phase begins: its items are the subscription's now.
+
+        The schedule dates what nothing is billed for.
+        """
+        edits = [
+            Edit(item, price, quantity)
+            for item, (price, quantity) in zip(subscription.items, phase.items, strict=True)
+        ]
+        changed = [
+            edit
+            for edit in edits
+            if edit.item is not None and (edit.price, edit.quantity) != (edit.item.price, edit.item.quantity)
+        ]
         subscription.log.phases.append(at)
         prorated = schedule.proration != "none" and at < subscription.period[1]
         with self._events.updating(subscription, at, requested=False):
@@ -200,18 +284,28 @@ class Billing:
         """Have the running period end when it does: it was begun anew."""
         self._schedule(subscription.period[1], lambda now: self._period_ends(subscription, now))
 
-    def cancel(self, subscription: Subscription, at: int, *, prorate: bool = False, invoice_now: bool = False) -> None:
-        """End the subscription at once, crediting the unused time if asked; credits stay pending unless invoiced now."""
+    def cancel(
+        self, subscription: Subscription, at: int, *, prorate: bool = False, invoice_now: bool = False
+    ) -> None:
+        """End the subscription at once, crediting the unused time if asked.
+
+        Credits stay pending unless invoiced now.
+        """
         if prorate:
             for item in subscription.items:
                 self.invoicing.credit(subscription, item, at)
         subscription.canceled_at = at
         if invoice_now and subscription.pending:
-            self.invoicing.bill(subscription, at, "subscription_update", regular=False, invoice_period=subscription.period)
+            self.invoicing.bill(
+                subscription, at, "subscription_update", regular=False, invoice_period=subscription.period
+            )
         self._end(subscription, at, requested=True)
 
     def resume_after_trial(self, subscription: Subscription, at: int) -> None:
-        """A subscription whose trial ended without a payment method gets one: its first paid period begins now."""
+        """A subscription whose trial ended without a payment method gets one.
+
+        Its first paid period begins now.
+        """
         with self._events.updating(subscription, at, requested=True):
             before = subscription.period
             self.collection.turn(subscription, at, "active")
@@ -223,7 +317,9 @@ class Billing:
         """End a metered subscription at once and bill what was used."""
         with self._events.updating(subscription, at, requested=True):
             subscription.canceled_at = at
-            self.invoicing.bill(subscription, at, "subscription_update", regular=True, invoice_period=subscription.period)
+            self.invoicing.bill(
+                subscription, at, "subscription_update", regular=True, invoice_period=subscription.period
+            )
         self._end(subscription, at, requested=True)
 
     def cancel_at_period_end(self, subscription: Subscription, at: int) -> None:
@@ -235,17 +331,25 @@ class Billing:
     def refund(self, document: JSON, at: int, amount: int) -> None:
         """Give part of a paid invoice's money back by a credit note."""
         line = max(document["lines"]["data"], key=lambda each: each["amount"])
-        note = invoices.credit_note(self._ids.new("cn_"), line["id"], document, amount, at, line_identity=self._ids.new("cnli_"))
+        note = invoices.credit_note(
+            self._ids.new("cn_"), line["id"], document, amount, at, line_identity=self._ids.new("cnli_")
+        )
         document["post_payment_credit_notes_amount"] += amount
         self.credit_notes.append(note)
         self._events.emit("credit_note.created", at, lambda: note, requested=True)
 
     def _period_ends(self, subscription: Subscription, at: int) -> None:
-        if subscription.ended_at is not None or subscription.period[1] != at or subscription.status == "paused":
+        if (
+            subscription.ended_at is not None
+            or subscription.period[1] != at
+            or subscription.status == "paused"
+        ):
             return
         if subscription.cancel_at_period_end:
             if subscription.pending:
-                self.invoicing.bill(subscription, at, "subscription_cycle", regular=False, invoice_period=subscription.period)
+                self.invoicing.bill(
+                    subscription, at, "subscription_cycle", regular=False, invoice_period=subscription.period
+                )
             self._end(subscription, at, requested=False)
             return
         if subscription.status == "trialing" and self.collection.pauses_at_trial_end(subscription, at):
@@ -271,7 +375,15 @@ class Billing:
         subscription.ended_at = subscription.log.ended_at = at
         self._events.subscription("customer.subscription.deleted", subscription, at, requested=requested)
 
-    def _make(self, subscription: Subscription, at: int, edits: Sequence[Edit], *, prorated: bool, renewal: int | None) -> None:
+    def _make(
+        self,
+        subscription: Subscription,
+        at: int,
+        edits: Sequence[Edit],
+        *,
+        prorated: bool,
+        renewal: int | None,
+    ) -> None:
         """Make edits in the running period; without proration their first bill comes at `renewal`."""
         for edit in edits:
             if edit.item is not None and prorated:

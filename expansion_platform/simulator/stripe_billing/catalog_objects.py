@@ -1,7 +1,7 @@
 """The simulated catalogue as Stripe objects, complete, in API version 2026-10-28.endive.
 
-Here: products, prices, legacy plans, coupons, and the price of a line. Not here: what is on the list (`simulator/company/catalog.py`), who holds it
-(`objects.py`).
+Here: products, prices, legacy plans, coupons, and the price of a line. Not here: what is on the list
+(`simulator/company/catalog.py`), who holds it (`objects.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ JSON = dict[str, Any]
 
 def product(value: Product, created: int) -> JSON:
     """A product; only some carry catalogue hints in their metadata."""
-    hints = {"family": value.family, "tier_rank": str(value.tier_rank), "kind": value.kind, "unit": value.unit}
+    hints = {
+        "family": value.family,
+        "tier_rank": str(value.tier_rank),
+        "kind": value.kind,
+        "unit": value.unit,
+    }
     return {
         "id": value.id,
         "object": "product",
@@ -42,7 +47,9 @@ def product(value: Product, created: int) -> JSON:
 
 
 def price(value: Price, as_of: int, *, whole: bool = False) -> JSON:
-    """A price; `whole` with what the API leaves out until it is asked for: tiers, and the amounts in its other currencies.
+    """A price; `whole` with what the API leaves out until it is asked for.
+
+    Tiers, and the amounts in its other currencies.
 
     A price in several currencies is shown in its own, whichever it is charged in.
     """
@@ -75,7 +82,9 @@ def price(value: Price, as_of: int, *, whole: bool = False) -> JSON:
     }
     if whole:
         rendered["tiers"] = _tiers(scheme)
-        rendered["currency_options"] = {name: _option(value, name, each) for name, each in value.offered or ((currency, scheme),)}
+        rendered["currency_options"] = {
+            name: _option(value, name, each) for name, each in value.offered or ((currency, scheme),)
+        }
     return rendered
 
 
@@ -133,7 +142,10 @@ def _meter(value: Price) -> str | None:
 
 
 def coupon(value: Coupon, created: int) -> JSON:
-    """A coupon with `applies_to`, null when it applies to everything, and `currency_options`, null when it has one currency or takes a share."""
+    """A coupon with `applies_to` and `currency_options`.
+
+    The former is null when it applies to everything, the latter when it has one currency or takes a share.
+    """
     currency, amount = value.offered[0] if value.offered else (value.currency, value.amount)
     return {
         "id": value.id,
@@ -166,7 +178,11 @@ def pricing(value: Price) -> JSON:
 
 
 def _transform(value: Price) -> JSON | None:
-    return {"divide_by": value.scheme["divide_by"], "round": value.scheme["round"]} if "divide_by" in value.scheme else None
+    return (
+        {"divide_by": value.scheme["divide_by"], "round": value.scheme["round"]}
+        if "divide_by" in value.scheme
+        else None
+    )
 
 
 def _tier(tier: JSON) -> JSON:

@@ -1,7 +1,10 @@
-"""What Stripe charges: discounts on an invoice's lines, pro-rata amounts, and the split of an `amount_off`, in whole minor units.
+"""What Stripe charges, in whole minor units.
 
-Here: arithmetic on exact rationals, rounded half to even once. Not here: when anything is charged (`billing.py`).
-Written apart from `domain/pricing/discounts.py` and `domain/pricing/schemes.py` on purpose: the two check each other.
+Discounts on an invoice's lines, pro-rata amounts, and the split of an `amount_off`.
+
+Here: arithmetic on exact rationals, rounded half to even once. Not here: when anything is charged
+(`billing.py`). Written apart from `domain/pricing/discounts.py` and `domain/pricing/schemes.py` on purpose:
+the two check each other.
 """
 
 from __future__ import annotations
@@ -15,10 +18,13 @@ from expansion_platform.simulator.company.catalog import Coupon, Price
 
 @dataclass
 class Discount:
-    """One redemption of a coupon, on a customer (`subscription` None), on a subscription or on one of its items.
+    """One redemption of a coupon.
 
-    `end` is what Stripe records (repeating coupons only); `removed_at` is when somebody took it off. `windows` are a `once` coupon's
-    uses: (item, start, end) of each regular line it reduced, after which Stripe no longer lists it. `billed` once a bill listed it.
+    On a customer (`subscription` None), on a subscription or on one of its items.
+
+    `end` is what Stripe records (repeating coupons only); `removed_at` is when somebody took it off.
+    `windows` are a `once` coupon's uses: (item, start, end) of each regular line it reduced, after which
+    Stripe no longer lists it. `billed` once a bill listed it.
     """
 
     id: str
@@ -39,7 +45,10 @@ class Discount:
 
 @dataclass(frozen=True)
 class Charge:
-    """An invoice line, or a pending invoice item (`invoice` empty), that charged an item from `start` on: `amount` is net of discounts."""
+    """An invoice line, or a pending invoice item (`invoice` empty), that charged an item from `start` on.
+
+    `amount` is net of discounts.
+    """
 
     invoice: str
     line: str
@@ -71,7 +80,10 @@ def half_even(value: Fraction) -> int:
 
 
 def allocate(total: int, weights: dict[str, Fraction]) -> dict[str, int]:
-    """Split `total` pro rata to `weights` in whole units by largest remainder; ties go to the smallest key. Sums to `total` exactly."""
+    """Split `total` pro rata to `weights` in whole units by largest remainder; ties go to the smallest key.
+
+    Sums to `total` exactly.
+    """
     whole = sum(weights.values())
     shares = {key: Fraction(total) * weight / whole for key, weight in weights.items()}
     parts = {key: int(share) for key, share in shares.items()}
@@ -84,12 +96,19 @@ def allocate(total: int, weights: dict[str, Fraction]) -> dict[str, int]:
 def reduced(amount: Fraction, coupons: Sequence[Coupon]) -> Fraction:
     """`amount` after item-level discounts in their order, not rounded."""
     for coupon in coupons:
-        amount = amount * (1 - Fraction(coupon.percent) / 100) if coupon.percent is not None else max(Fraction(0), amount - (coupon.amount or 0))
+        amount = (
+            amount * (1 - Fraction(coupon.percent) / 100)
+            if coupon.percent is not None
+            else max(Fraction(0), amount - (coupon.amount or 0))
+        )
     return amount
 
 
 def bears(held: Sequence[tuple[Price, int]], coupons: Sequence[Coupon], times: int) -> bool:
-    """Whether what each amount off reduces is at least `times` the amount: a bill never falls to nothing by one."""
+    """Whether what each amount off reduces is at least `times` the amount.
+
+    A bill never falls to nothing by one.
+    """
     for coupon in coupons:
         covered = sum(price.gross(quantity) for price, quantity in held if coupon.covers(price))
         if coupon.amount is not None and covered < times * coupon.amount:
@@ -98,7 +117,10 @@ def bears(held: Sequence[tuple[Price, int]], coupons: Sequence[Coupon], times: i
 
 
 def by_tier(price: Price, quantity: int) -> list[tuple[int, int]]:
-    """A graduated price's lines as (units, amount): one for each tier reached, and one for its flat fee, which has no units."""
+    """A graduated price's lines as (units, amount).
+
+    One for each tier reached, and one for its flat fee, which has no units.
+    """
     parts, below = [], 0
     for tier in price.scheme["tiers"]:
         units = (quantity if tier["up_to"] is None else min(quantity, tier["up_to"])) - below
@@ -110,8 +132,13 @@ def by_tier(price: Price, quantity: int) -> list[tuple[int, int]]:
     return parts
 
 
-def line_discounts(items: Sequence[Item], at: int, subscription_level: Sequence[Discount]) -> dict[str, list[tuple[str, int]]]:
-    """What each discount takes off each item's regular line: item -> [(discount, amount)], item-level first, each on the remainder."""
+def line_discounts(
+    items: Sequence[Item], at: int, subscription_level: Sequence[Discount]
+) -> dict[str, list[tuple[str, int]]]:
+    """What each discount takes off each item's regular line.
+
+    Item -> [(discount, amount)], item-level first, each on the remainder.
+    """
     left = {item.id: half_even(item.price.gross(item.quantity)) for item in items}
     taken: dict[str, list[tuple[str, int]]] = {item.id: [] for item in items}
     for item in items:
@@ -133,9 +160,15 @@ def line_discounts(items: Sequence[Item], at: int, subscription_level: Sequence[
 
 
 def prorated(item: Item, at: int, period: tuple[int, int], subscription_level: Sequence[Discount]) -> int:
-    """The share of one period's price that falls on [at, end), net of percentages in force, as classic billing prorates; >= 0."""
+    """The share of one period's price that falls on [at, end), at least 0.
+
+    Net of percentages in force, as classic billing prorates.
+    """
     amount = item.price.gross(item.quantity)
-    for discount in [*item.discounts, *(each for each in subscription_level if each.coupon.covers(item.price))]:
+    for discount in [
+        *item.discounts,
+        *(each for each in subscription_level if each.coupon.covers(item.price)),
+    ]:
         if discount.coupon.percent is not None and discount.listed(at):
             amount *= 1 - Fraction(discount.coupon.percent) / 100
     start, end = period
@@ -143,9 +176,15 @@ def prorated(item: Item, at: int, period: tuple[int, int], subscription_level: S
 
 
 def _off(coupon: Coupon, left: int) -> int:
-    return half_even(Fraction(left) * Fraction(coupon.percent) / 100) if coupon.percent is not None else min(coupon.amount or 0, left)
+    return (
+        half_even(Fraction(left) * Fraction(coupon.percent) / 100)
+        if coupon.percent is not None
+        else min(coupon.amount or 0, left)
+    )
 
 
-def _take(left: dict[str, int], taken: dict[str, list[tuple[str, int]]], item: str, discount: Discount, off: int) -> None:
+def _take(
+    left: dict[str, int], taken: dict[str, list[tuple[str, int]]], item: str, discount: Discount, off: int
+) -> None:
     left[item] -= off
     taken[item].append((discount.id, off))

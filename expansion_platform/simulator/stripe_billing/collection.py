@@ -1,7 +1,9 @@
-"""What becomes of a bill: paid, retried, given up, taken back, left as a draft; and what that makes of its subscription's status.
+"""What becomes of a bill: paid, retried, given up, taken back, left as a draft.
 
-Here: Stripe's conduct after a bill is made (revenue recovery, paused collection). Not here: what is billed (`billing.py`), and whose payments
-fail (`simulator/company/hardship.py`).
+And what that makes of its subscription's status.
+
+Here: Stripe's conduct after a bill is made (revenue recovery, paused collection). Not here: what is billed
+(`billing.py`), and whose payments fail (`simulator/company/hardship.py`).
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ EXPIRES_AFTER = 23 * 3_600
 class Failure:
     """How a bill that was not paid when it should have been ends, `after` seconds later.
 
-    `ending`: paid, unpaid (then paid or canceled after `afterwards` more seconds), given_up (the same, and marked uncollectible with it), canceled,
-    uncollectible; by a person's hand: void, forgiven (marked uncollectible). `leaves`: the subscription is then canceled, at the period's end where
-    a person gave the bill up. `slow`: the payment is on its way all the time.
+    `ending`: paid, unpaid (then paid or canceled after `afterwards` more seconds), given_up (the same, and
+    marked uncollectible with it), canceled, uncollectible; by a person's hand: void, forgiven (marked
+    uncollectible). `leaves`: the subscription is then canceled, at the period's end where a person gave the
+    bill up. `slow`: the payment is on its way all the time.
     """
 
     ending: str
@@ -47,9 +50,14 @@ class Failure:
 
 
 class Collection:
-    """Collects one customer's bills. `failure` says whether a bill fails and how that ends; `lacks_card` whether a trial ends without a card."""
+    """Collects one customer's bills.
 
-    def __init__(self, billing: Billing, recorder: Recorder, schedule: Callable[[int, Callable[[int], None]], None]) -> None:
+    `failure` says whether a bill fails and how that ends; `lacks_card` whether a trial ends without a card.
+    """
+
+    def __init__(
+        self, billing: Billing, recorder: Recorder, schedule: Callable[[int, Callable[[int], None]], None]
+    ) -> None:
         self.failure: Callable[[Subscription, JSON], Failure | None] = lambda subscription, document: None
         self.lacks_card: Callable[[Subscription, int], bool] = lambda subscription, at: False
         self._billing = billing
@@ -72,14 +80,22 @@ class Collection:
         self._events.invoice("invoice.created", document, at, requested=False)
         self._events.invoice("invoice.finalized", document, at, requested=False)
         if subscription.paused is not None and cycle:
-            self._void(document, at) if subscription.paused == "void" else self._give_up(document, at, "subscription_paused")
+            self._void(document, at) if subscription.paused == "void" else self._give_up(
+                document, at, "subscription_paused"
+            )
             return
         self._billing.customer["balance"] = document["ending_balance"]
         self._newest[subscription.id] = document["id"]
-        failure = self.failure(subscription, document) if document["amount_due"] > 0 and subscription.status != "trialing" else None
+        failure = (
+            self.failure(subscription, document)
+            if document["amount_due"] > 0 and subscription.status != "trialing"
+            else None
+        )
         sent = subscription.collection_method == "send_invoice" and document["amount_due"] > 0
         if failure is None:
-            self._schedule(at + PAYS_AFTER if sent else at, lambda now: self._pay(subscription, document, now))
+            self._schedule(
+                at + PAYS_AFTER if sent else at, lambda now: self._pay(subscription, document, now)
+            )
         elif failure.slow:
             self._schedule(at + failure.after, lambda now: self._pay(subscription, document, now))
         elif document["billing_reason"] == "subscription_create" and not sent:
@@ -87,10 +103,15 @@ class Collection:
         elif sent and failure.ending in BY_HAND and at + failure.after < document["due_date"]:
             self._schedule(at + failure.after, lambda now: self._settle(subscription, document, now, failure))
         else:
-            self._schedule(document["due_date"] or at, lambda now: self._fail(subscription, document, now, failure))
+            self._schedule(
+                document["due_date"] or at, lambda now: self._fail(subscription, document, now, failure)
+            )
 
     def turn(self, subscription: Subscription, at: int, status: str, bill: int | None = None) -> None:
-        """The subscription's status is another from now on; `bill` is when the bill behind `unpaid` was not paid."""
+        """The subscription's status is another from now on.
+
+        `bill` is when the bill behind `unpaid` was not paid.
+        """
         subscription.status = status
         subscription.log.statuses.append(Turn(at, status, bill))
 
@@ -110,11 +131,15 @@ class Collection:
         self._events.subscription("customer.subscription.paused", subscription, at, requested=False)
         return True
 
-    def _begin_incomplete(self, subscription: Subscription, document: JSON, at: int, failure: Failure) -> None:
+    def _begin_incomplete(
+        self, subscription: Subscription, document: JSON, at: int, failure: Failure
+    ) -> None:
         self.turn(subscription, at, "incomplete")
         invoices.refuse(document)
         if failure.ending == "paid":
-            self._schedule(at + min(failure.after, EXPIRES_AFTER - 1), lambda now: self._pay(subscription, document, now))
+            self._schedule(
+                at + min(failure.after, EXPIRES_AFTER - 1), lambda now: self._pay(subscription, document, now)
+            )
         else:
             subscription.log.never_started = True
             self._schedule(at + EXPIRES_AFTER, lambda now: self._expire(subscription, document, now))
@@ -147,7 +172,10 @@ class Collection:
             self._end_retries(subscription, document, at, failure)
 
     def _by_hand(self, subscription: Subscription, document: JSON, at: int, failure: Failure) -> None:
-        """Somebody takes the bill back or writes it off: the subscription is in good standing again, or is to end with its period."""
+        """Somebody takes the bill back or writes it off.
+
+        The subscription is in good standing again, or is to end with its period.
+        """
         self._void(document, at) if failure.ending == "void" else self._give_up(document, at, "user_forgiven")
         self._activate(subscription, document, at)
         # Until the renewal shows it, nothing else does that a change on a void bill was made.
@@ -156,8 +184,15 @@ class Collection:
             self._billing.cancel_at_period_end(subscription, at)
 
     def _end_retries(self, subscription: Subscription, document: JSON, at: int, failure: Failure) -> None:
-        """The last retry has failed: by the account's settings the bill is written off, the subscription is unpaid, or both."""
-        unpaid = failure.ending != "uncollectible" and subscription.status == "past_due" and self._newest[subscription.id] == document["id"]
+        """The last retry has failed.
+
+        By the account's settings the bill is written off, the subscription is unpaid, or both.
+        """
+        unpaid = (
+            failure.ending != "uncollectible"
+            and subscription.status == "past_due"
+            and self._newest[subscription.id] == document["id"]
+        )
         invoices.refuse(document, RETRIES)
         if failure.ending != "unpaid":
             self._give_up(document, at, "max_payment_attempts")
@@ -166,7 +201,9 @@ class Collection:
             with self._events.updating(subscription, at, requested=False):
                 self.turn(subscription, at, "unpaid", bill)
             follows = Failure("canceled" if failure.leaves else "paid", 0)
-            self._schedule(at + failure.afterwards, lambda now: self._settle(subscription, document, now, follows))
+            self._schedule(
+                at + failure.afterwards, lambda now: self._settle(subscription, document, now, follows)
+            )
 
     def _pay(self, subscription: Subscription, document: JSON, at: int) -> None:
         if self._billing.deleted:

@@ -1,7 +1,8 @@
 """Stripe's events as the account emits them: rendered in its own, older API version, and kept for 30 days.
 
-Here: the form objects had in 2024-06-20 (periods and `discount` on the subscription, `price` and `type` on invoice lines, embedded coupons), and
-the recorder of events. Not here: what happened (`billing.py`), the current form (`objects.py`).
+Here: the form objects had in 2024-06-20 (periods and `discount` on the subscription, `price` and `type` on
+invoice lines, embedded coupons), and the recorder of events. Not here: what happened (`billing.py`), the
+current form (`objects.py`).
 """
 
 from __future__ import annotations
@@ -27,15 +28,29 @@ _STATUS_AFTER = {
 
 
 class Recorder:
-    """Keeps the events from `since` on. Earlier ones are only counted, so that ids never depend on when the account is read."""
+    """Keeps the events from `since` on.
+
+    Earlier ones are only counted, so that ids never depend on when the account is read.
+    """
 
     def __init__(self, ids: objects.Ids, since: int) -> None:
         self.events: list[JSON] = []
         self._ids = ids
         self._since = since
 
-    def emit(self, kind: str, at: int, payload: Callable[[], JSON], previous: JSON | None = None, *, requested: bool) -> None:
-        """Record an event. `requested`: an API call or the dashboard is behind it; otherwise Stripe acted by itself."""
+    def emit(
+        self,
+        kind: str,
+        at: int,
+        payload: Callable[[], JSON],
+        previous: JSON | None = None,
+        *,
+        requested: bool,
+    ) -> None:
+        """Record an event.
+
+        `requested`: an API call or the dashboard is behind it; otherwise Stripe acted by itself.
+        """
         if at < self._since:
             self._ids.skip("evt_")
             return
@@ -63,7 +78,10 @@ class Recorder:
 
     @contextmanager
     def updating(self, value: Subscription, at: int, *, requested: bool) -> Iterator[None]:
-        """Emit customer.subscription.updated after the block, with the attributes it changed as they were before."""
+        """Emit customer.subscription.updated after the block.
+
+        With the attributes it changed as they were before.
+        """
         before = None if at < self._since else _subscription(value, at)
         value.log.updates.append(at)
         yield
@@ -78,7 +96,12 @@ class Recorder:
     def schedule(self, kind: str, value: Schedule, at: int, *, requested: bool) -> None:
         """An event about a schedule, which had no billing mode then."""
         gone = {"billing_mode", "pause_schedules", "customer_account"}
-        self.emit(kind, at, lambda: {key: each for key, each in value.rendered(None, at).items() if key not in gone}, requested=requested)
+        self.emit(
+            kind,
+            at,
+            lambda: {key: each for key, each in value.rendered(None, at).items() if key not in gone},
+            requested=requested,
+        )
 
     def invoice(self, kind: str, document: JSON, at: int, *, requested: bool) -> None:
         """An event about an invoice in the status the event leaves it in."""
@@ -96,7 +119,10 @@ def _subscription(value: Subscription, at: int) -> JSON:
         "current_period_start": value.period[0],
         "discount": _discount(listed[-1], value.customer) if listed else None,
         "discounts": [each.id for each in listed],
-        "items": {**objects.listing(items, f"/v1/subscription_items?subscription={value.id}"), "total_count": len(items)},
+        "items": {
+            **objects.listing(items, f"/v1/subscription_items?subscription={value.id}"),
+            "total_count": len(items),
+        },
         "plan": only["plan"] if only else None,
         "quantity": only.get("quantity") if only else None,
     }
@@ -118,7 +144,14 @@ def _discount(value: Discount, customer: str) -> JSON:
 
 
 def _invoice(document: JSON, status: str) -> JSON:
-    gone = {"parent", "total_taxes", "total_pretax_credit_amounts", "amount_overpaid", "customer_account", "status_details"}
+    gone = {
+        "parent",
+        "total_taxes",
+        "total_pretax_credit_amounts",
+        "amount_overpaid",
+        "customer_account",
+        "status_details",
+    }
     rendered = {key: value for key, value in document.items() if key not in gone}
     details = document["parent"]["subscription_details"]
     transitions = document["status_transitions"]
@@ -126,7 +159,11 @@ def _invoice(document: JSON, status: str) -> JSON:
         **rendered,
         "charge": None,
         "discount": None,
-        "lines": {**document["lines"], "data": [_line(line) for line in document["lines"]["data"]], "total_count": len(document["lines"]["data"])},
+        "lines": {
+            **document["lines"],
+            "data": [_line(line) for line in document["lines"]["data"]],
+            "total_count": len(document["lines"]["data"]),
+        },
         "paid": status == "paid",
         "payment_intent": None,
         "status": status,

@@ -1,6 +1,7 @@
 """Stripe's billing documents: invoices, their lines, and credit notes, in API version 2026-10-28.endive.
 
-Here: the documents' form, their sums, and their passage from open to paid. Not here: when they are made (`billing.py`).
+Here: the documents' form, their sums, and their passage from open to paid. Not here: when they are made
+(`billing.py`).
 """
 
 from __future__ import annotations
@@ -25,31 +26,46 @@ def regular_line(
     discounts: Sequence[str],
     taken: Sequence[tuple[str, int]],
 ) -> JSON:
-    """The line charging `item` for a whole period. `discounts` are the item's own, `taken` what each discount took off."""
+    """The line charging `item` for a whole period.
+
+    `discounts` are the item's own, `taken` what each discount took off.
+    """
     return {
-        **_line(identity, invoice, item.price.currency, amount, catalog_objects.pricing(item.price), item.quantity),
+        **_line(
+            identity, invoice, item.price.currency, amount, catalog_objects.pricing(item.price), item.quantity
+        ),
         "description": f"{item.quantity} × {item.price.product.name}",
         "discount_amounts": [{"amount": off, "discount": discount} for discount, off in taken],
         "discountable": True,
         "discounts": list(discounts),
         "parent": _parent(subscription, item.id, None, None),
         "period": {"end": period[1], "start": period[0]},
-        "pretax_credit_amounts": [{"amount": off, "discount": discount, "type": "discount"} for discount, off in taken],
+        "pretax_credit_amounts": [
+            {"amount": off, "discount": discount, "type": "discount"} for discount, off in taken
+        ],
         "subscription": subscription,
     }
 
 
 def proration_line(identity: str, invoice: str, pending: JSON, lines_of: dict[str, str]) -> JSON:
-    """The line a pending invoice item becomes on `invoice`; its amount is net of discounts already, as in classic billing.
+    """The line a pending invoice item becomes on `invoice`.
 
-    `lines_of` maps the invoice items billed by this invoice to their lines: a credit of one of them names its line.
+    Its amount is net of discounts already, as in classic billing.
+
+    `lines_of` maps the invoice items billed by this invoice to their lines: a credit of one of them names its
+    line.
     """
     credited = pending["proration_details"]["credited_items"]
     if credited is not None:
-        credited = credited["invoice_line_item_details"] or {"invoice": invoice, "invoice_line_items": [lines_of[credited["invoice_item"]]]}
+        credited = credited["invoice_line_item_details"] or {
+            "invoice": invoice,
+            "invoice_line_items": [lines_of[credited["invoice_item"]]],
+        }
     owner = pending["parent"]["subscription_details"]
     return {
-        **_line(identity, invoice, pending["currency"], pending["amount"], pending["pricing"], pending["quantity"]),
+        **_line(
+            identity, invoice, pending["currency"], pending["amount"], pending["pricing"], pending["quantity"]
+        ),
         "description": pending["description"],
         "discount_amounts": [],
         "discountable": False,
@@ -86,7 +102,11 @@ def _parent(subscription: str, item: str, invoice_item: str | None, credited: JS
         "subscription": subscription,
         "subscription_item": item,
     }
-    return {"invoice_item_details": None, "subscription_item_details": details, "type": "subscription_item_details"}
+    return {
+        "invoice_item_details": None,
+        "subscription_item_details": details,
+        "type": "subscription_item_details",
+    }
 
 
 def invoice(
@@ -104,7 +124,9 @@ def invoice(
     proration_date: int | None,
     metadata: Mapping[str, str],
 ) -> JSON:
-    """A finalized, unpaid invoice of a subscription with all its lines. A credit beyond the total goes to the customer's balance.
+    """A finalized, unpaid invoice of a subscription with all its lines.
+
+    A credit beyond the total goes to the customer's balance.
 
     `metadata` is the subscription's at that moment.
     """
@@ -113,10 +135,17 @@ def invoice(
         offs[entry["discount"]] = offs.get(entry["discount"], 0) + entry["amount"]
     subtotal = sum(each["amount"] for each in lines)
     taxes = [tax for each in lines for tax in each["taxes"]]
-    on_top, inside = (sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == behavior) for behavior in ("exclusive", "inclusive"))
+    on_top, inside = (
+        sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == behavior)
+        for behavior in ("exclusive", "inclusive")
+    )
     total = subtotal - sum(offs.values()) + on_top
     due = max(0, total + customer["balance"])
-    details: JSON = {"metadata": dict(metadata), "subscription": subscription, "subscription_proration_date": proration_date}
+    details: JSON = {
+        "metadata": dict(metadata),
+        "subscription": subscription,
+        "subscription_proration_date": proration_date,
+    }
     sends = collection_method == "send_invoice"
     return {
         "id": identity,
@@ -133,7 +162,13 @@ def invoice(
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": True,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "provider": None, "status": None},
+        "automatic_tax": {
+            "disabled_reason": None,
+            "enabled": False,
+            "liability": None,
+            "provider": None,
+            "status": None,
+        },
         "automatically_finalizes_at": None,
         "billing_reason": reason,
         "collection_method": collection_method,
@@ -170,7 +205,11 @@ def invoice(
         "number": number,
         "on_behalf_of": None,
         "parent": {"quote_details": None, "subscription_details": details, "type": "subscription_details"},
-        "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
+        "payment_settings": {
+            "default_mandate": None,
+            "payment_method_options": None,
+            "payment_method_types": None,
+        },
         "period_end": period[1],
         "period_start": period[0],
         "post_payment_credit_notes_amount": 0,
@@ -182,14 +221,23 @@ def invoice(
         "starting_balance": customer["balance"],
         "statement_descriptor": None,
         "status": "open",
-        "status_transitions": {"finalized_at": at, "marked_uncollectible_at": None, "paid_at": None, "voided_at": None},
+        "status_transitions": {
+            "finalized_at": at,
+            "marked_uncollectible_at": None,
+            "paid_at": None,
+            "voided_at": None,
+        },
         "subtotal": subtotal,
         "subtotal_excluding_tax": subtotal - inside,
         "test_clock": None,
         "total": total,
-        "total_discount_amounts": [{"amount": amount, "discount": discount} for discount, amount in offs.items()],
+        "total_discount_amounts": [
+            {"amount": amount, "discount": discount} for discount, amount in offs.items()
+        ],
         "total_excluding_tax": total - on_top - inside,
-        "total_pretax_credit_amounts": [{"amount": amount, "discount": discount, "type": "discount"} for discount, amount in offs.items()],
+        "total_pretax_credit_amounts": [
+            {"amount": amount, "discount": discount, "type": "discount"} for discount, amount in offs.items()
+        ],
         "total_taxes": taxes,
         "webhooks_delivered_at": at,
     }
@@ -198,7 +246,14 @@ def invoice(
 def pay(document: JSON, at: int) -> None:
     """The invoice is paid in full."""
     attempts = max(1, document["attempt_count"])
-    document.update(status="paid", amount_paid=document["amount_due"], amount_remaining=0, attempted=True, attempt_count=attempts, auto_advance=False)
+    document.update(
+        status="paid",
+        amount_paid=document["amount_due"],
+        amount_remaining=0,
+        attempted=True,
+        attempt_count=attempts,
+        auto_advance=False,
+    )
     document["status_transitions"] = {**document["status_transitions"], "paid_at": at}
 
 
@@ -210,7 +265,14 @@ def refuse(document: JSON, times: int = 1) -> None:
 
 def leave_draft(document: JSON) -> None:
     """The invoice is made and never finalized: it has no number, and moves no balance."""
-    document.update(status="draft", auto_advance=False, number=None, effective_at=None, ending_balance=None, webhooks_delivered_at=None)
+    document.update(
+        status="draft",
+        auto_advance=False,
+        number=None,
+        effective_at=None,
+        ending_balance=None,
+        webhooks_delivered_at=None,
+    )
     document["status_transitions"] = {**document["status_transitions"], "finalized_at": None}
 
 
@@ -222,11 +284,15 @@ def void(document: JSON, at: int) -> None:
 
 def give_up(document: JSON, at: int, reason: str) -> None:
     """The invoice is marked uncollectible; `reason` is Stripe's word for why."""
-    document.update(status="uncollectible", auto_advance=False, status_details={"uncollectible": {"reason": reason}})
+    document.update(
+        status="uncollectible", auto_advance=False, status_details={"uncollectible": {"reason": reason}}
+    )
     document["status_transitions"] = {**document["status_transitions"], "marked_uncollectible_at": at}
 
 
-def credit_note(identity: str, credited_line: str, document: JSON, amount: int, at: int, *, line_identity: str) -> JSON:
+def credit_note(
+    identity: str, credited_line: str, document: JSON, amount: int, at: int, *, line_identity: str
+) -> JSON:
     """A refund of part of a paid invoice's line: it gives money back and changes no subscription."""
     position = {
         "id": line_identity,

@@ -1,7 +1,9 @@
-"""How Stripe makes a bill: the regular lines of a period, prorations and what they credit, `once` coupons used up.
+"""How Stripe makes a bill.
 
-Here: one customer's invoices and pending invoice items as they come to be. Not here: when anything is billed (`billing.py`), the documents' form
-(`invoices.py`), and what becomes of a bill (`collection.py`).
+The regular lines of a period, prorations and what they credit, `once` coupons used up.
+
+Here: one customer's invoices and pending invoice items as they come to be. Not here: when anything is billed
+(`billing.py`), the documents' form (`invoices.py`), and what becomes of a bill (`collection.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ JSON = dict[str, Any]
 
 
 class Invoicing:
-    """Makes one customer's bills. `in_force` tells the discounts on a whole subscription, `collect` takes a new bill on."""
+    """Makes one customer's bills.
+
+    `in_force` tells the discounts on a whole subscription, `collect` takes a new bill on.
+    """
 
     def __init__(
         self,
@@ -42,17 +47,24 @@ class Invoicing:
         self._collect = collect
 
     def credit(self, subscription: Subscription, item: Item, at: int) -> None:
-        """Give back the rest of the period: classic billing at what the item is now, flexible billing each charge as it was debited."""
+        """Give back the rest of the period.
+
+        Classic billing at what the item is now, flexible billing each charge as it was debited.
+        """
         if not subscription.flexible:
             amount = charges.prorated(item, at, subscription.period, self._in_force(subscription, at))
             if item.charges:
-                self._pend(subscription, item, -amount, (at, subscription.period[1]), _credited(item.charges), at)
+                self._pend(
+                    subscription, item, -amount, (at, subscription.period[1]), _credited(item.charges), at
+                )
             return
         for charge in item.charges:
             share = Fraction(subscription.period[1] - at, subscription.period[1] - charge.start)
             if (amount := charges.half_even(charge.amount * share)) > 0:
                 as_debited = replace(item, price=charge.price, quantity=charge.quantity)
-                self._pend(subscription, as_debited, -amount, (at, subscription.period[1]), _credited([charge]), at)
+                self._pend(
+                    subscription, as_debited, -amount, (at, subscription.period[1]), _credited([charge]), at
+                )
 
     def debit(self, subscription: Subscription, item: Item, at: int) -> None:
         """Charge the rest of the period for an item in its new state."""
@@ -60,8 +72,25 @@ class Invoicing:
         identity = self._pend(subscription, item, amount, (at, subscription.period[1]), None, at)
         item.charges = [Charge("", identity, item.price, item.quantity, amount, at)]
 
-    def _pend(self, subscription: Subscription, item: Item, amount: int, period: tuple[int, int], credited: JSON | None, at: int) -> str:
-        entry = objects.invoice_item(self._ids.new("ii_"), subscription.customer, subscription.id, item, amount, period, credited, at=at)
+    def _pend(
+        self,
+        subscription: Subscription,
+        item: Item,
+        amount: int,
+        period: tuple[int, int],
+        credited: JSON | None,
+        at: int,
+    ) -> str:
+        entry = objects.invoice_item(
+            self._ids.new("ii_"),
+            subscription.customer,
+            subscription.id,
+            item,
+            amount,
+            period,
+            credited,
+            at=at,
+        )
         subscription.pending.append(entry)
         self.invoice_items.append(entry)
         self._events.emit("invoiceitem.created", at, lambda: dict(entry), requested=True)
@@ -79,7 +108,9 @@ class Invoicing:
         tried: Item | None = None,
         collect: Callable[[Subscription, JSON, int], None] | None = None,
     ) -> None:
-        """Bill the running period's regular lines (if asked) and everything pending, and collect, or have `collect` do it.
+        """Bill the running period's regular lines (if asked) and everything pending.
+
+        And collect, or have `collect` do it.
 
         Lines come first for the time from `back` on, and for the trial of an item.
         """
@@ -89,19 +120,29 @@ class Invoicing:
         if tried is not None and tried.trial is not None:
             _, *trial = tried.trial
             line = self._ids.new("il_")
-            lines.append(invoices.regular_line(line, identity, subscription.id, tried, 0, (trial[0], trial[1]), discounts=[], taken=[]))
+            lines.append(
+                invoices.regular_line(
+                    line, identity, subscription.id, tried, 0, (trial[0], trial[1]), discounts=[], taken=[]
+                )
+            )
         lines += self._regular_lines(subscription, at, identity, bill) if regular else []
         lines_of = {entry["id"]: self._ids.new("il_") for entry in subscription.pending}
         for entry in subscription.pending:
             lines.append(invoices.proration_line(lines_of[entry["id"]], identity, entry, lines_of))
             entry["invoice"] = identity
         for item in subscription.items:
-            item.charges = [replace(each, invoice=identity, line=lines_of[each.line]) if each.line in lines_of else each for each in item.charges]
+            item.charges = [
+                replace(each, invoice=identity, line=lines_of[each.line]) if each.line in lines_of else each
+                for each in item.charges
+            ]
         subscription.log.taxes += self.tax(lines, at)
         prorated_from = subscription.pending[-1]["period"]["start"] if subscription.pending else None
         subscription.pending = []
         listed = self._in_force(subscription, at)
-        for each in [*listed, *(own for item in subscription.items if regular for own in item.discounts if own.listed(at))]:
+        for each in [
+            *listed,
+            *(own for item in subscription.items if regular for own in item.discounts if own.listed(at)),
+        ]:
             each.billed = True
         sequence = self._customer["next_invoice_sequence"]
         document = invoices.invoice(
@@ -125,32 +166,57 @@ class Invoicing:
         (collect or self._collect)(subscription, document, at)
 
     def _back_lines(self, subscription: Subscription, back: int, at: int, invoice: str) -> list[JSON]:
-        """The time from a backdated start on: a line for each period gone by in flexible billing, in classic billing one proration."""
+        """The time from a backdated start on.
+
+        A line for each period gone by in flexible billing, in classic billing one proration.
+        """
         spans: list[tuple[int, int, Fraction]] = []
         while not spans or spans[-1][1] < at:
-            start, whole = after(back, subscription.interval, len(spans)), after(back, subscription.interval, len(spans) + 1)
+            start, whole = (
+                after(back, subscription.interval, len(spans)),
+                after(back, subscription.interval, len(spans) + 1),
+            )
             spans.append((start, min(at, whole), Fraction(min(at, whole) - start, whole - start)))
         lines = []
         for item in subscription.items:
             gross = item.price.gross(item.quantity)
             if not subscription.flexible:
-                self._pend(subscription, item, charges.half_even(gross * sum(share for _, _, share in spans)), (back, at), None, at)
+                self._pend(
+                    subscription,
+                    item,
+                    charges.half_even(gross * sum(share for _, _, share in spans)),
+                    (back, at),
+                    None,
+                    at,
+                )
             for start, end, share in spans if subscription.flexible else ():
                 amount, identity = charges.half_even(gross * share), self._ids.new("il_")
-                lines.append(invoices.regular_line(identity, invoice, subscription.id, item, amount, (start, end), discounts=[], taken=[]))
+                lines.append(
+                    invoices.regular_line(
+                        identity, invoice, subscription.id, item, amount, (start, end), discounts=[], taken=[]
+                    )
+                )
         return lines
 
     def _regular_lines(self, subscription: Subscription, at: int, invoice: str, bill: Bill) -> list[JSON]:
         lines = []
         trial = subscription.status == "trialing"
         for item in (each for each in subscription.items if each.price.usage_type == "metered"):
-            item.quantity = self.usage(subscription, subscription.used_since, at) if at > subscription.created else 0
-        taken = {} if trial else charges.line_discounts(subscription.items, at, self._in_force(subscription, at))
+            item.quantity = (
+                self.usage(subscription, subscription.used_since, at) if at > subscription.created else 0
+            )
+        taken = (
+            {} if trial else charges.line_discounts(subscription.items, at, self._in_force(subscription, at))
+        )
         for item in subscription.items:
             off = taken.get(item.id, [])
             own = [each.id for each in item.discounts if each.listed(at)]
             parts = [(item.quantity, 0 if trial else charges.half_even(item.price.gross(item.quantity)))]
-            if subscription.flexible and item.price.scheme["type"] == "graduated" and not (trial or off or own):
+            if (
+                subscription.flexible
+                and item.price.scheme["type"] == "graduated"
+                and not (trial or off or own)
+            ):
                 parts = charges.by_tier(item.price, item.quantity)
             arrears = item.price.usage_type == "metered" and at > subscription.created
             period = (subscription.used_since, at) if arrears else subscription.period
@@ -160,25 +226,45 @@ class Invoicing:
             for quantity, amount in parts:
                 identity, charged = self._ids.new("il_"), replace(item, quantity=quantity)
                 net = amount - sum(each for _, each in off)
-                item.charges.append(Charge(invoice, identity, item.price, quantity, net, subscription.period[0]))
-                lines.append(invoices.regular_line(identity, invoice, subscription.id, charged, amount, period, discounts=own, taken=off))
+                item.charges.append(
+                    Charge(invoice, identity, item.price, quantity, net, subscription.period[0])
+                )
+                lines.append(
+                    invoices.regular_line(
+                        identity, invoice, subscription.id, charged, amount, period, discounts=own, taken=off
+                    )
+                )
         subscription.used_since = at
         return lines
 
     def _use_once(self, subscription: Subscription, at: int, lines: list[JSON]) -> None:
         """A `once` coupon is used up by the first invoice with a line it reduces."""
-        for discount in (each for each in subscription.given() if each.coupon.duration == "once" and each.listed(at)):
+        for discount in (
+            each for each in subscription.given() if each.coupon.duration == "once" and each.listed(at)
+        ):
             discount.windows = [
-                (line["parent"]["subscription_item_details"]["subscription_item"], line["period"]["start"], line["period"]["end"])
+                (
+                    line["parent"]["subscription_item_details"]["subscription_item"],
+                    line["period"]["start"],
+                    line["period"]["end"],
+                )
                 for line in lines
-                if any(entry["discount"] == discount.id and entry["amount"] > 0 for entry in line["discount_amounts"])
+                if any(
+                    entry["discount"] == discount.id and entry["amount"] > 0
+                    for entry in line["discount_amounts"]
+                )
             ]
             if discount.windows:
-                self._events.discount("customer.discount.deleted", discount, subscription.customer, at, requested=False)
+                self._events.discount(
+                    "customer.discount.deleted", discount, subscription.customer, at, requested=False
+                )
 
 
 def _credited(charged: Sequence[Charge]) -> JSON:
-    """What a credit names: the lines of the invoice that charged, or the invoice item that still waits for one."""
+    """What a credit names: the lines of the invoice that charged.
+
+    Or the invoice item that still waits for one.
+    """
     invoice, lines = charged[0].invoice, [each.line for each in charged]
     return {
         "invoice_item": None if invoice else lines[0],

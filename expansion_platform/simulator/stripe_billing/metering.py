@@ -1,9 +1,10 @@
 """What a customer's use of a metered product is reported as: the meter events Stripe aggregates.
 
-A day's use is reported once, at some instant of the day. Both are a hash of the customer and the day, so that an account read later holds the same
-days and more.
+A day's use is reported once, at some instant of the day. Both are a hash of the customer and the day, so that
+an account read later holds the same days and more.
 
-Here: the events of one customer. Not here: their summaries over the API (`simulator/servers/stripe_meters.py`), the bills they make (`invoicing.py`).
+Here: the events of one customer. Not here: their summaries over the API
+(`simulator/servers/stripe_meters.py`), the bills they make (`invoicing.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class Metering:
 
     def _day(self, day: int) -> tuple[int, int]:
         if day not in self._days:
-            spell, rng = random.Random(f"{self._seed}:spell {day // SPELL}"), random.Random(f"{self._seed}:{day}")
+            spell, rng = (
+                random.Random(f"{self._seed}:spell {day // SPELL}"),
+                random.Random(f"{self._seed}:{day}"),
+            )
             busy = 0 if spell.random() < QUIET or rng.random() < IDLE else spell.uniform(0.3, 1.7)
             self._days[day] = day * DAY + rng.randrange(DAY), int(busy * rng.uniform(0.2, 1.8) * A_DAY)
         return self._days[day]

@@ -1,7 +1,8 @@
 """The simulated company's Stripe objects, complete, in API version 2026-10-28.endive.
 
-Here: one function an object kind, dict out. Not here: what happened (`billing.py`), the shape rules (`simulator/servers/shapes.py`), older versions
-(`events.py`). References are ids; decimals are text, as on the wire; optional fields Stripe sends as null are null.
+Here: one function an object kind, dict out. Not here: what happened (`billing.py`), the shape rules
+(`simulator/servers/shapes.py`), older versions (`events.py`). References are ids; decimals are text, as on
+the wire; optional fields Stripe sends as null are null.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class Ids:
-    """Ids in Stripe's form, a pure function of the seed text, the kind and how many of the kind came before."""
+    """Ids in Stripe's form.
+
+    A pure function of the seed text, the kind and how many of the kind came before.
+    """
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
@@ -27,7 +31,9 @@ class Ids:
     def new(self, prefix: str) -> str:
         """The next id of a kind: `in_` and 24 letters."""
         count = self._counts[prefix] = self._counts.get(prefix, 0) + 1
-        number = int.from_bytes(hashlib.blake2b(f"{self._seed}:{prefix}:{count}".encode(), digest_size=18).digest(), "big")
+        number = int.from_bytes(
+            hashlib.blake2b(f"{self._seed}:{prefix}:{count}".encode(), digest_size=18).digest(), "big"
+        )
         letters = []
         for _ in range(24):
             number, index = divmod(number, 62)
@@ -66,7 +72,14 @@ def discount(value: Discount, customer: str) -> JSON:
 def customer(identity: str, number: int, created: int, metadata: dict[str, str]) -> JSON:
     """A customer with the personal fields a pull must leave behind (all of them made up)."""
     name = f"Example Company {number}"
-    address = {"city": "Springfield", "country": "US", "line1": f"{number} Example Street", "line2": None, "postal_code": "00000", "state": None}
+    address = {
+        "city": "Springfield",
+        "country": "US",
+        "line1": f"{number} Example Street",
+        "line2": None,
+        "postal_code": "00000",
+        "state": None,
+    }
     return {
         "id": identity,
         "object": "customer",
@@ -83,7 +96,12 @@ def customer(identity: str, number: int, created: int, metadata: dict[str, str])
         "email": f"billing-{number}@example.com",
         "individual_name": None,
         "invoice_prefix": identity[-8:].upper(),
-        "invoice_settings": {"custom_fields": None, "default_payment_method": None, "footer": None, "rendering_options": None},
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": None,
+            "footer": None,
+            "rendering_options": None,
+        },
         "livemode": True,
         "metadata": metadata,
         "name": name,
@@ -122,7 +140,11 @@ def billing_mode(since: int, *, flexible: bool) -> JSON:
 
 def subscription_base(value: Subscription) -> JSON:
     """What a subscription's form has in common in both API versions."""
-    reason = {"comment": None, "feedback": None, "reason": "cancellation_requested" if value.canceled_at is not None else None}
+    reason = {
+        "comment": None,
+        "feedback": None,
+        "reason": "cancellation_requested" if value.canceled_at is not None else None,
+    }
     return {
         "id": value.id,
         "object": "subscription",
@@ -153,7 +175,11 @@ def subscription_base(value: Subscription) -> JSON:
         "next_pending_invoice_item_invoice": None,
         "on_behalf_of": None,
         "pause_collection": None if value.paused is None else {"behavior": value.paused, "resumes_at": None},
-        "payment_settings": {"payment_method_options": None, "payment_method_types": None, "save_default_payment_method": "off"},
+        "payment_settings": {
+            "payment_method_options": None,
+            "payment_method_types": None,
+            "save_default_payment_method": "off",
+        },
         "pending_invoice_item_interval": None,
         "pending_setup_intent": None,
         "pending_update": value.pending_update,
@@ -163,13 +189,20 @@ def subscription_base(value: Subscription) -> JSON:
         "test_clock": None,
         "transfer_data": None,
         "trial_end": value.trial_end,
-        "trial_settings": {"end_behavior": {"missing_payment_method": "pause" if value.log.pauses_after_trial else "create_invoice"}},
+        "trial_settings": {
+            "end_behavior": {
+                "missing_payment_method": "pause" if value.log.pauses_after_trial else "create_invoice"
+            }
+        },
         "trial_start": value.created if value.trial_end is not None else None,
     }
 
 
 def subscription_item(value: Item, subscription: str, period: tuple[int, int], at: int, as_of: int) -> JSON:
-    """An item with its price and plan embedded as they are at `as_of`, and the ids of its discounts in force at `at`."""
+    """An item with its price and plan embedded as they are at `as_of`.
+
+    And the ids of its discounts in force at `at`.
+    """
     return {
         "id": value.id,
         "object": "subscription_item",
@@ -195,9 +228,20 @@ def _trial(value: Item, at: int) -> JSON:
 
 
 def invoice_item(
-    identity: str, customer: str, subscription: str, item: Item, amount: int, period: tuple[int, int], credited: JSON | None, *, at: int
+    identity: str,
+    customer: str,
+    subscription: str,
+    item: Item,
+    amount: int,
+    period: tuple[int, int],
+    credited: JSON | None,
+    *,
+    at: int,
 ) -> JSON:
-    """A pending proration of `item` over `period`, made at `at`. A credit has a negative amount and names what it credits."""
+    """A pending proration of `item` over `period`, made at `at`.
+
+    A credit has a negative amount and names what it credits.
+    """
     return {
         "id": identity,
         "object": "invoiceitem",
@@ -214,7 +258,10 @@ def invoice_item(
         "livemode": True,
         "metadata": {},
         "net_amount": amount,
-        "parent": {"subscription_details": {"subscription": subscription, "subscription_item": item.id}, "type": "subscription_details"},
+        "parent": {
+            "subscription_details": {"subscription": subscription, "subscription_item": item.id},
+            "type": "subscription_details",
+        },
         "period": {"end": period[1], "start": period[0]},
         "pricing": catalog_objects.pricing(item.price),
         "proration": True,

@@ -1,7 +1,7 @@
 """Coupons redeemed: on a customer, a subscription or an item, and taken off again.
 
-Here: one customer's discounts and what is said of them. Not here: what they take off (`charges.py`), who redeems them
-(`simulator/company/couponing.py`).
+Here: one customer's discounts and what is said of them. Not here: what they take off (`charges.py`), who
+redeems them (`simulator/company/couponing.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ JSON = dict[str, Any]
 class Redemption:
     """One customer's discounts: `every` one there ever was, and its `own`, which hang on no subscription."""
 
-    def __init__(self, customer: JSON, ids: objects.Ids, recorder: Recorder, schedule: Callable[[int, Callable[[int], None]], None]) -> None:
+    def __init__(
+        self,
+        customer: JSON,
+        ids: objects.Ids,
+        recorder: Recorder,
+        schedule: Callable[[int, Callable[[int], None]], None],
+    ) -> None:
         self.every: list[Discount] = []
         self.own: list[Discount] = []
         self._customer = customer
@@ -30,7 +36,10 @@ class Redemption:
         self._schedule = schedule
 
     def redeem(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None = None) -> None:
-        """Redeem a coupon on the subscription, or on one of its items. A repeating one lasts its calendar months from `at`."""
+        """Redeem a coupon on the subscription, or on one of its items.
+
+        A repeating one lasts its calendar months from `at`.
+        """
         with self._events.updating(subscription, at, requested=True):
             self.give(subscription, at, coupon, item)
 
@@ -47,7 +56,10 @@ class Redemption:
             self._schedule(end, lambda now: self._expires(subscription, given, now))
 
     def redeem_own(self, at: int, coupon: Coupon) -> None:
-        """Redeem a lasting coupon on the customer: it reduces every subscription that has no discount of its own."""
+        """Redeem a lasting coupon on the customer.
+
+        It reduces every subscription that has no discount of its own.
+        """
         given = Discount(self._ids.new("di_"), coupon, None, None, at, None)
         self._change_own(at, given, objects.discount(given, self._customer["id"]))
         self.own.append(given)
@@ -58,11 +70,15 @@ class Redemption:
         """Take the customer's discount off."""
         self.own[-1].removed_at = at
         self._change_own(at, self.own[-1], None)
-        self._events.discount("customer.discount.deleted", self.own[-1], self._customer["id"], at, requested=True)
+        self._events.discount(
+            "customer.discount.deleted", self.own[-1], self._customer["id"], at, requested=True
+        )
 
     def _change_own(self, at: int, given: Discount, shown: JSON | None) -> None:
         before, self._customer["discount"] = self._customer["discount"], shown
-        self._events.emit("customer.updated", at, lambda: dict(self._customer), {"discount": before}, requested=True)
+        self._events.emit(
+            "customer.updated", at, lambda: dict(self._customer), {"discount": before}, requested=True
+        )
 
     def in_force(self, subscription: Subscription, at: int) -> list[Discount]:
         """Discounts on the whole subscription: its own, else the customer's."""
@@ -77,4 +93,6 @@ class Redemption:
 
     def _expires(self, subscription: Subscription, given: Discount, at: int) -> None:
         if subscription.ended_at is None and given.removed_at is None:
-            self._events.discount("customer.discount.deleted", given, subscription.customer, at, requested=False)
+            self._events.discount(
+                "customer.discount.deleted", given, subscription.customer, at, requested=False
+            )

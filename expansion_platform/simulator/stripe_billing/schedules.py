@@ -1,6 +1,7 @@
 """Subscription schedules: a subscription's phases, planned ahead and carried out by Stripe.
 
-Here: a schedule, its object in API version 2026-10-28.endive, and what became of it. Not here: who plans what (`simulator/company/arrangements.py`).
+Here: a schedule, its object in API version 2026-10-28.endive, and what became of it. Not here: who plans what
+(`simulator/company/arrangements.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class Phase:
 
 @dataclass
 class Schedule:
-    """`released_at` when it let go of its subscription: after the last phase, or when somebody took the subscription off it."""
+    """`released_at` when it let go of its subscription.
+
+    After the last phase, or when somebody took the subscription off it.
+    """
 
     id: str
     customer: str
@@ -42,7 +46,11 @@ class Schedule:
         """The schedule at `at`; one whose subscription ended (at `ended_at`) first is canceled with it."""
         released = self.released_at is not None
         canceled = not released and ended_at is not None
-        running = next((phase for phase in self.phases if phase.start <= at < phase.end), None) if not (released or canceled) else None
+        running = (
+            next((phase for phase in self.phases if phase.start <= at < phase.end), None)
+            if not (released or canceled)
+            else None
+        )
         return {
             "id": self.id,
             "object": "subscription_schedule",
@@ -51,10 +59,15 @@ class Schedule:
             "canceled_at": ended_at if canceled else None,
             "completed_at": None,
             "created": self.created,
-            "current_phase": None if running is None else {"end_date": running.end, "start_date": running.start},
+            "current_phase": None
+            if running is None
+            else {"end_date": running.end, "start_date": running.start},
             "customer": self.customer,
             "customer_account": None,
-            "default_settings": {"billing_cycle_anchor": "automatic", "invoice_settings": {"issuer": {"type": "self"}}},
+            "default_settings": {
+                "billing_cycle_anchor": "automatic",
+                "invoice_settings": {"issuer": {"type": "self"}},
+            },
             "end_behavior": "release",
             "livemode": True,
             "metadata": {},
@@ -68,7 +81,10 @@ class Schedule:
         }
 
     def _phase(self, phase: Phase) -> JSON:
-        items = [{"discounts": [], "plan": price.id, "price": price.id, "quantity": quantity} for price, quantity in phase.items]
+        items = [
+            {"discounts": [], "plan": price.id, "price": price.id, "quantity": quantity}
+            for price, quantity in phase.items
+        ]
         return {
             "add_invoice_items": [],
             "currency": self.currency,

@@ -1,6 +1,7 @@
 """A simulated subscription as it is now, and the calendar of its billing periods.
 
-Here: the state Stripe keeps of a subscription, and questions about it. Not here: what changes it (`billing.py`), its API form (`objects.py`).
+Here: the state Stripe keeps of a subscription, and questions about it. Not here: what changes it
+(`billing.py`), its API form (`objects.py`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ _LONGEST_MONTH = 31 * 24 * 3600
 
 @dataclass
 class Subscription:
-    """All items share its interval. `period` is the running one, `pending` what the next invoice will bill; `flexible` is its billing mode.
+    """All items share its interval.
 
-    `locked` while a change without proration waits for the renewal that will show it: until then nothing else happens to it.
+    `period` is the running one, `pending` what the next invoice will bill; `flexible` is its billing mode.
+
+    `locked` while a change without proration waits for the renewal that will show it: until then nothing else
+    happens to it.
     """
 
     id: str
@@ -78,6 +82,9 @@ def next_end(start: int, interval: str, at: int) -> int:
 
 
 def after(start: int, interval: str, count: int) -> int:
-    """`count` intervals after `start` (epoch seconds), clamped to the month's length: 31 Jan + 1 month = 28 Feb, + 2 months = 31 Mar."""
+    """`count` intervals after `start` (epoch seconds), clamped to the month's length.
+
+    31 Jan + 1 month = 28 Feb, + 2 months = 31 Mar.
+    """
     months = count * _MONTHS[interval]
     return int((datetime.fromtimestamp(start, UTC) + relativedelta(months=months)).timestamp())

@@ -1,7 +1,8 @@
 """Where simulated customers are taxed, and the tax Stripe computes on their bills.
 
-Here: each customer's tax rates over time, the taxes of a line, the account's tax rates. Not here: which prices have tax inside
-(`simulator/company/catalog.py`), and what is left of an amount without it (`simulator/truth/reference_pricing.py`).
+Here: each customer's tax rates over time, the taxes of a line, the account's tax rates. Not here: which
+prices have tax inside (`simulator/company/catalog.py`), and what is left of an amount without it
+(`simulator/truth/reference_pricing.py`).
 """
 
 from __future__ import annotations
@@ -25,10 +26,16 @@ REGIMES: tuple[tuple[Percentages | None, Percentages | None, float], ...] = (
     (("0",), ("0",), 0.1),
     (None, None, 0.15),
 )
-"""Percentages before and after a change of the law, and the share of customers. None: nobody computes their tax in Stripe, whatever is inside."""
+"""Percentages before and after a change of the law, and the share of customers. None: nobody computes their
+tax in Stripe, whatever is inside.
+"""
 HIDDEN = 50
-"""Minor units of a line, for each tax, in which a tax of 1 % rounds to nothing: that there is none, it does not say."""
-TOTALS = {rates: str(sum(map(Decimal, rates))) for before, after, _ in REGIMES for rates in (before, after) if rates}
+"""Minor units of a line, for each tax, in which a tax of 1 % rounds to nothing: that there is none, it does
+not say.
+"""
+TOTALS = {
+    rates: str(sum(map(Decimal, rates))) for before, after, _ in REGIMES for rates in (before, after) if rates
+}
 
 
 class Taxation:
@@ -39,7 +46,10 @@ class Taxation:
         self._law_changed = law_changed
 
     def tax(self, lines: Sequence[JSON], at: int) -> list[tuple[str, int, str]]:
-        """Put taxes on the lines of a bill made at `at`; (item, start, percentage inside) of those that charge something."""
+        """Put taxes on the lines of a bill made at `at`.
+
+        (item, start, percentage inside) of those that charge something.
+        """
         rates = self._before if at < self._law_changed else self._after
         told = []
         for line in lines if rates is not None else ():
@@ -47,9 +57,19 @@ class Taxation:
             inside = line["currency"] in TAX_INSIDE
             line["taxes"] = _taxes(base, rates or (), "inclusive" if inside else "exclusive")
             details = line["parent"]["subscription_item_details"]
-            hidden = inside and base <= HIDDEN * len(line["taxes"]) and not all(each["amount"] for each in line["taxes"])
+            hidden = (
+                inside
+                and base <= HIDDEN * len(line["taxes"])
+                and not all(each["amount"] for each in line["taxes"])
+            )
             if base > 0 and not hidden and details["proration_details"]["credited_items"] is None:
-                told.append((details["subscription_item"], line["period"]["start"], TOTALS[rates or ()] if inside else "0"))
+                told.append(
+                    (
+                        details["subscription_item"],
+                        line["period"]["start"],
+                        TOTALS[rates or ()] if inside else "0",
+                    )
+                )
         return told
 
 

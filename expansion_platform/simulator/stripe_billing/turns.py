@@ -1,6 +1,9 @@
-"""Turns of a subscription's status and of its paused collection: when they happened, and how Stripe's records can show them.
+"""Turns of a subscription's status and of its paused collection.
 
-Here: the log of turns, and where each is expected once its event is gone. Not here: items and discounts (`simulator/truth/items.py`).
+When they happened, and how Stripe's records can show them.
+
+Here: the log of turns, and where each is expected once its event is gone. Not here: items and discounts
+(`simulator/truth/items.py`).
 """
 
 from __future__ import annotations
@@ -11,9 +14,12 @@ from dataclasses import dataclass, field, replace
 
 @dataclass
 class Turn:
-    """From `at` on the value holds. `bill` is when the bill behind `unpaid` was not paid, where nothing else dates it.
+    """From `at` on the value holds.
 
-    `records` are bills dated after the turn whose treatment shows it: drafts while unpaid, the first bill after a pause began or ended.
+    `bill` is when the bill behind `unpaid` was not paid, where nothing else dates it.
+
+    `records` are bills dated after the turn whose treatment shows it: drafts while unpaid, the first bill
+    after a pause began or ended.
     """
 
     at: int
@@ -27,11 +33,15 @@ def value_at(turns: Sequence[Turn], at: int, default: str | None) -> str | None:
     return next((turn.value for turn in reversed(turns) if turn.at <= at), default)
 
 
-def expected_statuses(turns: Sequence[Turn], ended_at: int | None, told: Sequence[int], as_of: int) -> list[Turn]:
-    """Statuses as records show them: bills date `past_due` and the return, but of `unpaid` they only show that it was.
+def expected_statuses(
+    turns: Sequence[Turn], ended_at: int | None, told: Sequence[int], as_of: int
+) -> list[Turn]:
+    """Statuses as records show them.
 
-    `unpaid` is then expected from the bill it is for: shown by drafts, by events (`told` are their instants) or by the subscription as it is now.
-    A bill marked uncollectible dates it.
+    Bills date `past_due` and the return, but of `unpaid` they only show that it was.
+
+    `unpaid` is then expected from the bill it is for: shown by drafts, by events (`told` are their instants)
+    or by the subscription as it is now. A bill marked uncollectible dates it.
     """
     found: list[Turn] = []
     for place, turn in enumerate(turns):
@@ -45,8 +55,13 @@ def expected_statuses(turns: Sequence[Turn], ended_at: int | None, told: Sequenc
     return found
 
 
-def expected_pauses(turns: Sequence[Turn], ended_at: int | None, told: Sequence[int], as_of: int) -> list[Turn]:
-    """Pauses as records show them: from the first bill they kept from being collected, to the next one collected, or the first event."""
+def expected_pauses(
+    turns: Sequence[Turn], ended_at: int | None, told: Sequence[int], as_of: int
+) -> list[Turn]:
+    """Pauses as records show them.
+
+    From the first bill they kept from being collected, to the next one collected, or the first event.
+    """
     found: list[Turn] = []
     known = [turn for turn in turns if turn.at <= as_of]
     for place, turn in enumerate(known):

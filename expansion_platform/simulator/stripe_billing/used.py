@@ -1,7 +1,9 @@
-"""What metered items used: the log of it, and a calendar month's usage as bills or as the meter show it (semantics 1.5).
+"""What metered items used: the log of it, and a calendar month's usage as bills or as the meter show it.
 
-Here: usage as it was billed, spread evenly over its period, and as it was reported. Written apart from `domain/history/usage.py` on purpose: the
-two check each other.
+See semantics 1.5.
+
+Here: usage as it was billed, spread evenly over its period, and as it was reported. Written apart from
+`domain/history/usage.py` on purpose: the two check each other.
 """
 
 from __future__ import annotations
@@ -46,18 +48,28 @@ class Use:
 
 
 def as_billed(rows: list[dict[str, Any]], uses: list[Use], as_of: int) -> list[dict[str, Any]]:
-    """An item's intervals cut where UTC months begin, each with `used`: its month's usage by its bills; the month of `as_of` stays open."""
+    """An item's intervals cut where UTC months begin, each with `used`: its month's usage by its bills.
+
+    The month of `as_of` stays open.
+    """
     told = [use for use in uses if use.bill.tells(as_of)]
     return _by_month(rows, lambda opening, closing: _used(told, opening, closing), as_of)
 
 
 def as_metered(rows: list[dict[str, Any]], metering: Metering, as_of: int) -> list[dict[str, Any]]:
-    """The same by its meter: what was reported while it was held, up to the day of `as_of`, which has not passed."""
+    """The same by its meter.
+
+    What was reported while it was held, up to the day of `as_of`, which has not passed.
+    """
     begin, passed = rows[0]["valid_from"], as_of // DAY * DAY
-    return _by_month(rows, lambda opening, closing: str(metering.used(max(opening, begin), min(closing, passed))), as_of)
+    return _by_month(
+        rows, lambda opening, closing: str(metering.used(max(opening, begin), min(closing, passed))), as_of
+    )
 
 
-def _by_month(rows: list[dict[str, Any]], used: Callable[[int, int], str], as_of: int) -> list[dict[str, Any]]:
+def _by_month(
+    rows: list[dict[str, Any]], used: Callable[[int, int], str], as_of: int
+) -> list[dict[str, Any]]:
     end = rows[-1]["valid_to"]
     found = []
     for row in rows:
@@ -67,7 +79,14 @@ def _by_month(rows: list[dict[str, Any]], used: Callable[[int, int], str], as_of
             opening, closing = int(month.timestamp()), int((month + relativedelta(months=1)).timestamp())
             last = (as_of if row["valid_to"] is None else row["valid_to"] - 1) < closing
             stop = row["valid_to"] if last else closing
-            found.append({**row, "valid_from": start, "valid_to": stop, "used": used(opening, closing if end is None else min(end, closing))})
+            found.append(
+                {
+                    **row,
+                    "valid_from": start,
+                    "valid_to": stop,
+                    "used": used(opening, closing if end is None else min(end, closing)),
+                }
+            )
             start = None if last else stop
     return found
 

@@ -1,8 +1,10 @@
-"""The truth about one month of a book: movements, causes and flows of every customer, in plain Python (semantics 8.1).
+"""The truth about one month of a book: movements, causes and flows of every customer, in plain Python.
 
-Here: `classify_month`, the rows and their sums. Not here: reading items (`reference_items.py`), pricing them (`reference_pricing.py`) and attribution
-(`reference_causes.py`). The simulated company publishes these figures as what really happened, so no rule here is shared with the vectorised ones
-they are compared with.
+See semantics 8.1.
+
+Here: `classify_month`, the rows and their sums. Not here: reading items (`reference_items.py`), pricing them
+(`reference_pricing.py`) and attribution (`reference_causes.py`). The simulated company publishes these
+figures as what really happened, so no rule here is shared with the vectorised ones they are compared with.
 """
 
 from __future__ import annotations
@@ -13,7 +15,15 @@ from fractions import Fraction
 from typing import Any
 
 from expansion_platform.simulator.truth.reference_causes import CAUSES, Context, Reason, explain
-from expansion_platform.simulator.truth.reference_items import Item, item_arr, item_mrr, rates_to_minor, read_book, read_policy, resolve
+from expansion_platform.simulator.truth.reference_items import (
+    Item,
+    item_arr,
+    item_mrr,
+    rates_to_minor,
+    read_book,
+    read_policy,
+    resolve,
+)
 
 ORGANIC = CAUSES[:5]
 COMMERCIAL = ("price", "discount", "interval")
@@ -29,14 +39,18 @@ def classify_month(
     evidence: bool = False,
     plans: Mapping[frozenset[str], bool] | None = None,
 ) -> dict[str, Any]:
-    """Movements and causes between two books of item states (semantics 8.1); all money is int minor units of the reporting currency.
+    """Movements and causes between two books of item states (semantics 8.1).
+
+    All money is int minor units of the reporting currency.
 
     Args:
         prev: Item states at the opening instant, as described in 8.1.
         curr: Item states at the closing instant.
         catalog: Products, list prices, migrations, aliases, ever_paid, rates and policy.
-        plans: Pairs of prices that are plans by what happened before the closing instant (`reference_plans.py`).
-        evidence: Adds `cause_rows` to each customer: one {group, cause, amount, from_item, to_item} per pair of items and cause.
+        plans: Pairs of prices that are plans by what happened before the closing instant
+            (`reference_plans.py`).
+        evidence: Adds `cause_rows` to each customer: one {group, cause, amount, from_item, to_item} per pair
+            of items and cause.
 
     Returns:
         {customers: {id: row}, segments: {name: sums}, total: sums}.
@@ -49,8 +63,12 @@ def classify_month(
     opening, closing = read_book(prev, aliases, policy), read_book(curr, aliases, policy)
     reporting = catalog["reporting_currency"]
     fx = catalog.get("fx") or {}
-    opening_rates = rates_to_minor(fx.get("prev") or {}, reporting, [item.schedule.currency for item in opening])
-    closing_rates = rates_to_minor(fx.get("curr") or {}, reporting, [item.schedule.currency for item in closing])
+    opening_rates = rates_to_minor(
+        fx.get("prev") or {}, reporting, [item.schedule.currency for item in opening]
+    )
+    closing_rates = rates_to_minor(
+        fx.get("curr") or {}, reporting, [item.schedule.currency for item in closing]
+    )
     ever_paid = {resolve(customer, aliases) for customer in catalog.get("ever_paid") or ()}
 
     opening_of, closing_of = _by_customer(opening), _by_customer(closing)
@@ -64,7 +82,9 @@ def classify_month(
             # Only here are closing items valued at opening rates, so only here must those rates exist.
             needed = [item.schedule.currency for item in [*befores, *afters]]
             at_opening = rates_to_minor(fx.get("prev") or {}, reporting, needed, " at the opening instant")
-            reasons = explain(befores, afters, Context(catalog, policy, at_opening, closing_rates, plans or {}))
+            reasons = explain(
+                befores, afters, Context(catalog, policy, at_opening, closing_rates, plans or {})
+            )
         customers[customer] = _row(held, reasons, customer in ever_paid, befores, afters, policy)
         if evidence:
             customers[customer]["cause_rows"] = [dict(vars(reason)) for reason in reasons]
@@ -77,13 +97,17 @@ def classify_month(
 
 
 def largest_remainder(total: int, weights: Mapping[str, int]) -> dict[str, int]:
-    """Splits a non-negative total pro rata to non-negative weights, exactly; equal leftovers go in the order of `weights`."""
+    """Splits a non-negative total pro rata to non-negative weights, exactly.
+
+    Equal leftovers go in the order of `weights`.
+    """
     whole = sum(weights.values())
     if not whole:
         return dict.fromkeys(weights, 0)
     quotas = {key: Fraction(total * weight, whole) for key, weight in weights.items()}
     shares = {key: math.floor(quota) for key, quota in quotas.items()}
-    neediest = sorted(weights, key=lambda key: shares[key] - quotas[key])  # sorted() is stable: ties keep the order of weights
+    # sorted() is stable: ties keep the order of weights.
+    neediest = sorted(weights, key=lambda key: shares[key] - quotas[key])
     for key in neediest[: total - sum(shares.values())]:
         shares[key] += 1
     return shares
@@ -115,7 +139,12 @@ def _sums_of_items(
 
 
 def _row(
-    held: Mapping[str, int], reasons: Sequence[Reason], paid_before: bool, befores: Sequence[Item], afters: Sequence[Item], policy: Mapping[str, Any]
+    held: Mapping[str, int],
+    reasons: Sequence[Reason],
+    paid_before: bool,
+    befores: Sequence[Item],
+    afters: Sequence[Item],
+    policy: Mapping[str, Any],
 ) -> dict[str, Any]:
     movement = _movement(held["opening"], held["closing"], paid_before)
     causes = {cause: sum(reason.amount for reason in reasons if reason.cause == cause) for cause in CAUSES}
@@ -133,7 +162,9 @@ def _row(
         "label": _label(movement, flows),
         **held,
         "dormant": int(dormant),
-        "segment": _segment(held["closing_arr"] if movement in ("new", "reactivation") else held["opening_arr"], policy),
+        "segment": _segment(
+            held["closing_arr"] if movement in ("new", "reactivation") else held["opening_arr"], policy
+        ),
         "flows": flows,
         "causes": causes,
         "expansion_by_type": largest_remainder(flows["expansion"], gained),
@@ -156,11 +187,16 @@ def _movement(opening: int, closing: int, paid_before: bool) -> str:
 
 
 def _continuing_flows(causes: Mapping[str, int]) -> dict[str, int]:
-    """Semantics 2.2: organic growth is expansion as far as the customer pays more; same-month concessions are absorbed by it."""
+    """Semantics 2.2: organic growth is expansion as far as the customer pays more.
+
+    Same-month concessions are absorbed by it.
+    """
     organic = sum(causes[cause] for cause in ORGANIC)
     commercial = sum(causes[cause] for cause in COMMERCIAL)
     expansion = max(0, min(organic, organic + commercial))
-    flows = {"expansion": expansion, "contraction": min(0, organic), "fx": causes["fx"]} | {cause: causes[cause] for cause in COMMERCIAL}
+    flows = {"expansion": expansion, "contraction": min(0, organic), "fx": causes["fx"]} | {
+        cause: causes[cause] for cause in COMMERCIAL
+    }
     if organic > 0 > commercial:
         back = largest_remainder(organic - expansion, {cause: max(0, -causes[cause]) for cause in COMMERCIAL})
         flows |= {cause: flows[cause] + back[cause] for cause in COMMERCIAL}
@@ -168,13 +204,20 @@ def _continuing_flows(causes: Mapping[str, int]) -> dict[str, int]:
 
 
 def _gross(reasons: Sequence[Reason]) -> tuple[dict[str, int], dict[str, int]]:
-    """Gains and losses by organic cause, netted inside each match group first (semantics 2.3); both as positive amounts."""
+    """Gains and losses by organic cause, netted inside each match group first (semantics 2.3).
+
+    Both as positive amounts.
+    """
     net: dict[tuple[str, str], int] = {}
     for reason in reasons:
         if reason.cause in ORGANIC:
             net[reason.group, reason.cause] = net.get((reason.group, reason.cause), 0) + reason.amount
-    gained = {cause: sum(max(0, amount) for (_, of), amount in net.items() if of == cause) for cause in ORGANIC}
-    lost = {cause: sum(max(0, -amount) for (_, of), amount in net.items() if of == cause) for cause in ORGANIC}
+    gained = {
+        cause: sum(max(0, amount) for (_, of), amount in net.items() if of == cause) for cause in ORGANIC
+    }
+    lost = {
+        cause: sum(max(0, -amount) for (_, of), amount in net.items() if of == cause) for cause in ORGANIC
+    }
     return gained, lost
 
 
@@ -199,7 +242,17 @@ def _segment(acv: int, policy: Mapping[str, Any]) -> str:
 
 def _sum(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sums of the amounts of rows, with the keys of a row but movement, label and segment."""
-    whole = ("opening", "closing", "delta", "opening_arr", "closing_arr", "dormant", "expansion_gross", "contraction_gross", "expansion_unadjusted")
+    whole = (
+        "opening",
+        "closing",
+        "delta",
+        "opening_arr",
+        "closing_arr",
+        "dormant",
+        "expansion_gross",
+        "contraction_gross",
+        "expansion_unadjusted",
+    )
     split = {
         "flows": FLOWS,
         "causes": CAUSES,
@@ -209,4 +262,6 @@ def _sum(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "contraction_gross_by_type": ORGANIC,
     }
     sums: dict[str, Any] = {key: sum(row[key] for row in rows) for key in whole}
-    return sums | {key: {part: sum(row[key][part] for row in rows) for part in parts} for key, parts in split.items()}
+    return sums | {
+        key: {part: sum(row[key][part] for row in rows) for part in parts} for key, parts in split.items()
+    }

@@ -13,9 +13,27 @@ from fractions import Fraction
 from typing import Any
 
 from expansion_platform.domain.core.errors import DataQualityError
-from expansion_platform.simulator.truth.reference_pricing import AboveLastTierError, Discount, Schedule, Scheme, Tier, exponent, gross, monthly
+from expansion_platform.simulator.truth.reference_pricing import (
+    AboveLastTierError,
+    Discount,
+    Schedule,
+    Scheme,
+    Tier,
+    exponent,
+    gross,
+    monthly,
+)
 
-STATUSES = {"active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"}
+STATUSES = {
+    "active",
+    "canceled",
+    "incomplete",
+    "incomplete_expired",
+    "past_due",
+    "paused",
+    "trialing",
+    "unpaid",
+}
 PAUSES = {"keep_as_draft", "mark_uncollectible", "void"}
 USAGE_TYPES = {"licensed", "metered"}
 INTERVALS = {"day", "week", "month", "year"}
@@ -23,7 +41,17 @@ DISCOUNT_TYPES = {"percent", "amount"}
 DURATIONS = {"forever", "repeating", "once"}
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
-_REQUIRED = ("customer", "subscription", "item", "status", "currency", "product", "price", "scheme", "quantity")
+_REQUIRED = (
+    "customer",
+    "subscription",
+    "item",
+    "status",
+    "currency",
+    "product",
+    "price",
+    "scheme",
+    "quantity",
+)
 _POLICY_DEFAULTS: dict[str, Any] = {
     "statuses": ["active", "past_due"],
     "paused_counts": ["keep_as_draft"],
@@ -61,13 +89,25 @@ class Item:
 
 
 def read_policy(policy: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The counting policy with the defaults of semantics 8.1 filled in; week and day lengths as `Fraction` months."""
+    """The counting policy with the defaults of semantics 8.1 filled in.
+
+    Week and day lengths as `Fraction` months.
+    """
     full = {**_POLICY_DEFAULTS, **(policy or {})}
-    return {**full, "week_in_months": Fraction(full["week_in_months"]), "day_in_months": Fraction(full["day_in_months"])}
+    return {
+        **full,
+        "week_in_months": Fraction(full["week_in_months"]),
+        "day_in_months": Fraction(full["day_in_months"]),
+    }
 
 
-def read_book(rows: Iterable[Mapping[str, Any]], aliases: Mapping[str, str], policy: Mapping[str, Any]) -> list[Item]:
-    """The items of one side, every one checked whether it counts or not. DataQualityError names the first item that is wrong."""
+def read_book(
+    rows: Iterable[Mapping[str, Any]], aliases: Mapping[str, str], policy: Mapping[str, Any]
+) -> list[Item]:
+    """The items of one side, every one checked whether it counts or not.
+
+    DataQualityError names the first item that is wrong.
+    """
     items: list[Item] = []
     seen: set[str] = set()
     for row in rows:
@@ -80,7 +120,10 @@ def read_book(rows: Iterable[Mapping[str, Any]], aliases: Mapping[str, str], pol
 
 
 def decimal(value: Any, what: str, owner: str) -> Fraction:
-    """A non-negative plain decimal (text or int) as an exact rational. Floats, signs, exponents and blanks are DataQualityErrors."""
+    """A non-negative plain decimal (text or int) as an exact rational.
+
+    Floats, signs, exponents and blanks are DataQualityErrors.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
@@ -89,7 +132,10 @@ def decimal(value: Any, what: str, owner: str) -> Fraction:
 
 
 def read_scheme(raw: Any, owner: str) -> Scheme:
-    """A scheme of semantics 8.1. A tier without `unit` or `flat` charges none; one without `up_to` has no end."""
+    """A scheme of semantics 8.1.
+
+    A tier without `unit` or `flat` charges none; one without `up_to` has no end.
+    """
     if not isinstance(raw, Mapping):
         raise DataQualityError("missing scheme", [owner])
     kind = raw.get("type", "per_unit")
@@ -106,7 +152,9 @@ def read_scheme(raw: Any, owner: str) -> Scheme:
     rounding = "up" if raw.get("round") is None else raw["round"]
     if rounding not in ("up", "down"):
         raise DataQualityError(f"unknown round {rounding!r}", [owner])
-    return Scheme(kind, tiers, _optional(raw, "minimum", owner), divide_by, rounding, _optional(raw, "tax", owner))
+    return Scheme(
+        kind, tiers, _optional(raw, "minimum", owner), divide_by, rounding, _optional(raw, "tax", owner)
+    )
 
 
 def billing_months(interval: Any, count: Any, policy: Mapping[str, Any], owner: str) -> Fraction:
@@ -115,16 +163,30 @@ def billing_months(interval: Any, count: Any, policy: Mapping[str, Any], owner: 
         raise DataQualityError(f"unknown interval {interval!r}", [owner])
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise DataQualityError(f"interval_count {count!r} is not an integer of at least 1", [owner])
-    lengths = {"month": Fraction(1), "year": Fraction(12), "week": policy["week_in_months"], "day": policy["day_in_months"]}
+    lengths = {
+        "month": Fraction(1),
+        "year": Fraction(12),
+        "week": policy["week_in_months"],
+        "day": policy["day_in_months"],
+    }
     one: Fraction = lengths[interval]
     return one * count
 
 
-def rates_to_minor(rates: Mapping[str, str], reporting: str, currencies: Iterable[str], needed_by: str = "") -> dict[str, Fraction]:
-    """Reporting minor units for one minor unit of each currency. DataQualityError when a rate is missing or not above zero."""
+def rates_to_minor(
+    rates: Mapping[str, str], reporting: str, currencies: Iterable[str], needed_by: str = ""
+) -> dict[str, Fraction]:
+    """Reporting minor units for one minor unit of each currency.
+
+    DataQualityError when a rate is missing or not above zero.
+    """
     result = {}
     for currency in sorted(set(currencies)):
-        major = Fraction(1) if currency == reporting else decimal(rates.get(currency), f"exchange rate of {currency}{needed_by}", currency)
+        major = (
+            Fraction(1)
+            if currency == reporting
+            else decimal(rates.get(currency), f"exchange rate of {currency}{needed_by}", currency)
+        )
         if major <= 0:
             raise DataQualityError(f"exchange rate of {currency} is not above zero", [currency])
         result[currency] = major * Fraction(10) ** (exponent(reporting) - exponent(currency))
@@ -168,7 +230,11 @@ def _read_item(row: Mapping[str, Any], aliases: Mapping[str, str], policy: Mappi
     for field in _REQUIRED:
         if row.get(field) in (None, ""):
             raise DataQualityError(f"missing {field}", [owner])
-    status, paused, usage_type = row["status"], row.get("collection_paused"), row.get("usage_type", "licensed")
+    status, paused, usage_type = (
+        row["status"],
+        row.get("collection_paused"),
+        row.get("usage_type", "licensed"),
+    )
     _known(status, STATUSES, "status", owner)
     _known(usage_type, USAGE_TYPES, "usage type", owner)
     if paused is not None:
@@ -176,7 +242,9 @@ def _read_item(row: Mapping[str, Any], aliases: Mapping[str, str], policy: Mappi
     interval, count = row.get("interval", "month"), row.get("interval_count", 1)
     months = billing_months(interval, count, policy, owner)
     metered = usage_type == "metered"
-    schedule = Schedule(read_scheme(row["scheme"], owner), Fraction(1) if metered else months, row["currency"], metered)
+    schedule = Schedule(
+        read_scheme(row["scheme"], owner), Fraction(1) if metered else months, row["currency"], metered
+    )
     quantity = decimal(row["quantity"], "quantity", owner)
     try:
         gross(schedule.scheme, quantity)
@@ -205,7 +273,10 @@ def _read_item(row: Mapping[str, Any], aliases: Mapping[str, str], policy: Mappi
 
 
 def resolve(customer: str, aliases: Mapping[str, str]) -> str:
-    """The customer at the end of the alias chain (a merged customer may be merged again). DataQualityError on a circle."""
+    """The customer at the end of the alias chain (a merged customer may be merged again).
+
+    DataQualityError on a circle.
+    """
     passed = [customer]
     while customer in aliases and aliases[customer] != customer:
         customer = aliases[customer]

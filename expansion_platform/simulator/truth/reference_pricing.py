@@ -1,7 +1,8 @@
 """What a quantity on a price is worth a month, in plain rationals (semantics 1.4, 1.6).
 
-Here: schemes, billing periods, discounts and their one formula. Not here: reading them (`reference_items.py`), what moved between two books
-(`reference.py`) and why (`reference_causes.py`). The reference shares no code with `expansion_platform.domain`'s own pricing: each checks the other.
+Here: schemes, billing periods, discounts and their one formula. Not here: reading them
+(`reference_items.py`), what moved between two books (`reference.py`) and why (`reference_causes.py`). The
+reference shares no code with `expansion_platform.domain`'s own pricing: each checks the other.
 """
 
 from __future__ import annotations
@@ -12,13 +13,32 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-ZERO_DECIMAL = {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
+ZERO_DECIMAL = {
+    "bif",
+    "clp",
+    "djf",
+    "gnf",
+    "jpy",
+    "kmf",
+    "krw",
+    "mga",
+    "pyg",
+    "rwf",
+    "vnd",
+    "vuv",
+    "xaf",
+    "xof",
+    "xpf",
+}
 THREE_DECIMAL = {"bhd", "jod", "kwd", "omr", "tnd"}
 
 
 @dataclass(frozen=True)
 class Tier:
-    """Up to `up_to` units (None: without end) at `unit` each, plus `flat` once the tier is reached. Minor units."""
+    """Up to `up_to` units (None: without end) at `unit` each, plus `flat` once the tier is reached.
+
+    Minor units.
+    """
 
     up_to: Fraction | None
     unit: Fraction
@@ -45,7 +65,10 @@ class Scheme:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A price: its scheme, the months a billing period lasts (1 for metered), its currency and whether it is metered."""
+    """A price: its scheme, its billing period, its currency and whether it is metered.
+
+    The period is in months (1 for metered).
+    """
 
     scheme: Scheme
     period: Fraction
@@ -55,7 +78,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Discount:
-    """One discount in force. `value` is a percentage or minor units of the item's currency for one billing period."""
+    """One discount in force.
+
+    `value` is a percentage or minor units of the item's currency for one billing period.
+    """
 
     type: str
     value: Fraction
@@ -74,14 +100,19 @@ def exponent(currency: str) -> int:
 
 
 def gross(scheme: Scheme, quantity: Fraction) -> Fraction:
-    """Amount for one billing period before discounts, in minor units of the price's currency. AboveLastTierError when there is none."""
+    """Amount for one billing period before discounts, in minor units of the price's currency.
+
+    AboveLastTierError when there is none.
+    """
     if scheme.divide_by is not None:
         packages = quantity / scheme.divide_by
         quantity = Fraction(math.ceil(packages) if scheme.round == "up" else math.floor(packages))
     last = scheme.tiers[-1].up_to
     if last is not None and quantity > last:
         raise AboveLastTierError
-    amount = _graduated(scheme.tiers, quantity) if scheme.type == "graduated" else _volume(scheme.tiers, quantity)
+    amount = (
+        _graduated(scheme.tiers, quantity) if scheme.type == "graduated" else _volume(scheme.tiers, quantity)
+    )
     return max(amount, scheme.minimum)
 
 
@@ -95,22 +126,34 @@ def monthly(
 ) -> Fraction:
     """Exact reporting minor units a month, not rounded: x of semantics 1.4.
 
-    `discounts_of` is the schedule whose period and currency the discounts belong to when it is not `schedule` (hybrid states, semantics 3.4).
+    `discounts_of` is the schedule whose period and currency the discounts belong to when it is not `schedule`
+    (hybrid states, semantics 3.4).
     """
     own = discounts_of or schedule
-    x = gross(schedule.scheme, quantity) / schedule.period * rates[schedule.currency] / (1 + schedule.scheme.tax / 100)
+    x = (
+        gross(schedule.scheme, quantity)
+        / schedule.period
+        * rates[schedule.currency]
+        / (1 + schedule.scheme.tax / 100)
+    )
     for discount in discounts:
         if not _reduces(discount, own, policy):
             continue
         if discount.type == "percent":
             x *= 1 - discount.value / 100
         else:
-            x = max(Fraction(0), x - discount.value / own.period * rates[own.currency] / (1 + own.scheme.tax / 100))
+            x = max(
+                Fraction(0),
+                x - discount.value / own.period * rates[own.currency] / (1 + own.scheme.tax / 100),
+            )
     return x
 
 
 def _reduces(discount: Discount, schedule: Schedule, policy: Mapping[str, Any]) -> bool:
-    """Whether a discount lowers MRR (semantics 1.6): a `once` coupon only where it covers a whole long licensed period."""
+    """Whether a discount lowers MRR (semantics 1.6).
+
+    A `once` coupon only where it covers a whole long licensed period.
+    """
     if discount.duration == "repeating":
         return bool(policy["repeating_discount_counts"])
     if discount.duration == "once":

@@ -1,8 +1,12 @@
-"""Product usage from PostHog, aggregated there: one row per account, month and feature instead of the events themselves.
+"""Product usage from PostHog, aggregated there.
 
-Here: the HogQL query, its pages, and everything its HTTP endpoint can answer. Not here: which customer an account is (`accounts.py`).
+One row per account, month and feature instead of the events themselves.
 
-An account is a group of the project's first group type (`$group_0`). Events of PostHog's own making (`$pageview`, `$identify`) are no features.
+Here: the HogQL query, its pages, and everything its HTTP endpoint can answer. Not here: which customer an
+account is (`accounts.py`).
+
+An account is a group of the project's first group type (`$group_0`). Events of PostHog's own making
+(`$pageview`, `$identify`) are no features.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from expansion_platform.domain.core.table import MONTH_PATTERN
 
 PAGE_SIZE = 50_000  # the most rows PostHog returns to one query; without a LIMIT it would return 100
 ATTEMPTS = 6  # waits of 1, 2, 4, 8 and 16 s, or what Retry-After asks for
-LONGEST_WAIT_SECONDS = 300  # PostHog allows some queries an hour: a longer Retry-After is for a person, not for a run to sit through
+# PostHog allows some queries an hour: a longer Retry-After is for a person, not for a run to sit through.
+LONGEST_WAIT_SECONDS = 300
 LONGEST_QUERY_SECONDS = 600  # of a query that PostHog answers later
 
 _COLUMNS = ["account", "month", "feature", "active_users", "events"]
@@ -51,7 +56,10 @@ _HINTS = {
 
 
 class PostHogError(ExpansionError):
-    """PostHog could not be reached, kept failing, refused the query, or answered something else than asked for."""
+    """PostHog could not be reached, kept failing, or refused the query.
+
+    Or it answered something else than asked for.
+    """
 
 
 class PostHog:
@@ -62,10 +70,19 @@ class PostHog:
         project_id: Project.
         api_key: Personal API key with scope query:read.
         page_size: Rows a query asks for.
-        first_wait_seconds: Wait before the second attempt and between looks at a query answered later; doubled from attempt to attempt.
+        first_wait_seconds: Wait before the second attempt and between looks at a query answered later;
+            doubled from attempt to attempt.
     """
 
-    def __init__(self, host: str, project_id: str, api_key: str, *, page_size: int = PAGE_SIZE, first_wait_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        host: str,
+        project_id: str,
+        api_key: str,
+        *,
+        page_size: int = PAGE_SIZE,
+        first_wait_seconds: float = 1.0,
+    ) -> None:
         self._client = httpx.Client(
             base_url=host.rstrip("/"),
             headers={"Authorization": f"Bearer {api_key}"},
@@ -79,7 +96,9 @@ class PostHog:
         """The adapter itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Closes the connection."""
         self.close()
 
@@ -88,13 +107,16 @@ class PostHog:
         self._client.close()
 
     def feature_usage(self, first: str, last: str, timezone: str = "UTC") -> pd.DataFrame:
-        """Usage of the months first to last (both included; `YYYY-MM`, bounded in `timezone`) in the order of the key.
+        """Usage of the months first to last, both included, in the order of the key.
+
+        Months are `YYYY-MM`, bounded in `timezone`.
 
         Columns are those of analytics/feature_usage without customer.
 
         Raises:
             ConfigurationError: The key, its scope, the host or the project is wrong.
-            PostHogError: PostHog stayed unreachable through all attempts, refused the query, or answered something else than asked for.
+            PostHogError: PostHog stayed unreachable through all attempts, refused the query, or answered
+                something else than asked for.
         """
         rows: list[list[Any]] = []
         after: tuple[str, str, str] | None = None
@@ -106,13 +128,23 @@ class PostHog:
             previous, after = after, tuple(page[-1][:3])
             if after == previous:
                 raise PostHogError(f"PostHog returned the same page twice, after {after}")
-        types = {"account": "str", "month": "str", "feature": "str", "active_users": "int64", "events": "int64"}
-        frame = pd.DataFrame(rows, columns=_COLUMNS).astype(types)[["month", "account", "feature", "active_users", "events"]]
+        types = {
+            "account": "str",
+            "month": "str",
+            "feature": "str",
+            "active_users": "int64",
+            "events": "int64",
+        }
+        frame = pd.DataFrame(rows, columns=_COLUMNS).astype(types)[
+            ["month", "account", "feature", "active_users", "events"]
+        ]
         return frame.sort_values(["month", "account", "feature"], ignore_index=True)
 
     def _rows(self, query: str) -> list[list[Any]]:
         """The rows of one query, checked."""
-        answer = self._request("POST", self._path, {"query": {"kind": "HogQLQuery", "query": query}, "refresh": "force_blocking"})
+        answer = self._request(
+            "POST", self._path, {"query": {"kind": "HogQLQuery", "query": query}, "refresh": "force_blocking"}
+        )
         if not answer.get("results"):
             answer = self._finished(answer)
         if answer.get("error"):
@@ -121,7 +153,9 @@ class PostHog:
         if columns != _COLUMNS:
             raise PostHogError(f"PostHog answered with columns {columns}, not {_COLUMNS}")
         if not isinstance(results, list):
-            raise PostHogError(f"PostHog answered without a list of results (keys: {', '.join(sorted(answer))})")
+            raise PostHogError(
+                f"PostHog answered without a list of results (keys: {', '.join(sorted(answer))})"
+            )
         return [_checked(row) for row in results]
 
     def _finished(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +164,9 @@ class PostHog:
         waited = 0.0
         while isinstance(status, dict):
             if status.get("error"):
-                raise PostHogError(f"PostHog could not run the query: {status.get('error_message') or 'no reason given'}")
+                raise PostHogError(
+                    f"PostHog could not run the query: {status.get('error_message') or 'no reason given'}"
+                )
             if status.get("complete"):
                 return status.get("results") or answer
             if waited >= LONGEST_QUERY_SECONDS:
@@ -142,7 +178,10 @@ class PostHog:
         return answer
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One request, repeated while it fails for a passing reason. The text of an error never holds the key."""
+        """One request, repeated while it fails for a passing reason.
+
+        The text of an error never holds the key.
+        """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_PassingError),
             wait=self._wait_seconds,
@@ -158,7 +197,9 @@ class PostHog:
         try:
             response = self._client.request(method, path, json=body)
         except httpx.TransportError as error:
-            raise _PassingError(f"PostHog at {self._client.base_url} could not be reached: {error}") from error
+            raise _PassingError(
+                f"PostHog at {self._client.base_url} could not be reached: {error}"
+            ) from error
         if response.status_code == 429 or response.status_code >= 500:
             asked = _retry_after(response)
             problem = f"PostHog answered {response.status_code}: {_detail(response)}"
@@ -166,13 +207,17 @@ class PostHog:
                 raise PostHogError(f"{problem} (it asks to wait {asked:.0f} s; run again later)")
             raise _PassingError(problem, asked)
         if response.status_code in _HINTS:
-            raise ConfigurationError(f"{_HINTS[response.status_code]} ({response.status_code}: {_detail(response)})")
+            raise ConfigurationError(
+                f"{_HINTS[response.status_code]} ({response.status_code}: {_detail(response)})"
+            )
         if response.is_error:
             raise PostHogError(f"PostHog refused the query ({response.status_code}): {_detail(response)}")
         try:
             answer = response.json()
         except ValueError as error:
-            raise PostHogError(f"PostHog answered something else than JSON: {response.text[:200]!r}") from error
+            raise PostHogError(
+                f"PostHog answered something else than JSON: {response.text[:200]!r}"
+            ) from error
         if not isinstance(answer, dict):
             raise PostHogError(f"PostHog answered something else than an object: {response.text[:200]!r}")
         return answer
@@ -192,7 +237,10 @@ class _PassingError(Exception):
 
 
 def _query(first: str, last: str, timezone: str, after: tuple[str, str, str] | None, limit: int) -> str:
-    """The query of one page: instants as epoch seconds, so that neither the project's nor the server's time zone matters."""
+    """The query of one page.
+
+    Instants as epoch seconds, so that neither the project's nor the server's time zone matters.
+    """
     return _QUERY.format(
         timezone=_text(timezone),
         start=int(months.opening(first, timezone).timestamp()),
@@ -213,7 +261,11 @@ def _checked(row: Any) -> list[Any]:
     if isinstance(row, list) and len(row) == len(_COLUMNS):
         texts, counts = row[:3], row[3:]
         whole = all(str(count).isdigit() for count in counts)  # 64-bit integers may come as text
-        if whole and all(isinstance(text, str) and text for text in texts) and re.match(MONTH_PATTERN, texts[1]):
+        if (
+            whole
+            and all(isinstance(text, str) and text for text in texts)
+            and re.match(MONTH_PATTERN, texts[1])
+        ):
             return [*texts, *(int(count) for count in counts)]
     raise PostHogError(f"PostHog answered with a row that is not {', '.join(_COLUMNS)}: {str(row)[:200]}")
 
@@ -232,4 +284,8 @@ def _detail(response: httpx.Response) -> str:
         body = response.json()
     except ValueError:
         return response.text[:200]
-    return str(body.get("detail") or body.get("error") or body)[:500] if isinstance(body, dict) else str(body)[:200]
+    return (
+        str(body.get("detail") or body.get("error") or body)[:500]
+        if isinstance(body, dict)
+        else str(body)[:200]
+    )

@@ -1,7 +1,7 @@
 """Stripe's billing documents to rows: invoices, their lines, pending invoice items, credit notes.
 
-Here: one function a table, as in `rows.py`, which has the rest and the rules of both. Not here: what a document says of a subscription
-(`domain/history*.py`).
+Here: one function a table, as in `rows.py`, which has the rest and the rules of both. Not here: what a
+document says of a subscription (`domain/history*.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ from expansion_platform.sources.stripe.shapes import read
 
 
 def invoice(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
-    """Row of `stripe/invoices`. Its subscription's metadata is kept as it was when the bill was finalized: the only dated trace of it."""
+    """Row of `stripe/invoices`.
+
+    Its subscription's metadata is kept as it was when the bill was finalized: the only dated trace of it.
+    """
     item = read(shapes.INVOICE, item)
     transitions = item.get("status_transitions") or {}
     return {
@@ -55,20 +58,26 @@ def invoice(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS
 
 
 def _attempts(item: Object) -> int | None:
-    """How often Stripe tried to charge a bill; a source may say only whether it did (`attempted`), or nothing (None)."""
+    """How often Stripe tried to charge a bill.
+
+    A source may say only whether it did (`attempted`), or nothing (None).
+    """
     count, attempted = item.get("attempt_count"), item.get("attempted")
     if attempted is True and not count:
         return 1
     return 0 if attempted is False and count is None else count
 
 
-def invoice_lines(item: Object, observed_at: datetime, subscription_item_of: Mapping[str, str] | None = None) -> list[Row]:
+def invoice_lines(
+    item: Object, observed_at: datetime, subscription_item_of: Mapping[str, str] | None = None
+) -> list[Row]:
     """Rows of `stripe/invoice_lines` of one invoice: all its lines.
 
     Args:
         item: The invoice with all its lines, discounts expanded on both.
         observed_at: When it was read.
-        subscription_item_of: Invoice item to subscription item, for prorations whose line names only the invoice item (`unresolved_items`).
+        subscription_item_of: Invoice item to subscription item, for prorations whose line names only the
+            invoice item (`unresolved_items`).
     """
     item = read(shapes.LINES_OWNER, item)
     lines = (read(shapes.INVOICE_LINE, line, item["id"]) for line in embedded(item, "lines"))
@@ -76,7 +85,10 @@ def invoice_lines(item: Object, observed_at: datetime, subscription_item_of: Map
 
 
 def unresolved_items(item: Object) -> set[str]:
-    """Invoice items on an invoice that must be read to know the subscription item: prorations whose line does not name one."""
+    """Invoice items on an invoice that must be read to know the subscription item.
+
+    Prorations whose line does not name one.
+    """
     lines = embedded(read(shapes.LINES_OWNER, item), "lines")
     details = (_line_parent(shapes.LINE_PARENT.read_fields(line, [])) for line in lines)
     prorations = (found for found in details if found.get("proration") and not found.get("subscription_item"))
@@ -135,18 +147,25 @@ def _period(item: Object) -> Row:
 
 
 def _priced(item: Object) -> Row:
-    """Price, product, quantity and unit amount of a line or an invoice item. `quantity` is cut to an integer, `quantity_decimal` is not."""
+    """Price, product, quantity and unit amount of a line or an invoice item.
+
+    `quantity` is cut to an integer, `quantity_decimal` is not.
+    """
     pricing = item.get("pricing") or {}
     details = pricing.get("price_details") or {}
     return {
         "price": reference(details.get("price")),
         "product": reference(details.get("product")),
         "quantity": decimal_text(item, "quantity_decimal") or decimal_text(item, "quantity"),
-        "unit_amount_decimal": decimal_text({**pricing, "object": item.get("object"), "id": item.get("id")}, "unit_amount_decimal"),
+        "unit_amount_decimal": decimal_text(
+            {**pricing, "object": item.get("object"), "id": item.get("id")}, "unit_amount_decimal"
+        ),
     }
 
 
-def _invoice_line(line: Object, owner: Object, observed_at: datetime, subscription_item_of: Mapping[str, str]) -> Row:
+def _invoice_line(
+    line: Object, owner: Object, observed_at: datetime, subscription_item_of: Mapping[str, str]
+) -> Row:
     parent = _line_parent(line)
     invoice_item_id = reference(parent.get("invoice_item"))
     credited = ((parent.get("proration_details") or {}).get("credited_items") or {}).get("invoice_line_items")
@@ -155,7 +174,8 @@ def _invoice_line(line: Object, owner: Object, observed_at: datetime, subscripti
         "invoice": need(owner, "id"),
         "customer": reference(need(owner, "customer")),
         "subscription": reference(parent.get("subscription")),
-        "subscription_item": reference(parent.get("subscription_item")) or subscription_item_of.get(invoice_item_id or ""),
+        "subscription_item": reference(parent.get("subscription_item"))
+        or subscription_item_of.get(invoice_item_id or ""),
         "invoice_item": invoice_item_id,
         **_priced(line),
         "amount": need(line, "amount"),
@@ -164,7 +184,10 @@ def _invoice_line(line: Object, owner: Object, observed_at: datetime, subscripti
         "proration": bool(parent.get("proration", False)),
         "credited_lines_json": canonical.dumps(credited) if credited else None,
         "discount_amounts_json": canonical.dumps(
-            [{"discount": reference(entry["discount"]), "amount": entry["amount"]} for entry in line.get("discount_amounts") or []]
+            [
+                {"discount": reference(entry["discount"]), "amount": entry["amount"]}
+                for entry in line.get("discount_amounts") or []
+            ]
         ),
         "taxes_json": _taxes(line, owner),
         "discounts_json": canonical.dumps(
@@ -175,12 +198,17 @@ def _invoice_line(line: Object, owner: Object, observed_at: datetime, subscripti
 
 
 def _taxes(line: Object, owner: Object) -> str | None:
-    """What tax Stripe computed for a line: none is something else than none computed, which leaves open what tax its price has inside."""
+    """What tax Stripe computed for a line.
+
+    None is something else than none computed, which leaves open what tax its price has inside.
+    """
     taxes = line.get("taxes") or []
     if not taxes and (owner.get("automatic_tax") or {}).get("status") != "complete":
         return None
     named = [(reference((tax.get("tax_rate_details") or {}).get("tax_rate")), tax) for tax in taxes]
-    return canonical.dumps([{"rate": rate, "behavior": tax["tax_behavior"], "amount": tax["amount"]} for rate, tax in named])
+    return canonical.dumps(
+        [{"rate": rate, "behavior": tax["tax_behavior"], "amount": tax["amount"]} for rate, tax in named]
+    )
 
 
 def _line_discount(held: Object, level: str) -> Row:

@@ -1,7 +1,9 @@
-"""What a pull hands to the lake: rows to write per table, which stored rows they stand for, and where the next pull begins.
+"""What a pull hands to the lake.
 
-Here: the result's types, how a change applies to a stored table, and several changes as one. Not here: reading Stripe (`pull.py`, `full.py`),
-reading or writing tables (`storage/`).
+Rows to write per table, which stored rows they stand for, and where the next pull begins.
+
+Here: the result's types, how a change applies to a stored table, and several changes as one. Not here:
+reading Stripe (`pull.py`, `full.py`), reading or writing tables (`storage/`).
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ import pyarrow.dataset as ds
 
 @dataclass(frozen=True)
 class PullState:
-    """Where the last pull ended; the default is an account never pulled. Stored only after that pull's rows are."""
+    """Where the last pull ended; the default is an account never pulled.
+
+    Stored only after that pull's rows are.
+    """
 
     last_pull_at: int | None = None  # its `as_of`, epoch seconds
     recent_events: tuple[str, ...] = ()  # ids seen in the overlap that the next pull reads again
@@ -34,10 +39,11 @@ class PullState:
 class TableChange:
     """Rows of one table and the stored rows they replace.
 
-    A stored row goes when one of the `replaces` columns has one of its values (an item removed from a subscription that was read, a line of an
-    invoice that was), or when the change is the `whole` table and it is not in it. `windows` are the ranges [from, to) of `created` in which the
-    rows were read: they bound `whole`, and where to look for stored rows; none means everywhere. `if_absent` are rows known second-hand, for ids
-    the table lacks.
+    A stored row goes when one of the `replaces` columns has one of its values (an item removed from a
+    subscription that was read, a line of an invoice that was), or when the change is the `whole` table and it
+    is not in it. `windows` are the ranges [from, to) of `created` in which the rows were read: they bound
+    `whole`, and where to look for stored rows; none means everywhere. `if_absent` are rows known second-hand,
+    for ids the table lacks.
     """
 
     rows: pd.DataFrame
@@ -47,8 +53,13 @@ class TableChange:
     if_absent: pd.DataFrame | None = None
 
     def against(self, stored: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
-        """Rows to merge by id into the stored table, and ids to delete from it. Of the table it needs the rows it `concerns`."""
-        goes = (self._in_windows(stored) if self.windows else pd.Series(True, index=stored.index)) & self.whole
+        """Rows to merge by id into the stored table, and ids to delete from it.
+
+        Of the table it needs the rows it `concerns`.
+        """
+        goes = (
+            self._in_windows(stored) if self.windows else pd.Series(True, index=stored.index)
+        ) & self.whole
         for column, values in self.replaces.items():
             goes |= stored[column].isin(values)
         rows = self.rows
@@ -59,14 +70,22 @@ class TableChange:
 
     @property
     def concerns(self) -> ds.Expression | None:
-        """Which stored rows it may touch, None for all. What was read in windows is looked for in them, because that skips whole files."""
+        """Which stored rows it may touch, None for all.
+
+        What was read in windows is looked for in them, because that skips whole files.
+        """
         if self.whole and not self.windows:
             return None
         named = set(self.rows.loc[~self._in_windows(self.rows), "id"]) | self.replaces.get("id", frozenset())
         named |= set() if self.if_absent is None else set(self.if_absent["id"])
         wanted = [_any_of("id", named)]
-        wanted += [(pc.field("created") >= _instant(start)) & (pc.field("created") < _instant(end)) for start, end in self.windows]
-        wanted += [_any_of(column, values) for column, values in self.replaces.items() if column != "id" and values]
+        wanted += [
+            (pc.field("created") >= _instant(start)) & (pc.field("created") < _instant(end))
+            for start, end in self.windows
+        ]
+        wanted += [
+            _any_of(column, values) for column, values in self.replaces.items() if column != "id" and values
+        ]
         return reduce(or_, wanted)
 
     def _in_windows(self, rows: pd.DataFrame) -> pd.Series[bool]:
@@ -78,7 +97,10 @@ class TableChange:
 
 @dataclass(frozen=True)
 class PullResult:
-    """A pull: a change for each table of the floor (`stripe/customers` ...), the state to store after them, and what was read."""
+    """A pull: a change for each table of the floor, and the state to store after them.
+
+    Tables are named `stripe/customers` and so on. And what was read.
+    """
 
     changes: dict[str, TableChange]
     state: PullState
@@ -88,19 +110,35 @@ class PullResult:
 
 
 def merged(changes: Sequence[TableChange]) -> TableChange:
-    """Changes of one table as one, for windows read apart; of two rows with one id the later given is kept."""
+    """Changes of one table as one, for windows read apart.
+
+    Of two rows with one id the later given is kept.
+    """
     if len(changes) == 1:
         return changes[0]
     some = [change.rows for change in changes if len(change.rows)]
-    rows = pd.concat(some, ignore_index=True).drop_duplicates("id", keep="last").sort_values("id", ignore_index=True) if some else changes[0].rows
+    rows = (
+        pd.concat(some, ignore_index=True)
+        .drop_duplicates("id", keep="last")
+        .sort_values("id", ignore_index=True)
+        if some
+        else changes[0].rows
+    )
     absent = [change.if_absent for change in changes if change.if_absent is not None]
     columns = {column for change in changes for column in change.replaces}
     return TableChange(
         rows=rows,
-        replaces={column: frozenset().union(*(change.replaces.get(column, frozenset()) for change in changes)) for column in columns},
+        replaces={
+            column: frozenset().union(*(change.replaces.get(column, frozenset()) for change in changes))
+            for column in columns
+        },
         whole=any(change.whole for change in changes),
         windows=tuple(window for change in changes for window in change.windows),
-        if_absent=pd.concat(absent, ignore_index=True).drop_duplicates("id").sort_values("id", ignore_index=True) if absent else None,
+        if_absent=pd.concat(absent, ignore_index=True)
+        .drop_duplicates("id")
+        .sort_values("id", ignore_index=True)
+        if absent
+        else None,
     )
 
 

@@ -1,9 +1,13 @@
-"""Reading one Stripe account: every list and object as plain dicts, within the rate limit, with errors that say what to do.
+"""Reading one Stripe account.
 
-Here: requests, paging, the rate limit, retries, permissions. Not here: which objects to read when (`pull.py`) and what they mean (`rows.py`).
+Every list and object as plain dicts, within the rate limit, with errors that say what to do.
 
-The official SDK sends the requests (authentication, API version, encoding of parameters), through its `raw_request`: its typed objects turn
-`percent_off` into a float and cost most of the time of a pull, and its iterator would fetch pages behind the rate limiter's back.
+Here: requests, paging, the rate limit, retries, permissions. Not here: which objects to read when (`pull.py`)
+and what they mean (`rows.py`).
+
+The official SDK sends the requests (authentication, API version, encoding of parameters), through its
+`raw_request`: its typed objects turn `percent_off` into a float and cost most of the time of a pull, and its
+iterator would fetch pages behind the rate limiter's back.
 """
 
 from __future__ import annotations
@@ -32,21 +36,28 @@ DAY = 86_400
 ATTEMPTS = 8  # waits of 0.5, 1, 2, 4, 8, 16 and 30 s: about a minute before giving up
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30
-SAME_CURSOR = 2  # a list whose page was deleted while it was read begins anew, and may come by an object again
+# A list whose page was deleted while it was read begins anew, and may come by an object again.
+SAME_CURSOR = 2
 CONNECTIONS = 16  # more than the threads of a pull
-LIVE_PER_SECOND, TEST_PER_SECOND = 12, 8  # half of what one endpoint allows, and a third of what a sandbox does: others use the account too
+# Half of what one endpoint allows, and a third of what a sandbox does: others use the account too.
+LIVE_PER_SECOND, TEST_PER_SECOND = 12, 8
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A list of the API. `expand` keeps to the four levels Stripe allows, counted without the list's own `data` when one object is read."""
+    """A list of the API.
+
+    `expand` keeps to the four levels Stripe allows, counted without the list's own `data` when one object is
+    read.
+    """
 
     path: str
     permission: str
     expand: tuple[str, ...] = ()
     embedded: str | None = None  # an embedded list that Stripe cuts off
     embedded_expand: tuple[str, ...] = ()
-    without: str | None = None  # what an account is like whose key may not read it; None: it is not read at all
+    # What an account is like whose key may not read it; None: it is not read at all.
+    without: str | None = None
 
 
 RESOURCES: dict[str, Resource] = {
@@ -54,10 +65,24 @@ RESOURCES: dict[str, Resource] = {
     "products": Resource("products", "Products"),
     "prices": Resource("prices", "Prices", ("tiers", "currency_options")),
     "coupons": Resource("coupons", "Coupons", ("applies_to", "currency_options")),
-    "tax_rates": Resource("tax_rates", "Tax rates", without="the rate of tax inside a price is told by bills"),
-    "subscriptions": Resource("subscriptions", "Subscriptions", ("discounts.source.coupon", "items.data.discounts"), "items", ("discounts",)),
-    "subscription_schedules": Resource("subscription_schedules", "Subscription schedules", without="what a schedule changed is dated by bills"),
-    "invoices": Resource("invoices", "Invoices", ("discounts.source.coupon", "lines.data.discounts"), "lines", ("discounts",)),
+    "tax_rates": Resource(
+        "tax_rates", "Tax rates", without="the rate of tax inside a price is told by bills"
+    ),
+    "subscriptions": Resource(
+        "subscriptions",
+        "Subscriptions",
+        ("discounts.source.coupon", "items.data.discounts"),
+        "items",
+        ("discounts",),
+    ),
+    "subscription_schedules": Resource(
+        "subscription_schedules",
+        "Subscription schedules",
+        without="what a schedule changed is dated by bills",
+    ),
+    "invoices": Resource(
+        "invoices", "Invoices", ("discounts.source.coupon", "lines.data.discounts"), "lines", ("discounts",)
+    ),
     "invoiceitems": Resource("invoiceitems", "Invoices"),
     "credit_notes": Resource("credit_notes", "Credit notes"),
     "events": Resource("events", "Events"),
@@ -66,7 +91,10 @@ RESOURCES: dict[str, Resource] = {
 
 
 class StripeRequestError(ExpansionError):
-    """Stripe could not be reached, kept failing, or refused a request; the text has the request id to quote to Stripe's support."""
+    """Stripe could not be reached, kept failing, or refused a request.
+
+    The text has the request id to quote to Stripe's support.
+    """
 
 
 class StripeSource:
@@ -75,14 +103,22 @@ class StripeSource:
     Args:
         api_key: A restricted key with Read on the resources of `RESOURCES`.
         api_base: Another Stripe-compatible server; None for api.stripe.com.
-        requests_per_second: Ceiling for this process, whatever the number of sources and threads: Stripe allows 25 a second on each endpoint and
-            shares them with the merchant's own production traffic. None for 12, or 8 with a test key.
+        requests_per_second: Ceiling for this process, whatever the number of sources and threads: Stripe
+            allows 25 a second on each endpoint and shares them with the merchant's own production traffic.
+            None for 12, or 8 with a test key.
         keys: Metadata that is kept of what is read.
 
-    Any number of threads may use one source. Close it, or use it as a context manager: it keeps connections open.
+    Any number of threads may use one source. Close it, or use it as a context manager: it keeps connections
+    open.
     """
 
-    def __init__(self, api_key: str, api_base: str | None = None, requests_per_second: int | None = None, keys: MetadataKeys = PLAIN_KEYS) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        api_base: str | None = None,
+        requests_per_second: int | None = None,
+        keys: MetadataKeys = PLAIN_KEYS,
+    ) -> None:
         import stripe  # half a second, only where Stripe is really read
 
         from expansion_platform.sources.stripe.transport import Connection
@@ -92,8 +128,12 @@ class StripeSource:
         self._http = Connection(CONNECTIONS)
         # No retries inside the SDK: it repeats 5xx but never a 429, and past the rate limiter.
         bases: Any = {} if api_base is None else {"api": api_base.rstrip("/")}
-        self._client = stripe.StripeClient(api_key, base_addresses=bases, max_network_retries=0, http_client=self._http)
-        self.pace = _pace(api_base, requests_per_second or (TEST_PER_SECOND if self.livemode is False else LIVE_PER_SECOND))
+        self._client = stripe.StripeClient(
+            api_key, base_addresses=bases, max_network_retries=0, http_client=self._http
+        )
+        self.pace = _pace(
+            api_base, requests_per_second or (TEST_PER_SECOND if self.livemode is False else LIVE_PER_SECOND)
+        )
 
     @property
     def version(self) -> str:
@@ -120,8 +160,12 @@ class StripeSource:
         """Closes the connections."""
         self._http.close()  # type: ignore[no-untyped-call]  # the SDK has no types here
 
-    def objects(self, resource: str, created_gte: int | None = None, created_lt: int | None = None, **filters: Any) -> Iterator[Object]:
-        """Every object of a resource, newest first, with what a row needs expanded and embedded lists completed.
+    def objects(
+        self, resource: str, created_gte: int | None = None, created_lt: int | None = None, **filters: Any
+    ) -> Iterator[Object]:
+        """Every object of a resource, newest first.
+
+        With what a row needs expanded and embedded lists completed.
 
         Args:
             resource: A key of `RESOURCES`. Subscriptions come in every status unless `filters` say otherwise.
@@ -137,14 +181,24 @@ class StripeSource:
             yield from page
 
     def pages(
-        self, resource: str, created_gte: int | None = None, created_lt: int | None = None, *, whole: bool = True, **filters: Any
+        self,
+        resource: str,
+        created_gte: int | None = None,
+        created_lt: int | None = None,
+        *,
+        whole: bool = True,
+        **filters: Any,
     ) -> Iterator[tuple[list[Object], bool]]:
-        """`objects` a page of 100 at a time, each with whether more follow; the next is requested only when it is asked for.
+        """`objects` a page of 100 at a time, each with whether more follow.
+
+        The next is requested only when it is asked for.
 
         Without `whole`, embedded lists may be cut off: see `whole`.
         """
         known = RESOURCES[resource]
-        created = {name: bound for name, bound in (("gte", created_gte), ("lt", created_lt)) if bound is not None}
+        created = {
+            name: bound for name, bound in (("gte", created_gte), ("lt", created_lt)) if bound is not None
+        }
         parameters = {
             **({"status": "all"} if resource == "subscriptions" else {}),
             **({"created": created} if created else {}),
@@ -153,17 +207,27 @@ class StripeSource:
         }
         try:
             for page, has_more in self._pages(f"/v1/{known.path}", known, parameters):
-                yield [done for found in page if (done := self.whole(resource, found)) is not None] if whole else page, has_more
+                yield (
+                    [done for found in page if (done := self.whole(resource, found)) is not None]
+                    if whole
+                    else page,
+                    has_more,
+                )
         except PermissionMissingError:
             if known.without is None:
                 raise
             yield [], False
 
     def object(self, resource: str, object_id: str) -> Object | None:
-        """One object by its id, as in `objects`; None when Stripe does not know it (any more) or it is deleted."""
+        """One object by its id, as in `objects`.
+
+        None when Stripe does not know it (any more) or it is deleted.
+        """
         known = RESOURCES[resource]
         try:
-            found = self._get(f"/v1/{known.path}/{object_id}", known, {"expand": list(known.expand)} if known.expand else {})
+            found = self._get(
+                f"/v1/{known.path}/{object_id}", known, {"expand": list(known.expand)} if known.expand else {}
+            )
         except _NotFoundError:
             return None
         except PermissionMissingError:
@@ -173,12 +237,17 @@ class StripeSource:
         return None if found.get("deleted") else self.whole(resource, found)
 
     def meters(self) -> list[Object]:
-        """Every billing meter, inactive ones too. PermissionMissingError when the key may not read them: usage can be had from bills as well."""
+        """Every billing meter, inactive ones too.
+
+        PermissionMissingError when the key may not read them: usage can be had from bills as well.
+        """
         known = RESOURCES["billing/meters"]
         return [meter for page, _ in self._pages(f"/v1/{known.path}", known, {}) for meter in page]
 
     def summaries(self, meter: str, customer: str, since: int, until: int) -> list[Object] | None:
-        """Summaries by day of a customer's meter events in [since, until), both midnight UTC; None when Stripe has not got the customer any more.
+        """Summaries by day of a customer's meter events in [since, until), both midnight UTC.
+
+        None when Stripe has not got the customer any more.
 
         Raises:
             PermissionMissingError: The key may not read them.
@@ -187,7 +256,11 @@ class StripeSource:
         known = RESOURCES["billing/meters"]
         asked = {"customer": customer, "start_time": since, "end_time": until, "value_grouping_window": "day"}
         try:
-            return [found for page, _ in self._pages(f"/v1/{known.path}/{meter}/event_summaries", known, asked) for found in page]
+            return [
+                found
+                for page, _ in self._pages(f"/v1/{known.path}/{meter}/event_summaries", known, asked)
+                for found in page
+            ]
         except _NotFoundError:
             return None
 
@@ -198,22 +271,37 @@ class StripeSource:
         return found[0] if found else None
 
     def probe(self) -> dict[str, str | None]:
-        """Tries each resource once: resource to the permission the key lacks for it, or None. ConfigurationError for a refused key."""
+        """Tries each resource once: resource to the permission the key lacks for it, or None.
+
+        ConfigurationError for a refused key.
+        """
         return {name: self._missing(name) for name in RESOURCES}
 
     def _missing(self, resource: str) -> str | None:
         try:
             newest = self.newest(resource)
-            if resource == "billing/meters" and newest is not None and (customer := self.newest("customers")) is not None:
-                self.summaries(newest["id"], customer["id"], newest["created"] // DAY * DAY, newest["created"] // DAY * DAY + DAY)
+            if (
+                resource == "billing/meters"
+                and newest is not None
+                and (customer := self.newest("customers")) is not None
+            ):
+                self.summaries(
+                    newest["id"],
+                    customer["id"],
+                    newest["created"] // DAY * DAY,
+                    newest["created"] // DAY * DAY + DAY,
+                )
         except PermissionMissingError as error:
             return error.permission
         return None
 
     def whole(self, resource: str, found: Object) -> Object | None:
-        """The object with its embedded list whole: Stripe embeds the first 10 lines of an invoice, and limits a subscription's items likewise.
+        """The object with its embedded list whole.
 
-        A price comes with the tiers of all its currencies. None when the object was deleted after it was listed, as a draft invoice may be.
+        Stripe embeds the first 10 lines of an invoice, and limits a subscription's items likewise.
+
+        A price comes with the tiers of all its currencies. None when the object was deleted after it was
+        listed, as a draft invoice may be.
         """
         known = RESOURCES[resource]
         if resource == "prices":
@@ -222,7 +310,11 @@ class StripeSource:
         if part is None or not isinstance(held := found.get(part), dict) or held.get("has_more") is not True:
             return found
         expand = [f"data.{path}" for path in known.embedded_expand]
-        path, own = ("/v1/subscription_items", {"subscription": found["id"]}) if part == "items" else (f"/v1/invoices/{found['id']}/lines", {})
+        path, own = (
+            ("/v1/subscription_items", {"subscription": found["id"]})
+            if part == "items"
+            else (f"/v1/invoices/{found['id']}/lines", {})
+        )
         try:
             items = [item for page, _ in self._pages(path, known, {"expand": expand, **own}) for item in page]
         except _NotFoundError:
@@ -230,21 +322,32 @@ class StripeSource:
         return {**found, part: {**held, "data": items, "has_more": False}}
 
     def _with_tiers_in_all_currencies(self, price: Object) -> Object | None:
-        """A price whose currency options have their tiers: Stripe gives them by the name of each currency only, and ignores `currency_options.tiers`.
+        """A price whose currency options have their tiers.
+
+        Stripe gives them by the name of each currency only, and ignores `currency_options.tiers`.
 
         One request for each tiered price in several currencies.
         """
         options = price.get("currency_options") or {}
-        without = [currency for currency, option in options.items() if price.get("billing_scheme") == "tiered" and not option.get("tiers")]
+        without = [
+            currency
+            for currency, option in options.items()
+            if price.get("billing_scheme") == "tiered" and not option.get("tiers")
+        ]
         if not without:
             return price
-        expand = [*RESOURCES["prices"].expand, *(f"currency_options.{currency}.tiers" for currency in without)]
+        expand = [
+            *RESOURCES["prices"].expand,
+            *(f"currency_options.{currency}.tiers" for currency in without),
+        ]
         try:
             return self._get(f"/v1/prices/{price['id']}", RESOURCES["prices"], {"expand": expand})
         except _NotFoundError:
             return None
 
-    def _pages(self, path: str, resource: Resource, parameters: Object) -> Iterator[tuple[list[Object], bool]]:
+    def _pages(
+        self, path: str, resource: Resource, parameters: Object
+    ) -> Iterator[tuple[list[Object], bool]]:
         page = self._page(path, resource, {"limit": PAGE_SIZE, **parameters})
         went_on = Counter[str]()
         while True:
@@ -254,28 +357,48 @@ class StripeSource:
             cursor = page["data"][-1]["id"] if page["data"] else None
             went_on[str(cursor)] += 1
             if cursor is None or went_on[cursor] > SAME_CURSOR:
-                raise StripeRequestError(f"{path} does not end: it says that more follows {cursor or 'an empty page'}, and nothing new comes")
+                raise StripeRequestError(
+                    f"{path} does not end: it says that more follows {cursor or 'an empty page'}, and "
+                    "nothing new comes"
+                )
             page = self._after(page["data"], path, resource, parameters)
 
     def _after(self, listed: list[Object], path: str, resource: Resource, parameters: Object) -> Object:
-        """The page behind a page: behind the last of its objects that is still there, since one may be deleted meanwhile; behind none, the first."""
+        """The page behind a page.
+
+        Behind the last of its objects that is still there, since one may be deleted meanwhile; behind none,
+        the first.
+        """
         for item in reversed(listed):
             try:
-                return self._page(path, resource, {"limit": PAGE_SIZE, **parameters, "starting_after": item["id"]})
+                return self._page(
+                    path, resource, {"limit": PAGE_SIZE, **parameters, "starting_after": item["id"]}
+                )
             except _CursorGoneError:
                 continue
         return self._page(path, resource, {"limit": PAGE_SIZE, **parameters})
 
     def _page(self, path: str, resource: Resource, parameters: Object) -> Object:
-        """A page of a list; each of its objects says which it is and when it was created, since lists are read on by that."""
+        """A page of a list.
+
+        Each of its objects says which it is and when it was created, since lists are read on by that.
+        """
         page = self._get(path, resource, parameters)
         listed = page.get("data")
-        if not isinstance(listed, list) or not isinstance(page.get("has_more"), bool) or not all(isinstance(item, dict) for item in listed):
-            raise StripeRequestError(f"The answer to {path} is no list of objects. Check the network, proxies and STRIPE_API_BASE.")
+        if (
+            not isinstance(listed, list)
+            or not isinstance(page.get("has_more"), bool)
+            or not all(isinstance(item, dict) for item in listed)
+        ):
+            raise StripeRequestError(
+                f"The answer to {path} is no list of objects. Check the network, proxies and STRIPE_API_BASE."
+            )
         dated = path == f"/v1/{resource.path}" and path != "/v1/invoiceitems"  # those have a `date` instead
         for item in listed:
             if not is_text(item.get("id")) or not item["id"]:
-                raise DataQualityError(f"an object of {path} without a readable id", [str(item.get("id"))[:40]])
+                raise DataQualityError(
+                    f"an object of {path} without a readable id", [str(item.get("id"))[:40]]
+                )
             if dated and not (type(created := item.get("created")) is int and 0 <= created < LAST_MOMENT):
                 raise DataQualityError(f"an object of {path} without a readable created", [item["id"]])
         return page
@@ -285,7 +408,10 @@ class StripeSource:
         import stripe
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_passing), wait=_wait, stop=tenacity.stop_after_attempt(attempts), reraise=True
+            retry=tenacity.retry_if_exception(_is_passing),
+            wait=_wait,
+            stop=tenacity.stop_after_attempt(attempts),
+            reraise=True,
         )
         try:
             return retrying(self._attempt, path, parameters)
@@ -310,37 +436,53 @@ class StripeSource:
             raise stripe.APIConnectionError(f"an answer that is cut off or no JSON: {error}") from error  # type: ignore[no-untyped-call]  # the SDK has no types here
 
     def _explained(self, error: stripe.StripeError, path: str, resource: Resource) -> ExpansionError:
-        """The package's error for one of Stripe's, never with the key in it beyond its last four characters."""
+        """The package's error for one of Stripe's.
+
+        Never with the key in it beyond its last four characters.
+        """
         import stripe
 
         request = f"request {error.request_id}" if error.request_id else "no request id"
         if isinstance(error, stripe.AuthenticationError):
             return ConfigurationError(
-                f"Stripe refused the API key ending in {self._key[-4:]!r} ({request}). Set STRIPE_API_KEY to a restricted key of this account: "
-                "Dashboard > Developers > API keys."
+                f"Stripe refused the API key ending in {self._key[-4:]!r} ({request}). Set "
+                "STRIPE_API_KEY to a restricted key of this account: Dashboard > Developers > API keys."
             )
         if isinstance(error, stripe.PermissionError):
-            named = re.search(r"\brak_\w+", error.user_message or "")  # Stripe names the permission in its text
+            # Stripe names the permission in its text.
+            named = re.search(r"\brak_\w+", error.user_message or "")
             permission = f"{resource.permission!r} ({named[0]})" if named else repr(resource.permission)
             return PermissionMissingError(
-                f"The API key ending in {self._key[-4:]!r} may not read {resource.path} ({request}). Give it Read on {permission}: "
-                "Dashboard > Developers > API keys.",
+                f"The API key ending in {self._key[-4:]!r} may not read {resource.path} ({request}). "
+                f"Give it Read on {permission}: Dashboard > Developers > API keys.",
                 permission,
             )
-        gone = getattr(error, "param", None) if error.http_status == 400 and error.code == "resource_missing" else None
+        gone = (
+            getattr(error, "param", None)
+            if error.http_status == 400 and error.code == "resource_missing"
+            else None
+        )
         if gone == "starting_after":
             return _CursorGoneError(f"the object {path} was to go on from is gone ({request})")
         if error.http_status == 404 or gone == "customer":
             return _NotFoundError(f"Stripe has no {gone or 'such object'} of {path} ({request})")
         if isinstance(error.__cause__, ValueError) and not isinstance(error.__cause__, OSError):
-            return StripeRequestError(f"The answer to {path} is no JSON object. Check the network, proxies and STRIPE_API_BASE.")
+            return StripeRequestError(
+                f"The answer to {path} is no JSON object. Check the network, proxies and STRIPE_API_BASE."
+            )
         if error.http_status is None:
             return StripeRequestError(
-                f"Stripe could not be reached for {path}: {type(error.__cause__).__name__}. Check the network and STRIPE_API_BASE."
+                f"Stripe could not be reached for {path}: {type(error.__cause__).__name__}. Check the "
+                "network and STRIPE_API_BASE."
             )
         if error.http_status == 429:
-            return StripeRequestError(f"Stripe kept limiting {path} ({request}). Lower STRIPE_REQUESTS_PER_SECOND or try again later.")
-        return StripeRequestError(f"Stripe answered {error.http_status} to {path} ({request}): {error.user_message or 'no message'}")
+            return StripeRequestError(
+                f"Stripe kept limiting {path} ({request}). Lower STRIPE_REQUESTS_PER_SECOND or try "
+                "again later."
+            )
+        return StripeRequestError(
+            f"Stripe answered {error.http_status} to {path} ({request}): {error.user_message or 'no message'}"
+        )
 
 
 class PermissionMissingError(ConfigurationError):
@@ -361,23 +503,35 @@ class _CursorGoneError(StripeRequestError):
 
 @lru_cache
 def _pace(api_base: str | None, requests_per_second: int) -> Pace:
-    """One pace a process and server, shared by all sources. Only Stripe's own server is known to limit each endpoint; others say so by a 429."""
+    """One pace a process and server, shared by all sources.
+
+    Only Stripe's own server is known to limit each endpoint; others say so by a 429.
+    """
     return Pace(requests_per_second, ENDPOINT_CEILING if api_base is None else None)
 
 
 def _endpoint(path: str) -> str:
-    """What Stripe counts requests by: `/v1/invoices/in_1/lines` and `/v1/invoices/in_2/lines` are one endpoint."""
+    """What Stripe counts requests by.
+
+    `/v1/invoices/in_1/lines` and `/v1/invoices/in_2/lines` are one endpoint.
+    """
     first, *rest = path.removeprefix("/v1/").replace("billing/", "billing.", 1).split("/")
     return "/".join([first, *("" for _ in rest[:1]), *rest[1:]])
 
 
 def _is_passing(error: BaseException) -> bool:
-    """Whether repeating a read may help: a limit, a lock, a failure on Stripe's side (any 5xx is an APIError) or of the connection."""
+    """Whether repeating a read may help.
+
+    A limit, a lock, a failure on Stripe's side (any 5xx is an APIError) or of the connection.
+    """
     import stripe
 
     if isinstance(error, stripe.APIConnectionError):
-        return type(error.__cause__).__name__ != "SSLError"  # an intercepted or expired certificate does not mend itself
-    return isinstance(error, stripe.APIError) or (isinstance(error, stripe.StripeError) and error.http_status in (409, 429))
+        # An intercepted or expired certificate does not mend itself.
+        return type(error.__cause__).__name__ != "SSLError"
+    return isinstance(error, stripe.APIError) or (
+        isinstance(error, stripe.StripeError) and error.http_status in (409, 429)
+    )
 
 
 def _asked(error: object) -> float | None:
@@ -387,7 +541,10 @@ def _asked(error: object) -> float | None:
 
 
 def _wait(attempt: tenacity.RetryCallState) -> float:
-    """Seconds before the next attempt: as long as Stripe asks, else doubling; never more than `LONGEST_WAIT_SECONDS`."""
+    """Seconds before the next attempt: as long as Stripe asks, else doubling.
+
+    Never more than `LONGEST_WAIT_SECONDS`.
+    """
     asked = _asked(attempt.outcome.exception() if attempt.outcome else None)
     seconds = FIRST_WAIT_SECONDS * 2 ** (attempt.attempt_number - 1) if asked is None else asked
     return min(seconds, LONGEST_WAIT_SECONDS)

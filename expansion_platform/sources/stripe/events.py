@@ -1,8 +1,9 @@
 """Stripe events of any API version to rows of `stripe/events`.
 
-Here: which event types are read, and the one normal form of a subscription's state and of what changed. An event is rendered in the version that
-was the account's default when it happened, not in the SDK's, so this module alone knows the shapes from before basil (2025-03-31): `plan` on
-items, a single `discount`, coupons inside discounts. Not here: objects fetched now (`rows.py`).
+Here: which event types are read, and the one normal form of a subscription's state and of what changed. An
+event is rendered in the version that was the account's default when it happened, not in the SDK's, so this
+module alone knows the shapes from before basil (2025-03-31): `plan` on items, a single `discount`, coupons
+inside discounts. Not here: objects fetched now (`rows.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from expansion_platform.domain.core import canonical
 from expansion_platform.domain.core.errors import DataQualityError
 from expansion_platform.domain.history.records import TELLING_EVENTS
 from expansion_platform.sources.stripe import shapes
-from expansion_platform.sources.stripe.fields import INITIATED_BY, PLAIN_KEYS, MetadataKeys, Object, Row, decimal_text, instant, reference
+from expansion_platform.sources.stripe.fields import (
+    INITIATED_BY,
+    PLAIN_KEYS,
+    MetadataKeys,
+    Object,
+    Row,
+    decimal_text,
+    instant,
+    reference,
+)
 from expansion_platform.sources.stripe.kinds import Fields, is_text
 from expansion_platform.sources.stripe.shapes import NOTED
 
@@ -85,7 +95,9 @@ def subject(item: Object) -> tuple[str, Object]:
         raise DataQualityError("event that does not say what happened to what", [str(item.get("id"))])
     wrong: list[str] = []
     found = shapes.ABOUT.read_fields(about, wrong)
-    if str(kind).startswith(TELLING_EVENTS) and (not found.get("id") or (wrong and not found.get("customer"))):
+    if str(kind).startswith(TELLING_EVENTS) and (
+        not found.get("id") or (wrong and not found.get("customer"))
+    ):
         raise DataQualityError("event that does not say what it is about", [str(item.get("id"))])
     return str(kind), found
 
@@ -117,7 +129,9 @@ def event(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) 
         "customer": whose.get("id") if whose.get("object") == "customer" else whose.get("customer"),
         "request_id": (found.get("request") or {}).get("id"),
         "state_json": canonical.dumps(after),
-        "previous_json": canonical.dumps(previous(about, before, after, keys) if is_subscription and not wrong else {}),
+        "previous_json": canonical.dumps(
+            previous(about, before, after, keys) if is_subscription and not wrong else {}
+        ),
     }
 
 
@@ -155,11 +169,13 @@ def previous(about: Object, before: Object, after: Row, keys: MetadataKeys = PLA
         after: `state(about)`, and who began the change if the subscription says.
         keys: Where it says.
 
-    A renewal lists every item again because its period moved; compared in normal form nothing differs, so it gives `{}`.
+    A renewal lists every item again because its period moved; compared in normal form nothing differs, so it
+    gives `{}`.
     """
     told: Row = {name: before[name] for name in _SCALARS if name in before}
     if "pause_collection" in before:
-        # Of a nested object only changed keys are listed: {"resumes_at": ...} alone leaves the behaviour as it is.
+        # Of a nested object only changed keys are listed: {"resumes_at": ...} alone leaves the behaviour as
+        # it is.
         was = before["pause_collection"]
         told["pause_collection"] = was.get("behavior", after["pause_collection"]) if was is not None else None
     if "discounts" in before:
@@ -176,7 +192,12 @@ def previous(about: Object, before: Object, after: Row, keys: MetadataKeys = PLA
 def _told(kind: str, about: Object) -> Row:
     """{discount} of an event about one; {subscription} a customer began by a checkout of its own."""
     if kind.startswith(_DISCOUNT):
-        return {"discount": {**_discount(about), **{name: reference(about.get(name)) for name in ("subscription", "invoice")}}}
+        return {
+            "discount": {
+                **_discount(about),
+                **{name: reference(about.get(name)) for name in ("subscription", "invoice")},
+            }
+        }
     begun = reference(about.get("subscription")) if kind == "checkout.session.completed" else None
     return {"subscription": begun} if begun else {}
 
@@ -193,7 +214,10 @@ def _previous_items(about: Object, before: Object) -> list[Row]:
 
 
 def _undo(now: Object, before: Object) -> Object:
-    """An item as it was, from the item as it is and the keys given of the earlier one; an earlier plan also stands for the price."""
+    """An item as it was, from the item as it is and the keys given of the earlier one.
+
+    An earlier plan also stands for the price.
+    """
     plan = before.get("plan")
     if plan is None or before.get("price") is not None:
         return {**now, **before}
@@ -206,7 +230,10 @@ def _items(listed: list[Object]) -> list[Row]:
 
 
 def _item(held: Object) -> Row:
-    """{id, price, product, quantity, discounts} of an item; before prices (2020) the plan is the price, under the same id."""
+    """{id, price, product, quantity, discounts} of an item.
+
+    Before prices (2020) the plan is the price, under the same id.
+    """
     charged = held.get("price") or held.get("plan") or {}
     return {
         "id": held.get("id"),
@@ -218,12 +245,17 @@ def _item(held: Object) -> Row:
 
 
 def _discounts(owner: Object, also_known: Any = None) -> list[Row]:
-    """[{id, coupon, start, end}]: newer versions give only ids (coupon null), older ones one `discount` with its coupon, some versions both."""
+    """[{id, coupon, start, end}].
+
+    Newer versions give only ids (coupon null), older ones one `discount` with its coupon, some versions both.
+    """
     single = owner.get("discount")
     if owner.get("discounts") is None:
         return [_discount(single)] if single else []
     known = {held["id"]: held for held in (also_known, single) if isinstance(held, Mapping) and "id" in held}
-    return [_discount(known.get(held, held) if isinstance(held, str) else held) for held in owner["discounts"]]
+    return [
+        _discount(known.get(held, held) if isinstance(held, str) else held) for held in owner["discounts"]
+    ]
 
 
 def _discount(held: Any) -> Row:

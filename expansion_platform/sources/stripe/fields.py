@@ -1,7 +1,8 @@
 """Reading fields of Stripe objects, and frames of the rows made from them.
 
-Here: what every mapping of a Stripe object needs: required fields, the columns all have, references that may be expanded, instants, decimals,
-embedded lists, discounts. Not here: which field becomes which column (`rows.py`, `bills.py`, `events.py`).
+Here: what every mapping of a Stripe object needs: required fields, the columns all have, references that may
+be expanded, instants, decimals, embedded lists, discounts. Not here: which field becomes which column
+(`rows.py`, `bills.py`, `events.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ INITIATED_BY = "initiated_by"
 
 @dataclass(frozen=True)
 class MetadataKeys:
-    """The user's names for metadata that is kept: attributes of `customers`, and who began a change, which is stored as `initiated_by`."""
+    """The user's names for metadata that is kept.
+
+    Attributes of `customers`, and who began a change, which is stored as `initiated_by`.
+    """
 
     customers: tuple[str, ...] = ()
     initiated_by: str = INITIATED_BY
@@ -47,14 +51,19 @@ PLAIN_KEYS = MetadataKeys()
 
 
 def frame(model: type[Table], rows: Iterable[Row]) -> pd.DataFrame:
-    """Rows as a frame with exactly the model's columns and types, sorted by id; of two rows with one id the later given is kept."""
+    """Rows as a frame with exactly the model's columns and types, sorted by id.
+
+    Of two rows with one id the later given is kept.
+    """
     latest = {row["id"]: row for row in rows}
     schema = arrow_schema(model)
     try:
         table = pyarrow.Table.from_pylist([latest[key] for key in sorted(latest)], schema=schema)
     except pyarrow.ArrowException as error:
         wrong = [key for key, row in latest.items() if not _fits(row, schema)]
-        raise DataQualityError(f"{model.Config.name}: a field of another type than Stripe documents ({error})", wrong) from error
+        raise DataQualityError(
+            f"{model.Config.name}: a field of another type than Stripe documents ({error})", wrong
+        ) from error
     result = table.to_pandas(types_mapper={pyarrow.int64(): pd.Int64Dtype()}.get)
     counted = [field.name for field in schema if field.type == pyarrow.int64() and not field.nullable]
     return cast(pd.DataFrame, result.astype(dict.fromkeys(counted, "int64")))
@@ -93,12 +102,19 @@ def decimal_text(item: Object, field: str) -> str | None:
         return None
     found = exact(value)
     if found is None:
-        raise DataQualityError(f"{item.get('object', 'object')} whose {field} is not a number: {value!r}", [str(item.get("id"))])
+        raise DataQualityError(
+            f"{item.get('object', 'object')} whose {field} is not a number: {value!r}", [str(item.get("id"))]
+        )
     return canonical.decimal_text(found)
 
 
-def common(item: Object, observed_at: datetime, *, created: int | None = None, livemode: bool | None = None) -> Row:
-    """The columns of every Stripe object; an invoice item has no `created`, and an embedded object no `livemode` of its own."""
+def common(
+    item: Object, observed_at: datetime, *, created: int | None = None, livemode: bool | None = None
+) -> Row:
+    """The columns of every Stripe object.
+
+    An invoice item has no `created`, and an embedded object no `livemode` of its own.
+    """
     return {
         "id": need(item, "id"),
         "created": instant(need(item, "created") if created is None else created),
@@ -114,6 +130,9 @@ def embedded(item: Object, field: str) -> list[Object]:
 
 
 def discount(held: Object) -> Row:
-    """{id, coupon, start, end} of a discount, of the pinned version or an older one (coupon beside it instead of in `source`)."""
+    """{id, coupon, start, end} of a discount, of the pinned version or an older one.
+
+    An older one has the coupon beside it instead of in `source`.
+    """
     named = (held.get("source") or {}).get("coupon") or held.get("coupon")
     return {"id": held.get("id"), "coupon": named, "start": held.get("start"), "end": held.get("end")}

@@ -1,10 +1,11 @@
 """Reading a whole Stripe account, in windows of `created` by several threads, a batch at a time.
 
-Here: the order of the lists, the threads, the batches a caller can store before it takes the next. Not here: how a window is cut (`windows.py`),
-pulls after the first (`pull.py`), storing.
+Here: the order of the lists, the threads, the batches a caller can store before it takes the next. Not here:
+how a window is cut (`windows.py`), pulls after the first (`pull.py`), storing.
 
-Memory holds what the threads are reading and one batch, whatever the size of the account. A caller that stored a batch can note its windows and
-pass them as `done` after a crash; the rows are the same in whatever pieces and order they come.
+Memory holds what the threads are reading and one batch, whatever the size of the account. A caller that
+stored a batch can note its windows and pass them as `done` after a crash; the rows are the same in whatever
+pieces and order they come.
 """
 
 from __future__ import annotations
@@ -32,22 +33,41 @@ from expansion_platform.sources.stripe.windows import BEGINNING, Window, read_wi
 THREADS = 10  # 12 requests a second at up to 0.8 s each
 OVERLAP_SECONDS = 3600  # `created` has whole seconds, and an event can be listed a little after it is dated
 BATCH_OBJECTS = 20_000  # a commit of each table takes about as long as reading 500 objects
-ITEMS_LOOKUP_SECONDS = 45 * 86400  # a pending item waits at most a billing period for its invoice; the rest is looked up one by one
+# A pending item waits at most a billing period for its invoice; the rest is looked up one by one.
+ITEMS_LOOKUP_SECONDS = 45 * 86400
 _FEW = 20
-COLLECTED_AFTER = 50_000  # new containers; what is read has no cycles, and looking for some after every 700 took a quarter of a pull's CPU
+# New containers; what is read has no cycles, and looking for some after every 700 took a quarter of a pull's
+# CPU.
+COLLECTED_AFTER = 50_000
 
 Progress = Callable[[str, int], None]
 
-# Each list's resource and filters. Coupons are known before the discounts that embed deleted ones; events are read before the objects they name.
+# Each list's resource and filters. Coupons are known before the discounts that embed deleted ones; events are
+# read before the objects they name.
 LISTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{f"events {number}": ("events", {"types": list(types)}) for number, types in enumerate(EVENT_TYPES, start=1)},
+    **{
+        f"events {number}": ("events", {"types": list(types)})
+        for number, types in enumerate(EVENT_TYPES, start=1)
+    },
     **{
         name: (name, {})
-        for name in ("products", "prices", "coupons", "tax_rates", "customers", "subscriptions", "subscription_schedules", "invoices", "credit_notes")
+        for name in (
+            "products",
+            "prices",
+            "coupons",
+            "tax_rates",
+            "customers",
+            "subscriptions",
+            "subscription_schedules",
+            "invoices",
+            "credit_notes",
+        )
     },
 }
 EVERYTHING = tuple(LISTS)
-_FIRST = tuple(name for name, (resource, _) in LISTS.items() if resource in ("events", "products", "prices", "coupons"))
+_FIRST = tuple(
+    name for name, (resource, _) in LISTS.items() if resource in ("events", "products", "prices", "coupons")
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +97,9 @@ def read_everything(
     meter: Meter | None = None,
     threads: int = THREADS,
 ) -> Iterator[Batch]:
-    """Every object of the lists created up to `as_of`, a batch at a time; the last batch has the pending invoice items, whole.
+    """Every object of the lists created up to `as_of`, a batch at a time.
+
+    The last batch has the pending invoice items, whole.
 
     Args:
         source: The account.
@@ -89,7 +111,8 @@ def read_everything(
         threads: Windows read at the same time.
 
     Raises:
-        DataQualityError, ConfigurationError, StripeRequestError: As in `pull`. Batches taken before stay good.
+        DataQualityError, ConfigurationError, StripeRequestError: As in `pull`. Batches taken before stay
+            good.
     """
     reading = _Everything(source, as_of, progress or (lambda resource, count: None), meter or Meter())
     whole = [Window(name, BEGINNING, second_after(as_of)) for name in lists]
@@ -99,7 +122,9 @@ def read_everything(
     try:
         with _many_small_objects():
             yield from reading.batches(pool, threads, [window for window in todo if window.name in _FIRST])
-            yield from reading.batches(pool, threads, [window for window in todo if window.name not in _FIRST])
+            yield from reading.batches(
+                pool, threads, [window for window in todo if window.name not in _FIRST]
+            )
             yield reading.pending()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -107,7 +132,10 @@ def read_everything(
 
 @contextmanager
 def _many_small_objects() -> Iterator[None]:
-    """Cycles are looked for rarely, and Arrow takes its memory from where Python does: its own allocator keeps what each thread once held."""
+    """Cycles are looked for rarely, and Arrow takes its memory from where Python does.
+
+    Its own allocator keeps what each thread once held.
+    """
     thresholds, memory = gc.get_threshold(), pyarrow.default_memory_pool()
     gc.set_threshold(COLLECTED_AFTER, *thresholds[1:])
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
@@ -121,7 +149,11 @@ def _many_small_objects() -> Iterator[None]:
 def items_of(source: StripeSource, wanted: set[str]) -> dict[str, str]:
     """Subscription items of invoice items, looked up one by one."""
     found = {key: source.object("invoiceitems", key) for key in sorted(wanted)}
-    return {key: held for key, item in found.items() if item is not None and (held := bills.billed_item(item)) is not None}
+    return {
+        key: held
+        for key, item in found.items()
+        if item is not None and (held := bills.billed_item(item)) is not None
+    }
 
 
 class _Everything:
@@ -135,7 +167,10 @@ class _Everything:
         self.meter = meter
 
     def batches(self, pool: ThreadPoolExecutor, threads: int, todo: Iterable[Window]) -> Iterator[Batch]:
-        """Reads windows until none is left. No more are given to the threads than can read, so a slow caller slows the reading."""
+        """Reads windows until none is left.
+
+        No more are given to the threads than can read, so a slow caller slows the reading.
+        """
         queue, running = deque(todo), set[Future[tuple[Batch, list[Window]]]]()
         read: list[Batch] = []
         while queue or running:
@@ -170,16 +205,26 @@ class _Everything:
         staging = Staging(self._as_of, lookup.items_of, self._source.keys)
         recent: set[str] = set()
         parts: list[Window] = []
-        for part in read_window(window, self._source.pages(resource, created_gte=window.gte, created_lt=window.lt, **filters)):
+        for part in read_window(
+            window, self._source.pages(resource, created_gte=window.gte, created_lt=window.lt, **filters)
+        ):
             if isinstance(part, Window):
                 parts.append(part)
                 continue
             added = [item for item in part if staging.add(resource, item)]
-            recent |= {item["id"] for item in added if resource == "events" and item["created"] >= self._before - 1 - OVERLAP_SECONDS}
+            recent |= {
+                item["id"]
+                for item in added
+                if resource == "events" and item["created"] >= self._before - 1 - OVERLAP_SECONDS
+            }
             self._told(resource, len(added))
         covered, *rest = parts
-        # Draft invoices can be deleted without a trace after 30 days; everything else that was seen once stays.
-        changes = staging.changes(whole=[tables.Invoices, tables.InvoiceLines] if resource == "invoices" else [], windows=[(covered.gte, covered.lt)])
+        # Draft invoices can be deleted without a trace after 30 days; everything else that was seen once
+        # stays.
+        changes = staging.changes(
+            whole=[tables.Invoices, tables.InvoiceLines] if resource == "invoices" else [],
+            windows=[(covered.gte, covered.lt)],
+        )
         return Batch(changes, (covered,), {resource: len(staging.seen[resource])}, frozenset(recent)), rest
 
     def _told(self, resource: str, added: int) -> None:

@@ -1,7 +1,8 @@
 """Kinds of values in Stripe's objects: what a value of each has to be, and what stands for one that is not.
 
-Here: reading a value of any JSON type without ever failing. Not here: which object has which fields (`shapes.py`), and what a value means: a word
-that Stripe may add to (a status, an interval, a behaviour) passes as text, and the domain judges it.
+Here: reading a value of any JSON type without ever failing. Not here: which object has which fields
+(`shapes.py`), and what a value means: a word that Stripe may add to (a status, an interval, a behaviour)
+passes as text, and the domain judges it.
 """
 
 from __future__ import annotations
@@ -86,7 +87,10 @@ class Currency(Kind):
 
 
 class Number(Kind):
-    """A decimal number, as Stripe writes quantities, percentages and unit amounts: text, or a JSON number. It is read as canonical decimal text."""
+    """A decimal number, as Stripe writes quantities, percentages and unit amounts: text, or a JSON number.
+
+    It is read as canonical decimal text.
+    """
 
     def read(self, value: Any, wrong: list[str]) -> str:
         """See `Kind`."""
@@ -108,7 +112,10 @@ class Whole(Kind):
         """See `Kind`."""
         found = exact(value) if isinstance(value, int | Decimal) else None
         if found is None or found != found.to_integral_value() or not self._least <= found < 2**63:
-            raise UnreadError(f" is no whole number{f' of at least {self._least}' if self._least >= 0 else ''}{shown(value)}")
+            raise UnreadError(
+                " is no whole "
+                f"number{f' of at least {self._least}' if self._least >= 0 else ''}{shown(value)}"
+            )
         return int(found)
 
 
@@ -142,13 +149,20 @@ class Flag(Kind):
 
 
 class Metadata(Kind):
-    """The account's own keys. Stripe's values are text; what else a warehouse may hold is kept as its JSON text."""
+    """The account's own keys.
+
+    Stripe's values are text; what else a warehouse may hold is kept as its JSON text.
+    """
 
     def read(self, value: Any, wrong: list[str]) -> dict[str, str]:
         """See `Kind`."""
         if not isinstance(value, Mapping):
             raise UnreadError(" is no object")
-        told = {str(name): given if isinstance(given, str) else json.dumps(given, default=str) for name, given in value.items() if given is not None}
+        told = {
+            str(name): given if isinstance(given, str) else json.dumps(given, default=str)
+            for name, given in value.items()
+            if given is not None
+        }
         return {name: text for name, text in told.items() if is_text(text)}
 
 
@@ -160,19 +174,27 @@ class Needed:
 
 
 class Found(dict[str, Any]):
-    """The fields of an object that were read. Asking for one that is not declared is a mistake of the code, never of the data."""
+    """The fields of an object that were read.
+
+    Asking for one that is not declared is a mistake of the code, never of the data.
+    """
 
     declared: frozenset[str] = frozenset()
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a declared field, the default where the object does not have it."""
         if name not in self.declared:
-            raise TypeError(f"the field {name} is not declared: add it to its shape in sources/stripe/shapes.py")
+            raise TypeError(
+                f"the field {name} is not declared: add it to its shape in sources/stripe/shapes.py"
+            )
         return super().get(name, default)
 
 
 class Fields(Kind):
-    """An object with the fields declared; of those it does not have, only needed ones get a value. `loose`: what is wrong in it is not said."""
+    """An object with the fields declared; of those it does not have, only needed ones get a value.
+
+    `loose`: what is wrong in it is not said.
+    """
 
     def __init__(self, fields: Mapping[str, Kind | Needed], *, loose: bool = False) -> None:
         self.fields = {name: kind.kind if isinstance(kind, Needed) else kind for name, kind in fields.items()}
@@ -272,7 +294,9 @@ class Reference(Kind):
 
     def read(self, value: Any, wrong: list[str]) -> Any:
         """See `Kind`."""
-        return _BY_ID.read_fields(value, wrong)["id"] if isinstance(value, Mapping) else _ID.read(value, wrong)
+        return (
+            _BY_ID.read_fields(value, wrong)["id"] if isinstance(value, Mapping) else _ID.read(value, wrong)
+        )
 
 
 class Expanded(Fields):
@@ -299,7 +323,10 @@ class Anything(Kind):
 
 
 class Discount(Fields):
-    """A discount with its coupon, in `source` or, in older versions, beside it. One of which anything cannot be read is none."""
+    """A discount with its coupon, in `source` or, in older versions, beside it.
+
+    One of which anything cannot be read is none.
+    """
 
     def read_fields(self, value: Mapping[str, Any], wrong: list[str]) -> Found:
         """See `Fields`."""
@@ -324,7 +351,10 @@ class IdOr(Kind):
 
 
 class Embedded(Kind):
-    """Objects of an embedded list that become rows of their own: they are read one by one, later. The list has to be whole."""
+    """Objects of an embedded list that become rows of their own: they are read one by one, later.
+
+    The list has to be whole.
+    """
 
     blank: Any = MappingProxyType({"data": ()})
 
@@ -339,17 +369,25 @@ class Embedded(Kind):
 
 
 def exact(value: Any) -> Decimal | None:
-    """A number in text of ASCII digits, or a JSON number, exactly; None for anything else, and for one longer than any amount."""
+    """A number in text of ASCII digits, or a JSON number, exactly.
+
+    None for anything else, and for one longer than any amount.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
-    value = Decimal(repr(value)) if isinstance(value, float) else value  # its shortest decimal form, which is the number that was written
+    # Its shortest decimal form, which is the number that was written.
+    value = Decimal(repr(value)) if isinstance(value, float) else value
     if isinstance(value, str) and (len(value) > _DIGITS + _PLACES or not _NUMBER.fullmatch(value)):
         return None
     if isinstance(value, int) and abs(value) >= 2**64:
         return None
     found = Decimal(value)
     exponent = found.as_tuple().exponent
-    return found if isinstance(exponent, int) and exponent >= -_PLACES and found.adjusted() < _DIGITS + 1 else None
+    return (
+        found
+        if isinstance(exponent, int) and exponent >= -_PLACES and found.adjusted() < _DIGITS + 1
+        else None
+    )
 
 
 def is_text(value: Any) -> bool:

@@ -1,9 +1,11 @@
 """Objects that events name, as they are now, in few requests.
 
-Here: when they are looked up one by one and when in pages of their list. Not here: which objects (`pull.py`), requests (`client.py`).
+Here: when they are looked up one by one and when in pages of their list. Not here: which objects (`pull.py`),
+requests (`client.py`).
 
-Stripe lists by `created` only, newest first. A page that begins at the newest of the wanted objects costs as much of the rate limit as that object
-alone, and holds the 99 created before it: of objects made around the same time, such as the bills of a month, most are on a few pages.
+Stripe lists by `created` only, newest first. A page that begins at the newest of the wanted objects costs as
+much of the rate limit as that object alone, and holds the 99 created before it: of objects made around the
+same time, such as the bills of a month, most are on a few pages.
 """
 
 from __future__ import annotations
@@ -16,13 +18,19 @@ from expansion_platform.sources.stripe.client import PAGE_SIZE, Object, StripeSo
 from expansion_platform.sources.stripe.full import THREADS
 
 FEW = 10
-"""Objects that are looked up one by one, as many as there are threads: a page takes longer than one object."""
+"""Objects that are looked up one by one, as many as there are threads: a page takes longer than one
+object.
+"""
 
 Found = tuple[str, Object | None]
 
 
-def look_up(source: StripeSource, threads: Executor, resource: str, wanted: Mapping[str, int | None]) -> Iterator[Found]:
-    """(id, object or None) of each, None for one that Stripe does not have (any more); what is held at a time is bounded.
+def look_up(
+    source: StripeSource, threads: Executor, resource: str, wanted: Mapping[str, int | None]
+) -> Iterator[Found]:
+    """(id, object or None) of each, None for one that Stripe does not have (any more).
+
+    What is held at a time is bounded.
 
     Args:
         source: The account.
@@ -47,7 +55,10 @@ def _one(source: StripeSource, resource: str, key: str) -> Found:
 
 
 def _run(source: StripeSource, resource: str, wanted: list[tuple[int, str]]) -> list[Found]:
-    """Objects by pages from the newest to the oldest. Those not on the page they belong on, and the rest of a run of which a page held one, alone."""
+    """Objects by pages from the newest to the oldest.
+
+    Those not on the page they belong on, and the rest of a run of which a page held one, alone.
+    """
     found: list[Found] = []
     alone: list[str] = []
     left = wanted

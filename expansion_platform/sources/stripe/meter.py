@@ -2,8 +2,9 @@
 
 Here: the counting and the estimate. Not here: where it is shown (`ingestion/pulling.py`).
 
-Stripe does not tell how much there is. What is left is estimated from the time of `created` that is not read yet, at the density of what was read.
-Accounts grow, and older months hold less, so the estimate is an upper bound, high at first: it falls as the early years turn out to be empty.
+Stripe does not tell how much there is. What is left is estimated from the time of `created` that is not read
+yet, at the density of what was read. Accounts grow, and older months hold less, so the estimate is an upper
+bound, high at first: it falls as the early years turn out to be empty.
 """
 
 from __future__ import annotations
@@ -75,4 +76,10 @@ class Meter:
 
 
 def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

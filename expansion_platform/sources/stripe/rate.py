@@ -1,4 +1,6 @@
-"""How fast one process may ask one Stripe: a pace shared by all threads, slower after a 429, faster again while none comes.
+"""How fast one process may ask one Stripe.
+
+A pace shared by all threads, slower after a 429, faster again while none comes.
 
 Here: the pace. Not here: requests and which of them to repeat (`client.py`).
 """
@@ -12,7 +14,8 @@ from collections.abc import Callable
 
 ENDPOINT_CEILING = 25  # what Stripe allows a second on one endpoint, live and test
 SLOWER = 0.7  # a limit met once costs little; met again and again it halves every other second
-REACTION_SECONDS = 1.0  # requests under way when a limit is met come back limited too: together they count once
+# Requests under way when a limit is met come back limited too: together they count once.
+REACTION_SECONDS = 1.0
 RECOVERY_SECONDS = 20  # from nothing back to the ceiling
 SLOWEST = 0.5  # requests a second
 BURST_SECONDS = 0.1  # a pause this short is made up for, so that late wake-ups do not add up to a lower rate
@@ -27,7 +30,8 @@ class Pace:
         clock: Seconds, monotonic.
         sleep: Waits for seconds.
 
-    A limit lowers the pace of all endpoints: it says that the account is busy, and the merchant's own traffic goes first.
+    A limit lowers the pace of all endpoints: it says that the account is busy, and the merchant's own traffic
+    goes first.
     """
 
     def __init__(
@@ -66,7 +70,10 @@ class Pace:
             self.rate = min(self.ceiling, self.rate + self.ceiling / RECOVERY_SECONDS / self.rate)
 
     def limited(self, retry_after: float | None = None) -> None:
-        """A request came back with a 429: slower from now on, and nothing at all before `retry_after` seconds have passed."""
+        """A request came back with a 429.
+
+        Slower from now on, and nothing at all before `retry_after` seconds have passed.
+        """
         with self._lock:
             now = self._clock()
             if retry_after is not None:

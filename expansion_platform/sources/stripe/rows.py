@@ -1,10 +1,12 @@
 """Stripe objects to rows of the `stripe/*` tables: pure functions, only the allow-listed fields.
 
-Here: one function a table, for objects in the shape of the pinned API version with discounts expanded. Not here: invoices and their kin
-(`bills.py`), fetching (`client.py`), deciding what to fetch (`pull.py`), and events, whose payloads come in other versions' shapes (`events.py`).
+Here: one function a table, for objects in the shape of the pinned API version with discounts expanded. Not
+here: invoices and their kin (`bills.py`), fetching (`client.py`), deciding what to fetch (`pull.py`), and
+events, whose payloads come in other versions' shapes (`events.py`).
 
-Each mapping begins with `shapes.read`: what is not declared there is not seen here, and what is seen is of its kind. Values Stripe may add to
-(statuses, schemes, intervals) pass through as text; the domain judges them. What cannot be read is said in the row's `unreadable`.
+Each mapping begins with `shapes.read`: what is not declared there is not seen here, and what is seen is of
+its kind. Values Stripe may add to (statuses, schemes, intervals) pass through as text; the domain judges
+them. What cannot be read is said in the row's `unreadable`.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ SUBSCRIPTION_METADATA = ("migration",)
 
 
 def customer(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) -> Row:
-    """Row of `stripe/customers`. A deleted customer's fields come from its `customer.deleted` event, which has them all."""
+    """Row of `stripe/customers`.
+
+    A deleted customer's fields come from its `customer.deleted` event, which has them all.
+    """
     item = read(shapes.CUSTOMER, item)
     held = item.get("discount")
     return {
@@ -62,7 +67,9 @@ def product(item: Object, observed_at: datetime) -> Row:
 
 
 def price(item: Object, observed_at: datetime, *, embedded: bool = False) -> Row:
-    """Row of `stripe/prices`; `tiers` and `currency_options` must have been expanded, the tiers of the options too.
+    """Row of `stripe/prices`.
+
+    `tiers` and `currency_options` must have been expanded, the tiers of the options too.
 
     One that is `embedded` in another object has neither.
     """
@@ -80,7 +87,9 @@ def price(item: Object, observed_at: datetime, *, embedded: bool = False) -> Row
         "billing_scheme": item["billing_scheme"],
         "unit_amount_decimal": None if tiered else unit,
         "tiers_mode": item.get("tiers_mode"),
-        "tiers_json": canonical.dumps([_tier(tier, item) for tier in item["tiers"]]) if tiered and item.get("tiers") is not None else None,
+        "tiers_json": canonical.dumps([_tier(tier, item) for tier in item["tiers"]])
+        if tiered and item.get("tiers") is not None
+        else None,
         "currency_options_json": _in_other_currencies(item, lambda option: _amounts(option, item)),
         "tax_behavior": item.get("tax_behavior"),
         "divide_by": package.get("divide_by"),
@@ -96,7 +105,10 @@ def price(item: Object, observed_at: datetime, *, embedded: bool = False) -> Row
 
 
 def coupon(item: Object, observed_at: datetime, *, embedded: bool = False) -> Row:
-    """Row of `stripe/coupons`; `applies_to` and `currency_options` must have been expanded: otherwise they are absent, as for a coupon without.
+    """Row of `stripe/coupons`.
+
+    `applies_to` and `currency_options` must have been expanded: otherwise they are absent, as for a coupon
+    without.
 
     One that is `embedded` in another object has neither.
     """
@@ -171,9 +183,14 @@ def subscription_items(item: Object, observed_at: datetime, keys: MetadataKeys =
 
 
 def subscription_schedule(item: Object, observed_at: datetime) -> Row:
-    """Row of `stripe/subscription_schedules`. A released schedule names the subscription it ran in another field."""
+    """Row of `stripe/subscription_schedules`.
+
+    A released schedule names the subscription it ran in another field.
+    """
     item = read(shapes.SUBSCRIPTION_SCHEDULE, item)
-    stops = [item[name] for name in ("released_at", "completed_at", "canceled_at") if item.get(name) is not None]
+    stops = [
+        item[name] for name in ("released_at", "completed_at", "canceled_at") if item.get(name) is not None
+    ]
     return {
         **common(item, observed_at),
         "customer": reference(need(item, "customer")),
@@ -185,7 +202,10 @@ def subscription_schedule(item: Object, observed_at: datetime) -> Row:
 
 
 def _inclusive_tax(rates: Sequence[Any]) -> str | None:
-    """Percentage of the tax rates set on an item that are inside its price, None where none is set. Stripe embeds them whole."""
+    """Percentage of the tax rates set on an item that are inside its price, None where none is set.
+
+    Stripe embeds them whole.
+    """
     if not rates or not all(isinstance(rate, Mapping) for rate in rates):
         return None
     inside = [Decimal(rate["percentage"] or "0") for rate in rates if rate["inclusive"]]
@@ -193,19 +213,41 @@ def _inclusive_tax(rates: Sequence[Any]) -> str | None:
 
 
 def embedded_coupons(item: Object) -> list[Object]:
-    """Coupon objects carried by the discounts of a customer, a subscription or an invoice: the only trace of a coupon deleted in Stripe."""
+    """Coupon objects carried by the discounts of a customer, a subscription or an invoice.
+
+    The only trace of a coupon deleted in Stripe.
+    """
     listed = item.get("discounts")
-    held = [entry for entry in [*(listed if isinstance(listed, list | tuple) else []), item.get("discount")] if isinstance(entry, Mapping)]
+    held = [
+        entry
+        for entry in [*(listed if isinstance(listed, list | tuple) else []), item.get("discount")]
+        if isinstance(entry, Mapping)
+    ]
     coupons = [source.get("coupon") for entry in held if isinstance(source := entry.get("source"), Mapping)]
-    return [found for found in coupons if isinstance(found, Mapping) and "duration" in found and shapes.identified(shapes.COUPON, found)]
+    return [
+        found
+        for found in coupons
+        if isinstance(found, Mapping) and "duration" in found and shapes.identified(shapes.COUPON, found)
+    ]
 
 
 def embedded_prices(item: Object) -> list[Object]:
-    """Price objects carried by a subscription's items: the only trace of a price deleted in Stripe. Before prices (2020) items had plans."""
+    """Price objects carried by a subscription's items: the only trace of a price deleted in Stripe.
+
+    Before prices (2020) items had plans.
+    """
     listed = item.get("items")
     data = listed.get("data") if isinstance(listed, Mapping) else None
-    held = [entry.get("price") for entry in data or [] if isinstance(entry, Mapping)] if isinstance(data, list | tuple) else []
-    return [found for found in held if isinstance(found, Mapping) and "billing_scheme" in found and shapes.identified(shapes.PRICE, found)]
+    held = (
+        [entry.get("price") for entry in data or [] if isinstance(entry, Mapping)]
+        if isinstance(data, list | tuple)
+        else []
+    )
+    return [
+        found
+        for found in held
+        if isinstance(found, Mapping) and "billing_scheme" in found and shapes.identified(shapes.PRICE, found)
+    ]
 
 
 def _metadata(item: Object, allowed: tuple[str, ...], also: Row | None = None) -> str:
@@ -214,9 +256,14 @@ def _metadata(item: Object, allowed: tuple[str, ...], also: Row | None = None) -
 
 
 def _in_other_currencies(item: Object, amount: Callable[[Object], Any]) -> str | None:
-    """What a price or a coupon is in the currencies it offers beside its own, None where there is none. Stripe lists its own among them."""
+    """What a price or a coupon is in the currencies it offers beside its own, None where there is none.
+
+    Stripe lists its own among them.
+    """
     options = item.get("currency_options") or {}
-    read_options = {currency: amount(option) for currency, option in options.items() if currency != item.get("currency")}
+    read_options = {
+        currency: amount(option) for currency, option in options.items() if currency != item.get("currency")
+    }
     return canonical.dumps(read_options) if read_options else None
 
 
@@ -242,9 +289,15 @@ def _tier(tier: Object, owner: Object) -> Row:
 
 def _phase(phase: Object, owner: Object) -> Row:
     named = {**phase, "object": "phase of a subscription schedule", "id": owner.get("id")}
-    items = [{**held, "object": "item of a subscription schedule", "id": owner.get("id")} for held in need(named, "items")]
+    items = [
+        {**held, "object": "item of a subscription schedule", "id": owner.get("id")}
+        for held in need(named, "items")
+    ]
     return {
         "start": need(named, "start_date"),
         "end": phase.get("end_date"),
-        "items": [{"price": reference(need(held, "price")), "quantity": decimal_text(held, "quantity")} for held in items],
+        "items": [
+            {"price": reference(need(held, "price")), "quantity": decimal_text(held, "quantity")}
+            for held in items
+        ],
     }

@@ -1,11 +1,12 @@
 """Which fields of Stripe's objects are read, and what a value of each has to be.
 
-Here: one shape a kind of object, and `read`, which every mapping begins with. Not here: the kinds of values (`kinds.py`), and which field becomes
-which column (`rows.py`, `bills.py`, `events.py`).
+Here: one shape a kind of object, and `read`, which every mapping begins with. Not here: the kinds of values
+(`kinds.py`), and which field becomes which column (`rows.py`, `bills.py`, `events.py`).
 
-A field that is not declared here does not reach the mappings. Where a value is of another type than declared, the row has a blank, and its column
-`unreadable` says what is wrong: the domain then sets apart the stretch that the object speaks of (`domain/history/unreadable.py`), and nothing else
-stops. Only an object that cannot be told from others, or whose customer nobody knows, is refused by name.
+A field that is not declared here does not reach the mappings. Where a value is of another type than declared,
+the row has a blank, and its column `unreadable` says what is wrong: the domain then sets apart the stretch
+that the object speaks of (`domain/history/unreadable.py`), and nothing else stops. Only an object that cannot
+be told from others, or whose customer nobody knows, is refused by name.
 """
 
 from __future__ import annotations
@@ -47,15 +48,21 @@ _SHOWN = 40
 class Shape(Fields):
     """An object that becomes a row. `identity` are the fields without which it is refused."""
 
-    def __init__(self, name: str, fields: Mapping[str, Kind | Needed], identity: tuple[str, ...] = ("id", "created")) -> None:
-        super().__init__({**fields, **{each: fields.get(each, Text() if each == "id" else Moment()) for each in identity}})
+    def __init__(
+        self, name: str, fields: Mapping[str, Kind | Needed], identity: tuple[str, ...] = ("id", "created")
+    ) -> None:
+        super().__init__(
+            {**fields, **{each: fields.get(each, Text() if each == "id" else Moment()) for each in identity}}
+        )
         self.name = name
         self.identity = identity
         self._declared |= {"object", NOTED}
 
 
 def read(shape: Shape, item: Mapping[str, Any], owner: str = "") -> Found:
-    """The fields of an object that are read, each of its kind; what is wrong with the others is under `NOTED`.
+    """The fields of an object that are read, each of its kind.
+
+    What is wrong with the others is under `NOTED`.
 
     Raises:
         DataQualityError: Its id cannot be read, or something else it is known by; names it, else its owner.
@@ -64,7 +71,9 @@ def read(shape: Shape, item: Mapping[str, Any], owner: str = "") -> Found:
     found = shape.read_fields(item, wrong)
     for name in shape.identity:
         if found.get(name) in (None, "") or any(text.startswith(f"{name} is ") for text in wrong):
-            named = found.get("id") or (f"of {owner}" if owner else f"created {item.get('created')!r}"[:_SHOWN])
+            named = found.get("id") or (
+                f"of {owner}" if owner else f"created {item.get('created')!r}"[:_SHOWN]
+            )
             raise DataQualityError(f"{shape.name} without a readable {name}", [named])
     found["object"] = shape.name
     found[NOTED] = noted(wrong)
@@ -111,7 +120,12 @@ _TIERS = ListOf(
         }
     )
 )
-_AMOUNTS: dict[str, Kind | Needed] = {"unit_amount": Whole(), "unit_amount_decimal": Number(), "tiers": _TIERS, "tax_behavior": Word()}
+_AMOUNTS: dict[str, Kind | Needed] = {
+    "unit_amount": Whole(),
+    "unit_amount_decimal": Number(),
+    "tiers": _TIERS,
+    "tax_behavior": Word(),
+}
 _RATES = ListOf(IdOr(Fields({"percentage": Needed(Number()), "inclusive": Needed(Flag())})))
 
 CUSTOMER = Shape(
@@ -140,7 +154,12 @@ PRICE = Shape(
         "currency_options": ByCurrency(Fields(_AMOUNTS)),
         "transform_quantity": Fields({"divide_by": Needed(Whole(1)), "round": Needed(Word())}),
         "recurring": Fields(
-            {"interval": Needed(Word()), "interval_count": Needed(Whole(1)), "usage_type": Word(), "meter": Reference()},
+            {
+                "interval": Needed(Word()),
+                "interval_count": Needed(Whole(1)),
+                "usage_type": Word(),
+                "meter": Reference(),
+            },
         ),
         "lookup_key": Label(),
         "metadata": Metadata(),
@@ -159,7 +178,10 @@ COUPON = Shape(
         "applies_to": Fields({"products": Needed(ListOf(Reference(), filled=True))}),
     },
 )
-TAX_RATE = Shape("tax rate", {**_OBJECT, "percentage": Number(), "effective_percentage": Number(), "inclusive": Needed(Flag())})
+TAX_RATE = Shape(
+    "tax rate",
+    {**_OBJECT, "percentage": Number(), "effective_percentage": Number(), "inclusive": Needed(Flag())},
+)
 SUBSCRIPTION = Shape(
     "subscription",
     {
@@ -195,7 +217,11 @@ SUBSCRIPTION_ITEM = Shape(
         "metadata": Metadata(),
     },
 )
-ITEMS_OWNER = Shape("subscription", {"livemode": Needed(Flag()), "default_tax_rates": _RATES, "items": Needed(Embedded())}, ("id",))
+ITEMS_OWNER = Shape(
+    "subscription",
+    {"livemode": Needed(Flag()), "default_tax_rates": _RATES, "items": Needed(Embedded())},
+    ("id",),
+)
 SUBSCRIPTION_SCHEDULE = Shape(
     "subscription schedule",
     {
@@ -219,7 +245,9 @@ SUBSCRIPTION_SCHEDULE = Shape(
     },
     ("id", "created", "customer"),
 )
-_BILLED_SUBSCRIPTION = Fields({"subscription": Reference(), "subscription_item": Reference(), "metadata": Metadata()})
+_BILLED_SUBSCRIPTION = Fields(
+    {"subscription": Reference(), "subscription_item": Reference(), "metadata": Metadata()}
+)
 _PARENT = Fields({"subscription_details": _BILLED_SUBSCRIPTION})
 INVOICE = Shape(
     "invoice",
@@ -237,7 +265,9 @@ INVOICE = Shape(
         "attempted": Flag(),
         "attempt_count": Whole(0),
         "status_details": Fields({"uncollectible": Fields({"reason": Text()})}),
-        "status_transitions": Fields(dict.fromkeys(("finalized_at", "voided_at", "paid_at", "marked_uncollectible_at"), Moment())),
+        "status_transitions": Fields(
+            dict.fromkeys(("finalized_at", "voided_at", "paid_at", "marked_uncollectible_at"), Moment())
+        ),
         "due_date": Moment(),
         "latest_revision": Reference(),
         "discounts": _DISCOUNTS,
@@ -274,7 +304,12 @@ _BILLED: dict[str, Kind | Needed] = {
     "quantity": Number(),
     "quantity_decimal": Number(),
     "period": Needed(Fields({"start": Needed(Moment()), "end": Needed(Moment())})),
-    "pricing": Fields({"price_details": Fields({"price": Reference(), "product": Reference()}), "unit_amount_decimal": Number()}),
+    "pricing": Fields(
+        {
+            "price_details": Fields({"price": Reference(), "product": Reference()}),
+            "unit_amount_decimal": Number(),
+        }
+    ),
 }
 INVOICE_LINE = Shape(
     "line_item",
@@ -284,7 +319,13 @@ INVOICE_LINE = Shape(
         "discounts": _DISCOUNTS,
         "discount_amounts": ListOf(Fields({"discount": Needed(Reference()), "amount": Needed(Whole())})),
         "taxes": ListOf(
-            Fields({"amount": Needed(Whole()), "tax_behavior": Needed(Word()), "tax_rate_details": Fields({"tax_rate": Reference()})}),
+            Fields(
+                {
+                    "amount": Needed(Whole()),
+                    "tax_behavior": Needed(Word()),
+                    "tax_rate_details": Fields({"tax_rate": Reference()}),
+                }
+            ),
         ),
     },
     ("id",),
@@ -315,9 +356,14 @@ CREDIT_NOTE = Shape(
     ("id", "created", "customer"),
 )
 
-METER = Shape("billing meter", {"livemode": Needed(Flag()), "default_aggregation": Needed(Fields({"formula": Needed(Word())}))}, ("id",))
+METER = Shape(
+    "billing meter",
+    {"livemode": Needed(Flag()), "default_aggregation": Needed(Fields({"formula": Needed(Word())}))},
+    ("id",),
+)
 
-# What events are about, in every version since 2018: lists of discounts hold ids or objects, and `previous_attributes` only what changed.
+# What events are about, in every version since 2018: lists of discounts hold ids or objects, and
+# `previous_attributes` only what changed.
 EVENT = Shape(
     "event",
     {
@@ -330,14 +376,24 @@ EVENT = Shape(
     ("id", "created", "type"),
 )
 _SHOWN_DISCOUNT = IdOr(Discount({**DISCOUNT.fields, "id": Text()}))  # before 2020 a discount had no id
-_SHOWN_DISCOUNTS: dict[str, Kind | Needed] = {"discounts": ListOf(_SHOWN_DISCOUNT), "discount": _SHOWN_DISCOUNT}
+_SHOWN_DISCOUNTS: dict[str, Kind | Needed] = {
+    "discounts": ListOf(_SHOWN_DISCOUNT),
+    "discount": _SHOWN_DISCOUNT,
+}
 _SHOWN_ITEM: dict[str, Kind | Needed] = {
     **dict.fromkeys(("price", "plan"), Expanded({"product": Reference()})),
     "quantity": Number(),
     **_SHOWN_DISCOUNTS,
 }
-_BEFORE_ITEM = {**_SHOWN_ITEM, **dict.fromkeys(("price", "plan"), Expanded({"product": Reference()}, partial=True))}
-_STATE: dict[str, Kind | Needed] = {**dict.fromkeys(("ended_at", "trial_end", "cancel_at"), Moment()), "metadata": Metadata(), **_SHOWN_DISCOUNTS}
+_BEFORE_ITEM = {
+    **_SHOWN_ITEM,
+    **dict.fromkeys(("price", "plan"), Expanded({"product": Reference()}, partial=True)),
+}
+_STATE: dict[str, Kind | Needed] = {
+    **dict.fromkeys(("ended_at", "trial_end", "cancel_at"), Moment()),
+    "metadata": Metadata(),
+    **_SHOWN_DISCOUNTS,
+}
 _ABOUT: dict[str, Kind | Needed] = {"id": Text(), "object": Label(), "customer": Reference()}
 ABOUT = Fields(_ABOUT)
 ABOUT_SUBSCRIPTION = Fields(

@@ -1,7 +1,7 @@
 """Objects as they are read, gathered as the rows of all `stripe/*` tables.
 
-Here: which tables an object goes to, and the changes the rows read so far amount to. Not here: columns (`rows.py`, `bills.py`, `events.py`), what to
-read (`pull.py`, `full.py`).
+Here: which tables an object goes to, and the changes the rows read so far amount to. Not here: columns
+(`rows.py`, `bills.py`, `events.py`), what to read (`pull.py`, `full.py`).
 """
 
 from __future__ import annotations
@@ -78,21 +78,29 @@ class Staging:
                 self._embedded[tables.Prices].setdefault(row["id"], row)
         return True
 
-    def changes(self, whole: Collection[type[Table]] = (), windows: Sequence[tuple[int, int]] = ()) -> dict[str, TableChange]:
+    def changes(
+        self, whole: Collection[type[Table]] = (), windows: Sequence[tuple[int, int]] = ()
+    ) -> dict[str, TableChange]:
         """The change of each table.
 
         Args:
             whole: Tables read completely, or completely in the windows.
-            windows: Ranges of `created` the objects were read in; none when they were looked up one by one. They say nothing of other tables: a
-                window of customers beside one of invoices must not pass for invoices that are gone.
+            windows: Ranges of `created` the objects were read in; none when they were looked up one by one.
+                They say nothing of other tables: a window of customers beside one of invoices must not pass
+                for invoices that are gone.
         """
         absent = {
-            model: [row for key, row in held.items() if key not in self.seen[table_name(model).partition("/")[2]]]
+            model: [
+                row for key, row in held.items() if key not in self.seen[table_name(model).partition("/")[2]]
+            ]
             for model, held in self._embedded.items()
         }
         frames = {model: self._of(model).frame() for model in MODELS}
-        # A subscription's items have their own `created`; a line has its invoice's, so a window read whole replaces its lines by that.
-        invoices = frozenset(self.deleted_invoices if windows else self.deleted_invoices | set(frames[tables.Invoices]["id"]))
+        # A subscription's items have their own `created`; a line has its invoice's, so a window read whole
+        # replaces its lines by that.
+        invoices = frozenset(
+            self.deleted_invoices if windows else self.deleted_invoices | set(frames[tables.Invoices]["id"])
+        )
         replaced: dict[type[Table], Mapping[str, frozenset[str]]] = {
             tables.Invoices: {"id": invoices},
             tables.InvoiceLines: {"invoice": invoices},
@@ -104,7 +112,9 @@ class Staging:
                 rows=read,
                 replaces=replaced.get(model, {}),
                 whole=model in whole,
-                windows=tuple(windows) if model is not tables.SubscriptionItems and (len(read) or model in whole) else (),
+                windows=tuple(windows)
+                if model is not tables.SubscriptionItems and (len(read) or model in whole)
+                else (),
                 if_absent=frame(model, absent[model]) if absent.get(model) else None,
             )
         return result
@@ -119,9 +129,13 @@ class Staging:
         if resource == "events":
             yield tables.Events, event(item, self._as_of, self._keys)
             kind, about = subject(item)
-            if kind == "customer.deleted" and about.get("id") not in self.seen["customers"]:  # the last trace of it; events may come twice
+            # The last trace of it; events may come twice.
+            if kind == "customer.deleted" and about.get("id") not in self.seen["customers"]:
                 self.seen["customers"].add(about["id"])
-                yield tables.Customers, rows.customer({**item["data"]["object"], "deleted": True}, self._as_of, self._keys)
+                yield (
+                    tables.Customers,
+                    rows.customer({**item["data"]["object"], "deleted": True}, self._as_of, self._keys),
+                )
             elif kind == "invoice.deleted" and about.get("id"):
                 self.deleted_invoices.add(about["id"])
         elif resource == "invoices":
@@ -143,7 +157,10 @@ class Staging:
 
 
 def _on_test_clock(item: Object) -> bool:
-    """Whether an object, or what an event is about, lives on a test clock, in a time of its own: Stripe lists no such subscription, but its bills."""
+    """Whether an object, or what an event is about, lives on a test clock, in a time of its own.
+
+    Stripe lists no such subscription, but its bills.
+    """
     return isinstance(_about(item).get("test_clock"), str)
 
 

@@ -1,9 +1,10 @@
 """Usage of metered prices, day by day, from Stripe's summaries of meter events.
 
-Here: reading a customer's days and their rows. Not here: whose days are due (`ingestion/metering.py`), its history (`domain/history/usage.py`).
+Here: reading a customer's days and their rows. Not here: whose days are due (`ingestion/metering.py`), its
+history (`domain/history/usage.py`).
 
-A day is Stripe's: from midnight to midnight UTC. Only days that have passed are read, and each gets a row, so that a day without a row was not read.
-Stripe lists no summary of a day without events.
+A day is Stripe's: from midnight to midnight UTC. Only days that have passed are read, and each gets a row, so
+that a day without a row was not read. Stripe lists no summary of a day without events.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ class Due(NamedTuple):
         return (self.until - self.since) // DAY
 
 
-def read_usage(source: StripeSource, meters: Sequence[Object], due: Sequence[Due], observed_at: datetime) -> Iterator[tuple[list[Due], pd.DataFrame]]:
-    """Rows of `stripe/meter_usage` of what is due, some customers at a time and each of them whole; of one that Stripe has not, none.
+def read_usage(
+    source: StripeSource, meters: Sequence[Object], due: Sequence[Due], observed_at: datetime
+) -> Iterator[tuple[list[Due], pd.DataFrame]]:
+    """Rows of `stripe/meter_usage` of what is due, some customers at a time and each of them whole.
+
+    Of one that Stripe has not, none.
 
     Raises:
         DataQualityError: A summary that is not of the day asked for.
@@ -71,15 +76,27 @@ def _days(source: StripeSource, meter: Object, due: Due, observed_at: datetime) 
         listed = source.summaries(due.meter, due.customer, since, until)
         if listed is None:
             return []
-        values = {_day(summary, since, until): decimal_text(summary, "aggregated_value") for summary in listed}
-        found += [_row(meter, due.customer, day, values.get(day), observed_at) for day in range(since, until, DAY)]
+        values = {
+            _day(summary, since, until): decimal_text(summary, "aggregated_value") for summary in listed
+        }
+        found += [
+            _row(meter, due.customer, day, values.get(day), observed_at) for day in range(since, until, DAY)
+        ]
     return found
 
 
 def _day(summary: Object, since: int, until: int) -> int:
     start = need(summary, "start_time")
-    if not isinstance(start, int) or isinstance(start, bool) or not since <= start < until or start % DAY or need(summary, "end_time") != start + DAY:
-        raise DataQualityError("summary of meter events of another time than a day that was asked for", [str(summary.get("id"))])
+    if (
+        not isinstance(start, int)
+        or isinstance(start, bool)
+        or not since <= start < until
+        or start % DAY
+        or need(summary, "end_time") != start + DAY
+    ):
+        raise DataQualityError(
+            "summary of meter events of another time than a day that was asked for", [str(summary.get("id"))]
+        )
     return start
 
 

@@ -1,7 +1,9 @@
-"""What can be mapped: the fields each kind of Stripe object is made from, and which of them it cannot do without.
+"""What can be mapped: the fields each kind of Stripe object is made from.
 
-Here: one model a kind of row, a field a place in a warehouse's table. Not here: the file they are written in (`mapping.py`), reading (`tables.py`),
-what is made of the values (`objects.py`).
+And which of them it cannot do without.
+
+Here: one model a kind of row, a field a place in a warehouse's table. Not here: the file they are written in
+(`mapping.py`), reading (`tables.py`), what is made of the values (`objects.py`).
 """
 
 from __future__ import annotations
@@ -40,14 +42,24 @@ class Reads:
 
 
 def _from(written: Any) -> From:
-    """`column`, `column.json.path`, either with `?` when the table may lack it, a list of them, or `{value: constant}`."""
+    """`column`, `column.json.path`, a list of them, or `{value: constant}`.
+
+    Either of the first two with `?` when the table may lack it.
+    """
     if isinstance(written, From):
         return written
     if isinstance(written, dict) and set(written) == {"value"}:
         return From(constant=written["value"])
     listed = [written] if isinstance(written, str) else written
-    if not isinstance(listed, list) or not listed or not all(isinstance(each, str) and each.strip("?") for each in listed):
-        raise ValueError("write a column, `column.json.path`, a list of them (the first that holds a value counts), or {value: constant}")
+    if (
+        not isinstance(listed, list)
+        or not listed
+        or not all(isinstance(each, str) and each.strip("?") for each in listed)
+    ):
+        raise ValueError(
+            "write a column, `column.json.path`, a list of them (the first that holds a value counts), "
+            "or {value: constant}"
+        )
     return From(tuple(_place(each) for each in listed))
 
 
@@ -79,7 +91,10 @@ class _Object(Columns):
 
 
 class Customers(_Object):
-    """`discounts` is the customer's own; left out, `discounts` rows whose owner is the customer stand for it."""
+    """`discounts` is the customer's own.
+
+    Left out, `discounts` rows whose owner is the customer stand for it.
+    """
 
     currency: Text = NOTHING
     country: Text = NOTHING
@@ -100,7 +115,10 @@ class Products(_Object):
 
 
 class Prices(_Object):
-    """Prices; `tiers` as JSON, or in `price_tiers`; `currency_options` as JSON, or in `price_currency_options`."""
+    """Prices; `tiers` as JSON, or in `price_tiers`.
+
+    `currency_options` as JSON, or in `price_currency_options`.
+    """
 
     product: Text
     currency: Text
@@ -144,7 +162,10 @@ class PriceTiers(Columns):
 
 
 class Coupons(_Object):
-    """Coupons; `applies_to` lists product ids; `currency_options` as JSON, or in `coupon_currency_options`."""
+    """Coupons; `applies_to` lists product ids.
+
+    `currency_options` as JSON, or in `coupon_currency_options`.
+    """
 
     duration: Text
     duration_in_months: Whole = NOTHING
@@ -156,7 +177,10 @@ class Coupons(_Object):
 
 
 class Discounts(Columns):
-    """Applications of coupons. `owner` is the id of what it hangs on: a customer, subscription, item, invoice or line."""
+    """Applications of coupons.
+
+    `owner` is the id of what it hangs on: a customer, subscription, item, invoice or line.
+    """
 
     id: Text
     coupon: Text

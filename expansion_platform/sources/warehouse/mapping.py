@@ -1,6 +1,7 @@
 """Where a warehouse keeps what: the mapping file, checked, with errors that name the key.
 
-Here: the file's form, and the three that ship. Not here: the fields there are (`columns.py`), the tables themselves (`tables.py`).
+Here: the file's form, and the three that ship. Not here: the fields there are (`columns.py`), the tables
+themselves (`tables.py`).
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ class Tables(BaseModel):
 
 
 class Mapping(BaseModel):
-    """A whole mapping. `synced` is the column in every table that says when its row was last written, None where there is none."""
+    """A whole mapping.
+
+    `synced` is the column in every table that says when its row was last written, None where there is none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,7 +79,9 @@ def mapping(name: str) -> Mapping:
     """
     path = _FOLDER / f"{name}.yaml" if name in BUILT_IN else Path(name).expanduser()
     if not path.is_file():
-        raise ConfigurationError(f"EXPANSION_WAREHOUSE_MAPPING is {name!r}: neither a file nor one of {', '.join(BUILT_IN)}")
+        raise ConfigurationError(
+            f"EXPANSION_WAREHOUSE_MAPPING is {name!r}: neither a file nor one of {', '.join(BUILT_IN)}"
+        )
     try:
         content = read_yaml(path)
     except ConfigurationError as error:

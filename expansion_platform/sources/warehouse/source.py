@@ -1,7 +1,9 @@
-"""One reading of a warehouse: everything, or what was written since the last time, as changes of the `stripe/*` tables.
+"""One reading of a warehouse.
 
-Here: which tables are read in which order, and in what pieces. Not here: queries (`tables.py`), shapes (`objects.py`), storing
-(`ingestion/importing.py`).
+Everything, or what was written since the last time, as changes of the `stripe/*` tables.
+
+Here: which tables are read in which order, and in what pieces. Not here: queries (`tables.py`), shapes
+(`objects.py`), storing (`ingestion/importing.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from expansion_platform.sources.stripe.staging import Staging
 from expansion_platform.sources.warehouse.objects import Discounts, Looked
 from expansion_platform.sources.warehouse.tables import Bound, Record, Warehouse, by_parent
 
-OVERLAP = timedelta(days=1)  # a loader stamps a row when it extracts it, and commits it up to a long sync later
+# A loader stamps a row when it extracts it, and commits it up to a long sync later.
+OVERLAP = timedelta(days=1)
 BATCH_OBJECTS = 20_000
 _METADATA = {
     "customers": rows.CUSTOMER_METADATA,
@@ -63,7 +66,10 @@ class WarehouseSource:
         return f"warehouse {self.tables.place} ({self.name})"
 
     def probe(self) -> dict[str, str | None]:
-        """Each mapped table, by one row of it: None when it can be read, else what is wrong with it. WarehouseError when nothing answers."""
+        """Each mapped table, by one row of it: None when it can be read, else what is wrong with it.
+
+        WarehouseError when nothing answers.
+        """
         self.tables.ping()
         found: dict[str, str | None] = {}
         for kind in type(self.tables.mapping.tables).model_fields:
@@ -81,7 +87,9 @@ class WarehouseSource:
         return self.tables.newest()
 
     def read(self, as_of: datetime, since: datetime | None = None) -> Iterator[Part]:
-        """Everything, or what was written since an instant, a batch at a time; the last batch has the pending invoice items, whole.
+        """Everything, or what was written since an instant, a batch at a time.
+
+        The last batch has the pending invoice items, whole.
 
         Args:
             as_of: What was created later is left out; it becomes the rows' `observed_at`.
@@ -90,7 +98,8 @@ class WarehouseSource:
         Raises:
             ConfigurationError: A mapped table or column is not there.
             WarehouseError: The warehouse cannot be read.
-            DataQualityError: A value of another kind than its field, or an object that lacks what its row needs.
+            DataQualityError: A value of another kind than its field, or an object that lacks what its row
+                needs.
         """
         reading = _Reading(self.tables, as_of, None if since is None else since - OVERLAP, self.keys)
         yield from reading.parts()
@@ -100,7 +109,9 @@ class WarehouseSource:
 class _Reading:
     """The state of one reading."""
 
-    def __init__(self, warehouse: Warehouse, as_of: datetime, since: datetime | None, keys: MetadataKeys) -> None:
+    def __init__(
+        self, warehouse: Warehouse, as_of: datetime, since: datetime | None, keys: MetadataKeys
+    ) -> None:
         self._warehouse = warehouse
         self._keys = keys
         self._as_of = as_of
@@ -143,40 +154,64 @@ class _Reading:
                 yield "subscriptions", _made("subscriptions", record, looked.subscription, items), False
         for record, lines, amounts in self._with_lines():
             if self._in_time(record):
-                yield "invoices", _made("invoices", record, looked.invoice, lines, amounts), bool(record["deleted"])
+                yield (
+                    "invoices",
+                    _made("invoices", record, looked.invoice, lines, amounts),
+                    bool(record["deleted"]),
+                )
         for record in self._records("credit_notes"):
             yield "credit_notes", _made("credit_notes", record, looked.credit_note), False
 
     def _records(self, kind: str) -> Iterator[Record]:
         bound = self._warehouse.table(kind)
         if bound is not None:
-            yield from filter(self._in_time, self._warehouse.records(bound, *self._warehouse.changed(bound, self._since)))
+            yield from filter(
+                self._in_time, self._warehouse.records(bound, *self._warehouse.changed(bound, self._since))
+            )
 
     def _with_items(self) -> Iterator[tuple[Record, list[Record]]]:
         parents, items = self._warehouse.needed("subscriptions"), self._warehouse.table("subscription_items")
         conditions = self._warehouse.changed(parents, self._since, items=(items, "subscription"))
-        held = iter(()) if items is None else self._warehouse.children(items, "subscription", parents, *conditions)
+        held = (
+            iter(())
+            if items is None
+            else self._warehouse.children(items, "subscription", parents, *conditions)
+        )
         yield from self._grouped(parents, conditions, held, "subscription")
 
     def _with_lines(self) -> Iterator[tuple[Record, list[Record], list[Record]]]:
         parents, lines = self._warehouse.needed("invoices"), self._warehouse.needed("invoice_lines")
         taken = self._warehouse.table("line_discount_amounts")
-        conditions = self._warehouse.changed(parents, self._since, lines=(lines, "invoice"), amounts=(taken, "invoice"))
-        amounts = iter(()) if taken is None else _first(self._warehouse.children(taken, "invoice", parents, *conditions))
-        billed = self._grouped(parents, conditions, self._warehouse.children(lines, "invoice", parents, *conditions), "invoice")
+        conditions = self._warehouse.changed(
+            parents, self._since, lines=(lines, "invoice"), amounts=(taken, "invoice")
+        )
+        amounts = (
+            iter(())
+            if taken is None
+            else _first(self._warehouse.children(taken, "invoice", parents, *conditions))
+        )
+        billed = self._grouped(
+            parents, conditions, self._warehouse.children(lines, "invoice", parents, *conditions), "invoice"
+        )
         flat = ({"id": record["id"], "of": (record, own)} for record, own in billed)
         for parent, own in by_parent(flat, amounts, "invoice"):
             yield *parent["of"], own
 
-    def _grouped(self, parents: Bound, conditions: list[Any], children: Iterator[Record], field: str) -> Iterator[tuple[Record, list[Record]]]:
+    def _grouped(
+        self, parents: Bound, conditions: list[Any], children: Iterator[Record], field: str
+    ) -> Iterator[tuple[Record, list[Record]]]:
         """Parents with their children; the children's query is sent first."""
         ordered = _first(children)
-        yield from by_parent(self._warehouse.records(parents, *conditions, order_by=parents.column("id")), ordered, field)
+        yield from by_parent(
+            self._warehouse.records(parents, *conditions, order_by=parents.column("id")), ordered, field
+        )
 
     def _pending(self) -> Iterator[Object]:
         bound = self._warehouse.table("invoice_items")
         if bound is not None:
-            for record in filter(self._in_time, self._warehouse.records(bound, bound.column("invoice").is_(None))):
+            for record in filter(
+                self._in_time, self._warehouse.records(bound, bound.column("invoice").is_(None))
+            ):
                 if not record["deleted"]:
                     yield self.looked.invoice_item(record)
 
@@ -185,23 +220,34 @@ class _Reading:
         return record["created"] is None or record["created"] <= self._as_of.timestamp()
 
     def _items_of(self, wanted: set[str]) -> Mapping[str, str]:
-        """Subscription items of invoice items, for lines that name only the latter; the table is read once, when the first such line comes."""
+        """Subscription items of invoice items, for lines that name only the latter.
+
+        The table is read once, when the first such line comes.
+        """
         if self._billed_items is None:
             bound = self._warehouse.table("invoice_items")
-            self._billed_items = {} if bound is None else _pairs(self._warehouse.records(bound), "id", "subscription_item")
+            self._billed_items = (
+                {} if bound is None else _pairs(self._warehouse.records(bound), "id", "subscription_item")
+            )
         return {each: self._billed_items[each] for each in wanted if each in self._billed_items}
 
     def _look_up(self) -> Looked:
         warehouse = self._warehouse
         prices = list(warehouse.records(warehouse.needed("prices")))
-        subscriptions, tiers, discounts = warehouse.needed("subscriptions"), warehouse.table("price_tiers"), warehouse.table("discounts")
+        subscriptions, tiers, discounts = (
+            warehouse.needed("subscriptions"),
+            warehouse.table("price_tiers"),
+            warehouse.table("discounts"),
+        )
         of_price: dict[str, list[Record]] = defaultdict(list)
         for tier in () if tiers is None else warehouse.records(tiers):
             of_price[tier["price"]].append(tier)
         return Looked(
             products={price["id"]: price["product"] for price in prices},
             currencies={price["id"]: price["currency"] for price in prices},
-            billed_in={} if subscriptions.has("currency") else warehouse.value_by(warehouse.needed("invoices"), "subscription", "currency"),
+            billed_in={}
+            if subscriptions.has("currency")
+            else warehouse.value_by(warehouse.needed("invoices"), "subscription", "currency"),
             tiers=of_price,
             options=self._options("price_currency_options", "coupon_currency_options"),
             metadata={kind: self._metadata(kind, names) for kind, names in _METADATA.items()},
@@ -229,7 +275,9 @@ def _made(resource: str, record: Record, made: Callable[..., Object], *parts: An
     try:
         return made(record, *parts)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataQualityError(f"warehouse: {resource} with JSON of another form than Stripe's ({error!r})", [str(record["id"])]) from error
+        raise DataQualityError(
+            f"warehouse: {resource} with JSON of another form than Stripe's ({error!r})", [str(record["id"])]
+        ) from error
 
 
 def _pairs(records: Iterator[Record], key: str, value: str) -> dict[str, str]:

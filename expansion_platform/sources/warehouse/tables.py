@@ -1,10 +1,10 @@
 """A warehouse's tables, read by a mapping as plain records.
 
-Here: the connection, which tables and columns are there, the queries, a row as the mapped fields. Not here: which fields there are (`columns.py`),
-what a record means (`objects.py`).
+Here: the connection, which tables and columns are there, the queries, a row as the mapped fields. Not here:
+which fields there are (`columns.py`), what a record means (`objects.py`).
 
-SQLAlchemy writes the SQL, so any database with a dialect will do. Rows are streamed; a child table comes in its parent's order, by a join, and is
-then taken up parent by parent: one query a table, whatever its size.
+SQLAlchemy writes the SQL, so any database with a dialect will do. Rows are streamed; a child table comes in
+its parent's order, by a join, and is then taken up parent by parent: one query a table, whatever its size.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Bound:
         """A field that is one column or the first of several, for conditions."""
         found = [column for column, path in self.fields[field] if not path]
         if not found:
-            raise ConfigurationError(f"warehouse: {self.name}.{field} has to be a column, not a place in JSON: tables are joined by it")
+            raise ConfigurationError(
+                f"warehouse: {self.name}.{field} has to be a column, not a place in JSON: tables are "
+                "joined by it"
+            )
         return found[0] if len(found) == 1 else sa.func.coalesce(*found)
 
     def has(self, field: str) -> bool:
@@ -60,17 +63,22 @@ class Bound:
 
 
 def engine_of(url: str) -> sa.Engine:
-    """The warehouse of EXPANSION_WAREHOUSE_URL. ConfigurationError: it is no URL, or its driver is not installed."""
+    """The warehouse of EXPANSION_WAREHOUSE_URL.
+
+    ConfigurationError: it is no URL, or its driver is not installed.
+    """
     try:
-        return sa.create_engine(sa.make_url(url), poolclass=sa.NullPool)  # a connection a query: they are long, and none outlives its own
+        # A connection a query: they are long, and none outlives its own.
+        return sa.create_engine(sa.make_url(url), poolclass=sa.NullPool)
     except sa.exc.ArgumentError as error:
         raise ConfigurationError(
-            "EXPANSION_WAREHOUSE_URL is not a SQLAlchemy URL such as postgresql+psycopg://user:password@host/database"
+            "EXPANSION_WAREHOUSE_URL is not a SQLAlchemy URL such as "
+            "postgresql+psycopg://user:password@host/database"
         ) from error
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"EXPANSION_WAREHOUSE_URL needs the driver {error.name}, which is not installed; the extra `warehouse` brings one for Postgres, "
-            "as postgresql+psycopg://"
+            f"EXPANSION_WAREHOUSE_URL needs the driver {error.name}, which is not installed; the extra "
+            "`warehouse` brings one for Postgres, as postgresql+psycopg://"
         ) from error
 
 
@@ -105,7 +113,9 @@ class Warehouse:
             WarehouseError: the warehouse cannot be read.
         """
         if kind not in self._bound:
-            mapped = self.mapping.change_events if kind == "change_events" else getattr(self.mapping.tables, kind)
+            mapped = (
+                self.mapping.change_events if kind == "change_events" else getattr(self.mapping.tables, kind)
+            )
             self._bound[kind] = None if mapped is None else self._bind(kind, mapped)
         return self._bound[kind]
 
@@ -122,20 +132,39 @@ class Warehouse:
             connection.execute(sa.text("select 1"))
 
     def records(
-        self, bound: Bound, *conditions: sa.ColumnElement[bool], order_by: sa.ColumnElement[Any] | None = None, at_most: int | None = None
+        self,
+        bound: Bound,
+        *conditions: sa.ColumnElement[bool],
+        order_by: sa.ColumnElement[Any] | None = None,
+        at_most: int | None = None,
     ) -> Iterator[Record]:
         """Rows as records of the mapped fields."""
-        yield from self._stream(bound, sa.select(*self._columns(bound)).where(*bound.where, *conditions).limit(at_most), order_by)
+        yield from self._stream(
+            bound, sa.select(*self._columns(bound)).where(*bound.where, *conditions).limit(at_most), order_by
+        )
 
-    def children(self, bound: Bound, field: str, parent: Bound, *conditions: sa.ColumnElement[bool]) -> Iterator[Record]:
-        """Rows of a child table whose parent meets the conditions, in the parents' order; `field` holds the parent's id."""
+    def children(
+        self, bound: Bound, field: str, parent: Bound, *conditions: sa.ColumnElement[bool]
+    ) -> Iterator[Record]:
+        """Rows of a child table whose parent meets the conditions, in the parents' order.
+
+        `field` holds the parent's id.
+        """
         key = parent.column("id")
         joined = bound.table.join(parent.table, bound.column(field) == key)
-        query = sa.select(*self._columns(bound)).select_from(joined).where(*bound.where, *parent.where, *conditions)
+        query = (
+            sa.select(*self._columns(bound))
+            .select_from(joined)
+            .where(*bound.where, *parent.where, *conditions)
+        )
         yield from self._stream(bound, query, key)
 
-    def changed(self, bound: Bound, since: datetime | None, **children: tuple[Bound | None, str]) -> list[sa.ColumnElement[bool]]:
-        """Conditions for rows that, or whose child rows, were written at `since` or later; none when all count.
+    def changed(
+        self, bound: Bound, since: datetime | None, **children: tuple[Bound | None, str]
+    ) -> list[sa.ColumnElement[bool]]:
+        """Conditions for rows that, or whose child rows, were written at `since` or later.
+
+        None when all count.
 
         Args:
             bound: The table.
@@ -152,7 +181,10 @@ class Warehouse:
         return [sa.or_(*written)]
 
     def newest(self) -> datetime | None:
-        """When the newest row of any mapped table was written, None where the mapping names no such column."""
+        """When the newest row of any mapped table was written.
+
+        None where the mapping names no such column.
+        """
         found = []
         for kind in type(self.mapping.tables).model_fields:
             bound = self.table(kind)
@@ -164,7 +196,10 @@ class Warehouse:
         return max(found, default=None)
 
     def value_by(self, bound: Bound, key: str, value: str) -> dict[str, Any]:
-        """The greatest value of a field by another field: one query, for what is the same in all of a key's rows."""
+        """The greatest value of a field by another field.
+
+        One query, for what is the same in all of a key's rows.
+        """
         by, greatest = bound.column(key), sa.func.max(bound.column(value))
         query = sa.select(by, greatest).where(by.is_not(None), *bound.where).group_by(by)
         with self._reading() as connection:
@@ -182,35 +217,61 @@ class Warehouse:
             if not self._inspector.has_table(name, schema=self._schema):
                 if optional:
                     return None
-                there = [*self._inspector.get_table_names(schema=self._schema), *self._inspector.get_view_names(schema=self._schema)]
+                there = [
+                    *self._inspector.get_table_names(schema=self._schema),
+                    *self._inspector.get_view_names(schema=self._schema),
+                ]
                 shown = self._shown(name)
                 raise ConfigurationError(
-                    f"warehouse: there is no table {shown}{_nearest(name, there)} (mapping {self._name}, {key}.table); "
-                    f"EXPANSION_WAREHOUSE_SCHEMA is {self._schema or 'not set'}"
+                    f"warehouse: there is no table {shown}{_nearest(name, there)} (mapping "
+                    f"{self._name}, {key}.table); EXPANSION_WAREHOUSE_SCHEMA is "
+                    f"{self._schema or 'not set'}"
                 )
-            table = sa.Table(name, sa.MetaData(), schema=self._schema, autoload_with=self._engine, resolve_fks=False)
+            table = sa.Table(
+                name, sa.MetaData(), schema=self._schema, autoload_with=self._engine, resolve_fks=False
+            )
         fields, constants, reads = {}, {}, {}
         for field, info in type(mapped.columns).model_fields.items():
             source = getattr(mapped.columns, field)
             reads[field] = next(each for each in info.metadata if isinstance(each, Reads))
             constants[field] = source.constant
-            fields[field] = self._places(table, source.places, f"{key}.columns.{field}", needed=info.is_required() and source.constant is None)
-        where = tuple(self._place(table, Place(column), f"{key}.where") == value for column, value in mapped.where.items())
+            fields[field] = self._places(
+                table,
+                source.places,
+                f"{key}.columns.{field}",
+                needed=info.is_required() and source.constant is None,
+            )
+        where = tuple(
+            self._place(table, Place(column), f"{key}.where") == value
+            for column, value in mapped.where.items()
+        )
         synced = None if self.mapping.synced is None else table.columns.get(self.mapping.synced)
         return Bound(kind, table, fields, constants, reads, where, synced)
 
-    def _places(self, table: sa.Table, places: Sequence[Place], key: str, *, needed: bool) -> tuple[tuple[sa.Column[Any], tuple[str, ...]], ...]:
-        there = tuple((self._place(table, place, key), place.path) for place in places if not place.optional or place.column in table.columns)
+    def _places(
+        self, table: sa.Table, places: Sequence[Place], key: str, *, needed: bool
+    ) -> tuple[tuple[sa.Column[Any], tuple[str, ...]], ...]:
+        there = tuple(
+            (self._place(table, place, key), place.path)
+            for place in places
+            if not place.optional or place.column in table.columns
+        )
         if needed and places and not there:
             names = " nor ".join(place.column for place in places)
-            raise ConfigurationError(f"warehouse: table {self._shown(table.name)} has no column {names} (mapping {self._name}, {key})")
+            raise ConfigurationError(
+                f"warehouse: table {self._shown(table.name)} has no column {names} (mapping "
+                f"{self._name}, {key})"
+            )
         return there
 
     def _place(self, table: sa.Table, place: Place, key: str) -> sa.Column[Any]:
         column = table.columns.get(place.column)
         if column is None:
             near = _nearest(place.column, list(table.columns.keys()))
-            raise ConfigurationError(f"warehouse: table {self._shown(table.name)} has no column {place.column}{near} (mapping {self._name}, {key})")
+            raise ConfigurationError(
+                f"warehouse: table {self._shown(table.name)} has no column {place.column}{near} "
+                f"(mapping {self._name}, {key})"
+            )
         return column
 
     def _shown(self, table: str) -> str:
@@ -219,11 +280,19 @@ class Warehouse:
     def _columns(self, bound: Bound) -> list[sa.Column[Any]]:
         return list(dict.fromkeys(column for places in bound.fields.values() for column, _ in places))
 
-    def _stream(self, bound: Bound, query: sa.Select[Any], order_by: sa.ColumnElement[Any] | None) -> Iterator[Record]:
+    def _stream(
+        self, bound: Bound, query: sa.Select[Any], order_by: sa.ColumnElement[Any] | None
+    ) -> Iterator[Record]:
         ordered = query if order_by is None else query.order_by(order_by)
         position = {column: at for at, column in enumerate(self._columns(bound))}
-        places = {field: [(position[column], path) for column, path in found] for field, found in bound.fields.items()}
-        with self._reading() as connection, closing(connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(ordered)) as rows:
+        places = {
+            field: [(position[column], path) for column, path in found]
+            for field, found in bound.fields.items()
+        }
+        with (
+            self._reading() as connection,
+            closing(connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(ordered)) as rows,
+        ):
             for row in rows:
                 yield _record(bound, places, row)
 
@@ -241,7 +310,9 @@ class Warehouse:
             raise WarehouseError(f"the warehouse {self.place} cannot be read: {reason}") from error
 
 
-def by_parent(parents: Iterator[Record], children: Iterator[Record], field: str) -> Iterator[tuple[Record, list[Record]]]:
+def by_parent(
+    parents: Iterator[Record], children: Iterator[Record], field: str
+) -> Iterator[tuple[Record, list[Record]]]:
     """Each parent with its children, both in the same order of the parent's id.
 
     The children are asked for first, so that a row written meanwhile cannot be a child without a parent.
@@ -261,14 +332,21 @@ def by_parent(parents: Iterator[Record], children: Iterator[Record], field: str)
         raise WarehouseError(f"the warehouse was written to while it was read ({key} went away): run again")
 
 
-def _record(bound: Bound, places: Mapping[str, Sequence[tuple[int, tuple[str, ...]]]], row: Sequence[Any]) -> Record:
+def _record(
+    bound: Bound, places: Mapping[str, Sequence[tuple[int, tuple[str, ...]]]], row: Sequence[Any]
+) -> Record:
     record: Record = {}
     for field, found in places.items():
         try:
-            value = next((value for at, path in found if (value := _at(row[at], path)) not in (None, "")), bound.constants[field])
+            value = next(
+                (value for at, path in found if (value := _at(row[at], path)) not in (None, "")),
+                bound.constants[field],
+            )
             record[field] = bound.reads[field].convert(value)
         except ValueError as error:
-            raise DataQualityError(f"warehouse: {bound.table.name}, {field}: {error}", [str(record.get("id") or row[0])]) from error
+            raise DataQualityError(
+                f"warehouse: {bound.table.name}, {field}: {error}", [str(record.get("id") or row[0])]
+            ) from error
     return record
 
 

@@ -1,7 +1,8 @@
 """Values as warehouses keep them, read as Stripe's API would have sent them.
 
-Here: instants (timestamps with and without zone, epoch seconds, text), whole numbers, decimals, flags, JSON as text or value. Not here: which column
-a value is from (`columns.py`). Each raises ValueError for what it cannot read; nothing is guessed.
+Here: instants (timestamps with and without zone, epoch seconds, text), whole numbers, decimals, flags, JSON
+as text or value. Not here: which column a value is from (`columns.py`). Each raises ValueError for what it
+cannot read; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ def flag(value: Any) -> bool | None:
 
 
 def moment(value: Any) -> int | None:
-    """An instant as epoch seconds. A timestamp without a time zone is UTC: every one of these connectors writes that."""
+    """An instant as epoch seconds.
+
+    A timestamp without a time zone is UTC: every one of these connectors writes that.
+    """
     if value is None or value == "":
         return None
     if isinstance(value, datetime):
@@ -65,7 +69,10 @@ def json_value(value: Any) -> Any:
 
 
 def listed(value: Any) -> list[Any] | None:
-    """A list: JSON, an array, or ids between commas. None is none told; one object stands for a list of one."""
+    """A list: JSON, an array, or ids between commas.
+
+    None is none told; one object stands for a list of one.
+    """
     if value is None:
         return None
     if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):

@@ -1,8 +1,9 @@
 """The operational ledger: small transactional state, in SQLite or the user's database.
 
-Here: opening a ledger. By concern: how far sources were read (`pulls.py`), what was made from what (`builds.py`), alerts and their outbox
-(`alerts.py`); the tables (`schema.py`), and how those of an older version become them (`migrate.py`, `migrations/`). Not here: tables of rows
-(`storage/lake.py`), or when an alert is due (`domain/alerts/`).
+Here: opening a ledger. By concern: how far sources were read (`pulls.py`), what was made from what
+(`builds.py`), alerts and their outbox (`alerts.py`); the tables (`schema.py`), and how those of an older
+version become them (`migrate.py`, `migrations/`). Not here: tables of rows (`storage/lake.py`), or when an
+alert is due (`domain/alerts/`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ SQLITE_BUSY_SECONDS = 30
 
 
 class Ledger:
-    """The ledger at a SQLAlchemy URL, made on first use and brought to the newest schema. Several processes may open it at once.
+    """The ledger at a SQLAlchemy URL, made on first use and brought to the newest schema.
+
+    Several processes may open it at once.
 
     Raises:
         ExpansionError: a newer version of the package made it.

@@ -1,6 +1,7 @@
 """Alerts: their states over months, and the outbox from which they are delivered.
 
-Here: states, judged months, messages, deliveries by channel. Not here: when an alert is due (`domain/alerts/`), posting it (`alerting/`).
+Here: states, judged months, messages, deliveries by channel. Not here: when an alert is due
+(`domain/alerts/`), posting it (`alerting/`).
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ _WRITTEN_ONCE = ("key", "rule", "scope", "month", "severity", "message", "event"
 class Alert:
     """An alert in the outbox: `pending` until every channel took it, then `sent`.
 
-    `message` holds {text, blocks}; of a recovery also `entry`, what the message of the entry becomes. `thread` is the key of the alert whose
-    message it is a reply to. `attempts`, `last_error` and `posted_as` (the channel's id of the message) are of the channel it was read for.
+    `message` holds {text, blocks}; of a recovery also `entry`, what the message of the entry becomes.
+    `thread` is the key of the alert whose message it is a reply to. `attempts`, `last_error` and `posted_as`
+    (the channel's id of the message) are of the channel it was read for.
     """
 
     key: str
@@ -67,10 +69,18 @@ class Alerts:
     def judgements(self) -> dict[str, Judgement]:
         """The months whose alerts were decided."""
         with Session(self._engine) as session:
-            return {row.month: Judgement(row.month, row.policy_hash) for row in session.scalars(sa.select(JudgementRow))}
+            return {
+                row.month: Judgement(row.month, row.policy_hash)
+                for row in session.scalars(sa.select(JudgementRow))
+            }
 
-    def record(self, states: Iterable[State], alerts: Iterable[Alert], judgement: Judgement | None = None) -> int:
-        """Records states, the alerts that follow from them, and the month that was judged, all or nothing; returns how many alerts were new."""
+    def record(
+        self, states: Iterable[State], alerts: Iterable[Alert], judgement: Judgement | None = None
+    ) -> int:
+        """Records states, the alerts that follow from them, and the month that was judged, all or nothing.
+
+        Returns how many alerts were new.
+        """
         with Session(self._engine) as session, session.begin():
             for state in states:
                 session.merge(AlertStateRow(**asdict(state)))
@@ -90,15 +100,23 @@ class Alerts:
             return None if row is None else _alert(row, session.get(DeliveryRow, (key, channel)))
 
     def read(self, status: str | None = None, limit: int = 100, channel: str = SLACK) -> list[Alert]:
-        """Alerts (of one status) as they stand with a channel, oldest month first, a reply after what it replies to."""
+        """Alerts (of one status) as they stand with a channel, oldest month first.
+
+        A reply comes after what it replies to.
+        """
         return self._select(channel, limit, sa.true() if status is None else AlertRow.status == status)
 
     def undelivered(self, channel: str, limit: int = 100) -> list[Alert]:
         """Pending alerts that a channel has not taken, in the same order."""
-        return self._select(channel, limit, sa.and_(AlertRow.status == "pending", DeliveryRow.sent_at.is_(None)))
+        return self._select(
+            channel, limit, sa.and_(AlertRow.status == "pending", DeliveryRow.sent_at.is_(None))
+        )
 
     def mark_attempt(self, key: str, channel: str = SLACK) -> None:
-        """Records that it is about to be posted. If the process is killed then, the channel may have it or not."""
+        """Records that it is about to be posted.
+
+        If the process is killed then, the channel may have it or not.
+        """
         with Session(self._engine) as session, session.begin():
             _delivery(session, key, channel).attempts += 1
 
@@ -115,15 +133,24 @@ class Alerts:
             _delivery(session, key, channel).last_error = error
 
     def settle(self, channels: Iterable[str]) -> None:
-        """Pending alerts that each of these channels took become `sent`; a channel configured later does not get them."""
+        """Pending alerts that each of these channels took become `sent`.
+
+        A channel configured later does not get them.
+        """
         taken = [
-            sa.exists().where(DeliveryRow.key == AlertRow.key, DeliveryRow.channel == channel, DeliveryRow.sent_at.is_not(None))
+            sa.exists().where(
+                DeliveryRow.key == AlertRow.key,
+                DeliveryRow.channel == channel,
+                DeliveryRow.sent_at.is_not(None),
+            )
             for channel in set(channels)
         ]
         if not taken:
             return
         with Session(self._engine) as session, session.begin():
-            session.execute(sa.update(AlertRow).where(AlertRow.status == "pending", *taken).values(status="sent"))
+            session.execute(
+                sa.update(AlertRow).where(AlertRow.status == "pending", *taken).values(status="sent")
+            )
 
     def _select(self, channel: str, limit: int, where: sa.ColumnElement[bool]) -> list[Alert]:
         query = (
@@ -154,5 +181,9 @@ def _delivery(session: Session, key: str, channel: str) -> DeliveryRow:
 
 def _alert(row: AlertRow, delivery: DeliveryRow | None) -> Alert:
     written = {name: getattr(row, name) for name in (*_WRITTEN_ONCE, "status")}
-    delivered = {} if delivery is None else {name: getattr(delivery, name) for name in ("attempts", "last_error", "posted_as")}
+    delivered = (
+        {}
+        if delivery is None
+        else {name: getattr(delivery, name) for name in ("attempts", "last_error", "posted_as")}
+    )
     return Alert(**written, **delivered)

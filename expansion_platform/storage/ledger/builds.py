@@ -1,7 +1,7 @@
 """What the tables of the lake were made from.
 
-Here: builds by month, closes of months, fingerprints that are expensive to compute, and how far incremental tables have read. Not here: when a build
-is current or a month closes (`engine/`).
+Here: builds by month, closes of months, fingerprints that are expensive to compute, and how far incremental
+tables have read. Not here: when a build is current or a month closes (`engine/`).
 """
 
 from __future__ import annotations
@@ -61,15 +61,25 @@ class Builds:
             return {row.month: Build(row.inputs, row.state) for row in rows}
 
     def record(self, table: str, builds: Mapping[str, tuple[str, str]]) -> None:
-        """Notes what each month was built from; call it after the commit (a crash between them only costs a rebuild)."""
+        """Notes what each month was built from.
+
+        Call it after the commit (a crash between them only costs a rebuild).
+        """
         with Session(self._engine) as session, session.begin():
-            session.execute(sa.delete(BuildRow).where(BuildRow.table_name == table, BuildRow.month.in_(builds)))
-            session.add_all(BuildRow(table_name=table, month=month, inputs=inputs, state=state) for month, (inputs, state) in builds.items())
+            session.execute(
+                sa.delete(BuildRow).where(BuildRow.table_name == table, BuildRow.month.in_(builds))
+            )
+            session.add_all(
+                BuildRow(table_name=table, month=month, inputs=inputs, state=state)
+                for month, (inputs, state) in builds.items()
+            )
 
     def closes(self) -> dict[str, Close]:
         """The months that have closed."""
         with Session(self._engine) as session:
-            return {row.month: Close(row.closed_at, row.content) for row in session.scalars(sa.select(CloseRow))}
+            return {
+                row.month: Close(row.closed_at, row.content) for row in session.scalars(sa.select(CloseRow))
+            }
 
     def record_closes(self, closes: Mapping[str, Close]) -> None:
         """Notes months as closed; call it after their rows are committed."""
@@ -80,14 +90,19 @@ class Builds:
     def digests(self, name: str, basis: str) -> dict[str, str]:
         """The fingerprints by month that were recorded under a name, without those of another basis."""
         with Session(self._engine) as session:
-            rows = session.scalars(sa.select(DigestRow).where(DigestRow.name == name, DigestRow.basis == basis))
+            rows = session.scalars(
+                sa.select(DigestRow).where(DigestRow.name == name, DigestRow.basis == basis)
+            )
             return {row.month: row.digest for row in rows}
 
     def record_digests(self, name: str, basis: str, digests: Mapping[str, str]) -> None:
         """Keeps fingerprints by month; the basis is the fingerprint of all that they depend on."""
         with Session(self._engine) as session, session.begin():
             session.execute(sa.delete(DigestRow).where(DigestRow.name == name, DigestRow.month.in_(digests)))
-            session.add_all(DigestRow(name=name, month=month, basis=basis, digest=digest) for month, digest in digests.items())
+            session.add_all(
+                DigestRow(name=name, month=month, basis=basis, digest=digest)
+                for month, digest in digests.items()
+            )
 
     def checkpoint(self, table: str) -> Checkpoint | None:
         """How far a table has read its inputs, None before the first time."""

@@ -1,8 +1,10 @@
 """Brings a ledger to the newest schema, once, whoever opens it first.
 
-Here: which schema a ledger has, the lock, running the migrations. Not here: what a migration does (`migrations/versions/`).
+Here: which schema a ledger has, the lock, running the migrations. Not here: what a migration does
+(`migrations/versions/`).
 
-Alembic is imported only where there is something to do: every command opens the ledger, and importing it takes longer than many of them.
+Alembic is imported only where there is something to do: every command opens the ledger, and importing it
+takes longer than many of them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ _ONE_THREAD = Lock()
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Makes the tables of a new ledger, and brings those of an older version to the newest schema: all of it or nothing.
+    """Makes the tables of a new ledger, and brings those of an older version to the newest schema.
+
+    All of it or nothing.
 
     Raises:
         ExpansionError: a newer version of the package made the ledger.
@@ -37,9 +41,10 @@ def migrate(engine: sa.Engine) -> None:
         found = revision(connection)  # again: another process may have migrated meanwhile
         if found is not None and found > REVISION:
             raise ExpansionError(
-                f"the ledger {engine.url.render_as_string(hide_password=True)} has schema {found}, and this version knows schemas up to {REVISION}: "
-                "a newer version of expansion-platform has opened it. Nothing was changed. Install that version (or a later one), "
-                "or restore a copy of the ledger from before it was upgraded"
+                f"the ledger {engine.url.render_as_string(hide_password=True)} has schema {found}, and "
+                f"this version knows schemas up to {REVISION}: a newer version of expansion-platform "
+                "has opened it. Nothing was changed. Install that version (or a later one), or restore "
+                "a copy of the ledger from before it was upgraded"
             )
         if found != REVISION:
             _upgrade(connection)

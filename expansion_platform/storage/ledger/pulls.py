@@ -1,7 +1,8 @@
 """How far each source was read.
 
-Here: cursors of complete pulls, and the finished windows of one under way. Not here: what a cursor says, which is the source's own (`sources/`), or
-when it may move (`ingestion/pulling.py`, `ingestion/importing.py`).
+Here: cursors of complete pulls, and the finished windows of one under way. Not here: what a cursor says,
+which is the source's own (`sources/`), or when it may move (`ingestion/pulling.py`,
+`ingestion/importing.py`).
 """
 
 from __future__ import annotations
@@ -46,12 +47,17 @@ class Pulls:
 
     def windows(self, under_way: str) -> list[tuple[str, int, int]]:
         """The windows done of a pull."""
-        query = sa.select(WindowRow).where(WindowRow.source == under_way).order_by(WindowRow.name, WindowRow.gte)
+        query = (
+            sa.select(WindowRow).where(WindowRow.source == under_way).order_by(WindowRow.name, WindowRow.gte)
+        )
         with Session(self._engine) as session:
             return [(row.name, row.gte, row.lt) for row in session.scalars(query)]
 
     def complete(self, source: str, under_way: str, state: Mapping[str, Any]) -> None:
-        """Moves the cursor of `source` and forgets the cursor and the windows of the pull that was `under_way`, all or nothing."""
+        """Moves the cursor of `source`, and forgets the pull that was `under_way`.
+
+        Its cursor and its windows, all or nothing.
+        """
         with Session(self._engine) as session, session.begin():
             session.merge(CursorRow(source=source, state=dict(state)))
             _forget(session, under_way)

@@ -1,7 +1,8 @@
 """The ledger's tables as they are now.
 
-Here: columns and their types. Not here: what the rows are for (`pulls.py`, `builds.py`, `alerts.py`), or how the tables of an older version become
-these: a change here needs a migration (`migrations/versions/`) and its number in `REVISION`.
+Here: columns and their types. Not here: what the rows are for (`pulls.py`, `builds.py`, `alerts.py`), or how
+the tables of an older version become these: a change here needs a migration (`migrations/versions/`) and its
+number in `REVISION`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 REVISION = "0002"
 """The newest migration: the one that leads to these tables."""
 VERSION_TABLE = "ledger_version"
-"""Where a ledger keeps its revision. Not Alembic's usual name, which Dagster's tables use: the two may share a database."""
+"""Where a ledger keeps its revision. Not Alembic's usual name, which Dagster's tables use: the two may share
+a database.
+"""
 
 
 class Instant(sa.types.TypeDecorator[datetime]):

@@ -15,26 +15,56 @@ MONTH = "2026-10"
 
 def months(before: int = 100, now: int = 100) -> pd.DataFrame:
     """Two customers over two months; only the second of them moves, by 100.00 in the newest."""
-    rows = [("2026-09", "a", 500, 500, before), ("2026-09", "b", 500, 500, 0), (MONTH, "a", 500, 500, now), (MONTH, "b", 500, 600, 0)]
+    rows = [
+        ("2026-09", "a", 500, 500, before),
+        ("2026-09", "b", 500, 500, 0),
+        (MONTH, "a", 500, 500, now),
+        (MONTH, "b", 500, 600, 0),
+    ]
     return pd.DataFrame(rows, columns=["month", "customer", "opening", "closing", "items"]).assign(flow_fx=0)
 
 
 def movements() -> pd.DataFrame:
     return pd.DataFrame(
-        [{"month": MONTH, "customer": "b", "movement": "continuing", "delta": 100, **{f"flow_{name}": 0 for name in FLOWS}, "flow_expansion": 100}]
+        [
+            {
+                "month": MONTH,
+                "customer": "b",
+                "movement": "continuing",
+                "delta": 100,
+                **{f"flow_{name}": 0 for name in FLOWS},
+                "flow_expansion": 100,
+            }
+        ]
     )
 
 
 def rollforward(segment: int = 100) -> pd.DataFrame:
-    row = {"month": MONTH, "opening": 1000, **dict.fromkeys(FLOWS, 0), "closing": 1100, "transfer_in": 0, "transfer_out": 0}
+    row = {
+        "month": MONTH,
+        "opening": 1000,
+        **dict.fromkeys(FLOWS, 0),
+        "closing": 1100,
+        "transfer_in": 0,
+        "transfer_out": 0,
+    }
     return pd.DataFrame(
-        [{**row, "dimension": "total", "value": "all", "expansion": 100}, {**row, "dimension": "segment", "value": "smb", "expansion": segment}]
+        [
+            {**row, "dimension": "total", "value": "all", "expansion": 100},
+            {**row, "dimension": "segment", "value": "smb", "expansion": segment},
+        ]
     )
 
 
 def restated(amount: int, reason: str) -> pd.DataFrame:
-    """The closing MRR of two customers in 2026-08, restated by `amount` up and by 3 down; opening MRR of the month judged is 10.00."""
-    rows = [("2026-08", "closing", amount, reason), ("2026-08", "closing", -3, reason), ("2026-08", "new", 900, reason)]
+    """The closing MRR of two customers in 2026-08, restated by `amount` up and by 3 down; opening MRR of the
+    month judged is 10.00.
+    """
+    rows = [
+        ("2026-08", "closing", amount, reason),
+        ("2026-08", "closing", -3, reason),
+        ("2026-08", "new", 900, reason),
+    ]
     return pd.DataFrame(rows, columns=["month", "metric", "difference", "reason"])
 
 
@@ -46,7 +76,9 @@ def judged(**changed: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
         "movements": movements(),
         "causes": pd.DataFrame({"month": [MONTH], "customer": ["b"], "amount": [100]}),
         "rollforward": rollforward(),
-        "coverage": pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [19], "denominator": [1000]}),
+        "coverage": pd.DataFrame(
+            {"metric": ["inferred_mrr_share"], "numerator": [19], "denominator": [1000]}
+        ),
         "restatements": restated(1, "late_event"),
         "in_use": [20, 20, 20, 10],
         "catalogued": True,
@@ -72,13 +104,23 @@ def test_what_exchange_rates_moved_is_part_of_all_that_moved() -> None:
         ({"restatements": restated(2, "late_event")}, "2026-08 was restated by 0.5 %"),
         ({"restatements": restated(2, "fx_revision")}, "2026-08 was restated by 0.5 %"),
         ({"read_until": None}, "no time"),
-        ({"causes": pd.DataFrame({"month": [MONTH], "customer": ["b"], "amount": [99]})}, "causes do not sum"),
+        (
+            {"causes": pd.DataFrame({"month": [MONTH], "customer": ["b"], "amount": [99]})},
+            "causes do not sum",
+        ),
         ({"movements": movements().assign(flow_expansion=99)}, "opening \\+ flows is not closing"),
         ({"customer_months": months().replace({"opening": {500: 501}})}, "opening"),
         ({"rollforward": rollforward(segment=99)}, "segments do not sum"),
         ({"customer_months": months(now=121)}, "went from 100 to 121"),
         ({"customer_months": months(now=79)}, "went from 100 to 79"),
-        ({"coverage": pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [20], "denominator": [1000]})}, "2 % of MRR"),
+        (
+            {
+                "coverage": pd.DataFrame(
+                    {"metric": ["inferred_mrr_share"], "numerator": [20], "denominator": [1000]}
+                )
+            },
+            "2 % of MRR",
+        ),
         ({"in_use": [20, 20, 20, 9]}, "9 metered items had usage in 2026-10, 20 of the same"),
         ({"in_use": [10, 10, 10, 0]}, "0 metered items"),
     ],
@@ -104,7 +146,10 @@ def test_metered_items_that_are_held_and_unused_are_counted_and_those_given_up_a
 
     def item(name: str, *quantities: str, status: str = "active") -> list[dict[str, Any]]:
         rows = zip(quantities, cuts[:-1], cuts[1:], strict=False)
-        return [{"item": name, "status": status, "quantity": text, "valid_from": start, "valid_to": end} for text, start, end in rows]
+        return [
+            {"item": name, "status": status, "quantity": text, "valid_from": start, "valid_to": end}
+            for text, start, end in rows
+        ]
 
     states = pd.DataFrame(
         [
@@ -119,7 +164,10 @@ def test_metered_items_that_are_held_and_unused_are_counted_and_those_given_up_a
 
 
 def test_without_a_catalog_inference_is_a_warning() -> None:
-    failed, warnings = judged(catalogued=False, coverage=pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [1], "denominator": [1]}))
+    failed, warnings = judged(
+        catalogued=False,
+        coverage=pd.DataFrame({"metric": ["inferred_mrr_share"], "numerator": [1], "denominator": [1]}),
+    )
     assert failed == ()
     assert "no catalog" in warnings[0]
 

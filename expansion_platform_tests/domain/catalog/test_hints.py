@@ -1,4 +1,6 @@
-"""Hints in Stripe's metadata: what makes sense is followed, the rest is reported, and nothing of it stops anything."""
+"""Hints in Stripe's metadata: what makes sense is followed, the rest is reported, and nothing of it stops
+anything.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def test_a_rank_that_is_none_is_ignored_and_reported(text: str) -> None:
 
 
 def test_what_makes_sense_is_followed_and_not_reported() -> None:
-    catalog = Catalog.from_dict({}, {"prod_1": {"tier_rank": "-3", "kind": "addon", "family": "", "unit": "ورقة"}})
+    catalog = Catalog.from_dict(
+        {}, {"prod_1": {"tier_rank": "-3", "kind": "addon", "family": "", "unit": "ورقة"}}
+    )
     entry = catalog.entry("price_1", "prod_1", "licensed")
     assert (entry.tier_rank, entry.kind, entry.family, entry.unit) == (-3, "addon", "prod_1", "ورقة")
     assert ignored(catalog.metadata) == []
@@ -50,7 +54,9 @@ def test_any_metadata_gives_an_entry(said: dict[str, object]) -> None:
     catalog = Catalog.from_dict({}, hints)
     entry = catalog.entry("price_1", "prod_1", "licensed")
     texts = {name: text for name, text in said.items() if isinstance(text, str) and text and name in HINTS}
-    followed = {name for name, text in texts.items() if str(getattr(entry, name, text)) in (text, f"usage:{text}")}
+    followed = {
+        name for name, text in texts.items() if str(getattr(entry, name, text)) in (text, f"usage:{text}")
+    }
     assert {each.key for each in ignored(catalog.metadata)} >= texts.keys() - followed - {"meter", "unit"}
 
 

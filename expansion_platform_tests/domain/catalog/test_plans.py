@@ -1,4 +1,6 @@
-"""Which prices of one product are plans because they are sold side by side (D-12), word by word, and that catalog and migrations win over it."""
+"""Which prices of one product are plans because they are sold side by side (D-12), word by word, and that
+catalog and migrations win over it.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +34,34 @@ def day(number: int) -> pd.Timestamp:
 
 def state(customer: str, price: str, start: int, end: int | None = None, **more: Any) -> dict[str, Any]:
     """A customer's item of one product on a price from `start` to `end` days before the closing instant."""
-    row = item(f"si_{customer}_{more.pop('part', '')}", more.pop("product", "prod"), UNITS[price], "2", customer=customer, price=price)
+    row = item(
+        f"si_{customer}_{more.pop('part', '')}",
+        more.pop("product", "prod"),
+        UNITS[price],
+        "2",
+        customer=customer,
+        price=price,
+    )
     return row | more | {"valid_from": day(start), "valid_to": None if end is None else day(end)}
 
 
 def history(*rows: dict[str, Any]) -> pd.DataFrame:
-    frame = states([{name: value for name, value in row.items() if not name.startswith("valid_")} for row in rows])
-    bounds = {name: pd.Series(pd.to_datetime([row[name] for row in rows], utc=True), index=frame.index) for name in ("valid_from", "valid_to")}
+    frame = states(
+        [{name: value for name, value in row.items() if not name.startswith("valid_")} for row in rows]
+    )
+    bounds = {
+        name: pd.Series(pd.to_datetime([row[name] for row in rows], utc=True), index=frame.index)
+        for name in ("valid_from", "valid_to")
+    }
     return frame.assign(**{name: values.dt.as_unit("us") for name, values in bounds.items()})
 
 
 def sold(price: str, *days: int, **more: Any) -> list[dict[str, Any]]:
     """A customer of its own begins on the price so many days before the closing instant, each."""
-    return [state(f"{price}_{more.get('currency', '')}{number}_{began}", price, began, **more) for number, began in enumerate(days)]
+    return [
+        state(f"{price}_{more.get('currency', '')}{number}_{began}", price, began, **more)
+        for number, began in enumerate(days)
+    ]
 
 
 def plans(*rows: dict[str, Any], catalog: Catalog = SILENT, closing: pd.Timestamp = CLOSING) -> Plans:
@@ -72,12 +89,15 @@ def test_prices_sold_side_by_side_are_plans_by_their_amount() -> None:
         ((90, 45, 1), (90, 45, 1), False),
         ((91, 45, 1), (91, 45, 1), True),
         ((91, 45, 0), (91, 45, 0), False),  # at the closing instant: belongs to the later month
-        ((300, 280, 260, 240), (240, 220, 200, 180), False),  # replaced: the old one's last is the new one's first
+        # Replaced: the old one's last is the new one's first.
+        ((300, 280, 260, 240), (240, 220, 200, 180), False),
         ((300, 270, 240, 210), (240, 200, 100, 10), False),  # replaced with a month in which both were sold
         ((300, 200, 100), (299, 298, 297), False),  # all on one within three days
     ],
 )
-def test_three_customers_each_and_one_stretch_of_ninety_days_within_a_year(low: tuple[int, ...], high: tuple[int, ...], are: bool) -> None:
+def test_three_customers_each_and_one_stretch_of_ninety_days_within_a_year(
+    low: tuple[int, ...], high: tuple[int, ...], are: bool
+) -> None:
     assert (plans(*sold(LOW, *low), *sold(HIGH, *high)).step(LOW, HIGH) == 1) == are
 
 
@@ -87,24 +107,42 @@ def test_a_price_replaced_twice_is_no_plan() -> None:
 
 
 def test_customers_who_move_do_not_begin() -> None:
-    """Old customers were taken to the new price one by one over half a year, while it was sold to new ones."""
-    moved = [row for n, when in enumerate((200, 150, 110, 60)) for row in (state(f"c{n}", LOW, 300 - n, when), state(f"c{n}", HIGH, when))]
+    """Old customers were taken to the new price one by one over half a year, while it was sold to new
+    ones.
+    """
+    moved = [
+        row
+        for n, when in enumerate((200, 150, 110, 60))
+        for row in (state(f"c{n}", LOW, 300 - n, when), state(f"c{n}", HIGH, when))
+    ]
     assert plans(*moved, *sold(HIGH, 200, 150, 20)).step(LOW, HIGH) is None
     # Nor do they begin on a third price by leaving the first.
     assert plans(*moved, *sold(TOP, 200, 150, 100)).step(HIGH, TOP) is None
 
 
 def test_customers_who_come_back_do_not_begin() -> None:
-    back = [row for n, when in enumerate((200, 150, 100)) for row in (state(f"c{n}", LOW, 360, 300), state(f"c{n}", HIGH, when, part="b"))]
+    back = [
+        row
+        for n, when in enumerate((200, 150, 100))
+        for row in (state(f"c{n}", LOW, 360, 300), state(f"c{n}", HIGH, when, part="b"))
+    ]
     assert plans(*back, *sold(LOW, 200, 150, 100)).step(LOW, HIGH) is None
 
 
 def test_who_comes_from_another_product_does_not_begin() -> None:
     """By the same item from any product; by another item from a product of the same family."""
     other, later = {"product": "other", "price": "price_other"}, (200, 150, 100)
-    swapped = [row for n, when in enumerate(later) for row in (state(f"c{n}", LOW, 300, when) | other, state(f"c{n}", HIGH, when))]
+    swapped = [
+        row
+        for n, when in enumerate(later)
+        for row in (state(f"c{n}", LOW, 300, when) | other, state(f"c{n}", HIGH, when))
+    ]
     assert plans(*swapped, *sold(LOW, *later)).step(LOW, HIGH) is None
-    bought = [row for n, when in enumerate(later) for row in (state(f"c{n}", LOW, 300, when) | other, state(f"c{n}", HIGH, when, part="b"))]
+    bought = [
+        row
+        for n, when in enumerate(later)
+        for row in (state(f"c{n}", LOW, 300, when) | other, state(f"c{n}", HIGH, when, part="b"))
+    ]
     assert plans(*bought, *sold(LOW, *later)).step(LOW, HIGH) == 1
     family = Catalog.from_dict({"products": {name: {"family": "main"} for name in ("prod", "other")}})
     assert plans(*bought, *sold(LOW, *later), catalog=family).step(LOW, HIGH) is None
@@ -115,11 +153,20 @@ def test_who_comes_from_another_product_does_not_begin() -> None:
 
 def test_from_a_free_plan_customers_begin_on_the_plan_they_first_pay_for() -> None:
     free = "price_free"
-    starts = [row for n, when in enumerate((200, 150, 100)) for row in (state(f"a{n}", free, 300, when), state(f"a{n}", LOW, when))]
-    starts += [row for n, when in enumerate((200, 150, 100)) for row in (state(f"b{n}", free, 300, when), state(f"b{n}", HIGH, when))]
+    starts = [
+        row
+        for n, when in enumerate((200, 150, 100))
+        for row in (state(f"a{n}", free, 300, when), state(f"a{n}", LOW, when))
+    ]
+    starts += [
+        row
+        for n, when in enumerate((200, 150, 100))
+        for row in (state(f"b{n}", free, 300, when), state(f"b{n}", HIGH, when))
+    ]
     found = plans(*starts)
     assert found.step(LOW, HIGH) == 1
-    assert found.step(free, LOW) is None  # nobody began on LOW who could have stayed free: all were moves between the two
+    # Nobody began on LOW who could have stayed free: all were moves between the two.
+    assert found.step(free, LOW) is None
     sold_too = plans(*starts, *sold(LOW, 300, 200, 100), *sold(free, 250, 120))
     assert sold_too.step(free, LOW) == 1
 
@@ -130,13 +177,24 @@ def test_equal_amounts_are_equal_plans() -> None:
 
 
 def test_amounts_are_compared_for_one_unit() -> None:
-    tiers = {"type": "graduated", "tiers": [{"up_to": 5, "unit": "0", "flat": "900"}, {"up_to": None, "unit": "5000", "flat": "0"}]}
+    tiers = {
+        "type": "graduated",
+        "tiers": [{"up_to": 5, "unit": "0", "flat": "900"}, {"up_to": None, "unit": "5000", "flat": "0"}],
+    }
     rows = [row | {"scheme": tiers} if row["price"] == HIGH else row for row in SIDE_BY_SIDE]
     assert plans(*rows).step(LOW, HIGH) == -1  # 9.00 for one, 10.00 for one
 
 
 @pytest.mark.parametrize(
-    "more", [{"currency": "eur"}, {"interval": "year"}, {"interval_count": 3}, {"usage_type": "metered"}, {"product": "other"}], ids=str
+    "more",
+    [
+        {"currency": "eur"},
+        {"interval": "year"},
+        {"interval_count": 3},
+        {"usage_type": "metered"},
+        {"product": "other"},
+    ],
+    ids=str,
 )
 def test_only_one_product_currency_unit_and_interval(more: dict[str, Any]) -> None:
     assert plans(*sold(LOW, 200, 150, 100), *sold(HIGH, 200, 150, 100, **more)) == NO_PLANS
@@ -144,9 +202,15 @@ def test_only_one_product_currency_unit_and_interval(more: dict[str, Any]) -> No
 
 def test_a_price_in_several_currencies_is_one_price() -> None:
     """Two customers in euros and one in dollars began on each of two prices with currency options."""
-    rows = [each for price in (LOW, HIGH) for each in (*sold(price, 200, 100), *sold(price, 150, currency="eur"))]
+    rows = [
+        each for price in (LOW, HIGH) for each in (*sold(price, 200, 100), *sold(price, 150, currency="eur"))
+    ]
     assert plans(*rows).step(LOW, HIGH) == 1
-    apart = [*sold(LOW, 200, 150, 100), *sold(LOW, 100, currency="eur"), *sold(HIGH, 200, 150, 100, currency="eur")]
+    apart = [
+        *sold(LOW, 200, 150, 100),
+        *sold(LOW, 100, currency="eur"),
+        *sold(HIGH, 200, 150, 100, currency="eur"),
+    ]
     assert plans(*apart).step(LOW, HIGH) is None  # one customer in the currency both are sold in
 
 
@@ -166,13 +230,19 @@ def test_items_that_do_not_count_begin_nothing(more: dict[str, Any]) -> None:
 
 def test_a_trial_begins_when_and_on_what_it_converts() -> None:
     trials = [
-        row for n, when in enumerate((200, 150, 100)) for row in (state(f"t{n}", LOW, when + 14, when, status="trialing"), state(f"t{n}", HIGH, when))
+        row
+        for n, when in enumerate((200, 150, 100))
+        for row in (state(f"t{n}", LOW, when + 14, when, status="trialing"), state(f"t{n}", HIGH, when))
     ]
     assert plans(*trials, *sold(LOW, 200, 150, 100)).step(LOW, HIGH) == 1
 
 
 def test_several_prices_bought_at_once_are_parts_of_one_plan() -> None:
-    both = [row for n, when in enumerate((200, 150, 100)) for row in (state(f"c{n}", LOW, when), state(f"c{n}", HIGH, when, part="b"))]
+    both = [
+        row
+        for n, when in enumerate((200, 150, 100))
+        for row in (state(f"c{n}", LOW, when), state(f"c{n}", HIGH, when, part="b"))
+    ]
     assert plans(*both) == NO_PLANS
 
 
@@ -192,7 +262,12 @@ def test_merged_customers_are_one() -> None:
 )
 def test_what_the_catalog_says_wins(said: dict[str, Any]) -> None:
     assert plans(*SIDE_BY_SIDE, catalog=Catalog.from_dict(said)) == NO_PLANS
-    assert plans(*SIDE_BY_SIDE, catalog=Catalog.from_dict({"products": {"prod": {"family": "main"}}})).step(LOW, HIGH) == 1
+    assert (
+        plans(*SIDE_BY_SIDE, catalog=Catalog.from_dict({"products": {"prod": {"family": "main"}}})).step(
+            LOW, HIGH
+        )
+        == 1
+    )
 
 
 def test_a_rank_in_stripes_metadata_wins() -> None:
@@ -207,21 +282,31 @@ def test_no_states_and_one_price() -> None:
 # What plans do to a month
 
 
-def month(before: str, after: str, catalog: Catalog = SILENT, known: Plans | None = None, quantity: str = "2") -> Classified:
+def month(
+    before: str, after: str, catalog: Catalog = SILENT, known: Plans | None = None, quantity: str = "2"
+) -> Classified:
     """One customer moves from `before` to `after`."""
     ends = [state("c", price, 10) for price in (before, after)]
     opening, closing = states(ends[:1]), states([ends[1] | {"quantity": quantity}])
     known = plans(*SIDE_BY_SIDE, catalog=catalog) if known is None else known
-    return classify(opening, closing, catalog=catalog, rates_open={}, rates_close={}, ever_paid=(), plans=known)
+    return classify(
+        opening, closing, catalog=catalog, rates_open={}, rates_close={}, ever_paid=(), plans=known
+    )
 
 
-@pytest.mark.parametrize(("before", "after", "flow", "amount"), [(LOW, HIGH, "flow_expansion", 4000), (HIGH, LOW, "flow_contraction", -4000)])
-def test_a_move_between_plans_is_tier_and_said_to_be_inferred(before: str, after: str, flow: str, amount: int) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "flow", "amount"),
+    [(LOW, HIGH, "flow_expansion", 4000), (HIGH, LOW, "flow_contraction", -4000)],
+)
+def test_a_move_between_plans_is_tier_and_said_to_be_inferred(
+    before: str, after: str, flow: str, amount: int
+) -> None:
     found = month(before, after)
     assert found.causes[["cause", "amount", "inferred"]].to_numpy().tolist() == [["tier", amount, True]]
     assert found.movements[flow].tolist() == [amount]
     family = Catalog.from_dict({"products": {"prod": {"family": "main"}}})
-    assert month(before, after, family).causes["inferred"].tolist() == [True]  # the rank is inferred, although there is an entry
+    # The rank is inferred, although there is an entry.
+    assert month(before, after, family).causes["inferred"].tolist() == [True]
 
 
 def test_other_moves_are_price_as_before() -> None:
@@ -231,7 +316,9 @@ def test_other_moves_are_price_as_before() -> None:
 
 
 def test_a_declared_migration_is_no_plan_change() -> None:
-    assert month(LOW, HIGH, Catalog.from_dict({"migrations": [[HIGH, LOW]]})).causes["cause"].tolist() == ["price"]
+    assert month(LOW, HIGH, Catalog.from_dict({"migrations": [[HIGH, LOW]]})).causes["cause"].tolist() == [
+        "price"
+    ]
 
 
 def test_ranks_of_the_catalog_decide() -> None:
@@ -242,13 +329,22 @@ def test_ranks_of_the_catalog_decide() -> None:
 # Properties
 
 DAYS = st.integers(-60, 420)
-SOLD = st.dictionaries(st.sampled_from([LOW, HIGH, TOP, "price_free"]), st.lists(DAYS, min_size=3, max_size=8), min_size=2)
-NOISE = st.tuples(st.sampled_from([LOW, HIGH, TOP, "price_free"]), DAYS, st.sampled_from(["usd", "eur"]), st.sampled_from(["month", "year"]))
+SOLD = st.dictionaries(
+    st.sampled_from([LOW, HIGH, TOP, "price_free"]), st.lists(DAYS, min_size=3, max_size=8), min_size=2
+)
+NOISE = st.tuples(
+    st.sampled_from([LOW, HIGH, TOP, "price_free"]),
+    DAYS,
+    st.sampled_from(["usd", "eur"]),
+    st.sampled_from(["month", "year"]),
+)
 
 
 @st.composite
 def books(draw: st.DrawFn) -> pd.DataFrame:
-    """Prices that customers of their own begin on, and some of them begin on another one earlier or later, or in another currency or interval."""
+    """Prices that customers of their own begin on, and some of them begin on another one earlier or later, or
+    in another currency or interval.
+    """
     rows = [row for price, days in sorted(draw(SOLD).items()) for row in sold(price, *days)]
     for number, (price, began, currency, interval) in enumerate(draw(st.lists(NOISE, max_size=12))):
         customer = draw(st.sampled_from(rows))["customer"]
@@ -292,4 +388,8 @@ def _end(price: str) -> tuple[Any, Any, int]:
 
 
 def test_text_is_one_for_one_answer() -> None:
-    assert Plans({("a", "b"): 1, ("a", "c"): 0}).text == dumps([["a", "b", 1], ["a", "c", 0]]) == Plans({("a", "c"): 0, ("a", "b"): 1}).text
+    assert (
+        Plans({("a", "b"): 1, ("a", "c"): 0}).text
+        == dumps([["a", "b", 1], ["a", "c", 0]])
+        == Plans({("a", "c"): 0, ("a", "b"): 1}).text
+    )

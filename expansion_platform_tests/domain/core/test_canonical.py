@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from expansion_platform.domain.core.canonical import content_hash, decimal_text, dumps
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
 )
 
 
@@ -34,7 +36,16 @@ def test_a_float_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("20.50", "20.5"), ("1E+3", "1000"), ("1e-7", "0.0000001"), ("-0", "0"), ("-0.00", "0"), ("0100", "100"), (7, "7"), ("-1.10", "-1.1")],
+    [
+        ("20.50", "20.5"),
+        ("1E+3", "1000"),
+        ("1e-7", "0.0000001"),
+        ("-0", "0"),
+        ("-0.00", "0"),
+        ("0100", "100"),
+        (7, "7"),
+        ("-1.10", "-1.1"),
+    ],
 )
 def test_decimals_are_plain_text(value: str | int, text: str) -> None:
     assert decimal_text(value) == text

@@ -18,8 +18,13 @@ MODELS = [*TABLES.values(), user_tables.CrmActivity, user_tables.CustomerAttribu
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_the_columns_are_those_that_are_checked(model: type[Table]) -> None:
     checked = model.to_schema().columns.items()
-    shown = {name: (str(each.dtype).replace("string[pyarrow]", "text"), each.nullable, each.description) for name, each in checked}
-    assert {name: (column.dtype, column.nullable, column.description) for name, column in columns(model).items()} == shown
+    shown = {
+        name: (str(each.dtype).replace("string[pyarrow]", "text"), each.nullable, each.description)
+        for name, each in checked
+    }
+    assert {
+        name: (column.dtype, column.nullable, column.description) for name, column in columns(model).items()
+    } == shown
     assert model.to_schema().name == model.Config.name
     assert model.to_schema().strict
     assert model.to_schema().coerce
@@ -59,7 +64,11 @@ def sold(**changed: list[object]) -> pd.DataFrame:
 
 
 def test_rows_get_the_types_declared() -> None:
-    assert {name: str(kind) for name, kind in Sold.validate(sold()).dtypes.items()} == {"item": "str", "quantity": "int64", "price": "Int64"}
+    assert {name: str(kind) for name, kind in Sold.validate(sold()).dtypes.items()} == {
+        "item": "str",
+        "quantity": "int64",
+        "price": "Int64",
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ COLUMNS = ["text", "number"]
 
 
 def _frames(kind: str) -> list[pd.DataFrame]:
-    every = pd.DataFrame({"text": ["b", "a", None, "b", None, "c"], "number": [1, 1, 2, 1, 2, 1]}).astype({"text": "str"})
+    every = pd.DataFrame({"text": ["b", "a", None, "b", None, "c"], "number": [1, 1, 2, 1, 2, 1]}).astype(
+        {"text": "str"}
+    )
     if kind == "shared categories":
         every["text"] = every["text"].astype(pd.CategoricalDtype(["unused", "c", "b", "a"]))
     frames = [every.iloc[:3], every.iloc[3:]]
@@ -48,7 +50,10 @@ def test_no_rows_have_no_codes() -> None:
 
 
 def test_categories_in_another_order_are_the_same_values():
-    frames = [pd.DataFrame({"text": pd.Categorical(["a", "b", "b"], categories=order)}) for order in (["a", "b"], ["b", "a"])]
+    frames = [
+        pd.DataFrame({"text": pd.Categorical(["a", "b", "b"], categories=order)})
+        for order in (["a", "b"], ["b", "a"])
+    ]
     assert frames[0]["text"].dtype == frames[1]["text"].dtype
     codes, values = encoding.number(frames, "text")
     assert values.take(codes).tolist() == ["a", "b", "b", "a", "b", "b"]

@@ -5,12 +5,23 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from expansion_platform.domain.core.money import Exact, conversion, decimal, exponent, largest_remainder, round_half_even, settle, split_rows
+from expansion_platform.domain.core.money import (
+    Exact,
+    conversion,
+    decimal,
+    exponent,
+    largest_remainder,
+    round_half_even,
+    settle,
+    split_rows,
+)
 
 thirds = st.integers(-3000, 3000).map(lambda number: Fraction(number, 6))
 
 
-@pytest.mark.parametrize(("currency", "decimals"), [("jpy", 0), ("krw", 0), ("kwd", 3), ("usd", 2), ("isk", 2), ("ugx", 2)])
+@pytest.mark.parametrize(
+    ("currency", "decimals"), [("jpy", 0), ("krw", 0), ("kwd", 3), ("usd", 2), ("isk", 2), ("ugx", 2)]
+)
 def test_exponents(currency, decimals):
     assert exponent(currency) == decimals
 
@@ -27,7 +38,11 @@ def test_decimal_is_exact():
 
 
 short = st.fractions(min_value=0, max_value=10**9, max_denominator=10**6)
-any_size = short | st.builds(Fraction, st.integers(0, 10**40), st.integers(1, 10**40)) | st.builds(Fraction, st.integers(0, 10**7), st.just(8))
+any_size = (
+    short
+    | st.builds(Fraction, st.integers(0, 10**40), st.integers(1, 10**40))
+    | st.builds(Fraction, st.integers(0, 10**7), st.just(8))
+)
 
 
 @given(st.lists(st.tuples(any_size, any_size), min_size=1, max_size=20), st.sampled_from([1, 12]))
@@ -48,7 +63,10 @@ def test_conversion_moves_the_minor_unit():
         conversion("eur", "usd", None)
 
 
-@pytest.mark.parametrize(("value", "rounded"), [("1/2", 0), ("3/2", 2), ("5/2", 2), ("-1/2", 0), ("-3/2", -2), ("2500000001/5000000000", 1)])
+@pytest.mark.parametrize(
+    ("value", "rounded"),
+    [("1/2", 0), ("3/2", 2), ("5/2", 2), ("-1/2", 0), ("-3/2", -2), ("2500000001/5000000000", 1)],
+)
 def test_half_even(value, rounded):
     assert round_half_even(Fraction(value)) == rounded
 
@@ -71,7 +89,10 @@ def test_largest_remainder_sums_and_stays_within_one(total, weights):
     assume(sum(weights) > 0)
     shares = largest_remainder(total, weights)
     assert sum(shares) == total
-    assert all(abs(share - Fraction(total * weight, sum(weights))) < 1 for share, weight in zip(shares, weights, strict=True))
+    assert all(
+        abs(share - Fraction(total * weight, sum(weights))) < 1
+        for share, weight in zip(shares, weights, strict=True)
+    )
 
 
 @given(st.lists(thirds, min_size=1, max_size=4))

@@ -27,7 +27,10 @@ def test_bounds(month: str, timezone: str, opening: str, hours: int) -> None:
     assert months.closing(month, timezone) - months.opening(month, timezone) == pd.Timedelta(hours=hours)
 
 
-@pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Kiritimati"])
+@pytest.mark.parametrize(
+    "timezone",
+    ["UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Kiritimati"],
+)
 def test_months_meet_and_their_bounds_belong_to_the_later_one(timezone: str) -> None:
     microsecond = pd.Timedelta(microseconds=1)
     for month in months.between("2017-12", "2027-01"):
@@ -51,7 +54,9 @@ def test_arithmetic_crosses_years() -> None:
     assert months.between("2026-02", "2026-01") == []
 
 
-@pytest.mark.parametrize("text", ["2026-13", "2026-00", "2026-1", "26-01", "2026-01-01", "2026/01", "", " 2026-01", "2026-01\n"])
+@pytest.mark.parametrize(
+    "text", ["2026-13", "2026-00", "2026-1", "26-01", "2026-01-01", "2026/01", "", " 2026-01", "2026-01\n"]
+)
 def test_anything_else_is_no_month(text: str) -> None:
     with pytest.raises(ValueError, match="not a month"):
         months.parse(text)

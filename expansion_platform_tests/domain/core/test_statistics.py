@@ -14,32 +14,46 @@ from expansion_platform.domain.core.statistics import generator
 
 
 def exact_p(values: np.ndarray, opening: np.ndarray, month: int) -> Fraction:
-    """Share of all permutations, each customer's months permuted on their own, in which the month is as low as it is."""
+    """Share of all permutations, each customer's months permuted on their own, in which the month is as low
+    as it is.
+    """
     dealt = []
     for row, held in zip(values.tolist(), opening.tolist(), strict=True):
         own = [column for column, amount in enumerate(held) if amount]
-        dealt.append([Fraction(row[column], int(opening[:, column].sum())) for column in own] if month in own else [Fraction(0)])
+        dealt.append(
+            [Fraction(row[column], int(opening[:, column].sum())) for column in own]
+            if month in own
+            else [Fraction(0)]
+        )
     observed = Fraction(int(values[:, month].sum()), int(opening[:, month].sum()))
     every = [sum(chosen) for chosen in itertools.product(*dealt)]
     return Fraction(sum(total <= observed for total in every), len(every))
 
 
 def test_the_p_value_is_the_share_of_all_permutations() -> None:
-    """Five customers, one of whom joined late and one of whom left before: 4 * 4 * 4 * 2 * 1 permutations of what lands in the month."""
-    opening = np.array([[100, 110, 120, 130], [200, 200, 200, 200], [50, 50, 60, 70], [0, 0, 80, 80], [90, 90, 0, 0]])
+    """Five customers, one of whom joined late and one of whom left before: 4 * 4 * 4 * 2 * 1 permutations of
+    what lands in the month.
+    """
+    opening = np.array(
+        [[100, 110, 120, 130], [200, 200, 200, 200], [50, 50, 60, 70], [0, 0, 80, 80], [90, 90, 0, 0]]
+    )
     values = np.array([[10, 0, 10, 0], [0, 30, 0, 20], [5, 0, 0, 0], [0, 0, 8, 0], [9, 9, 0, 0]])
     drawn, _ = statistics.month_labels(values, opening, 3, generator("x"), draws=20_000)
     assert float(drawn) == pytest.approx(float(exact_p(values, opening, 3)), abs=0.01)
 
 
 def test_equal_counts_are_ties_whatever_the_order_they_are_summed_in() -> None:
-    """Everybody expands every month: any permutation is as low as what is, so p is 1 and not a matter of rounding."""
+    """Everybody expands every month: any permutation is as low as what is, so p is 1 and not a matter of
+    rounding.
+    """
     values, opening = np.full((97, 7), 13), np.tile(np.arange(1, 98)[:, None] * 7, (1, 7))
     assert statistics.month_labels(values, opening, 6, generator("x"), draws=200) == (1, 1)
 
 
 def test_p_values_are_uniform_where_nothing_changed() -> None:
-    """300 bases of 60 customers: about a tenth of the one-sided p-values lies under 10 %, about half under 50 %."""
+    """300 bases of 60 customers: about a tenth of the one-sided p-values lies under 10 %, about half under 50
+    %.
+    """
     rng = np.random.default_rng(3)
     opening = np.full((60, 7), 1000)
     found = []
@@ -51,7 +65,9 @@ def test_p_values_are_uniform_where_nothing_changed() -> None:
 
 
 def test_churn_does_not_make_every_month_look_bad() -> None:
-    """Who left earlier can never land in the month: exchanged within customers, ordinary churn would be called significant nearly always."""
+    """Who left earlier can never land in the month: exchanged within customers, ordinary churn would be
+    called significant nearly always.
+    """
     rng = np.random.default_rng(4)
     within, across = [], []
     for number in range(60):
@@ -59,8 +75,12 @@ def test_churn_does_not_make_every_month_look_bad() -> None:
         gone = np.cumsum(left, axis=1) - left > 0
         opening = np.where(gone, 0, 1000)
         values = np.where(left & ~gone, -1000, 0)
-        within.append(float(statistics.month_labels(values, opening, 6, generator(str(number)), draws=199)[0]) < 0.05)
-        across.append(float(statistics.customer_months(values, opening, 6, generator(str(number)), draws=199)) < 0.05)
+        within.append(
+            float(statistics.month_labels(values, opening, 6, generator(str(number)), draws=199)[0]) < 0.05
+        )
+        across.append(
+            float(statistics.customer_months(values, opening, 6, generator(str(number)), draws=199)) < 0.05
+        )
     assert np.mean(within) > 0.8
     assert np.mean(across) < 0.15
 
@@ -75,7 +95,9 @@ def test_a_loss_in_the_month_is_seen_across_customers() -> None:
 def test_the_same_seed_says_the_same_and_another_something_else() -> None:
     rng = np.random.default_rng(1)
     values, opening = rng.integers(0, 3, (50, 7)) * 100, np.full((50, 7), 1000)
-    first, again, other = (statistics.month_labels(values, opening, 6, generator("total", seed)) for seed in ("a", "a", "b"))
+    first, again, other = (
+        statistics.month_labels(values, opening, 6, generator("total", seed)) for seed in ("a", "a", "b")
+    )
     assert first == again != other
 
 
@@ -83,13 +105,23 @@ def test_the_same_seed_says_the_same_and_another_something_else() -> None:
 def test_as_many_land_as_there_are_places(draws: int) -> None:
     """A customer with values in all its nine months has three land in a block of three, always."""
     customer = np.repeat(np.arange(20), 9)
-    sums = statistics.landed(customer, np.full(180, 9), np.full(180, 3), np.eye(20, dtype=np.int64)[customer], generator("x"), draws)
+    sums = statistics.landed(
+        customer,
+        np.full(180, 9),
+        np.full(180, 3),
+        np.eye(20, dtype=np.int64)[customer],
+        generator("x"),
+        draws,
+    )
     assert (sums == 3).all()
 
 
 def test_nothing_to_deal() -> None:
     none = np.zeros(0, np.int64)
-    assert statistics.landed(none, none, none, np.zeros((0, 3), np.int64), generator("x"), 10).tolist() == [[0, 0, 0]] * 10
+    assert (
+        statistics.landed(none, none, none, np.zeros((0, 3), np.int64), generator("x"), 10).tolist()
+        == [[0, 0, 0]] * 10
+    )
 
 
 def test_amounts_that_floats_cannot_hold_are_refused() -> None:
@@ -117,20 +149,28 @@ def test_no_expansion_on_one_side_is_no_mix() -> None:
 
 
 def test_divergence_by_hand() -> None:
-    """Shares (1/2, 1/2) against (1, 0): middle (3/4, 1/4), so half of [1/2 log2(2/3) + 1/2 log2(2)] + [log2(4/3)]."""
+    """Shares (1/2, 1/2) against (1, 0): middle (3/4, 1/4), so half of [1/2 log2(2/3) + 1/2 log2(2)] +
+    [log2(4/3)].
+    """
     expected = (0.5 * math.log2(2 / 3) + 0.5 + math.log2(4 / 3)) / 2
     assert statistics.divergence(np.array([[5.0, 5.0]]), np.array([[7.0, 0.0]]))[0] == pytest.approx(expected)
 
 
 def test_stability_index_by_hand() -> None:
     assert statistics.stability_index([50, 50], [50, 50]) == 0
-    assert statistics.stability_index([50, 50], [75, 25]) == pytest.approx(0.25 * math.log(1.5) - 0.25 * math.log(0.5))
+    assert statistics.stability_index([50, 50], [75, 25]) == pytest.approx(
+        0.25 * math.log(1.5) - 0.25 * math.log(0.5)
+    )
     assert math.isfinite(statistics.stability_index([100, 0], [0, 100]))
 
 
 def test_holm_by_hand() -> None:
     """Sorted 0.01, 0.03, 0.04: 3 * 0.01, 2 * 0.03, and at least what came before."""
-    assert statistics.holm([Fraction(4, 100), Fraction(1, 100), Fraction(3, 100)]) == [Fraction(6, 100), Fraction(3, 100), Fraction(6, 100)]
+    assert statistics.holm([Fraction(4, 100), Fraction(1, 100), Fraction(3, 100)]) == [
+        Fraction(6, 100),
+        Fraction(3, 100),
+        Fraction(6, 100),
+    ]
     assert statistics.holm([Fraction(1), Fraction(1, 2)]) == [1, 1]
     assert statistics.holm([]) == []
 
@@ -156,7 +196,9 @@ def test_intervals_hold_what_they_are_about() -> None:
 
 
 def test_the_limit_of_a_rate_holds_where_the_percentile_interval_does_not() -> None:
-    """200 customers of whom 6 % gain a lognormal share: the true rate is above the limit in an eighth of bases, above the other in a quarter."""
+    """200 customers of whom 6 % gain a lognormal share: the true rate is above the limit in an eighth of
+    bases, above the other in a quarter.
+    """
     rng = np.random.default_rng(5)
     true = 0.06 * 0.1 * math.exp(0.9**2 / 2)
     wrong = []
@@ -165,7 +207,12 @@ def test_the_limit_of_a_rate_holds_where_the_percentile_interval_does_not() -> N
         gains = (opening * 0.1 * np.exp(rng.normal(0, 0.9, 200))).astype(np.int64)
         values = np.where(rng.random(200) < 0.06, gains, 0)
         limit = statistics.rate_limit(values, opening, Fraction(1), generator(str(number)), draws=300)
-        wrong.append((limit < true, statistics.rate_interval(values, opening, generator(str(number)), draws=300)[1] < true))
+        wrong.append(
+            (
+                limit < true,
+                statistics.rate_interval(values, opening, generator(str(number)), draws=300)[1] < true,
+            )
+        )
     studentised, percentile = np.mean(wrong, axis=0)
     assert studentised < 0.16
     assert percentile > 0.22
@@ -174,11 +221,17 @@ def test_the_limit_of_a_rate_holds_where_the_percentile_interval_does_not() -> N
 def test_the_limit_of_a_rate_at_its_edges() -> None:
     opening = np.full(100, 1000)
     few = np.array([500, 500, 0] + [0] * 97)
-    assert statistics.rate_limit(few, opening, Fraction(500), generator("x")) == math.inf  # one draw in eight has none of the two
+    # One draw in eight has none of the two.
+    assert statistics.rate_limit(few, opening, Fraction(500), generator("x")) == math.inf
     nobody = statistics.rate_limit(few * 0, opening, Fraction(500), generator("x"))
-    assert nobody == pytest.approx(3 * 500 / 100_000, rel=0.01)  # three expanders that were expected fail to come in 5 % of months
+    # Three expanders that were expected fail to come in 5 % of months.
+    assert nobody == pytest.approx(3 * 500 / 100_000, rel=0.01)
     everybody = statistics.rate_limit(np.full(100, 20), opening, Fraction(20), generator("x"))
     assert everybody == 0.02
     half = np.array([100] * 50 + [0] * 50)
-    assert statistics.rate_limit(half, opening, Fraction(100), generator("x")) == pytest.approx(0.05 + 1.66 * 0.1 * 0.5 / 10, rel=0.05)
-    assert statistics.rate_limit(half, opening, Fraction(100), generator("x")) == statistics.rate_limit(half, opening, Fraction(100), generator("x"))
+    assert statistics.rate_limit(half, opening, Fraction(100), generator("x")) == pytest.approx(
+        0.05 + 1.66 * 0.1 * 0.5 / 10, rel=0.05
+    )
+    assert statistics.rate_limit(half, opening, Fraction(100), generator("x")) == statistics.rate_limit(
+        half, opening, Fraction(100), generator("x")
+    )

@@ -1,4 +1,6 @@
-"""Billing beyond the plain: cycles begun anew, backdated starts, flexible billing, trials of one item (reference 2.5, steps 5, 9, 12, 13)."""
+"""Billing beyond the plain: cycles begun anew, backdated starts, flexible billing, trials of one item
+(reference 2.5, steps 5, 9, 12, 13).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def test_upgrade_in_mid_year_with_a_new_cycle(account: Account) -> None:
     account.invoice("in1", 0, line("si", "team", "5", 0, 365))
     account.invoice("in2", 90, credit("si", "team", "5", 90, 365, "in1_0"), line("si", "plus", "5", 90, 455))
     assert account.story() == [("si", 0, 90, "team", "5"), ("si", 90, None, "plus", "5")]
-    assert account.states()["confidence"].tolist() == ["exact", "renewal"]  # the plan may have been changed without proration before
+    # The plan may have been changed without proration before.
+    assert account.states()["confidence"].tolist() == ["exact", "renewal"]
 
 
 def test_new_cycle_without_credit_dates_its_change(account: Account) -> None:
@@ -49,29 +52,55 @@ def test_backdated_subscription_begins_with_its_start_date_billed_or_not(account
 def test_bill_of_time_gone_by_lists_the_discounts_of_its_own_day(account: Account) -> None:
     given = discount("di", "ten", 40)
     account.coupon("ten", percent="10")
-    account.subscription(0, created=day(40), discounts=({name: given[name] for name in ("id", "coupon", "start", "end")},))
+    account.subscription(
+        0, created=day(40), discounts=({name: given[name] for name in ("id", "coupon", "start", "end")},)
+    )
     account.item("si", "basic", "5", created=40)
-    lines = line("si", "basic", "5", 0, 30), line("si", "basic", "5", 30, 40), line("si", "basic", "5", 40, 70, off={"di": 500})
+    lines = (
+        line("si", "basic", "5", 0, 30),
+        line("si", "basic", "5", 30, 40),
+        line("si", "basic", "5", 40, 70, off={"di": 500}),
+    )
     account.invoice("in1", 40, *lines, discounts=(given,))
     assert account.discounts() == [("si", 0, 40, []), ("si", 40, None, [("ten", "10")])]
 
 
 def test_one_change_credits_every_line_that_debited(account: Account) -> None:
-    """A graduated price billed a line a tier: three credits, none of them of the quantity held, and one debit."""
+    """A graduated price billed a line a tier: three credits, none of them of the quantity held, and one
+    debit.
+    """
     tiers = [{"up_to": 10, "unit": "0", "flat": "9900"}, {"up_to": None, "unit": "800", "flat": "0"}]
-    account.price("seats", billing_scheme="tiered", tiers_mode="graduated", unit_amount_decimal=None, tiers_json=json.dumps(tiers))
+    account.price(
+        "seats",
+        billing_scheme="tiered",
+        tiers_mode="graduated",
+        unit_amount_decimal=None,
+        tiers_json=json.dumps(tiers),
+    )
     account.subscription()
     account.item("si", "seats", "10")
-    bill = [line("si", "seats", "10", 0, 30, 0), line("si", "seats", "0", 0, 30, 9900), line("si", "seats", "15", 0, 30, 12000)]
+    bill = [
+        line("si", "seats", "10", 0, 30, 0),
+        line("si", "seats", "0", 0, 30, 9900),
+        line("si", "seats", "15", 0, 30, 12000),
+    ]
     account.invoice("in1", 0, *bill)
     credits = credit("si", "seats", "0", 12, 30, "in1_1"), credit("si", "seats", "15", 12, 30, "in1_2")
-    account.invoice("in2", 30, line("si", "seats", "10", 30, 60, 9900), *credits, proration("si", "seats", "10", 12, 30, 5940))
+    account.invoice(
+        "in2",
+        30,
+        line("si", "seats", "10", 30, 60, 9900),
+        *credits,
+        proration("si", "seats", "10", 12, 30, 5940),
+    )
     assert account.story() == [("si", 0, 12, "seats", "25"), ("si", 12, None, "seats", "10")]
     assert json.loads(account.states()["evidence_json"][0]) == ["in1_0", "in2_1", "in2_2"]
 
 
 def test_credit_of_what_was_debited_hides_a_change_without_proration(account: Account) -> None:
-    """5, then 8 without proration, then 9: flexible billing credits the 5 it charged, and no record tells of the 8."""
+    """5, then 8 without proration, then 9: flexible billing credits the 5 it charged, and no record tells of
+    the 8.
+    """
     account.subscription()
     account.item("si", "basic", "9")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
@@ -81,7 +110,9 @@ def test_credit_of_what_was_debited_hides_a_change_without_proration(account: Ac
 
 
 def test_lines_credited_whole_in_the_second_they_begin_assert_nothing(account: Account) -> None:
-    """Renewed and changed in one second: the renewal's lines are credited by name, whatever part of it each one was."""
+    """Renewed and changed in one second: the renewal's lines are credited by name, whatever part of it each
+    one was.
+    """
     account.subscription()
     account.item("si", "pro", "4")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
@@ -91,7 +122,10 @@ def test_lines_credited_whole_in_the_second_they_begin_assert_nothing(account: A
 
 
 def statuses(account: Account) -> list[tuple[object, ...]]:
-    return [(row.item, days(row.valid_from), days(row.valid_to), row.status) for row in account.states().itertuples(index=False)]
+    return [
+        (row.item, days(row.valid_from), days(row.valid_to), row.status)
+        for row in account.states().itertuples(index=False)
+    ]
 
 
 def test_item_billed_at_nothing_beside_others_is_on_trial(account: Account) -> None:
@@ -101,7 +135,11 @@ def test_item_billed_at_nothing_beside_others_is_on_trial(account: Account) -> N
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30, 5000))
     account.invoice("in2", 10, line("sj", "extra", "2", 10, 30, 0))
     account.invoice("in3", 30, line("si", "basic", "5", 30, 60, 5000), line("sj", "extra", "2", 30, 60, 1000))
-    assert statuses(account) == [("si", 0, None, "active"), ("sj", 10, 30, "trialing"), ("sj", 30, None, "active")]
+    assert statuses(account) == [
+        ("si", 0, None, "active"),
+        ("sj", 10, 30, "trialing"),
+        ("sj", 30, None, "active"),
+    ]
 
 
 def test_item_tells_of_its_own_trial_that_no_bill_shows(account: Account) -> None:
@@ -137,7 +175,10 @@ def test_nothing_is_taken_off_an_item_on_trial(account: Account) -> None:
     account.item("sj", "extra", "2", created=10)
     account.invoice("in1", 0, line("si", "basic", "2", 0, 30, 2000, off={"di": 300}), discounts=(given,))
     account.invoice("in2", 10, line("sj", "extra", "2", 10, 30, 0), discounts=(given,))
-    both = line("si", "basic", "2", 30, 60, 2000, off={"di": 200}), line("sj", "extra", "2", 30, 60, 1000, off={"di": 100})
+    both = (
+        line("si", "basic", "2", 30, 60, 2000, off={"di": 200}),
+        line("sj", "extra", "2", 30, 60, 1000, off={"di": 100}),
+    )
     account.invoice("in3", 30, *both, discounts=(given,))
     assert account.discounts() == [
         ("si", 0, 30, [("off", "300")]),
@@ -148,7 +189,9 @@ def test_nothing_is_taken_off_an_item_on_trial(account: Account) -> None:
 
 
 def test_plan_replaced_item_by_item(account: Account) -> None:
-    """Each added with proration, and the one before it deleted within the minute: they follow each other, and only the last is left."""
+    """Each added with proration, and the one before it deleted within the minute: they follow each other, and
+    only the last is left.
+    """
     minute = 1 / 1440
     account.subscription()
     account.item("sk", "extra", "5", created=20)
@@ -156,12 +199,17 @@ def test_plan_replaced_item_by_item(account: Account) -> None:
     first = proration("sj", "pro", "5", 10, 30, 6667), credit("si", "basic", "5", 10 + minute, 30, "in1_0")
     second = proration("sk", "extra", "5", 20, 30, 833), credit("sj", "pro", "5", 20 + minute, 30, "in2_1")
     account.invoice("in2", 30, line("sk", "extra", "5", 30, 60), *first, *second)
-    told = [(item, round(start, 3), end if end is None else round(end, 3)) for item, start, end, _, _ in account.story()]
+    told = [
+        (item, round(start, 3), end if end is None else round(end, 3))
+        for item, start, end, _, _ in account.story()
+    ]
     assert told == [("si", 0, 10.001), ("sj", 10, 20.001), ("sk", 20, None)]
 
 
 def test_plan_swapped_twice_without_proration(account: Account) -> None:
-    """The item still there tells when it was added, and the last one's end; the one between was first billed by a renewal."""
+    """The item still there tells when it was added, and the last one's end; the one between was first billed
+    by a renewal.
+    """
     account.subscription()
     account.item("sk", "extra", "5", created=45)
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))

@@ -1,7 +1,9 @@
-"""The numbered cases of semantics section 7 about when something happened: from what Stripe tells to the month it moves.
+"""The numbered cases of semantics section 7 about when something happened: from what Stripe tells to the
+month it moves.
 
-One subscription on plans of 10 (basic) and 20 dollars (pro) a seat and month; day 0 is 1 January 2026, 31 is 1 February, 59 is 1 March.
-Not here: the rules of rebuilding one by one (`test_history*.py`) and every case two month ends decide (`domain/mrr/test_cases.py`).
+One subscription on plans of 10 (basic) and 20 dollars (pro) a seat and month; day 0 is 1 January 2026, 31 is
+1 February, 59 is 1 March. Not here: the rules of rebuilding one by one (`test_history*.py`) and every case
+two month ends decide (`domain/mrr/test_cases.py`).
 """
 
 from __future__ import annotations
@@ -42,14 +44,19 @@ def five_seats(**fields):
 
 
 def changed(account, number, before, after, on, *, until=59, credit=-1, debit=1):
-    lines = proration("si", "basic", before, on, until, credit), proration("si", "basic", after, on, until, debit)
+    lines = (
+        proration("si", "basic", before, on, until, credit),
+        proration("si", "basic", after, on, until, debit),
+    )
     account.invoice(f"in_{number}", on, *lines)
 
 
 def seats_in_february(*quantities, on=(40, 45, 50), **amounts):
     """Five seats, then each quantity from its day on."""
     account = five_seats()
-    for number, (before, after, day_of) in enumerate(zip(["5", *quantities], quantities, on, strict=False), 2):
+    for number, (before, after, day_of) in enumerate(
+        zip(["5", *quantities], quantities, on, strict=False), 2
+    ):
         changed(account, number, before, after, day_of, **amounts)
     account.item("si", "basic", quantities[-1])
     return account
@@ -70,7 +77,12 @@ def test_case_3_up_and_back_down_is_no_movement():
 
 @pytest.mark.parametrize("debit", [0, 1, 2400, 999_999])
 def test_case_4_amounts_of_proration_lines_are_ignored(debit):
-    assert told(seats_in_february("8", credit=-1500, debit=debit), FEBRUARY) == ("continuing", 5000, 8000, {"seat": 3000})
+    assert told(seats_in_february("8", credit=-1500, debit=debit), FEBRUARY) == (
+        "continuing",
+        5000,
+        8000,
+        {"seat": 3000},
+    )
 
 
 def test_case_5_a_trial_that_converts_is_new_at_its_first_paid_closing():
@@ -79,7 +91,11 @@ def test_case_5_a_trial_that_converts_is_new_at_its_first_paid_closing():
     account.item("si", "basic", "5")
     account.invoice("in_0", 0, line("si", "basic", "5", 0, 40, 0))
     account.invoice("in_1", 40, line("si", "basic", "5", 40, 68))
-    assert [told(account, month) for month in ("2026-01", FEBRUARY, MARCH)] == [None, ("new", 0, 5000, {}), None]
+    assert [told(account, month) for month in ("2026-01", FEBRUARY, MARCH)] == [
+        None,
+        ("new", 0, 5000, {}),
+        None,
+    ]
 
 
 def test_case_13_set_to_cancel_counts_until_it_has_ended():
@@ -103,7 +119,11 @@ def test_case_22_backdated_subscription_begins_in_the_month_it_says():
     account.subscription(start=-40, created=day(0))
     account.item("si", "basic", "5")
     account.invoice("in_0", 0, line("si", "basic", "5", 0, 31))
-    assert [told(account, month) for month in ("2025-11", "2025-12", "2026-01")] == [("new", 0, 5000, {}), None, None]
+    assert [told(account, month) for month in ("2025-11", "2025-12", "2026-01")] == [
+        ("new", 0, 5000, {}),
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("status", ["paid", "open", "uncollectible"])
@@ -127,7 +147,9 @@ def test_case_53_deleted_customer_has_left():
 
 
 def test_case_54_a_month_begins_at_local_midnight_also_in_summer_time():
-    """31 March 22:30 UTC is April in Berlin, which is two hours ahead by then and one hour ahead at the beginning of March."""
+    """31 March 22:30 UTC is April in Berlin, which is two hours ahead by then and one hour ahead at the
+    beginning of March.
+    """
     assert months.opening(MARCH, "Europe/Berlin") == pd.Timestamp("2026-02-28 23:00", tz="UTC")
     assert months.opening("2026-04", "Europe/Berlin") == pd.Timestamp("2026-03-31 22:00", tz="UTC")
     account = Account()
@@ -141,7 +163,9 @@ def test_case_54_a_month_begins_at_local_midnight_also_in_summer_time():
 
 
 def test_case_55_the_length_of_a_month_does_not_matter():
-    """10 dollars a day and 70 a week are 304.17 a month each: in February, in a leap year's, and in a month of 31 days."""
+    """10 dollars a day and 70 a week are 304.17 a month each: in February, in a leap year's, and in a month
+    of 31 days.
+    """
     account = Account()
     account.price("daily", unit_amount_decimal="1000", interval="day")
     account.price("weekly", unit_amount_decimal="7000", interval="week")
@@ -174,7 +198,14 @@ def test_case_61_an_invoice_sent_and_not_yet_paid_counts_by_status(status):
 def test_case_62_order_and_replays_change_nothing():
     account = five_seats()
     account.item("si", "basic", "9")
-    seats = [{"items": [{"id": "si", "price": "basic", "product": "prod_basic", "quantity": count, "discounts": []}]} for count in ("5", "7", "9")]
+    seats = [
+        {
+            "items": [
+                {"id": "si", "price": "basic", "product": "prod_basic", "quantity": count, "discounts": []}
+            ]
+        }
+        for count in ("5", "7", "9")
+    ]
     account.event("evt_1", 40, seats[1], seats[0])
     account.event("evt_2", 45, seats[2], seats[1])
     once = account.states()
@@ -193,9 +224,13 @@ def finalized(account, reason, **told_of):
     row |= {key: day(value) if key.endswith("_at") else value for key, value in told_of.items()}
 
 
-@pytest.mark.parametrize(("held", "march", "april"), [("5", None, None), ("8", ("continuing", 5000, 8000, {"seat": 3000}), None)])
+@pytest.mark.parametrize(
+    ("held", "march", "april"), [("5", None, None), ("8", ("continuing", 5000, 8000, {"seat": 3000}), None)]
+)
 def test_case_63_update_that_is_never_paid_was_never_made(held, march, april):
-    """8 seats asked for on 10 March, the bill void on 11 March: 50 dollars throughout, unless the renewal shows the 8."""
+    """8 seats asked for on 10 March, the bill void on 11 March: 50 dollars throughout, unless the renewal
+    shows the 8.
+    """
     account = five_seats()
     account.item("si", "basic", held)
     account.invoice("in_2", 59, line("si", "basic", "5", 59, 90))
@@ -206,7 +241,9 @@ def test_case_63_update_that_is_never_paid_was_never_made(held, march, april):
     assert [told(account, month) for month in (MARCH, "2026-04")] == [march, april]
 
 
-@pytest.mark.parametrize(("status", "told_of"), [("void", {"voided_at": 31.03}), ("uncollectible", {"uncollectible_at": 31.03})])
+@pytest.mark.parametrize(
+    ("status", "told_of"), [("void", {"voided_at": 31.03}), ("uncollectible", {"uncollectible_at": 31.03})]
+)
 @pytest.mark.parametrize("attempts", [1, None])
 def test_case_67_bill_given_up_by_a_person_is_no_pause(status, told_of, attempts):
     account = five_seats()

@@ -45,9 +45,20 @@ def test_change_made_taken_back_and_made_again() -> None:
 
 def test_event_after_a_second_tells_how_it_ended() -> None:
     """Each of the two can come first."""
-    failed, paid = event("a", 10, {"status": "past_due"}, {"status": "active"}), event("b", 10, {"status": "active"}, {"status": "past_due"})
-    assert names([paid, failed, event("c", 20, {"status": "unpaid"}, {"status": "past_due"})]) == ["b", "a", "c"]
-    assert names([paid, failed, event("c", 20, {"status": "canceled"}, {"status": "active"})]) == ["a", "b", "c"]
+    failed, paid = (
+        event("a", 10, {"status": "past_due"}, {"status": "active"}),
+        event("b", 10, {"status": "active"}, {"status": "past_due"}),
+    )
+    assert names([paid, failed, event("c", 20, {"status": "unpaid"}, {"status": "past_due"})]) == [
+        "b",
+        "a",
+        "c",
+    ]
+    assert names([paid, failed, event("c", 20, {"status": "canceled"}, {"status": "active"})]) == [
+        "a",
+        "b",
+        "c",
+    ]
 
 
 def test_creation_comes_first_and_the_end_last() -> None:
@@ -57,7 +68,10 @@ def test_creation_comes_first_and_the_end_last() -> None:
 
 
 def test_many_events_of_one_second_and_such_that_do_not_chain_are_put_one_after_another() -> None:
-    steps = [event(f"{9 - number}", 10, {"seats": number + 1}, {"seats": number}) for number in range(MOST_CHAINED + 2)]
+    steps = [
+        event(f"{9 - number}", 10, {"seats": number + 1}, {"seats": number})
+        for number in range(MOST_CHAINED + 2)
+    ]
     assert names(steps) == [each.id for each in steps]
     gap = event("a", 10, {"seats": 9}, {"seats": 8}), event("b", 10, {"seats": 5}, {"seats": 4})
     assert names([*gap, event("c", 5, {"seats": 4}, {})]) == ["c", "b", "a"]
@@ -65,7 +79,10 @@ def test_many_events_of_one_second_and_such_that_do_not_chain_are_put_one_after_
 
 def test_discount_is_the_same_with_and_without_its_coupon() -> None:
     """Of two discounts an event of version 2024-06-20 gives the coupon of the newest only."""
-    old, new = {"id": "di_1", "coupon": "A", "start": 1, "end": None}, {"id": "di_2", "coupon": "B", "start": 9, "end": None}
+    old, new = (
+        {"id": "di_1", "coupon": "A", "start": 1, "end": None},
+        {"id": "di_2", "coupon": "B", "start": 9, "end": None},
+    )
     bare = {"id": "di_1", "coupon": None, "start": None, "end": None}
     given = event("c", 10, {"status": "active", "discounts": [bare, new]}, {"discounts": [old]})
     used = event("b", 10, {"status": "active", "discounts": [old]}, {"discounts": [old, new]})

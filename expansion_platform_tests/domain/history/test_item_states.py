@@ -15,7 +15,14 @@ def account() -> Account:
 
 
 def held(item: str, price: str, quantity: str, **fields: object) -> dict[str, object]:
-    return {"id": item, "price": price, "product": f"prod_{price}", "quantity": quantity, "discounts": [], **fields}
+    return {
+        "id": item,
+        "price": price,
+        "product": f"prod_{price}",
+        "quantity": quantity,
+        "discounts": [],
+        **fields,
+    }
 
 
 def test_renewals_without_change_are_one_open_row(account: Account) -> None:
@@ -56,14 +63,21 @@ def test_two_changes_in_one_period(account: Account) -> None:
     first = proration("si", "basic", "5", 10, 30, -3333), proration("si", "basic", "8", 10, 30, 5333)
     second = proration("si", "basic", "8", 20, 30, -2667), proration("si", "basic", "9", 20, 30, 3000)
     account.invoice("in2", 30, line("si", "basic", "9", 30, 60), *first, *second)
-    assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, 20, "basic", "8"), ("si", 20, None, "basic", "9")]
+    assert account.story() == [
+        ("si", 0, 10, "basic", "5"),
+        ("si", 10, 20, "basic", "8"),
+        ("si", 20, None, "basic", "9"),
+    ]
 
 
 def test_two_changes_in_one_second_leave_the_one_not_credited(account: Account) -> None:
     account.subscription()
     account.item("si", "basic", "9")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
-    lines = [proration("si", "basic", quantity, 10, 30, amount) for quantity, amount in (("9", 9), ("8", 8), ("5", -5), ("8", -8))]
+    lines = [
+        proration("si", "basic", quantity, 10, 30, amount)
+        for quantity, amount in (("9", 9), ("8", 8), ("5", -5), ("8", -8))
+    ]
     account.invoice("in2", 10, *lines)
     assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, "basic", "9")]
 
@@ -72,7 +86,9 @@ def test_prorations_of_nothing_are_told_apart_by_what_was_there(account: Account
     account.subscription()
     account.item("si", "basic", "8")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
-    account.invoice("in2", 10, proration("si", "basic", "8", 10, 30, 0), proration("si", "basic", "5", 10, 30, 0))
+    account.invoice(
+        "in2", 10, proration("si", "basic", "8", 10, 30, 0), proration("si", "basic", "5", 10, 30, 0)
+    )
     assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, "basic", "8")]
 
 
@@ -90,14 +106,26 @@ def test_item_that_is_gone_and_first_billed_by_a_renewal_was_added_some_time_bef
     account.item("si_3", "extra", "1", created=40)
     account.invoice("in1", 0, line("si_1", "basic", "5", 0, 30))
     account.invoice("in2", 30, line("si_2", "pro", "5", 30, 60))
-    account.invoice("in3", 40, proration("si_2", "pro", "5", 40, 60, -6667), proration("si_3", "extra", "1", 40, 60, 333))
-    assert account.story() == [("si_1", 0, 30, "basic", "5"), ("si_2", 30, 40, "pro", "5"), ("si_3", 40, None, "extra", "1")]
+    account.invoice(
+        "in3", 40, proration("si_2", "pro", "5", 40, 60, -6667), proration("si_3", "extra", "1", 40, 60, 333)
+    )
+    assert account.story() == [
+        ("si_1", 0, 30, "basic", "5"),
+        ("si_2", 30, 40, "pro", "5"),
+        ("si_3", 40, None, "extra", "1"),
+    ]
     assert account.states()["confidence"].tolist() == ["exact", "renewal", "exact"]
 
 
-@pytest.mark.parametrize(("price", "confidence"), [("basic", "renewal"), ("pro", "renewal"), ("yearly", "exact")])
-def test_cycle_begun_anew_dates_another_interval_but_not_another_plan_or_quantity(account: Account, price: str, confidence: str) -> None:
-    """The credit gives back the five seats that were billed; whether there were three, or of another plan, on the day before, it does not say."""
+@pytest.mark.parametrize(
+    ("price", "confidence"), [("basic", "renewal"), ("pro", "renewal"), ("yearly", "exact")]
+)
+def test_cycle_begun_anew_dates_another_interval_but_not_another_plan_or_quantity(
+    account: Account, price: str, confidence: str
+) -> None:
+    """The credit gives back the five seats that were billed; whether there were three, or of another plan, on
+    the day before, it does not say.
+    """
     account.price("yearly", unit_amount_decimal="10000", interval="year")
     account.subscription()
     account.item("si", price, "3")
@@ -129,7 +157,9 @@ def test_event_is_believed_over_a_proration_of_the_same_instant(account: Account
     account.subscription()
     account.item("si", "basic", "8")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
-    account.invoice("in2", 10, proration("si", "basic", "5", 10, 30, -3333), proration("si", "basic", "7", 10, 30, 4333))
+    account.invoice(
+        "in2", 10, proration("si", "basic", "5", 10, 30, -3333), proration("si", "basic", "7", 10, 30, 4333)
+    )
     account.event("evt", 10, {"items": [held("si", "basic", "8")]}, {"items": [held("si", "basic", "5")]})
     assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, "basic", "8")]
 
@@ -138,7 +168,12 @@ def test_tier_change_that_deletes_and_adds_an_item(account: Account) -> None:
     account.subscription()
     account.item("si_new", "pro", "5", created=10)
     account.invoice("in1", 0, line("si_old", "basic", "5", 0, 30))
-    account.invoice("in2", 10, proration("si_old", "basic", "5", 10, 30, -3333), proration("si_new", "pro", "5", 10, 30, 6667))
+    account.invoice(
+        "in2",
+        10,
+        proration("si_old", "basic", "5", 10, 30, -3333),
+        proration("si_new", "pro", "5", 10, 30, 6667),
+    )
     assert account.story() == [("si_new", 10, None, "pro", "5"), ("si_old", 0, 10, "basic", "5")]
 
 
@@ -171,7 +206,9 @@ def test_interval_switch_resets_the_billing_cycle(account: Account) -> None:
     account.subscription()
     account.item("si", "yearly", "5")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
-    account.invoice("in2", 10, line("si", "yearly", "5", 10, 375), proration("si", "basic", "5", 10, 30, -3333))
+    account.invoice(
+        "in2", 10, line("si", "yearly", "5", 10, 375), proration("si", "basic", "5", 10, 30, -3333)
+    )
     assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, "yearly", "5")]
     assert account.states()["confidence"].tolist() == ["exact", "exact"]
 
@@ -247,15 +284,21 @@ def test_schemes_are_canonical(account: Account) -> None:
     account.subscription()
     account.item("si_a", "tiered", "12")
     account.item("si_b", "packs", "250")
-    graduated = '{"tiers":[{"flat":"0","unit":"500.5","up_to":10},{"flat":"1000","unit":"400","up_to":null}],"type":"graduated"}'
-    assert account.states()["scheme_json"].tolist() == [graduated, '{"divide_by":100,"round":"up","type":"per_unit","unit":"700"}']
+    tiers = '{"flat":"0","unit":"500.5","up_to":10},{"flat":"1000","unit":"400","up_to":null}'
+    graduated = f'{{"tiers":[{tiers}],"type":"graduated"}}'
+    assert account.states()["scheme_json"].tolist() == [
+        graduated,
+        '{"divide_by":100,"round":"up","type":"per_unit","unit":"700"}',
+    ]
 
 
 def test_row_order_of_the_input_does_not_matter(account: Account) -> None:
     account.subscription()
     account.item("si", "basic", "9")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
-    account.invoice("in2", 10, proration("si", "basic", "5", 10, 30, -3333), proration("si", "basic", "9", 10, 30, 6000))
+    account.invoice(
+        "in2", 10, proration("si", "basic", "5", 10, 30, -3333), proration("si", "basic", "9", 10, 30, 6000)
+    )
     account.event("evt", 10, {"items": [held("si", "basic", "9")]}, {"items": [held("si", "basic", "5")]})
     before = account.states()
     for rows in account.rows.values():
@@ -283,7 +326,9 @@ def test_credit_tells_what_was_there_before_the_first_bill_left(account: Account
     account.subscription()
     account.item("si", "basic", "8")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30), status="draft")
-    account.invoice("in2", 10, proration("si", "basic", "5", 10, 30, -3333), proration("si", "basic", "8", 10, 30, 5333))
+    account.invoice(
+        "in2", 10, proration("si", "basic", "5", 10, 30, -3333), proration("si", "basic", "8", 10, 30, 5333)
+    )
     assert account.story() == [("si", 0, 10, "basic", "5"), ("si", 10, None, "basic", "8")]
 
 

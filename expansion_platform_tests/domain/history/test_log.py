@@ -18,9 +18,27 @@ NOTHING = empty(ItemChanges)
 
 def said(**evidence: str) -> pd.DataFrame:
     """Changes by name, each with the evidence it has."""
-    row = {"customer": "cus", "subscription": "sub", "item": None, "kind": "status", "effective_at": day(0), "until": pd.NaT, "value": "active"}
-    row |= {"price": None, "quantity": None, "coupon": None, "source": "event", "rank": 4, "confidence": "exact"}
-    texts = {name: "[" + ",".join(f'["{one}",1,2]' for one in sorted(told)) + "]" for name, told in evidence.items()}
+    row = {
+        "customer": "cus",
+        "subscription": "sub",
+        "item": None,
+        "kind": "status",
+        "effective_at": day(0),
+        "until": pd.NaT,
+        "value": "active",
+    }
+    row |= {
+        "price": None,
+        "quantity": None,
+        "coupon": None,
+        "source": "event",
+        "rank": 4,
+        "confidence": "exact",
+    }
+    texts = {
+        name: "[" + ",".join(f'["{one}",1,2]' for one in sorted(told)) + "]"
+        for name, told in evidence.items()
+    }
     rows = [{**row, "change": f"{name:0>16}", "evidence_json": text} for name, text in sorted(texts.items())]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -63,13 +81,17 @@ READING = st.dictionaries(st.sampled_from("abc"), st.sets(st.sampled_from("xyz")
 
 @settings(max_examples=30)
 @given(st.lists(READING, min_size=1, max_size=6))
-def test_what_holds_is_the_newest_reading_and_each_earlier_one_can_be_had_again(readings: list[dict[str, set[str]]]):
+def test_what_holds_is_the_newest_reading_and_each_earlier_one_can_be_had_again(
+    readings: list[dict[str, set[str]]],
+):
     found = [said(**{name: "".join(told) for name, told in reading.items()}) for reading in readings]
     log = logged(*found)
     assert list(log["entry"]) == list(range(len(log)))
     for number, reading in enumerate(found):
         held = holding(log[log["known_at"] <= day(number)])
-        assert list(zip(held["change"], held["evidence_json"], strict=True)) == list(zip(reading["change"], reading["evidence_json"], strict=True))
+        assert list(zip(held["change"], held["evidence_json"], strict=True)) == list(
+            zip(reading["change"], reading["evidence_json"], strict=True)
+        )
 
 
 def account(seats: str) -> Account:
@@ -93,7 +115,12 @@ def test_a_change_dated_better_withdraws_what_was_thought():
     """Seen first without a bill, and then dated by its event: one change, said twice."""
     seen = changes(account("5").staged())
     dated = account("5")
-    dated.event("evt", 20, {"items": [{"id": "si", "price": "basic", "quantity": 5}]}, {"items": [{"id": "si", "price": "basic", "quantity": 3}]})
+    dated.event(
+        "evt",
+        20,
+        {"items": [{"id": "si", "price": "basic", "quantity": 5}]},
+        {"items": [{"id": "si", "price": "basic", "quantity": 3}]},
+    )
     more = news(changes(dated.staged()), holding(logged(seen)), known_at=day(100), entry=9)
     told = sorted((row.op, row.source, row.confidence) for row in more[more["kind"] == "held"].itertuples())
     assert told == [("told", "event", "exact"), ("withdrawn", "snapshot", "snapshot")]

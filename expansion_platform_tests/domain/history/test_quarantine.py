@@ -1,4 +1,6 @@
-"""What of a history cannot be read: the stretch it holds for is set apart with its objects, and nothing else is."""
+"""What of a history cannot be read: the stretch it holds for is set apart with its objects, and nothing else
+is.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ def account() -> Account:
 def unread(account: Account) -> list[tuple[Any, ...]]:
     """(from day, to day, problem, objects) of each stretch."""
     found = rebuild(account.staged()).quarantine
-    return [(days(row.valid_from), days(row.valid_to), row.problem, json.loads(row.objects_json)) for row in found.itertuples()]
+    return [
+        (days(row.valid_from), days(row.valid_to), row.problem, json.loads(row.objects_json))
+        for row in found.itertuples()
+    ]
 
 
 def story(account: Account) -> list[tuple[Any, ...]]:
@@ -36,17 +41,26 @@ def story(account: Account) -> list[tuple[Any, ...]]:
         ("euro", "1", "a price without an amount in the currency of its subscription", ["euro", "si", "sub"]),
         ("odd", "1", "a price with an unknown interval or billing scheme", ["odd", "si", "sub"]),
         ("unpriced", "1", "a price without an amount", ["si", "sub", "unpriced"]),
-        ("backwards", "1", "a price that cannot be read (unknown rounding 'sideways')", ["backwards", "si", "sub"]),
+        (
+            "backwards",
+            "1",
+            "a price that cannot be read (unknown rounding 'sideways')",
+            ["backwards", "si", "sub"],
+        ),
         ("basic", "-1", "a negative quantity", ["si", "sub"]),
         ("basic", None, "a licensed item without a quantity", ["si", "sub"]),
         ("bounded", "11", "a quantity above the last tier of its price", ["bounded", "si", "sub"]),
     ],
 )
-def test_an_item_that_cannot_be_priced(account: Account, price: str, quantity: str | None, problem: str, objects: list[str]) -> None:
+def test_an_item_that_cannot_be_priced(
+    account: Account, price: str, quantity: str | None, problem: str, objects: list[str]
+) -> None:
     account.price("euro", unit_amount_decimal="1", currency="eur")
     account.price("odd", unit_amount_decimal="1", interval="fortnight")
     account.price("unpriced")
-    account.price("bounded", billing_scheme="tiered", tiers_mode="graduated", tiers_json='[{"unit":"5","up_to":10}]')
+    account.price(
+        "bounded", billing_scheme="tiered", tiers_mode="graduated", tiers_json='[{"unit":"5","up_to":10}]'
+    )
     account.price("backwards", unit_amount_decimal="1", divide_by=10, round="sideways")
     account.subscription()
     account.item("si", price, quantity)
@@ -55,12 +69,16 @@ def test_an_item_that_cannot_be_priced(account: Account, price: str, quantity: s
 
 
 def test_from_the_bad_fact_to_the_next_one_that_can_be_read(account: Account) -> None:
-    """The change of day 40 is told as -3 seats: the months before it and the renewal of day 60 say what they say."""
+    """The change of day 40 is told as -3 seats: the months before it and the renewal of day 60 say what they
+    say.
+    """
     account.subscription()
     account.item("si", "basic", "7")
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
     account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
-    account.invoice("in3", 40, proration("si", "basic", "5", 40, 60, -3333), proration("si", "basic", "-3", 40, 60, 2000))
+    account.invoice(
+        "in3", 40, proration("si", "basic", "5", 40, 60, -3333), proration("si", "basic", "-3", 40, 60, 2000)
+    )
     account.invoice("in4", 60, line("si", "basic", "7", 60, 90))
     assert story(account) == [("si", 0, 40, "5"), ("si", 60, None, "7")]
     assert unread(account) == [(40, 60, "a negative quantity", ["in3_1", "si"])]
@@ -115,9 +133,15 @@ def test_lines_of_tiers_that_cost_no_quantity(account: Account) -> None:
     account.item("si", "tiered", "12")
     account.invoice("in1", 0, line("si", "tiered", "10", 0, 30, 5000), line("si", "tiered", "2", 0, 30, 801))
     account.invoice(
-        "in2", 30, line("si", "tiered", "10", 30, 60, 5000), line("si", "tiered", "2", 30, 60, 800), line("si", "tiered", "0", 30, 60, 900)
+        "in2",
+        30,
+        line("si", "tiered", "10", 30, 60, 5000),
+        line("si", "tiered", "2", 30, 60, 800),
+        line("si", "tiered", "0", 30, 60, 900),
     )
-    assert unread(account) == [(0, 30, "lines of one item and period that no quantity of its price costs", ["in1_0", "si"])]
+    assert unread(account) == [
+        (0, 30, "lines of one item and period that no quantity of its price costs", ["in1_0", "si"])
+    ]
     assert story(account) == [("si", 30, None, "12")]
 
 
@@ -133,7 +157,9 @@ def test_a_negative_usage(account: Account) -> None:
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_bill_that_names_an_item_of_another_subscription(account: Account, listed: bool) -> None:
-    """An item never moves, so nobody knows what the line speaks of: the bill's stretch is set apart, and the item is told once."""
+    """An item never moves, so nobody knows what the line speaks of: the bill's stretch is set apart, and the
+    item is told once.
+    """
     account.subscription()
     account.subscription(id="other")
     if listed:
@@ -142,11 +168,22 @@ def test_a_bill_that_names_an_item_of_another_subscription(account: Account, lis
     account.invoice("in1", 0, line("si", "basic", "5", 0, 30))
     account.invoice("in2", 30, line("si", "basic", "5", 30, 60))
     account.invoice("in3", 40, line("si", "basic", "9", 40, 60, subscription="other"))
-    assert sorted((item, quantity) for item, *_, quantity in story(account)) == [("si", "5"), ("si_other", "2")]
-    assert unread(account) == [(40, None, "an invoice that cannot be read (a line: its item is of subscription sub)", ["in3"])]
+    assert sorted((item, quantity) for item, *_, quantity in story(account)) == [
+        ("si", "5"),
+        ("si_other", "2"),
+    ]
+    assert unread(account) == [
+        (40, None, "an invoice that cannot be read (a line: its item is of subscription sub)", ["in3"])
+    ]
 
 
 def test_what_bills_no_subscription_contradicts_none() -> None:
-    frame = pd.DataFrame({"subscription_item": ["si", "si"], "subscription": [None, "sub"], "unreadable": [None, None]}, dtype="object")
+    frame = pd.DataFrame(
+        {"subscription_item": ["si", "si"], "subscription": [None, "sub"], "unreadable": [None, None]},
+        dtype="object",
+    )
     assert of_own_items(frame, {"si": "sub"}) is frame
-    assert of_own_items(frame, {"si": "other"})["unreadable"].tolist() == [None, "its item is of subscription other"]
+    assert of_own_items(frame, {"si": "other"})["unreadable"].tolist() == [
+        None,
+        "its item is of subscription other",
+    ]

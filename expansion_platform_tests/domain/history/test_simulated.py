@@ -23,7 +23,11 @@ COMPARED = [
 
 
 def compared(states: pd.DataFrame) -> pd.DataFrame:
-    return states[COMPARED].fillna({"collection_paused": "-"}).sort_values(["customer", "subscription", "item", "valid_from"], ignore_index=True)
+    return (
+        states[COMPARED]
+        .fillna({"collection_paused": "-"})
+        .sort_values(["customer", "subscription", "item", "valid_from"], ignore_index=True)
+    )
 
 
 @pytest.mark.parametrize("behaviours", [frozenset(), BEHAVIOURS], ids=["plain", "all"])
@@ -34,7 +38,9 @@ def test_rebuilt_history_is_what_happened(seed: int, behaviours: frozenset[str])
     rebuilt = compared(states)
     expected = compared(company.truth.expected_states)
     differences = rebuilt.merge(expected, how="outer", indicator=True).query("_merge != 'both'")
-    assert differences.empty, f"{len(differences)} of {len(expected)} rows differ:\n{differences.head(20).to_string()}"
+    assert differences.empty, (
+        f"{len(differences)} of {len(expected)} rows differ:\n{differences.head(20).to_string()}"
+    )
     assert list(overclaimed(company.truth.states, states)) == []
 
 
@@ -42,7 +48,12 @@ def test_a_change_is_told_once() -> None:
     """Also where two facts tell of it, as of a discount that ends on all items of a subscription at once."""
     found = changes(staged(simulate(7, customers=100, months=24, behaviours=BEHAVIOURS).account, AS_OF))
     assert found["change"].is_unique
-    assert news(found, holding(news(found, found.head(0), known_at=pd.Timestamp(AS_OF), entry=0)), known_at=pd.Timestamp(AS_OF), entry=0).empty
+    assert news(
+        found,
+        holding(news(found, found.head(0), known_at=pd.Timestamp(AS_OF), entry=0)),
+        known_at=pd.Timestamp(AS_OF),
+        entry=0,
+    ).empty
 
 
 def test_further_behaviours_occur() -> None:
@@ -50,14 +61,18 @@ def test_further_behaviours_occur() -> None:
     states, held = company.truth.states, company.account.objects
     assert set(states["status"]) == {"active", "incomplete", "past_due", "paused", "trialing", "unpaid"}
     assert set(states["collection_paused"].dropna()) == {"keep_as_draft", "mark_uncollectible", "void"}
-    assert any(each["subscription"] is None and each["end"] is None for each in company.account.discounts.values())
+    assert any(
+        each["subscription"] is None and each["end"] is None for each in company.account.discounts.values()
+    )
     assert "RETIRED15" not in {each["id"] for each in held["coupons"]}
     assert states["discounts_json"].str.contains("RETIRED15").any()
     assert {each["customer"] for each in held["subscriptions"]} - {each["id"] for each in held["customers"]}
 
 
 def later(before: Staged, now: Staged) -> Staged:
-    """Two pulls in one lake: events are kept for ever, and a row keeps its `observed_at` while its content stays."""
+    """Two pulls in one lake: events are kept for ever, and a row keeps its `observed_at` while its content
+    stays.
+    """
     merged = {}
     for name in (each.name for each in fields(Staged) if getattr(now, each.name) is not None):
         old, new = getattr(before, name), getattr(now, name)
@@ -78,7 +93,9 @@ def test_account_read_every_month_hides_nothing() -> None:
         lake = pulled if lake is None else later(lake, pulled)
     assert lake is not None
     assert len(company.truth.undatable) > 0
-    pd.testing.assert_frame_equal(compared(rebuild(lake).states), compared(company.truth.states), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        compared(rebuild(lake).states), compared(company.truth.states), check_dtype=False
+    )
 
 
 def of_customers(tables: Staged, whose: set[str]) -> Staged:

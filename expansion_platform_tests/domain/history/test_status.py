@@ -17,7 +17,10 @@ def account() -> Account:
 
 
 def statuses(account: Account, column: str = "status") -> list[tuple[Any, ...]]:
-    return [(days(row.valid_from), days(row.valid_to), getattr(row, column)) for row in account.states().itertuples(index=False)]
+    return [
+        (days(row.valid_from), days(row.valid_to), getattr(row, column))
+        for row in account.states().itertuples(index=False)
+    ]
 
 
 def test_trial_that_converts(account: Account) -> None:
@@ -44,7 +47,12 @@ def test_events_date_the_statuses(account: Account) -> None:
     account.event("evt_1", 30, {"status": "past_due"}, {"status": "active"})
     account.event("evt_2", 40, {"status": "unpaid"}, {"status": "past_due"})
     account.event("evt_3", 45, {"status": "active"}, {"status": "unpaid"})
-    assert statuses(account) == [(0, 30, "active"), (30, 40, "past_due"), (40, 45, "unpaid"), (45, None, "active")]
+    assert statuses(account) == [
+        (0, 30, "active"),
+        (30, 40, "past_due"),
+        (40, 45, "unpaid"),
+        (45, None, "active"),
+    ]
 
 
 def test_status_no_event_dates_begins_when_it_was_seen(account: Account) -> None:
@@ -53,11 +61,21 @@ def test_status_no_event_dates_begins_when_it_was_seen(account: Account) -> None
     assert account.states()["confidence"].tolist() == ["exact", "snapshot"]
 
 
-@pytest.mark.parametrize(("before", "confidence"), [({}, "snapshot"), ({"pause_collection": None}, "exact")], ids=["seen", "changed"])
-def test_event_that_lists_no_change_saw_a_pause_and_does_not_date_it(account: Account, before: dict[str, Any], confidence: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "confidence"),
+    [({}, "snapshot"), ({"pause_collection": None}, "exact")],
+    ids=["seen", "changed"],
+)
+def test_event_that_lists_no_change_saw_a_pause_and_does_not_date_it(
+    account: Account, before: dict[str, Any], confidence: str
+) -> None:
     account.subscription(pause_collection="void")
     account.event("evt", 30, {"pause_collection": "void"}, before)
-    assert account.states()[["collection_paused", "source", "confidence"]].iloc[1].tolist() == ["void", "event", confidence]
+    assert account.states()[["collection_paused", "source", "confidence"]].iloc[1].tolist() == [
+        "void",
+        "event",
+        confidence,
+    ]
 
 
 def test_event_that_saw_what_a_bill_dates_leaves_it_exact(account: Account) -> None:
@@ -73,5 +91,8 @@ def test_pause_of_collection_from_events_and_from_today(account: Account) -> Non
     account.subscription(pause_collection="keep_as_draft", observed_at=day(50))
     account.event("evt_1", 30, {"pause_collection": "void"}, {"pause_collection": None})
     account.event("evt_2", 40, {"pause_collection": None}, {"pause_collection": "void"})
-    found = [(start, end, None if behavior != behavior else behavior) for start, end, behavior in statuses(account, "collection_paused")]
+    found = [
+        (start, end, None if behavior != behavior else behavior)
+        for start, end, behavior in statuses(account, "collection_paused")
+    ]
     assert found == [(0, 30, None), (30, 40, "void"), (40, 50, None), (50, None, "keep_as_draft")]

@@ -1,4 +1,6 @@
-"""Prices with tax inside count without it (semantics 7, case 60): the rate of each item over time, and what it does to MRR and its causes."""
+"""Prices with tax inside count without it (semantics 7, case 60): the rate of each item over time, and what
+it does to MRR and its causes.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,30 @@ INCLUSIVE, EXCLUSIVE = "inclusive", "exclusive"
 
 
 def taxes(*amounts: int, behavior: str = INCLUSIVE, rates: tuple[str, ...] = ("vat", "other")) -> str:
-    return json.dumps([{"rate": rate, "behavior": behavior, "amount": amount} for rate, amount in zip(rates, amounts, strict=False)])
+    return json.dumps(
+        [
+            {"rate": rate, "behavior": behavior, "amount": amount}
+            for rate, amount in zip(rates, amounts, strict=False)
+        ]
+    )
 
 
-def billed(start: float, end: float, amount: int, taxes_json: str | None, item: str = "si", **fields: Any) -> dict[str, Any]:
+def billed(
+    start: float, end: float, amount: int, taxes_json: str | None, item: str = "si", **fields: Any
+) -> dict[str, Any]:
     return line(item, "plan", "1", start, end, amount, taxes_json=taxes_json, **fields)
 
 
-def account(*lines: dict[str, Any], unit: str = "12000", behavior: str | None = INCLUSIVE, known: str | None = None, **item: Any) -> Account:
-    """One item at 120.00 with tax inside, billed by each line; `known` is the percentage of the tax rate `vat`."""
+def account(
+    *lines: dict[str, Any],
+    unit: str = "12000",
+    behavior: str | None = INCLUSIVE,
+    known: str | None = None,
+    **item: Any,
+) -> Account:
+    """One item at 120.00 with tax inside, billed by each line; `known` is the percentage of the tax rate
+    `vat`.
+    """
     found = Account()
     found.price("plan", unit_amount_decimal=unit, tax_behavior=behavior)
     if known is not None:
@@ -46,7 +63,10 @@ def rates(found: Account) -> list[tuple[str | None, int]]:
     """(percentage inside, MRR) of each state, in order of time."""
     states = found.states()
     valued = value_states(states, {}, Policy(), "usd")["mrr_minor"].tolist()
-    return [(json.loads(text).get("tax", "0"), amount) for text, amount in zip(states["scheme_json"], valued, strict=True)]
+    return [
+        (json.loads(text).get("tax", "0"), amount)
+        for text, amount in zip(states["scheme_json"], valued, strict=True)
+    ]
 
 
 def test_a_price_with_tax_inside_counts_without_it() -> None:
@@ -61,12 +81,16 @@ def test_bills_tell_it_whatever_the_price_says(behavior: str | None) -> None:
 
 @pytest.mark.parametrize("behavior", [None, "unspecified", EXCLUSIVE])
 def test_tax_on_top_does_not_matter(behavior: str | None) -> None:
-    assert rates(account(billed(0, 31, 12_000, taxes(2_400, behavior=EXCLUSIVE)), behavior=behavior)) == [("0", 12_000)]
+    assert rates(account(billed(0, 31, 12_000, taxes(2_400, behavior=EXCLUSIVE)), behavior=behavior)) == [
+        ("0", 12_000)
+    ]
 
 
 @pytest.mark.parametrize("line_taxes", [None, "missing"])
 def test_a_rate_nobody_knows_is_marked(line_taxes: str | None) -> None:
-    """Stripe computed no tax for the bill, or there is no bill: 120.00, and the state says that there is tax in it."""
+    """Stripe computed no tax for the bill, or there is no bill: 120.00, and the state says that there is tax
+    in it.
+    """
     lines = [billed(0, 31, 12_000, None)] if line_taxes is None else []
     assert rates(account(*lines)) == [(None, 12_000)]
 
@@ -87,8 +111,12 @@ def test_several_taxes_inside() -> None:
 
 
 def test_a_rate_that_changes_holds_from_the_bill_that_has_it() -> None:
-    """And the first one before its bill; a rate set on the subscription since does not count until it is billed."""
-    found = account(billed(0, 31, 12_000, taxes(2_000)), billed(31, 59, 12_000, taxes(2_083)), inclusive_tax="25")
+    """And the first one before its bill; a rate set on the subscription since does not count until it is
+    billed.
+    """
+    found = account(
+        billed(0, 31, 12_000, taxes(2_000)), billed(31, 59, 12_000, taxes(2_083)), inclusive_tax="25"
+    )
     assert rates(found) == [("20", 10_000), ("21", 9_917)]
     assert found.states()["valid_from"].tolist() == [day(0), day(31)]
     assert set(found.states()["confidence"]) == {"exact"}
@@ -106,7 +134,9 @@ def test_an_item_never_billed_is_taxed_as_its_siblings() -> None:
     assert rates(found) == [("20", 10_000), ("20", 10_000)]
 
 
-def two_items(own: str | None, behavior: str | None, *, together: bool = True) -> list[tuple[str | None, int]]:
+def two_items(
+    own: str | None, behavior: str | None, *, together: bool = True
+) -> list[tuple[str | None, int]]:
     """A taxed item, and another without tax at the same price, on one bill or on two."""
     found = account(behavior=behavior)
     found.item("si_untaxed", "plan", "1")
@@ -120,7 +150,9 @@ def two_items(own: str | None, behavior: str | None, *, together: bool = True) -
 
 
 def test_a_tax_rate_set_on_one_item_says_nothing_of_the_others() -> None:
-    """Their lines have no taxes at all; only where a price is said to have tax inside, and nothing was computed for its bill, it is unknown."""
+    """Their lines have no taxes at all; only where a price is said to have tax inside, and nothing was
+    computed for its bill, it is unknown.
+    """
     for behavior in (None, "unspecified", INCLUSIVE):
         assert two_items(None, behavior) == [("20", 10_000), ("0", 12_000)]
     assert two_items(None, None, together=False) == [("20", 10_000), ("0", 12_000)]
@@ -160,7 +192,10 @@ def test_a_small_line_is_read_by_what_a_large_one_allows() -> None:
     assert rates(account(small, known="8.1"))[0][0] == "8.1"
 
 
-@given(st.integers(300, 10**7), st.sampled_from(["5", "7.7", "8.1", "10", "19", "20", "21.5", "22", "25.5", "27"]))
+@given(
+    st.integers(300, 10**7),
+    st.sampled_from(["5", "7.7", "8.1", "10", "19", "20", "21.5", "22", "25.5", "27"]),
+)
 def test_the_plainest_percentage_is_within_what_rounding_allows(base: int, percent: str) -> None:
     """And is the right one from bills of 50.00 on, for percentages of one decimal."""
     rate = Fraction(percent)
@@ -173,7 +208,15 @@ def test_the_plainest_percentage_is_within_what_rounding_allows(base: int, perce
 
 
 def item(**fields: Any) -> dict[str, Any]:
-    plain = {"customer": "cus", "subscription": "sub", "item": "si", "status": "active", "currency": "usd", "product": "prod", "price": "plan"}
+    plain = {
+        "customer": "cus",
+        "subscription": "sub",
+        "item": "si",
+        "status": "active",
+        "currency": "usd",
+        "product": "prod",
+        "price": "plan",
+    }
     return {**plain, "quantity": "10", "scheme": {"type": "per_unit", "unit": "1200"}, **fields}
 
 
@@ -193,7 +236,9 @@ def taxed(tax: str | None, unit: str = "1200", **fields: Any) -> dict[str, Any]:
     ],
     ids=["higher rate", "reverse charge", "seats", "seats and rate", "rate known", "price rise"],
 )
-def test_a_change_of_the_rate_is_price_and_never_expansion(before: Any, after: Any, causes: dict[str, int], expansion: int) -> None:
+def test_a_change_of_the_rate_is_price_and_never_expansion(
+    before: Any, after: Any, causes: dict[str, int], expansion: int
+) -> None:
     for rules in (classify_month, reference.classify_month):
         row = rules([before], [after], catalog(ever_paid=["cus"]))["customers"]["cus"]
         assert {name: amount for name, amount in row["causes"].items() if amount} == causes
@@ -202,27 +247,57 @@ def test_a_change_of_the_rate_is_price_and_never_expansion(before: Any, after: A
 
 
 def test_a_list_price_is_taxed_as_the_plan_it_stands_for() -> None:
-    """Basic 12.00 monthly to Pro 240.00 yearly, 20 % inside, ten seats: without the list price of Pro monthly all of it would be tier."""
-    listed = [{"price": "pro_m", "product": "pro", "currency": "usd", "interval": "month", "interval_count": 1, "scheme": {"unit": "2400"}}]
+    """Basic 12.00 monthly to Pro 240.00 yearly, 20 % inside, ten seats: without the list price of Pro monthly
+    all of it would be tier.
+    """
+    listed = [
+        {
+            "price": "pro_m",
+            "product": "pro",
+            "currency": "usd",
+            "interval": "month",
+            "interval_count": 1,
+            "scheme": {"unit": "2400"},
+        }
+    ]
     products = {"prod": {"family": "f", "tier_rank": 1}, "pro": {"family": "f", "tier_rank": 2}}
     after = taxed("20", "24000", product="pro", price="pro_y", interval="year")
     found = [
-        rules([taxed("20")], [after], catalog(list_prices=listed, products=products, ever_paid=["cus"]))["customers"]["cus"]
+        rules([taxed("20")], [after], catalog(list_prices=listed, products=products, ever_paid=["cus"]))[
+            "customers"
+        ]["cus"]
         for rules in (classify_month, reference.classify_month)
     ]
     assert found[0]["causes"] == found[1]["causes"]
-    assert {name: amount for name, amount in found[0]["causes"].items() if amount} == {"tier": 10_000, "interval": -3_333}
+    assert {name: amount for name, amount in found[0]["causes"].items() if amount} == {
+        "tier": 10_000,
+        "interval": -3_333,
+    }
 
 
 def test_a_line_too_small_to_show_its_tax_changes_nothing() -> None:
-    """6 cents hold no whole cent of 20 %. A line of 60 cents would: without any it says that nothing is inside."""
-    small = [billed(0, 31, 12_000, taxes(2_000)), billed(31, 59, 6, taxes(0)), billed(59, 90, 12_000, taxes(2_000))]
+    """6 cents hold no whole cent of 20 %. A line of 60 cents would: without any it says that nothing is
+    inside.
+    """
+    small = [
+        billed(0, 31, 12_000, taxes(2_000)),
+        billed(31, 59, 6, taxes(0)),
+        billed(59, 90, 12_000, taxes(2_000)),
+    ]
     assert rates(account(*small)) == [("20", 10_000)]
-    seen = [billed(0, 31, 12_000, taxes(2_000)), billed(31, 59, 60, taxes(0)), billed(59, 90, 12_000, taxes(2_000))]
+    seen = [
+        billed(0, 31, 12_000, taxes(2_000)),
+        billed(31, 59, 60, taxes(0)),
+        billed(59, 90, 12_000, taxes(2_000)),
+    ]
     assert rates(account(*seen)) == [("20", 10_000), ("0", 12_000), ("20", 10_000)]
 
 
 def test_a_line_too_small_for_one_of_two_taxes_changes_nothing() -> None:
     """6 cents hold a whole cent of 9.975 %, and none of 5 %, which is in them all the same."""
-    two = [billed(0, 31, 11_497, taxes(500, 997)), billed(31, 59, 6, taxes(0, 1)), billed(59, 90, 11_497, taxes(500, 997))]
+    two = [
+        billed(0, 31, 11_497, taxes(500, 997)),
+        billed(31, 59, 6, taxes(0, 1)),
+        billed(59, 90, 11_497, taxes(500, 997)),
+    ]
     assert rates(account(*two, unit="11497")) == [("14.97", 10_000)]

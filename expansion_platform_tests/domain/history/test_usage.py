@@ -23,16 +23,25 @@ def account() -> Account:
     return account
 
 
-def bill(account: Account, name: str, start: float, end: float, *quantities: str, amount: int = 100, **fields: Any) -> None:
-    account.invoice(name, end, *(line("si", "calls", quantity, start, end, amount) for quantity in quantities), **fields)
+def bill(
+    account: Account, name: str, start: float, end: float, *quantities: str, amount: int = 100, **fields: Any
+) -> None:
+    account.invoice(
+        name, end, *(line("si", "calls", quantity, start, end, amount) for quantity in quantities), **fields
+    )
 
 
 def told(account: Account, timezone: str = "UTC") -> list[tuple[Any, ...]]:
     states = rebuild(account.staged(), timezone).states
-    return [(days(row.valid_from), days(row.valid_to), row.quantity, row.confidence) for row in states.itertuples(index=False)]
+    return [
+        (days(row.valid_from), days(row.valid_to), row.quantity, row.confidence)
+        for row in states.itertuples(index=False)
+    ]
 
 
-def test_bill_of_a_calendar_month_is_that_months_usage_and_the_rest_goes_on_at_its_pace(account: Account) -> None:
+def test_bill_of_a_calendar_month_is_that_months_usage_and_the_rest_goes_on_at_its_pace(
+    account: Account,
+) -> None:
     bill(account, "in1", JANUARY, FEBRUARY, "310")
     bill(account, "in2", FEBRUARY, MARCH, "560")
     bill(account, "in3", MARCH, APRIL, "0")
@@ -63,12 +72,22 @@ def test_spread_is_exact_and_rounded_once(account: Account) -> None:
 
 def test_months_are_those_of_the_reporting_time_zone(account: Account) -> None:
     bill(account, "in1", 0, 100, "2400")
-    assert [row[:3] for row in told(account, "America/New_York")][:2] == [(0, 5 / 24, "5"), (5 / 24, FEBRUARY + 5 / 24, "744")]
+    assert [row[:3] for row in told(account, "America/New_York")][:2] == [
+        (0, 5 / 24, "5"),
+        (5 / 24, FEBRUARY + 5 / 24, "744"),
+    ]
 
 
 def test_one_line_a_tier_is_one_usage(account: Account) -> None:
-    tiers = canonical.dumps([{"up_to": 100, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "2", "flat": "0"}])
-    account.rows["prices"][-1] |= {"billing_scheme": "tiered", "tiers_mode": "graduated", "tiers_json": tiers, "unit_amount_decimal": None}
+    tiers = canonical.dumps(
+        [{"up_to": 100, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "2", "flat": "0"}]
+    )
+    account.rows["prices"][-1] |= {
+        "billing_scheme": "tiered",
+        "tiers_mode": "graduated",
+        "tiers_json": tiers,
+        "unit_amount_decimal": None,
+    }
     account.invoice("in1", 31, line("si", "calls", "100", 0, 31, 0), line("si", "calls", "50", 0, 31, 100))
     assert told(account)[0] == (JANUARY, FEBRUARY, "150", "renewal")
 
@@ -116,7 +135,9 @@ def test_a_meters_days_are_the_months_usage_and_the_open_months_so_far(counted: 
 
 
 def test_a_month_the_days_do_not_cover_is_told_by_bills(counted: Account) -> None:
-    """They began to be read in February, and ended in March though more of it has passed: the key may not read meters any more."""
+    """They began to be read in February, and ended in March though more of it has passed: the key may not
+    read meters any more.
+    """
     counted.used(20, *["1"] * 11, *["2"] * 28, *["3"] * 20)
     assert told(counted) == [
         (JANUARY, FEBRUARY, "310", "renewal"),
@@ -129,7 +150,12 @@ def test_a_month_the_days_do_not_cover_is_told_by_bills(counted: Account) -> Non
 def test_days_missing_in_between_are_not_days_without_use(counted: Account) -> None:
     counted.used(0, *["1"] * 40)
     counted.used(50, *["1"] * 50)
-    assert [row[2:] for row in told(counted)] == [("310", "renewal"), ("280", "renewal"), ("31", "exact"), ("10", "snapshot")]
+    assert [row[2:] for row in told(counted)] == [
+        ("310", "renewal"),
+        ("280", "renewal"),
+        ("31", "exact"),
+        ("10", "snapshot"),
+    ]
 
 
 def test_days_of_another_meter_or_an_unknown_formula_tell_nothing(counted: Account) -> None:
@@ -151,7 +177,11 @@ def test_nothing_is_charged_for_a_sum_below_zero(counted: Account) -> None:
 
 
 def test_an_items_first_and_last_day_are_its_own(counted: Account) -> None:
-    counted.rows["subscriptions"][-1] |= {"status": "canceled", "ended_at": day(40.5), "start_date": day(10.5)}
+    counted.rows["subscriptions"][-1] |= {
+        "status": "canceled",
+        "ended_at": day(40.5),
+        "start_date": day(10.5),
+    }
     counted.rows["subscription_items"][-1] |= {"created": day(10.5)}
     counted.rows["invoice_lines"].clear()
     counted.rows["invoices"].clear()
@@ -160,9 +190,15 @@ def test_an_items_first_and_last_day_are_its_own(counted: Account) -> None:
 
 
 def test_a_day_that_two_months_share_is_shared_by_the_hour(counted: Account) -> None:
-    """Days are Stripe's, midnight to midnight UTC; in New York, January begins five hours into its first and ends five hours into the next."""
+    """Days are Stripe's, midnight to midnight UTC; in New York, January begins five hours into its first and
+    ends five hours into the next.
+    """
     counted.used(0, *["24"] * 31, "240", *["24"] * 68)
-    assert [row[2] for row in told(counted, "America/New_York")][:3] == ["5", str(24 * 31 - 5 + 50), str(240 - 50 + 24 * 27 + 5)]
+    assert [row[2] for row in told(counted, "America/New_York")][:3] == [
+        "5",
+        str(24 * 31 - 5 + 50),
+        str(240 - 50 + 24 * 27 + 5),
+    ]
 
 
 def test_discount_on_a_bill_of_usage_was_not_in_force_before_the_bill(account: Account) -> None:

@@ -1,4 +1,6 @@
-"""Where figures stand: every edge belongs to the band above it, NRR's and the cost's upper one to the one below, and no figure has no band."""
+"""Where figures stand: every edge belongs to the band above it, NRR's and the cost's upper one to the one
+below, and no figure has no band.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ OPENING = pd.DataFrame(
 
 
 def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:
-    """Benchmarks of one month in which a figure is 0 unless `metric` or `metric__segment` says otherwise; costs only where they are said.
+    """Benchmarks of one month in which a figure is 0 unless `metric` or `metric__segment` says otherwise;
+    costs only where they are said.
 
     A figure is a decimal text, or a fraction: then it has a numerator and a denominator, too.
     """
@@ -33,9 +36,16 @@ def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:
     for benchmark in BENCHMARKS:
         if benchmark.cost and benchmark.metric not in ratios:
             continue
-        name = benchmark.metric if benchmark.dimension == "total" else f"{benchmark.metric}__{benchmark.value}"
+        name = (
+            benchmark.metric if benchmark.dimension == "total" else f"{benchmark.metric}__{benchmark.value}"
+        )
         ratio = ratios.get(name, "0.0000000000")
-        cells = {"month": MONTH, "metric": benchmark.metric, "dimension": benchmark.dimension, "value": benchmark.value}
+        cells = {
+            "month": MONTH,
+            "metric": benchmark.metric,
+            "dimension": benchmark.dimension,
+            "value": benchmark.value,
+        }
         above, _, below = ratio.partition("/")
         exact = {"numerator": int(above) if below else None, "denominator": int(below) if below else None}
         text = ratio_text(int(above), int(below)) if below else ratio or None
@@ -48,7 +58,10 @@ def rows(quality: str = "ok", **ratios: str) -> pd.DataFrame:
 def standing(name: str, value: str = "all", **given: str) -> dict[str, Any]:
     frame = rows(**given)
     row = frame[(frame["benchmark"] == name) & (frame["value"] == value)].iloc[0]
-    return {column: None if pd.isna(row[column]) else row[column] for column in ("band", "lower_edge", "next_band", "gap", "gap_mrr", "check_data")}
+    return {
+        column: None if pd.isna(row[column]) else row[column]
+        for column in ("band", "lower_edge", "next_band", "gap", "gap_mrr", "check_data")
+    }
 
 
 def test_what_is_missing_is_told_in_points_and_in_mrr() -> None:
@@ -62,7 +75,8 @@ def test_what_is_missing_is_told_in_points_and_in_mrr() -> None:
     }
     assert standing("segment", "smb", expansion_rate_t12m__smb="0.0500000000")["gap_mrr"] == 5_000  # 5,000.05
     assert standing("quick_ratio", quick_ratio_t3m="2.5000000000")["gap"] == "1.5000000000"
-    assert standing("quick_ratio", quick_ratio_t3m="2.5000000000")["gap_mrr"] is None  # not a part of opening MRR
+    # Not a part of opening MRR.
+    assert standing("quick_ratio", quick_ratio_t3m="2.5000000000")["gap_mrr"] is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +87,8 @@ def test_what_is_missing_is_told_in_points_and_in_mrr() -> None:
         ("overall_annual", "expansion_rate_t12m", "0.1500000000", "excellent"),
         ("overall_annual", "expansion_rate_t12m", "0.2500000000", "best_in_class"),
         ("overall_monthly", "expansion_rate_t3m_mean", "0.0200000000", "best_in_class"),
-        ("healthy_monthly", "expansion_rate_t3m_mean", "0.0200000000", "below"),  # the sources contradict one another
+        # The sources contradict one another.
+        ("healthy_monthly", "expansion_rate_t3m_mean", "0.0200000000", "below"),
         ("healthy_monthly", "expansion_rate_t3m_mean", "0.0499999999", "healthy"),
         ("share_of_new", "expansion_share_of_new_t12m", "0.2999999999", "above_median"),
         ("share_of_growth", "expansion_share_of_growth", "0.3000000000", "above"),
@@ -110,7 +125,8 @@ def test_each_pricing_model_has_its_own_range(value: str, edge: str) -> None:
 
 
 def test_a_pricing_models_gap_is_of_its_own_opening_mrr_and_hybrid_is_not_graded() -> None:
-    assert standing("pricing_model", "seat", expansion_rate_t12m__seat="0.1000000000")["gap_mrr"] == 45_000  # 5 points of 900,000
+    # 5 points of 900,000.
+    assert standing("pricing_model", "seat", expansion_rate_t12m__seat="0.1000000000")["gap_mrr"] == 45_000
     assert standing("pricing_model", "flat")["gap_mrr"] == 0  # nobody has it
     assert set(rows().query("dimension == 'pricing_model'")["value"]) == {"usage", "seat", "flat"}
 
@@ -118,12 +134,26 @@ def test_a_pricing_models_gap_is_of_its_own_opening_mrr_and_hybrid_is_not_graded
 @pytest.mark.parametrize(("ratio", "suspicious"), [("0.4000000000", False), ("0.4000000001", True)])
 def test_a_figure_too_good_is_to_be_checked(ratio: str, suspicious: bool) -> None:
     told = standing("overall_annual", expansion_rate_t12m=ratio)
-    assert told == {"band": "best_in_class", "lower_edge": "0.25", "next_band": None, "gap": None, "gap_mrr": None, "check_data": suspicious}
+    assert told == {
+        "band": "best_in_class",
+        "lower_edge": "0.25",
+        "next_band": None,
+        "gap": None,
+        "gap_mrr": None,
+        "check_data": suspicious,
+    }
 
 
 def test_no_figure_no_band() -> None:
     told = standing("retention", nrr_t12m="")
-    assert told == {"band": None, "lower_edge": None, "next_band": None, "gap": None, "gap_mrr": None, "check_data": False}
+    assert told == {
+        "band": None,
+        "lower_edge": None,
+        "next_band": None,
+        "gap": None,
+        "gap_mrr": None,
+        "check_data": False,
+    }
 
 
 @pytest.mark.parametrize(("quality", "indicative"), [("ok", False), ("low_n", True), ("provisional", True)])
@@ -133,7 +163,12 @@ def test_a_figure_of_few_is_indicative(quality: str, indicative: bool) -> None:
 
 def test_a_third_is_told_with_ten_places() -> None:
     told = standing("economics", expansion_cac_ratio="1/2")
-    assert (told["band"], told["lower_edge"], told["next_band"], told["check_data"]) == ("above", "0.3333333333", None, False)
+    assert (told["band"], told["lower_edge"], told["next_band"], told["check_data"]) == (
+        "above",
+        "0.3333333333",
+        None,
+        False,
+    )
     assert not standing("economics", expansion_cac_ratio="2/3")["check_data"]
     assert standing("economics", expansion_cac_ratio="6666666667/10000000000")["check_data"]
 

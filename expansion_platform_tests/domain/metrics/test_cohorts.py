@@ -22,7 +22,11 @@ from expansion_platform.domain.metrics import cohorts, reconciliation
 from expansion_platform.domain.metrics import tables as metrics
 
 CALENDAR = months.between("2026-01", "2026-05")
-LEVELS = {"ada": ("2026-01", [1_000, 1_200, 1_200, 1_500, 1_500]), "bob": ("2026-01", [500, 500, 600, 0, 0]), "cy": ("2026-03", [0, 0, 400, 0, 0])}
+LEVELS = {
+    "ada": ("2026-01", [1_000, 1_200, 1_200, 1_500, 1_500]),
+    "bob": ("2026-01", [500, 500, 600, 0, 0]),
+    "cy": ("2026-03", [0, 0, 400, 0, 0]),
+}
 GREW = {("2026-02", "ada"): 200, ("2026-03", "bob"): 100, ("2026-04", "ada"): 300}
 
 
@@ -31,9 +35,16 @@ def sums() -> pd.DataFrame:
     for customer, (cohort, levels) in LEVELS.items():
         for month, before, after in zip(CALENDAR, [0, *levels], levels, strict=False):
             if before or after:
-                held.append({"month": month, "customer": customer, "first_paid_month": cohort, "closing": after})
-    moved = [{"month": month, "customer": customer, "flow_expansion": amount} for (month, customer), amount in GREW.items()]
-    return query("metrics/cohort_sums", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)})
+                held.append(
+                    {"month": month, "customer": customer, "first_paid_month": cohort, "closing": after}
+                )
+    moved = [
+        {"month": month, "customer": customer, "flow_expansion": amount}
+        for (month, customer), amount in GREW.items()
+    ]
+    return query(
+        "metrics/cohort_sums", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)}
+    )
 
 
 def rows(month: str, known: list[str] = CALENDAR) -> pd.DataFrame:
@@ -42,7 +53,9 @@ def rows(month: str, known: list[str] = CALENDAR) -> pd.DataFrame:
 
 
 def told(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Cohort -> age, customers, paying, expanders, starting MRR, expansion, cumulative expansion, its rate, closing."""
+    """Cohort -> age, customers, paying, expanders, starting MRR, expansion, cumulative expansion, its rate,
+    closing.
+    """
     return {row[1]: list(row[2:-3]) for row in frame.itertuples(index=False, name=None)}
 
 
@@ -57,16 +70,29 @@ def test_expansion_adds_up_over_what_the_cohort_began_with() -> None:
         "2026-01": [3, 2, 1, 2, 1_500, 300, 600, "0.4000000000", 1_500],
         "2026-03": [1, 1, 0, 0, 400, 0, 0, "0.0000000000", 0],
     }
-    assert told(rows("2026-05"))["2026-03"] == [2, 1, 0, 0, 400, 0, 0, "0.0000000000", 0]  # nobody is left, and its past stays
+    # Nobody is left, and its past stays.
+    assert told(rows("2026-05"))["2026-03"] == [2, 1, 0, 0, 400, 0, 0, "0.0000000000", 0]
     assert set(rows("2026-05")["quality"]) == {"low_n"}
 
 
-@pytest.mark.parametrize(("customers", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")])
+@pytest.mark.parametrize(
+    ("customers", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")]
+)
 def test_quality_by_size(customers: int, expanders: int, quality: str) -> None:
     """Expanders are counted once, however often they expand."""
-    held = [{"month": month, "customer": f"c{n}", "first_paid_month": "2026-01", "closing": 100} for month in CALENDAR for n in range(customers)]
-    moved = [{"month": month, "customer": f"c{n}", "flow_expansion": 1} for month in CALENDAR[1:] for n in range(expanders)]
-    found = query("metrics/cohort_sums", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)})
+    held = [
+        {"month": month, "customer": f"c{n}", "first_paid_month": "2026-01", "closing": 100}
+        for month in CALENDAR
+        for n in range(customers)
+    ]
+    moved = [
+        {"month": month, "customer": f"c{n}", "flow_expansion": 1}
+        for month in CALENDAR[1:]
+        for n in range(expanders)
+    ]
+    found = query(
+        "metrics/cohort_sums", {"customer_months": pd.DataFrame(held), "movements": pd.DataFrame(moved)}
+    )
     told = cohorts.cohort_expansion(["2026-05"], found, set(CALENDAR))
     assert told[["expanders", "quality"]].to_numpy().tolist() == [[expanders, quality]]
 

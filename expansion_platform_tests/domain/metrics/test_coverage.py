@@ -32,7 +32,13 @@ def by_trust(catalog: Catalog, *plans: Plans) -> list[dict[str, int]]:
 
 
 def test_sums_by_what_is_known():
-    nothing = {"closing": 1000, "inferred": 1000, "inferred_plans": 0, "low_confidence": 230, "tax_unknown": 100}
+    nothing = {
+        "closing": 1000,
+        "inferred": 1000,
+        "inferred_plans": 0,
+        "low_confidence": 230,
+        "tax_unknown": 100,
+    }
     plans, others = Plans({("price_1", "price_2"): 1}), Plans({("price_2", "price_9"): 1})
     known = [{**nothing, "inferred_plans": amount} for amount in (0, 900, 200, 900)]
     assert by_trust(Catalog(), NO_PLANS, plans, others, plans) == known
@@ -41,18 +47,28 @@ def test_sums_by_what_is_known():
     price = Catalog.from_dict({"products": {"price_3": {"kind": "base"}, "prod_3": {}}})
     assert by_trust(price, NO_PLANS)[0]["inferred"] == 930
     empty = np.zeros((0, 2), dtype=np.int64)
-    assert mrr_by_trust(VALUED.iloc[:0], empty, [NO_PLANS, plans], Catalog()).to_dict("records") == [dict.fromkeys(nothing, 0)] * 2
+    assert (
+        mrr_by_trust(VALUED.iloc[:0], empty, [NO_PLANS, plans], Catalog()).to_dict("records")
+        == [dict.fromkeys(nothing, 0)] * 2
+    )
 
 
 def test_mrr_of_a_range_is_that_of_each_instant():
     calendar, catalog = months.between("2025-01", "2025-08"), book.platform_catalog()
-    states, rates = book.item_states(100, calendar), rates_by_month(book.rates(months.between("2018-12", "2025-08")))
+    states, rates = (
+        book.item_states(100, calendar),
+        rates_by_month(book.rates(months.between("2018-12", "2025-08"))),
+    )
     wanted = [*calendar[:3], *calendar[5:]]
     ends = value_closings(wanted, states, rates, catalog, "UTC")
     kinds, mrr = mrr_by_kind(ends)
     for month in wanted:
         valued = closing_states(states, month, "UTC", rates[month], catalog)
-        by_price = pd.Series(mrr[:, ends.timeline.index(month)]).groupby(kinds["price"].astype("str").to_numpy()).sum()
+        by_price = (
+            pd.Series(mrr[:, ends.timeline.index(month)])
+            .groupby(kinds["price"].astype("str").to_numpy())
+            .sum()
+        )
         expected = valued.groupby(valued["price"].astype("str"))["mrr_minor"].sum()
         assert by_price[by_price > 0].to_dict() == expected[expected > 0].to_dict()
 
@@ -67,18 +83,26 @@ def rows(**sums: int) -> pd.DataFrame:
 
 
 def test_the_shares_are_of_closing_mrr():
-    shares = rows(closing=1000, inferred=100, inferred_plans=70, low_confidence=230, tax_unknown=100).set_index("metric")
+    shares = rows(
+        closing=1000, inferred=100, inferred_plans=70, low_confidence=230, tax_unknown=100
+    ).set_index("metric")
     assert shares["ratio"].to_dict() == {
         "inferred_mrr_share": "0.1000000000",
         "inferred_plans_mrr_share": "0.0700000000",
         "low_confidence_mrr_share": "0.2300000000",
         "tax_unknown_mrr_share": "0.1000000000",
     }
-    assert set(rows(closing=0, inferred=0, inferred_plans=0, low_confidence=0, tax_unknown=0)["quality"]) == {"no_base"}
+    assert set(rows(closing=0, inferred=0, inferred_plans=0, low_confidence=0, tax_unknown=0)["quality"]) == {
+        "no_base"
+    }
 
 
 def test_shares_of_another_mrr_are_refused():
     months = pd.DataFrame({"month": ["2026-01", "2026-01"], "closing": [400, 600]})
-    reconciliation_totals.coverage_ties(rows(closing=1000, inferred=100, inferred_plans=0, low_confidence=230, tax_unknown=0), months)
+    reconciliation_totals.coverage_ties(
+        rows(closing=1000, inferred=100, inferred_plans=0, low_confidence=230, tax_unknown=0), months
+    )
     with pytest.raises(DataQualityError, match=r"2026-01 inferred_mrr_share"):
-        reconciliation_totals.coverage_ties(rows(closing=1001, inferred=100, inferred_plans=0, low_confidence=230, tax_unknown=0), months)
+        reconciliation_totals.coverage_ties(
+            rows(closing=1001, inferred=100, inferred_plans=0, low_confidence=230, tax_unknown=0), months
+        )

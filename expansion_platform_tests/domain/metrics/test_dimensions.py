@@ -40,13 +40,31 @@ MONTH = "2026-03"
 HASHES = {"policy_hash": "p", "catalog_hash": "c"}
 CATALOG = Catalog.from_dict({"aliases": {"ada_old": "ada"}})
 BOOK = {
-    "ada": (1_000, 1_250, {"flow_expansion": 200, "flow_price": 50, "expansion_gross": 200, "expansion_unadjusted": 250}, "2025-12-01T12:00"),
+    "ada": (
+        1_000,
+        1_250,
+        {"flow_expansion": 200, "flow_price": 50, "expansion_gross": 200, "expansion_unadjusted": 250},
+        "2025-12-01T12:00",
+    ),
     "bob": (0, 300, {"flow_new": 300}, "2026-03-05"),
     "cy": (0, 400, {"flow_reactivation": 400}, "2025-12-25"),
     "dee": (600, 0, {"flow_churn": -600}, "2025-03-01"),
 }
 MODELS = {"ada": "seat", "bob": "flat", "cy": "seat", "dee": "hybrid"}
-FLOWS = [f"flow_{name}" for name in ("new", "reactivation", "expansion", "contraction", "price", "discount", "interval", "fx", "churn")]
+FLOWS = [
+    f"flow_{name}"
+    for name in (
+        "new",
+        "reactivation",
+        "expansion",
+        "contraction",
+        "price",
+        "discount",
+        "interval",
+        "fx",
+        "churn",
+    )
+]
 
 
 def item(customer: str, name: str, product: str, mrr: int, currency: str = "usd") -> dict[str, Any]:
@@ -59,7 +77,10 @@ def instant(text: str) -> pd.Timestamp:
 
 def ends(*opened: dict[str, Any], closed: Sequence[dict[str, Any]] = ()) -> Closings:
     """What holds at both ends of the month; one unit of each currency is one cent's."""
-    dated = [frames.dated(frames.states(list(rows)), *at) for rows, at in ((opened, ("2026-01-01", "2026-03-15")), (closed, ("2026-03-15", None)))]
+    dated = [
+        frames.dated(frames.states(list(rows)), *at)
+        for rows, at in ((opened, ("2026-01-01", "2026-03-15")), (closed, ("2026-03-15", None)))
+    ]
     rates = {month: {"eur": "1", "gbp": "1"} for month in ("2026-02", MONTH)}
     return value_closings(["2026-02", MONTH], pd.concat(dated, ignore_index=True), rates, CATALOG, "UTC")
 
@@ -67,8 +88,14 @@ def ends(*opened: dict[str, Any], closed: Sequence[dict[str, Any]] = ()) -> Clos
 def paid_most(at_ends: Closings) -> pd.DataFrame:
     """Currency and plan at the opening, by customer."""
     timeline = at_ends.timeline
-    terms = profiles(at_ends).at(np.arange(len(timeline.customers)), np.zeros(len(timeline.customers), dtype=np.int64))
-    return timeline.distinct[["currency", "product"]].iloc[terms[terms >= 0]].set_axis(timeline.customers[terms >= 0])
+    terms = profiles(at_ends).at(
+        np.arange(len(timeline.customers)), np.zeros(len(timeline.customers), dtype=np.int64)
+    )
+    return (
+        timeline.distinct[["currency", "product"]]
+        .iloc[terms[terms >= 0]]
+        .set_axis(timeline.customers[terms >= 0])
+    )
 
 
 def customer_months() -> pd.DataFrame:
@@ -89,8 +116,16 @@ def customer_months() -> pd.DataFrame:
     )
 
 
-OPENED = (item("ada", "i1", "prod_a", 1_000), item("dee", "i2", "prod_flat", 500), item("dee", "i3", "prod_a", 500, "eur"))
-CLOSED = (item("ada", "i1", "prod_flat", 1_250), item("bob", "i4", "prod_flat", 300), item("cy", "i5", "prod_a", 400))
+OPENED = (
+    item("ada", "i1", "prod_a", 1_000),
+    item("dee", "i2", "prod_flat", 500),
+    item("dee", "i3", "prod_a", 500, "eur"),
+)
+CLOSED = (
+    item("ada", "i1", "prod_flat", 1_250),
+    item("bob", "i4", "prod_flat", 300),
+    item("cy", "i5", "prod_a", 400),
+)
 STRIPES = {"country": {"ada": "DE", "bob": "US"}}
 GIVEN = [
     ("ada", "region", "north", None),
@@ -105,7 +140,9 @@ def slices(*ever_paid: str) -> Slices:
     at_ends = ends(*OPENED, closed=CLOSED)
     timeline = at_ends.timeline
     calendar = timeline.calendar
-    attributes = customer_attributes.attributes(said(*GIVEN), STRIPES, timeline.customers, [*calendar, "2026-04"], CATALOG)
+    attributes = customer_attributes.attributes(
+        said(*GIVEN), STRIPES, timeline.customers, [*calendar, "2026-04"], CATALOG
+    )
     known = Known(calendar, timeline, profiles(at_ends), attributes)
     return slices_of(customer_months(), known, "UTC", ever_paid)
 
@@ -118,7 +155,9 @@ def customers(*ever_paid: str) -> pd.DataFrame:
 
 def sums() -> pd.DataFrame:
     silent = {**dict.fromkeys([*FLOWS, "expansion_gross", "expansion_unadjusted"], 0), "dormant": False}
-    moved = pd.DataFrame([{"month": MONTH, "customer": name, **silent, **flows} for name, (_, _, flows, _) in BOOK.items()])
+    moved = pd.DataFrame(
+        [{"month": MONTH, "customer": name, **silent, **flows} for name, (_, _, flows, _) in BOOK.items()]
+    )
     rows = customer_slices.customer_slices(customer_months(), slices())
     return dimensions.dimension_sums([MONTH], dimensions.pair_sums(rows, customer_months(), moved))
 
@@ -143,22 +182,45 @@ def test_what_pays_most_is_the_same_over_a_range_as_at_each_instant() -> None:
     timeline, stretches = at_ends.timeline, profiles(at_ends)
     for at, month in enumerate(calendar):
         valued = closing_states(states, month, "UTC", rates[month], catalog).query("mrr_minor > 0")
-        expected = valued.sort_values(["mrr_minor", "item"], ascending=[False, True]).drop_duplicates("customer").set_index("customer")
+        expected = (
+            valued.sort_values(["mrr_minor", "item"], ascending=[False, True])
+            .drop_duplicates("customer")
+            .set_index("customer")
+        )
         terms = stretches.at(np.arange(len(timeline.customers)), np.full(len(timeline.customers), at))
         assert sorted(expected.index) == timeline.customers[terms >= 0].tolist()
         rows = timeline.distinct.iloc[terms[terms >= 0]][["currency", "product", "price"]]
-        assert rows.astype("str").to_numpy().tolist() == expected.sort_index()[["currency", "product", "price"]].astype("str").to_numpy().tolist()
+        assert (
+            rows.astype("str").to_numpy().tolist()
+            == expected.sort_index()[["currency", "product", "price"]].astype("str").to_numpy().tolist()
+        )
 
 
 def test_an_instant_that_cannot_be_valued_is_named_and_the_others_are() -> None:
-    states = frames.dated(frames.states([item("ada", "i1", "prod_a", 70, "eur"), item("bob", "i2", "prod_a", 60)]), "2026-01-10", None)
-    broken = frames.dated(frames.states([item("cy", "i3", "prod_a", 70) | {"quantity": "-1"}]), "2026-02-10", "2026-03-10")
-    unseen = frames.dated(frames.states([item("dee", "i4", "prod_a", 70) | {"quantity": "-1"}]), "2026-02-10", "2026-02-20")
+    states = frames.dated(
+        frames.states([item("ada", "i1", "prod_a", 70, "eur"), item("bob", "i2", "prod_a", 60)]),
+        "2026-01-10",
+        None,
+    )
+    broken = frames.dated(
+        frames.states([item("cy", "i3", "prod_a", 70) | {"quantity": "-1"}]), "2026-02-10", "2026-03-10"
+    )
+    unseen = frames.dated(
+        frames.states([item("dee", "i4", "prod_a", 70) | {"quantity": "-1"}]), "2026-02-10", "2026-02-20"
+    )
     asked = months.between("2026-01", "2026-04")
     rates = {month: {"eur": "1"} for month in asked if month != "2026-04"}
-    found = value_closings(asked, pd.concat([states, broken, unseen], ignore_index=True), rates, CATALOG, "UTC")
-    assert {month: error.objects for month, error in found.failures.items()} == {"2026-02": ["i3"], "2026-04": ["i1"]}
-    for month, problem in (("2026-02", "quantity is negative or malformed"), ("2026-04", "no exchange rate for eur")):
+    found = value_closings(
+        asked, pd.concat([states, broken, unseen], ignore_index=True), rates, CATALOG, "UTC"
+    )
+    assert {month: error.objects for month, error in found.failures.items()} == {
+        "2026-02": ["i3"],
+        "2026-04": ["i1"],
+    }
+    for month, problem in (
+        ("2026-02", "quantity is negative or malformed"),
+        ("2026-04", "no exchange rate for eur"),
+    ):
         with pytest.raises(DataQualityError, match=problem):
             closing_states(pd.concat([states, broken]), month, "UTC", rates.get(month, {}), CATALOG)
         assert problem in found.failures[month].problem
@@ -187,35 +249,85 @@ def test_tenure(days: float, bucket: str, imported: str) -> None:
 def test_a_customer_is_what_it_was_at_opening_or_what_it_came_as() -> None:
     told = customers().pivot(index="customer", columns="dimension", values="value")
     assert told.to_dict("index") == {
-        "ada": {"cohort": "2025-12", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "first_90_days"}  # 89.5 days
+        # 89.5 days.
+        "ada": {
+            "cohort": "2025-12",
+            "currency": "usd",
+            "plan": "prod_a",
+            "pricing_model": "seat",
+            "tenure": "first_90_days",
+        }
         | {"country": "DE", "region": "north"},
-        "bob": {"cohort": "2026-03", "currency": "usd", "plan": "prod_flat", "pricing_model": "flat", "tenure": "first_90_days"}
+        "bob": {
+            "cohort": "2026-03",
+            "currency": "usd",
+            "plan": "prod_flat",
+            "pricing_model": "flat",
+            "tenure": "first_90_days",
+        }
         | {"country": "US", "region": "unknown"},
         # 97 days at closing, as it came back; 66 at opening
-        "cy": {"cohort": "2025-12", "currency": "usd", "plan": "prod_a", "pricing_model": "seat", "tenure": "rest_of_year_1"}
+        "cy": {
+            "cohort": "2025-12",
+            "currency": "usd",
+            "plan": "prod_a",
+            "pricing_model": "seat",
+            "tenure": "rest_of_year_1",
+        }
         | {"country": "unknown", "region": "unknown"},
-        "dee": {"cohort": "2025-03", "currency": "usd", "plan": "prod_flat", "pricing_model": "hybrid", "tenure": "rest_of_year_1"}  # 365 days
+        # 365 days.
+        "dee": {
+            "cohort": "2025-03",
+            "currency": "usd",
+            "plan": "prod_flat",
+            "pricing_model": "hybrid",
+            "tenure": "rest_of_year_1",
+        }
         | {"country": "unknown", "region": "south"},
     }
 
 
 def test_what_it_is_at_the_next_opening() -> None:
     told = customers().pivot(index="customer", columns="dimension", values="next_value")
-    assert told.loc["ada", ["plan", "pricing_model", "country", "tenure"]].tolist() == ["prod_flat", "flat", "DE", "rest_of_year_1"]  # 120.5 days
+    # 120.5 days.
+    assert told.loc["ada", ["plan", "pricing_model", "country", "tenure"]].tolist() == [
+        "prod_flat",
+        "flat",
+        "DE",
+        "rest_of_year_1",
+    ]
     assert told.loc["cy", ["region", "tenure"]].tolist() == ["west", "rest_of_year_1"]
-    assert told.loc["dee", ["plan", "region"]].tolist() == ["unknown", "south"]  # left: it has no plan, and nothing to take along
+    # Left: it has no plan, and nothing to take along.
+    assert told.loc["dee", ["plan", "region"]].tolist() == ["unknown", "south"]
 
 
 def test_the_tenure_of_customers_said_to_have_paid_earlier_is_not_known() -> None:
-    told = customers("ada", "cy", "dee").pivot(index="customer", columns="dimension", values="value")["tenure"]
+    told = customers("ada", "cy", "dee").pivot(index="customer", columns="dimension", values="value")[
+        "tenure"
+    ]
     assert told.to_dict() == {"ada": "unknown", "bob": "first_90_days", "cy": "unknown", "dee": "unknown"}
 
 
 def test_transfers_are_what_crosses_to_another_slice() -> None:
-    flows = dimensions.rollforward_by_dimension(sums()).set_index(["dimension", "value"])[["closing", "transfer_in", "transfer_out"]]
-    assert flows.loc["pricing_model"].T.to_dict("list") == {"flat": [300, 1_250, 0], "hybrid": [0, 0, 0], "seat": [1_650, 0, 1_250]}
-    assert flows.loc["country"].T.to_dict("list") == {"DE": [1_250, 0, 0], "US": [300, 0, 0], "unknown": [400, 0, 0]}
-    assert flows.loc["region"].T.to_dict("list") == {"north": [1_250, 0, 0], "south": [0, 0, 0], "unknown": [700, 0, 400], "west": [0, 400, 0]}
+    flows = dimensions.rollforward_by_dimension(sums()).set_index(["dimension", "value"])[
+        ["closing", "transfer_in", "transfer_out"]
+    ]
+    assert flows.loc["pricing_model"].T.to_dict("list") == {
+        "flat": [300, 1_250, 0],
+        "hybrid": [0, 0, 0],
+        "seat": [1_650, 0, 1_250],
+    }
+    assert flows.loc["country"].T.to_dict("list") == {
+        "DE": [1_250, 0, 0],
+        "US": [300, 0, 0],
+        "unknown": [400, 0, 0],
+    }
+    assert flows.loc["region"].T.to_dict("list") == {
+        "north": [1_250, 0, 0],
+        "south": [0, 0, 0],
+        "unknown": [700, 0, 400],
+        "west": [0, 400, 0],
+    }
     assert flows.loc["total"].T.to_dict("list") == {"all": [1_950, 0, 0]}
 
 
@@ -224,7 +336,10 @@ def said(*rows: tuple[str, str, str, str | None]) -> pd.DataFrame:
 
 
 def stripes(**metadata: dict[str, str]) -> pd.DataFrame:
-    rows = [{"id": name, "country": said.pop("country", None), "metadata_json": dumps(said)} for name, said in metadata.items()]
+    rows = [
+        {"id": name, "country": said.pop("country", None), "metadata_json": dumps(said)}
+        for name, said in metadata.items()
+    ]
     return pd.DataFrame(rows, columns=["id", "country", "metadata_json"]).astype("str")
 
 
@@ -233,17 +348,24 @@ def in_force(given: pd.DataFrame, stripe: customer_attributes.Said) -> dict[str,
     known, calendar = pd.Index(["ada", "bob", "dee"]), months.between("2026-02", "2026-04")
     found = customer_attributes.attributes(given, stripe, known, calendar, CATALOG)
     codes = {
-        month: {name: each.at(np.arange(len(known)), np.full(len(known), at)) for name, each in found.items()} for at, month in enumerate(calendar)
+        month: {name: each.at(np.arange(len(known)), np.full(len(known), at)) for name, each in found.items()}
+        for at, month in enumerate(calendar)
     }
     return {
-        month: {name: {who: found[name].names[one] for who, one in zip(known, code, strict=True) if one >= 0} for name, code in of.items()}
+        month: {
+            name: {who: found[name].names[one] for who, one in zip(known, code, strict=True) if one >= 0}
+            for name, code in of.items()
+        }
         for month, of in codes.items()
     }
 
 
 def test_attributes_hold_from_their_month_on_and_go_before_metadata() -> None:
     given = said(
-        ("ada", "region", "south", "2026-03"), ("ada", "region", "north", None), ("dee", "region", "east", None), ("bob", "crm", "a", "2026-04")
+        ("ada", "region", "south", "2026-03"),
+        ("ada", "region", "north", None),
+        ("dee", "region", "east", None),
+        ("bob", "crm", "a", "2026-04"),
     )
     known = stripes(ada={"country": "DE", "region": "west", "other": "x"}, bob={"region": "west"}, dee={})
     at = in_force(given, customer_attributes.stripes_attributes(known, ["region"], CATALOG))
@@ -281,9 +403,21 @@ def test_slices_are_one_text_a_combination() -> None:
 def test_rates_and_flows_by_pricing_model() -> None:
     rates = dimensions.expansion_by_dimension(sums())
     rates = rates[rates["dimension"] == "pricing_model"].set_index(["value", "metric"])
-    assert rates.loc[("seat", "expansion_rate"), ["numerator", "denominator", "ratio"]].tolist() == [200, 1_000, "0.2000000000"]
-    assert rates.loc[("seat", "nrr"), ["numerator", "denominator", "ratio"]].tolist() == [1_250, 1_000, "1.2500000000"]
-    assert rates.loc[("hybrid", "churn_rate"), ["numerator", "denominator", "ratio"]].tolist() == [600, 600, "1.0000000000"]
+    assert rates.loc[("seat", "expansion_rate"), ["numerator", "denominator", "ratio"]].tolist() == [
+        200,
+        1_000,
+        "0.2000000000",
+    ]
+    assert rates.loc[("seat", "nrr"), ["numerator", "denominator", "ratio"]].tolist() == [
+        1_250,
+        1_000,
+        "1.2500000000",
+    ]
+    assert rates.loc[("hybrid", "churn_rate"), ["numerator", "denominator", "ratio"]].tolist() == [
+        600,
+        600,
+        "1.0000000000",
+    ]
     assert rates.loc[("hybrid", "logo_churn"), ["numerator", "denominator"]].tolist() == [1, 1]
     assert rates.loc[("flat", "expansion_rate"), "quality"] == "no_base"
     flows = dimensions.rollforward_by_dimension(sums()).set_index(["dimension", "value"])
@@ -295,7 +429,9 @@ def test_rates_and_flows_by_pricing_model() -> None:
 
 def test_rows_are_the_tables_and_what_nothing_says_is_unknown() -> None:
     tables.ExpansionByDimension.validate(dimensions.expansion_by_dimension(sums()).assign(**HASHES))
-    rows = tables.RollforwardByDimension.validate(dimensions.rollforward_by_dimension(sums()).assign(**HASHES))
+    rows = tables.RollforwardByDimension.validate(
+        dimensions.rollforward_by_dimension(sums()).assign(**HASHES)
+    )
     reconciliation_totals.dimensions_sum(rows)
     assert rows.set_index(["dimension", "value"])["closing"].to_dict()[("region", "unknown")] == 700
 

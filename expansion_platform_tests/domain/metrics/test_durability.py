@@ -68,14 +68,30 @@ def causes() -> pd.DataFrame:
     return pd.DataFrame(CAUSES, columns=columns).assign(group="main", from_item="si", to_item="si")
 
 
-def movement(month: str, customer: str, kind: str = "continuing", expansion: int = 0, flags: str = "[]") -> dict[str, Any]:
+def movement(
+    month: str, customer: str, kind: str = "continuing", expansion: int = 0, flags: str = "[]"
+) -> dict[str, Any]:
     segment = EXPANDED[customer][0]
-    return {"month": month, "customer": customer, "segment": segment, "movement": kind, "flow_expansion": expansion, "flags_json": flags}
+    return {
+        "month": month,
+        "customer": customer,
+        "segment": segment,
+        "movement": kind,
+        "flow_expansion": expansion,
+        "flags_json": flags,
+    }
 
 
 def moved() -> pd.DataFrame:
-    rows = [movement(GREW, name, expansion=up, flags='["seat_surge"]' if name == "bob" else "[]") for name, (_, up) in EXPANDED.items()]
-    rows += [movement("2026-04", "cy", expansion=40), movement("2026-05", "dee", "churn"), movement("2026-06", "dee", "reactivation")]
+    rows = [
+        movement(GREW, name, expansion=up, flags='["seat_surge"]' if name == "bob" else "[]")
+        for name, (_, up) in EXPANDED.items()
+    ]
+    rows += [
+        movement("2026-04", "cy", expansion=40),
+        movement("2026-05", "dee", "churn"),
+        movement("2026-06", "dee", "reactivation"),
+    ]
     return pd.DataFrame(rows)
 
 
@@ -85,7 +101,10 @@ def seats(months: tuple[str, ...] = (JUDGED,)) -> pd.DataFrame:
 
 def rows(months: tuple[str, ...] = (JUDGED,)) -> pd.DataFrame:
     events = seats(months)
-    opened = [{"month": GREW, "customer": name, "segment": segment, "opening": 1_000} for name, (segment, _) in EXPANDED.items()]
+    opened = [
+        {"month": GREW, "customer": name, "segment": segment, "opening": 1_000}
+        for name, (segment, _) in EXPANDED.items()
+    ]
     read = {
         "customer_months": pd.DataFrame(opened),
         "movements": moved(),
@@ -94,7 +113,9 @@ def rows(months: tuple[str, ...] = (JUDGED,)) -> pd.DataFrame:
         "events": events,
         "durable": durability.durable_share(),
     }
-    sums = query("metrics/durability_sums", {"spans": durability.spans(list(months)), "slices": slices(), **read})
+    sums = query(
+        "metrics/durability_sums", {"spans": durability.spans(list(months)), "slices": slices(), **read}
+    )
     of_events = query("metrics/seat_sums", {"events": events, "slices": slices()})
     return metrics.Durability.validate(durability.durability(sums, of_events).assign(**HASHES))
 
@@ -103,7 +124,11 @@ def told(frame: pd.DataFrame, value: str = "all") -> dict[str, tuple[Any, ...]]:
     """Metric -> the month that expanded, numerator, denominator, ratio."""
     chosen = frame[frame["value"] == value]
     return {
-        row.metric: (row.expanded_month, row.numerator, *(None if pd.isna(cell) else cell for cell in (row.denominator, row.ratio)))
+        row.metric: (
+            row.expanded_month,
+            row.numerator,
+            *(None if pd.isna(cell) else cell for cell in (row.denominator, row.ratio)),
+        )
         for row in chosen.itertuples()
     }
 
@@ -113,7 +138,11 @@ def test_what_is_left_after_three_months() -> None:
     assert told(frame) == EVERYONE
     assert told(frame, "smb")["durability_3m"] == (GREW, 50, 320, "0.1562500000")
     assert told(frame, "smb")["seat_durability_3m"] == (GREW, 50, 320, "0.1562500000")
-    assert told(frame, "mid_market")["durability_3m"] == told(frame, "mid_market")["seat_durability_3m"] == (GREW, 0, 0, None)
+    assert (
+        told(frame, "mid_market")["durability_3m"]
+        == told(frame, "mid_market")["seat_durability_3m"]
+        == (GREW, 0, 0, None)
+    )
     assert set(frame.loc[frame["value"] == "mid_market", "quality"]) == {"no_base", "low_n"}
     assert frame.set_index(["metric", "value"])["n_expanders"].to_dict()["seat_events_pending", "all"] == 1
     reconciliation.slices_sum(frame)
@@ -135,7 +164,12 @@ def test_each_purchase_of_seats() -> None:
         [GREW, "dee", "7", "0", 70, 0, "reverted", False],
         ["2026-04", "cy", "4", "4", 40, 40, "pending", False],
     ]
-    assert seats(("2026-05",)).set_index("customer")["seats_kept"].to_dict() == {"ada": "7", "bob": "0", "cy": "4", "dee": "0"}
+    assert seats(("2026-05",)).set_index("customer")["seats_kept"].to_dict() == {
+        "ada": "7",
+        "bob": "0",
+        "cy": "4",
+        "dee": "0",
+    }
 
 
 def test_at_once_a_surge_is_left_out_and_nothing_is_judged() -> None:
@@ -143,15 +177,23 @@ def test_at_once_a_surge_is_left_out_and_nothing_is_judged() -> None:
     seen = told(frame)
     assert seen["core_expansion_rate"] == (GREW, 220, 4_000, "0.0550000000")
     assert seen["seat_surge_share"] == (GREW, 200, 420, "0.4761904762")
-    assert (seen["seat_events_pending"], seen["seat_amount_pending"]) == ((GREW, 4, None, None), (GREW, 420, None, None))
+    assert (seen["seat_events_pending"], seen["seat_amount_pending"]) == (
+        (GREW, 4, None, None),
+        (GREW, 420, None, None),
+    )
     assert seen["durability_3m"] == seen["seat_durability_3m"] == ("2025-12", 0, 0, None)
     assert set(frame.loc[frame["expanded_month"] != GREW, "quality"]) == {"no_base"}
 
 
 @pytest.mark.parametrize(("held", "core"), [("21", 420), ("22", 420), ("20", 220)])
-def test_a_surge_of_which_four_fifths_are_kept_is_core(held: str, core: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_surge_of_which_four_fifths_are_kept_is_core(
+    held: str, core: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """bob holds 16 of the 20 he added to his 5, or one more or less."""
-    changed = [("2026-05", "bob", "seat", -40, "25", held) if row[1] == "bob" and row[3] < 0 else row for row in CAUSES]
+    changed = [
+        ("2026-05", "bob", "seat", -40, "25", held) if row[1] == "bob" and row[3] < 0 else row
+        for row in CAUSES
+    ]
     monkeypatch.setattr("expansion_platform_tests.domain.metrics.test_durability.CAUSES", changed)
     assert told(rows())["core_expansion_rate_3m"][1] == core
 
@@ -166,42 +208,101 @@ def test_what_is_kept_is_the_share_of_the_seats_added(levels: list[int]) -> None
         for month, of, to in zip(names, levels, levels[1:], strict=False)
         if of != to
     ]
-    columns = ["month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"]
-    events = seat_events.seat_events([JUDGED], pd.DataFrame([movement(month, "ada") for month in names]), pd.DataFrame(steps, columns=columns))
+    columns = [
+        "month",
+        "customer",
+        "group",
+        "cause",
+        "amount",
+        "from_item",
+        "to_item",
+        "from_quantity",
+        "to_quantity",
+    ]
+    events = seat_events.seat_events(
+        [JUDGED],
+        pd.DataFrame([movement(month, "ada") for month in names]),
+        pd.DataFrame(steps, columns=columns),
+    )
     of_march = events[events["expanded_month"] == GREW]
     assert len(of_march) == (held > before)
     if held > before:
         share = min(Fraction(1), max(Fraction(0), Fraction(last - before, held - before)))
         assert Fraction(of_march["kept"].item(), of_march["amount"].item()) == share
-        assert of_march["status"].item() == ("durable" if share >= Fraction(4, 5) else "reverted" if share <= Fraction(1, 5) else "partial")
+        assert of_march["status"].item() == (
+            "durable" if share >= Fraction(4, 5) else "reverted" if share <= Fraction(1, 5) else "partial"
+        )
 
 
 QUANTITIES = st.sampled_from(["0", "1", "3", "7", "2.5", "0.125", "3000000000", None])
 CHANGE = st.tuples(
-    st.integers(0, 4), st.sampled_from(["ada", "bob"]), st.sampled_from(["main", "other"]), st.integers(-9, 99), st.tuples(QUANTITIES, QUANTITIES)
+    st.integers(0, 4),
+    st.sampled_from(["ada", "bob"]),
+    st.sampled_from(["main", "other"]),
+    st.integers(-9, 99),
+    st.tuples(QUANTITIES, QUANTITIES),
 )
 
 
 @given(
-    st.lists(CHANGE, min_size=1, max_size=12, unique_by=lambda row: row[:3]), st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["ada", "bob"])))
+    st.lists(CHANGE, min_size=1, max_size=12, unique_by=lambda row: row[:3]),
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["ada", "bob"]))),
 )
 def test_every_event_is_what_it_is_by_itself(changes: list[Any], left: list[tuple[int, str]]) -> None:
     """Whole seats, parts of seats and more seats than fit, in exact fractions one by one."""
     names = months.between(GREW, "2026-07")
-    columns = ["month", "customer", "group", "cause", "amount", "from_item", "to_item", "from_quantity", "to_quantity"]
-    rows = [(names[at], who, group, "seat", amount, "si", "si", *seats) for at, who, group, amount, seats in changes]
-    moves = [movement(month, who, "churn" if (at, who) in left else "continuing") for at, month in enumerate(names) for who in ("ada", "bob")]
+    columns = [
+        "month",
+        "customer",
+        "group",
+        "cause",
+        "amount",
+        "from_item",
+        "to_item",
+        "from_quantity",
+        "to_quantity",
+    ]
+    rows = [
+        (names[at], who, group, "seat", amount, "si", "si", *seats)
+        for at, who, group, amount, seats in changes
+    ]
+    moves = [
+        movement(month, who, "churn" if (at, who) in left else "continuing")
+        for at, month in enumerate(names)
+        for who in ("ada", "bob")
+    ]
     found = seat_events.seat_events(names, pd.DataFrame(moves), pd.DataFrame(rows, columns=columns))
-    gained = {(at, who, group): Fraction(to or 0) - Fraction(of or 0) for at, who, group, _, (of, to) in changes}
+    gained = {
+        (at, who, group): Fraction(to or 0) - Fraction(of or 0) for at, who, group, _, (of, to) in changes
+    }
     expected = []
     for at, who, group, amount, _ in changes:
         added = gained[at, who, group]
         for last in range(at, min(at + 3, len(names) - 1) + 1) if added > 0 and amount > 0 else ():
-            owned = sum((gained.get((month, who, group), Fraction(0)) for month in range(at, last + 1)), Fraction(0))
+            owned = sum(
+                (gained.get((month, who, group), Fraction(0)) for month in range(at, last + 1)), Fraction(0)
+            )
             gone = any((month, who) in left for month in range(at + 1, last + 1))
             kept = Fraction(0) if gone else min(added, max(Fraction(0), owned))
-            judged = "durable" if kept / added >= Fraction(4, 5) else "reverted" if kept / added <= Fraction(1, 5) else "partial"
-            expected.append((names[last], names[at], who, group, added, kept, round(amount * kept / added), judged if last == at + 3 else "pending"))
+            judged = (
+                "durable"
+                if kept / added >= Fraction(4, 5)
+                else "reverted"
+                if kept / added <= Fraction(1, 5)
+                else "partial"
+            )
+            expected.append(
+                (
+                    names[last],
+                    names[at],
+                    who,
+                    group,
+                    added,
+                    kept,
+                    round(amount * kept / added),
+                    judged if last == at + 3 else "pending",
+                )
+            )
     shown = zip(
         *(found[name] for name in ("month", "expanded_month", "customer", "group")),
         *(found[name].map(Fraction) for name in ("seats_added", "seats_kept")),
@@ -215,10 +316,16 @@ def test_the_checks_see_one_cent_and_one_event() -> None:
     frame, events = rows(), seats()
     mrr_reconciliation.seat_events_tie(events, causes().query("cause == 'seat'"))
     with pytest.raises(DataQualityError, match="bob/2026-06"):
-        mrr_reconciliation.seat_events_tie(events.assign(amount=events["amount"] + (events["customer"] == "bob")), causes().query("cause == 'seat'"))
+        mrr_reconciliation.seat_events_tie(
+            events.assign(amount=events["amount"] + (events["customer"] == "bob")),
+            causes().query("cause == 'seat'"),
+        )
     with pytest.raises(DataQualityError) as caught:
         reconciliation.durability_ties(frame, events[events["customer"] != "bob"])
-    assert set(caught.value.objects) == {f"2026-06 {metric}" for metric in ("seat_durability_3m", "seat_events_reverted", "seat_amount_reverted")}
+    assert set(caught.value.objects) == {
+        f"2026-06 {metric}"
+        for metric in ("seat_durability_3m", "seat_events_reverted", "seat_amount_reverted")
+    }
 
 
 def test_several_months_at_once_are_those_months() -> None:

@@ -22,21 +22,40 @@ GOLDEN = {
 
 
 def sums(month: str, expansion: int = 1, new: int = 1, members: int = 40, expanders: int = 9) -> pd.DataFrame:
-    return pd.DataFrame([{"month": month, "expansion": expansion, "new": new, "members": members, "expanders": expanders}])
+    return pd.DataFrame(
+        [{"month": month, "expansion": expansion, "new": new, "members": members, "expanders": expanders}]
+    )
 
 
-def rows(program: int = 0, acquisition: int = 0, expansion: int = 0, new: int = 0, members: int = 40, expanders: int = 9) -> pd.DataFrame:
+def rows(
+    program: int = 0,
+    acquisition: int = 0,
+    expansion: int = 0,
+    new: int = 0,
+    members: int = 40,
+    expanders: int = 9,
+) -> pd.DataFrame:
     made = expansion_cac(sums(MONTH, expansion, new, members, expanders), {MONTH: (program, acquisition)})
     return ExpansionCac.validate(made.assign(policy_hash="p", catalog_hash="c"))
 
 
-def told(program: int = 0, acquisition: int = 0, expansion: int = 0, new: int = 0, members: int = 40, expanders: int = 9) -> dict[str, list[Any]]:
+def told(
+    program: int = 0,
+    acquisition: int = 0,
+    expansion: int = 0,
+    new: int = 0,
+    members: int = 40,
+    expanders: int = 9,
+) -> dict[str, list[Any]]:
     shown = (
         rows(program, acquisition, expansion, new, members, expanders)
         .set_index("metric")[["numerator", "denominator", "ratio", "quality"]]
         .astype(object)
     )
-    return {str(metric): [None if pd.isna(value) else value for value in row] for metric, row in shown.T.to_dict("list").items()}
+    return {
+        str(metric): [None if pd.isna(value) else value for value in row]
+        for metric, row in shown.T.to_dict("list").items()
+    }
 
 
 def test_one_month_by_hand() -> None:
@@ -70,17 +89,35 @@ def test_a_month_without_costs_has_no_figures() -> None:
 
 
 def test_several_months_are_what_each_is_alone() -> None:
-    book = pd.concat([sums("2026-01", 100, 50), sums("2026-02"), sums("2026-03", 0, 7, 20)], ignore_index=True)
+    book = pd.concat(
+        [sums("2026-01", 100, 50), sums("2026-02"), sums("2026-03", 0, 7, 20)], ignore_index=True
+    )
     spent = {"2026-01": (10**12 + 39, 10**12 + 61), "2026-03": (5, 0)}
-    made = [expansion_cac(book, spent), pd.concat([expansion_cac(book[book["month"] == month], spent) for month in spent])]
+    made = [
+        expansion_cac(book, spent),
+        pd.concat([expansion_cac(book[book["month"] == month], spent) for month in spent]),
+    ]
     together, alone = (
-        ExpansionCac.validate(each.sort_values(["month", "metric"], ignore_index=True).assign(policy_hash="p", catalog_hash="c")) for each in made
+        ExpansionCac.validate(
+            each.sort_values(["month", "metric"], ignore_index=True).assign(policy_hash="p", catalog_hash="c")
+        )
+        for each in made
     )
     pd.testing.assert_frame_equal(together, alone)
 
 
 def costs(**changed: str) -> pd.DataFrame:
-    return pd.DataFrame([{"month": MONTH, "program_cost": "12000.5", "acquisition_cost": "90000", "currency": "usd", **changed}])
+    return pd.DataFrame(
+        [
+            {
+                "month": MONTH,
+                "program_cost": "12000.5",
+                "acquisition_cost": "90000",
+                "currency": "usd",
+                **changed,
+            }
+        ]
+    )
 
 
 def test_costs_are_minor_units() -> None:

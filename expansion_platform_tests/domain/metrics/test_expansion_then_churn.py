@@ -31,7 +31,11 @@ from expansion_platform_tests.benchmarks import intervals
 
 THEN, MONTH = "2026-04", "2026-10"
 SMB, NEW, MIDDLE = ("smb", "2024-01-31"), ("enterprise", "2026-02-28"), ("mid_market", "2024-01-31")
-EXPANDED = dict.fromkeys(("ann", "abe", "amy", "ace"), (SMB, 100)) | {"bea": (NEW, 1_000), "bob": (NEW, 1_000), "cy": (MIDDLE, 300)}
+EXPANDED = dict.fromkeys(("ann", "abe", "amy", "ace"), (SMB, 100)) | {
+    "bea": (NEW, 1_000),
+    "bob": (NEW, 1_000),
+    "cy": (MIDDLE, 300),
+}
 OTHERS = {f"s{number}": (SMB, 50) for number in range(10)} | {"e0": (NEW, 2_000), "e1": (NEW, 6_000)}
 SURGED = ("ann", "cy")
 LEFT = {"ann": "2026-05", "bea": MONTH, "s0": "2026-07", "e0": MONTH, "who_was_not_there": "2026-06"}
@@ -39,7 +43,13 @@ LEFT |= {"abe": THEN, "amy": "2026-11"}  # too early and too late
 
 
 ORIGINS = pd.DataFrame(
-    [("ann", "sales", 60), ("ann", "unknown", 40), ("abe", "sales", 100), ("bea", "touched", 9), ("bea", "product", 9)],
+    [
+        ("ann", "sales", 60),
+        ("ann", "unknown", 40),
+        ("abe", "sales", 100),
+        ("bea", "touched", 9),
+        ("bea", "product", 9),
+    ],
     columns=["customer", "origin", "expansion"],
 ).assign(month=THEN)
 
@@ -47,22 +57,52 @@ ORIGINS = pd.DataFrame(
 def base(ever_paid: tuple[str, ...] = (), only: tuple[str, ...] | None = None) -> pd.DataFrame:
     """The customers above, or some of them, in cells."""
     rows = [
-        {"customer": name, "segment": segment, "first_paid_at": pd.Timestamp(first, tz="UTC"), "opening": 1, "closing": mrr}
+        {
+            "customer": name,
+            "segment": segment,
+            "first_paid_at": pd.Timestamp(first, tz="UTC"),
+            "opening": 1,
+            "closing": mrr,
+        }
         for name, ((segment, first), mrr) in (EXPANDED | OTHERS).items()
         if only is None or name in only
     ]
-    rows += [{**rows[0], "customer": "gone", "closing": 0}, {**rows[0], "customer": "came", "opening": 0}]  # neither continued through April
+    # Neither continued through April.
+    rows += [{**rows[0], "customer": "gone", "closing": 0}, {**rows[0], "customer": "came", "opening": 0}]
     flags = ['["concentrated","seat_surge"]' if name in SURGED else "[]" for name in EXPANDED]
-    expanded = pd.DataFrame({"month": THEN, "customer": list(EXPANDED), "movement": "expansion", "flow_expansion": 1, "flags_json": flags})
-    churned = pd.DataFrame({"month": LEFT.values(), "customer": list(LEFT), "movement": "churn", "flow_expansion": 0, "flags_json": "[]"})
+    expanded = pd.DataFrame(
+        {
+            "month": THEN,
+            "customer": list(EXPANDED),
+            "movement": "expansion",
+            "flow_expansion": 1,
+            "flags_json": flags,
+        }
+    )
+    churned = pd.DataFrame(
+        {
+            "month": LEFT.values(),
+            "customer": list(LEFT),
+            "movement": "churn",
+            "flow_expansion": 0,
+            "flags_json": "[]",
+        }
+    )
     wanted, moved = months.between(THEN, months.shift(THEN, 12)), pd.concat([expanded, churned])
-    return expansion_then_churn.counted(wanted, pd.DataFrame(rows).assign(month=THEN), moved, ORIGINS, "UTC", ever_paid)[THEN]
+    return expansion_then_churn.counted(
+        wanted, pd.DataFrame(rows).assign(month=THEN), moved, ORIGINS, "UTC", ever_paid
+    )[THEN]
 
 
 def cells(customers: pd.DataFrame, left: list[str]) -> pd.DataFrame:
     """Customers (customer, stratum, kind, mrr), each in a cell of its own."""
     mrr = customers["mrr"].astype("object")
-    return customers.assign(customers=1, mrr=mrr, squares=mrr**2, churned_after=customers["customer"].isin(left).map({True: 6.0, False: None}))
+    return customers.assign(
+        customers=1,
+        mrr=mrr,
+        squares=mrr**2,
+        churned_after=customers["customer"].isin(left).map({True: 6.0, False: None}),
+    )
 
 
 def rows(of_base: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -80,17 +120,35 @@ def test_rates_of_the_expanders_and_of_others_like_them() -> None:
     counts = ("expanded_month", "expanders", "compared", "dropped_share", "others", "churned")
     assert [told[name] for name in counts] == [THEN, 7, 6, "0.1428571429", 12, 2]  # nobody is like cy
     # 4 of 6 are smb, where 1 of 10 left; 2 of 6 enterprise, where 1 of 2 did
-    assert (told["rate"], told["rate_others"], told["difference"]) == ("0.3333333333", "0.2333333333", "0.1000000000")
+    assert (told["rate"], told["rate_others"], told["difference"]) == (
+        "0.3333333333",
+        "0.2333333333",
+        "0.1000000000",
+    )
     assert (told["mrr"], told["mrr_churned"]) == (2_400, 1_100)
     # 400 of 2,400 are smb, where 50 of 500 left; 2,000 enterprise, where 2,000 of 8,000 did
-    assert (told["mrr_rate"], told["mrr_rate_others"], told["mrr_difference"]) == ("0.4583333333", "0.2250000000", "0.2333333333")
+    assert (told["mrr_rate"], told["mrr_rate_others"], told["mrr_difference"]) == (
+        "0.4583333333",
+        "0.2250000000",
+        "0.2333333333",
+    )
     assert (told["interval"], told["quality"], told["signal"]) == ("newcombe_weighted", "low_n", False)
 
 
 def test_expanders_with_a_flag_are_compared_on_their_own() -> None:
     told = row(rows(), "seat_surge")
-    assert (told["dimension"], told["expanders"], told["compared"], told["dropped_share"], told["others"]) == ("flag", 2, 1, "0.5000000000", 10)
-    assert (told["rate"], told["rate_others"], told["difference"]) == ("1.0000000000", "0.1000000000", "0.9000000000")
+    assert (
+        told["dimension"],
+        told["expanders"],
+        told["compared"],
+        told["dropped_share"],
+        told["others"],
+    ) == ("flag", 2, 1, "0.5000000000", 10)
+    assert (told["rate"], told["rate_others"], told["difference"]) == (
+        "1.0000000000",
+        "0.1000000000",
+        "0.9000000000",
+    )
     low, high = newcombe(1.0, 1, 0.1, 10)  # one stratum: nothing is reweighted
     assert (told["interval"], told["low"], told["high"]) == ("newcombe", f"{low:.6f}", f"{high:.6f}")
 
@@ -98,7 +156,9 @@ def test_expanders_with_a_flag_are_compared_on_their_own() -> None:
 def test_expanders_are_of_the_origin_of_most_of_their_expansion() -> None:
     """ann and abe are of sales; bea's halves tie, and go by name; nothing says where the others came from."""
     frame = rows()
-    assert {value: row(frame, value)["expanders"] for value in ("sales", "product", "touched", "unknown", "csm")} == {
+    assert {
+        value: row(frame, value)["expanders"] for value in ("sales", "product", "touched", "unknown", "csm")
+    } == {
         "sales": 2,
         "product": 1,
         "touched": 0,
@@ -106,14 +166,26 @@ def test_expanders_are_of_the_origin_of_most_of_their_expansion() -> None:
         "csm": 0,
     }
     sales = row(frame, "sales")
-    assert (sales["dimension"], sales["churned"], sales["rate"], sales["rate_others"]) == ("origin", 1, "0.5000000000", "0.1000000000")
+    assert (sales["dimension"], sales["churned"], sales["rate"], sales["rate_others"]) == (
+        "origin",
+        1,
+        "0.5000000000",
+        "0.1000000000",
+    )
     assert frame.loc[frame["dimension"] == "origin", "expanders"].sum() == row(frame)["expanders"]
 
 
 def test_strata_are_by_days_since_the_first_payment_at_the_months_opening() -> None:
-    """The month opens on 1 April 2026: 31 days after 28 February (midnight) and 791 after 31 January 2024. Of imported customers nobody knows."""
+    """The month opens on 1 April 2026: 31 days after 28 February (midnight) and 791 after 31 January 2024. Of
+    imported customers nobody knows.
+    """
     sizes = base(("ann", "s0", "bea", "e0")).groupby("stratum")["customers"].sum()
-    assert sizes.to_dict() == {"enterprise/first_90_days": 2, "enterprise/unknown": 2, "mid_market/year_3_plus": 1, "smb/year_3_plus": 14}
+    assert sizes.to_dict() == {
+        "enterprise/first_90_days": 2,
+        "enterprise/unknown": 2,
+        "mid_market/year_3_plus": 1,
+        "smb/year_3_plus": 14,
+    }
     alone = [base((name,), only=(name,))["stratum"].tolist() for name in ("ann", "s0", "bea", "e0")]
     assert alone == [["smb/year_3_plus"]] * 2 + [["enterprise/unknown"]] * 2  # year_3_plus: so long at least
 
@@ -131,9 +203,20 @@ def test_strata_are_by_days_since_the_first_payment_at_the_months_opening() -> N
     ],
 )
 def test_buckets_of_tenure_are_those_of_the_slices(first: str, bucket: str) -> None:
-    """Whole days: 91, 366 and 731 before 1 April 2026 are in the next bucket. Who first paid within the month is young."""
+    """Whole days: 91, 366 and 731 before 1 April 2026 are in the next bucket. Who first paid within the month
+    is young.
+    """
     paid = pd.Timestamp(first, tz="UTC")
-    held = pd.DataFrame({"month": [THEN], "customer": ["a"], "segment": ["smb"], "opening": [1], "closing": [1], "first_paid_at": [paid]})
+    held = pd.DataFrame(
+        {
+            "month": [THEN],
+            "customer": ["a"],
+            "segment": ["smb"],
+            "opening": [1],
+            "closing": [1],
+            "first_paid_at": [paid],
+        }
+    )
     of_slices = tenures(held["first_paid_at"], months.opening(THEN), np.array([False]))
     cells = expansion_then_churn.counted([THEN], held, empty(mrr.Movements), empty(Origins), "UTC", ())
     assert cells[THEN]["stratum"].tolist() == [f"smb/{bucket}"] == ("smb/" + of_slices).tolist()
@@ -142,34 +225,68 @@ def test_buckets_of_tenure_are_those_of_the_slices(first: str, bucket: str) -> N
 def test_sums_and_squares_are_exact() -> None:
     """Closing MRR near the end of 64 bits: its square has no place in 128."""
     amounts = [2**63 - 1, 2**62 + 12_345, 3]
-    held = pd.DataFrame({"month": THEN, "customer": ["a", "b", "c"], "segment": "smb", "opening": 1, "closing": amounts})
-    cells = expansion_then_churn.counted(
-        [THEN], held.assign(first_paid_at=pd.Timestamp("2020-01-01", tz="UTC")), empty(mrr.Movements), empty(Origins), "UTC", ()
+    held = pd.DataFrame(
+        {"month": THEN, "customer": ["a", "b", "c"], "segment": "smb", "opening": 1, "closing": amounts}
     )
-    assert cells[THEN][["customers", "mrr", "squares"]].to_numpy().tolist() == [[3, sum(amounts), sum(amount**2 for amount in amounts)]]
+    cells = expansion_then_churn.counted(
+        [THEN],
+        held.assign(first_paid_at=pd.Timestamp("2020-01-01", tz="UTC")),
+        empty(mrr.Movements),
+        empty(Origins),
+        "UTC",
+        (),
+    )
+    assert cells[THEN][["customers", "mrr", "squares"]].to_numpy().tolist() == [
+        [3, sum(amounts), sum(amount**2 for amount in amounts)]
+    ]
 
 
 def test_nobody_to_compare_has_no_rate() -> None:
     of_base = base()
     for none in (of_base.head(0), of_base[of_base["kind"] == "other"], of_base[of_base["kind"] != "other"]):
         told = row(rows(none))
-        assert (told["compared"], told["rate"], told["difference"], told["low"], told["mrr_low"]) == (0, None, None, None, None)
+        assert (told["compared"], told["rate"], told["difference"], told["low"], told["mrr_low"]) == (
+            0,
+            None,
+            None,
+            None,
+            None,
+        )
         assert (told["quality"], told["signal"]) == ("no_base", False)
 
 
 def test_one_customer_on_each_side() -> None:
-    told = row(rows(base(only=("ann", "s0")).assign(churned_after=lambda cells: cells["churned_after"].where(cells["kind"] != "other"))))
-    assert (told["compared"], told["others"], told["rate"], told["rate_others"]) == (1, 1, "1.0000000000", "0.0000000000")
+    told = row(
+        rows(
+            base(only=("ann", "s0")).assign(
+                churned_after=lambda cells: cells["churned_after"].where(cells["kind"] != "other")
+            )
+        )
+    )
+    assert (told["compared"], told["others"], told["rate"], told["rate_others"]) == (
+        1,
+        1,
+        "1.0000000000",
+        "0.0000000000",
+    )
 
 
 def test_the_interval_of_reweighted_customers_is_that_of_their_effective_number() -> None:
-    """Each of the ten smb weighs 4/10, each of the two enterprise 2/2: (4 + 2)^2 / (10 x 0.16 + 2 x 1) = 10 effective customers of twelve."""
+    """Each of the ten smb weighs 4/10, each of the two enterprise 2/2: (4 + 2)^2 / (10 x 0.16 + 2 x 1) = 10
+    effective customers of twelve.
+    """
     told = row(rows())
-    assert (told["low"], told["high"]) == tuple(f"{limit:.6f}" for limit in newcombe(1 / 3, 6, 7 / 30, 10)) == ("-0.288994", "0.500373")
+    assert (
+        (told["low"], told["high"])
+        == tuple(f"{limit:.6f}" for limit in newcombe(1 / 3, 6, 7 / 30, 10))
+        == ("-0.288994", "0.500373")
+    )
 
 
 def test_the_interval_by_mrr_is_that_of_the_effective_number_by_mrr() -> None:
-    """Ours: 2,400^2 / (4 x 100^2 + 2 x 1,000^2). Others weigh 400/500 of their MRR in smb, 2,000/8,000 in enterprise."""
+    """Ours: 2,400^2 / (4 x 100^2 + 2 x 1,000^2). Others weigh 400/500 of their MRR in smb, 2,000/8,000 in
+    enterprise.
+    """
     told = row(rows())
     ours, others = 2_400**2 / 2_040_000, 2_400**2 / (10 * 40**2 + 500**2 + 1_500**2)
     limits = newcombe(1_100 / 2_400, ours, 0.225, others)
@@ -179,11 +296,15 @@ def test_the_interval_by_mrr_is_that_of_the_effective_number_by_mrr() -> None:
 def test_equal_mrr_gives_the_same_interval_as_customers() -> None:
     alike = base()
     told = row(rows(alike.assign(mrr=alike["customers"] * 7, squares=alike["customers"] * 49)))
-    assert [told[f"mrr_{name}"] for name in ("rate", "low", "high")] == [told[name] for name in ("rate", "low", "high")]
+    assert [told[f"mrr_{name}"] for name in ("rate", "low", "high")] == [
+        told[name] for name in ("rate", "low", "high")
+    ]
 
 
 def test_nobody_who_left_is_no_evidence_of_a_difference() -> None:
-    """4 of 100 others left, reweighted over two strata, and none of six expanders: the upper end stays above zero. The bootstrap's was below."""
+    """4 of 100 others left, reweighted over two strata, and none of six expanders: the upper end stays above
+    zero. The bootstrap's was below.
+    """
     of_base, left = alike(sizes=((4, 60), (2, 40)), churning=((0, 3), (0, 1)))
     told = row(rows(cells(of_base, left)))
     assert (told["rate"], told["interval"]) == ("0.0000000000", "newcombe_weighted")
@@ -194,7 +315,9 @@ def test_nobody_who_left_is_no_evidence_of_a_difference() -> None:
     assert float(nobody["low"]) < 0 < float(nobody["high"])
 
 
-def alike(sizes: tuple[tuple[int, int], ...], churning: tuple[tuple[int, int], ...]) -> tuple[pd.DataFrame, list[str]]:
+def alike(
+    sizes: tuple[tuple[int, int], ...], churning: tuple[tuple[int, int], ...]
+) -> tuple[pd.DataFrame, list[str]]:
     """Strata of so many expanders and others that pay the same, of whom the first so many left."""
     records = [
         (f"{stratum}/{kind}/{number}", f"stratum{stratum}", kind, 1_000, number < gone)
@@ -207,7 +330,9 @@ def alike(sizes: tuple[tuple[int, int], ...], churning: tuple[tuple[int, int], .
 
 
 def test_where_all_leave_alike_few_intervals_lie_on_one_side() -> None:
-    """The mean over rates, sizes and weights is under 5 %. A single case is not: among 5 expanders one that leaves is already 20 %."""
+    """The mean over rates, sizes and weights is under 5 %. A single case is not: among 5 expanders one that
+    leaves is already 20 %.
+    """
     found = pd.DataFrame([intervals.one_sided(case, bases=300) for case in intervals.CASES])
     for above, below in (("above", "below"), ("mrr_above", "mrr_below")):
         assert (found[above] + found[below]).mean() < 0.05
@@ -221,14 +346,20 @@ def test_where_all_leave_alike_few_intervals_lie_on_one_side() -> None:
     st.lists(st.tuples(*[st.integers(0, 4)] * 4), min_size=1, max_size=3),
     st.randoms(use_true_random=False),
 )
-def test_the_rate_lies_within_its_interval_and_that_within_its_bounds(strata: list[tuple[int, int, int, int]], random: Random) -> None:
+def test_the_rate_lies_within_its_interval_and_that_within_its_bounds(
+    strata: list[tuple[int, int, int, int]], random: Random
+) -> None:
     records = [
         (f"{index}/{kind}/{gone}/{number}", f"s{index}", kind, random.randint(1, 10**13), gone)
         for index, counts in enumerate(strata)
-        for (kind, gone), count in zip(((a, b) for a in ("surge/sales", "other") for b in (False, True)), counts, strict=True)
+        for (kind, gone), count in zip(
+            ((a, b) for a in ("surge/sales", "other") for b in (False, True)), counts, strict=True
+        )
         for number in range(count)
     ]
-    frame = pd.DataFrame(records, columns=["customer", "stratum", "kind", "mrr", "gone"]).astype({"gone": bool, "mrr": "int64"})
+    frame = pd.DataFrame(records, columns=["customer", "stratum", "kind", "mrr", "gone"]).astype(
+        {"gone": bool, "mrr": "int64"}
+    )
     told = row(rows(cells(frame.drop(columns="gone"), frame.loc[frame["gone"], "customer"].tolist())))
     if told["compared"]:
         for column in ("", "mrr_"):

@@ -1,10 +1,12 @@
 """A small book, its roll-forward and slices worked out by hand; `test_golden.py` has every figure of it.
 
-March 2026, US cents. ACV from ARR at opening (closing for new and returned): enterprise from 10,000,000, mid-market from 2,500,000.
+March 2026, US cents. ACV from ARR at opening (closing for new and returned): enterprise from 10,000,000,
+mid-market from 2,500,000.
 
 | customer | segment | opening | closing | flows |
 |---|---|---|---|---|
-| ada | enterprise | 1,000,000 | 1,050,000 | expansion 50,000 (seat 30,000, tier 20,000), gross 60,000 and -10,000 |
+| ada | enterprise | 1,000,000 | 1,050,000 | expansion 50,000 (seat 30,000, tier 20,000), gross 60,000 and
+-10,000 |
 | bob | mid_market, then smb | 300,000 | 200,000 | contraction -80,000 (seat), discount -20,000 |
 | cy | smb | 100,000 | 0 | churn -100,000 |
 | dee | smb | 50,000 | 0 | churn -50,000, dormant |
@@ -47,7 +49,12 @@ MOVED: dict[str, dict[str, Any]] = {
         "contraction_gross": 10_000,
         "expansion_unadjusted": 50_000,
     },
-    "bob": {"flow_contraction": -80_000, "flow_discount": -20_000, "contraction_seat": 80_000, "contraction_gross": 80_000},
+    "bob": {
+        "flow_contraction": -80_000,
+        "flow_discount": -20_000,
+        "contraction_seat": 80_000,
+        "contraction_gross": 80_000,
+    },
     "cy": {"flow_churn": -100_000, "movement": "churn"},
     "dee": {"flow_churn": -50_000, "movement": "churn", "dormant": True, "dormant_reason": "zero_usage"},
     "eve": {"flow_new": 70_000, "movement": "new"},
@@ -99,8 +106,13 @@ BOOK = [
 
 def table(model: type[Table], rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows of a table; what they do not say is null, zero, or an empty list where it is text."""
-    silent = {name: None if column.nullable else {"int64": 0, "bool": False}.get(str(column.dtype), "[]") for name, column in columns(model).items()}
-    return model.validate(pd.DataFrame([silent | row for row in rows])[list(silent)]) if rows else empty(model)
+    silent = {
+        name: None if column.nullable else {"int64": 0, "bool": False}.get(str(column.dtype), "[]")
+        for name, column in columns(model).items()
+    }
+    return (
+        model.validate(pd.DataFrame([silent | row for row in rows])[list(silent)]) if rows else empty(model)
+    )
 
 
 def customer_months(book: list[dict[str, Any]]) -> pd.DataFrame:
@@ -113,7 +125,11 @@ def movements(book: list[dict[str, Any]]) -> pd.DataFrame:
         mrr.Movements,
         [
             {name: row[name] for name in ends}
-            | {"delta": row["closing"] - row["opening"], "movement": "continuing", "label": labelled(MOVED[row["customer"]])}
+            | {
+                "delta": row["closing"] - row["opening"],
+                "movement": "continuing",
+                "label": labelled(MOVED[row["customer"]]),
+            }
             | MOVED[row["customer"]]
             for row in book
             if row["customer"] in MOVED
@@ -133,33 +149,56 @@ def sums(book: list[dict[str, Any]] = BOOK, months: tuple[str, ...] = (MONTH,)) 
             "months": pd.DataFrame({"month": months}),
             "customer_months": customer_months(book),
             "movements": movements(book),
-            "policy": pd.DataFrame({"enterprise_acv": [policy.enterprise_acv], "mid_market_acv": [policy.mid_market_acv]}),
+            "policy": pd.DataFrame(
+                {"enterprise_acv": [policy.enterprise_acv], "mid_market_acv": [policy.mid_market_acv]}
+            ),
         },
     )
 
 
-def told(rows: pd.DataFrame, dimension: str = "total", value: str = "all", month: str = MONTH) -> dict[str, tuple[int, int | None, str | None]]:
+def told(
+    rows: pd.DataFrame, dimension: str = "total", value: str = "all", month: str = MONTH
+) -> dict[str, tuple[int, int | None, str | None]]:
     """Metric -> numerator, denominator, ratio."""
     rows = rows[(rows["dimension"] == dimension) & (rows["value"] == value) & (rows["month"] == month)]
     return {
-        row.metric: (row.numerator, None if pd.isna(row.denominator) else int(row.denominator), None if pd.isna(row.ratio) else row.ratio)
+        row.metric: (
+            row.numerator,
+            None if pd.isna(row.denominator) else int(row.denominator),
+            None if pd.isna(row.ratio) else row.ratio,
+        )
         for row in rows.itertuples()
     }
 
 
 def test_a_customer_that_only_exchange_rates_moved_counts_in_every_sum() -> None:
-    """It has no movement. Its rise is the flow fx and unadjusted expansion, it retains what it paid at opening rates, and it is no expander."""
+    """It has no movement. Its rise is the flow fx and unadjusted expansion, it retains what it paid at
+    opening rates, and it is no expander.
+    """
     ivy = customer("ivy", "smb", 20_000, 21_000) | {"flow_fx": 1_000}
     before, after = (sums(book).set_index(["dimension", "value"]) for book in (BOOK, [*BOOK, ivy]))
-    for name, added in {"fx": 1_000, "expansion_unadjusted": 1_000, "retained": 20_000, "opening": 20_000, "closing": 21_000, "members": 1}.items():
+    for name, added in {
+        "fx": 1_000,
+        "expansion_unadjusted": 1_000,
+        "retained": 20_000,
+        "opening": 20_000,
+        "closing": 21_000,
+        "members": 1,
+    }.items():
         for of in (("total", "all"), ("segment", "smb")):
             assert after.at[of, name] - before.at[of, name] == added, name
-    assert (after[["expansion", "expanders", "price", "churn"]] == before[["expansion", "expanders", "price", "churn"]]).all(axis=None)
+    assert (
+        after[["expansion", "expanders", "price", "churn"]]
+        == before[["expansion", "expanders", "price", "churn"]]
+    ).all(axis=None)
     reconciliation.customers_tie(customer_months([*BOOK, ivy]), movements(BOOK))
     with pytest.raises(DataQualityError, match="ivy/2026-03"):
         reconciliation.customers_tie(customer_months([*BOOK, ivy | {"flow_fx": 999}]), movements(BOOK))
     with pytest.raises(DataQualityError, match="gus/2026-03"):
-        reconciliation.customers_tie(customer_months(BOOK), movements(BOOK).assign(flow_fx=0, flow_price=lambda rows: rows["flow_price"] + 500))
+        reconciliation.customers_tie(
+            customer_months(BOOK),
+            movements(BOOK).assign(flow_fx=0, flow_price=lambda rows: rows["flow_price"] + 500),
+        )
 
 
 def test_the_book_ties() -> None:
@@ -220,11 +259,21 @@ def test_a_few_large_expanders_are_seen_beside_many_small_ones(monkeypatch: pyte
     monkeypatch.setattr(
         "expansion_platform_tests.domain.metrics.test_one_month.MOVED",
         {
-            name: {"flow_expansion": up, "expansion_seat": up, "expansion_gross": up, "expansion_unadjusted": up, "label": "expansion"}
+            name: {
+                "flow_expansion": up,
+                "expansion_seat": up,
+                "expansion_gross": up,
+                "expansion_unadjusted": up,
+                "label": "expansion",
+            }
             for name, up in grown.items()
         },
     )
-    rows = told(metrics_expanders.expanders(sums([customer(name, "smb", 100, 100 + up) for name, up in grown.items()])))
+    rows = told(
+        metrics_expanders.expanders(
+            sums([customer(name, "smb", 100, 100 + up) for name, up in grown.items()])
+        )
+    )
     assert rows["top_10_share"] == (75, 78, "0.9615384615")
     assert rows["median_expansion"] == (13, 2, "6.5000000000")
     assert rows["expansion_share_of_growth"] == (78, 78, "1.0000000000")
@@ -261,18 +310,31 @@ def test_one_customer() -> None:
 
 
 def test_dormant_customers_stand_beside_those_that_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of five members one left, three pay nothing for what they still hold, one stays; one of two that pay again had held its items all along."""
+    """Of five members one left, three pay nothing for what they still hold, one stays; one of two that pay
+    again had held its items all along.
+    """
     moves = {
         "left": {"flow_churn": -100, "movement": "churn"},
         "idle": {"flow_churn": -200, "movement": "churn", "dormant": True, "dormant_reason": "zero_usage"},
         "free": {"flow_churn": -300, "movement": "churn", "dormant": True, "dormant_reason": "full_discount"},
         "none": {"flow_churn": -400, "movement": "churn", "dormant": True, "dormant_reason": "full_discount"},
         "back": {"flow_reactivation": 500, "movement": "reactivation"},
-        "woke": {"flow_reactivation": 600, "movement": "reactivation", "dormant": True, "dormant_reason": "zero_quantity"},
+        "woke": {
+            "flow_reactivation": 600,
+            "movement": "reactivation",
+            "dormant": True,
+            "dormant_reason": "zero_quantity",
+        },
     }
     monkeypatch.setattr("expansion_platform_tests.domain.metrics.test_one_month.MOVED", moves)
-    ends = {name: (-move.get("flow_churn", 0), move.get("flow_reactivation", 0)) for name, move in moves.items()} | {"stay": (1, 1)}
-    rows = told(retention.retention(sums([customer(name, "smb", *amounts) for name, amounts in ends.items()])), "segment", "smb")
+    ends = {
+        name: (-move.get("flow_churn", 0), move.get("flow_reactivation", 0)) for name, move in moves.items()
+    } | {"stay": (1, 1)}
+    rows = told(
+        retention.retention(sums([customer(name, "smb", *amounts) for name, amounts in ends.items()])),
+        "segment",
+        "smb",
+    )
     assert {name: rows[name] for name in rows if "logo" in name or "dormant" in name} == {
         "logo_churn": (1, 5, "0.2000000000"),
         "dormant_churn": (3, 5, "0.6000000000"),
@@ -286,13 +348,22 @@ def test_dormant_customers_stand_beside_those_that_left(monkeypatch: pytest.Monk
     }
 
 
-@pytest.mark.parametrize(("members", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")])
+@pytest.mark.parametrize(
+    ("members", "expanders", "quality"), [(30, 5, "ok"), (29, 5, "low_n"), (30, 4, "low_n")]
+)
 def test_quality_by_size(members: int, expanders: int, quality: str) -> None:
-    assert set(expansion.expansion(sums().assign(members=members, expanders=expanders))["quality"]) == {quality}
-    assert metrics_rows.quality_by_size(members, expanders, complete=False) == ("provisional" if quality == "ok" else "low_n")
+    assert set(expansion.expansion(sums().assign(members=members, expanders=expanders))["quality"]) == {
+        quality
+    }
+    assert metrics_rows.quality_by_size(members, expanders, complete=False) == (
+        "provisional" if quality == "ok" else "low_n"
+    )
 
 
-@pytest.mark.parametrize(("arr", "segment"), [(9_999_999, "mid_market"), (10_000_000, "enterprise"), (2_499_999, "smb"), (2_500_000, "mid_market")])
+@pytest.mark.parametrize(
+    ("arr", "segment"),
+    [(9_999_999, "mid_market"), (10_000_000, "enterprise"), (2_499_999, "smb"), (2_500_000, "mid_market")],
+)
 def test_a_segment_begins_at_its_bound(arr: int, segment: str) -> None:
     """The next opening's segment is by closing ARR; everything else stays where it was."""
     leaver = {**BOOK[7], "segment": "smb", "closing_arr": arr}
@@ -301,7 +372,14 @@ def test_a_segment_begins_at_its_bound(arr: int, segment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [expansion.expansion, expansion.expansion_by_type, expansion.expansion_by_segment, retention.retention, metrics_expanders.expanders]
+    "frame",
+    [
+        expansion.expansion,
+        expansion.expansion_by_type,
+        expansion.expansion_by_segment,
+        retention.retention,
+        metrics_expanders.expanders,
+    ],
 )
 def test_rows_are_the_tables(frame: Any) -> None:
     for months in ((MONTH,), (QUIET,), (MONTH, QUIET)):

@@ -21,15 +21,25 @@ from expansion_platform_tests.domain.frames import dated, states
 
 MONTH = "2026-03"
 AT = pd.Timestamp("2026-03-18T06:00Z")
-SEATS, CALLS = item("i1", "basic", "100", "10"), item("i2", "api", "10", "500", usage_type="metered", customer="c2")
+SEATS, CALLS = (
+    item("i1", "basic", "100", "10"),
+    item("i2", "api", "10", "500", usage_type="metered", customer="c2"),
+)
 
 
-def to_date(*history: pd.DataFrame, at: pd.Timestamp = AT, rates: dict[str, str] | None = None, **more: Any) -> dict[str, dict[str, int]]:
+def to_date(
+    *history: pd.DataFrame, at: pd.Timestamp = AT, rates: dict[str, str] | None = None, **more: Any
+) -> dict[str, dict[str, int]]:
     """Flows that are not zero, by customer."""
     made = Catalog.from_dict(catalog(**more))
     rows = pd.concat(history, ignore_index=True)
-    moved = pace.month_to_date(rows, MONTH, at, catalog=made, rates=rates or {}, ever_paid=["c9"], timezone="UTC", plans=NO_PLANS)
-    return {row["customer"]: {name: row[f"flow_{name}"] for name in FLOWS if row[f"flow_{name}"]} for row in moved.to_dict("records")}
+    moved = pace.month_to_date(
+        rows, MONTH, at, catalog=made, rates=rates or {}, ever_paid=["c9"], timezone="UTC", plans=NO_PLANS
+    )
+    return {
+        row["customer"]: {name: row[f"flow_{name}"] for name in FLOWS if row[f"flow_{name}"]}
+        for row in moved.to_dict("records")
+    }
 
 
 def grown(on: str, **changed: Any) -> list[pd.DataFrame]:
@@ -42,7 +52,8 @@ def test_what_happened_up_to_the_instant_counts_and_what_comes_after_does_not() 
     assert to_date(*grown("2026-03-17")) == {"c1": {"expansion": 500}}
     assert to_date(*grown("2026-03-18T06:00:00")) == {}  # at the instant itself: not before it
     assert to_date(*grown("2026-03-19")) == {}
-    assert to_date(*grown("2026-03-01")) == {"c1": {"expansion": 500}}  # the opening instant belongs to the month
+    # The opening instant belongs to the month.
+    assert to_date(*grown("2026-03-01")) == {"c1": {"expansion": 500}}
     assert to_date(*grown("2026-02-28")) == {}
 
 
@@ -50,7 +61,9 @@ def test_who_came_back_left_and_is_new() -> None:
     def held(customer: str, start: str, end: str | None) -> pd.DataFrame:
         return dated(states([item(f"i_{customer}", "basic", "100", "10", customer=customer)]), start, end)
 
-    assert to_date(held("c7", "2026-03-02", None), held("c8", "2026-01-01", "2026-03-05"), held("c9", "2026-03-06", None)) == {
+    assert to_date(
+        held("c7", "2026-03-02", None), held("c8", "2026-01-01", "2026-03-05"), held("c9", "2026-03-06", None)
+    ) == {
         "c7": {"new": 1000},
         "c8": {"churn": -1000},
         "c9": {"reactivation": 1000},
@@ -58,10 +71,20 @@ def test_who_came_back_left_and_is_new() -> None:
 
 
 def test_usage_that_is_not_reported_yet_is_no_contraction() -> None:
-    """500 calls in February, 20 by the 18th of March, and a price that fell: the last complete month's calls at the new price."""
+    """500 calls in February, 20 by the 18th of March, and a price that fell: the last complete month's calls
+    at the new price.
+    """
     cheaper = CALLS | {"quantity": "20", "scheme": {"type": "per_unit", "unit": "5"}}
-    assert to_date(dated(states([CALLS]), "2026-02-01", "2026-03-01"), dated(states([CALLS | {"quantity": "20"}]), "2026-03-01", None)) == {}
-    repriced = to_date(dated(states([CALLS]), "2026-02-01", "2026-03-01"), dated(states([cheaper]), "2026-03-01", None))
+    assert (
+        to_date(
+            dated(states([CALLS]), "2026-02-01", "2026-03-01"),
+            dated(states([CALLS | {"quantity": "20"}]), "2026-03-01", None),
+        )
+        == {}
+    )
+    repriced = to_date(
+        dated(states([CALLS]), "2026-02-01", "2026-03-01"), dated(states([cheaper]), "2026-03-01", None)
+    )
     assert repriced == {"c2": {"price": -2500}}
 
 
@@ -95,33 +118,61 @@ def test_the_same_point_of_another_month(month: str, at: str, point: str) -> Non
 
 
 def test_the_same_point_is_of_the_reporting_time_zone() -> None:
-    assert pace.same_point("2026-02", MONTH, pd.Timestamp("2026-03-17T23:00Z"), "Europe/Berlin") == pd.Timestamp("2026-02-17T23:00Z")
+    assert pace.same_point(
+        "2026-02", MONTH, pd.Timestamp("2026-03-17T23:00Z"), "Europe/Berlin"
+    ) == pd.Timestamp("2026-02-17T23:00Z")
 
 
-@given(st.lists(st.fractions(0, 2, max_denominator=1000), min_size=1, max_size=6), st.sampled_from(list(pace.SHARES.values())))
+@given(
+    st.lists(st.fractions(0, 2, max_denominator=1000), min_size=1, max_size=6),
+    st.sampled_from(list(pace.SHARES.values())),
+)
 def test_quantiles_are_numpys(values: list[Fraction], at: Fraction) -> None:
-    assert float(pace.quantile(values, at)) == pytest.approx(float(np.quantile([float(value) for value in values], float(at))), abs=1e-12)
+    assert float(pace.quantile(values, at)) == pytest.approx(
+        float(np.quantile([float(value) for value in values], float(at))), abs=1e-12
+    )
 
 
 def moved(**segments: int) -> pd.DataFrame:
     """A movement a segment, of so much expansion."""
-    rows = [{"segment": name, **{f"flow_{flow}": 0 for flow in FLOWS}, "flow_expansion": amount} for name, amount in segments.items()]
+    rows = [
+        {"segment": name, **{f"flow_{flow}": 0 for flow in FLOWS}, "flow_expansion": amount}
+        for name, amount in segments.items()
+    ]
     return pd.DataFrame(rows, columns=["segment", *(f"flow_{flow}" for flow in FLOWS)])
 
 
 def ended(month: str, **segments: int) -> list[dict[str, Any]]:
-    """The roll-forward of a month that ended with 1,000.00 in smb and 500.00 in enterprise, 100.00 of which crossed over to it."""
+    """The roll-forward of a month that ended with 1,000.00 in smb and 500.00 in enterprise, 100.00 of which
+    crossed over to it.
+    """
     row = {"month": month, "transfer_in": 0, "transfer_out": 0}
     return [
         row | {"dimension": "total", "value": "all", "closing": 150_000, "expansion": sum(segments.values())},
-        row | {"dimension": "segment", "value": "smb", "closing": 100_000, "expansion": segments.get("smb", 0), "transfer_out": 10_000},
+        row
+        | {
+            "dimension": "segment",
+            "value": "smb",
+            "closing": 100_000,
+            "expansion": segments.get("smb", 0),
+            "transfer_out": 10_000,
+        },
         row | {"dimension": "segment", "value": "mid_market", "closing": 0, "expansion": 0},
-        row | {"dimension": "segment", "value": "enterprise", "closing": 50_000, "expansion": segments.get("enterprise", 0), "transfer_in": 10_000},
+        row
+        | {
+            "dimension": "segment",
+            "value": "enterprise",
+            "closing": 50_000,
+            "expansion": segments.get("enterprise", 0),
+            "transfer_in": 10_000,
+        },
     ]
 
 
 def judged(expansion: int, *, day: int = 18, months: int = 6, target: str | None = "0.02") -> pd.DataFrame:
-    """Six months that had made 40, 50, ... 90 % by then: the 10th percentile is 45 %, so that 2 % of 1,500.00 asks for 13.50."""
+    """Six months that had made 40, 50, ... 90 % by then: the 10th percentile is 45 %, so that 2 % of 1,500.00
+    asks for 13.50.
+    """
     wanted = pace.compared(MONTH)
     then = {name: moved(smb=400 + 100 * place) for place, name in enumerate(wanted)}
     rows = pace.pace(
@@ -139,11 +190,23 @@ def judged(expansion: int, *, day: int = 18, months: int = 6, target: str | None
 def test_the_open_month_beside_its_pace() -> None:
     rows = judged(1344)
     total = rows.loc["all"]
-    assert (total["opening"], total["expansion"], total["closing"], total["day"]) == (150_000, 1349, 151_349, 18)
-    assert [total[name] for name in pace.SHARES] == ["0.4500000000", "0.5250000000", "0.6500000000", "0.7750000000"]
+    assert (total["opening"], total["expansion"], total["closing"], total["day"]) == (
+        150_000,
+        1349,
+        151_349,
+        18,
+    )
+    assert [total[name] for name in pace.SHARES] == [
+        "0.4500000000",
+        "0.5250000000",
+        "0.6500000000",
+        "0.7750000000",
+    ]
     assert (total["target"], total["due"], total["behind"]) == ("0.0200000000", 1350, True)
-    assert rows["opening"].to_dict() == {"all": 150_000, "smb": 90_000, "mid_market": 0, "enterprise": 60_000}  # after who crossed over
-    assert rows["months_compared"].to_dict() == {"all": 6, "smb": 6, "mid_market": 0, "enterprise": 0}  # only months with expansion have a pace
+    # After who crossed over.
+    assert rows["opening"].to_dict() == {"all": 150_000, "smb": 90_000, "mid_market": 0, "enterprise": 60_000}
+    # Only months with expansion have a pace.
+    assert rows["months_compared"].to_dict() == {"all": 6, "smb": 6, "mid_market": 0, "enterprise": 0}
     assert rows.loc[["mid_market", "enterprise"], "share_p10"].isna().all()
     assert set(rows["quality"]) == {"provisional"}
 
@@ -159,7 +222,9 @@ def test_the_open_month_beside_its_pace() -> None:
         (0, {"months": 3}, True),
     ],
 )
-def test_a_month_is_behind_under_what_is_due_after_the_fifteenth(expansion: int, more: dict[str, Any], behind: bool | None) -> None:
+def test_a_month_is_behind_under_what_is_due_after_the_fifteenth(
+    expansion: int, more: dict[str, Any], behind: bool | None
+) -> None:
     found = judged(expansion, **more).loc["all", "behind"]
     assert (None if pd.isna(found) else bool(found)) == behind
 
@@ -167,6 +232,7 @@ def test_a_month_is_behind_under_what_is_due_after_the_fifteenth(expansion: int,
 def test_a_gain_that_was_taken_back_is_a_share_above_one() -> None:
     rollforward = pd.DataFrame([row for name in pace.compared(MONTH) for row in ended(name, smb=100)])
     rows = pace.pace(
-        MONTH, at=AT, so_far=moved(), then={"2026-02": moved(smb=250)}, rollforward=rollforward, targets={}, timezone="UTC"
+        MONTH, at=AT, so_far=moved(), then={"2026-02": moved(smb=250)}, rollforward=rollforward, targets={},
+        timezone="UTC"
     )  # fmt: skip
     assert rows.set_index("value").loc["all", "shares_json"] == '{"2026-02":"2.5000000000"}'

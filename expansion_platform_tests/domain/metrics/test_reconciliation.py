@@ -17,11 +17,21 @@ from expansion_platform_tests.domain.metrics.test_one_month import BOOK, custome
 
 def causes(**amounts: int) -> pd.DataFrame:
     """`ada_seat=30_000`: customer and cause."""
-    rows = [{"month": "2026-03", "customer": name.split("_")[0], "cause": name.split("_", 1)[1], "amount": value} for name, value in amounts.items()]
+    rows = [
+        {"month": "2026-03", "customer": name.split("_")[0], "cause": name.split("_", 1)[1], "amount": value}
+        for name, value in amounts.items()
+    ]
     return pd.DataFrame(rows, columns=["month", "customer", "cause", "amount"])
 
 
-RIGHT = {"ada_seat": 30_000, "ada_tier": 20_000, "bob_seat": -80_000, "bob_discount": -20_000, "gus_addon": 5_000, "gus_price": 1_000}
+RIGHT = {
+    "ada_seat": 30_000,
+    "ada_tier": 20_000,
+    "bob_seat": -80_000,
+    "bob_discount": -20_000,
+    "gus_addon": 5_000,
+    "gus_price": 1_000,
+}
 RIGHT |= {"gus_interval": -500, "gus_fx": 500}
 
 
@@ -73,7 +83,9 @@ def test_a_movement_of_nobody_is_named() -> None:
 
 
 def test_a_returning_customer_paid_before_or_is_said_to_have() -> None:
-    """eve is new in March; fay returned, and her first MRR that Stripe tells of is March's, too: only the catalog can know of an earlier one."""
+    """eve is new in March; fay returned, and her first MRR that Stripe tells of is March's, too: only the
+    catalog can know of an earlier one.
+    """
     book = customer_months(BOOK)
     book.loc[book["customer"].isin(["eve", "fay"]), "first_paid_month"] = "2026-03"
     reconciliation.first_paid_ties(book, movements(BOOK), ["fay"])
@@ -81,7 +93,8 @@ def test_a_returning_customer_paid_before_or_is_said_to_have() -> None:
         reconciliation.first_paid_ties(book, movements(BOOK), [])
     assert caught.value.objects == ["fay/2026-03"]
     with pytest.raises(DataQualityError, match="eve/2026-03"):
-        reconciliation.first_paid_ties(customer_months(BOOK), movements(BOOK), ["fay"])  # who is new cannot have paid in January
+        # Who is new cannot have paid in January.
+        reconciliation.first_paid_ties(customer_months(BOOK), movements(BOOK), ["fay"])
 
 
 def two_months() -> pd.DataFrame:
@@ -140,7 +153,9 @@ def test_transfers_that_do_not_cancel_are_named() -> None:
 
 
 READABLE = empty(billing.Quarantine)
-SUBSCRIPTIONS = pd.DataFrame({"id": ["sub_1", "sub_2", "sub_old"], "status": ["active", "past_due", "canceled"]})
+SUBSCRIPTIONS = pd.DataFrame(
+    {"id": ["sub_1", "sub_2", "sub_old"], "status": ["active", "past_due", "canceled"]}
+)
 ITEMS = pd.DataFrame(
     {
         "id": ["si_1", "si_2", "si_old"],
@@ -165,9 +180,13 @@ def test_history_that_ends_in_stripes_items_passes() -> None:
 
 
 def test_items_whose_present_cannot_be_read_are_not_compared() -> None:
-    unread = pd.DataFrame({"subscription": ["sub_1", "sub_2"], "valid_to": [None, pd.Timestamp("2026-02-01", tz="UTC")]})
+    unread = pd.DataFrame(
+        {"subscription": ["sub_1", "sub_2"], "valid_to": [None, pd.Timestamp("2026-02-01", tz="UTC")]}
+    )
     states = STATES.assign(
-        valid_to=STATES["valid_to"].fillna(pd.Timestamp("2026-03-01", tz="UTC")).where(STATES["item"] == "si_1", STATES["valid_to"])
+        valid_to=STATES["valid_to"]
+        .fillna(pd.Timestamp("2026-03-01", tz="UTC"))
+        .where(STATES["item"] == "si_1", STATES["valid_to"])
     )
     assert history_reconciliation.history_matches_stripe(states, unread, SUBSCRIPTIONS, ITEMS) == 1
 
@@ -184,7 +203,8 @@ def test_a_metered_items_usage_is_nothing_stripe_shows_of_the_item() -> None:
         (STATES.assign(price=["p1", "p9", "p2", "p1"]), ITEMS, "si_1"),
         (STATES[STATES["item"] != "si_2"], ITEMS, "si_2"),
         (STATES, ITEMS[ITEMS["id"] != "si_2"], "si_2"),
-        (STATES.assign(valid_to=None), ITEMS, "si_1"),  # two current states of an item, and one of a canceled subscription
+        # Two current states of an item, and one of a canceled subscription.
+        (STATES.assign(valid_to=None), ITEMS, "si_1"),
     ],
 )
 def test_history_that_does_not_is_refused(states: pd.DataFrame, items: pd.DataFrame, named: str) -> None:

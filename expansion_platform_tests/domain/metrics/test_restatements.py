@@ -1,4 +1,6 @@
-"""First reported against restated, worked out by hand on one month of a few customers: March 2026, in cents."""
+"""First reported against restated, worked out by hand on one month of a few customers: March 2026, in
+cents.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,22 @@ from expansion_platform.reports.restated import restated
 from expansion_platform_tests.domain.frames import dated, states
 
 MONTH = "2026-03"
-ENDS = rules.Ends(pd.Timestamp("2026-03-01", tz="UTC"), pd.Timestamp("2026-04-01", tz="UTC"), {"eur": "1.10"}, {"eur": "1.20"})
+ENDS = rules.Ends(
+    pd.Timestamp("2026-03-01", tz="UTC"),
+    pd.Timestamp("2026-04-01", tz="UTC"),
+    {"eur": "1.10"},
+    {"eur": "1.20"},
+)
 VERSIONS = {"policy_hash": "p1", "catalog_hash": "c1", "rules_hash": "r1", "timezone": "UTC"}
 
 
-def item(customer: str, quantity: str = "1", start: str = "2026-01-01", end: str | None = None, **changed: Any) -> pd.DataFrame:
+def item(
+    customer: str, quantity: str = "1", start: str = "2026-01-01", end: str | None = None, **changed: Any
+) -> pd.DataFrame:
     """A state of a customer's one item at 10.00 a unit."""
     row = {
-        "customer": customer, "subscription": f"sub_{customer}", "item": f"si_{customer}", "status": "active", "currency": "usd",
+        "customer": customer, "subscription": f"sub_{customer}", "item": f"si_{customer}", "status": "active",
+        "currency": "usd",
         "product": "prod", "price": "price", "scheme": {"unit": "1000"}, "quantity": quantity,
     }  # fmt: skip
     return dated(states([{**row, **changed}]), start, end)
@@ -51,10 +61,13 @@ class Tables(NamedTuple):
 
 
 def book(*rows: tuple[Any, ...], kind: str = "seat", origin: str = "unknown", plan: str = "prod") -> Tables:
-    """The tables of a month from (customer, opening, closing, flow that explains the difference, first paid month); ARR is MRR twelve times."""
+    """The tables of a month from (customer, opening, closing, flow that explains the difference, first paid
+    month); ARR is MRR twelve times.
+    """
     months = [
         {
-            "month": MONTH, "customer": name, "segment": "smb", "first_paid_month": paid, "opening": opening, "closing": closing,
+            "month": MONTH, "customer": name, "segment": "smb", "first_paid_month": paid, "opening": opening,
+            "closing": closing,
             "closing_arr": 12 * closing, "flow_fx": closing - opening if flow == "fx" else 0,
         }
         for name, opening, closing, flow, paid in rows
@@ -72,7 +85,17 @@ def book(*rows: tuple[Any, ...], kind: str = "seat", origin: str = "unknown", pl
                 "contraction_gross": down,
                 "expansion_unadjusted": max(0, closing - opening) if opening and closing else 0,
             }
-            moves.append({"month": MONTH, "customer": name, "dormant": False, "dormant_reason": None, **flows, **types, **gross})
+            moves.append(
+                {
+                    "month": MONTH,
+                    "customer": name,
+                    "dormant": False,
+                    "dormant_reason": None,
+                    **flows,
+                    **types,
+                    **gross,
+                }
+            )
             origins.append({"month": MONTH, "customer": name, "origin": origin, "expansion": up})
     columns = [
         *(
@@ -86,13 +109,44 @@ def book(*rows: tuple[Any, ...], kind: str = "seat", origin: str = "unknown", pl
         ),
         *contributions.GROSS_COLUMNS,
     ]
-    held = pd.DataFrame(months, columns=["month", "customer", "segment", "first_paid_month", "opening", "closing", "closing_arr", "flow_fx"])
-    slices = held[["month", "customer"]].assign(**dict.fromkeys(("slices_json", "next_slices_json"), json.dumps({"plan": plan})))
-    return Tables(held, pd.DataFrame(moves, columns=columns), slices, pd.DataFrame(origins, columns=["month", "customer", "origin", "expansion"]))
+    held = pd.DataFrame(
+        months,
+        columns=[
+            "month",
+            "customer",
+            "segment",
+            "first_paid_month",
+            "opening",
+            "closing",
+            "closing_arr",
+            "flow_fx",
+        ],
+    )
+    slices = held[["month", "customer"]].assign(
+        **dict.fromkeys(("slices_json", "next_slices_json"), json.dumps({"plan": plan}))
+    )
+    return Tables(
+        held,
+        pd.DataFrame(moves, columns=columns),
+        slices,
+        pd.DataFrame(origins, columns=["month", "customer", "origin", "expansion"]),
+    )
 
 
-BOOK = book(("a", 1000, 1000, None, "2026-01"), ("b", 2000, 3000, "expansion", "2026-01"), ("c", 0, 500, "new", "2026-03"))
-HELD = pd.concat([item("a"), item("b", "2", end="2026-03-10"), item("b", "3", start="2026-03-10"), item("c", start="2026-03-05"), item("free", "0")])
+BOOK = book(
+    ("a", 1000, 1000, None, "2026-01"),
+    ("b", 2000, 3000, "expansion", "2026-01"),
+    ("c", 0, 500, "new", "2026-03"),
+)
+HELD = pd.concat(
+    [
+        item("a"),
+        item("b", "2", end="2026-03-10"),
+        item("b", "3", start="2026-03-10"),
+        item("c", start="2026-03-05"),
+        item("free", "0"),
+    ]
+)
 
 
 def reported(given: Tables = BOOK, held: pd.DataFrame = HELD) -> pd.DataFrame:
@@ -111,7 +165,9 @@ def compared(
     catalog: Catalog | None = None,
     **versions: str,
 ) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """(customer, metric) -> (first reported, restated, difference, reason, others); unless `every`, of the roll-forward's figures only."""
+    """(customer, metric) -> (first reported, restated, difference, reason, others); unless `every`, of the
+    roll-forward's figures only.
+    """
     rows = rules.restatements(
         reported() if then is None else then,
         now.figures,
@@ -122,7 +178,13 @@ def compared(
         versions={**VERSIONS, **versions},
     )
     return {
-        (row.customer, row.metric): (row.first_reported, row.restated, row.difference, row.reason, *json.loads(row.also_json))
+        (row.customer, row.metric): (
+            row.first_reported,
+            row.restated,
+            row.difference,
+            row.reason,
+            *json.loads(row.also_json),
+        )
         for row in rows.itertuples()
         if every or row.metric in ("opening", *FLOWS, "closing")
     }
@@ -146,21 +208,35 @@ def test_nothing_differs_when_nothing_moved_whatever_the_versions() -> None:
 
 
 def test_a_late_fact_is_told_figure_by_figure() -> None:
-    """Customer a took a second unit on 20 March, and nobody knew: expansion 0 -> 10.00, closing 10.00 -> 20.00."""
+    """Customer a took a second unit on 20 March, and nobody knew: expansion 0 -> 10.00, closing 10.00 ->
+    20.00.
+    """
     now = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
-    held = pd.concat([item("a", end="2026-03-20"), item("a", "2", start="2026-03-20"), HELD[HELD["customer"] != "a"]])
-    assert compared(now, held) == {("a", "expansion"): (0, 1000, 1000, "late_event"), ("a", "closing"): (1000, 2000, 1000, "late_event")}
+    held = pd.concat(
+        [item("a", end="2026-03-20"), item("a", "2", start="2026-03-20"), HELD[HELD["customer"] != "a"]]
+    )
+    assert compared(now, held) == {
+        ("a", "expansion"): (0, 1000, 1000, "late_event"),
+        ("a", "closing"): (1000, 2000, 1000, "late_event"),
+    }
 
 
 def rows_of(*names: str) -> list[tuple[Any, ...]]:
-    known = {"a": ("a", 1000, 1000, None, "2026-01"), "b": ("b", 2000, 3000, "expansion", "2026-01"), "c": ("c", 0, 500, "new", "2026-03")}
+    known = {
+        "a": ("a", 1000, 1000, None, "2026-01"),
+        "b": ("b", 2000, 3000, "expansion", "2026-01"),
+        "c": ("c", 0, 500, "new", "2026-03"),
+    }
     return [known[name] for name in names]
 
 
 def test_a_subscription_made_after_the_close_is_backdated() -> None:
     now = book(*rows_of("a", "b", "c"), ("d", 0, 1000, "new", "2026-03"))
     held = pd.concat([HELD, item("d", start="2026-03-15")])
-    assert compared(now, held, new=("sub_d",)) == {("d", "new"): (0, 1000, 1000, "backdated"), ("d", "closing"): (0, 1000, 1000, "backdated")}
+    assert compared(now, held, new=("sub_d",)) == {
+        ("d", "new"): (0, 1000, 1000, "backdated"),
+        ("d", "closing"): (0, 1000, 1000, "backdated"),
+    }
     assert compared(now, held)["d", "closing"] == (0, 1000, 1000, "late_event")
 
 
@@ -170,7 +246,13 @@ def test_usage_that_came_with_a_later_bill_is_late_usage() -> None:
     now = book(("a", 1000, 7000, "expansion", "2026-01"), *rows_of("b", "c"))
     held = pd.concat([HELD[HELD["customer"] != "a"], item("a", "7", **metered)])
     assert compared(now, held, then=then)["a", "closing"] == (1000, 7000, 6000, "late_usage")
-    assert compared(now, held.assign(status="past_due"), then=then)["a", "closing"] == (1000, 7000, 6000, "late_event", "late_usage")
+    assert compared(now, held.assign(status="past_due"), then=then)["a", "closing"] == (
+        1000,
+        7000,
+        6000,
+        "late_event",
+        "late_usage",
+    )
 
 
 def test_a_merge_moves_figures_from_one_customer_to_the_other() -> None:
@@ -203,22 +285,37 @@ def test_another_exchange_rate_is_a_revision_of_who_holds_that_currency() -> Non
         ({"policy_hash": "p2"}, ("policy_change",)),
         ({"timezone": "Asia/Tokyo"}, ("policy_change",)),
         ({"rules_hash": "r2"}, ("code_change",)),
-        ({"catalog_hash": "c2", "policy_hash": "p2", "rules_hash": "r2"}, ("catalog_change", "code_change", "policy_change")),
+        (
+            {"catalog_hash": "c2", "policy_hash": "p2", "rules_hash": "r2"},
+            ("catalog_change", "code_change", "policy_change"),
+        ),
     ],
 )
-def test_where_no_fact_changed_the_versions_say_why(changed: dict[str, str], reasons: tuple[str, ...]) -> None:
+def test_where_no_fact_changed_the_versions_say_why(
+    changed: dict[str, str], reasons: tuple[str, ...]
+) -> None:
     now = book(*rows_of("a", "b"), ("c", 0, 400, "new", "2026-03"))
     assert compared(now, HELD, **changed)["c", "closing"] == (500, 400, -100, *reasons)
 
 
 def test_a_month_earlier_than_was_known_makes_a_new_customer_one_that_returned() -> None:
     now = book(*rows_of("a", "b"), ("c", 0, 500, "reactivation", "2026-01"))
-    assert compared(now, HELD) == {("c", "new"): (500, 0, -500, "late_event"), ("c", "reactivation"): (0, 500, 500, "late_event")}
+    assert compared(now, HELD) == {
+        ("c", "new"): (500, 0, -500, "late_event"),
+        ("c", "reactivation"): (0, 500, 500, "late_event"),
+    }
 
 
 def test_what_differs_always_has_a_reason() -> None:
-    """A table that was not computed again before the month closed: the fact was there, but not in its figures."""
-    assert compared(book(*rows_of("a", "b"), ("c", 0, 400, "new", "2026-03")), HELD)["c", "new"] == (500, 400, -100, "late_event")
+    """A table that was not computed again before the month closed: the fact was there, but not in its
+    figures.
+    """
+    assert compared(book(*rows_of("a", "b"), ("c", 0, 400, "new", "2026-03")), HELD)["c", "new"] == (
+        500,
+        400,
+        -100,
+        "late_event",
+    )
 
 
 def test_a_move_between_types_that_leaves_the_flow_equal_has_its_rows() -> None:
@@ -239,9 +336,14 @@ def test_another_origin_has_its_rows() -> None:
 
 
 def test_a_customer_that_moves_to_another_slice_has_a_row_in_both() -> None:
-    """c is of another plan, and by lower thresholds of another segment at the next opening; nothing of the total changes."""
+    """c is of another plan, and by lower thresholds of another segment at the next opening; nothing of the
+    total changes.
+    """
     now = book(*rows_of("a", "b", "c"))
-    now.slices.loc[now.slices["customer"] == "c", ["slices_json", "next_slices_json"]] = ['{"plan":"pro"}', '{"plan":"prod"}']
+    now.slices.loc[now.slices["customer"] == "c", ["slices_json", "next_slices_json"]] = [
+        '{"plan":"pro"}',
+        '{"plan":"prod"}',
+    ]
     now.customers.loc[now.customers["customer"] == "c", "segment"] = "enterprise"
     found = compared(now, HELD, every=True)
     assert {key: amounts[:2] for key, amounts in found.items()} == {
@@ -274,14 +376,24 @@ def test_a_churn_that_turns_out_dormant_has_a_row() -> None:
 
 
 def test_what_an_older_version_did_not_keep_is_unknown_and_not_zero() -> None:
-    """Its rows have no contraction by type, no gross amounts, no origins, no slices: none of these is compared, all others are."""
+    """Its rows have no contraction by type, no gross amounts, no origins, no slices: none of these is
+    compared, all others are.
+    """
     old = reported().assign(**dict.fromkeys(added(FirstReported)))
-    assert contributions.kept(old) == {"opening", "closing", "segment", *contributions.FLOW_COLUMNS, *contributions.TYPE_COLUMNS}
+    assert contributions.kept(old) == {
+        "opening",
+        "closing",
+        "segment",
+        *contributions.FLOW_COLUMNS,
+        *contributions.TYPE_COLUMNS,
+    }
     assert compared(BOOK, HELD, then=old, every=True) == {}
     now = book(*rows_of("a", "b", "c"), kind="addon", origin="sales", plan="pro")
     found = compared(now, HELD, then=old, every=True)
     assert {metric for _, metric in found} == {"expansion_seat", "expansion_addon"}
-    rows = pd.DataFrame([{"month": MONTH, "metric": metric, "difference": row[2]} for (_, metric), row in found.items()])
+    rows = pd.DataFrame(
+        [{"month": MONTH, "metric": metric, "difference": row[2]} for (_, metric), row in found.items()]
+    )
     amounts = {
         "opening": 3000,
         "new": 500,
@@ -292,11 +404,19 @@ def test_what_an_older_version_did_not_keep_is_unknown_and_not_zero() -> None:
         "contraction_seat": 7,
         "plan:pro:new": 7,
     }
-    amounts |= {f"segment:smb:{name}": amounts[name] for name in ("opening", "new", "expansion", "closing")} | {"segment:smb:transfer_in": 7}
-    published = pd.DataFrame([{"month": MONTH, "metric": name, "amount": amount} for name, amount in amounts.items()])
+    amounts |= {
+        f"segment:smb:{name}": amounts[name] for name in ("opening", "new", "expansion", "closing")
+    } | {"segment:smb:transfer_in": 7}
+    published = pd.DataFrame(
+        [{"month": MONTH, "metric": name, "amount": amount} for name, amount in amounts.items()]
+    )
     restatements_tie(rows, old, published)  # 7: not compared
     with pytest.raises(DataQualityError, match="expansion_addon"):
-        restatements_tie(rows, old, published.assign(amount=published["amount"] + (published["metric"] == "expansion_addon")))
+        restatements_tie(
+            rows,
+            old,
+            published.assign(amount=published["amount"] + (published["metric"] == "expansion_addon")),
+        )
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -307,7 +427,11 @@ def test_a_month_in_which_nobody_pays_is_compared_like_any_other(kept: bool) -> 
     assert compared(book(), item("free", "0"), then=nobody, every=True) == {}
     assert compared(book(), HELD.head(0), then=nobody.head(0), every=True) == {}
     assert compared(book(*rows_of("c")), HELD, then=nobody)["c", "new"] == (0, 500, 500, "late_event")
-    restatements_tie(pd.DataFrame(columns=["month", "metric", "difference"]), nobody, pd.DataFrame(columns=["month", "metric", "amount"]))
+    restatements_tie(
+        pd.DataFrame(columns=["month", "metric", "difference"]),
+        nobody,
+        pd.DataFrame(columns=["month", "metric", "amount"]),
+    )
 
 
 def test_every_figure_that_is_compared_may_be_stored() -> None:
@@ -322,7 +446,14 @@ def test_what_moved_is_printed_slices_only_where_somebody_moved() -> None:
     found = compared(now, HELD, every=True, catalog_hash="c2")
     rows = pd.DataFrame(
         [
-            {"month": MONTH, "customer": customer, "metric": metric, "restated": row[1], "difference": row[2], "reason": row[3]}
+            {
+                "month": MONTH,
+                "customer": customer,
+                "metric": metric,
+                "restated": row[1],
+                "difference": row[2],
+                "reason": row[3],
+            }
             for (customer, metric), row in found.items()
         ]
     )
@@ -341,23 +472,47 @@ def test_what_moved_is_printed_slices_only_where_somebody_moved() -> None:
         "  -5.00 USD plan:prod:closing: the catalog was changed (c -5.00 USD)",
     ]
     old = then.assign(**dict.fromkeys(added(FirstReported)))
-    assert list(restated(rows.head(0), rows, old, "usd"))[-1].startswith("  not compared: contraction by type")
+    assert list(restated(rows.head(0), rows, old, "usd"))[-1].startswith(
+        "  not compared: contraction by type"
+    )
 
 
 def test_the_tie_breaks_on_one_cent() -> None:
     now = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
     rows = rules.restatements(
-        reported(), now.figures, hashed=rules.hashed_states(HELD, Catalog()), new_subscriptions=(), ends=ENDS, catalog=Catalog(), versions=VERSIONS
+        reported(), now.figures, hashed=rules.hashed_states(HELD, Catalog()), new_subscriptions=(), ends=ENDS,
+        catalog=Catalog(), versions=VERSIONS
     ).assign(month=MONTH)  # fmt: skip
-    # By hand: opening 10 + 20, new 5, expansion 10 + 10 from seats, closing 20 + 30 + 5; all of one segment and one plan.
-    amounts = {"opening": 3000, "new": 500, "expansion": 2000, "closing": 5500, "expansion_gross": 2000, "expansion_unadjusted": 2000}
-    sliced = {f"{scope}:{name}": amount for scope in ("segment:smb", "plan:prod") for name, amount in amounts.items()}
-    sliced |= {"expansion_seat": 2000, "expansion_from_unknown": 2000, "arr": 66_000, "segment:smb:arr": 66_000}
-    published = pd.DataFrame([{"month": MONTH, "metric": name, "amount": amount} for name, amount in (amounts | sliced).items()])
+    # By hand: opening 10 + 20, new 5, expansion 10 + 10 from seats, closing 20 + 30 + 5; all of one segment
+    # and one plan.
+    amounts = {
+        "opening": 3000,
+        "new": 500,
+        "expansion": 2000,
+        "closing": 5500,
+        "expansion_gross": 2000,
+        "expansion_unadjusted": 2000,
+    }
+    sliced = {
+        f"{scope}:{name}": amount
+        for scope in ("segment:smb", "plan:prod")
+        for name, amount in amounts.items()
+    }
+    sliced |= {
+        "expansion_seat": 2000,
+        "expansion_from_unknown": 2000,
+        "arr": 66_000,
+        "segment:smb:arr": 66_000,
+    }
+    published = pd.DataFrame(
+        [{"month": MONTH, "metric": name, "amount": amount} for name, amount in (amounts | sliced).items()]
+    )
     restatements_tie(rows, reported(), published)
     for name in published["metric"]:
         with pytest.raises(DataQualityError, match=f"{MONTH}/{name}"):
-            restatements_tie(rows, reported(), published.assign(amount=published["amount"] + (published["metric"] == name)))
+            restatements_tie(
+                rows, reported(), published.assign(amount=published["amount"] + (published["metric"] == name))
+            )
     with pytest.raises(DataQualityError, match="2026-03/closing"):
         restatements_tie(rows[rows["metric"] != "closing"], reported(), published)
 
@@ -366,7 +521,10 @@ def test_a_month_is_compared_with_what_earlier_months_said_as_they_closed() -> N
     customers, movements, *_ = book(("a", 1000, 2000, "expansion", "2026-01"), *rows_of("b", "c"))
     customers["pricing_model"] = ["seat", "usage", "flat"]
     later = [frame.assign(month="2026-04") for frame in (customers, movements)]
-    given = [pd.concat([now, then], ignore_index=True) for now, then in zip((customers, movements), later, strict=True)]
+    given = [
+        pd.concat([now, then], ignore_index=True)
+        for now, then in zip((customers, movements), later, strict=True)
+    ]
     assert as_reported("2026-04", *given, None).sums()[MONTH].expansion == 2000
     first = reported()
     looked_at = as_reported("2026-04", *given, first[first["closing"] > 0])
@@ -374,14 +532,24 @@ def test_a_month_is_compared_with_what_earlier_months_said_as_they_closed() -> N
     assert looked_at.sums()["2026-04"].expansion == 2000
     assert looked_at.customers == ("a", "b", "c")
     assert looked_at.of("pricing_model", "usage").sums()[MONTH].members == 1
-    given[0] = given[0].query("customer != 'b'")  # known no more, and of no pricing model: in the total all the same
+    # Known no more, and of no pricing model: in the total all the same.
+    given[0] = given[0].query("customer != 'b'")
     without = as_reported("2026-04", *given, first[first["closing"] > 0])
     assert without.sums()[MONTH].members == looked_at.sums()[MONTH].members
     assert without.of("pricing_model", "usage").sums() == {}
 
 
 def test_every_figure_with_a_quality_can_be_provisional() -> None:
-    graded = {name: column.checks for name, model in TABLES.items() if (column := model.to_schema().columns.get("quality"))}
+    graded = {
+        name: column.checks
+        for name, model in TABLES.items()
+        if (column := model.to_schema().columns.get("quality"))
+    }
     assert len(graded) >= 10
-    allowed = {name: check.statistics["allowed_values"] for name, checks in graded.items() for check in checks if check.name == "isin"}
+    allowed = {
+        name: check.statistics["allowed_values"]
+        for name, checks in graded.items()
+        for check in checks
+        if check.name == "isin"
+    }
     assert [name for name, values in allowed.items() if "provisional" not in values] == []

@@ -1,4 +1,6 @@
-"""Sums of windows over matrices are those of their definition, customer by customer, however many customers are in memory at once."""
+"""Sums of windows over matrices are those of their definition, customer by customer, however many customers
+are in memory at once.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,12 @@ CALENDAR = [f"2026-0{month}" for month in range(1, 7)]
 LONGEST = 3
 NAMES = list(SLICES.itertuples(index=False, name=None))
 
-# Of a customer's month: its slice (of three that differ in segment or model), opening and expansion; None where it paid at neither end.
+# Of a customer's month: its slice (of three that differ in segment or model), opening and expansion; None
+# where it paid at neither end.
 cells = st.none() | st.tuples(st.sampled_from([0, 1, 5]), st.integers(0, 3), st.sampled_from([0, 0, 2]))
-histories = st.dictionaries(st.sampled_from("abcd"), st.lists(cells, min_size=len(CALENDAR), max_size=len(CALENDAR)), max_size=4)
+histories = st.dictionaries(
+    st.sampled_from("abcd"), st.lists(cells, min_size=len(CALENDAR), max_size=len(CALENDAR)), max_size=4
+)
 
 
 def frames(of: dict[str, list[Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -47,7 +52,8 @@ def frames(of: dict[str, list[Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     numbers = dict.fromkeys(["opening", "closing", "flow_fx", *flows[2:]], "int64")
     kinds = texts | numbers
     return tuple(  # type: ignore[return-value]
-        pd.DataFrame(rows, columns=names).astype({name: kinds[name] for name in names}) for rows, names in ((held, columns), (moved, flows))
+        pd.DataFrame(rows, columns=names).astype({name: kinds[name] for name in names})
+        for rows, names in ((held, columns), (moved, flows))
     )
 
 
@@ -80,7 +86,10 @@ def defined(of: dict[str, list[Any]]) -> Any:
 def test_sums_are_those_of_the_definition(of: dict[str, list[Any]], at_once: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows, "AT_ONCE", at_once)
-        sums = sum((windows.window_sums(book, LONGEST) for book in windows.books(CALENDAR, *frames(of))), start=np.int64(0))
+        sums = sum(
+            (windows.window_sums(book, LONGEST) for book in windows.books(CALENDAR, *frames(of))),
+            start=np.int64(0),
+        )
     assert (sums == defined(of)).all()
 
 
@@ -88,7 +97,9 @@ def test_sums_are_those_of_the_definition(of: dict[str, list[Any]], at_once: int
 @given(histories)
 def test_cohorts_are_those_who_opened_the_window(of: dict[str, list[Any]]) -> None:
     lasts = range(LONGEST - 1, len(CALENDAR))
-    rows = [row for book in windows.books(CALENDAR, *frames(of)) for row in windows.cohorts(book, lasts, LONGEST)]
+    rows = [
+        row for book in windows.books(CALENDAR, *frames(of)) for row in windows.cohorts(book, lasts, LONGEST)
+    ]
     for last in lasts:
         expected = dict.fromkeys(("opening", "closing", "retained", "continuous"), 0)
         for row in of.values():
@@ -98,6 +109,8 @@ def test_cohorts_are_those_who_opened_the_window(of: dict[str, list[Any]]) -> No
             opening, closing = window[0][1], 0 if window[-1] is None else window[-1][1] + window[-1][2]
             lost = any(cell is not None and cell[1] == 3 for cell in window)
             retained = min(opening, closing)
-            for name, amount in zip(expected, (opening, closing, retained, 0 if lost else retained), strict=True):
+            for name, amount in zip(
+                expected, (opening, closing, retained, 0 if lost else retained), strict=True
+            ):
                 expected[name] += amount
         assert {name: sum(row[name] for row in rows if row["last"] == last) for name in expected} == expected

@@ -1,10 +1,11 @@
 """The numbered cases of semantics section 7 that two month ends decide; amounts are worked by hand, in cents.
 
-Plans cost 10 (basic), 20 (pro) and 30 dollars (ent) a seat and month, the CRM 99, the SSO add-on 50. Here: pricing, membership, matching and causes.
-Not here: cases about when something happened or was known (1-4, 13, 14, 22, 53-56, 61, 62), in `domain/history/test_cases.py`; what a rate of the
-last business day is (21), in `sources/test_fx.py`. Restating a closed month (second half of 18, 22 and 27) belongs to the tests of the tables that
-keep first-reported figures; notices and review flags (3, 6, 16, 25, 27, 44, 57) to the tests of flags and alerts; accounts left out (59) and tax
-inside prices (60) to those of the pull.
+Plans cost 10 (basic), 20 (pro) and 30 dollars (ent) a seat and month, the CRM 99, the SSO add-on 50. Here:
+pricing, membership, matching and causes. Not here: cases about when something happened or was known (1-4, 13,
+14, 22, 53-56, 61, 62), in `domain/history/test_cases.py`; what a rate of the last business day is (21), in
+`sources/test_fx.py`. Restating a closed month (second half of 18, 22 and 27) belongs to the tests of the
+tables that keep first-reported figures; notices and review flags (3, 6, 16, 25, 27, 44, 57) to the tests of
+flags and alerts; accounts left out (59) and tax inside prices (60) to those of the pull.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def row(before, after, customer="c1", **more):
 def told(before, after, **more):
     """(movement, flows, causes) of customer c1 without zeros."""
     found = row(before, after, **more)
-    flows, causes = ({name: cents for name, cents in found[part].items() if cents} for part in ("flows", "causes"))
+    flows, causes = (
+        {name: cents for name, cents in found[part].items() if cents} for part in ("flows", "causes")
+    )
     return found["movement"], flows, causes
 
 
@@ -77,7 +80,9 @@ def test_case_5_trial_to_paid():
 def test_case_6_trial_of_an_add_on_counts_once_active():
     trial = hold("sso", name="i2", subscription="sub_2", status="trialing")
     assert told([hold("basic", 10)], [hold("basic", 10), trial]) == STILL
-    assert told([hold("basic", 10), trial], [hold("basic", 10), trial | {"status": "active"}]) == grown(addon=5000)
+    assert told([hold("basic", 10), trial], [hold("basic", 10), trial | {"status": "active"}]) == grown(
+        addon=5000
+    )
 
 
 def test_case_6_trial_on_the_whole_subscription_is_churn():
@@ -132,7 +137,9 @@ def test_case_16_resubscribe_after_month_end():
 
 def test_case_17_plan_swap_through_cancel_and_new_subscription():
     """10 seats at 10 become 12 at 20: seats 2 x (10 + 20)/2 = 30, plan 10 x (10 + 12)/2 = 110."""
-    assert told([hold("basic", 10)], [hold("pro", 12, name="i9", subscription="sub_9")]) == grown(seat=3000, tier=11000)
+    assert told([hold("basic", 10)], [hold("pro", 12, name="i9", subscription="sub_9")]) == grown(
+        seat=3000, tier=11000
+    )
 
 
 def test_case_18_merged_customers_are_one_at_both_ends():
@@ -150,7 +157,9 @@ def test_case_19_split_customer():
 
 
 def test_case_20_currency_change():
-    """At 1.10, 10 seats at 9 euro are 99 dollars, at 18 euro 198; a closing rate of 1.20 adds 90 or 180 x 0.10."""
+    """At 1.10, 10 seats at 9 euro are 99 dollars, at 18 euro 198; a closing rate of 1.20 adds 90 or 180 x
+    0.10.
+    """
     euro, dearer = hold("basic", 10, unit="900", currency="eur"), hold("pro", 10, unit="1800", currency="eur")
     same = {"fx": {"prev": {"eur": "1.10"}, "curr": {"eur": "1.10"}}}
     later = {"fx": {"prev": {"eur": "1.10"}, "curr": {"eur": "1.20"}}}
@@ -169,8 +178,14 @@ def test_case_21_a_missing_rate_stops_the_month():
 @pytest.mark.parametrize("closing", ["0.90", "1.05", "1.10", "1.50"])
 def test_case_21_expansion_is_in_constant_currency(closing):
     """2 seats at 9 euro and 1.10 are 19.80 whatever the euro does."""
-    before, after = hold("basic", 10, unit="900", currency="eur"), hold("basic", 12, unit="900", currency="eur")
-    assert row([before], [after], fx={"prev": {"eur": "1.10"}, "curr": {"eur": closing}})["flows"]["expansion"] == 1980
+    before, after = (
+        hold("basic", 10, unit="900", currency="eur"),
+        hold("basic", 12, unit="900", currency="eur"),
+    )
+    assert (
+        row([before], [after], fx={"prev": {"eur": "1.10"}, "curr": {"eur": closing}})["flows"]["expansion"]
+        == 1980
+    )
 
 
 def test_case_24_multi_year_prepaid():
@@ -195,7 +210,9 @@ def test_case_28_minimum_commit():
     commit = {"type": "per_unit", "unit": "100", "minimum": "50000"}
     assert told([calls(100, unit=commit)], [calls(400, unit=commit)]) == STILL
     assert causes([calls(100, unit=commit)], [calls(600, unit=commit)]) == {"usage": 10000}
-    assert causes([calls(100, unit=commit)], [calls(100, unit=commit | {"minimum": "60000"})]) == {"price": 10000}
+    assert causes([calls(100, unit=commit)], [calls(100, unit=commit | {"minimum": "60000"})]) == {
+        "price": 10000
+    }
     higher = calls(100, unit=commit | {"minimum": "60000"}, price="api_scale")
     ranks = {"api": {"meter": "calls", "tier_rank": 1}, "api_scale": {"tier_rank": 2}}
     assert causes([calls(100, unit=commit)], [higher], products=ranks) == {"tier": 10000}
@@ -203,7 +220,10 @@ def test_case_28_minimum_commit():
 
 def test_case_29_prepaid_credits():
     """100 dollars for 1,000 credits, 20 cents beyond: burning credits moves nothing."""
-    credits = {"type": "graduated", "tiers": [{"up_to": 1000, "unit": "0", "flat": "10000"}, {"up_to": None, "unit": "20", "flat": "0"}]}
+    credits = {
+        "type": "graduated",
+        "tiers": [{"up_to": 1000, "unit": "0", "flat": "10000"}, {"up_to": None, "unit": "20", "flat": "0"}],
+    }
     assert told([calls(500, unit=credits)], [calls(900, unit=credits)]) == STILL
     assert causes([calls(500, unit=credits)], [calls(1100, unit=credits)]) == {"usage": 2000}
 
@@ -211,7 +231,10 @@ def test_case_29_prepaid_credits():
 def test_case_30_test_mode_and_excluded_customers():
     assert told([], [hold("basic", 10, livemode=False)])[0] == "none"
     made = Catalog.from_dict(catalog(excluded_customers=["demo"], aliases={"demo_2": "demo"}))
-    left = included(states([hold("basic"), *(hold("basic", name=name, customer=name) for name in ("demo", "demo_2"))]), made)
+    left = included(
+        states([hold("basic"), *(hold("basic", name=name, customer=name) for name in ("demo", "demo_2"))]),
+        made,
+    )
     assert left["customer"].tolist() == ["c1"]
 
 
@@ -224,14 +247,21 @@ def test_case_31_negative_quantity_or_amount(broken):
 
 def test_case_32_zero_quantity():
     crm = hold("crm", name="i2")
-    assert told([hold("basic", 10), crm], [hold("basic", 0), crm]) == ("continuing", {"contraction": -10000}, {"seat": -10000})
+    assert told([hold("basic", 10), crm], [hold("basic", 0), crm]) == (
+        "continuing",
+        {"contraction": -10000},
+        {"seat": -10000},
+    )
     assert told([hold("basic", 10)], [hold("basic", 0)]) == gone(10000)
     assert row([hold("basic", 10)], [hold("basic", 0)])["dormant"] == 1
 
 
 @pytest.mark.parametrize("kind", ["graduated", "volume"])
 def test_case_32_the_first_tiers_flat_fee_is_charged_at_zero(kind):
-    fee = {"type": kind, "tiers": [{"up_to": 10, "unit": "1000", "flat": "500"}, {"up_to": None, "unit": "900", "flat": "0"}]}
+    fee = {
+        "type": kind,
+        "tiers": [{"up_to": 10, "unit": "1000", "flat": "500"}, {"up_to": None, "unit": "900", "flat": "0"}],
+    }
     assert causes([hold("basic", 3, unit=fee)], [hold("basic", 0, unit=fee)]) == {"seat": -3000}
 
 
@@ -258,7 +288,10 @@ def test_case_34_currencies_of_zero_and_three_decimals(currency, unit, rate, ope
 
 def test_case_35_metered_with_tiers_and_packages():
     """1,000 calls free and 4 cents each: 80 to 180 dollars. Packages of 100 at 5 dollars: 3 to 4."""
-    tiers = {"type": "graduated", "tiers": [{"up_to": 1000, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}]}
+    tiers = {
+        "type": "graduated",
+        "tiers": [{"up_to": 1000, "unit": "0", "flat": "0"}, {"up_to": None, "unit": "4", "flat": "0"}],
+    }
     assert causes([calls(3000, unit=tiers)], [calls(5500, unit=tiers)]) == {"usage": 10000}
     packages = {"type": "per_unit", "unit": "500", "divide_by": 100, "round": "up"}
     assert causes([calls(250, unit=packages)], [calls(310, unit=packages)]) == {"usage": 500}
@@ -266,8 +299,15 @@ def test_case_35_metered_with_tiers_and_packages():
 
 def test_case_36_more_seats_may_cost_less():
     """10 seats at 10, 12 at 8: 100 to 96."""
-    volume = {"type": "volume", "tiers": [{"up_to": 10, "unit": "1000", "flat": "0"}, {"up_to": None, "unit": "800", "flat": "0"}]}
-    assert told([hold("basic", 10, unit=volume)], [hold("basic", 12, unit=volume)]) == ("continuing", {"contraction": -400}, {"seat": -400})
+    volume = {
+        "type": "volume",
+        "tiers": [{"up_to": 10, "unit": "1000", "flat": "0"}, {"up_to": None, "unit": "800", "flat": "0"}],
+    }
+    assert told([hold("basic", 10, unit=volume)], [hold("basic", 12, unit=volume)]) == (
+        "continuing",
+        {"contraction": -400},
+        {"seat": -400},
+    )
 
 
 def test_case_37_stacked_coupons_apply_in_order():
@@ -283,7 +323,11 @@ def test_case_39_once_coupon_on_an_annual_plan():
     year = {"unit": "12000", "interval": "year"}
     lowered = hold("basic", 10, discounts=[percent("50", "once")], **year)
     assert told([], [lowered]) == new(5000)
-    assert told([lowered], [hold("basic", 10, **year)]) == ("continuing", {"discount": 5000}, {"discount": 5000})
+    assert told([lowered], [hold("basic", 10, **year)]) == (
+        "continuing",
+        {"discount": 5000},
+        {"discount": 5000},
+    )
 
 
 def test_case_40_all_of_it_off():
@@ -296,7 +340,9 @@ def test_case_40_all_of_it_off():
 
 
 def test_case_41_discount_swapped_for_another():
-    assert causes([hold("basic", 10, discounts=[percent("20")])], [hold("basic", 10, discounts=[percent("30")])]) == {"discount": -1000}
+    assert causes(
+        [hold("basic", 10, discounts=[percent("20")])], [hold("basic", 10, discounts=[percent("30")])]
+    ) == {"discount": -1000}
 
 
 def test_case_42_price_rise_and_seats_together():
@@ -307,23 +353,44 @@ def test_case_42_price_rise_and_seats_together():
 
 def test_case_43_grandfathered_price_retired():
     moved = [hold("basic", 10)], [hold("pro", 10)]
-    assert told(*moved, migrations=[["pro_month_usd", "basic_month_usd"]]) == ("continuing", {"price": 10000}, {"price": 10000})
+    assert told(*moved, migrations=[["pro_month_usd", "basic_month_usd"]]) == (
+        "continuing",
+        {"price": 10000},
+        {"price": 10000},
+    )
 
 
 def test_case_44_price_rise_disguised_as_a_new_plan():
     """Everybody moved: growth of the plan until the migration is confirmed, a price rise from then on."""
-    everybody = [[hold(plan, 10, name=f"i{number}", customer=f"c{number}") for number in range(5)] for plan in ("basic", "pro")]
-    totals = [classify_month(*everybody, catalog(migrations=pairs))["total"] for pairs in ([], [["basic_month_usd", "pro_month_usd"]])]
-    assert [(total["flows"]["expansion"], total["flows"]["price"]) for total in totals] == [(50000, 0), (0, 50000)]
+    everybody = [
+        [hold(plan, 10, name=f"i{number}", customer=f"c{number}") for number in range(5)]
+        for plan in ("basic", "pro")
+    ]
+    totals = [
+        classify_month(*everybody, catalog(migrations=pairs))["total"]
+        for pairs in ([], [["basic_month_usd", "pro_month_usd"]])
+    ]
+    assert [(total["flows"]["expansion"], total["flows"]["price"]) for total in totals] == [
+        (50000, 0),
+        (0, 50000),
+    ]
 
 
 def test_case_45_annual_and_monthly():
-    """10 seats at 10 a month or 100 a year: 100.00 and 83.33. With the plan (E14): mean of 100.00 and 83.33, of -33.33 and -50.00."""
+    """10 seats at 10 a month or 100 a year: 100.00 and 83.33. With the plan (E14): mean of 100.00 and 83.33,
+    of -33.33 and -50.00.
+    """
     year = hold("basic", 10, unit="10000", interval="year")
     assert told([hold("basic", 10)], [year]) == ("continuing", {"interval": -1667}, {"interval": -1667})
     assert told([year], [hold("basic", 10)]) == ("continuing", {"interval": 1667}, {"interval": 1667})
     listed = [
-        {"price": f"{product}_{interval}", "product": product, "currency": "usd", "interval": interval, "scheme": {"unit": unit}}
+        {
+            "price": f"{product}_{interval}",
+            "product": product,
+            "currency": "usd",
+            "interval": interval,
+            "scheme": {"unit": unit},
+        }
         for product, interval, unit in (("pro", "year", "20000"), ("ent", "month", "3000"))
     ]
     both = [hold("pro", 10)], [hold("ent", 10, unit="30000", interval="year")]
@@ -349,15 +416,22 @@ def test_case_48_product_bundle_introduced():
     after = [hold("suite", name="i3", unit="25000")]
     assert told(before, after) == ("continuing", {"expansion": 5100}, {"cross_sell": 5100})
     assert [row(before, after)[f"{view}_gross"] for view in ("expansion", "contraction")] == [25000, 19900]
-    family = {name: {"family": "work", "tier_rank": rank} for name, rank in (("desk", 1), ("chat", 1), ("suite", 2))}
+    family = {
+        name: {"family": "work", "tier_rank": rank} for name, rank in (("desk", 1), ("chat", 1), ("suite", 2))
+    }
     assert causes(before, after, products=family) == {"tier": 15000, "seat": -9900}
 
 
 def test_case_49_flat_price_and_a_new_flat_price():
     swap = [hold("small", unit="5000")], [hold("large", unit="8000")]
-    flat = {name: {"family": "flat", "unit": "flat", "tier_rank": rank} for name, rank in (("small", 1), ("large", 2))}
+    flat = {
+        name: {"family": "flat", "unit": "flat", "tier_rank": rank}
+        for name, rank in (("small", 1), ("large", 2))
+    }
     assert causes(*swap, products=flat) == {"tier": 3000}
-    assert causes([hold("small", unit="5000")], [hold("small", unit="8000", price="small_2")]) == {"price": 3000}
+    assert causes([hold("small", unit="5000")], [hold("small", unit="8000", price="small_2")]) == {
+        "price": 3000
+    }
 
 
 def test_case_50_one_price_id_with_two_amounts():
@@ -370,7 +444,10 @@ def test_case_51_one_item_id_reused_for_another_product():
     assert causes(*swap, products={"south": {"family": "south"}}) == {"tier": 5000}
     placed = {name: {"family": name} for name in ("north", "south")}
     assert causes(*swap, products=placed) == {"cross_sell": 5000}
-    assert [row(*swap, products=placed)[f"{view}_gross"] for view in ("expansion", "contraction")] == [15000, 10000]
+    assert [row(*swap, products=placed)[f"{view}_gross"] for view in ("expansion", "contraction")] == [
+        15000,
+        10000,
+    ]
 
 
 def test_case_52_duplicate_item_ids():
@@ -380,7 +457,9 @@ def test_case_52_duplicate_item_ids():
 
 
 def test_case_57_history_start():
-    """Without a list of who paid before, a return looks new; what is already there at the first opening is no movement."""
+    """Without a list of who paid before, a return looks new; what is already there at the first opening is no
+    movement.
+    """
     assert told([hold("basic", 10)], [hold("basic", 10)]) == STILL
     assert told([], [hold("basic", 10)]) == new(10000)
     assert told([], [hold("basic", 10)], **PAID) == back(10000)
@@ -388,7 +467,9 @@ def test_case_57_history_start():
 
 def test_case_58_two_stripe_accounts():
     ours = [hold("basic", 10, customer="acct_1:c1"), hold("basic", 5, name="i2", customer="acct_2:c1")]
-    assert {name: found["closing"] for name, found in classify_month([], ours, catalog())["customers"].items()} == {
+    assert {
+        name: found["closing"] for name, found in classify_month([], ours, catalog())["customers"].items()
+    } == {
         "acct_1:c1": 10000,
         "acct_2:c1": 5000,
     }

@@ -1,4 +1,6 @@
-"""Each flag and reason on the smallest book that has it, and on the nearest one that has not (semantics 2.1, 3.5, 7)."""
+"""Each flag and reason on the smallest book that has it, and on the nearest one that has not (semantics 2.1,
+3.5, 7).
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,19 @@ Items = list[dict[str, Any]]
 TEN = item("i1", "basic", "1000", "10")
 
 
-def told(before: Items, after: Items, *, history: pd.DataFrame | None = None, deleted: Any = (), **more: Any) -> Flagged:
+def told(
+    before: Items, after: Items, *, history: pd.DataFrame | None = None, deleted: Any = (), **more: Any
+) -> Flagged:
     made = Catalog.from_dict(catalog(**more))
     opening, closing = states(before), states(after)
     plain = classify(opening, closing, catalog=made, rates_open={}, rates_close={}, ever_paid=made.ever_paid)
     result = flagged(plain, month(opening, closing, history=history, deleted=deleted), made)
     names = list(plain.causes.columns)
     pd.testing.assert_frame_equal(result.causes[names], plain.causes)
-    assert result.movements[["flow_expansion", "delta"]].sum().tolist() == plain.movements[["flow_expansion", "delta"]].sum().tolist()
+    assert (
+        result.movements[["flow_expansion", "delta"]].sum().tolist()
+        == plain.movements[["flow_expansion", "delta"]].sum().tolist()
+    )
     return result
 
 
@@ -52,10 +59,20 @@ def test_a_surge_is_five_seats_and_half_of_those_held(before: int, after: int, s
 
 @pytest.mark.parametrize(
     ("gain_before", "since", "surge"),
-    [(4, "2025-11-01", False), (3, "2025-11-01", True), (4, "2025-12-01", True), (4, "2026-02-01", True), (4, "2024-10-01", True)],
+    [
+        (4, "2025-11-01", False),
+        (3, "2025-11-01", True),
+        (4, "2025-12-01", True),
+        (4, "2026-02-01", True),
+        (4, "2024-10-01", True),
+    ],
 )
-def test_a_surge_is_measured_by_the_gains_of_the_year_before(gain_before: int, since: str, surge: bool) -> None:
-    """Gains 10 seats. The largest gain before is a month after `since`; three months must be known, and only twelve are looked at."""
+def test_a_surge_is_measured_by_the_gains_of_the_year_before(
+    gain_before: int, since: str, surge: bool
+) -> None:
+    """Gains 10 seats. The largest gain before is a month after `since`; three months must be known, and only
+    twelve are looked at.
+    """
     grown = (pd.Timestamp(since) + pd.DateOffset(months=1, days=10)).strftime("%Y-%m-%d")
     grown = min(grown, "2026-02-20")
     first, then, now = (TEN | {"quantity": str(seats)} for seats in (10 - gain_before, 10, 20))
@@ -65,7 +82,11 @@ def test_a_surge_is_measured_by_the_gains_of_the_year_before(gain_before: int, s
 
 @pytest.mark.parametrize(
     "beside",
-    [item("i2", "sso", "1", "100"), item("i2", "basic", "1000", "100", status="trialing"), item("i2", "api", "1", "100", usage_type="metered")],
+    [
+        item("i2", "sso", "1", "100"),
+        item("i2", "basic", "1000", "100", status="trialing"),
+        item("i2", "api", "1", "100", usage_type="metered"),
+    ],
 )
 def test_what_is_no_counting_seat_is_not_among_those_held(beside: dict[str, Any]) -> None:
     seats = [TEN | {"quantity": quantity} for quantity in ("8", "13")]
@@ -79,9 +100,13 @@ def test_seats_of_a_further_product_are_no_gain_in_seats() -> None:
 
 def test_concentrated_is_a_fifth_of_the_headline() -> None:
     before = [item(f"i{n}", "basic", "1000", "100", customer=f"c{n}") for n in range(6)]
-    after = [row | {"quantity": "110"} for row in before[:4]] + [before[4] | {"quantity": "108"}, before[5] | {"quantity": "102"}]
+    after = [row | {"quantity": "110"} for row in before[:4]] + [
+        before[4] | {"quantity": "108"},
+        before[5] | {"quantity": "102"},
+    ]
     rows = told(before, after).movements.set_index("customer")["flags_json"].map(json.loads)
-    assert {name for name, found in rows.items() if "concentrated" in found} == {"c0", "c1", "c2", "c3"}  # 10 of 50; 8 and 2 are not
+    # 10 of 50; 8 and 2 are not.
+    assert {name for name, found in rows.items() if "concentrated" in found} == {"c0", "c1", "c2", "c3"}
 
 
 def test_inferred_is_a_product_the_catalog_is_silent_on() -> None:
@@ -92,19 +117,31 @@ def test_direction_of_a_plan_is_its_rank_not_the_money() -> None:
     up = told([TEN], [item("i1", "pro", "900", "10")])
     assert up.movements["label"].tolist() == ["contraction"]
     assert cause_flags(up) == {"tier": ["upgrade"]}
-    assert cause_flags(told([item("i1", "pro", "900", "10")], [TEN | {"quantity": "12"}])) == {"tier": ["downgrade"], "seat": []}
+    assert cause_flags(told([item("i1", "pro", "900", "10")], [TEN | {"quantity": "12"}])) == {
+        "tier": ["downgrade"],
+        "seat": [],
+    }
 
 
 def test_a_plan_of_unknown_rank_has_no_direction() -> None:
-    assert cause_flags(told([item("i1", "starter", "1000", "5")], [item("i1", "growth", "1500", "5")])) == {"tier": []}
+    assert cause_flags(told([item("i1", "starter", "1000", "5")], [item("i1", "growth", "1500", "5")])) == {
+        "tier": []
+    }
 
 
 @pytest.mark.parametrize(
     ("more", "flagged_as"),
-    [({"interval": "year"}, ["usage_tier_period_mismatch"]), ({}, []), ({"interval": "year", "scheme": {"type": "per_unit", "unit": "4"}}, [])],
+    [
+        ({"interval": "year"}, ["usage_tier_period_mismatch"]),
+        ({}, []),
+        ({"interval": "year", "scheme": {"type": "per_unit", "unit": "4"}}, []),
+    ],
 )
 def test_tiers_of_usage_on_a_long_period(more: dict[str, Any], flagged_as: list[str]) -> None:
-    tiers = {"type": "graduated", "tiers": [{"up_to": 100, "unit": "5", "flat": "0"}, {"up_to": None, "unit": "2", "flat": "0"}]}
+    tiers = {
+        "type": "graduated",
+        "tiers": [{"up_to": 100, "unit": "5", "flat": "0"}, {"up_to": None, "unit": "2", "flat": "0"}],
+    }
     calls = item("i2", "api", tiers, "300", usage_type="metered", **more)
     assert cause_flags(told([TEN, calls], [TEN, calls | {"quantity": "500"}])) == {"usage": flagged_as}
 
@@ -113,13 +150,17 @@ def test_tiers_of_usage_on_a_long_period(more: dict[str, Any], flagged_as: list[
 def test_a_brief_lapse_is_seven_days(back: str, brief: bool) -> None:
     again = TEN | {"item": "i2", "subscription": "sub_2"}
     history = steps((TEN, "2025-06-01", "2026-02-25"), (again, back, None))
-    assert flags(told([], [again], history=history, ever_paid=["c1"])) == ({"brief_lapse"} if brief else set())
+    assert flags(told([], [again], history=history, ever_paid=["c1"])) == (
+        {"brief_lapse"} if brief else set()
+    )
 
 
 def test_only_the_lapse_over_the_month_end_is_measured() -> None:
     """Gone for months, then back for three days in March, and back again three days later."""
     again = TEN | {"item": "i2", "subscription": "sub_2"}
-    history = steps((TEN, "2025-06-01", "2025-12-01"), (TEN, "2026-03-02", "2026-03-05"), (again, "2026-03-08", None))
+    history = steps(
+        (TEN, "2025-06-01", "2025-12-01"), (TEN, "2026-03-02", "2026-03-05"), (again, "2026-03-08", None)
+    )
     assert flags(told([], [again], history=history, ever_paid=["c1"])) == set()
 
 
@@ -128,7 +169,11 @@ def test_up_and_back_down_is_a_row_without_movement() -> None:
     more, fewer = TEN | {"quantity": "30"}, item("i9", "basic", "1000", "5", customer="c2")
     history = steps(
         *((TEN, "2025-06-01", "2026-03-01"), (more, "2026-03-01", "2026-03-09"), (TEN, "2026-03-09", None)),
-        *((fewer, "2025-06-01", "2026-03-03"), (fewer | {"quantity": "1"}, "2026-03-03", "2026-03-09"), (fewer, "2026-03-09", None)),
+        *(
+            (fewer, "2025-06-01", "2026-03-03"),
+            (fewer | {"quantity": "1"}, "2026-03-03", "2026-03-09"),
+            (fewer, "2026-03-09", None),
+        ),
     )
     rows = told([TEN, fewer], [TEN, fewer], history=history).movements
     assert rows[["customer", "movement", "label", "delta", "opening", "flags_json"]].to_numpy().tolist() == [
@@ -139,7 +184,11 @@ def test_up_and_back_down_is_a_row_without_movement() -> None:
 @pytest.mark.parametrize("kept", ["11", "8"])
 def test_a_gain_kept_in_part_or_more_than_lost_is_no_reversal(kept: str) -> None:
     end = TEN | {"quantity": kept}
-    history = steps((TEN, "2025-06-01", "2026-03-02"), (TEN | {"quantity": "30"}, "2026-03-02", "2026-03-09"), (end, "2026-03-09", None))
+    history = steps(
+        (TEN, "2025-06-01", "2026-03-02"),
+        (TEN | {"quantity": "30"}, "2026-03-02", "2026-03-09"),
+        (end, "2026-03-09", None),
+    )
     assert flags(told([TEN], [end], history=history)) == set()
 
 
@@ -159,7 +208,12 @@ def test_a_gain_kept_in_part_or_more_than_lost_is_no_reversal(kept: str) -> None
 )
 def test_why_a_customer_stopped_paying_and_the_way_back(after: Items, reason: str | None) -> None:
     """Cases 6, 8, 9, 12, 14 and their mirror."""
-    returns = {"canceled": "resubscribed", "paused": "resumed", "trialing": "trial_converted", "unpaid": "recovered"}
+    returns = {
+        "canceled": "resubscribed",
+        "paused": "resumed",
+        "trialing": "trial_converted",
+        "unpaid": "recovered",
+    }
     gone = told([TEN], after).movements.iloc[0]
     back = told(after, [TEN], ever_paid=["c1"]).movements.iloc[0]
     assert (gone["movement"], back["movement"]) == ("churn", "reactivation")
@@ -173,8 +227,12 @@ def test_why_a_customer_stopped_paying_and_the_way_back(after: Items, reason: st
 
 def test_the_item_that_paid_most_gives_the_reason() -> None:
     small = item("i2", "crm", "100", "1")
-    assert told([TEN, small], [small | {"collection_paused": "void"}]).movements["reason"].tolist() == ["canceled"]
-    assert told([TEN, small], [TEN | {"collection_paused": "void"}]).movements["reason"].tolist() == ["paused"]
+    assert told([TEN, small], [small | {"collection_paused": "void"}]).movements["reason"].tolist() == [
+        "canceled"
+    ]
+    assert told([TEN, small], [TEN | {"collection_paused": "void"}]).movements["reason"].tolist() == [
+        "paused"
+    ]
 
 
 def test_a_deleted_customer() -> None:
@@ -191,7 +249,10 @@ def test_a_deleted_customer() -> None:
 )
 def test_why_a_subscription_that_lives_on_pays_nothing(held: dict[str, Any], reason: str) -> None:
     """Cases 32, 33, 40."""
-    gone, back = told([TEN], [held]).movements.iloc[0], told([held], [TEN], ever_paid=["c1"]).movements.iloc[0]
+    gone, back = (
+        told([TEN], [held]).movements.iloc[0],
+        told([held], [TEN], ever_paid=["c1"]).movements.iloc[0],
+    )
     for row, movement in ((gone, "churn"), (back, "reactivation")):
         assert (row["movement"], row["dormant"], row["dormant_reason"]) == (movement, True, reason)
         assert pd.isna(row["reason"])
@@ -205,22 +266,35 @@ def test_merged_customers_are_flagged_as_one() -> None:
         (before, "2025-11-15", "2026-03-15"),
         (after | {"quantity": "20"}, "2026-03-15", None),
     )
-    assert flags(told([before], [after | {"quantity": "20"}], history=history, aliases={"old": "c1"})) == set()
-
-
-@pytest.mark.parametrize(("since", "ever_paid", "truncated"), [("2026-03-02", [], True), ("2026-03-02", ["c7"], False), ("2026-02-27", [], False)])
-def test_history_that_begins_with_the_month(since: str, ever_paid: list[str], truncated: bool) -> None:
-    """Case 57: without a word of who paid before, a customer that returned looks new."""
-    history = steps((item("i9", "basic", "1000", "1", customer="c9"), since, "2026-03-05"), (TEN, "2026-03-05", None))
-    assert flags(told([], [TEN], history=history, ever_paid=ever_paid)) == ({"history_truncated"} if truncated else set())
+    assert (
+        flags(told([before], [after | {"quantity": "20"}], history=history, aliases={"old": "c1"})) == set()
+    )
 
 
 @pytest.mark.parametrize(
-    ("begun", "source", "ramp"), [("2026-03-15", "schedule", True), ("2026-03-15", "event", False), ("2026-02-15", "schedule", False)]
+    ("since", "ever_paid", "truncated"),
+    [("2026-03-02", [], True), ("2026-03-02", ["c7"], False), ("2026-02-27", [], False)],
+)
+def test_history_that_begins_with_the_month(since: str, ever_paid: list[str], truncated: bool) -> None:
+    """Case 57: without a word of who paid before, a customer that returned looks new."""
+    history = steps(
+        (item("i9", "basic", "1000", "1", customer="c9"), since, "2026-03-05"), (TEN, "2026-03-05", None)
+    )
+    assert flags(told([], [TEN], history=history, ever_paid=ever_paid)) == (
+        {"history_truncated"} if truncated else set()
+    )
+
+
+@pytest.mark.parametrize(
+    ("begun", "source", "ramp"),
+    [("2026-03-15", "schedule", True), ("2026-03-15", "event", False), ("2026-02-15", "schedule", False)],
 )
 def test_a_step_that_a_schedule_had_planned_is_a_contracted_ramp(begun: str, source: str, ramp: bool) -> None:
     grown = {**TEN, "quantity": "12"}
-    history = pd.concat([dated(states([TEN]), "2026-01-01", begun), dated(states([grown]), begun, None, source)], ignore_index=True)
+    history = pd.concat(
+        [dated(states([TEN]), "2026-01-01", begun), dated(states([grown]), begun, None, source)],
+        ignore_index=True,
+    )
     result = told([TEN], [grown], history=history)
     assert ("contracted_ramp" in flags(result)) == ramp
     assert ("contracted_ramp" in cause_flags(result)["seat"]) == ramp

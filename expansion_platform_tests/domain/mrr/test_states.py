@@ -19,4 +19,8 @@ def test_states_at_an_instant_are_those_before_it() -> None:
             "valid_to": [at[1], at[2], None],
         }
     )
-    assert [set(states.loc[covers(states, instant), "item"]) for instant in at] == [set(), {"old", "lasting"}, {"new", "lasting"}]
+    assert [set(states.loc[covers(states, instant), "item"]) for instant in at] == [
+        set(),
+        {"old", "lasting"},
+        {"new", "lasting"},
+    ]

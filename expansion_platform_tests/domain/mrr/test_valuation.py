@@ -14,7 +14,12 @@ def value(*items, rates=None, policy=None):
 
 @pytest.mark.parametrize(
     ("interval", "unit", "mrr", "arr"),
-    [("month", "1000", 1000, 12000), ("year", "10000", 833, 10000), ("day", "1000", 30417, 365000), ("week", "7000", 30417, 365000)],
+    [
+        ("month", "1000", 1000, 12000),
+        ("year", "10000", 833, 10000),
+        ("day", "1000", 30417, 365000),
+        ("week", "7000", 30417, 365000),
+    ],
 )
 def test_periods(interval, unit, mrr, arr):
     row = value(item("i1", "basic", unit, "1", interval=interval)).iloc[0]
@@ -37,7 +42,10 @@ def test_list_mrr_leaves_discounts_out():
 
 
 def test_currencies_by_their_minor_unit():
-    items = [item("i1", "basic", "1500", "12", currency="jpy"), item("i2", "basic", "1500", "1", currency="kwd")]
+    items = [
+        item("i1", "basic", "1500", "12", currency="jpy"),
+        item("i2", "basic", "1500", "1", currency="kwd"),
+    ]
     assert value(*items, rates={"jpy": "0.0067", "kwd": "3.25"})["mrr_minor"].tolist() == [12060, 488]
 
 
@@ -71,7 +79,9 @@ def test_chargeable_at_zero():
 
 
 def test_equal_states_share_a_value_and_the_index_is_kept():
-    frame = pd.concat([states([item("i1", "basic", "1000", "2"), item("i2", "pro", "2000", "2")])] * 3).set_index([[9, 8, 7, 6, 5, 4]])
+    frame = pd.concat(
+        [states([item("i1", "basic", "1000", "2"), item("i2", "pro", "2000", "2")])] * 3
+    ).set_index([[9, 8, 7, 6, 5, 4]])
     valued = value_states(frame, {}, Policy(), "usd")
     assert valued["mrr_minor"].tolist() == [2000, 4000] * 3
     assert valued["mrr_minor"].dtype == "int64"

@@ -5,14 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expansion_platform.domain.pricing.discounts import allocate_amount_off, apply, parse_discounts, reductions
+from expansion_platform.domain.pricing.discounts import (
+    allocate_amount_off,
+    apply,
+    parse_discounts,
+    reductions,
+)
 from expansion_platform.domain.pricing.policy import Policy
 from expansion_platform_tests.domain.books import amount, percent
 
 
 def after(gross, discounts, period=1, rate=1, *, metered=False, policy=None):
     parsed = parse_discounts(json.dumps(discounts))
-    return apply(Fraction(gross), reductions(parsed, Fraction(period), Fraction(rate), metered=metered, policy=policy or Policy()))
+    return apply(
+        Fraction(gross),
+        reductions(parsed, Fraction(period), Fraction(rate), metered=metered, policy=policy or Policy()),
+    )
 
 
 def test_order_matters():
@@ -45,7 +53,9 @@ def test_which_durations_count(duration, period, metered, counts):
 
 
 def test_repeating_by_policy():
-    assert after(1000, [percent("50"), percent("10", "forever")], policy=Policy(preset="stripe_parity")) == 900
+    assert (
+        after(1000, [percent("50"), percent("10", "forever")], policy=Policy(preset="stripe_parity")) == 900
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +75,11 @@ def test_bad_discounts_say_why(discount, problem):
 
 
 def test_amount_off_is_shared_pro_rata_with_ties_to_the_smaller_item_id():
-    assert allocate_amount_off(1000, {"si_b": 500, "si_a": 1000, "si_c": 0}) == {"si_a": 667, "si_b": 333, "si_c": 0}
+    assert allocate_amount_off(1000, {"si_b": 500, "si_a": 1000, "si_c": 0}) == {
+        "si_a": 667,
+        "si_b": 333,
+        "si_c": 0,
+    }
     assert allocate_amount_off(101, {"si_b": 7, "si_a": 7}) == {"si_a": 51, "si_b": 50}
     assert allocate_amount_off(1000, {"si_a": 0}) == {"si_a": 0}
 

@@ -5,7 +5,11 @@ import pytest
 
 from expansion_platform.domain.pricing.schemes import AboveLastTierError, gross, parse_scheme, period_months
 
-TIERS = [{"up_to": 10, "unit": "100", "flat": "500"}, {"up_to": "20", "unit": "80", "flat": "0"}, {"up_to": None, "unit": "50", "flat": "300"}]
+TIERS = [
+    {"up_to": 10, "unit": "100", "flat": "500"},
+    {"up_to": "20", "unit": "80", "flat": "0"},
+    {"up_to": None, "unit": "50", "flat": "300"},
+]
 CLOSED = TIERS[:2]
 
 
@@ -13,12 +17,17 @@ def price(scheme, quantity):
     return gross(parse_scheme(json.dumps(scheme)), Fraction(quantity))
 
 
-@pytest.mark.parametrize(("quantity", "expected"), [("0", 500), ("10", 1500), ("11", 1580), ("20", 2300), ("20.5", 2625), ("21", 2650)])
+@pytest.mark.parametrize(
+    ("quantity", "expected"),
+    [("0", 500), ("10", 1500), ("11", 1580), ("20", 2300), ("20.5", 2625), ("21", 2650)],
+)
 def test_graduated(quantity, expected):
     assert price({"type": "graduated", "tiers": TIERS}, quantity) == expected
 
 
-@pytest.mark.parametrize(("quantity", "expected"), [("0", 500), ("10", 1500), ("10.5", 840), ("20", 1600), ("21", 1350)])
+@pytest.mark.parametrize(
+    ("quantity", "expected"), [("0", 500), ("10", 1500), ("10.5", 840), ("20", 1600), ("21", 1350)]
+)
 def test_volume(quantity, expected):
     assert price({"type": "volume", "tiers": TIERS}, quantity) == expected
 
@@ -33,7 +42,10 @@ def test_per_unit_is_exact_and_the_default():
     assert price({"unit": "0.333333333333"}, "3") == Fraction(999999999999, 10**12)
 
 
-@pytest.mark.parametrize(("rounding", "quantity", "expected"), [("up", "0", 0), ("up", "1001", 1400), ("down", "1999", 700), ("down", "999.9", 0)])
+@pytest.mark.parametrize(
+    ("rounding", "quantity", "expected"),
+    [("up", "0", 0), ("up", "1001", 1400), ("down", "1999", 700), ("down", "999.9", 0)],
+)
 def test_packages(rounding, quantity, expected):
     assert price({"unit": "700", "divide_by": 1000, "round": rounding}, quantity) == expected
 
@@ -85,7 +97,11 @@ def test_bad_schemes_say_why(scheme, problem):
 
 @pytest.mark.parametrize(
     ("scheme", "chargeable"),
-    [({"unit": "0"}, False), ({"unit": "0", "minimum": "1"}, True), ({"type": "volume", "tiers": [{"up_to": None, "unit": "0", "flat": "9"}]}, True)],
+    [
+        ({"unit": "0"}, False),
+        ({"unit": "0", "minimum": "1"}, True),
+        ({"type": "volume", "tiers": [{"up_to": None, "unit": "0", "flat": "9"}]}, True),
+    ],
 )
 def test_chargeable(scheme, chargeable):
     assert parse_scheme(json.dumps(scheme)).chargeable is chargeable

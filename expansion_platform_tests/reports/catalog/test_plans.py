@@ -1,4 +1,6 @@
-"""What is said of plans that are prices of one product, and that the lines printed are a catalog that settles it."""
+"""What is said of plans that are prices of one product, and that the lines printed are a catalog that settles
+it.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,31 @@ SILENT = Catalog()
 
 def price(name: str, unit: str, currency: str = "usd", interval: str = "month") -> Price:
     scheme = {"type": "per_unit", "unit": unit}
-    return Price(name, "prod_1", currency, "licensed", interval, 1, scheme, f'{{"type":"per_unit","unit":"{unit}"}}')
+    return Price(
+        name, "prod_1", currency, "licensed", interval, 1, scheme, f'{{"type":"per_unit","unit":"{unit}"}}'
+    )
 
 
-BASIC, PRO, TEAM, OLD = price("p_basic", "1200"), price("p_pro", "3000"), price("p_team", "7000"), price("p_old", "1000")
+BASIC, PRO, TEAM, OLD = (
+    price("p_basic", "1200"),
+    price("p_pro", "3000"),
+    price("p_team", "7000"),
+    price("p_old", "1000"),
+)
 YEARLY = [price("y_basic", "12000", interval="year"), price("y_pro", "30000", interval="year")]
 EVERY = [BASIC, PRO, TEAM, OLD, *YEARLY]
 
 
-def account(plans: Plans = NO_PLANS, moves: Any = (), repricings: Any = (), catalog: Catalog = SILENT, prices: list[Price] = EVERY) -> Account:
-    """One product with these prices, of which the old one is no longer sold; Basic has 600 of MRR, Pro 300, another product 100."""
+def account(
+    plans: Plans = NO_PLANS,
+    moves: Any = (),
+    repricings: Any = (),
+    catalog: Catalog = SILENT,
+    prices: list[Price] = EVERY,
+) -> Account:
+    """One product with these prices, of which the old one is no longer sold; Basic has 600 of MRR, Pro 300,
+    another product 100.
+    """
     known = {each.id: each for each in prices}
     moved = pd.DataFrame(list(moves), columns=["customer", "from_price", "to_price"])
     held = [("prod_1", "p_basic", 600), ("prod_1", "p_pro", 300), ("prod_2", "other", 100)]
@@ -56,9 +73,14 @@ UPGRADES = [("c1", "p_basic", "p_pro"), ("c2", "p_basic", "p_pro"), ("c2", "p_pr
 
 
 def test_a_ladder_ranks_what_is_sold_in_the_longest_lists() -> None:
-    rungs = {rung.price.id: rung.rank for rung in ladder(EVERY, {each.id for each in EVERY} - {OLD.id}, SILENT)}
+    rungs = {
+        rung.price.id: rung.rank for rung in ladder(EVERY, {each.id for each in EVERY} - {OLD.id}, SILENT)
+    }
     assert rungs == {"p_basic": 1, "p_pro": 2, "p_team": 3, "p_old": None, "y_basic": None, "y_pro": None}
-    rungs = {rung.price.id: rung.rank for rung in ladder([BASIC, PRO, *YEARLY], {"p_basic", "p_pro", "y_basic", "y_pro"}, SILENT)}
+    rungs = {
+        rung.price.id: rung.rank
+        for rung in ladder([BASIC, PRO, *YEARLY], {"p_basic", "p_pro", "y_basic", "y_pro"}, SILENT)
+    }
     assert rungs == {"p_basic": 1, "p_pro": 2, "y_basic": 1, "y_pro": 2}
     assert [rung.rank for rung in ladder([BASIC, YEARLY[0]], {"p_basic", "y_basic"}, SILENT)] == [None, None]
 
@@ -93,17 +115,29 @@ def test_prices_of_other_currencies_are_not_compared() -> None:
 def test_an_undecided_product_is_named_with_its_mrr_and_lines_that_settle_it() -> None:
     held = account(moves=UPGRADES)
     (text,) = undecided_products(held, SILENT, "usd")
-    assert text.startswith("The Product (prod_1, MRR 9.00 USD, 90.00 % of all, in 2026-10): 2 customers moved between prices of it within 12 months.")
+    assert text.startswith(
+        "The Product (prod_1, MRR 9.00 USD, 90.00 % of all, in 2026-10): 2 customers moved between "
+        "prices of it within 12 months."
+    )
     written = text[text.index("  products:") :].split("\nIf one price")
     ranks = yaml.safe_load(written[0])
     settled = Catalog.from_dict(ranks)
-    assert {name: entry.tier_rank for name, entry in settled.products.items()} == {"p_basic": 1, "p_pro": 2, "p_team": 3}
-    assert "# y_basic: {tier_rank: ?}  # 10.00 USD a month for one unit; its list has fewer plans than another" in text
+    assert {name: entry.tier_rank for name, entry in settled.products.items()} == {
+        "p_basic": 1,
+        "p_pro": 2,
+        "p_team": 3,
+    }
+    assert (
+        "# y_basic: {tier_rank: ?}  # 10.00 USD a month for one unit; its list has fewer plans than another"
+        in text
+    )
     assert account(moves=UPGRADES, catalog=settled).undecided == []
     repriced = Catalog.from_dict(yaml.safe_load(text[text.index("  migrations:") :]))
     assert repriced.migrations == (("p_basic", "p_pro"), ("p_pro", "p_basic"))
     assert account(moves=UPGRADES, catalog=repriced).undecided == []
-    assert [each for each in examine(SILENT, held) if each.subject == "plans"] == [Finding("look", "plans", text)]
+    assert [each for each in examine(SILENT, held) if each.subject == "plans"] == [
+        Finding("look", "plans", text)
+    ]
 
 
 def test_a_price_that_replaced_another_is_offered_as_a_migration_alone() -> None:
@@ -111,7 +145,9 @@ def test_a_price_that_replaced_another_is_offered_as_a_migration_alone() -> None
     (text,) = undecided_products(held, SILENT, "usd")
     assert "Only one price is still sold in each list" in text
     assert "tier_rank" not in text
-    assert Catalog.from_dict(yaml.safe_load(text[text.index("  migrations:") :])).migrations == (("p_old", "p_basic"),)
+    assert Catalog.from_dict(yaml.safe_load(text[text.index("  migrations:") :])).migrations == (
+        ("p_old", "p_basic"),
+    )
     assert "\n  p_old" not in first_catalog(held, SILENT, "usd")
 
 
@@ -124,18 +160,28 @@ def test_inferred_plans_are_named_with_their_share_of_mrr() -> None:
     assert none.level == "ok"
 
 
-@pytest.mark.parametrize("held", [account(Plans({("p_basic", "p_pro"): 1})), account(moves=UPGRADES)], ids=["plans", "undecided"])
+@pytest.mark.parametrize(
+    "held", [account(Plans({("p_basic", "p_pro"): 1})), account(moves=UPGRADES)], ids=["plans", "undecided"]
+)
 def test_the_first_catalog_has_ranks_as_comments(held: Account) -> None:
     text = first_catalog(held, SILENT, "usd")
     assert Catalog.from_dict(yaml.safe_load(text)).catalog_hash == SILENT.catalog_hash
     uncommented = re.sub(r"^(\s+)# (?=tier_rank: )", r"\1", text, flags=re.MULTILINE)
-    ranks = {name: entry.tier_rank for name, entry in Catalog.from_dict(yaml.safe_load(uncommented)).products.items()}
+    ranks = {
+        name: entry.tier_rank
+        for name, entry in Catalog.from_dict(yaml.safe_load(uncommented)).products.items()
+    }
     assert ranks == {"p_basic": 1, "p_pro": 2, "p_team": 3}
     assert "{price: " not in text  # no price of it is the product's list price
     assert "# p_old: 10.00 USD a month for one unit; no longer sold" not in text  # nobody holds it
     holder = held.held.iloc[:1].assign(price="p_old")
-    older = first_catalog(replace(held, held=pd.concat([held.held, holder], ignore_index=True)), SILENT, "usd")
-    assert "  # p_old: 10.00 USD a month for one unit; no longer sold: give it the rank of the plan it was a price of" in older
+    older = first_catalog(
+        replace(held, held=pd.concat([held.held, holder], ignore_index=True)), SILENT, "usd"
+    )
+    assert (
+        "  # p_old: 10.00 USD a month for one unit; no longer sold: give it the rank of the plan it was "
+        "a price of" in older
+    )
 
 
 def test_the_first_catalog_is_as_before_without_them() -> None:

@@ -1,4 +1,6 @@
-"""Companies whose plans are prices of one product, or were repriced twice: what customers did tells them apart, in two implementations of D-12."""
+"""Companies whose plans are prices of one product, or were repriced twice: what customers did tells them
+apart, in two implementations of D-12.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import pytest
 from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.catalog.plans import beginnings
 from expansion_platform.domain.core import months
-from expansion_platform.simulator.company.catalog import CATALOGS, ONE_PRODUCT, ONE_PRODUCT_IN_LISTS, PLANS, REPRICED, WORKSPACE, build
+from expansion_platform.simulator.company.catalog import (
+    CATALOGS,
+    ONE_PRODUCT,
+    ONE_PRODUCT_IN_LISTS,
+    PLANS,
+    REPRICED,
+    WORKSPACE,
+    build,
+)
 from expansion_platform.simulator.company.company import BEHAVIOURS, LAST_MONTH, Company, simulate
 from expansion_platform.simulator.truth.reference_plans import plans_before, read_history
 from expansion_platform.simulator.verify import book, items_of, true_months
@@ -34,16 +44,29 @@ def named(price: str) -> tuple[str, str, str]:
 
 @cache
 def moves(seed: int, sells: str) -> pd.DataFrame:
-    """The truth: every cause of an item that went from one price of a plan to another, and what the two prices are."""
+    """The truth: every cause of an item that went from one price of a plan to another, and what the two
+    prices are.
+    """
     rows, made = [], company(seed, sells)
     states = made.truth.expected_states
     for month, truth in true_months(made, MONTHS):
-        opening, closing = ({row["item"]: row for row in book(states, at)} for at in (months.opening(month), months.closing(month)))
+        opening, closing = (
+            {row["item"]: row for row in book(states, at)}
+            for at in (months.opening(month), months.closing(month))
+        )
         for row in truth["customers"].values():
             for cause in row["cause_rows"]:
                 before, after = opening.get(cause["from_item"]), closing.get(cause["to_item"])
                 if before is not None and after is not None and before["price"] != after["price"]:
-                    rows.append((month, cause["cause"], cause["amount"], *named(before["price"]), *named(after["price"])))
+                    rows.append(
+                        (
+                            month,
+                            cause["cause"],
+                            cause["amount"],
+                            *named(before["price"]),
+                            *named(after["price"]),
+                        )
+                    )
     names = ["month", "cause", "amount", "plan", "list", "version", "to_plan", "to_list", "to_version"]
     frame = pd.DataFrame(rows, columns=names)
     return frame[frame["plan"].isin([plan.key for plan in PLANS])]
@@ -64,7 +87,9 @@ def test_both_implementations_find_the_same_plans(seed: int, sells: str) -> None
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_plans_sold_as_prices_of_one_product(seed: int) -> None:
-    """Upgrades and downgrades are tier once customers have begun on both for three months; Pro's replaced price is no plan beside its successor."""
+    """Upgrades and downgrades are tier once customers have begun on both for three months; Pro's replaced
+    price is no plan beside its successor.
+    """
     made, moved = company(seed, ONE_PRODUCT), moves(seed, ONE_PRODUCT)
     assert made.catalog["migrations"] == []
     assert WORKSPACE.id not in made.catalog["products"]
@@ -76,9 +101,15 @@ def test_plans_sold_as_prices_of_one_product(seed: int) -> None:
     assert (schedule.loc[other & tier, "amount"] < 0).any()
     # Enterprise is bought by one new customer in eight: it takes longest.
     small = other & ~schedule[["plan", "to_plan"]].eq("enterprise").any(axis=1)
-    assert set(schedule.loc[small & (schedule["version"] == "") & (schedule["to_version"] == "") & (schedule["month"] > MONTHS[4]), "cause"]) == {
-        "tier"
-    }
+    assert set(
+        schedule.loc[
+            small
+            & (schedule["version"] == "")
+            & (schedule["to_version"] == "")
+            & (schedule["month"] > MONTHS[4]),
+            "cause",
+        ]
+    ) == {"tier"}
     assert set(schedule.loc[~other, "cause"]) == {"price"}
 
 
@@ -88,7 +119,11 @@ def test_a_company_that_repriced_twice(seed: int) -> None:
     made, moved = company(seed, REPRICED), moves(seed, REPRICED)
     assert made.catalog["migrations"] == []
     assert not any("tier_rank" in made.catalog["products"][plan.id] for plan in PLANS)
-    replaced = moved[(moved["plan"] == moved["to_plan"]) & (moved["version"] != moved["to_version"]) & (moved["list"] == moved["to_list"])]
+    replaced = moved[
+        (moved["plan"] == moved["to_plan"])
+        & (moved["version"] != moved["to_version"])
+        & (moved["list"] == moved["to_list"])
+    ]
     assert {"_2", "_3"} <= set(replaced["to_version"])
     assert replaced["cause"].isin(["price", "seat", "discount", "fx"]).all()
     assert replaced.loc[replaced["cause"] == "price", "amount"].sum() > 0
@@ -116,7 +151,12 @@ def test_the_account_shows_one_product_with_a_price_a_plan() -> None:
         [price for price in company(1, sells).account.objects["prices"] if price["product"] == WORKSPACE.id]
         for sells in (ONE_PRODUCT, ONE_PRODUCT_IN_LISTS)
     )
-    assert [price["id"].removeprefix("price_") for price in three] == ["basic_usd_month", "pro_usd_month", "enterprise_usd_month", "pro_usd_month_2"]
+    assert [price["id"].removeprefix("price_") for price in three] == [
+        "basic_usd_month",
+        "pro_usd_month",
+        "enterprise_usd_month",
+        "pro_usd_month_2",
+    ]
     assert len(lists) == 3 * 4 * 2 + 4
     objects = company(1, ONE_PRODUCT).account.objects
     assert WORKSPACE.id in json.dumps(objects["subscriptions"]) + json.dumps(objects["invoices"])

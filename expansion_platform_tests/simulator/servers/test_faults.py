@@ -19,7 +19,10 @@ from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform_tests.simulator import stripe_objects
 
 _BROKEN = {Delivery.NONE: http.client.RemoteDisconnected, Delivery.RESET: ConnectionResetError}
-REQUESTS = [Request("GET", "/v1/customers", {"limit": "100", "starting_after": f"cus_{number}"}) for number in range(400)]
+REQUESTS = [
+    Request("GET", "/v1/customers", {"limit": "100", "starting_after": f"cus_{number}"})
+    for number in range(400)
+]
 
 
 def failed(status: int, _message: str) -> Response:
@@ -39,10 +42,14 @@ def test_the_plan_follows_from_the_seed() -> None:
     assert set(once.met) == {fault.value for fault in Fault} - {Fault.SHUFFLED.value}
 
 
-def test_what_a_request_meets_outside_of_bursts_does_not_depend_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_request_meets_outside_of_bursts_does_not_depend_on_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("expansion_platform.simulator.servers.faults.BURST", 0)
     forwards, backwards = Faults(5), Faults(5)
-    assert [outcome(forwards, each) for each in REQUESTS] == [outcome(backwards, each) for each in reversed(REQUESTS)][::-1]
+    assert [outcome(forwards, each) for each in REQUESTS] == [
+        outcome(backwards, each) for each in reversed(REQUESTS)
+    ][::-1]
 
 
 def test_limits_come_in_bursts_and_nothing_fails_for_ever() -> None:
@@ -60,7 +67,9 @@ def test_limits_come_in_bursts_and_nothing_fails_for_ever() -> None:
 @pytest.mark.parametrize("delivery", Delivery)
 def test_how_an_answer_arrives(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
     with StripeServer(stripe_objects.account()) as server:
-        whole = server.answer(Request("GET", "/v1/customers", {"limit": "30"}, {"authorization": "Bearer rk_x"}))
+        whole = server.answer(
+            Request("GET", "/v1/customers", {"limit": "30"}, {"authorization": "Bearer rk_x"})
+        )
         monkeypatch.setattr(server, "answer", lambda _: Response(whole.body, delivery=delivery))
         if delivery in _BROKEN:
             with pytest.raises(_BROKEN[delivery]):
@@ -81,7 +90,11 @@ def get(server: StripeServer) -> bytes:
 def test_events_come_shuffled_and_repeated_and_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("expansion_platform.simulator.servers.faults.SHARE", 0)
     listed = [{"id": f"evt_{number:03d}"} for number in range(40)]
-    shown = Faults(1).between(Request("GET", "/v1/events"), lambda _: Response({"data": listed}), failed).body["data"]
+    shown = (
+        Faults(1)
+        .between(Request("GET", "/v1/events"), lambda _: Response({"data": listed}), failed)
+        .body["data"]
+    )
     assert {item["id"] for item in shown} == {item["id"] for item in listed}
     assert len(shown) > len(listed)
     assert shown != sorted(shown, key=lambda item: item["id"])
@@ -103,14 +116,23 @@ def test_what_must_not_count_is_added_and_the_account_left_alone(account: Any) -
     assert all({**twin, "id": twin["id"].removesuffix("Twin")} in account.objects["events"] for twin in twins)
     assert twins
     with StripeServer(disturbed) as server:
-        page = server.answer(Request("GET", "/v1/subscriptions", {"limit": "100", "status": "all"}, {"authorization": "Bearer rk_x"})).body
+        page = server.answer(
+            Request(
+                "GET",
+                "/v1/subscriptions",
+                {"limit": "100", "status": "all"},
+                {"authorization": "Bearer rk_x"},
+            )
+        ).body
         listed = {item["id"] for item in page["data"]}
     assert listed == {item["id"] for item in account.objects["subscriptions"]}
 
 
 def test_drafts_are_deleted_while_lists_are_read(account: Any) -> None:
     first, last = moments({1_800_000_000: account, 1_800_000_100: account}, 1, 0)
-    drafts = {item["id"] for item in first.objects["invoices"]} - {item["id"] for item in account.objects["invoices"]}
+    drafts = {item["id"] for item in first.objects["invoices"]} - {
+        item["id"] for item in account.objects["invoices"]
+    }
     drafts = {identity for identity in drafts if "Draft" in identity}
     with StripeServer(account) as server:
         server.moving([first, last])
@@ -120,10 +142,14 @@ def test_drafts_are_deleted_while_lists_are_read(account: Any) -> None:
         for identity in drafts:
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 get_list(server, f"invoices/{identity}/lines")
-    assert drafts == {item["data"]["object"]["id"] for item in last.objects["events"] if item["type"] == "invoice.deleted"}
+    assert drafts == {
+        item["data"]["object"]["id"] for item in last.objects["events"] if item["type"] == "invoice.deleted"
+    }
 
 
 def get_list(server: StripeServer, path: str) -> bytes:
-    request = urllib.request.Request(f"{server.url}/v1/{path}?limit=100", headers={"Authorization": "Bearer rk_x"})
+    request = urllib.request.Request(
+        f"{server.url}/v1/{path}?limit=100", headers={"Authorization": "Bearer rk_x"}
+    )
     with urllib.request.urlopen(request) as answered:
         return bytes(answered.read())

@@ -15,7 +15,11 @@ from expansion_platform.simulator.servers.posthog import PostHogServer
 
 
 def account_months(accounts: int = 20, last: str = "2026-04") -> pd.DataFrame:
-    rows = [(f"org_{number}", f"cus_{number}", month, number) for number in range(accounts) for month in months.between("2026-01", last)]
+    rows = [
+        (f"org_{number}", f"cus_{number}", month, number)
+        for number in range(accounts)
+        for month in months.between("2026-01", last)
+    ]
     return pd.DataFrame(rows, columns=["account", "customer", "month", "seats"])
 
 
@@ -25,14 +29,18 @@ def server() -> Iterator[PostHogServer]:
         yield running
 
 
-def post(server: PostHogServer, body: Any, project: int = 1, key: str = "phx_simulated") -> tuple[int, dict[str, Any]]:
+def post(
+    server: PostHogServer, body: Any, project: int = 1, key: str = "phx_simulated"
+) -> tuple[int, dict[str, Any]]:
     # Without verify=False httpx spends 0.1 s a request on certificates it does not need.
     url = f"{server.url}/api/projects/{project}/query/"
     answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {key}"}, verify=False)  # noqa: S501
     return answer.status_code, answer.json()
 
 
-def ask(server: PostHogServer, query: str, kind: str = "HogQLQuery", **options: Any) -> tuple[int, dict[str, Any]]:
+def ask(
+    server: PostHogServer, query: str, kind: str = "HogQLQuery", **options: Any
+) -> tuple[int, dict[str, Any]]:
     return post(server, {"query": {"kind": kind, "query": query}}, **options)
 
 
@@ -48,7 +56,9 @@ def test_later_months_do_not_change_earlier_ones() -> None:
     early = usage_events(7, account_months(last="2026-02")).to_pandas()
     late = usage_events(7, account_months(last="2026-04")).to_pandas()
     kept = late[late["timestamp"] < months.opening("2026-03")]
-    pd.testing.assert_frame_equal(early.sort_values("uuid", ignore_index=True), kept.sort_values("uuid", ignore_index=True))
+    pd.testing.assert_frame_equal(
+        early.sort_values("uuid", ignore_index=True), kept.sort_values("uuid", ignore_index=True)
+    )
 
 
 def test_events_fit_the_seats_and_the_month() -> None:
@@ -77,7 +87,10 @@ def test_no_accounts_give_no_events() -> None:
 
 
 def test_clickhouse_functions_run(server: PostHogServer) -> None:
-    query = "SELECT count(DISTINCT event) AS features, formatDateTime(toTimeZone(max(timestamp), 'Asia/Tokyo'), '%Y-%m') AS last FROM events"
+    query = (
+        "SELECT count(DISTINCT event) AS features, formatDateTime(toTimeZone(max(timestamp), 'Asia/Tokyo'), "
+        "'%Y-%m') AS last FROM events"
+    )
     status, body = ask(server, query)
     assert status == 200
     assert body["columns"] == ["features", "last"]
@@ -89,7 +102,8 @@ def test_clickhouse_functions_run(server: PostHogServer) -> None:
     [
         ("SELECT nothing FROM events", "nothing"),
         ("SELECT bogus(event) FROM events", r"Unsupported function call 'bogus\(...\)'"),
-        ("SELECT totimezone(timestamp, 'UTC') FROM events", "Unsupported function call"),  # ClickHouse's names are case sensitive
+        # ClickHouse's names are case sensitive.
+        ("SELECT totimezone(timestamp, 'UTC') FROM events", "Unsupported function call"),
         ("SELECT event FROM happenings", "Unknown table `happenings`"),
         ("SELECT event FROM", "."),
         ("DROP TABLE events", "Only SELECT"),

@@ -44,7 +44,8 @@ def test_an_expanded_reference_passes_and_is_checked_too() -> None:
 @pytest.mark.parametrize(
     ("change", "path"),
     [
-        ({"current_period_start": 1}, r"\$: .*current_period_start"),  # moved to the items in 2025-03-31.basil
+        # Moved to the items in 2025-03-31.basil.
+        ({"current_period_start": 1}, r"\$: .*current_period_start"),
         ({"customer": None}, r"\$\.customer: None"),
         ({"cancel_at_period_end": 0}, r"\$\.cancel_at_period_end: 0"),
         ({"created": True}, r"\$\.created: True"),
@@ -61,9 +62,13 @@ def test_a_wrong_object_is_refused_with_its_id_and_the_path(change: dict, path: 
 
 def test_a_missing_key_is_refused_unless_optional() -> None:
     whole = stripe_objects.subscription(1, 1)
-    shapes.check_shape({key: value for key, value in whole.items() if key != "latest_invoice"}, "Subscription")
+    shapes.check_shape(
+        {key: value for key, value in whole.items() if key != "latest_invoice"}, "Subscription"
+    )
     with pytest.raises(shapes.ShapeError, match="start_date"):
-        shapes.check_shape({key: value for key, value in whole.items() if key != "start_date"}, "Subscription")
+        shapes.check_shape(
+            {key: value for key, value in whole.items() if key != "start_date"}, "Subscription"
+        )
 
 
 def test_decimals_travel_as_text() -> None:
@@ -99,16 +104,22 @@ def test_every_class_an_invoice_can_lead_to_is_understood() -> None:
 
 def references(schema: object) -> list[str]:
     if isinstance(schema, dict):
-        return [value.removeprefix("stripe:") for key, value in schema.items() if key == "$ref"] + references(list(schema.values()))
+        return [value.removeprefix("stripe:") for key, value in schema.items() if key == "$ref"] + references(
+            list(schema.values())
+        )
     if isinstance(schema, list):
         return [name for element in schema for name in references(element)]
     return []
 
 
 def test_checks_agree_with_jsonschema_on_every_small_damage() -> None:
-    """One key removed, emptied or given another type, at every place of an object: the general validator must say the same."""
+    """One key removed, emptied or given another type, at every place of an object: the general validator must
+    say the same.
+    """
     item = stripe_objects.subscription_item("sub_001")
-    item["discounts"] = [{**stripe_objects.discount(), "source": {"type": "coupon", "coupon": stripe_objects.coupon()}}]
+    item["discounts"] = [
+        {**stripe_objects.discount(), "source": {"type": "coupon", "coupon": stripe_objects.coupon()}}
+    ]
     general = general_validator("SubscriptionItem")
     verdicts = []
     for damaged in filter(lambda found: isinstance(found, dict), damages(item)):

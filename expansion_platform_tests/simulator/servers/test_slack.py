@@ -36,23 +36,36 @@ def section(text: str) -> dict[str, Any]:
 
 def test_a_message_is_kept_with_its_blocks_and_metadata(server: SlackServer) -> None:
     metadata = {"event_type": "expansion_alert", "event_payload": {"key": "2026-10"}}
-    posted = client(server).chat_postMessage(channel="#alerts", text="Expansion fell", blocks=[section("*Expansion fell*")], metadata=metadata)
+    posted = client(server).chat_postMessage(
+        channel="#alerts", text="Expansion fell", blocks=[section("*Expansion fell*")], metadata=metadata
+    )
     assert posted["ok"]
     message = server.messages[0]
-    assert (message.ts, message.channel, message.text, message.via) == (posted["ts"], "#alerts", "Expansion fell", "bot")
+    assert (message.ts, message.channel, message.text, message.via) == (
+        posted["ts"],
+        "#alerts",
+        "Expansion fell",
+        "bot",
+    )
     assert message.blocks == [section("*Expansion fell*")]
     assert message.metadata == metadata
 
 
 def test_history_finds_a_message_by_its_metadata(server: SlackServer) -> None:
     api = client(server)
-    first = api.chat_postMessage(channel="C1", text="one", metadata={"event_type": "alert", "event_payload": {"key": "a"}})["ts"]
-    api.chat_postMessage(channel="C1", text="two", metadata={"event_type": "alert", "event_payload": {"key": "b"}})
+    first = api.chat_postMessage(
+        channel="C1", text="one", metadata={"event_type": "alert", "event_payload": {"key": "a"}}
+    )["ts"]
+    api.chat_postMessage(
+        channel="C1", text="two", metadata={"event_type": "alert", "event_payload": {"key": "b"}}
+    )
     api.chat_postMessage(channel="C2", text="elsewhere")
     found = api.conversations_history(channel="C1", include_all_metadata=True)["messages"]
     assert [message["metadata"]["event_payload"]["key"] for message in found] == ["b", "a"]
     assert "metadata" not in api.conversations_history(channel="C1")["messages"][0]
-    assert [message["text"] for message in api.conversations_history(channel="C1", oldest=first)["messages"]] == ["two"]
+    assert [
+        message["text"] for message in api.conversations_history(channel="C1", oldest=first)["messages"]
+    ] == ["two"]
     assert api.conversations_history(channel="C1", limit=1)["has_more"]
 
 
@@ -67,7 +80,11 @@ def test_a_message_can_be_updated(server: SlackServer) -> None:
 
 def test_tokens_and_channels(server: SlackServer) -> None:
     assert client(server).auth_test()["ok"]
-    for token, error in {"xoxb-invalid": "invalid_auth", "xoxp-test": "invalid_auth", None: "not_authed"}.items():
+    for token, error in {
+        "xoxb-invalid": "invalid_auth",
+        "xoxp-test": "invalid_auth",
+        None: "not_authed",
+    }.items():
         with pytest.raises(SlackApiError, match=error):
             client(server, token).auth_test()
     server.channels = ["C1"]
@@ -88,7 +105,12 @@ def test_tokens_and_channels(server: SlackServer) -> None:
         [{"type": "section", "fields": [{"type": "mrkdwn", "text": "x" * 2001}]}],
         [{"type": "section"}],
         [{"type": "context", "elements": []}],
-        [{"type": "actions", "elements": [{"type": "button", "text": {"type": "plain_text", "text": "x" * 76}}]}],
+        [
+            {
+                "type": "actions",
+                "elements": [{"type": "button", "text": {"type": "plain_text", "text": "x" * 76}}],
+            }
+        ],
         [{"type": "paragraph"}],
     ],
 )
@@ -100,7 +122,11 @@ def test_blocks_slack_would_refuse_are_refused(server: SlackServer, blocks: list
 
 
 def test_blocks_at_the_limits_are_taken() -> None:
-    button = {"type": "button", "text": {"type": "plain_text", "text": "x" * 75}, "url": "https://example.com/" + "x" * 2980}
+    button = {
+        "type": "button",
+        "text": {"type": "plain_text", "text": "x" * 75},
+        "url": "https://example.com/" + "x" * 2980,
+    }
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": "x" * 150}},
         section("x" * 3000),
@@ -118,7 +144,9 @@ def test_an_empty_message_is_refused(server: SlackServer) -> None:
 
 
 def test_a_webhook_takes_messages(server: SlackServer) -> None:
-    answer = WebhookClient(server.webhook_url).send(text="Expansion fell", blocks=[section("*Expansion fell*")])
+    answer = WebhookClient(server.webhook_url).send(
+        text="Expansion fell", blocks=[section("*Expansion fell*")]
+    )
     assert (answer.status_code, answer.body) == (200, "ok")
     assert [(message.text, message.via) for message in server.messages] == [("Expansion fell", "webhook")]
     assert WebhookClient(f"{server.url}/services/T0/B0/gone").send(text="x").status_code == 404
@@ -126,7 +154,9 @@ def test_a_webhook_takes_messages(server: SlackServer) -> None:
 
 
 def test_a_file_is_announced_sent_and_shared(server: SlackServer) -> None:
-    client(server).files_upload_v2(content=b"picture", filename="a.png", title="A", alt_txt="in words", channel="C1", thread_ts="1.1")
+    client(server).files_upload_v2(
+        content=b"picture", filename="a.png", title="A", alt_txt="in words", channel="C1", thread_ts="1.1"
+    )
     (file,) = server.files
     assert (file.name, file.content, file.title, file.alt_text) == ("a.png", b"picture", "A", "in words")
     assert (file.channel, file.thread) == ("C1", "1.1")
@@ -137,14 +167,18 @@ def test_a_file_that_was_not_sent_whole_cannot_be_shared(server: SlackServer) ->
     with pytest.raises(HTTPError):
         urlopen(announced["upload_url"], data=b"pict")
     with pytest.raises(SlackApiError, match="file_not_found"):
-        client(server).files_completeUploadExternal(files=[{"id": announced["file_id"], "title": "A"}], channel_id="C1")
+        client(server).files_completeUploadExternal(
+            files=[{"id": announced["file_id"], "title": "A"}], channel_id="C1"
+        )
     with pytest.raises(SlackApiError, match="invalid_arguments"):
         client(server).files_getUploadURLExternal(filename="a.png", length=0)
 
 
 def test_planned_failures(server: SlackServer) -> None:
     server.fail_next(429, {"Retry-After": "0"})
-    client(server, retry_handlers=[RateLimitErrorRetryHandler(max_retry_count=1)]).chat_postMessage(channel="C1", text="after a wait")
+    client(server, retry_handlers=[RateLimitErrorRetryHandler(max_retry_count=1)]).chat_postMessage(
+        channel="C1", text="after a wait"
+    )
     server.fail_next(500)
     assert WebhookClient(server.webhook_url).send(text="x").status_code == 500
     server.refuse_next("is_archived")

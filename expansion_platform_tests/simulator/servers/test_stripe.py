@@ -34,9 +34,13 @@ def ids(items: Any) -> list[str]:
     return [item.id for item in items]
 
 
-def get(server: StripeServer, path: str, key: str | None = "rk_test_x") -> tuple[int, dict[str, Any], dict[str, str]]:
+def get(
+    server: StripeServer, path: str, key: str | None = "rk_test_x"
+) -> tuple[int, dict[str, Any], dict[str, str]]:
     """The raw answer, for what the SDK hides."""
-    request = urllib.request.Request(server.url + path, headers={"Authorization": f"Bearer {key}"} if key else {})
+    request = urllib.request.Request(
+        server.url + path, headers={"Authorization": f"Bearer {key}"} if key else {}
+    )
     try:
         with urllib.request.urlopen(request) as response:
             return response.status, json.load(response), dict(response.headers)
@@ -95,11 +99,15 @@ def test_filters(server: StripeServer) -> None:
     assert len(api.subscriptions.list({"price": "price_seat", "status": "all"}).data) == 4
     assert ids(api.invoices.list({"subscription": "sub_003"}).data) == ["in_0025"]
     assert ids(api.invoices.list({"status": "draft"}).data) == ["in_0025"]
-    assert ids(api.invoices.list({"customer": "cus_001", "limit": 2, "created": {"lt": START + 3 * DAY}}).data) == ["in_0002", "in_0001"]
+    assert ids(
+        api.invoices.list({"customer": "cus_001", "limit": 2, "created": {"lt": START + 3 * DAY}}).data
+    ) == ["in_0002", "in_0001"]
     assert ids(api.prices.list({"active": False}).data) == ["price_old"]
     assert ids(api.invoice_items.list({"pending": True}).data) == ["ii_002"]
     assert ids(api.events.list({"type": "customer.*"}).data) == ["evt_030"]
-    assert ids(api.events.list({"types": ["customer.subscription.updated", "customer.deleted"]}).data) == ["evt_030"]
+    assert ids(api.events.list({"types": ["customer.subscription.updated", "customer.deleted"]}).data) == [
+        "evt_030"
+    ]
 
 
 def test_a_filter_and_a_cursor_together_read_everything_once(server: StripeServer) -> None:
@@ -121,14 +129,18 @@ def test_ten_lines_are_embedded_and_the_rest_is_listed(server: StripeServer) -> 
     assert invoice.lines.has_more
     expected = [f"il_0007_{number:02d}" for number in range(23)]
     assert ids(invoice.lines.auto_paging_iter()) == expected
-    assert ids(client(server).invoices.line_items.list("in_0007", {"limit": 4}).auto_paging_iter()) == expected
+    assert (
+        ids(client(server).invoices.line_items.list("in_0007", {"limit": 4}).auto_paging_iter()) == expected
+    )
 
 
 def test_ten_items_are_embedded_and_the_rest_is_listed(server: StripeServer) -> None:
     subscription = client(server).subscriptions.retrieve("sub_003")
     assert len(subscription.items.data) == 10
     assert subscription.items.has_more
-    found = list(client(server).subscription_items.list({"subscription": "sub_003", "limit": 5}).auto_paging_iter())
+    found = list(
+        client(server).subscription_items.list({"subscription": "sub_003", "limit": 5}).auto_paging_iter()
+    )
     assert ids(found) == [f"si_003_{number:02d}" for number in range(12)]
     assert "tiers" not in found[0].price.to_dict()
 
@@ -141,7 +153,9 @@ def test_ids_stay_ids_until_expanded(server: StripeServer) -> None:
     subscription = api.subscriptions.retrieve("sub_001")
     assert subscription.customer == "cus_001"
     assert subscription.discounts == ["di_1"]
-    subscription = api.subscriptions.list({"status": "all", "expand": ["data.customer", "data.discounts.source.coupon"]}).data[-1]
+    subscription = api.subscriptions.list(
+        {"status": "all", "expand": ["data.customer", "data.discounts.source.coupon"]}
+    ).data[-1]
     assert subscription.customer.email == "c1@example.com"
     assert subscription.discounts[0].source.coupon.percent_off == 10.0
     assert "applies_to" not in subscription.discounts[0].source.coupon.to_dict()
@@ -154,12 +168,19 @@ def test_what_is_left_out_until_expanded(server: StripeServer) -> None:
     assert "applies_to" not in api.coupons.list().data[0].to_dict()
     assert api.coupons.list({"expand": ["data.applies_to"]}).data[0].applies_to.products == ["prod_seats"]
     assert "currency_options" not in api.prices.retrieve("price_seat").to_dict()
-    in_euros = api.prices.retrieve("price_seat", {"expand": ["currency_options", "currency_options.tiers"]}).currency_options["eur"]
+    in_euros = api.prices.retrieve(
+        "price_seat", {"expand": ["currency_options", "currency_options.tiers"]}
+    ).currency_options["eur"]
     assert "tiers" not in in_euros.to_dict()
-    in_euros = api.prices.list({"expand": ["data.currency_options.eur.tiers"]}).data[0].currency_options["eur"]
+    in_euros = (
+        api.prices.list({"expand": ["data.currency_options.eur.tiers"]}).data[0].currency_options["eur"]
+    )
     assert in_euros.tiers[0].unit_amount == 900
     assert "currency_options" not in api.coupons.list().data[0].to_dict()
-    assert api.coupons.list({"expand": ["data.currency_options"]}).data[0].currency_options["eur"].amount_off == 450
+    assert (
+        api.coupons.list({"expand": ["data.currency_options"]}).data[0].currency_options["eur"].amount_off
+        == 450
+    )
     item = api.subscriptions.retrieve("sub_001").items.data[0]
     assert "tiers" not in item.price.to_dict()
     assert "tiers" not in item.plan.to_dict()
@@ -174,7 +195,11 @@ def test_discounts_of_lines_expand_to_the_fourth_level(server: StripeServer) -> 
 
 @pytest.mark.parametrize(
     "path",
-    ["data.lines.data.discounts.source", "data.items.data.price.tiers", "data.discounts.source.coupon.applies_to"],
+    [
+        "data.lines.data.discounts.source",
+        "data.items.data.price.tiers",
+        "data.discounts.source.coupon.applies_to",
+    ],
 )
 def test_the_fifth_level_is_refused(server: StripeServer, path: str) -> None:
     resource = "invoices" if "lines" in path else "subscriptions"
@@ -186,7 +211,9 @@ def test_the_fifth_level_is_refused(server: StripeServer, path: str) -> None:
     }
 
 
-@pytest.mark.parametrize("path", ["customer", "data.currency", "data.nothing", "data", "data.items.data.quantity", "data.tiers"])
+@pytest.mark.parametrize(
+    "path", ["customer", "data.currency", "data.nothing", "data", "data.items.data.quantity", "data.tiers"]
+)
 def test_what_cannot_be_expanded_is_refused(server: StripeServer, path: str) -> None:
     error = refused(server, f"/v1/subscriptions?expand[0]={path}")
     assert error["message"].startswith(f"This property cannot be expanded ({path}).")
@@ -194,7 +221,8 @@ def test_what_cannot_be_expanded_is_refused(server: StripeServer, path: str) -> 
 
 def test_what_is_served_has_the_sdks_shapes(server: StripeServer) -> None:
     for path, name in {
-        "/v1/subscriptions?status=all&expand[]=data.discounts.source.coupon&expand[]=data.customer": "Subscription",
+        "/v1/subscriptions?status=all"
+        "&expand[]=data.discounts.source.coupon&expand[]=data.customer": "Subscription",
         "/v1/invoices?limit=100&expand[]=data.lines.data.discounts": "Invoice",
         "/v1/prices?expand[]=data.tiers&expand[]=data.product": "Price",
     }.items():
@@ -217,7 +245,9 @@ def test_keys(server: StripeServer) -> None:
 
 
 def test_a_restricted_key_may_lack_a_permission() -> None:
-    with StripeServer(stripe_objects.account(), missing_permissions=["credit_notes", "subscriptions"]) as server:
+    with StripeServer(
+        stripe_objects.account(), missing_permissions=["credit_notes", "subscriptions"]
+    ) as server:
         with pytest.raises(stripe.PermissionError, match="rak_credit_note_read"):
             client(server).credit_notes.list()
         with pytest.raises(stripe.PermissionError, match="rak_subscription_read"):
@@ -234,7 +264,11 @@ def test_nothing_can_be_written(server: StripeServer) -> None:
 def test_an_unknown_id_is_a_404(server: StripeServer) -> None:
     with pytest.raises(stripe.InvalidRequestError, match=r"No such invoice: 'in_none'") as raised:
         client(server).invoices.retrieve("in_none")
-    assert (raised.value.http_status, raised.value.code, raised.value.param) == (404, "resource_missing", "id")
+    assert (raised.value.http_status, raised.value.code, raised.value.param) == (
+        404,
+        "resource_missing",
+        "id",
+    )
     assert get(server, "/v1/invoices/cus_001")[0] == 404
     assert get(server, "/v1/charges")[0] == 404
     assert get(server, "/")[0] == 404
@@ -258,7 +292,9 @@ def test_an_unknown_id_is_a_404(server: StripeServer) -> None:
         ("/v1/events?starting_after=evt_001&ending_before=evt_002", None, "only specify one of"),
     ],
 )
-def test_wrong_parameters_are_refused(server: StripeServer, query: str, param: str | None, message: str) -> None:
+def test_wrong_parameters_are_refused(
+    server: StripeServer, query: str, param: str | None, message: str
+) -> None:
     error = refused(server, query)
     assert message in error["message"]
     assert error.get("param") == param
@@ -271,7 +307,10 @@ def test_planned_failures_come_in_order_and_end(server: StripeServer) -> None:
     server.fail_next(429, {"Retry-After": "2"})
     server.fail_next(429, path_prefix="/v1/invoices")
     server.fail_next(500, times=2)
-    statuses = [get(server, path)[0] for path in ("/v1/customers", "/v1/invoices", "/v1/customers", "/v1/customers", "/v1/customers")]
+    statuses = [
+        get(server, path)[0]
+        for path in ("/v1/customers", "/v1/invoices", "/v1/customers", "/v1/customers", "/v1/customers")
+    ]
     assert statuses == [429, 429, 500, 500, 200]
     server.fail_next(429, {"Retry-After": "2"})
     with pytest.raises(stripe.RateLimitError) as raised:
@@ -280,7 +319,9 @@ def test_planned_failures_come_in_order_and_end(server: StripeServer) -> None:
     assert raised.value.json_body["error"]["code"] == "rate_limit"
 
 
-def test_a_dropped_connection_is_retried_by_the_sdk(server: StripeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dropped_connection_is_retried_by_the_sdk(
+    server: StripeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
     server.fail_next(DROPPED)
     assert client(server, retries=1).customers.list({"limit": 1}).data
@@ -296,7 +337,13 @@ def test_requests_are_logged_as_sent(server: StripeServer) -> None:
 
 
 def test_parameters_in_brackets() -> None:
-    assert parse_query("a=1&b[]=2&b[]=3&c[0]=4&d[gte]=5&d[lt]=6&e=") == {"a": "1", "b": ["2", "3"], "c": ["4"], "d": {"gte": "5", "lt": "6"}, "e": ""}
+    assert parse_query("a=1&b[]=2&b[]=3&c[0]=4&d[gte]=5&d[lt]=6&e=") == {
+        "a": "1",
+        "b": ["2", "3"],
+        "c": ["4"],
+        "d": {"gte": "5", "lt": "6"},
+        "e": "",
+    }
 
 
 def test_the_account_can_move_on_while_served(server: StripeServer) -> None:
@@ -316,16 +363,23 @@ def test_an_account_out_of_order_is_refused() -> None:
 
 def test_a_deleted_customer_is_found_but_not_listed() -> None:
     account = StripeAccount(id="acct_test")
-    account.objects["customers"] = [stripe_objects.customer(1) | {"deleted": True}, stripe_objects.customer(2)]
+    account.objects["customers"] = [
+        stripe_objects.customer(1) | {"deleted": True},
+        stripe_objects.customer(2),
+    ]
     with StripeServer(account) as server:
         assert ids(client(server).customers.list().data) == ["cus_002"]
         assert client(server).customers.retrieve("cus_001").deleted
 
 
 def test_a_full_page_is_fast() -> None:
-    """100 invoices with 10 lines each: 12 ms on two busy cores; a slow stand-in would be what the demo and the suite wait for."""
+    """100 invoices with 10 lines each: 12 ms on two busy cores; a slow stand-in would be what the demo and
+    the suite wait for.
+    """
     account = stripe_objects.account()
-    account.objects["invoices"] = [stripe_objects.invoice(number, 1, 1, lines=10) for number in range(1, 2001)]
+    account.objects["invoices"] = [
+        stripe_objects.invoice(number, 1, 1, lines=10) for number in range(1, 2001)
+    ]
     server = StripeServer(account)
     params = {"limit": "100", "expand": ["data.lines.data.discounts"], "starting_after": "in_1000"}
     request = Request("GET", "/v1/invoices", params, {"authorization": "Bearer rk_test_x"})

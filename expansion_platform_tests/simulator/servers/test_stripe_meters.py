@@ -22,18 +22,30 @@ ASKED = {"customer": "cus_001", "start_time": MIDNIGHT, "end_time": MIDNIGHT + 3
 def server() -> Iterator[StripeServer]:
     account = stripe_objects.account()
     account.meters = [meter("mtr_1", "API calls", MIDNIGHT)]
-    account.reported = {("mtr_1", "cus_001"): [(MIDNIGHT - 1, 1000), (MIDNIGHT, 1), (MIDNIGHT + 7200, 2), (MIDNIGHT + 2 * DAY, 4)]}
+    account.reported = {
+        ("mtr_1", "cus_001"): [
+            (MIDNIGHT - 1, 1000),
+            (MIDNIGHT, 1),
+            (MIDNIGHT + 7200, 2),
+            (MIDNIGHT + 2 * DAY, 4),
+        ]
+    }
     with StripeServer(account) as running:
         yield running
 
 
 def meters(server: StripeServer, key: str = "rk_test_x") -> Any:
-    return stripe.StripeClient(key, base_addresses={"api": server.url}, max_network_retries=0).v1.billing.meters
+    return stripe.StripeClient(
+        key, base_addresses={"api": server.url}, max_network_retries=0
+    ).v1.billing.meters
 
 
 def summaries(server: StripeServer, **asked: Any) -> list[tuple[int, int, float]]:
     listed = meters(server).event_summaries.list("mtr_1", {**ASKED, **asked})
-    return [((each.start_time - MIDNIGHT) // 3600, (each.end_time - MIDNIGHT) // 3600, each.aggregated_value) for each in listed.auto_paging_iter()]
+    return [
+        ((each.start_time - MIDNIGHT) // 3600, (each.end_time - MIDNIGHT) // 3600, each.aggregated_value)
+        for each in listed.auto_paging_iter()
+    ]
 
 
 def test_meters_are_listed_and_found(server: StripeServer) -> None:
@@ -62,7 +74,10 @@ def test_objects_have_stripes_shapes(server: StripeServer) -> None:
     ("asked", "told"),
     [
         ({"start_time": MIDNIGHT + 60, "value_grouping_window": "day"}, "start_time must align with day"),
-        ({"end_time": MIDNIGHT + 3 * DAY + 3599, "value_grouping_window": "hour"}, "end_time must align with hour"),
+        (
+            {"end_time": MIDNIGHT + 3 * DAY + 3599, "value_grouping_window": "hour"},
+            "end_time must align with hour",
+        ),
         ({"start_time": MIDNIGHT + 1}, "start_time must align with minute"),
         ({"end_time": MIDNIGHT}, "start_time must be before end_time"),
         ({"value_grouping_window": "week"}, "Invalid value_grouping_window"),
@@ -80,7 +95,9 @@ def test_what_stripe_refuses_is_refused(server: StripeServer, asked: dict[str, A
 @pytest.mark.parametrize("name", ["customer", "start_time", "end_time"])
 def test_parameters_stripe_needs(server: StripeServer, name: str) -> None:
     with pytest.raises(stripe.InvalidRequestError, match=f"Missing required param: {name}"):
-        meters(server).event_summaries.list("mtr_1", {key: value for key, value in ASKED.items() if key != name})
+        meters(server).event_summaries.list(
+            "mtr_1", {key: value for key, value in ASKED.items() if key != name}
+        )
 
 
 def test_a_restricted_key_needs_a_permission_of_its_own(server: StripeServer) -> None:
@@ -93,7 +110,11 @@ def test_a_restricted_key_needs_a_permission_of_its_own(server: StripeServer) ->
 
 def test_days_do_not_depend_on_what_is_asked() -> None:
     whole = list(Metering("seed").events(0, 400 * DAY))
-    assert whole == [event for start in range(0, 400, 7) for event in Metering("seed").events(start * DAY, min(400, start + 7) * DAY)]
+    assert whole == [
+        event
+        for start in range(0, 400, 7)
+        for event in Metering("seed").events(start * DAY, min(400, start + 7) * DAY)
+    ]
     assert 400 * 50 < sum(calls for _, calls in whole) < 400 * 150
     at, calls = whole[0]
     assert (Metering("seed").used(at, at + 1), Metering("seed").used(at + 1, at + 1)) == (calls, 0)

@@ -7,7 +7,16 @@ from fractions import Fraction
 
 import pytest
 
-from expansion_platform.simulator.company.catalog import BASIC, ENTERPRISE, INSIGHTS, PRO, STORAGE, Coupon, Price, build
+from expansion_platform.simulator.company.catalog import (
+    BASIC,
+    ENTERPRISE,
+    INSIGHTS,
+    PRO,
+    STORAGE,
+    Coupon,
+    Price,
+    build,
+)
 from expansion_platform.simulator.stripe_billing import charges
 from expansion_platform.simulator.stripe_billing.charges import Discount, Item
 from expansion_platform.simulator.stripe_billing.subscription import after
@@ -54,29 +63,43 @@ def test_the_migrated_price_is_sold_from_its_day_on() -> None:
 
 
 def test_allocation_is_whole_and_ties_go_to_the_smallest_key() -> None:
-    assert charges.allocate(100, {"b": Fraction(1), "a": Fraction(1), "c": Fraction(1)}) == {"b": 33, "a": 34, "c": 33}
+    assert charges.allocate(100, {"b": Fraction(1), "a": Fraction(1), "c": Fraction(1)}) == {
+        "b": 33,
+        "a": 34,
+        "c": 33,
+    }
     assert charges.allocate(5, {"a": Fraction(99), "b": Fraction(1)}) == {"a": 5, "b": 0}
 
 
 def test_discounts_apply_in_order_each_on_the_remainder() -> None:
-    """10 % off 120.00 on the item, then 20.00 off the subscription's remaining 108.00 + 90.00, split 10.91 : 9.09."""
+    """10 % off 120.00 on the item, then 20.00 off the subscription's remaining 108.00 + 90.00, split 10.91 :
+    9.09.
+    """
     one, two = Item("si_1", price(BASIC), 10, 0), Item("si_2", price(PRO), 3, 0)
     one.discounts.append(given(Coupon("TEN", "forever", percent="10"), "si_1"))
-    taken = charges.line_discounts([one, two], 1, [given(Coupon("TWENTY", "forever", amount=2_000, currency="usd"))])
+    taken = charges.line_discounts(
+        [one, two], 1, [given(Coupon("TWENTY", "forever", amount=2_000, currency="usd"))]
+    )
     assert taken == {"si_1": [("di_TEN", 1_200), ("di_TWENTY", 1_091)], "si_2": [("di_TWENTY", 909)]}
 
 
 def test_a_coupon_reduces_only_its_products() -> None:
     one, two = Item("si_1", price(BASIC), 10, 0), Item("si_2", price(PRO), 3, 0)
-    taken = charges.line_discounts([one, two], 1, [given(Coupon("PRO", "forever", percent="50", products=(PRO.id,)))])
+    taken = charges.line_discounts(
+        [one, two], 1, [given(Coupon("PRO", "forever", percent="50", products=(PRO.id,)))]
+    )
     assert taken == {"si_1": [], "si_2": [("di_PRO", 4_500)]}
 
 
 def test_proration_is_net_of_percentages_and_rounds_half_to_even() -> None:
-    """Half a period of 10 x 12.00 is 60.00, less 12.5 % is 52.50; of one seat at a tenth of a cent it is nothing and a half."""
+    """Half a period of 10 x 12.00 is 60.00, less 12.5 % is 52.50; of one seat at a tenth of a cent it is
+    nothing and a half.
+    """
     item = Item("si_1", price(BASIC), 10, 0)
     assert charges.prorated(item, 50, (0, 100), []) == 6_000
-    assert charges.prorated(item, 50, (0, 100), [given(Coupon("PARTNER", "forever", percent="12.5"))]) == 5_250
+    assert (
+        charges.prorated(item, 50, (0, 100), [given(Coupon("PARTNER", "forever", percent="12.5"))]) == 5_250
+    )
     assert [charges.half_even(Fraction(half, 2)) for half in (1, 3, 5)] == [0, 2, 2]
 
 

@@ -16,11 +16,20 @@ from expansion_platform.simulator.truth.items import EVENTS_KEPT, Change, Subscr
 DAY = 86_400
 NOW = 400 * DAY
 CATALOG = build(0, (10**9,))
-BASIC_PRICE, PRO_PRICE, INSIGHTS_PRICE = (CATALOG.price(product, "usd", "month", 1) for product in (BASIC, PRO, INSIGHTS))
+BASIC_PRICE, PRO_PRICE, INSIGHTS_PRICE = (
+    CATALOG.price(product, "usd", "month", 1) for product in (BASIC, PRO, INSIGHTS)
+)
 
 
-def log(*changes: Change, discounts: tuple[Discount, ...] = (), ended_at: int | None = None, trial_end: int | None = None) -> SubscriptionLog:
-    return SubscriptionLog("sub_1", "cus_1", "usd", changes[0].at, trial_end, ended_at, list(changes), list(discounts))
+def log(
+    *changes: Change,
+    discounts: tuple[Discount, ...] = (),
+    ended_at: int | None = None,
+    trial_end: int | None = None,
+) -> SubscriptionLog:
+    return SubscriptionLog(
+        "sub_1", "cus_1", "usd", changes[0].at, trial_end, ended_at, list(changes), list(discounts)
+    )
 
 
 def days(states: pd.DataFrame) -> list[tuple[str, int, int | None]]:
@@ -31,19 +40,34 @@ def days(states: pd.DataFrame) -> list[tuple[str, int, int | None]]:
 
 
 def test_a_change_cuts_and_an_end_ends() -> None:
-    told = truth.read([log(Change(0, "si_1", BASIC_PRICE, 5), Change(10 * DAY, "si_1", BASIC_PRICE, 7), ended_at=20 * DAY)], NOW)
+    told = truth.read(
+        [log(Change(0, "si_1", BASIC_PRICE, 5), Change(10 * DAY, "si_1", BASIC_PRICE, 7), ended_at=20 * DAY)],
+        NOW,
+    )
     assert days(told.states) == [("si_1", 0, 10), ("si_1", 10, 20)]
     assert list(told.states["quantity"]) == ["5", "7"]
 
 
 def test_equal_neighbours_are_one_interval() -> None:
-    told = truth.read([log(Change(0, "si_1", BASIC_PRICE, 5), Change(10 * DAY, "si_2", PRO_PRICE, 1), Change(20 * DAY, "si_2", None, 0))], NOW)
+    told = truth.read(
+        [
+            log(
+                Change(0, "si_1", BASIC_PRICE, 5),
+                Change(10 * DAY, "si_2", PRO_PRICE, 1),
+                Change(20 * DAY, "si_2", None, 0),
+            )
+        ],
+        NOW,
+    )
     assert days(told.states) == [("si_1", 0, None), ("si_2", 10, 20)]
 
 
 def test_a_trial_is_trialing_until_it_converts() -> None:
     converted = truth.read([log(Change(0, "si_1", BASIC_PRICE, 5), trial_end=14 * DAY)], NOW).states
-    assert list(zip(converted["status"], days(converted), strict=True)) == [("trialing", ("si_1", 0, 14)), ("active", ("si_1", 14, None))]
+    assert list(zip(converted["status"], days(converted), strict=True)) == [
+        ("trialing", ("si_1", 0, 14)),
+        ("active", ("si_1", 14, None)),
+    ]
     running = truth.read([log(Change(0, "si_1", BASIC_PRICE, 5), trial_end=14 * DAY)], 9 * DAY).states
     assert list(zip(running["status"], days(running), strict=True)) == [("trialing", ("si_1", 0, None))]
 
@@ -81,26 +105,59 @@ def test_an_event_still_kept_dates_a_change_exactly() -> None:
 def test_an_amount_off_the_subscription_is_split_again_when_an_item_changes() -> None:
     """4,000 off 6,000 + 9,000 is 1,600 : 2,400; off 6,000 + 18,000 it is 1,000 : 3,000."""
     off = Discount("di_1", Coupon("OFF40", "forever", amount=4_000, currency="usd"), "sub_1", None, 0, None)
-    changes = [Change(0, "si_1", BASIC_PRICE, 5), Change(0, "si_2", PRO_PRICE, 3), Change(10 * DAY, "si_2", PRO_PRICE, 6)]
+    changes = [
+        Change(0, "si_1", BASIC_PRICE, 5),
+        Change(0, "si_2", PRO_PRICE, 3),
+        Change(10 * DAY, "si_2", PRO_PRICE, 6),
+    ]
     states = truth.read([log(*changes, discounts=(off,))], NOW).states
-    assert [json.loads(row)[0]["value"] for row in states["discounts_json"]] == ["1600", "1000", "2400", "3000"]
-    assert json.loads(states["discounts_json"][0])[0] == {"type": "amount", "value": "1600", "duration": "forever", "coupon": "OFF40"}
+    assert [json.loads(row)[0]["value"] for row in states["discounts_json"]] == [
+        "1600",
+        "1000",
+        "2400",
+        "3000",
+    ]
+    assert json.loads(states["discounts_json"][0])[0] == {
+        "type": "amount",
+        "value": "1600",
+        "duration": "forever",
+        "coupon": "OFF40",
+    }
 
 
 def test_discounts_are_listed_item_level_first_and_only_on_what_they_cover() -> None:
     whole = Discount("di_1", Coupon("ALL", "forever", percent="12.5"), "sub_1", None, 0, None)
     own = Discount("di_2", Coupon("OWN", "forever", percent="20"), "sub_1", "si_1", 0, None)
-    limited = Discount("di_3", Coupon("INS", "forever", percent="30", products=(INSIGHTS.id,)), "sub_1", None, 0, None)
+    limited = Discount(
+        "di_3", Coupon("INS", "forever", percent="30", products=(INSIGHTS.id,)), "sub_1", None, 0, None
+    )
     changes = [Change(0, "si_1", BASIC_PRICE, 5), Change(0, "si_2", INSIGHTS_PRICE, 9)]
     states = truth.read([log(*changes, discounts=(own, whole, limited))], NOW).states
-    assert [[entry["coupon"] for entry in json.loads(row)] for row in states["discounts_json"]] == [["OWN", "ALL"], ["ALL", "INS"]]
+    assert [[entry["coupon"] for entry in json.loads(row)] for row in states["discounts_json"]] == [
+        ["OWN", "ALL"],
+        ["ALL", "INS"],
+    ]
 
 
 def test_discounts_last_as_long_as_their_kind() -> None:
-    repeating = Discount("di_1", Coupon("REP", "repeating", percent="20", months=1), "sub_1", None, 5 * DAY, 36 * DAY)
-    once = Discount("di_2", Coupon("ONE", "once", percent="50"), "sub_1", None, 0, None, windows=[("si_1", 31 * DAY, 59 * DAY)])
-    forever = Discount("di_3", Coupon("EVER", "forever", percent="10"), "sub_1", None, 0, None, removed_at=90 * DAY)
-    states = truth.read([log(Change(0, "si_1", BASIC_PRICE, 5), discounts=(repeating, once, forever))], NOW).states
+    repeating = Discount(
+        "di_1", Coupon("REP", "repeating", percent="20", months=1), "sub_1", None, 5 * DAY, 36 * DAY
+    )
+    once = Discount(
+        "di_2",
+        Coupon("ONE", "once", percent="50"),
+        "sub_1",
+        None,
+        0,
+        None,
+        windows=[("si_1", 31 * DAY, 59 * DAY)],
+    )
+    forever = Discount(
+        "di_3", Coupon("EVER", "forever", percent="10"), "sub_1", None, 0, None, removed_at=90 * DAY
+    )
+    states = truth.read(
+        [log(Change(0, "si_1", BASIC_PRICE, 5), discounts=(repeating, once, forever))], NOW
+    ).states
     listed = ["+".join(entry["coupon"] for entry in json.loads(row)) for row in states["discounts_json"]]
     assert list(zip(listed, (span[1:] for span in days(states)), strict=True)) == [
         ("EVER", (0, 5)),
@@ -145,4 +202,8 @@ def test_what_stripe_holds_now_is_the_truth_now(company: Company) -> None:
     held = states[(states["valid_from"] <= now) & (states["valid_to"].isna() | (states["valid_to"] > now))]
     told = {(row.item, row.price, row.quantity, row.status) for row in held.itertuples()}
     live = [item for item in company.account.objects["subscriptions"] if item["status"] != "canceled"]
-    assert told == {(item["id"], item["price"]["id"], str(item["quantity"]), each["status"]) for each in live for item in each["items"]["data"]}
+    assert told == {
+        (item["id"], item["price"]["id"], str(item["quantity"]), each["status"])
+        for each in live
+        for item in each["items"]["data"]
+    }

@@ -1,6 +1,8 @@
-"""A simulated account laid out as Fivetran, Airbyte and Stripe Data Pipeline lay one out, and put into a database.
+"""A simulated account laid out as Fivetran, Airbyte and Stripe Data Pipeline lay one out, and put into a
+database.
 
-The shapes are those the built-in mappings name their sources for; they are written down here a second time, from the objects' side.
+The shapes are those the built-in mappings name their sources for; they are written down here a second time,
+from the objects' side.
 """
 
 from __future__ import annotations
@@ -31,15 +33,36 @@ def fivetran(account: StripeAccount) -> Tables:
     held = account.objects
     tables: Tables = {
         "customer": [
-            {**_pick(each, "id", "currency", "livemode", "email", "name"), "created": stamp(each["created"]), "is_deleted": False, **_text(each)}
+            {
+                **_pick(each, "id", "currency", "livemode", "email", "name"),
+                "created": stamp(each["created"]),
+                "is_deleted": False,
+                **_text(each),
+            }
             for each in held["customers"]
         ],
         "product": [
-            {**_pick(each, "id", "livemode", "name", "active"), "created": stamp(each["created"]), **_text(each)} for each in held["products"]
+            {
+                **_pick(each, "id", "livemode", "name", "active"),
+                "created": stamp(each["created"]),
+                **_text(each),
+            }
+            for each in held["products"]
         ],
         "price": [
             {
-                **_pick(each, "id", "livemode", "active", "type", "billing_scheme", "currency", "unit_amount", "unit_amount_decimal", "tiers_mode"),
+                **_pick(
+                    each,
+                    "id",
+                    "livemode",
+                    "active",
+                    "type",
+                    "billing_scheme",
+                    "currency",
+                    "unit_amount",
+                    "unit_amount_decimal",
+                    "tiers_mode",
+                ),
                 **_prefixed(each, "recurring", "interval", "interval_count", "usage_type"),
                 **_prefixed(each, "transform_quantity", "divide_by", "round"),
                 "lookup_key": None,
@@ -50,13 +73,27 @@ def fivetran(account: StripeAccount) -> Tables:
             for each in held["prices"]
         ],
         "tier": [
-            {**tier, "index": index, "price_id": each["id"]} for each in held["prices"] if each["tiers"] for index, tier in enumerate(each["tiers"])
+            {**tier, "index": index, "price_id": each["id"]}
+            for each in held["prices"]
+            if each["tiers"]
+            for index, tier in enumerate(each["tiers"])
         ],
         "coupon": [
             {
-                **_pick(each, "id", "livemode", "duration", "duration_in_months", "percent_off", "amount_off", "currency"),
+                **_pick(
+                    each,
+                    "id",
+                    "livemode",
+                    "duration",
+                    "duration_in_months",
+                    "percent_off",
+                    "amount_off",
+                    "currency",
+                ),
                 "created": stamp(each["created"]),
-                "applies_to_products": None if each["applies_to"] is None else json.dumps(each["applies_to"]["products"]),
+                "applies_to_products": None
+                if each["applies_to"] is None
+                else json.dumps(each["applies_to"]["products"]),
                 "is_deleted": each["id"] in account.deleted_coupons,
             }
             for each in [*held["coupons"], *account.deleted_coupons.values()]
@@ -85,16 +122,31 @@ def fivetran(account: StripeAccount) -> Tables:
                 "quantity": item.get("quantity"),
                 "subscription_id": each["id"],
                 "plan_id": item["price"]["id"],
-                **{name: stamp(item[name]) for name in ("created", "current_period_start", "current_period_end")},
+                **{
+                    name: stamp(item[name])
+                    for name in ("created", "current_period_start", "current_period_end")
+                },
             }
             for each in held["subscriptions"]
             for item in each["items"]["data"]
         ],
         "invoice": [
             {
-                **_pick(each, "id", "livemode", "status", "billing_reason", "currency", "subtotal", "total", "attempt_count"),
+                **_pick(
+                    each,
+                    "id",
+                    "livemode",
+                    "status",
+                    "billing_reason",
+                    "currency",
+                    "subtotal",
+                    "total",
+                    "attempt_count",
+                ),
                 **{name: stamp(each[name]) for name in ("created", "period_start", "period_end", "due_date")},
-                **{f"status_transitions_{name}": stamp(at) for name, at in each["status_transitions"].items()},
+                **{
+                    f"status_transitions_{name}": stamp(at) for name, at in each["status_transitions"].items()
+                },
                 "customer_id": each["customer"],
                 "subscription_id": _subscription(each),
                 "is_deleted": False,
@@ -102,7 +154,13 @@ def fivetran(account: StripeAccount) -> Tables:
             for each in held["invoices"]
         ],
         "invoice_line_item": [
-            {**_line(line), "invoice_id": each["id"], "unique_id": line["id"], "period_start": stamp(start), "period_end": stamp(end)}
+            {
+                **_line(line),
+                "invoice_id": each["id"],
+                "unique_id": line["id"],
+                "period_start": stamp(start),
+                "period_end": stamp(end),
+            }
             for each, line, start, end in _lines(account)
         ],
         "invoice_item": [
@@ -148,10 +206,24 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
             }
             for each in held["customers"]
         ],
-        "products": [{**_pick(each, "id", "name", "active"), "created": naive(each["created"])} for each in held["products"]],
+        "products": [
+            {**_pick(each, "id", "name", "active"), "created": naive(each["created"])}
+            for each in held["products"]
+        ],
         "prices": [
             {
-                **_pick(each, "id", "active", "type", "billing_scheme", "currency", "unit_amount", "unit_amount_decimal", "tiers_mode", "lookup_key"),
+                **_pick(
+                    each,
+                    "id",
+                    "active",
+                    "type",
+                    "billing_scheme",
+                    "currency",
+                    "unit_amount",
+                    "unit_amount_decimal",
+                    "tiers_mode",
+                    "lookup_key",
+                ),
                 **_prefixed(each, "recurring", "interval", "interval_count", "usage_type"),
                 **_prefixed(each, "transform_quantity", "divide_by", "round"),
                 "product_id": each["product"],
@@ -173,7 +245,12 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
             for tier in each["tiers"]
         ],
         "prices_currency_options": [
-            {"price_id": each["id"], "currency": currency, "unit_amount": option["unit_amount"], "unit_amount_decimal": option["unit_amount_decimal"]}
+            {
+                "price_id": each["id"],
+                "currency": currency,
+                "unit_amount": option["unit_amount"],
+                "unit_amount_decimal": option["unit_amount_decimal"],
+            }
             for each in held["prices"]
             for currency, option in (each["currency_options"] or {}).items()
         ],
@@ -184,9 +261,13 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
         ],
         "coupons": [
             {
-                **_pick(each, "id", "duration", "duration_in_months", "percent_off", "amount_off", "currency"),
+                **_pick(
+                    each, "id", "duration", "duration_in_months", "percent_off", "amount_off", "currency"
+                ),
                 "created": naive(each["created"]),
-                "applies_to_products": None if each["applies_to"] is None else ",".join(each["applies_to"]["products"]),
+                "applies_to_products": None
+                if each["applies_to"] is None
+                else ",".join(each["applies_to"]["products"]),
             }
             for each in held["coupons"]
         ],
@@ -213,7 +294,10 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
                         *("cancel_at", "canceled_at", "ended_at"),
                     )
                 },
-                **{name: naive(each["items"]["data"][0][name]) for name in ("current_period_start", "current_period_end")},
+                **{
+                    name: naive(each["items"]["data"][0][name])
+                    for name in ("current_period_start", "current_period_end")
+                },
                 "customer_id": each["customer"],
                 "pause_collection_behavior": (each["pause_collection"] or {}).get("behavior"),
                 "discounts": ",".join(each["discounts"]),
@@ -238,9 +322,13 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
         "invoices": [
             {
                 **_pick(each, "id", "status", "billing_reason", "currency", "subtotal", "total", "attempted"),
-                "status_details_uncollectible_reason": ((each.get("status_details") or {}).get("uncollectible") or {}).get("reason"),
+                "status_details_uncollectible_reason": (
+                    (each.get("status_details") or {}).get("uncollectible") or {}
+                ).get("reason"),
                 **{name: naive(each[name]) for name in ("period_start", "period_end", "due_date")},
-                **{f"status_transitions_{name}": naive(at) for name, at in each["status_transitions"].items()},
+                **{
+                    f"status_transitions_{name}": naive(at) for name, at in each["status_transitions"].items()
+                },
                 "date": naive(each["created"]),
                 "customer_id": each["customer"],
                 "subscription_id": _subscription(each),
@@ -261,7 +349,12 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
             for each, line, start, end in _lines(account)
         ],
         "invoice_line_item_discount_amounts": [
-            {"id": f"{line['id']}:{taken['discount']}", "invoice_id": each["id"], "invoice_line_item_id": line["id"], **taken}
+            {
+                "id": f"{line['id']}:{taken['discount']}",
+                "invoice_id": each["id"],
+                "invoice_line_item_id": line["id"],
+                **taken,
+            }
             for each, line, _, _ in _lines(account)
             for taken in line["discount_amounts"]
         ],
@@ -276,9 +369,16 @@ def stripe_data_pipeline(account: StripeAccount) -> Tables:
         ],
         "credit_notes": [_credit(each, naive) for each in held["credit_notes"]],
     }
-    for resource, owner in (("customers", "customer_id"), ("products", "product_id"), ("prices", "price_id"), ("subscriptions", "subscription_id")):
+    for resource, owner in (
+        ("customers", "customer_id"),
+        ("products", "product_id"),
+        ("prices", "price_id"),
+        ("subscriptions", "subscription_id"),
+    ):
         tables[f"{resource}_metadata"] = [
-            {owner: each["id"], "key": key, "value": value} for each in held[resource] for key, value in each["metadata"].items()
+            {owner: each["id"], "key": key, "value": value}
+            for each in held[resource]
+            for key, value in each["metadata"].items()
         ] or [{owner: "none", "key": "none", "value": "none"}]
     return tables
 
@@ -292,27 +392,41 @@ def airbyte(account: StripeAccount) -> Tables:
         if identity is None:
             return None
         found = account.discounts[identity]
-        coupon = {name: value for name, value in by_id[found["source"]["coupon"]].items() if name != "applies_to"}
-        return {**_pick(found, "id", "object", "customer", "start", "end", "subscription", "invoice"), "coupon": coupon}
+        coupon = {
+            name: value for name, value in by_id[found["source"]["coupon"]].items() if name != "applies_to"
+        }
+        return {
+            **_pick(found, "id", "object", "customer", "start", "end", "subscription", "invoice"),
+            "coupon": coupon,
+        }
 
     return {
         "customers": [
-            {**_pick(each, "id", "created", "livemode", "currency", "metadata", "email"), "discount": discount((each["discount"] or {}).get("id"))}
+            {
+                **_pick(each, "id", "created", "livemode", "currency", "metadata", "email"),
+                "discount": discount((each["discount"] or {}).get("id")),
+            }
             for each in held["customers"]
         ],
-        "products": [_pick(each, "id", "created", "livemode", "name", "active", "metadata") for each in held["products"]],
+        "products": [
+            _pick(each, "id", "created", "livemode", "name", "active", "metadata")
+            for each in held["products"]
+        ],
         "prices": [
             _pick(
                 each,
-                *("id", "created", "livemode", "product", "currency", "active", "type", "billing_scheme", "unit_amount", "unit_amount_decimal"),
-                *("tiers_mode", "tiers", "transform_quantity", "recurring", "lookup_key", "metadata", "currency_options"),
+                *("id", "created", "livemode", "product", "currency"),
+                *("active", "type", "billing_scheme", "unit_amount", "unit_amount_decimal"),
+                *("tiers_mode", "tiers", "transform_quantity", "recurring"),
+                *("lookup_key", "metadata", "currency_options"),
             )
             for each in held["prices"]
         ],
         "coupons": [
             _pick(
                 each,
-                *("id", "created", "livemode", "duration", "duration_in_months", "percent_off", "amount_off", "currency", "applies_to"),
+                *("id", "created", "livemode", "duration", "duration_in_months"),
+                *("percent_off", "amount_off", "currency", "applies_to"),
                 "currency_options",
             )
             for each in held["coupons"]
@@ -333,11 +447,18 @@ def airbyte(account: StripeAccount) -> Tables:
                         "trial_start",
                         "trial_end",
                     ),
-                    *("cancel_at", "cancel_at_period_end", "canceled_at", "ended_at", "pause_collection", "metadata"),
+                    *("cancel_at", "cancel_at_period_end", "canceled_at"),
+                    *("ended_at", "pause_collection", "metadata"),
                 ),
                 **_pick(each["items"]["data"][0], "current_period_start", "current_period_end"),
                 "discount": discount(each["discounts"][-1] if each["discounts"] else None),
-                "items": {**each["items"], "data": [_without(item, "current_period_start", "current_period_end") for item in each["items"]["data"]]},
+                "items": {
+                    **each["items"],
+                    "data": [
+                        _without(item, "current_period_start", "current_period_end")
+                        for item in each["items"]["data"]
+                    ],
+                },
             }
             for each in held["subscriptions"]
         ],
@@ -345,7 +466,8 @@ def airbyte(account: StripeAccount) -> Tables:
             {
                 **_pick(
                     each,
-                    *("id", "created", "livemode", "customer", "status", "currency", "billing_reason", "period_start", "period_end"),
+                    *("id", "created", "livemode", "customer", "status"),
+                    *("currency", "billing_reason", "period_start", "period_end"),
                     *("subtotal", "total", "status_transitions", "due_date", "attempted", "attempt_count"),
                 ),
                 "status_details": each.get("status_details"),
@@ -363,22 +485,40 @@ def airbyte(account: StripeAccount) -> Tables:
                 "subscription_item": line["parent"]["subscription_item_details"]["subscription_item"],
                 "invoice_item": line["parent"]["subscription_item_details"]["invoice_item"],
                 "price": by_id[line["pricing"]["price_details"]["price"]],
-                "proration_details": {"credited_items": {"invoice_line_items": _credited(line)} if _credited(line) else None},
+                "proration_details": {
+                    "credited_items": {"invoice_line_items": _credited(line)} if _credited(line) else None
+                },
             }
             for each, line, _, _ in _lines(account)
         ],
         "invoice_items": [
             {
-                **_pick(each, "id", "date", "livemode", "customer", "invoice", "quantity", "amount", "currency", "period", "proration"),
+                **_pick(
+                    each,
+                    "id",
+                    "date",
+                    "livemode",
+                    "customer",
+                    "invoice",
+                    "quantity",
+                    "amount",
+                    "currency",
+                    "period",
+                    "proration",
+                ),
                 **each["parent"]["subscription_details"],
                 "price": by_id[each["pricing"]["price_details"]["price"]],
             }
             for each in held["invoiceitems"]
         ],
         "credit_notes": [
-            _pick(each, "id", "created", "livemode", "customer", "invoice", "currency", "amount", "status") for each in held["credit_notes"]
+            _pick(each, "id", "created", "livemode", "customer", "invoice", "currency", "amount", "status")
+            for each in held["credit_notes"]
         ],
-        "events": [_pick(each, "id", "created", "livemode", "type", "api_version", "data", "request") for each in held["events"]],
+        "events": [
+            _pick(each, "id", "created", "livemode", "type", "api_version", "data", "request")
+            for each in held["events"]
+        ],
     }
 
 
@@ -414,7 +554,9 @@ class Filled:
             connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
 
     def load(self, account: StripeAccount, at: datetime) -> None:
-        """What a sync at that instant leaves: rows that are new or differ are stamped with it, rows that are gone are gone."""
+        """What a sync at that instant leaves: rows that are new or differ are stamped with it, rows that are
+        gone are gone.
+        """
         for name, rows in self._laid_out(account).items():
             stamped = [{**row, self._synced: self._stamp(name, row, at)} for row in rows]
             self.write(name, stamped)
@@ -428,7 +570,9 @@ class Filled:
             table.drop(connection, checkfirst=True)
             if rows:
                 table.create(connection)
-                connection.execute(table.insert(), [{key: row.get(key, sa.null()) for key in names} for row in rows])
+                connection.execute(
+                    table.insert(), [{key: row.get(key, sa.null()) for key in names} for row in rows]
+                )
 
     def alter(self, name: str, how: str) -> None:
         """Changes a table as somebody else might."""
@@ -436,7 +580,10 @@ class Filled:
             connection.execute(sa.DDL(f"alter table {self.schema}.{name} {how}"))
 
     def _stamp(self, table: str, row: Row, at: datetime) -> datetime:
-        key, content = (table, "|".join(str(row.get(name)) for name in _KEYS)), json.dumps(row, sort_keys=True, default=str)
+        key, content = (
+            (table, "|".join(str(row.get(name)) for name in _KEYS)),
+            json.dumps(row, sort_keys=True, default=str),
+        )
         known = self._stamps.get(key)
         if known is None or known[0] != content:
             self._stamps[key] = (content, at)
@@ -500,7 +647,12 @@ def _pending(each: Row) -> Row:
 
 def _credit(each: Row, instant: Callable[[int | None], datetime | None]) -> Row:
     kept = _pick(each, "id", "livemode", "currency", "amount", "status")
-    return {**kept, "created": instant(each["created"]), "customer_id": each["customer"], "invoice_id": each["invoice"]}
+    return {
+        **kept,
+        "created": instant(each["created"]),
+        "customer_id": each["customer"],
+        "invoice_id": each["invoice"],
+    }
 
 
 def _customers_discount(found: Row | None) -> Row:
@@ -525,7 +677,10 @@ def _hung(account: StripeAccount) -> Iterator[tuple[str, str, int | None]]:
         yield from ((each["id"], identity, None) for identity in each["discounts"])
         for line in each["lines"]["data"]:
             taken = {entry["discount"]: entry["amount"] for entry in line["discount_amounts"]}
-            yield from ((line["id"], identity, taken.get(identity)) for identity in dict.fromkeys([*line["discounts"], *taken]))
+            yield from (
+                (line["id"], identity, taken.get(identity))
+                for identity in dict.fromkeys([*line["discounts"], *taken])
+            )
 
 
 def _pick(each: Row, *names: str) -> Row:

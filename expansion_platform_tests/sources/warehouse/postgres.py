@@ -20,8 +20,13 @@ from typing import Any
 def binaries() -> Path | None:
     """The folder with `initdb` and `pg_ctl`, None when Postgres is not installed."""
     found = shutil.which("initdb")
-    folders = [*([Path(found).parent] if found else []), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
+    folders = [
+        *([Path(found).parent] if found else []),
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
+    ]
+    return next(
+        (folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None
+    )
 
 
 @contextmanager
@@ -39,7 +44,23 @@ def running_postgres(folder: Path) -> Iterator[str]:
     data, log = home / "data", home / "log"
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     try:
-        _run([folder / "initdb", "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"], identity, home)
+        _run(
+            [
+                folder / "initdb",
+                "-D",
+                data,
+                "-U",
+                "tests",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+            ],
+            identity,
+            home,
+        )
         _run([folder / "pg_ctl", "-D", data, "-l", log, "-w", "-o", options, "start"], identity, home)
         try:
             yield f"postgresql+psycopg://tests@127.0.0.1:{port}/postgres"

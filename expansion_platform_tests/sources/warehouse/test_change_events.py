@@ -1,4 +1,6 @@
-"""Stripe's own change events beside our MRR, over a whole company: what differs has its reason, what is planted is found."""
+"""Stripe's own change events beside our MRR, over a whole company: what differs has its reason, what is
+planted is found.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,13 @@ from expansion_platform.simulator.company.company import AS_OF, Company, simulat
 from expansion_platform.simulator.truth.reference_items import item_mrr, read_book, read_policy
 from expansion_platform.simulator.verify import POLICIES
 from expansion_platform_tests.sources.warehouse.layouts import Row, naive
-from expansion_platform_tests.sources.warehouse.test_warehouse_pipeline import IMPORTED, MONTHS, SEED, Imported, imported
+from expansion_platform_tests.sources.warehouse.test_warehouse_pipeline import (
+    IMPORTED,
+    MONTHS,
+    SEED,
+    Imported,
+    imported,
+)
 
 TABLES = [
     *IMPORTED,
@@ -36,7 +44,9 @@ TABLES = [
 
 
 def change_events(company: Company) -> list[Row]:
-    """Every change of every item as Stripe's table has it: MRR in the item's own currency by the plain reference, over the true states."""
+    """Every change of every item as Stripe's table has it: MRR in the item's own currency by the plain
+    reference, over the true states.
+    """
     policy = read_policy(POLICIES["stripe_parity"])
     rows: list[Row] = []
     for _, history in company.truth.states.sort_values("valid_from").groupby("item"):
@@ -55,9 +65,24 @@ def change_events(company: Company) -> list[Row]:
 
 
 def _mrr_and_quantity(state: pd.Series, policy: dict[str, object]) -> tuple[int, int]:
-    names = ("customer", "subscription", "item", "status", "currency", "product", "price", "usage_type", "interval", "quantity")
+    names = (
+        "customer",
+        "subscription",
+        "item",
+        "status",
+        "currency",
+        "product",
+        "price",
+        "usage_type",
+        "interval",
+        "quantity",
+    )
     row = {name: getattr(state, name) for name in names}
-    row |= {"interval_count": int(state.interval_count), "livemode": True, "collection_paused": state.collection_paused or None}
+    row |= {
+        "interval_count": int(state.interval_count),
+        "livemode": True,
+        "collection_paused": state.collection_paused or None,
+    }
     row |= {"scheme": json.loads(state.scheme_json), "discounts": json.loads(state.discounts_json)}
     [item] = read_book([row], {}, policy)
     return (item_mrr(item, {state.currency: 1}, policy), int(state.quantity)) if item.counts else (0, 0)
@@ -65,7 +90,15 @@ def _mrr_and_quantity(state: pd.Series, policy: dict[str, object]) -> tuple[int,
 
 def _event(state: pd.Series, at: pd.Timestamp, before: tuple[int, int], now: tuple[int, int]) -> Row:
     instant = naive(int(at.timestamp()))
-    kind = "ACTIVE_START" if before[1] == 0 else "ACTIVE_END" if now[1] == 0 else "ACTIVE_UPGRADE" if now > before else "ACTIVE_DOWNGRADE"
+    kind = (
+        "ACTIVE_START"
+        if before[1] == 0
+        else "ACTIVE_END"
+        if now[1] == 0
+        else "ACTIVE_UPGRADE"
+        if now > before
+        else "ACTIVE_DOWNGRADE"
+    )
     return {
         **{f"{name}_id": getattr(state, name) for name in ("customer", "subscription", "product", "price")},
         "subscription_item_id": state.item,
@@ -81,7 +114,9 @@ def _event(state: pd.Series, at: pd.Timestamp, before: tuple[int, int], now: tup
 @pytest.fixture(scope="module")
 def compared(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Imported, list[Row]]]:
     company = simulate(SEED, 30, MONTHS)
-    with imported("stripe_data_pipeline", postgres, tmp_path_factory.mktemp(uuid.uuid4().hex), company) as world:
+    with imported(
+        "stripe_data_pipeline", postgres, tmp_path_factory.mktemp(uuid.uuid4().hex), company
+    ) as world:
         events = change_events(company)
         world.filled.write("subscription_item_change_events", events)
         world.settings = world.settings.model_copy(update={"expansion_stripe_mrr": "change_events"})
@@ -91,28 +126,49 @@ def compared(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_every_difference_from_stripes_mrr_has_a_reason(compared: tuple[Imported, list[Row]]) -> None:
     world, _ = compared
-    totals, differences = (world.lake.read(model) for model in (metrics.StripeParity, metrics.StripeDifferences))
+    totals, differences = (
+        world.lake.read(model) for model in (metrics.StripeParity, metrics.StripeDifferences)
+    )
     assert len(totals) == MONTHS
     assert totals["ours"].iloc[-1] > 100_000
     assert totals["unexplained"].sum() == 0
-    # Stripe sums whole cents of each currency; and without events a change that was not prorated is dated by the next bill.
+    # Stripe sums whole cents of each currency; and without events a change that was not prorated is dated by
+    # the next bill.
     assert set(differences["reason"]) == {"rounding", "late_data"}
     assert (totals["customers"] > 2 * totals["differing"]).all()
 
 
 def test_what_nothing_explains_warns_and_is_named(
-    compared: tuple[Imported, list[Row]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    compared: tuple[Imported, list[Row]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     world, events = compared
     at = naive(int((AS_OF - pd.Timedelta(days=40)).timestamp()))
-    wrong = events[0] | {"event_timestamp": str(at), "local_event_timestamp": at, "mrr_change": 123_457, "quantity_change": 7}
+    wrong = events[0] | {
+        "event_timestamp": str(at),
+        "local_event_timestamp": at,
+        "mrr_change": 123_457,
+        "quantity_change": 7,
+    }
     world.filled.write("subscription_item_change_events", [*events, wrong])
     world.refresh(TABLES[-2:])
-    newest = world.lake.read(metrics.StripeDifferences).query("month == '2026-10' and reason == 'unexplained'")
+    newest = world.lake.read(metrics.StripeDifferences).query(
+        "month == '2026-10' and reason == 'unexplained'"
+    )
     assert newest["customer"].tolist() == [wrong["customer_id"]]
-    log = world.instance.all_logs(world.instance.get_runs(limit=1)[0].run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    evaluations = [record.dagster_event.asset_check_evaluation_data for record in log if record.dagster_event is not None]
-    failed = {evaluation.partition: evaluation for evaluation in evaluations if evaluation.check_name == "explained" and not evaluation.passed}
+    log = world.instance.all_logs(
+        world.instance.get_runs(limit=1)[0].run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    evaluations = [
+        record.dagster_event.asset_check_evaluation_data for record in log if record.dagster_event is not None
+    ]
+    failed = {
+        evaluation.partition: evaluation
+        for evaluation in evaluations
+        if evaluation.check_name == "explained" and not evaluation.passed
+    }
     assert "2026-10" in failed  # the event stays in every month after it
     assert failed["2026-09"].severity == dg.AssetCheckSeverity.WARN
     assert "nothing explains 2026-09" in failed["2026-09"].description
@@ -126,11 +182,20 @@ def test_what_nothing_explains_warns_and_is_named(
     assert re.search(rf"{wrong['subscription_item_id']} \d+ here, \d+ there$", note)
 
     path = tmp_path / "mrr.csv"
-    path.write_text("customer_id,2026-10\n" + "\n".join(f"{row.customer},{row.stripes / 100:.2f}" for row in newest.itertuples()))
+    path.write_text(
+        "customer_id,2026-10\n"
+        + "\n".join(f"{row.customer},{row.stripes / 100:.2f}" for row in newest.itertuples())
+    )
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
-    for name in ("expansion_data_dir", "expansion_catalog", "expansion_fx_rates", "expansion_first_month", "expansion_as_of"):
+    for name in (
+        "expansion_data_dir",
+        "expansion_catalog",
+        "expansion_fx_rates",
+        "expansion_first_month",
+        "expansion_as_of",
+    ):
         monkeypatch.setenv(name.upper(), str(getattr(world.settings, name)))
     monkeypatch.setattr(sys, "argv", ["expansion", "reconcile", "--with", str(path)])
     with pytest.raises(SystemExit) as ended:

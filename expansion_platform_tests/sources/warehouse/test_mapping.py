@@ -29,8 +29,14 @@ def test_a_built_in_mapping_is_whole(name: str) -> None:
             {"tables": {"invoices": {"table": "i", "columns": {"id": "id", "subscripton": "s"}}}},
             "tables.invoices.columns.subscripton: unknown; did you mean",
         ),
-        ({"tables": {"customers": {"table": "c", "columns": {"id": 7}}}}, "tables.customers.columns.id: write a column"),
-        ({"tables": {"customers": {"table": "c", "columns": {"id": "id"}}}}, "tables.customers.columns.created: Field required"),
+        (
+            {"tables": {"customers": {"table": "c", "columns": {"id": 7}}}},
+            "tables.customers.columns.id: write a column",
+        ),
+        (
+            {"tables": {"customers": {"table": "c", "columns": {"id": "id"}}}},
+            "tables.customers.columns.created: Field required",
+        ),
         ([], "begin with `tables:`"),
     ],
 )
@@ -50,11 +56,16 @@ def test_a_mapping_that_is_no_yaml_says_where(tmp_path: Path) -> None:
 
 
 def test_a_mapping_of_no_such_name_says_which_there_are() -> None:
-    with pytest.raises(ConfigurationError, match="neither a file nor one of airbyte, fivetran, stripe_data_pipeline"):
+    with pytest.raises(
+        ConfigurationError, match="neither a file nor one of airbyte, fivetran, stripe_data_pipeline"
+    ):
         mapping("fivtran")
 
 
-@pytest.mark.parametrize(("url", "named"), [("nonsense", "not a SQLAlchemy URL"), ("postgresql+pg8000://h/d", "needs the driver pg8000")])
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [("nonsense", "not a SQLAlchemy URL"), ("postgresql+pg8000://h/d", "needs the driver pg8000")],
+)
 def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named) as raised:
         Warehouse(url, mapping("fivetran"), "fivetran")
@@ -68,7 +79,13 @@ SECONDS = 1_767_225_600
     "told",
     [
         *(SECONDS, str(SECONDS), Decimal(SECONDS), float(SECONDS)),
-        *(datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01", "2026-01-01 00:00:00.000", "2026-01-01T01:00:00+01:00"),
+        *(
+            datetime(2026, 1, 1),
+            datetime(2026, 1, 1, tzinfo=UTC),
+            "2026-01-01",
+            "2026-01-01 00:00:00.000",
+            "2026-01-01T01:00:00+01:00",
+        ),
     ],
 )
 def test_an_instant_reads_alike_in_every_form(told: Any) -> None:
@@ -95,7 +112,14 @@ def test_a_value_reads_as_stripe_would_have_sent_it(read: Any, told: Any, expect
 
 
 @pytest.mark.parametrize(
-    ("read", "told"), [(values.whole, "1.5"), (values.whole, "ten"), (values.flag, "maybe"), (values.number, float("nan")), (values.moment, "soon")]
+    ("read", "told"),
+    [
+        (values.whole, "1.5"),
+        (values.whole, "ten"),
+        (values.flag, "maybe"),
+        (values.number, float("nan")),
+        (values.moment, "soon"),
+    ],
 )
 def test_a_value_of_another_kind_is_refused(read: Any, told: Any) -> None:
     with pytest.raises(ValueError):

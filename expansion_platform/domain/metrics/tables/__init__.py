@@ -19,7 +19,11 @@ from expansion_platform.domain.metrics.tables.rates import (
     Trailing,
 )
 from expansion_platform.domain.metrics.tables.restatements import Restatements
-from expansion_platform.domain.metrics.tables.rollforward import ExpansionByDimension, Rollforward, RollforwardByDimension
+from expansion_platform.domain.metrics.tables.rollforward import (
+    ExpansionByDimension,
+    Rollforward,
+    RollforwardByDimension,
+)
 from expansion_platform.domain.metrics.tables.targets import Attainment
 from expansion_platform.domain.metrics.tables.values import MetricValue
 

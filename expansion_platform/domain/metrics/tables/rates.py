@@ -1,6 +1,7 @@
 """Rates of a month and of the months that end with it: expansion, retention, expanders, coverage.
 
-Here: one model a table. Not here: how they are computed (the module of the table's name in `domain/metrics/`).
+Here: one model a table. Not here: how they are computed (the module of the table's name in
+`domain/metrics/`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ from expansion_platform.domain.mrr.vocabulary import ORIGINS
 
 
 class ExpansionByOrigin(MetricValue):
-    """One row per month, origin (or motion) and metric: the headline split by who began it; either sums to it. Attribution, not causation."""
+    """One row per month, origin (or motion) and metric: the headline split by who began it.
 
-    dimension: str = pa.Field(description="`origin`, or `motion`: product-led is self_serve and product, sales-driven is sales and csm")
+    Either sums to it. Attribution, not causation.
+    """
+
+    dimension: str = pa.Field(
+        description="`origin`, or `motion`: product-led is "
+        "self_serve and product, sales-driven is sales and csm"
+    )
     value: str = pa.Field(description="The origin or motion", isin=[*ORIGINS, "product_led", "sales_driven"])
-    incomplete: bool = pa.Field(description="More than a fifth of the month's expansion has no known origin: the split tells too little")
+    incomplete: bool = pa.Field(
+        description="More than a fifth of the month's expansion has "
+        "no known origin: the split tells too little"
+    )
 
     class Config(Table.Config):
         name = "metrics/expansion_by_origin"
@@ -27,7 +37,10 @@ class ExpansionByOrigin(MetricValue):
 
 
 class Expansion(MetricValue):
-    """One row per month and rate: headline, gross and unadjusted expansion over opening MRR, and how many customers expanded."""
+    """One row per month and rate.
+
+    Headline, gross and unadjusted expansion over opening MRR, and how many customers expanded.
+    """
 
     class Config(Table.Config):
         name = "metrics/expansion"
@@ -36,7 +49,10 @@ class Expansion(MetricValue):
 
 
 class ExpansionByType(MetricValue):
-    """One row per month, type (seat, tier, usage, cross_sell, addon) and metric: rate over opening MRR, and share of the headline."""
+    """One row per month, type (seat, tier, usage, cross_sell, addon) and metric.
+
+    Rate over opening MRR, and share of the headline.
+    """
 
     class Config(Table.Config):
         name = "metrics/expansion_by_type"
@@ -45,7 +61,10 @@ class ExpansionByType(MetricValue):
 
 
 class ExpansionBySegment(MetricValue):
-    """One row per month, segment and metric: each segment's expansion over its own opening MRR; segments sum to the total."""
+    """One row per month, segment and metric: each segment's expansion over its own opening MRR.
+
+    Segments sum to the total.
+    """
 
     class Config(Table.Config):
         name = "metrics/expansion_by_segment"
@@ -54,9 +73,12 @@ class ExpansionBySegment(MetricValue):
 
 
 class Retention(MetricValue):
-    """One row per month, slice and metric: NRR, GRR, their organic variants, churn, contraction, quick ratio and net new MRR.
+    """One row per month, slice and metric.
 
-    `logo_churn` and `logo_reactivation` leave out dormant customers, who pay nothing for a while for what they still hold; `dormant_...` counts them.
+    NRR, GRR, their organic variants, churn, contraction, quick ratio and net new MRR.
+
+    `logo_churn` and `logo_reactivation` leave out dormant customers, who pay nothing for a while for what
+    they still hold; `dormant_...` counts them.
     """
 
     class Config(Table.Config):
@@ -66,7 +88,10 @@ class Retention(MetricValue):
 
 
 class Expanders(MetricValue):
-    """One row per month, slice and metric: who expands, by how much, whether few carry it, expansion's share of new MRR and of growth, ARPA, ARR."""
+    """One row per month, slice and metric.
+
+    Who expands, by how much, whether few carry it, expansion's share of new MRR and of growth, ARPA, ARR.
+    """
 
     class Config(Table.Config):
         name = "metrics/expanders"
@@ -75,10 +100,13 @@ class Expanders(MetricValue):
 
 
 class Coverage(MetricValue):
-    """One row per month and metric: share of closing MRR whose catalog entry is inferred, and whose state is not dated by a fact.
+    """One row per month and metric.
 
-    `tax_unknown_mrr_share` is of prices with tax inside whose rate no bill tells, so that MRR has the tax in it (semantics 7, case 60).
-    `inferred_plans_mrr_share` is of prices that are plans only because they are sold beside other prices of their product (semantics 3.1, D-12).
+    Share of closing MRR whose catalog entry is inferred, and whose state is not dated by a fact.
+
+    `tax_unknown_mrr_share` is of prices with tax inside whose rate no bill tells, so that MRR has the tax in
+    it (semantics 7, case 60). `inferred_plans_mrr_share` is of prices that are plans only because they are
+    sold beside other prices of their product (semantics 3.1, D-12).
     """
 
     class Config(Table.Config):
@@ -88,25 +116,40 @@ class Coverage(MetricValue):
 
 
 class Trailing(MetricValue):
-    """One row per month, slice and metric over the months that end with it: T12M expansion in its three forms, T12M NRR and GRR, T3M quick ratio.
+    """One row per month, slice and metric over the months that end with it.
 
-    `grr_t12m` compares the two ends of the window. `grr_continuous_t12m` counts a customer as lost whose MRR was zero at a closing instant within it.
+    T12M expansion in its three forms, T12M NRR and GRR, T3M quick ratio.
+
+    `grr_t12m` compares the two ends of the window. `grr_continuous_t12m` counts a customer as lost whose MRR
+    was zero at a closing instant within it.
     """
 
     dimension: str = pa.Field(
-        description="`total`, `segment` or `pricing_model`, as at the window's start", isin=["total", "segment", "pricing_model"]
+        description="`total`, `segment` or `pricing_model`, as at the window's start",
+        isin=["total", "segment", "pricing_model"],
     )
 
     window_months: int = pa.Field(
-        description="Months the value is made of, counted back from `month`; 1 for the annualised rate of a single month", ge=0, le=12
+        description="Months the value is made of, counted back from `month`; 1 for the annualised rate "
+        "of a single month",
+        ge=0,
+        le=12,
     )
-    numerator: pd.Int64Dtype = pa.Field(description="Minor units; null for compounded and mean rates, which have no sum above a line", nullable=True)
-    denominator: pd.Int64Dtype = pa.Field(description="Minor units; null for compounded and mean rates", nullable=True)
-    n_customers: int = pa.Field(description="Customers that paid at the opening of the first of these months", ge=0)
+    numerator: pd.Int64Dtype = pa.Field(
+        description="Minor units; null for compounded and mean rates, which have no sum above a line",
+        nullable=True,
+    )
+    denominator: pd.Int64Dtype = pa.Field(
+        description="Minor units; null for compounded and mean rates", nullable=True
+    )
+    n_customers: int = pa.Field(
+        description="Customers that paid at the opening of the first of these months", ge=0
+    )
     n_expanders: int = pa.Field(description="Customers with expansion in the window", ge=0)
     quality: str = pa.Field(
-        description="The first that holds: `no_base`, `no_losses`: denominator zero; `too_short`: too few months for any value; `low_n`: under 30 "
-        "customers or 5 expanders; `provisional`: not closed, or fewer months than it is meant for; `ok`",
+        description="The first that holds: `no_base`, `no_losses`: denominator zero; `too_short`: too "
+        "few months for any value; `low_n`: under 30 customers or 5 expanders; `provisional`: not "
+        "closed, or fewer months than it is meant for; `ok`",
         isin=[*QUALITIES, "too_short"],
     )
 

@@ -1,7 +1,7 @@
 """Floor `mrr`: one model a table.
 
-Here: the models by name. Not here: any rule. All money is int64 minor units of the reporting currency; `opening` is at the opening
-instant's exchange rates, `closing` at the closing instant's (semantics 1.4).
+Here: the models by name. Not here: any rule. All money is int64 minor units of the reporting currency;
+`opening` is at the opening instant's exchange rates, `closing` at the closing instant's (semantics 1.4).
 """
 
 from expansion_platform.domain.mrr.tables.causes import Causes, PriceMigrations

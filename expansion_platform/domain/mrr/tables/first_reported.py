@@ -13,18 +13,27 @@ from expansion_platform.domain.mrr.vocabulary import DORMANT_REASONS, FLOWS, ORG
 
 
 class FirstReported(Monthly):
-    """One row per customer and month as it was when the month closed (semantics 1.8): written once, never again; the other tables are restated.
+    """One row per customer and month as it was when the month closed (semantics 1.8).
 
-    Of every customer that held anything at either end, paying or not, with what its figures were made of, so that a later difference has a reason.
-    Columns that are null in all rows of a month were not kept by the version that closed it: they are unknown, not zero.
+    Written once, never again; the other tables are restated.
+
+    Of every customer that held anything at either end, paying or not, with what its figures were made of, so
+    that a later difference has a reason. Columns that are null in all rows of a month were not kept by the
+    version that closed it: they are unknown, not zero.
     """
 
     customer: str = pa.Field(description="Stripe customer after the aliases of then")
     reported_at: Instant = pa.Field(description="When Stripe had last been read as the month closed")
     segment: str = pa.Field(
-        description="Size at opening (closing for new and reactivated); null when it paid at neither end", isin=SEGMENTS, nullable=True
+        description="Size at opening (closing for new and reactivated); null when it paid at neither end",
+        isin=SEGMENTS,
+        nullable=True,
     )
-    first_paid_month: str = pa.Field(description="Month of its first MRR; null when it paid at neither end", str_matches=MONTH_PATTERN, nullable=True)
+    first_paid_month: str = pa.Field(
+        description="Month of its first MRR; null when it paid at neither end",
+        str_matches=MONTH_PATTERN,
+        nullable=True,
+    )
     opening: int = pa.Field(description="MRR at the opening instant", ge=0)
     closing: int = pa.Field(description="MRR at the closing instant", ge=0)
     flow_new: int = pa.Field(description="MRR of a customer that never paid before", ge=0)
@@ -41,24 +50,56 @@ class FirstReported(Monthly):
     expansion_usage: int = pa.Field(description="Part of the headline from metered usage", ge=0)
     expansion_cross_sell: int = pa.Field(description="Part of the headline from further products", ge=0)
     expansion_addon: int = pa.Field(description="Part of the headline from add-ons", ge=0)
-    contraction_seat: pd.Int64Dtype = pa.Field(description="Part of the contraction from seats, as a positive amount", ge=0, nullable=True)
-    contraction_tier: pd.Int64Dtype = pa.Field(description="Part of the contraction from lower plans, as a positive amount", ge=0, nullable=True)
-    contraction_usage: pd.Int64Dtype = pa.Field(description="Part of the contraction from usage, as a positive amount", ge=0, nullable=True)
-    contraction_cross_sell: pd.Int64Dtype = pa.Field(description="Part of the contraction from dropped products", ge=0, nullable=True)
-    contraction_addon: pd.Int64Dtype = pa.Field(description="Part of the contraction from dropped add-ons", ge=0, nullable=True)
-    expansion_gross: pd.Int64Dtype = pa.Field(description="Sum of positive organic amounts per match group and cause", ge=0, nullable=True)
-    contraction_gross: pd.Int64Dtype = pa.Field(description="Sum of negative organic amounts, as a positive amount", ge=0, nullable=True)
-    expansion_unadjusted: pd.Int64Dtype = pa.Field(description="Any rise of a continuing customer", ge=0, nullable=True)
-    dormant_churn: pd.Int64Dtype = pa.Field(description="flow_churn of a customer that still held something", le=0, nullable=True)
-    dormant_churn_full_discount: pd.Int64Dtype = pa.Field(description="The same for this reason", le=0, nullable=True)
-    dormant_churn_zero_quantity: pd.Int64Dtype = pa.Field(description="The same for this reason", le=0, nullable=True)
-    dormant_churn_zero_usage: pd.Int64Dtype = pa.Field(description="The same for this reason", le=0, nullable=True)
-    dormant_reactivation: pd.Int64Dtype = pa.Field(description="flow_reactivation of a customer that held something before", ge=0, nullable=True)
+    contraction_seat: pd.Int64Dtype = pa.Field(
+        description="Part of the contraction from seats, as a positive amount", ge=0, nullable=True
+    )
+    contraction_tier: pd.Int64Dtype = pa.Field(
+        description="Part of the contraction from lower plans, as a positive amount", ge=0, nullable=True
+    )
+    contraction_usage: pd.Int64Dtype = pa.Field(
+        description="Part of the contraction from usage, as a positive amount", ge=0, nullable=True
+    )
+    contraction_cross_sell: pd.Int64Dtype = pa.Field(
+        description="Part of the contraction from dropped products", ge=0, nullable=True
+    )
+    contraction_addon: pd.Int64Dtype = pa.Field(
+        description="Part of the contraction from dropped add-ons", ge=0, nullable=True
+    )
+    expansion_gross: pd.Int64Dtype = pa.Field(
+        description="Sum of positive organic amounts per match group and cause", ge=0, nullable=True
+    )
+    contraction_gross: pd.Int64Dtype = pa.Field(
+        description="Sum of negative organic amounts, as a positive amount", ge=0, nullable=True
+    )
+    expansion_unadjusted: pd.Int64Dtype = pa.Field(
+        description="Any rise of a continuing customer", ge=0, nullable=True
+    )
+    dormant_churn: pd.Int64Dtype = pa.Field(
+        description="flow_churn of a customer that still held something", le=0, nullable=True
+    )
+    dormant_churn_full_discount: pd.Int64Dtype = pa.Field(
+        description="The same for this reason", le=0, nullable=True
+    )
+    dormant_churn_zero_quantity: pd.Int64Dtype = pa.Field(
+        description="The same for this reason", le=0, nullable=True
+    )
+    dormant_churn_zero_usage: pd.Int64Dtype = pa.Field(
+        description="The same for this reason", le=0, nullable=True
+    )
+    dormant_reactivation: pd.Int64Dtype = pa.Field(
+        description="flow_reactivation of a customer that held something before", ge=0, nullable=True
+    )
     closing_arr: pd.Int64Dtype = pa.Field(description="ARR at the closing instant", ge=0, nullable=True)
-    next_segment: str = pa.Field(description="Segment at the next opening, by the thresholds of then", isin=SEGMENTS, nullable=True)
-    slices_json: str = pa.Field(description="{dimension: value} of then, as in mrr/customer_slices", nullable=True)
+    next_segment: str = pa.Field(
+        description="Segment at the next opening, by the thresholds of then", isin=SEGMENTS, nullable=True
+    )
+    slices_json: str = pa.Field(
+        description="{dimension: value} of then, as in mrr/customer_slices", nullable=True
+    )
     next_slices_json: str = pa.Field(description="The same at the next opening", nullable=True)
-    origins_json: str = pa.Field(description="Its headline expansion by origin: {origin: minor units}", nullable=True)
+    origins_json: str = pa.Field(
+        description="Its headline expansion by origin: {origin: minor units}", nullable=True
+    )
     states_hash: str = pa.Field(description="Hash of what it held at both ends, metered quantities left out")
     usage_hash: str = pa.Field(description="Hash of its metered quantities at both ends")
     rates_json: str = pa.Field(description="Exchange rates of its currencies: {currency: [opening, closing]}")
@@ -81,7 +122,11 @@ class FirstReported(Monthly):
             "added": [
                 *(f"contraction_{name}" for name in ORGANIC),
                 *("expansion_gross", "contraction_gross", "expansion_unadjusted", "closing_arr"),
-                *("dormant_churn", *(f"dormant_churn_{reason}" for reason in DORMANT_REASONS), "dormant_reactivation"),
+                *(
+                    "dormant_churn",
+                    *(f"dormant_churn_{reason}" for reason in DORMANT_REASONS),
+                    "dormant_reactivation",
+                ),
                 *("next_segment", "slices_json", "next_slices_json", "origins_json"),
             ],
         }

@@ -19,29 +19,46 @@ DURABLE, REVERTED = Fraction(8, 10), Fraction(2, 10)
 
 
 class SeatEvents(Monthly):
-    """One row per month, month of purchase, customer and match group: seats added in the month or the three before it, and what is left."""
+    """One row per month, month of purchase, customer and match group.
 
-    expanded_month: str = pa.Field(description="Month in which the seats were added", str_matches=MONTH_PATTERN)
+    Seats added in the month or the three before it, and what is left.
+    """
+
+    expanded_month: str = pa.Field(
+        description="Month in which the seats were added", str_matches=MONTH_PATTERN
+    )
     customer: str = pa.Field(description="Stripe customer after aliases")
     group: str = pa.Field(description="Match group whose seats rose: family or add-on product")
     segment: str = pa.Field(description="Size at the opening of the month of purchase, by ACV", isin=SEGMENTS)
     seats_added: str = pa.Field(description="Seats added, decimal text", str_matches=DECIMAL_PATTERN)
     seats_kept: str = pa.Field(
-        description="Of them still held at the closing instant of `month`, decimal text; none once the customer has left", str_matches=DECIMAL_PATTERN
+        description="Of them still held at the closing instant of `month`, decimal text; none once the "
+        "customer has left",
+        str_matches=DECIMAL_PATTERN,
     )
-    amount: int = pa.Field(description="What they added to MRR: the causes `seat` of the group, minor units", ge=1)
+    amount: int = pa.Field(
+        description="What they added to MRR: the causes `seat` of the group, minor units", ge=1
+    )
     kept: int = pa.Field(description="amount x seats_kept / seats_added, minor units, half-even", ge=0)
     status: str = pa.Field(
-        description="`pending` for three months, then `durable` (80 % or more of the seats are kept), `reverted` (20 % or less) or `partial`",
+        description="`pending` for three months, then `durable` (80 % or more of the seats are kept), "
+        "`reverted` (20 % or less) or `partial`",
         isin=STATUSES,
     )
     surge: bool = pa.Field(description="The customer's month of purchase has the flag `seat_surge`")
 
     @pa.dataframe_check(description="0 <= seats_kept <= seats_added, and kept is their share of the amount")
     def share(cls, frame):  # noqa: N805, ANN001, ANN201, D102
-        shares = [Fraction(kept) / Fraction(added) for kept, added in zip(frame["seats_kept"], frame["seats_added"], strict=True)]
+        shares = [
+            Fraction(kept) / Fraction(added)
+            for kept, added in zip(frame["seats_kept"], frame["seats_added"], strict=True)
+        ]
         parts = zip(shares, frame["amount"], frame["kept"], strict=True)
-        return pd.Series([0 <= share <= 1 and round(share * amount) == kept for share, amount, kept in parts], index=frame.index, dtype=bool)
+        return pd.Series(
+            [0 <= share <= 1 and round(share * amount) == kept for share, amount, kept in parts],
+            index=frame.index,
+            dtype=bool,
+        )
 
     class Config(Table.Config):
         name = "mrr/seat_events"

@@ -7,7 +7,11 @@ from expansion_platform.domain.stripe.tables.bills import CreditNotes, InvoiceIt
 from expansion_platform.domain.stripe.tables.catalog import Coupons, Prices, Products, TaxRates
 from expansion_platform.domain.stripe.tables.events import Events, MeterUsage
 from expansion_platform.domain.stripe.tables.objects import Customers, StripeObject
-from expansion_platform.domain.stripe.tables.subscriptions import SubscriptionItems, Subscriptions, SubscriptionSchedules
+from expansion_platform.domain.stripe.tables.subscriptions import (
+    SubscriptionItems,
+    Subscriptions,
+    SubscriptionSchedules,
+)
 
 __all__ = [
     "Coupons",

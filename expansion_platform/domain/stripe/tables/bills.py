@@ -26,13 +26,23 @@ class Invoices(StripeObject):
     total: int = pa.Field(description="After discounts and tax, minor units")
     finalized_at: Instant = pa.Field(description="When it was finalized", nullable=True)
     voided_at: Instant = pa.Field(description="When it was voided", nullable=True)
-    due_date: Instant = pa.Field(description="When a bill that was sent is due, null where the customer is charged", nullable=True)
-    revised_by: str = pa.Field(description="The invoice that took its place when it was revised", nullable=True)
+    due_date: Instant = pa.Field(
+        description="When a bill that was sent is due, null where the customer is charged", nullable=True
+    )
+    revised_by: str = pa.Field(
+        description="The invoice that took its place when it was revised", nullable=True
+    )
     paid_at: Instant = pa.Field(description="When it was paid", nullable=True)
     uncollectible_at: Instant = pa.Field(description="When it was given up as uncollectible", nullable=True)
-    uncollectible_reason: str = pa.Field(description="Why it was given up, in Stripe's words; null where Stripe does not say", nullable=True)
-    attempt_count: pd.Int64Dtype = pa.Field(description="Attempts to charge it; null where the source does not say", nullable=True)
-    metadata_json: str = pa.Field(description="`initiated_by` of its subscription's metadata when it was finalized")
+    uncollectible_reason: str = pa.Field(
+        description="Why it was given up, in Stripe's words; null where Stripe does not say", nullable=True
+    )
+    attempt_count: pd.Int64Dtype = pa.Field(
+        description="Attempts to charge it; null where the source does not say", nullable=True
+    )
+    metadata_json: str = pa.Field(
+        description="`initiated_by` of its subscription's metadata when it was finalized"
+    )
 
     class Config(Table.Config):
         name = "stripe/invoices"
@@ -41,7 +51,10 @@ class Invoices(StripeObject):
 
 
 class InvoiceLines(StripeObject):
-    """One row per line of an invoice: the evidence of what was held over which period. `created` is its invoice's."""
+    """One row per line of an invoice: the evidence of what was held over which period.
+
+    `created` is its invoice's.
+    """
 
     invoice: str = pa.Field(description="Invoice the line is on")
     customer: str = pa.Field(description="Customer billed")
@@ -58,14 +71,18 @@ class InvoiceLines(StripeObject):
     period_end: Instant = pa.Field(description="Service period, exclusive")
     proration: bool = pa.Field(description="A pro-rata line: only its state counts, never its amount")
     credited_lines_json: str = pa.Field(description="Lines a credit reverses", nullable=True)
-    discount_amounts_json: str = pa.Field(description="Discounts applied: [{discount, amount}] in minor units")
+    discount_amounts_json: str = pa.Field(
+        description="Discounts applied: [{discount, amount}] in minor units"
+    )
     taxes_json: str = pa.Field(
-        description="Taxes of this line: [{rate, behavior, amount}], `inclusive` ones are inside its amount; null when Stripe computed none",
+        description="Taxes of this line: [{rate, behavior, amount}], `inclusive` ones are inside its "
+        "amount; null when Stripe computed none",
         nullable=True,
     )
     discounts_json: str = pa.Field(
-        description="Discounts of this line, line-level then invoice-level, in order: "
-        "[{id, coupon, start, end, subscription, subscription_item, invoice, level}] with level `line` or `invoice`, epoch seconds"
+        description="Discounts of this line, line-level then invoice-level, in order: [{id, coupon, "
+        "start, end, subscription, subscription_item, invoice, level}] with level `line` or `invoice`, "
+        "epoch seconds"
     )
 
     class Config(Table.Config):
@@ -75,7 +92,10 @@ class InvoiceLines(StripeObject):
 
 
 class InvoiceItems(StripeObject):
-    """One row per pending invoice item: prorations not billed yet. One that has been billed is removed here (its line has it)."""
+    """One row per pending invoice item: prorations not billed yet.
+
+    One that has been billed is removed here (its line has it).
+    """
 
     customer: str = pa.Field(description="Customer to be billed")
     subscription: str = pa.Field(description="Subscription it belongs to, null for a one-off", nullable=True)

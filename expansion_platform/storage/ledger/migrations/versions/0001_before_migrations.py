@@ -1,7 +1,7 @@
 """The schema that ledgers had before migrations.
 
-Such a ledger has tables and no revision, so every step looks first whether it is done: missing tables and columns are added, and deliveries are
-copied out of the alerts, where they were before they had a table.
+Such a ledger has tables and no revision, so every step looks first whether it is done: missing tables and
+columns are added, and deliveries are copied out of the alerts, where they were before they had a table.
 """
 
 import sqlalchemy as sa
@@ -87,8 +87,11 @@ def upgrade() -> None:
         known = {column["name"] for column in inspector.get_columns(table.name)}
         for column in table.columns:
             if column.name not in known:
-                op.add_column(table.name, sa.Column(column.name, column.type))  # null in the rows that are there
+                # Null in the rows that are there.
+                op.add_column(table.name, sa.Column(column.name, column.type))
     adopted = ["attempts", "last_error", "posted_as", "sent_at"]
     known_delivery = sa.exists().where(deliveries.c.key == alerts.c.key, deliveries.c.channel == SLACK)
-    kept = sa.select(alerts.c.key, sa.literal(SLACK), *(alerts.c[name] for name in adopted)).where(alerts.c.attempts > 0, ~known_delivery)
+    kept = sa.select(alerts.c.key, sa.literal(SLACK), *(alerts.c[name] for name in adopted)).where(
+        alerts.c.attempts > 0, ~known_delivery
+    )
     connection.execute(sa.insert(deliveries).from_select(["key", "channel", *adopted], kept))

@@ -1,12 +1,16 @@
 """Typed columns in place of texts that had to be taken apart.
 
-* `closes`: `builds` had the close of a month as the inputs of `mrr/first_reported`, an instant and a hash joined by a space, or `open`.
-* `judgements`: `builds` had months whose alerts were decided under the name of a table, with the policy's hash as inputs.
-* `digests`: `builds` had fingerprints by month under names that are no tables. They are deleted: the next run computes them again.
+* `closes`: `builds` had the close of a month as the inputs of `mrr/first_reported`, an instant and a hash
+  joined by a space, or `open`.
+* `judgements`: `builds` had months whose alerts were decided under the name of a table, with the policy's
+  hash as inputs.
+* `digests`: `builds` had fingerprints by month under names that are no tables. They are deleted: the next run
+  computes them again.
 * `checkpoints`: `cursors` had them under the name of a table and ` read of`.
 * Documents are JSON, instants are timestamps. An alert's delivery is in `alert_deliveries` only.
 
-A table whose columns change is made anew with its rows: SQLite cannot change the type of a column, and the ledger is small.
+A table whose columns change is made anew with its rows: SQLite cannot change the type of a column, and the
+ledger is small.
 """
 
 import json
@@ -94,26 +98,48 @@ def upgrade() -> None:
     _split_builds(connection)
     _split_cursors(connection)
     rows = _rows(connection, "alerts")
-    _remake(connection, alerts, ({**row, "message": json.loads(row["message"]), "event": row["event"] or "entry"} for row in rows))
-    _remake(connection, deliveries, ({**row, "sent_at": _instant(row["sent_at"])} for row in _rows(connection, "alert_deliveries")))
+    _remake(
+        connection,
+        alerts,
+        ({**row, "message": json.loads(row["message"]), "event": row["event"] or "entry"} for row in rows),
+    )
+    _remake(
+        connection,
+        deliveries,
+        ({**row, "sent_at": _instant(row["sent_at"])} for row in _rows(connection, "alert_deliveries")),
+    )
 
 
 def _split_builds(connection: sa.Connection) -> None:
     rows = _rows(connection, "builds")
-    reported = [(row["month"], *row["inputs"].split(" ")) for row in rows if row["table_name"] == FIRST_REPORTED and row["inputs"] != OPEN]
+    reported = [
+        (row["month"], *row["inputs"].split(" "))
+        for row in rows
+        if row["table_name"] == FIRST_REPORTED and row["inputs"] != OPEN
+    ]
     for month, _, content in reported:  # a closed month is built from the rows that it reported
         of_month = sa.and_(builds.c.table_name == FIRST_REPORTED, builds.c.month == month)
         connection.execute(sa.update(builds).where(of_month).values(inputs=content))
-    judged = [{"month": row["month"], "policy_hash": row["inputs"]} for row in rows if row["table_name"] == JUDGED]
+    judged = [
+        {"month": row["month"], "policy_hash": row["inputs"]} for row in rows if row["table_name"] == JUDGED
+    ]
     connection.execute(sa.delete(builds).where(builds.c.table_name.in_([JUDGED, *REMEMBERED])))
-    _make(connection, closes, [{"month": month, "closed_at": _instant(at), "content": content} for month, at, content in reported])
+    _make(
+        connection,
+        closes,
+        [{"month": month, "closed_at": _instant(at), "content": content} for month, at, content in reported],
+    )
     _make(connection, judgements, judged)
     _make(connection, digests, [])
 
 
 def _split_cursors(connection: sa.Connection) -> None:
     states = {row["source"]: json.loads(row["state"]) for row in _rows(connection, "cursors")}
-    read = {source.removesuffix(READ_OF): states.pop(source) for source in list(states) if source.endswith(READ_OF)}
+    read = {
+        source.removesuffix(READ_OF): states.pop(source)
+        for source in list(states)
+        if source.endswith(READ_OF)
+    }
     _remake(connection, cursors, ({"source": source, "state": state} for source, state in states.items()))
     _make(
         connection,
@@ -124,7 +150,9 @@ def _split_cursors(connection: sa.Connection) -> None:
                 "rules": state["made"],
                 "until": _instant(state.get("until")),
                 "stored": state["stored"],
-                "points": {table: point for table, point in state.get("points", {}).items() if point is not None},
+                "points": {
+                    table: point for table, point in state.get("points", {}).items() if point is not None
+                },
             }
             for name, state in read.items()
         ],
