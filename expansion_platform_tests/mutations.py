@@ -77,8 +77,8 @@ MUTANTS = {
     "test-mode": Mutant(
         "test mode counts",
         "mrr/valuation.py",
-        "counting[code] = bool(livemode) and status",
-        "counting[code] = status",
+        "bool(livemode) and status in policy.statuses",
+        "status in policy.statuses",
     ),
     "aliases": Mutant(
         "aliases are ignored",
@@ -139,7 +139,7 @@ MUTANTS = {
         "Fraction(1) if metered else lengths",
         "lengths",
     ),
-    "exponent": Mutant("ISK without decimals", "core/money.py", '(["bif",', '(["isk", "bif",'),
+    "exponent": Mutant("ISK without decimals", "core/money.py", '["bif",', '["isk", "bif",'),
     "once": Mutant(
         "once coupons lower monthly plans",
         "pricing/discounts.py",
@@ -239,8 +239,8 @@ MUTANTS = {
     "price": Mutant(
         "price rises are tiers",
         "mrr/causes.py",
-        'is_migration(a.price, b.price) else "price"',
-        'is_migration(a.price, b.price) else "tier"',
+        '(a.price, b.price)\n        else "price"',
+        '(a.price, b.price)\n        else "tier"',
     ),
     "migrations": Mutant(
         "migrations are ignored",
@@ -290,7 +290,9 @@ MUTANTS = {
         "comparable = before.entry.unit == after.entry.unit",
         "comparable = True",
     ),
-    "addon": Mutant("add-on quantities are seats", "mrr/causes.py", 'return "addon" if', 'return "seat" if'),
+    "addon": Mutant(
+        "add-on quantities are seats", "mrr/causes.py", '"addon" if "addon" in', '"seat" if "addon" in'
+    ),
     "interval": Mutant(
         "plan and interval are not split",
         "mrr/causes.py",
@@ -339,8 +341,8 @@ MUTANTS = {
     "override": Mutant(
         "products override prices",
         "catalog/catalog.py",
-        "self.products.get(product), self.products.get(price)",
-        "self.products.get(price), self.products.get(product)",
+        "self.products.get(product),\n            self.products.get(price),",
+        "self.products.get(price),\n            self.products.get(product),",
     ),
     "usage-family": Mutant(
         "usage of a held plan is cross-sell",

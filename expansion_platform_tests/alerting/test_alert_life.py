@@ -17,7 +17,7 @@ from expansion_platform.alerting.messages import Surroundings, alert_message, da
 from expansion_platform.alerting.outbox import deliver
 from expansion_platform.alerting.slack import SlackBot, SlackWebhook
 from expansion_platform.domain.alerts import rules
-from expansion_platform.domain.alerts.findings import RULES, Finding
+from expansion_platform.domain.alerts.findings import Finding
 from expansion_platform.domain.alerts.lifecycle import Notice, State, step
 from expansion_platform.domain.alerts.panel import TOTAL
 from expansion_platform.domain.core import months
@@ -217,6 +217,16 @@ def of(rule: str) -> Finding:
         drop=drop,
         figures=figures,
     )
+
+
+RULES = [
+    "rate_drop",
+    "below_target",
+    "mix_shift",
+    "segment_deterioration",
+    "durability",
+    "post_expansion_churn",
+]
 
 
 @pytest.mark.parametrize("rule", RULES)

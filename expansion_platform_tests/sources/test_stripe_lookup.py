@@ -14,9 +14,9 @@ from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform.sources.stripe.changes import PullState
 from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.lookup import FEW, look_up
-from expansion_platform.sources.stripe.pull import pull
 from expansion_platform_tests.simulator import stripe_objects as made
 from expansion_platform_tests.simulator.stripe_objects import DAY, START
+from expansion_platform_tests.sources.pull import pull
 
 CUSTOMERS = 900
 BUSY = 500

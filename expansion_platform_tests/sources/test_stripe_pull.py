@@ -18,12 +18,12 @@ from expansion_platform.domain.tables import TABLES
 from expansion_platform.simulator.company.company import AS_OF, simulate
 from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.simulator.stripe_billing.account import StripeAccount
-from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
+from expansion_platform.sources.stripe.changes import PullState
 from expansion_platform.sources.stripe.client import StripeSource
-from expansion_platform.sources.stripe.pull import pull
 from expansion_platform.sources.stripe.staging import Staging
 from expansion_platform_tests.simulator import stripe_objects as made
 from expansion_platform_tests.simulator.stripe_objects import DAY, START
+from expansion_platform_tests.sources.pull import PullResult, merged, pull
 
 FIRST = START + 40 * DAY
 Tables = dict[str, pd.DataFrame]

@@ -13,14 +13,6 @@ from typing import Literal
 
 from expansion_platform.domain.alerts.decomposition import Decomposition
 
-RULES = [
-    "rate_drop",
-    "below_target",
-    "mix_shift",
-    "segment_deterioration",
-    "durability",
-    "post_expansion_churn",
-]
 SEVERITIES = ["info", "warning", "critical"]
 Outcome = Literal["fires", "pending", "clear"]
 

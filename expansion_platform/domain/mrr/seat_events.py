@@ -43,11 +43,6 @@ _LARGEST = 2**31
 """Seats of a holder in all: their square fits int64."""
 
 
-def looked_at(month: str) -> list[str]:
-    """The months that what is told of a month depends on, oldest first."""
-    return months.between(months.shift(month, -LASTS), month)
-
-
 def seat_events(wanted: Collection[str], movements: pd.DataFrame, causes: pd.DataFrame) -> pd.DataFrame:
     """mrr/seat_events of some months without hashes.
 

@@ -4,8 +4,7 @@ Stripe publishes its OpenAPI file on the web only; the `stripe` wheel carries th
 pinned with it. They are read by AST, one class at a time when first asked for, because importing is not
 enough: nested classes and forward references live behind `TYPE_CHECKING`.
 
-Here: schema building, and the check of an object against one. Not here: any object, and values: a shape says
-nothing about numbers.
+Here: schema building. Not here: any object, the check of one, and values: a shape says nothing about numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,8 @@ from typing import Any
 from expansion_platform.domain.core.errors import ExpansionError
 
 Schema = dict[str, Any]
-Problem = tuple[tuple[str, ...], str]
-"""Path and text."""
-Check = Callable[[Any], Problem | None]
 
-_URI = "stripe:"
+URI = "stripe:"
 # A decimal travels as text; the SDK makes it a Decimal.
 _DECIMAL = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}
 _PLAIN: dict[str, Schema] = {
@@ -35,13 +31,6 @@ _PLAIN: dict[str, Schema] = {
     "bool": {"type": "boolean"},
     "Decimal": _DECIMAL,
     "Any": {},
-}
-_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "null": (type(None),),
 }
 
 
@@ -70,115 +59,6 @@ def schema(name: str) -> Schema:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     node = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
     return _Reader(tree, name).object_schema(node, {})
-
-
-def check_shape(item: dict[str, Any], name: str) -> None:
-    """Check an API object (as JSON on the wire, expanded or not) against an SDK class.
-
-    Raises:
-        ShapeError: with the id, the path and what is wrong there; of several alternatives, what is wrong with
-            the one that fits furthest.
-    """
-    problem = _checker(name)(item)
-    if problem is not None:
-        path, text = problem
-        raise ShapeError(f"{name} {item.get('id', '(no id)')} at ${''.join(path)}: {text}")
-
-
-@cache
-def _checker(name: str) -> Check:
-    return _compiled(schema(name))
-
-
-def _compiled(found: Schema) -> Check:
-    """A check of the keywords `schema` uses.
-
-    Closures built once, since a general validator takes 6 ms for an invoice and this 0.2.
-    """
-    if "$ref" in found:
-        name = found["$ref"].removeprefix(_URI)
-        # Classes refer to each other in circles: compiled when first met.
-        return lambda value: _checker(name)(value)
-    if "anyOf" in found:
-        return _any_check([_compiled(branch) for branch in found["anyOf"]])
-    if "enum" in found:
-        return lambda value: (
-            None if value in found["enum"] else ((), f"{value!r} is not one of {found['enum']}")
-        )
-    match found.get("type"):
-        case None:
-            return lambda value: None
-        case "object":
-            return _object_check(found)
-        case "array":
-            return _array_check(_compiled(found["items"]))
-    return _plain_check(found)
-
-
-def _plain_check(found: Schema) -> Check:
-    accepted = _PYTHON_TYPES[found["type"]]
-    pattern = re.compile(found["pattern"]) if "pattern" in found else None
-
-    def check(value: Any) -> Problem | None:
-        if type(value) not in accepted:
-            return (), f"{value!r} is not of type {found['type']}"
-        return (
-            None
-            if pattern is None or pattern.search(value)
-            else ((), f"{value!r} does not match {found['pattern']}")
-        )
-
-    return check
-
-
-def _any_check(branches: list[Check]) -> Check:
-    def check(value: Any) -> Problem | None:
-        problems = []
-        for branch in branches:
-            problem = branch(value)
-            if problem is None:
-                return None
-            problems.append(problem)
-        return max(problems, key=lambda problem: len(problem[0]))
-
-    return check
-
-
-def _array_check(element: Check) -> Check:
-    def check(value: Any) -> Problem | None:
-        if type(value) is not list:
-            return (), f"{value!r} is not of type array"
-        for number, inner in enumerate(value):
-            problem = element(inner)
-            if problem is not None:
-                return (f"[{number}]", *problem[0]), problem[1]
-        return None
-
-    return check
-
-
-def _object_check(found: Schema) -> Check:
-    properties = {key: _compiled(inner) for key, inner in found.get("properties", {}).items()}
-    required = frozenset(found.get("required", ()))
-    others = found.get("additionalProperties", True)
-    other = _compiled(others) if isinstance(others, dict) else None
-
-    def check(value: Any) -> Problem | None:
-        if type(value) is not dict:
-            return (), f"{value!r} is not of type object"
-        if not required <= value.keys():
-            return (), f"{', '.join(sorted(required - value.keys()))} missing"
-        for key, inner in value.items():
-            inner_check = properties.get(key, other)
-            if inner_check is not None:
-                problem = inner_check(inner)
-                if problem is not None:
-                    return (f".{key}", *problem[0]), problem[1]
-            elif others is False:
-                return (), f"{key} unexpected"
-        return None
-
-    return check
 
 
 @cache
@@ -254,7 +134,7 @@ class _Reader:
                 return _list_schema(self.type_schema(arguments[0], scope))
             case "ExpandableField":
                 targets = list(_alternatives(self.type_schema(arguments[0], scope)))
-                resources = [target["$ref"].removeprefix(_URI) for target in targets if "$ref" in target]
+                resources = [target["$ref"].removeprefix(URI) for target in targets if "$ref" in target]
                 return {"anyOf": [{"type": "string"}, *targets], "x-expansionResources": resources}
         raise ShapeError(f"an SDK annotation this reader does not know: {ast.unparse(node)}")
 
@@ -267,7 +147,7 @@ class _Reader:
         if name == "StripeObject":
             return {"type": "object"}
         if name in self.classes:
-            return {"$ref": _URI + self.classes[name]}
+            return {"$ref": URI + self.classes[name]}
         raise ShapeError(f"a name in the SDK's annotations this reader does not know: {name}")
 
 

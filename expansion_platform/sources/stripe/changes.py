@@ -95,20 +95,6 @@ class TableChange:
         return inside
 
 
-@dataclass(frozen=True)
-class PullResult:
-    """A pull: a change for each table of the floor, and the state to store after them.
-
-    Tables are named `stripe/customers` and so on. And what was read.
-    """
-
-    changes: dict[str, TableChange]
-    state: PullState
-    counts: dict[str, int]  # objects read per resource
-    full: bool
-    reason: str  # why everything was read, or since when
-
-
 def merged(changes: Sequence[TableChange]) -> TableChange:
     """Changes of one table as one, for windows read apart.
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import full, shapes
-from expansion_platform.sources.stripe.changes import PullResult, PullState, merged
+from expansion_platform.sources.stripe.changes import PullState
 from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
 from expansion_platform.sources.stripe.events import EVENT_TYPES, subject
 from expansion_platform.sources.stripe.fields import Object
@@ -29,7 +29,6 @@ from expansion_platform.sources.stripe.full import (
     Batch,
     Progress,
     items_of,
-    read_everything,
     second_after,
 )
 from expansion_platform.sources.stripe.kinds import exact
@@ -60,47 +59,6 @@ def why_everything(state: PullState, as_of: datetime) -> str | None:
         f"{gap // 86400} days since the last pull, and Stripe keeps events for 30"
         if gap > LONGEST_GAP_SECONDS
         else None
-    )
-
-
-def pull(
-    source: StripeSource, state: PullState, as_of: datetime, progress: Progress | None = None
-) -> PullResult:
-    """Reads what a stored copy of the account lacks, at once.
-
-    For accounts that fit into memory, or when little changed.
-
-    Args:
-        source: The account.
-        state: What the last pull returned, or `PullState()`.
-        as_of: The instant up to which objects and events are read; it becomes the rows' `observed_at`. Must
-            carry a time zone.
-        progress: Called with a resource and the objects of it read so far, with every page.
-
-    Returns:
-        A change for every `stripe/*` table. Pulling again from the same state gives the same rows.
-
-    Raises:
-        DataQualityError: An object lacks what its row needs.
-        ConfigurationError, StripeRequestError: As in `StripeSource.objects`.
-    """
-    reason = why_everything(state, as_of)
-    reading = (
-        read_changes(source, state, as_of, progress)
-        if reason is None
-        else read_everything(source, as_of, progress=progress)
-    )
-    batches = list(reading)
-    counts: dict[str, int] = defaultdict(int)
-    for batch in batches:
-        for resource, count in batch.counts.items():
-            counts[resource] += count
-    return PullResult(
-        changes={name: merged([batch.changes[name] for batch in batches]) for name in batches[0].changes},
-        state=state.moved(as_of, (event for batch in batches for event in batch.recent_events)),
-        counts=dict(counts),
-        full=reason is not None,
-        reason=reason or since(state, as_of),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from expansion_platform.simulator.company.catalog import PLANS
 from expansion_platform.simulator.company.company import BEHAVIOURS, Company, simulate
-from expansion_platform.simulator.servers import shapes
+from expansion_platform_tests.simulator.shape_check import check_shape
 from expansion_platform_tests.simulator.stripe_billing.test_documents import CLASSES, NOW
 
 
@@ -31,7 +31,7 @@ def lines(company: Company) -> Iterator[tuple[dict[str, Any], dict[str, Any], di
 def test_objects_have_stripes_shape(company: Company, resource: str) -> None:
     held = company.account.objects[resource]
     for item in held[:: max(1, len(held) // 150)]:
-        shapes.check_shape(item, CLASSES[resource])
+        check_shape(item, CLASSES[resource])
 
 
 def test_cycles_begin_anew_with_and_without_credit(company: Company) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from expansion_platform.simulator.company.company import AS_OF, Company, simulate
-from expansion_platform.simulator.servers import shapes
+from expansion_platform_tests.simulator.shape_check import check_shape
 
 BEHAVIOURS = frozenset(
     {
@@ -112,7 +112,7 @@ def test_an_update_that_waits_is_on_the_subscription() -> None:
         if each["id"] == asked["parent"]["subscription_details"]["subscription"]
     ] == [asked["id"]]
     for subscription in waiting:
-        shapes.check_shape(subscription, "Subscription")
+        check_shape(subscription, "Subscription")
 
 
 def test_a_persons_hand_and_a_pause_can_be_told_apart(company: Company) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import stripe
 
-from expansion_platform.simulator.servers import shapes
 from expansion_platform.simulator.servers.http import DROPPED, Request, parse_query
 from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.simulator.stripe_billing.account import StripeAccount
 from expansion_platform_tests.simulator import stripe_objects
+from expansion_platform_tests.simulator.shape_check import check_shape
 from expansion_platform_tests.simulator.stripe_objects import DAY, START
 
 
@@ -229,7 +229,7 @@ def test_what_is_served_has_the_sdks_shapes(server: StripeServer) -> None:
         items = get(server, path)[1]["data"]
         assert items
         for item in items:
-            shapes.check_shape(item, name)
+            check_shape(item, name)
 
 
 # Errors

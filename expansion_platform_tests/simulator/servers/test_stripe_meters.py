@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import stripe
 
-from expansion_platform.simulator.servers import shapes
 from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.simulator.servers.stripe_meters import meter
 from expansion_platform.simulator.stripe_billing.metering import DAY, Metering
 from expansion_platform_tests.simulator import stripe_objects
+from expansion_platform_tests.simulator.shape_check import check_shape
 
 MIDNIGHT = 20_000 * DAY
 ASKED = {"customer": "cus_001", "start_time": MIDNIGHT, "end_time": MIDNIGHT + 3 * DAY}
@@ -65,9 +65,9 @@ def test_windows_without_events_are_left_out(server: StripeServer) -> None:
 
 
 def test_objects_have_stripes_shapes(server: StripeServer) -> None:
-    shapes.check_shape(server.account.meters[0], "billing.Meter")
+    check_shape(server.account.meters[0], "billing.Meter")
     for each in meters(server).event_summaries.list("mtr_1", ASKED).data:
-        shapes.check_shape(each.to_dict(), "billing.MeterEventSummary")
+        check_shape(each.to_dict(), "billing.MeterEventSummary")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from expansion_platform.simulator.company.company import AS_OF, Company
-from expansion_platform.simulator.servers import shapes
+from expansion_platform_tests.simulator.shape_check import check_shape
 
 CLASSES = {
     "customers": "Customer",
@@ -33,12 +33,12 @@ NOW = int(AS_OF.timestamp())
 def test_objects_have_stripes_shape(company: Company, resource: str) -> None:
     held = company.account.objects[resource]
     for item in held[:: max(1, len(held) // 150)]:
-        shapes.check_shape(item, CLASSES[resource])
+        check_shape(item, CLASSES[resource])
 
 
 def test_discounts_have_stripes_shape(company: Company) -> None:
     for item in company.account.discounts.values():
-        shapes.check_shape(item, "Discount")
+        check_shape(item, "Discount")
 
 
 def test_ids_are_unique_and_references_lead_somewhere(company: Company) -> None:
