@@ -149,11 +149,7 @@ def check_frames(plan: Plan, rows: Frames, shard: Shard) -> Checked:
         if found is not None:
             alone = dict.fromkeys(months, found)
             if found is not checked.problem:
-                alone = by_month(
-                    months,
-                    found,
-                    lambda month, held=identity: _hold(plan, held, checked.frames, shard, [month]),
-                )  # type: ignore[misc]
+                alone = by_month(months, found, _holding(plan, identity, checked.frames, shard))
             checked.broken[identity.model, identity.check] = alone
         if not identity.warns:
             checked.problem = found
@@ -226,6 +222,13 @@ def merged(parts: Iterable[Broken]) -> dict[str, DataQualityError]:
 def _validation(model: type[Table], frame: pd.DataFrame) -> Callable[[str], None]:
     def audit(month: str) -> None:
         validate(model, of_months(frame, [month]))
+
+    return audit
+
+
+def _holding(plan: Plan, identity: Identity, frames: Frames, shard: Shard) -> Callable[[str], None]:
+    def audit(month: str) -> None:
+        _hold(plan, identity, frames, shard, [month])
 
     return audit
 
