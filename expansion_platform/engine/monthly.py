@@ -42,10 +42,10 @@ from expansion_platform.engine.parts import (
     of_months,
 )
 from expansion_platform.engine.reading import Reading
-from expansion_platform.engine.shards import EVERYONE, Shard
 from expansion_platform.engine.work import Work, plain
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import ABSENT
+from expansion_platform.storage.shards import EVERYONE, Shard
 
 Result = TypeVar("Result")
 CHECKED = "checked before it was written"

@@ -26,10 +26,10 @@ from expansion_platform.domain.core.errors import DataQualityError
 from expansion_platform.domain.core.table import Table, columns, empty, table_name
 from expansion_platform.domain.core.validation import SCHEMA_CHECK, validate
 from expansion_platform.engine.declaration import Identity, Settling
-from expansion_platform.engine.shards import Shard
 from expansion_platform.engine.work import Work, plain, run
 from expansion_platform.storage.files import File
 from expansion_platform.storage.lake import Lake
+from expansion_platform.storage.shards import Shard
 
 QUALITY = "quality"
 """The column that says of open months that their figures are provisional (semantics 4)."""

@@ -14,10 +14,10 @@ from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.core.table import Table
 from expansion_platform.engine import work
 from expansion_platform.engine.declaration import Declaration, Digest, Pooled, Read
-from expansion_platform.engine.shards import Shard, shards_of
 from expansion_platform.engine.uses import Use
 from expansion_platform.engine.work import Work, plain, run
 from expansion_platform.resources import Platform
+from expansion_platform.storage.shards import Shard, shards_of
 
 
 class Reading:

@@ -19,8 +19,8 @@ from expansion_platform.domain.catalog.inputs import Inputs, Load, Scan
 from expansion_platform.domain.core.errors import UndeclaredReadError
 from expansion_platform.domain.core.table import Table, table_name
 from expansion_platform.engine.declaration import Read
-from expansion_platform.engine.shards import EVERYONE, Shard
 from expansion_platform.storage.lake import Lake
+from expansion_platform.storage.shards import EVERYONE, Shard
 
 
 @dataclass(frozen=True)

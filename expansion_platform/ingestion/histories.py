@@ -22,10 +22,10 @@ from expansion_platform.domain.history.item_states import History, states_of
 from expansion_platform.domain.history.log import holding, unlogged
 from expansion_platform.domain.history.records import Staged
 from expansion_platform.domain.stripe import tables as stripe
-from expansion_platform.engine.shards import EVERYONE, Shard, split
 from expansion_platform.ingestion.changed_customers import telling
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.rows import among
+from expansion_platform.storage.shards import EVERYONE, Shard, split
 
 STAGED: dict[str, type[Table]] = {
     "customers": stripe.Customers,

@@ -32,7 +32,6 @@ from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import asset_spec
 from expansion_platform.engine.fingerprints import hashed
 from expansion_platform.engine.rule_hash import rule_hash
-from expansion_platform.engine.shards import Shard
 from expansion_platform.engine.whole import Reconciled, build_tables
 from expansion_platform.ingestion.account import UNDER_WAY
 from expansion_platform.ingestion.changed_customers import changed_customers
@@ -41,6 +40,7 @@ from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import Lake, Point
 from expansion_platform.storage.ledger import Checkpoint
 from expansion_platform.storage.rows import among
+from expansion_platform.storage.shards import Shard
 
 Result = TypeVar("Result")
 TERMS = (stripe.Prices, stripe.Coupons)

@@ -160,7 +160,8 @@ class TestOnAComputedCompany:
         assert "Stripe tables: live data of 127.0.0.1" in ran.out
         assert "Stripe API version: events come in 20" in ran.out
         assert re.search(
-            f"item states are dated by a renewal or by today's subscription, \d+\.\d% of the MRR of {NEWEST}",
+            r"item states are dated by a renewal or by today's subscription, "
+            rf"\d+\.\d% of the MRR of {NEWEST}",
             ran.out,
         )
         assert "rk_live_simulated" not in ran.out

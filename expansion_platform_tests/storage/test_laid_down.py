@@ -11,9 +11,9 @@ import pytest
 
 from expansion_platform.domain.core.errors import DataQualityError
 from expansion_platform.domain.mrr.tables import CustomerMonths
-from expansion_platform.engine.shards import Shard
 from expansion_platform.storage.files import File
 from expansion_platform.storage.lake import Lake
+from expansion_platform.storage.shards import Shard
 from expansion_platform_tests.storage.tables import customer_months
 
 JANUARY, FEBRUARY, MARCH = MONTHS = ["2026-01", "2026-02", "2026-03"]

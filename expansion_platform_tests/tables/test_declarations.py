@@ -82,9 +82,9 @@ def test_every_query_belongs_to_a_rule() -> None:
     plotted = {
         name
         for path in TABLE_MODULES.glob("*.py")
-        for name in re.findall(r'query\("(\w+)"', path.read_text())
+        for name in re.findall(r'query\("(\w+/\w+)"', path.read_text())
     }
-    found |= {f"sql/{name}.sql" for name in plotted}
+    found |= {f"{name}.sql" for name in plotted}
     assert found == {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.sql")}
 
 

@@ -195,15 +195,15 @@ def test_a_missing_column_and_a_missing_table_are_named(postgres: str, tmp_path:
         schema = world.filled.schema
         world.filled.alter("invoice", "rename column period_start to begins")
         named = (
-            f"table {schema}.invoice has no column period_start.* \(mapping fivetran, "
-            "tables.invoices.columns.period_start\)"
+            rf"table {schema}.invoice has no column period_start.* \(mapping fivetran, "
+            r"tables.invoices.columns.period_start\)"
         )
         with pytest.raises(ExpansionError, match=named):
             world.refresh(IMPORTED)
         world.filled.alter("invoice", "rename to invoices")
         named = (
-            f"there is no table {schema}.invoice; did you mean invoices\? \(mapping fivetran, "
-            "tables.invoices.table\)"
+            rf"there is no table {schema}.invoice; did you mean invoices\? \(mapping fivetran, "
+            r"tables.invoices.table\)"
         )
         with pytest.raises(ExpansionError, match=named):
             world.refresh(IMPORTED)

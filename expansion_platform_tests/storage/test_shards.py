@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expansion_platform.engine.shards import EVERYONE, Shard, split
+from expansion_platform.storage.shards import EVERYONE, Shard, split
 
 IDS = st.text(alphabet="abé", min_size=1, max_size=3)
 

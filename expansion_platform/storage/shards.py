@@ -1,9 +1,7 @@
-"""The customers of a book in parts, so that memory is bounded by the part.
+"""The customers of a book in parts: memory is bounded by the part, and parts are computed side by side.
 
-And so that parts are computed side by side.
-
-Here: which customers a shard has, and which rows are theirs. Not here: what is computed of them (`parts.py`),
-by what (`executors.py`).
+Here: which customers a shard has, and which rows are theirs. Not here: what is computed of them
+(`engine/parts.py`), by what (`engine/executors.py`).
 
 A shard is a range of customer ids, not a hash of them: rows are stored in the order of their key, which
 begins with the customer, so a shard reads the row groups of its range and no others, and what it writes is in
