@@ -36,13 +36,13 @@ COMPUTED = [model for name, model in TABLES.items() if name.split("/")[0] in ("m
 def computations() -> Iterator[dict[str, list[str]]]:
     """Which months of which declarations are computed meanwhile."""
     found: dict[str, list[str]] = {}
-    real = monthly._make
+    real = monthly._checked
 
-    def make(run: monthly.Run, months: list[str], *more: Any) -> Any:
-        found.setdefault(run.declaration.name, []).extend(months)
-        return real(run, months, *more)
+    def checked(run: monthly.Run, due: list[str], possible: list[str]) -> Any:
+        found.setdefault(run.declaration.name, []).extend(possible)
+        return real(run, due, possible)
 
-    with patch.object(monthly, "_make", make):
+    with patch.object(monthly, "_checked", checked):
         yield found
 
 

@@ -16,7 +16,7 @@ import pyarrow.dataset
 
 from expansion_platform.domain.catalog.inputs import Computed, Frames, Inputs, Together
 from expansion_platform.domain.core import months
-from expansion_platform.domain.core.table import Table, columns, partitioned_by, table_name
+from expansion_platform.domain.core.table import Table, columns, partitioned_by, table_names
 from expansion_platform.domain.core.validation import RECONCILED_CHECK
 
 if TYPE_CHECKING:  # other processes read declarations, too, and need neither Dagster nor the sources
@@ -116,6 +116,12 @@ class Digest:
     together: Callable[[list[str], Sequence[Any], Inputs], Mapping[str, str]] | None = None
     pooled: tuple[Pooled, ...] = ()
 
+    @property
+    def rules(self) -> tuple[Callable[..., Any], ...]:
+        """Every function that the texts are made by."""
+        together = () if self.together is None else (self.together,)
+        return (self.rule, *together, *(rule for each in self.pooled for rule in each.rules))
+
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
@@ -136,6 +142,11 @@ class Pooled:
     together: Callable[[Sequence[Any]], Any]
     reads: tuple[Read, ...]
     uses: tuple[Use, ...] = ()
+
+    @property
+    def rules(self) -> tuple[Callable[..., Any], ...]:
+        """The functions that the value is made by."""
+        return self.rule, self.together
 
 
 @dataclass(frozen=True)
@@ -212,9 +223,15 @@ class Declaration:
     not_set_up: Callable[[Platform], str | None] = lambda _platform: None
 
     @property
+    def rules(self) -> tuple[Callable[..., Any], ...]:
+        """Every function that the rows are made by."""
+        settling = () if self.settling is None else (self.settling.together, self.settling.finish)
+        return (self.rule, *settling, *(rule for each in self.pooled for rule in each.rules))
+
+    @property
     def names(self) -> str:
         """The tables, for messages."""
-        return ", ".join(table_name(model) for model in self.models)
+        return table_names(self.models)
 
     @property
     def digests(self) -> tuple[Digest, ...]:

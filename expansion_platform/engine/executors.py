@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
@@ -76,6 +76,14 @@ class Local:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+def counted(results: Iterable[Result], size: int, say: Callable[[str], None]) -> Iterator[Result]:
+    """The results; of several, how many are there is said as each comes."""
+    for number, result in enumerate(results, 1):
+        if size > 1:
+            say(f"{number} of {size} parts of the customers")
+        yield result
 
 
 def _cores() -> int:

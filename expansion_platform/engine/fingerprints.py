@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from expansion_platform.domain.core.table import columns
 from expansion_platform.engine.declaration import Declaration, Digest, Read
 from expansion_platform.engine.parts import QUALITY
 from expansion_platform.engine.reading import Reading
 from expansion_platform.engine.rule_hash import rule_hash
-from expansion_platform.engine.work import run
 from expansion_platform.storage.lake import ABSENT
 
 
@@ -28,7 +26,7 @@ def fingerprints(declaration: Declaration, reading: Reading, months: Sequence[st
     """Month -> fingerprint, or what the declaration records instead."""
     if declaration.made_of is not None:
         return dict(declaration.made_of(reading))
-    rule = rule_hash(declaration.rule)
+    rule = rule_hash(*declaration.rules)
     digests = {digest: digested(digest, reading, months) for digest in declaration.digests}
     open_months = open_of(declaration, reading, months)
 
@@ -62,7 +60,9 @@ def digested(digest: Digest, reading: Reading, months: Sequence[str]) -> Mapping
 def _digested(digest: Digest, reading: Reading, months: Sequence[str]) -> Mapping[str, str]:
     builds = reading.platform.ledger.builds
     uses = (reading.version(use) for use in digest.uses)
-    basis = hashed(rule_hash(digest.rule), *uses, *(reading.state(read.model) for read in digest.reads))
+    reads = dict.fromkeys([*digest.reads, *(read for each in digest.pooled for read in each.reads)])
+    models = dict.fromkeys(read.model for read in reads)
+    basis = hashed(rule_hash(*digest.rules), *uses, *map(reading.state, models))
     known = builds.digests(digest.name, basis)
     if not set(months) <= known.keys():
         found = {month: hashed(text) for month, text in _texts(digest, reading, list(months)).items()}
@@ -77,9 +77,7 @@ def _texts(digest: Digest, reading: Reading, months: list[str]) -> Mapping[str, 
         texts: Mapping[str, str] = digest.rule(months, inputs)
         return texts
     work = reading.work(digest.name, digest.rule, digest.reads, digest.uses, digest.pooled)
-    return digest.together(
-        months, list(reading.platform.executor.map(partial(run, work, months), reading.shards)), inputs
-    )
+    return digest.together(months, reading.of_some(work, months), inputs)
 
 
 def _stored(read: Read, reading: Reading, month: str) -> list[str]:

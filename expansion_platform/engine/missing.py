@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import dagster as dg
 
 from expansion_platform.domain.core import months
-from expansion_platform.domain.core.table import Table, partitioned_by, table_name
+from expansion_platform.domain.core.table import Table, partitioned_by, table_name, table_names
 from expansion_platform.domain.tables import TABLES
 from expansion_platform.engine import checks
 from expansion_platform.engine.declaration import Read
@@ -72,7 +72,7 @@ def read_by(assets: dg.AssetsDefinition, models: Sequence[type[Table]]) -> list[
 
 def _never_computed(lacking: Sequence[type[Table]], of_what: str = "") -> str:
     which = "which was" if len(lacking) == 1 else "which were"
-    return f"needs {', '.join(map(table_name, lacking))}, {which} never computed{of_what}: {MAKE}"
+    return f"needs {table_names(lacking)}, {which} never computed{of_what}: {MAKE}"
 
 
 def _holes(read: Read, reading: Reading, month: str) -> Iterator[str]:

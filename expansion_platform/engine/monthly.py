@@ -11,23 +11,24 @@ run are. Frames that contradict each other stop the whole write.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
 
 from expansion_platform.domain.catalog.inputs import Together
 from expansion_platform.domain.core.errors import DataQualityError
-from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.core.table import Table, table_name, table_names
 from expansion_platform.domain.core.validation import SCHEMA_CHECK
 from expansion_platform.engine import checks, events
 from expansion_platform.engine.declaration import Declaration, Read
 from expansion_platform.engine.describe import month_metadata
+from expansion_platform.engine.executors import counted
 from expansion_platform.engine.fingerprints import fingerprints, open_of
 from expansion_platform.engine.missing import missing
 from expansion_platform.engine.parts import (
@@ -38,16 +39,14 @@ from expansion_platform.engine.parts import (
     check_frames,
     make,
     merged,
-    names,
     of_months,
 )
 from expansion_platform.engine.reading import Reading
 from expansion_platform.engine.work import Work, plain
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import ABSENT
-from expansion_platform.storage.shards import EVERYONE, Shard
+from expansion_platform.storage.shards import EVERYONE
 
-Result = TypeVar("Result")
 CHECKED = "checked before it was written"
 CURRENT = "current: nothing was written since the last check"
 
@@ -94,7 +93,7 @@ def build(context: dg.AssetExecutionContext, platform: Platform, declaration: De
     due = [month for month in months if any(month in of for of in run.stale.values())]
     problem = _write(run, due, wanted) if due else None
     if not due:
-        context.log.info(f"{names(selected)}: {span(months)} current, nothing to do")
+        context.log.info(f"{table_names(selected)}: {span(months)} current, nothing to do")
     if problem is None:
         _report(run)
     _report_current(run, [month for month in months if month not in due])
@@ -140,47 +139,48 @@ def _write(run: Run, due: list[str], wanted: Mapping[str, str]) -> DataQualityEr
     Returns the first problem, which stops the whole write.
     """
     declaration, context, reading = run.declaration, run.context, run.reading
-    context.log.info(f"computing {names(run.selected)}: {span(due)}")
+    context.log.info(f"computing {table_names(run.selected)}: {span(due)}")
     if (without := declaration.not_set_up(run.platform)) is not None:
         context.log.info(without)
     lacking = missing(declaration.needed, reading)
     run.failures = {month: DataQualityError(text) for month in due if (text := lacking(month)) is not None}
     possible = [month for month in due if month not in run.failures]
-    shards = reading.shards if declaration.by == "customer" and possible else [EVERYONE]
-    with (
-        tempfile.TemporaryDirectory(prefix="expansion-shards-")
-        if len(shards) > 1
-        else nullcontext() as scratch
-    ):
-        parts = _make(run, possible, shards, None if scratch is None else Path(scratch))
-        run.failures |= merged(part.failures for part in parts)
-        plan = _plan(run, due, [part.shows for part in parts])
-        checked = _check(run, plan, parts)
+    checked = _checked(run, due, possible) if possible else []
     problem = next((each.problem for each in checked if each.problem is not None), None)
     _report_checks(run, due, checked)
     if problem is None:
         for model in run.selected:
             _commit(run, model, run.writes(model, due), checked, wanted)
-    for each in checked:
-        run.platform.lake.forget(each.files if problem is not None else {})
+    else:
+        for each in checked:
+            run.platform.lake.forget(each.files)
     return problem
 
 
-def _make(run: Run, months: list[str], shards: Sequence[Shard], scratch: Path | None) -> list[Part]:
-    """What the rule makes of each shard."""
-    declaration = run.declaration
-    if not months:
-        return []
-    work = _work(run, declaration.reads)
-    parts = run.platform.executor.map(partial(make, work, months, scratch), shards)
-    return list(_with_progress(run, parts, len(shards), "computed"))
+def _checked(run: Run, due: list[str], possible: list[str]) -> list[Checked]:
+    """The rows of the months that every shard can compute, made and checked shard by shard."""
+    declaration, reading = run.declaration, run.reading
+    work = reading.work(
+        declaration.names,
+        declaration.rule,
+        declaration.reads,
+        declaration.uses,
+        declaration.pooled,
+        [read for identity in declaration.identities for read in identity.reads],
+    )
+    shards = reading.shards if declaration.by == "customer" else [EVERYONE]
+    with _scratch() if len(shards) > 1 else nullcontext() as scratch:
+        made = run.platform.executor.map(partial(make, work, possible, scratch), shards)
+        parts = list(counted(made, len(shards), partial(_say, run, "computed")))
+        run.failures |= merged(part.failures for part in parts)
+        return _check(run, _plan(run, due, work, [part.shows for part in parts]), parts)
 
 
-def _plan(run: Run, due: list[str], shows: Sequence[Any]) -> Plan:
+def _plan(run: Run, due: list[str], work: Work, shows: Sequence[Any]) -> Plan:
     """What is to become of the rows: of the months that every shard could compute."""
     declaration, reading = run.declaration, run.reading
     good = [month for month in due if month not in run.failures]
-    compared = [read for identity in declaration.identities for read in identity.reads]
+    settling = declaration.settling if good else None
     return Plan(
         models=declaration.models,
         months=good,
@@ -188,21 +188,16 @@ def _plan(run: Run, due: list[str], shows: Sequence[Any]) -> Plan:
         identities=tuple(
             replace(identity, reads=plain(identity.reads)) for identity in declaration.identities
         ),
-        work=_work(run, [*declaration.reads, *compared], declaration.reads),
+        work=work,
         stamps=reading.catalog_hashes,
         provisional=frozenset(open_of(declaration, reading, good)),
-        settling=declaration.settling,
-        shown=None
-        if declaration.settling is None or not good
-        else declaration.settling.together(good, shows, reading.inputs_of(declaration, good)),
+        settling=settling,
+        shown=settling and settling.together(good, shows, reading.inputs_of(declaration, good)),
     )
 
 
 def _check(run: Run, plan: Plan, parts: Sequence[Part]) -> list[Checked]:
-    """Every part's rows finished and checked.
-
-    And of tables that have no rows by customer, those that all customers show.
-    """
+    """Every part's rows, and those of tables that have none by customer, finished and checked."""
     if not plan.months:
         return []
     together = plan.shown if isinstance(plan.shown, Together) else Together({}, None)
@@ -212,24 +207,22 @@ def _check(run: Run, plan: Plan, parts: Sequence[Part]) -> list[Checked]:
         shown=together.shown,
     )
     found = run.platform.executor.map(partial(check, theirs), parts)
-    checked = list(_with_progress(run, found, len(parts), "checked"))
+    checked = list(counted(found, len(parts), partial(_say, run, "checked")))
     if together.frames:
         everyone = replace(plan, models=tuple(together.frames), identities=())
         checked.append(check_frames(everyone, together.frames, EVERYONE))
     return checked
 
 
-def _work(run: Run, known: Sequence[Read], reads: Sequence[Read] | None = None) -> Work:
-    declaration = run.declaration
-    work = run.reading.work(declaration.names, declaration.rule, known, declaration.uses, declaration.pooled)
-    return work if reads is None else replace(work, reads=plain(reads))
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for rows that wait; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="expansion-shards-") as folder:
+        yield Path(folder)
 
 
-def _with_progress(run: Run, results: Iterable[Result], size: int, done: str) -> Iterator[Result]:
-    for number, result in enumerate(results, 1):
-        if size > 1:
-            run.context.log.info(f"{names(run.selected)}: {number} of {size} parts of the customers {done}")
-        yield result
+def _say(run: Run, done: str, parts: str) -> None:
+    run.context.log.info(f"{table_names(run.selected)}: {parts} {done}")
 
 
 def _report_checks(run: Run, due: list[str], checked: Sequence[Checked]) -> None:

@@ -1,6 +1,4 @@
-"""One shard of a declaration.
-
-Its rows made, and, once all customers are known, finished, checked and laid down.
+"""One shard of a declaration: its rows made, and, once all customers are known, finished and checked.
 
 Here: the two tasks that an executor runs, `make` and `check`, on plain values. Not here: which months are
 due, what is reported and committed (`monthly.py`), running tasks (`executors.py`).
@@ -23,12 +21,11 @@ import pandas as pd
 
 from expansion_platform.domain.catalog.inputs import Computed, Frames
 from expansion_platform.domain.core.errors import DataQualityError
-from expansion_platform.domain.core.table import Table, columns, empty, table_name
+from expansion_platform.domain.core.table import Table, columns, empty
 from expansion_platform.domain.core.validation import SCHEMA_CHECK, validate
 from expansion_platform.engine.declaration import Identity, Settling
 from expansion_platform.engine.work import Work, plain, run
 from expansion_platform.storage.files import File
-from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.shards import Shard
 
 QUALITY = "quality"
@@ -122,7 +119,7 @@ def check(plan: Plan, part: Part) -> Checked:
     )
     checked = check_frames(plan, rows, part.shard)
     if isinstance(part.rows, Path) and checked.problem is None:
-        lake = Lake(plan.work.root)
+        lake = plan.work.lake
         for model, months in plan.writes.items():
             if months and model in checked.frames:
                 frame = of_months(checked.frames[model], months)
@@ -249,8 +246,3 @@ def _hold(plan: Plan, identity: Identity, frames: Frames, shard: Shard, months: 
     if len(months) == 1:
         frames = {model: of_months(frame, months) for model, frame in frames.items()}
     identity.audit(frames, work.inputs(months, shard))
-
-
-def names(models: Iterable[type[Table]]) -> str:
-    """Tables as text."""
-    return ", ".join(table_name(model) for model in models)

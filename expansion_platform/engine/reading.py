@@ -12,10 +12,10 @@ from typing import Any
 
 from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.core.table import Table
-from expansion_platform.engine import work
+from expansion_platform.domain.history import tables as billing
 from expansion_platform.engine.declaration import Declaration, Digest, Pooled, Read
 from expansion_platform.engine.uses import Use
-from expansion_platform.engine.work import Work, plain, run
+from expansion_platform.engine.work import Work, inputs, plain, run
 from expansion_platform.resources import Platform
 from expansion_platform.storage.shards import Shard, shards_of
 
@@ -90,7 +90,7 @@ class Reading:
         values = {use.name: partial(self.value, use) for use in uses} | {
             each.name: partial(self.pooled, each) for each in pooled
         }
-        return work.inputs(self.platform.lake, names, reads, values, self.states, months)
+        return inputs(self.platform.lake, names, reads, values, self.states, months)
 
     def work(
         self,
@@ -99,26 +99,30 @@ class Reading:
         reads: Sequence[Read],
         uses: Iterable[Use],
         pooled: Iterable[Pooled] = (),
+        compared: Iterable[Read] = (),
     ) -> Work:
-        """A rule by customer, as plain values for any process."""
+        """A rule as plain values for any process; `compared` is what its identities read beside it."""
         values = {use.name: self.value(use) for use in uses} | {
             each.name: self.pooled(each) for each in pooled
         }
-        known = {read.model: frozenset(self.states(read.model)) for read in reads if read.monthly}
+        every = [*reads, *compared]
+        known = {read.model: frozenset(self.states(read.model)) for read in every if read.monthly}
         return Work(names, rule, plain(reads), values, self.platform.lake.root, known)
+
+    def of_some(self, work: Work, months: list[str]) -> list[Any]:
+        """What a rule by customer makes of each shard."""
+        return list(self.platform.executor.map(partial(run, work, months), self.shards))
 
     def pooled(self, each: Pooled) -> Any:
         """What all customers together show, made when first asked for."""
         if each not in self._pooled:
-            made = self.work(each.name, each.rule, each.reads, each.uses)
-            self._pooled[each] = each.together(
-                list(self.platform.executor.map(partial(run, made, self.months), self.shards))
-            )
+            work = self.work(each.name, each.rule, each.reads, each.uses)
+            self._pooled[each] = each.together(self.of_some(work, self.months))
         return self._pooled[each]
 
     @cached_property
     def shards(self) -> list[Shard]:
         """The customers in parts, as item states are now."""
-        return shards_of(
-            self.platform.lake, self.platform.settings.expansion_shard_rows, self.platform.catalog().aliases
-        )
+        platform = self.platform
+        size, aliases = platform.settings.expansion_shard_rows, platform.catalog().aliases
+        return shards_of(platform.lake, billing.ItemStates, size, aliases)

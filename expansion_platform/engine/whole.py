@@ -16,7 +16,7 @@ import pandas as pd
 from expansion_platform.domain.catalog.inputs import Frames
 from expansion_platform.domain.core import validation
 from expansion_platform.domain.core.errors import DataQualityError
-from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.core.table import Table, table_name, table_names
 from expansion_platform.engine import checks
 from expansion_platform.engine.describe import preview_metadata, table_metadata
 from expansion_platform.engine.missing import absent_tables, read_by
@@ -61,7 +61,7 @@ def build_tables(
     Raises:
         dg.Failure: an input was never computed, or the rows break a rule; nothing was written.
     """
-    names = ", ".join(table_name(model) for model in models)
+    names = table_names(models)
     changed: set[type[Table]] = set()
     if all(
         platform.ledger.builds.of(table_name(model)).get(WHOLE) == (inputs, platform.lake.state(model))

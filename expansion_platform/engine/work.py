@@ -43,10 +43,15 @@ class Work:
     root: Path
     known: Mapping[type[Table], frozenset[str]]
 
+    @property
+    def lake(self) -> Lake:
+        """The tables, opened once a process."""
+        return _lake(self.root)
+
     def inputs(self, months: Sequence[str], shard: Shard = EVERYONE) -> Inputs:
         """Its inputs over some months, of the customers of a shard."""
         return inputs(
-            _lake(self.root),
+            self.lake,
             self.names,
             self.reads,
             {name: partial(_value, each) for name, each in self.values.items()},

@@ -1,18 +1,16 @@
-"""The history of a shard of customers.
-
-Their news for the log, and the states that follow from what holds of it.
+"""The history of a shard of customers: their news for the log, and the states that follow from it.
 
 Here: what each task reads of the lake, as plain values for any process. Not here: how history is read
-(`domain/history*.py`), whose history changed (`changed_customers.py`), writing (`tables/history.py`).
+(`domain/history/`), whose history changed (`changed_customers.py`), writing (`tables/history.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.dataset
 
 from expansion_platform.domain.core.table import Table
@@ -25,7 +23,7 @@ from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.ingestion.changed_customers import telling
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.rows import among
-from expansion_platform.storage.shards import EVERYONE, Shard, split
+from expansion_platform.storage.shards import EVERYONE, Shard, shards_of
 
 STAGED: dict[str, type[Table]] = {
     "customers": stripe.Customers,
@@ -57,11 +55,14 @@ class Whose:
     until: pd.Timestamp | None
     timezone: str
 
+    @cached_property
+    def lake(self) -> Lake:
+        """The tables."""
+        return Lake(self.root)
+
     def shards(self, model: type[Table], size: int) -> list[Shard]:
         """The customers in parts of about so many rows of a table."""
-        read = Lake(self.root).dataset(model, dictionaries=["customer"])
-        rows = read.to_table(columns=["customer"], filter=self.rows(EVERYONE))
-        return split(rows["customer"].cast(pa.string()), size, {})
+        return shards_of(self.lake, model, size, {}, self.rows(EVERYONE))
 
     def rows(self, shard: Shard, column: str = "customer") -> pyarrow.dataset.Expression | None:
         """Which rows are of those of them that are in a shard."""
@@ -75,17 +76,13 @@ class Whose:
 def news_of(whose: Whose, shard: Shard) -> pd.DataFrame:
     """What Stripe's rows tell of a shard's customers that the log does not have yet."""
     found = changes(stage(whose, shard), whose.timezone)
-    return unlogged(found, holding(Lake(whose.root).read(billing.ItemChanges, where=whose.rows(shard))))
+    return unlogged(found, holding(whose.lake.read(billing.ItemChanges, where=whose.rows(shard))))
 
 
 def history_of(whose: Whose, shard: Shard) -> History:
     """The states of a shard's customers as they follow from what holds of the log."""
-    lake = Lake(whose.root)
-    return states_of(
-        holding(lake.read(billing.ItemChanges, where=whose.rows(shard))),
-        lake.read(stripe.Prices),
-        lake.read(stripe.Coupons),
-    )
+    held = holding(whose.lake.read(billing.ItemChanges, where=whose.rows(shard)))
+    return states_of(held, whose.lake.read(stripe.Prices), whose.lake.read(stripe.Coupons))
 
 
 def stage(whose: Whose, shard: Shard = EVERYONE) -> Staged:
@@ -96,7 +93,7 @@ def stage(whose: Whose, shard: Shard = EVERYONE) -> Staged:
     and a month without usage mean the same however often was pulled before. Stripe sometimes makes two events
     of one happening: the second would follow the first in its second, and could not.
     """
-    lake, theirs = Lake(whose.root), whose.rows(shard)
+    lake, theirs = whose.lake, whose.rows(shard)
     subscriptions = lake.read(stripe.Subscriptions, where=theirs)
     where: dict[type[Table], pyarrow.dataset.Expression | None] = {
         stripe.Customers: whose.rows(shard, "id"),

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
 
-from expansion_platform.domain.history import tables as billing
+from expansion_platform.domain.core.table import Table
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.rows import among
 
@@ -87,11 +87,17 @@ def split(customers: pa.ChunkedArray, size: int, aliases: Mapping[str, str]) -> 
     ]
 
 
-def shards_of(lake: Lake, size: int, aliases: Mapping[str, str]) -> list[Shard]:
-    """Shards of about `size` item states each; everyone at once where there are no more than that."""
-    if lake.rows(billing.ItemStates) <= size:
+def shards_of(
+    lake: Lake,
+    model: type[Table],
+    size: int,
+    aliases: Mapping[str, str],
+    where: pyarrow.dataset.Expression | None = None,
+) -> list[Shard]:
+    """Shards of about so many rows of a table, of all or some; everyone at once where there are no more."""
+    if lake.dataset(model).count_rows(filter=where) <= size:
         return [EVERYONE]
-    read = lake.dataset(billing.ItemStates, dictionaries=["customer"]).to_table(columns=["customer"])
+    read = lake.dataset(model, dictionaries=["customer"]).to_table(columns=["customer"], filter=where)
     return split(read["customer"].cast(pa.string()), size, aliases)
 
 

@@ -29,7 +29,7 @@ from expansion_platform.engine.uses import CATALOG, TIMEZONE, VERSIONS
 from expansion_platform.resources import Platform
 from expansion_platform.storage.lake import ABSENT
 from expansion_platform.storage.ledger import Close
-from expansion_platform.tables.reads import REPEATED, WITHOUT_EVIDENCE
+from expansion_platform.tables.reads import WITHOUT_EVIDENCE, item_states
 
 OPEN = "open"
 """Record of a month that has not closed. That of a closed month is the hash of the rows that it reported."""
@@ -56,7 +56,7 @@ FIRST_REPORTED = Declaration(
     models=(mrr.FirstReported,),
     reads=(
         *(Read(model) for model in FIGURES_OF),
-        Read(billing.ItemStates, WITHOUT_EVIDENCE, coded=REPEATED),
+        item_states(WITHOUT_EVIDENCE),
         Read(billing.FxRates),
     ),
     uses=(CATALOG, TIMEZONE, VERSIONS),

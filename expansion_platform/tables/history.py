@@ -1,6 +1,6 @@
 """Floor `billing`: what Stripe's rows tell of every item, and the item states that follow.
 
-Here: wiring of `domain/history*.py`; reading again only customers whose history may have changed. Not here:
+Here: wiring of `domain/history/`; reading again only customers whose history may have changed. Not here:
 how history is read from invoices, and whose it is that new rows change (`ingestion/changed_customers.py`).
 
 Both steps remember which versions of their inputs they last read. If their own rules or tables are other ones
@@ -27,7 +27,7 @@ from expansion_platform.domain.history.item_states import states_of, together
 from expansion_platform.domain.history.log import entered, holding, unlogged
 from expansion_platform.domain.pricing.schemes import TAX_UNKNOWN
 from expansion_platform.domain.stripe import tables as stripe
-from expansion_platform.engine import checks
+from expansion_platform.engine import checks, executors
 from expansion_platform.engine.declaration import PANDAS
 from expansion_platform.engine.describe import asset_spec
 from expansion_platform.engine.fingerprints import hashed
@@ -169,12 +169,9 @@ def _over_shards(
         platform.read_until,
         platform.timezone,
     )
-    shards, found = of.shards(model, platform.settings.expansion_shard_rows), list[Result]()
-    for number, result in enumerate(platform.executor.map(partial(task, of), shards), 1):
-        if len(shards) > 1:
-            context.log.info(f"{number} of {len(shards)} parts of the customers read")
-        found.append(result)
-    return found
+    shards = of.shards(model, platform.settings.expansion_shard_rows)
+    found = platform.executor.map(partial(task, of), shards)
+    return list(executors.counted(found, len(shards), lambda parts: context.log.info(f"{parts} read")))
 
 
 def _changed(platform: Platform, points: dict[type[Table], Point | None]) -> set[str] | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from expansion_platform.domain.catalog import plans
 from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.core.queries import query
 from expansion_platform.domain.history import tables as billing
@@ -20,10 +21,10 @@ from expansion_platform.domain.mrr import (
     month_fingerprints,
     monthly,
     origins,
+    past,
     seat_events,
     vocabulary,
 )
-from expansion_platform.domain.mrr import parts as mrr_parts
 from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.engine.declaration import (
@@ -37,7 +38,7 @@ from expansion_platform.engine.declaration import (
     Window,
 )
 from expansion_platform.engine.uses import ACTIVITY, CATALOG, EXPONENT, TIMEZONE
-from expansion_platform.tables.reads import RATES, REPEATED, STATES
+from expansion_platform.tables.reads import RATES, STATES, item_states
 
 _FLOWS = [f"flow_{name}" for name in ("new", "expansion", "contraction", "churn")]
 _QUARANTINE = Read(billing.Quarantine)
@@ -47,7 +48,8 @@ _DELETED = Read(
     where=pc.field("type") == "customer.deleted",
     customer="object_id",
 )
-_PAST = Pooled("past", monthly.past_rule, mrr_parts.past_of_all, (STATES,), (CATALOG,))
+_BEGUN = ("customer", "item", "valid_from", "status", "collection_paused", "livemode", *plans.TERMS)
+_PAST = Pooled("past", monthly.past_rule, past.past_of_all, (item_states(_BEGUN, ordered=False),), (CATALOG,))
 
 
 def _plot_mrr(_months: list[str], inputs: Inputs) -> Plotted:
@@ -162,7 +164,7 @@ _CHANGED = (
     "source",
 )
 _FACTS = (
-    Read(billing.ItemStates, _CHANGED, coded=tuple(name for name in REPEATED if name in _CHANGED)),
+    item_states(_CHANGED),
     Read(stripe.Events, where=_TELLING),
     Read(stripe.Invoices, where=_SAID),
     Read(stripe.Subscriptions, where=_SAID),

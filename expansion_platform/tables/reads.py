@@ -23,8 +23,16 @@ REPEATED = (
     *("interval", "scheme_json", "quantity", "discounts_json"),
     *("source", "confidence"),
 )
+
+
+def item_states(columns: tuple[str, ...], *, ordered: bool = True) -> Read:
+    """Some columns of item states, those that repeat as categoricals."""
+    coded = tuple(name for name in REPEATED if name in columns)
+    return Read(billing.ItemStates, columns, coded=coded, ordered=ordered)
+
+
 WITHOUT_EVIDENCE = tuple(name for name in columns(billing.ItemStates) if name != "evidence_json")
-_STATES = Read(billing.ItemStates, WITHOUT_EVIDENCE, coded=REPEATED)
+_STATES = item_states(WITHOUT_EVIDENCE)
 _RATES = Read(billing.FxRates)
 
 STATES = replace(

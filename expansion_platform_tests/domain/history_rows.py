@@ -10,8 +10,9 @@ import pandas as pd
 
 from expansion_platform.domain.core import canonical
 from expansion_platform.domain.core.table import arrow_schema, empty
-from expansion_platform.domain.history.item_states import Staged, rebuild
+from expansion_platform.domain.history.records import Staged
 from expansion_platform.ingestion.histories import STAGED
+from expansion_platform_tests.domain.whole_history import rebuild
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
 NOW = 100.0

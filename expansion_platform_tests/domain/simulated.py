@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from expansion_platform.domain.core.table import empty, table_name
-from expansion_platform.domain.history.item_states import Staged
+from expansion_platform.domain.history.records import Staged
 from expansion_platform.ingestion.histories import STAGED
 from expansion_platform.simulator.company.catalog import CURRENCIES
 from expansion_platform.simulator.servers import stripe_lists

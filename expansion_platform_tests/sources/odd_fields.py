@@ -22,7 +22,7 @@ import pandas as pd
 from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.errors import DataQualityError
-from expansion_platform.domain.history.item_states import Staged, rebuild
+from expansion_platform.domain.history.records import Staged
 from expansion_platform.domain.mrr.movements import classify
 from expansion_platform.domain.mrr.states import covers
 from expansion_platform.domain.mrr.valuation import value_states
@@ -30,6 +30,7 @@ from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import bills, events, rows, shapes
 from expansion_platform.sources.stripe.fields import frame
 from expansion_platform.sources.stripe.kinds import ByCurrency, Embedded, Fields, IdOr, Kind, ListOf
+from expansion_platform_tests.domain.whole_history import rebuild
 from expansion_platform_tests.simulator import stripe_objects as made
 from expansion_platform_tests.simulator.stripe_objects import DAY, START
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from expansion_platform.domain.core.table import table_name
-from expansion_platform.domain.history.item_states import rebuild
 from expansion_platform.ingestion.histories import Whose, stage
 from expansion_platform.ingestion.pulling import MODELS, Pulling
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform.sources.stripe import full, windows
 from expansion_platform.storage.lake import Lake
+from expansion_platform_tests.domain.whole_history import rebuild
 
 # Small, so that a small account takes many windows and many commits.
 PAGES, BATCH_OBJECTS = 1, 150

@@ -14,7 +14,6 @@ from deltalake import DeltaTable
 
 from expansion_platform.definitions import build_defs
 from expansion_platform.domain.history import tables as billing
-from expansion_platform.domain.history.item_states import rebuild
 from expansion_platform.domain.history.log import holding
 from expansion_platform.domain.history.records import Staged
 from expansion_platform.domain.stripe import tables as stripe
@@ -29,6 +28,7 @@ from expansion_platform.storage import lake as storage
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.ledger import Checkpoint
 from expansion_platform_tests.domain.history_rows import Account, day, line
+from expansion_platform_tests.domain.whole_history import rebuild
 from expansion_platform_tests.sources import pulled
 
 TABLES = [billing.ItemChanges, billing.ItemStates, billing.Quarantine]

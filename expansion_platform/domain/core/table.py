@@ -6,6 +6,7 @@ from a model. Not here: any one table (its floor's module) and any reading or wr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -61,6 +62,11 @@ class Table(Declared):
 def table_name(model: type[Table]) -> str:
     """`floor/table`."""
     return str(model.Config.name)
+
+
+def table_names(models: Iterable[type[Table]]) -> str:
+    """`floor/table` of each, as one text."""
+    return ", ".join(map(table_name, models))
 
 
 def key(model: type[Table]) -> list[str]:

@@ -4,8 +4,8 @@ See reference 2.5, semantics 1.2.
 
 Tables: `billing/item_states`, and `billing/quarantine` for what of it cannot be read.
 
-Here: `rebuild`, and `states_of`: the rows that follow from what holds of `billing/item_changes`. Not here:
-what the facts tell (`changes.py`, and each in its own `history_*.py`), the log of it (`log.py`,
+Here: `states_of`: the rows that follow from what holds of `billing/item_changes`. Not here:
+what the facts tell (`changes.py`, and each in its own module), the log of it (`log.py`,
 `log_rows.py`), and what is wrong with what cannot be read (`quarantine.py`).
 
 Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the
@@ -27,18 +27,15 @@ import pyarrow as pa
 from expansion_platform.domain.core import canonical
 from expansion_platform.domain.core.rows import uncollected
 from expansion_platform.domain.core.table import Table, arrow_schema, key, to_pandas
-from expansion_platform.domain.history.changes import changes
 from expansion_platform.domain.history.discounts_in_force import UNDISCOUNTED, Resolved, in_force, resolve
 from expansion_platform.domain.history.log_rows import read
 from expansion_platform.domain.history.quarantine import Stretch, Terms, joined, problem_at, record
-from expansion_platform.domain.history.records import Staged, State
+from expansion_platform.domain.history.records import State
 from expansion_platform.domain.history.tables import CONFIDENCES, SOURCES, ItemStates, Quarantine
 from expansion_platform.domain.history.taxes import NO_TAX
 from expansion_platform.domain.history.timelines import ItemMark, Mark, MonthUsed, Timelines
 from expansion_platform.domain.history.trials import status_of, trial_marks
 from expansion_platform.domain.pricing.terms import Price, coupons, in_currency, prices
-
-__all__ = ["History", "Staged", "rebuild", "states_of", "together"]
 
 
 class Piece(NamedTuple):
@@ -87,11 +84,6 @@ class History(NamedTuple):
     quarantine: pd.DataFrame
 
 
-def rebuild(staged: Staged, timezone: str = "UTC") -> History:
-    """The history that the staged tables tell, all of it at once."""
-    return states_of(changes(staged, timezone), staged.prices, staged.coupons)
-
-
 @uncollected()
 def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.DataFrame) -> History:
     """The rows of item states and quarantine that a history makes.
@@ -99,7 +91,7 @@ def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.Da
     One per subscription item and interval in which nothing about it changed, and one per stretch that cannot
     be read.
 
-    Pure: the same changes (`history_changes.changes`, `history_log.holding`) and terms (stripe/prices,
+    Pure: the same changes (`changes.changes`, `log.holding`) and terms (stripe/prices,
     stripe/coupons) give the same rows. States of metered items are cut by month, and their quantity is the
     month's usage (semantics 1.5). Unknown statuses, missing prices, prices and coupons without an amount in
     the subscription's currency, negative quantities and unknown coupons put the stretch they hold for in

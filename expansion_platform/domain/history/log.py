@@ -2,8 +2,8 @@
 
 What holds of it, and what a new reading of Stripe adds to it (`billing/item_changes`).
 
-Here: `holding` and `news`, and the latter in two steps for customers in shards. Not here: what the changes
-are (`changes.py`), how they are written (`log_rows.py`) and where they are stored.
+Here: `holding`; `unlogged`, the news of some customers, and `entered`, those of all. Not here: what the
+changes are (`changes.py`), how they are written (`log_rows.py`) and where they are stored.
 
 A change that no fact tells any more is withdrawn, never removed; one whose evidence is other than it was is
 told again. So the log says what was known when, and what holds of it is the same however often Stripe was
@@ -43,18 +43,6 @@ def holding(log: pd.DataFrame) -> pd.DataFrame:
             for change, text in zip(held["change"], held["evidence_json"], strict=True)
         ]
     return held
-
-
-def news(found: pd.DataFrame, held: pd.DataFrame, *, known_at: pd.Timestamp, entry: int) -> pd.DataFrame:
-    """Rows to append to the log so that `found` holds of it.
-
-    Args:
-        found: what the facts tell now of some customers (`history_changes.changes`).
-        held: what holds of the log of the same customers.
-        known_at: until when Stripe has been read.
-        entry: the first free place of the log.
-    """
-    return entered([unlogged(found, held)], known_at=known_at, entry=entry)
 
 
 def unlogged(found: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:

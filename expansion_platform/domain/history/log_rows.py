@@ -106,7 +106,7 @@ class _Row:
 
 
 def written(every: Iterable[Timelines], coupon_terms: Mapping[str, Coupon]) -> pd.DataFrame:
-    """All changes of some subscriptions as rows of the log, but for what `history_log.news` adds.
+    """All changes of some subscriptions as rows of the log, but for what `log.entered` adds.
 
     Sorted by their name.
     """

@@ -18,7 +18,7 @@ from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.domain.core.money import decimal, exponent
 from expansion_platform.domain.core.ratios import decimal_text
 from expansion_platform.domain.metrics import tables as metrics
-from expansion_platform.domain.metrics.rows import metric_rows, quality
+from expansion_platform.domain.metrics.rows import ROW, metric_rows, quality
 
 RATIO = "expansion_cac_ratio"
 METRICS = {
@@ -27,18 +27,6 @@ METRICS = {
 }
 """Metric -> numerator and denominator: what one unit of monthly MRR cost."""
 INT64 = 2**63
-COLUMNS = [
-    "month",
-    "metric",
-    "dimension",
-    "value",
-    "numerator",
-    "denominator",
-    "ratio",
-    "n_customers",
-    "n_expanders",
-    "quality",
-]
 WIDE = {"numerator": "Int64", "denominator": "Int64"}
 
 
@@ -89,8 +77,8 @@ def expansion_cac(sums: pd.DataFrame, costs: Mapping[str, tuple[int, int]]) -> p
         dtype="object",
     )
     told = told.join(spent).assign(dimension="total", value="all")
-    ratios = pd.DataFrame([_ratio(row) for row in told.itertuples(index=False)], columns=COLUMNS)
-    return stacked([metric_rows(told, METRICS).astype(WIDE), ratios.astype(WIDE)]).reindex(columns=COLUMNS)
+    ratios = pd.DataFrame([_ratio(row) for row in told.itertuples(index=False)], columns=ROW)
+    return stacked([metric_rows(told, METRICS).astype(WIDE), ratios.astype(WIDE)]).reindex(columns=ROW)
 
 
 def _ratio(sums: Any) -> dict[str, object]:

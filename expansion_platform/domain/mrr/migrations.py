@@ -12,7 +12,7 @@ then has none and Stripe keeps no former value, so a transferred key cannot be s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,10 +84,16 @@ def price_moves(causes: pd.DataFrame, movements: pd.DataFrame, holding: pd.DataF
     return PriceMoves(moves, holding, expansion.reset_index())
 
 
-def price_migrations(parts: Sequence[PriceMoves], catalog: Catalog) -> pd.DataFrame:
-    """Price pairs of each month that are declared migrations, or may be migrations.
+def headline_expansion(parts: Sequence[PriceMoves]) -> dict[str, int]:
+    """The expansion of all customers by month."""
+    sums = _added([part.expansion for part in parts], ["month"])
+    return dict(zip(sums["month"], sums["flow_expansion"].tolist(), strict=True))
 
-    May be: so many customers took them at once.
+
+def price_migrations(
+    parts: Sequence[PriceMoves], expansion: Mapping[str, int], catalog: Catalog
+) -> pd.DataFrame:
+    """Price pairs of each month that are declared migrations, or that so many took that they may be one.
 
     Detected: at least 5 customers, and at least half of those on the old price at opening, moved from it to
     the same new price at unchanged quantity. Product and rank are not asked: on one product the change is the
@@ -96,6 +102,7 @@ def price_migrations(parts: Sequence[PriceMoves], catalog: Catalog) -> pd.DataFr
 
     Args:
         parts: What all customers of a book show, those of each part apart.
+        expansion: `headline_expansion` of them.
         catalog: Declared migrations.
 
     Returns:
@@ -117,12 +124,11 @@ def price_migrations(parts: Sequence[PriceMoves], catalog: Catalog) -> pd.DataFr
     found, declared = found[chosen], declared[chosen]
     found["basis"] = np.where(declared, "declared", "detected")
     found["status"] = np.where(declared, "declared", "to_confirm")
-    expansion = _added([part.expansion for part in parts], ["month"]).set_index("month")["flow_expansion"]
     shares = found[["month", "customers_moved", "customers_on_old", "amount_as_tier"]].itertuples(
         index=False, name=None
     )
     ratios = [
-        (ratio_text(count, on_old), ratio_text(as_tier, int(expansion.get(month, 0))))
+        (ratio_text(count, on_old), ratio_text(as_tier, expansion.get(month, 0)))
         for month, count, on_old, as_tier in shares
     ]
     found["share_text"], found["share_of_expansion_text"] = (

@@ -24,7 +24,6 @@ import pandas as pd
 
 from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.catalog.inputs import Inputs
-from expansion_platform.domain.catalog.plans import Beginnings, beginnings_of_some, of_all
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.canonical import content_hash
 from expansion_platform.domain.history import tables as billing
@@ -36,6 +35,7 @@ from expansion_platform.domain.mrr.first_paid import (
     rates_by_month,
     touching,
 )
+from expansion_platform.domain.mrr.past import Past, past_of_all, past_of_some
 from expansion_platform.domain.mrr.states import owners
 from expansion_platform.domain.mrr.valuation import STATE
 from expansion_platform.domain.stripe import tables as stripe
@@ -50,13 +50,11 @@ class StateSums:
 
     `standing` and `changed` are sums of 64-bit hashes: of what was in force when a month began (one more
     entry than months), and of the past of those in whom something changed, from before the first month on.
-    `first` is when the first state begins, None without states.
     """
 
     standing: Hashes
     changed: Hashes
-    first: pd.Timestamp | None
-    begun: Beginnings
+    past: Past
 
 
 def state_texts(parts: Sequence[StateSums], calendar: Sequence[str], timezone: str = "UTC") -> dict[str, str]:
@@ -69,10 +67,9 @@ def state_texts(parts: Sequence[StateSums], calendar: Sequence[str], timezone: s
     standing, changed = (
         np.add.reduce([getattr(part, name) for part in parts]) for name in ("standing", "changed")
     )
-    begun = of_all([part.begun for part in parts])
-    plans = {month: begun.plans(months.closing(month, timezone)).text for month in calendar}
-    first = min((part.first for part in parts if part.first is not None), default=None)
-    begins = "" if first is None else months.of(first, timezone)
+    past = past_of_all([part.past for part in parts])
+    plans = {month: past.begun.plans(months.closing(month, timezone)).text for month in calendar}
+    begins = "" if past.first is None else months.of(past.first, timezone)
     return {
         month: f"{standing[number]:016x} {changed[number + 1]:016x} {plans[month]} "
         f"{'begins' if month == begins else ''}".rstrip()
@@ -128,12 +125,7 @@ def state_sums(
     past = events.groupby("owner", sort=False)["event"].cumsum()  # uint64, wraps around
     last = ~events.duplicated(["owner", "month"], keep="last")
     changed = _sums(events.loc[last, "month"], past[last].to_numpy(), len(calendar) + 1)
-    return StateSums(
-        standing,
-        changed,
-        None if states.empty else states["valid_from"].min(),
-        beginnings_of_some(states, catalog),
-    )
+    return StateSums(standing, changed, past_of_some(states, catalog))
 
 
 _INSTANT = pd.Timedelta(microseconds=1)

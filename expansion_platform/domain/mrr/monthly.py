@@ -68,15 +68,8 @@ from expansion_platform.domain.mrr.movements import (
     rate_flows,
     without,
 )
-from expansion_platform.domain.mrr.parts import (
-    Past,
-    Shown,
-    Unflagged,
-    flagged,
-    past_of_all,
-    past_of_some,
-    shown_by_all,
-)
+from expansion_platform.domain.mrr.parts import Shown, Unflagged, flagged, shown_by_all
+from expansion_platform.domain.mrr.past import Past, past_of_all, past_of_some
 from expansion_platform.domain.mrr.reasons import reasons
 from expansion_platform.domain.stripe import tables as stripe
 

@@ -1,6 +1,4 @@
-"""The rows of floor `mrr` from some customers each.
-
-What their own history says, then what all customers of the book together show.
+"""The rows of floor `mrr`: what waits for all customers of the book, from what some customers each show.
 
 Here: which flags wait for the whole book: a price migration is one because many customers took it (semantics
 3.3), an expansion is concentrated in the month's headline (3.5). Not here: the rows themselves and the flags
@@ -16,43 +14,16 @@ import numpy as np
 import pandas as pd
 
 from expansion_platform.domain.catalog.catalog import Catalog
-from expansion_platform.domain.catalog.plans import Beginnings, beginnings_of_some, of_all
 from expansion_platform.domain.core.money import Bools, Ints
 from expansion_platform.domain.core.table import Table
 from expansion_platform.domain.mrr import flags
 from expansion_platform.domain.mrr import tables as mrr
-from expansion_platform.domain.mrr.migrations import PriceMoves, price_migrations
-
-
-@dataclass(frozen=True)
-class Past:
-    """What all customers of a book show before any month is compared.
-
-    Plans sold side by side, and when the first state begins.
-    """
-
-    begun: Beginnings
-    first: pd.Timestamp | None
-
-
-def past_of_some(states: pd.DataFrame, catalog: Catalog) -> Past:
-    """What some customers show, from their item states without excluded customers."""
-    return Past(beginnings_of_some(states, catalog), None if states.empty else states["valid_from"].min())
-
-
-def past_of_all(parts: Sequence[Past]) -> Past:
-    """What all customers show; the parts share none."""
-    return Past(
-        of_all([part.begun for part in parts]),
-        min((part.first for part in parts if part.first is not None), default=None),
-    )
+from expansion_platform.domain.mrr.migrations import PriceMoves, headline_expansion, price_migrations
 
 
 @dataclass(frozen=True)
 class Unflagged:
-    """Rows of mrr/movements and mrr/causes of some customers.
-
-    With the flags of their own history as columns beside them.
+    """Rows of mrr/movements and mrr/causes of some customers, beside them the flags of their own history.
 
     `movement` is by row of the causes the row of the movements that it is of.
     """
@@ -87,12 +58,9 @@ class Shown:
 
 def shown_by_all(parts: Sequence[PriceMoves], catalog: Catalog, wanted: Collection[str]) -> Shown:
     """What the parts together show of some months."""
-    migrations = price_migrations(parts, catalog)
-    expansion = pd.concat([part.expansion for part in parts]).groupby("month")["flow_expansion"].sum()
-    return Shown(
-        migrations[migrations["month"].isin(wanted)].reset_index(drop=True),
-        {str(month): int(sum_) for month, sum_ in expansion.items()},
-    )
+    expansion = headline_expansion(parts)
+    migrations = price_migrations(parts, expansion, catalog)
+    return Shown(migrations[migrations["month"].isin(wanted)].reset_index(drop=True), expansion)
 
 
 def flagged(rows: Unflagged, shown: Shown) -> dict[type[Table], pd.DataFrame]:

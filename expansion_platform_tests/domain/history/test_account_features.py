@@ -8,10 +8,10 @@ import pandas as pd
 
 from expansion_platform.domain.core.table import empty
 from expansion_platform.domain.history.account_features import Account, Feature, features
-from expansion_platform.domain.history.item_states import rebuild
 from expansion_platform.domain.history.tables import Quarantine
 from expansion_platform_tests.domain import history_rows
 from expansion_platform_tests.domain.history_rows import day
+from expansion_platform_tests.domain.whole_history import rebuild
 
 GIVEN = {"id": "di", "coupon": "off", "start": None, "end": None}
 

@@ -15,7 +15,7 @@ import pytest
 
 from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.core import months
-from expansion_platform.domain.history.item_states import Staged
+from expansion_platform.domain.history.records import Staged
 from expansion_platform.domain.mrr.movements import classify
 from expansion_platform.domain.mrr.states import covers
 from expansion_platform_tests.domain.books import catalog

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from expansion_platform.domain.core.table import empty
 from expansion_platform.domain.history.changes import changes
-from expansion_platform.domain.history.log import holding, news
+from expansion_platform.domain.history.log import holding
 from expansion_platform.domain.history.log_rows import COLUMNS
 from expansion_platform.domain.history.tables import ItemChanges
 from expansion_platform_tests.domain.history_rows import Account, day, line
+from expansion_platform_tests.domain.whole_history import news
 
 NOTHING = empty(ItemChanges)
 

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expansion_platform.domain.history.item_states import rebuild
 from expansion_platform.domain.history.unreadable import of_own_items
 from expansion_platform_tests.domain.history_rows import NOW, Account, days, discount, line, proration, shown
+from expansion_platform_tests.domain.whole_history import rebuild
 
 
 @pytest.fixture

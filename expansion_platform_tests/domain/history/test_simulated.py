@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from expansion_platform.domain.history.changes import changes
-from expansion_platform.domain.history.item_states import Staged, rebuild, states_of, together
-from expansion_platform.domain.history.log import entered, holding, news, unlogged
+from expansion_platform.domain.history.item_states import states_of, together
+from expansion_platform.domain.history.log import entered, holding, unlogged
+from expansion_platform.domain.history.records import Staged
 from expansion_platform.simulator.company.company import AS_OF, BEHAVIOURS, simulate
 from expansion_platform.simulator.verify import overclaimed
 from expansion_platform_tests.domain.simulated import staged
+from expansion_platform_tests.domain.whole_history import news, rebuild
 
 COMPARED = [
     *("customer", "subscription", "item", "valid_from", "valid_to", "status", "collection_paused"),

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from expansion_platform.domain.history.item_states import rebuild
 from expansion_platform.domain.mrr.valuation import value_states
 from expansion_platform.domain.pricing.policy import Policy
 from expansion_platform_tests.domain.history_rows import Account, discount, line, shown
+from expansion_platform_tests.domain.whole_history import rebuild
 
 RATES = {"eur": "1.10", "jpy": "0.01"}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from expansion_platform.domain.core import canonical
-from expansion_platform.domain.history.item_states import rebuild
 from expansion_platform_tests.domain.history_rows import NOW, Account, day, days, discount, line, shown
+from expansion_platform_tests.domain.whole_history import rebuild
 
 JANUARY, FEBRUARY, MARCH, APRIL = 0, 31, 59, 90
 

@@ -14,7 +14,7 @@ import pytest
 from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.core import months
 from expansion_platform.domain.mrr import tables as mrr
-from expansion_platform.domain.mrr.migrations import price_migrations, price_moves
+from expansion_platform.domain.mrr.migrations import headline_expansion, price_migrations, price_moves
 from expansion_platform.domain.mrr.movements import classify
 from expansion_platform.simulator.company.company import simulate
 from expansion_platform_tests.domain.books import catalog, item
@@ -171,7 +171,8 @@ def test_the_simulated_companys_own_repricing(simulated: Any, declared: bool, pr
         ever_paid=(),
     )
     stamped = [rows.assign(month="2025-12") for rows in (plain.causes, plain.movements)]
-    table = price_migrations([price_moves(*stamped, holding(plain.changes.book, "2025-12"))], made)
+    shown = [price_moves(*stamped, holding(plain.changes.book, "2025-12"))]
+    table = price_migrations(shown, headline_expansion(shown), made)
     both = opening.merge(closing, on="item")
     both = both[(both["price_x"] == "price_pro_usd_month") & (both["price_y"] == "price_pro_usd_month_2")]
     moved = both[declared | (both["quantity_x"] == both["quantity_y"])]["customer_x"].nunique()
