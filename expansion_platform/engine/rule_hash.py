@@ -30,7 +30,7 @@ _QUERIES = ("query", "query_arrow")
 def rule_hash(*rules: Callable[..., Any]) -> str:
     """One hash over the modules of `domain/` that some functions are made of.
 
-    And over the SQL files that these run.
+    The SQL files that these run are part of it.
     """
     # Python's own, such as `any`, do not change.
     return _hash_of(tuple(sorted({rule.__module__ for rule in rules} - {any.__module__})))

@@ -101,7 +101,7 @@ class Importing:
     def _forget_invoices_but(self, seen: set[str]) -> None:
         """Drafts that were deleted leave the warehouse without a trace.
 
-        So do their rows here, once everything was read.
+        Their rows leave the lake, too, once everything was read.
         """
         stored = self._platform.lake.dataset(stripe.Invoices).to_table(columns=["id"])["id"].to_pylist()
         gone = frozenset(stored) - seen

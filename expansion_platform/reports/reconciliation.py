@@ -40,7 +40,7 @@ class Reconciled:
 def reconciled(platform: Platform, months: Sequence[str]) -> Reconciled:
     """Compares the stored tables with what was last read of Stripe.
 
-    And the months with Stripe's own MRR where it is configured.
+    Months are compared with Stripe's own MRR, too, where it is configured.
 
     Raises:
         ConfigurationError, WarehouseError: Stripe's MRR is configured and cannot be read.

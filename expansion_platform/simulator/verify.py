@@ -101,7 +101,7 @@ def verify(
 ) -> Verdict:
     """Simulates, runs the whole pipeline over HTTP into `data_dir`, and compares.
 
-    With further behaviours if asked, under a policy preset.
+    Further behaviours and a policy preset may be asked for.
 
     With `faults`, the seed of a plan, a first run reads the account while it changes, and a second one what
     changed. Without `meters` the key may not read them: usage is what bills show. `sells` is how its plans

@@ -1,6 +1,6 @@
 """SQL over tables: DuckDB in memory, reading lake tables as Arrow.
 
-So any number of processes can query at once.
+Any number of processes can query at once.
 
 Here: the read-only session behind `expansion sql`. Not here: the SQL of the rules (`domain/core/queries.py`).
 """

@@ -1,6 +1,6 @@
 """Rows of a stored table that a query reads itself, file by file.
 
-So a table larger than memory is never in it.
+A table larger than memory is never loaded whole.
 
 Here: the view of a query over Parquet files. Not here: which files those are (`lake.py`), queries
 (`domain/core/queries.py`).

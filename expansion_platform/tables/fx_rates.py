@@ -57,10 +57,7 @@ def fx_rates(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platf
 
 
 def _completeness(missing: list[str]) -> dg.AssetCheckResult:
-    """A missing rate is a warning here and an error in its own month.
-
-    So the other months still come out.
-    """
+    """A missing rate is a warning here and an error in its own month, so the other months still come out."""
     return dg.AssetCheckResult(
         asset_key=checks.asset_key(billing.FxRates),
         check_name=COMPLETE_CHECK,

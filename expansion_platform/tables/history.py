@@ -256,7 +256,7 @@ def _taxes(lake: Lake) -> dg.AssetCheckResult:
 def _readability(quarantine: pd.DataFrame) -> dg.AssetCheckResult:
     """A stretch that cannot be read is a warning here and an error in the months it touches.
 
-    So the other months still come out.
+    The other months still come out.
     """
     stretches = zip(
         quarantine["subscription"], quarantine["problem"], quarantine["objects_json"], strict=True

@@ -1,6 +1,6 @@
 """Floor `metrics`: rates and roll-forward of each month, and what they rest on.
 
-And the same over windows, by dimension and origin, beside costs.
+Also over windows of months, by dimension, by origin, and beside costs.
 
 Here: declarations and what the UI plots of them. Not here: rules (`domain/`), what lasts of an expansion
 (`outcomes.py`), what figures say (`outlook.py`).

@@ -30,10 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def generator(*about: str) -> np.random.Generator:
-    """A generator seeded by what is tested (scope, month, policy hash).
-
-    So a repeated run says the same.
-    """
+    """A generator seeded by what is tested (scope, month, policy hash), so a repeated run says the same."""
     digest = hashlib.sha256("|".join(about).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 

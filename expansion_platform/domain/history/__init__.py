@@ -1,4 +1,4 @@
 """From what Stripe tells to what every subscription item was at each instant.
 
-And what of it cannot be read.
+What of it cannot be read is here, too.
 """

@@ -1,6 +1,6 @@
 """Which features of Stripe an account uses whose figures need a rule of their own.
 
-With how much MRR they concern, and how sure each is.
+Each is given with the MRR it concerns and how sure it is.
 
 Here: one function a feature, over what was read of Stripe. Not here: the rules themselves (this package), and
 how a person is told (`reports/account_features.py`).

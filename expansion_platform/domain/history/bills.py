@@ -1,6 +1,6 @@
 """What became of a subscription's bills (reference 2.5.1, 2.5.13).
 
-And so its statuses and pauses once the events that told them are gone.
+They show its statuses and pauses once the events of them are gone (Stripe keeps 30 days).
 
 Here: spells of `incomplete`, `past_due` and `unpaid`, and paused collection, inferred from whole invoices.
 Not here: lines (`facts.py`), and how events and today's subscription override what is inferred (`status.py`).

@@ -50,7 +50,7 @@ def windows(
 ) -> tuple[list[Discounted], list[DiscountEnd]]:
     """All discounts the subscription ever had, in the order they apply.
 
-    And how the ends of theirs are known that nothing begins at.
+    The second list says how an end is known where no other discount begins.
 
     A coupon missing from stripe/coupons is one that cannot be read, and so is an `amount_off` without an
     amount in the subscription's currency. A customer's, given beside a subscription of another currency,
@@ -265,7 +265,7 @@ def _once(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[
 def _lasting(one: _Seen, coupon: Coupon, subscription: Subscription) -> tuple[list[Window], list[Mark[None]]]:
     """A `repeating` or `forever` coupon is in force from its start until its end.
 
-    Or until its removal, whichever is first.
+    A removal before that ends it, too.
     """
     known = [
         at

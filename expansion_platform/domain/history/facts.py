@@ -159,10 +159,7 @@ def _distance(at: int, start: int, end: int) -> tuple[bool, bool, int]:
 
 
 def _left_out(item: str, at: int, lines: Mapping[str, list[Line]], told: Mapping[str, list[Fact]]) -> bool:
-    """Whether an item was gone by `at`: others were billed since its last period.
-
-    And nothing shows it since.
-    """
+    """Whether an item was gone by `at`: others were billed since its last period, and none shows it since."""
     covered = max(
         (line.end for line in lines.get(item, []) if line.start < at and not line.credits), default=at
     )

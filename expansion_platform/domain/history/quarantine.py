@@ -28,7 +28,7 @@ from expansion_platform.domain.stripe.vocabulary import PAUSES, STATUSES
 class Terms:
     """Prices by id as subscriptions of one currency pay them.
 
-    And what is wrong with those that cannot be read.
+    For prices that cannot be read, it says what is wrong with them.
     """
 
     prices: Mapping[str, Price]
@@ -49,7 +49,7 @@ class Terms:
 class Stretch(NamedTuple):
     """A subscription from `start` to `end` (None: it lasts), and what is wrong with it.
 
-    With the objects that say so.
+    It names the objects that say so.
     """
 
     customer: str

@@ -1,6 +1,6 @@
 """Rows of the `stripe/*` tables that say of themselves what cannot be read.
 
-And the stretch of a subscription that each of them speaks of.
+Each speaks of a stretch of one or more subscriptions; that is found here, too.
 
 Here: the stretches of a subscription that nobody knows, because a field of the row that would say is
 unreadable. Not here: items, prices and coupons, whose values travel through the timelines like any other

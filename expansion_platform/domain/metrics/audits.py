@@ -41,7 +41,7 @@ def types_sum(frames: Frames, _: Inputs) -> None:
 def rates_are_of_rollforward(model: type[Table], frames: Frames, _: Inputs) -> None:
     """Raises DataQualityError where a table's rates are not those of the roll-forward.
 
-    Or where its slices do not sum to the total.
+    Its slices must sum to the total, too.
     """
     frame = frames[model]
     metrics_reconciliation.rates_tie(frame, frames[metrics.Rollforward])
@@ -66,7 +66,7 @@ def coverage_is_of_customers(frames: Frames, inputs: Inputs) -> None:
 def trailing_sums(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where slices do not sum to the total.
 
-    Or where windows do not sum to the roll-forward of their months.
+    Windows must sum to the roll-forward of their months, too.
     """
     rows = frames[metrics.Trailing]
     metrics_reconciliation.slices_sum(rows)
@@ -76,7 +76,7 @@ def trailing_sums(frames: Frames, inputs: Inputs) -> None:
 def dimensions_sum(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where a dimension does not sum to the total.
 
-    Or where the total is not that of the customers.
+    The total must be that of the customers, too.
     """
     flows = frames[metrics.RollforwardByDimension]
     reconciliation_totals.dimensions_sum(flows)
@@ -101,7 +101,7 @@ def benchmarks_are_of_published(frames: Frames, inputs: Inputs) -> None:
 def durability_sums(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where slices do not sum to the total.
 
-    Or where seats do not sum to mrr/seat_events, or expansion not to the roll-forward.
+    Seats must sum to mrr/seat_events and expansion to the roll-forward, too.
     """
     rows = frames[metrics.Durability]
     metrics_reconciliation.slices_sum(rows)

@@ -265,7 +265,7 @@ def _cohort(last: int, segment: str, pricing_model: str, known: dict[str, Any]) 
 def _quotients(book: Book) -> tuple[Ints, npt.NDArray[np.float64]]:
     """The columns of customers that exchange rates ever moved, -1 for others.
 
-    And what undoes each month's, by month and column.
+    The second array undoes each month's rates, by month and column.
     """
     month, customer, fx = (book.fx[name] for name in ("month", "customer", "fx"))
     moved = np.full(book.slices.shape[1], -1, dtype=np.int64)

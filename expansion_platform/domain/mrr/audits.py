@@ -16,7 +16,7 @@ from expansion_platform.domain.mrr import tables as mrr
 def customers_tie(frames: Frames, inputs: Inputs) -> None:
     """Raises DataQualityError where a customer's month does not add up.
 
-    Or where it does not follow the month before, or is new a second time.
+    It must follow the month before, and nobody is new a second time.
     """
     customers, movements = frames[mrr.CustomerMonths], frames[mrr.Movements]
     reconciliation.customers_tie(customers, movements)
@@ -32,7 +32,7 @@ def flows_follow_causes(frames: Frames, _: Inputs) -> None:
 def causes_sum(frames: Frames, _: Inputs) -> None:
     """Raises DataQualityError where causes do not sum to the movement.
 
-    Or where those of a pair of items do not sum to its change.
+    Those of a pair of items must sum to its change, too.
     """
     reconciliation.causes_explain_movements(frames[mrr.Movements], frames[mrr.Causes])
     reconciliation.pairs_sum(frames[mrr.Causes])

@@ -1,6 +1,6 @@
 """Item states at the closing instants of some months, each valued once.
 
-And the instants at which that cannot be done.
+Instants at which that cannot be done are named.
 
 Here: `value_closings`. Not here: the values themselves (`month_ends.py`), sums of them
 (`metrics/coverage.py`, `customer_profiles.py`).

@@ -1,6 +1,6 @@
 """Item states as numbers over the month ends of a calendar.
 
-Which month ends each state covers, and what it is worth at each.
+They say which month ends each state covers, and what it is worth at each.
 
 Here: `read_timeline`, from a frame of item states to aligned NumPy arrays, and `Amounts`, MRR by distinct
 terms and month end. Not here: sums by customer (`customer_levels.py`) and what changed between two month ends
@@ -182,7 +182,7 @@ def value_month_ends(
 ) -> Amounts:
     """Values every state at the `needed` month ends it covers.
 
-    And at the one before it begins, whose rates its opening figures use.
+    Also at the month end before it begins, whose rates its opening figures use.
     """
     rows = np.flatnonzero(timeline.foreign[timeline.terms])
     row, month_end = spread(np.maximum(timeline.begins[rows] - 1, 0), timeline.beyond[rows])

@@ -80,7 +80,7 @@ MODELS: list[type[Table]] = [mrr.CustomerMonths, mrr.Movements, mrr.Causes, mrr.
 class MrrTables:
     """The rows of all months that can be computed, without hashes, in key order.
 
-    And why each of the others cannot.
+    For each of the other months, the reason why it cannot.
     """
 
     frames: Mapping[type[Table], pd.DataFrame]
@@ -112,7 +112,7 @@ class Facts:
 class MrrPart:
     """The rows of some customers before the whole book is known.
 
-    With what it has to know of them, and why months cannot be computed.
+    Also what the book has to know of them, and why months cannot be computed.
 
     Both are None, and there are no rows, where no month can be.
     """
@@ -355,7 +355,7 @@ class _Run:
     def _plans(self, index: Sequence[int]) -> tuple[list[Plans], Ints]:
         """The distinct plans of some months, the first of them none.
 
-        And which of them are those of a month of the calendar.
+        The second array says which of them each month of the calendar has.
         """
         plan = np.zeros(self.timeline.size, dtype=np.int64)
         known = [NO_PLANS]

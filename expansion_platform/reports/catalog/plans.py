@@ -1,6 +1,6 @@
 """Plans that are prices of one product, as a person reads them.
 
-Which count as plans, which are undecided, and the catalog lines that settle it.
+The report says which count as plans, which are undecided, and the catalog lines that settle it.
 
 Here: sentences and YAML for `expansion catalog init` and `check`, and `expansion doctor`. Not here: the
 inference (`domain/catalog/plans.py`) and the ranks guessed (`domain/catalog/ladders.py`).

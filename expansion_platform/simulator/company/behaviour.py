@@ -51,7 +51,7 @@ class Extra(Protocol):
 class Life:
     """One customer's life: an agenda of instants, and the decisions taken at them.
 
-    With the books they are written to.
+    The books they are written to belong to it.
     """
 
     def __init__(

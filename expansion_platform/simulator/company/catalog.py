@@ -242,7 +242,7 @@ def coupons(plans: tuple[str, ...] = _PLAN_IDS, *, multi_currency: bool = False)
 class Catalog:
     """The price list, by a name for each price and currency.
 
-    With when prices of it were replaced, and what the user's catalog says.
+    It also says when prices were replaced, and what the user's catalog says.
 
     `entries` is what it says of products, by id; `declared` whether it names the migrations.
 

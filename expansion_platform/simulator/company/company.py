@@ -114,7 +114,7 @@ def simulate(
 ) -> Company:
     """The company's `months` months up to 2026-10, a pure function of its arguments.
 
-    And on to `as_of` (default 2026-11-03 06:00 UTC).
+    Its life goes on to `as_of` (default 2026-11-03 06:00 UTC).
 
     `behaviours` are further ones than a plain company's, named in `BEHAVIOURS`; `sells` is how its plans are
     sold, a name of `CATALOGS`. The world up to an instant does not depend on `as_of`: reading at T1 and again

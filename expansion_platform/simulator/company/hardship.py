@@ -154,7 +154,7 @@ class Hardship:
     def _before_renewal(self, subscription: Subscription, at: int) -> None:
         """In the renewal's own second: coupons for the customer, or one that will be deleted.
 
-        And the customer's taken off again.
+        A coupon of the customer may be taken off again, too.
         """
         held = [each for each in self._billing.redemption.own if each.listed(at)]
         if held and held[0].start <= subscription.period[0]:

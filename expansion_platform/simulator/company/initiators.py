@@ -35,7 +35,7 @@ WON_WITHIN, TOUCHED_WITHIN = 10, 25
 class Initiation:
     """The truth of one request.
 
-    Which subscription changed when, who began it, and by which way it is told.
+    It says which subscription changed when, who began it, and where that is recorded.
     """
 
     customer: str

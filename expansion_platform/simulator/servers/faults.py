@@ -1,6 +1,6 @@
 """What can go wrong between Stripe and a client, planned from a seed.
 
-And what an account may hold that a reader must not count.
+What an account may hold that a reader must not count is planned here, too.
 
 Here: which answers fail and how, lists of events out of order and with repetitions, events Stripe made twice,
 objects on a test clock, drafts that are deleted while lists are read. Not here: how an answer is sent

@@ -1,6 +1,6 @@
 """A loopback PostHog: runs the queries it is sent over simulated events.
 
-So a wrong query fails here as it would there.
+A wrong query fails here as it would there.
 
 HogQL is ClickHouse's dialect; sqlglot translates it for DuckDB. Functions without a translation must be in
 `_MACROS`, or the query is refused.

@@ -42,7 +42,7 @@ class ShapeError(ExpansionError):
 def schema(name: str) -> Schema:
     """JSON Schema (draft 2020-12) of an SDK class such as `Invoice`.
 
-    Or `InvoiceLineItem`, or `billing.CreditBalanceTransaction`.
+    Also of `InvoiceLineItem` or `billing.CreditBalanceTransaction`.
 
     Unknown keys are refused, keys not `Optional` required. Other classes are referred to as `stripe:Name`;
     `x-expansionResources` lists the classes an id can be expanded to, as in Stripe's OpenAPI file. `Literal`

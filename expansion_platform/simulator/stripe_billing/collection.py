@@ -1,6 +1,6 @@
 """What becomes of a bill: paid, retried, given up, taken back, left as a draft.
 
-And what that makes of its subscription's status.
+The status of its subscription follows from it.
 
 Here: Stripe's conduct after a bill is made (revenue recovery, paused collection). Not here: what is billed
 (`billing.py`), and whose payments fail (`simulator/company/hardship.py`).

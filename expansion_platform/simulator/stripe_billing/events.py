@@ -80,7 +80,7 @@ class Recorder:
     def updating(self, value: Subscription, at: int, *, requested: bool) -> Iterator[None]:
         """Emit customer.subscription.updated after the block.
 
-        With the attributes it changed as they were before.
+        The event has the attributes it changed as they were before.
         """
         before = None if at < self._since else _subscription(value, at)
         value.log.updates.append(at)

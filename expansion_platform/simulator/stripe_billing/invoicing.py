@@ -110,7 +110,7 @@ class Invoicing:
     ) -> None:
         """Bill the running period's regular lines (if asked) and everything pending.
 
-        And collect, or have `collect` do it.
+        The bill is collected at once, or by `collect`.
 
         Lines come first for the time from `back` on, and for the trial of an item.
         """
@@ -263,7 +263,7 @@ class Invoicing:
 def _credited(charged: Sequence[Charge]) -> JSON:
     """What a credit names: the lines of the invoice that charged.
 
-    Or the invoice item that still waits for one.
+    An invoice item that waits for its invoice is named itself.
     """
     invoice, lines = charged[0].invoice, [each.line for each in charged]
     return {

@@ -201,7 +201,7 @@ def subscription_base(value: Subscription) -> JSON:
 def subscription_item(value: Item, subscription: str, period: tuple[int, int], at: int, as_of: int) -> JSON:
     """An item with its price and plan embedded as they are at `as_of`.
 
-    And the ids of its discounts in force at `at`.
+    It names the discounts in force at `at`.
     """
     return {
         "id": value.id,

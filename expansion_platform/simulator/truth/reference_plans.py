@@ -51,7 +51,7 @@ def read_history(
 def plans_before(history: Sequence[Held], closing: datetime) -> dict[frozenset[str], bool]:
     """The pairs of prices that are plans by what happened before an instant.
 
-    And whether one is the higher plan.
+    True where one of the two is the higher plan.
     """
     known = [one for one in history if one.since < closing]
     paid = [one for one in known if one.item.schedule.scheme.charges]

@@ -58,7 +58,7 @@ _HINTS = {
 class PostHogError(ExpansionError):
     """PostHog could not be reached, kept failing, or refused the query.
 
-    Or it answered something else than asked for.
+    Also raised where it answers something else than was asked for.
     """
 
 

@@ -165,7 +165,7 @@ class StripeSource:
     ) -> Iterator[Object]:
         """Every object of a resource, newest first.
 
-        With what a row needs expanded and embedded lists completed.
+        What a row needs is expanded, and embedded lists are complete.
 
         Args:
             resource: A key of `RESOURCES`. Subscriptions come in every status unless `filters` say otherwise.

@@ -1,6 +1,6 @@
 """What can be mapped: the fields each kind of Stripe object is made from.
 
-And which of them it cannot do without.
+Some of them are required.
 
 Here: one model a kind of row, a field a place in a warehouse's table. Not here: the file they are written in
 (`mapping.py`), reading (`tables.py`), what is made of the values (`objects.py`).

@@ -51,7 +51,7 @@ class StripeParity(Monthly):
 class StripeDifferences(Monthly):
     """One row per month and customer whose MRR under `stripe_parity` is not what Stripe says.
 
-    With the reason evidence gives.
+    Each has the reason that evidence gives.
     """
 
     customer: str = pa.Field(description="Stripe customer after aliases")
