@@ -26,11 +26,12 @@ from expansion_platform.ingestion.committing import MODELS, commit_changes, comp
 from expansion_platform.ingestion.metering import FROM_BILLS, commit_usage, due
 from expansion_platform.resources import Platform
 from expansion_platform.sources.stripe.changes import PullState, TableChange
-from expansion_platform.sources.stripe.client import PermissionMissingError, StripeSource
+from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.fields import PLAIN_KEYS, MetadataKeys
 from expansion_platform.sources.stripe.full import EVERYTHING, read_everything
 from expansion_platform.sources.stripe.meter import Meter
 from expansion_platform.sources.stripe.pull import LONGEST_GAP_SECONDS, read_changes, since, why_everything
+from expansion_platform.sources.stripe.requests import PermissionMissingError
 from expansion_platform.sources.stripe.windows import Window
 
 # An event Stripe never sent, or one this project does not know, costs a week at most.

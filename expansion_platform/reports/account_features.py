@@ -20,7 +20,8 @@ from expansion_platform.domain.history.account_features import Account, Feature,
 from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.reports.catalog.account import read_account
 from expansion_platform.resources import Platform
-from expansion_platform.sources.stripe.client import PAGE_SIZE, PermissionMissingError, StripeSource
+from expansion_platform.sources.stripe.client import PAGE_SIZE, StripeSource
+from expansion_platform.sources.stripe.requests import PermissionMissingError
 from expansion_platform.sources.stripe.staging import Staging
 
 PROBED = ("prices", "coupons", "subscriptions", "invoices")

@@ -35,7 +35,8 @@ from expansion_platform.reports.catalog.account import read_account
 from expansion_platform.reports.catalog.plans import sold_side_by_side, undecided_products
 from expansion_platform.resources import Platform, given_at
 from expansion_platform.settings import Settings, setting_problems
-from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
+from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.stripe.resources import RESOURCES
 from expansion_platform.storage.ledger import SLACK
 
 SHOWN = 5

@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from expansion_platform_tests.benchmarks import history, month, mrr, pull, range
+from expansion_platform_tests.benchmarks import history, month, mrr, pull, range, refresh
 
 BENCHMARKS = {
     "history": (history, 5_000),
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "mrr": (mrr, 100_000),
     "pull": (pull, None),
     "range": (range, 100_000),
+    "refresh": (refresh, 500),
 }
 
 

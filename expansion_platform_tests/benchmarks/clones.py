@@ -24,8 +24,9 @@ from expansion_platform.simulator.company.company import simulate
 from expansion_platform.simulator.servers.ceiling import Ceiling
 from expansion_platform.simulator.servers.http import LoopbackServer, Request, Response
 from expansion_platform.simulator.servers.stripe import StripeServer
-from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
+from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.full import LISTS
+from expansion_platform.sources.stripe.resources import RESOURCES
 
 BASE, SEED, MONTHS = 250, 3, 24
 _ID = re.compile(r'"((?:cus|sub|si|in|il|ii|di|cn|evt|req)_[A-Za-z0-9_]+)"')

@@ -15,7 +15,7 @@ from expansion_platform.simulator.company.catalog import CURRENCIES
 from expansion_platform.simulator.servers import stripe_lists
 from expansion_platform.simulator.servers.stripe_rendering import expansion, render
 from expansion_platform.simulator.stripe_billing.account import StripeAccount
-from expansion_platform.sources.stripe.client import RESOURCES
+from expansion_platform.sources.stripe.resources import RESOURCES
 from expansion_platform.sources.stripe.staging import Staging
 
 

@@ -16,7 +16,7 @@ from expansion_platform.resources import Platform
 from expansion_platform.simulator.servers.http import Request, Response
 from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.simulator.servers.stripe_meters import meter
-from expansion_platform.sources.stripe.client import RESOURCES
+from expansion_platform.sources.stripe.resources import RESOURCES
 from expansion_platform_tests.simulator import stripe_objects as made
 from expansion_platform_tests.simulator.stripe_objects import DAY, START
 from expansion_platform_tests.sources import pulled

@@ -15,15 +15,17 @@ import pytest
 from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.simulator.servers.http import DROPPED, Response
 from expansion_platform.simulator.servers.stripe import StripeServer
-from expansion_platform.sources.stripe import client
-from expansion_platform.sources.stripe.client import RESOURCES, StripeRequestError, StripeSource
+from expansion_platform.sources.stripe import client, requests
+from expansion_platform.sources.stripe.client import StripeSource
+from expansion_platform.sources.stripe.requests import StripeRequestError
+from expansion_platform.sources.stripe.resources import RESOURCES
 from expansion_platform_tests.simulator import stripe_objects
 from expansion_platform_tests.simulator.stripe_objects import START
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(requests, "FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def test_a_page_that_no_stripe_sent_is_an_error_that_does_not_quote_it(server, s
     monkeypatch.setattr(server, "answer", lambda request: Response("<html>secret page</html>"))
     with pytest.raises(StripeRequestError, match="answer to /v1/customers is no JSON object") as caught:
         list(source.objects("customers"))
-    assert len(server.requests) == client.ATTEMPTS
+    assert len(server.requests) == requests.ATTEMPTS
     assert "secret" not in str(caught.value)
 
 
@@ -202,11 +204,11 @@ def test_a_test_key_is_asked_less_of(key, livemode, rate):
 
 
 def test_a_failure_that_stays_is_an_error_with_its_request_id(server, source):
-    server.fail_next(429, times=client.ATTEMPTS)
+    server.fail_next(429, times=requests.ATTEMPTS)
     with pytest.raises(StripeRequestError, match=r"kept limiting /v1/products \(request req_\d+\)"):
         list(source.objects("products"))
-    assert len(server.requests) == client.ATTEMPTS
-    server.fail_next(500, times=client.ATTEMPTS)
+    assert len(server.requests) == requests.ATTEMPTS
+    server.fail_next(500, times=requests.ATTEMPTS)
     with pytest.raises(StripeRequestError, match=r"answered 500 to /v1/products \(request req_\d+\)"):
         list(source.objects("products"))
 

@@ -14,7 +14,7 @@ from expansion_platform.simulator.servers import faults
 from expansion_platform.simulator.servers.faults import Fault, Faults, besides, moments
 from expansion_platform.simulator.servers.stripe import StripeServer
 from expansion_platform.simulator.truth.items import EVENTS_KEPT
-from expansion_platform.sources.stripe import client, rate, windows
+from expansion_platform.sources.stripe import client, rate, requests, windows
 from expansion_platform_tests.sources import pulled
 
 NOW = AS_OF.isoformat()
@@ -27,7 +27,7 @@ def account_at(instant: datetime):
 
 @pytest.fixture(autouse=True)
 def _many_quick_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(rate, "SLOWER", 0.95)
     monkeypatch.setattr(faults, "RETRY_AFTER", "0")
     monkeypatch.setattr(client, "PAGE_SIZE", 20)

@@ -197,7 +197,7 @@ def test_killed_between_two_customers_it_goes_on_with_the_next(
     server: StripeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage, "BATCH_OBJECTS", 300)
-    monkeypatch.setattr("expansion_platform.sources.stripe.client.FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr("expansion_platform.sources.stripe.requests.FIRST_WAIT_SECONDS", 0.001)
     last = sorted(customer for _, customer in server.account.reported)[-1]
     whole = server.answer
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from functools import partial
 
-from expansion_platform.sources.stripe.client import PAGE_SIZE, Object, StripeSource
+from expansion_platform.sources.stripe.client import PAGE_SIZE, StripeSource
 from expansion_platform.sources.stripe.full import THREADS
+from expansion_platform.sources.stripe.requests import Object
 
 FEW = 10
 """Objects that are looked up one by one, as many as there are threads: a page takes longer than one

@@ -20,7 +20,7 @@ from typing import Any
 from expansion_platform.domain.stripe import tables
 from expansion_platform.sources.stripe import full, shapes
 from expansion_platform.sources.stripe.changes import PullState
-from expansion_platform.sources.stripe.client import RESOURCES, StripeSource
+from expansion_platform.sources.stripe.client import StripeSource
 from expansion_platform.sources.stripe.events import EVENT_TYPES, subject
 from expansion_platform.sources.stripe.fields import Object
 from expansion_platform.sources.stripe.full import (
@@ -33,6 +33,7 @@ from expansion_platform.sources.stripe.full import (
 )
 from expansion_platform.sources.stripe.kinds import exact
 from expansion_platform.sources.stripe.lookup import FEW, look_up
+from expansion_platform.sources.stripe.resources import RESOURCES
 from expansion_platform.sources.stripe.staging import Staging
 
 LONGEST_GAP_SECONDS = 29 * 86400  # a day less than Stripe keeps events

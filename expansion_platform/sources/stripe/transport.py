@@ -1,7 +1,7 @@
 """The SDK's connection, without its decoding of answers.
 
 Here: one HTTP client for all threads that keeps the body of a good answer as bytes. Not here: what is
-requested (`client.py`).
+requested (`requests.py`).
 
 The SDK decodes each answer into ordered dicts with floats, 9 ms a page of invoices; this project then decoded
 it again with decimals, 4 ms. A good answer therefore reaches the SDK as `{}` with its body beside it; errors

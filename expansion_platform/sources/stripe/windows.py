@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from expansion_platform.sources.stripe.client import Object
+from expansion_platform.sources.stripe.requests import Object
 
 BEGINNING = 1_262_304_000  # 2010: Stripe opened in 2011, so nothing is older
 MONTH_SECONDS = 31 * 86400
