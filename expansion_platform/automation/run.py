@@ -20,6 +20,7 @@ from expansion_platform.domain.core.errors import ExpansionError
 from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.domain.tables import TABLES
+from expansion_platform.engine.event_log import announced_at_once
 from expansion_platform.engine.stale import first_stale
 from expansion_platform.reports.restated import restated
 from expansion_platform.resources import Platform
@@ -125,13 +126,14 @@ def _run(
     only: Sequence[str] | None,
 ) -> dg.ExecuteInProcessResult:
     job = build_defs(platform, loggers={"console": _printed(console)}).resolve_job_def(REFRESH_JOB)
-    result = job.execute_in_process(
-        instance=run_in,
-        run_config={"loggers": {"console": {}}},
-        tags={**months, "trigger": "command line"},
-        raise_on_error=False,
-        asset_selection=None if only is None else [dg.AssetKey(name.split("/")) for name in only],
-    )
+    with announced_at_once(run_in):
+        result = job.execute_in_process(
+            instance=run_in,
+            run_config={"loggers": {"console": {}}},
+            tags={**months, "trigger": "command line"},
+            raise_on_error=False,
+            asset_selection=None if only is None else [dg.AssetKey(name.split("/")) for name in only],
+        )
     if not result.success:
         raise ExpansionError("; ".join(_reasons(result)) or "the run failed")
     return result

@@ -14,7 +14,7 @@ from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.core.table import Table
 from expansion_platform.domain.history import tables as billing
 from expansion_platform.engine.declaration import Declaration, Digest, Pooled, Read
-from expansion_platform.engine.uses import Use
+from expansion_platform.engine.uses import CATALOG, Use
 from expansion_platform.engine.work import Work, inputs, plain, run
 from expansion_platform.resources import Platform
 from expansion_platform.storage.shards import Shard, shards_of
@@ -68,7 +68,7 @@ class Reading:
     @cached_property
     def catalog_hashes(self) -> dict[str, str]:
         """The versions that are stamped on rows."""
-        catalog = self.platform.catalog()
+        catalog = self.value(CATALOG)
         return {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
 
     def inputs_of(self, declaration: Declaration, months: Sequence[str]) -> Inputs:
@@ -123,6 +123,5 @@ class Reading:
     @cached_property
     def shards(self) -> list[Shard]:
         """The customers in parts, as item states are now."""
-        platform = self.platform
-        size, aliases = platform.settings.expansion_shard_rows, platform.catalog().aliases
-        return shards_of(platform.lake, billing.ItemStates, size, aliases)
+        size = self.platform.settings.expansion_shard_rows
+        return shards_of(self.platform.lake, billing.ItemStates, size, self.value(CATALOG).aliases)

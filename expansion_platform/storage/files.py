@@ -25,6 +25,8 @@ from deltalake.transaction import AddAction
 from expansion_platform.domain.core.errors import DataQualityError
 
 SMALL_FILE = 16 << 20
+Log = tuple[int, int, int, str]
+"""What `log_of` says of a table's log."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,25 @@ def small_files(table: DeltaTable) -> int:
     """How many of its files are under 16 MB."""
     return sum(
         size < SMALL_FILE for size in pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
+    )
+
+
+def log_of(path: Path) -> Log:
+    """What tells that a table's log has changed: its folder, when a file was last added, how many, the last.
+
+    OSError where there is none.
+    """
+    folder = path / "_delta_log"
+    names, status = [entry.name for entry in folder.iterdir()], folder.stat()
+    return status.st_ino, status.st_mtime_ns, len(names), max(names, default="")
+
+
+def rows_by_month(table: DeltaTable) -> dict[str, int]:
+    """Rows of each month of a monthly table, as counted when its files were written."""
+    files = pa.table(table.get_add_actions(flatten=True))
+    counts = files.group_by("partition.month").aggregate([("num_records", "sum")])
+    return dict(
+        zip(counts["partition.month"].to_pylist(), counts["num_records_sum"].to_pylist(), strict=True)
     )
 
 

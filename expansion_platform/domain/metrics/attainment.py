@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -93,14 +94,15 @@ def attainment(wanted: Sequence[str], figures: pd.DataFrame, settings: AlertSett
         .sort_values("of")
     )
     joined = joined[(joined["period"] == "month") | (joined["metric"] == "expansion_rate")]
+    found: dict[tuple[Any, ...], list[dict[Hashable, Any]]] = {}
+    for row in joined.to_dict("records"):
+        found.setdefault(tuple(row[name] for name in (*KEY, "size")), []).append(row)
     records = []
-    for key, rows in joined.groupby([*KEY, "size"]):
-        *named, size = key
+    for (*named, size), rows in sorted(found.items(), key=itemgetter(0)):
         if len(rows) == size:
             told = dict(zip(KEY, named, strict=True))
-            records.append(
-                {**told, **_standing(str(told["metric"]), list(rows["to_reach"]), rows.to_dict("records"))}
-            )
+            to_reach = [row["to_reach"] for row in rows]
+            records.append({**told, **_standing(str(told["metric"]), to_reach, rows)})
     return pd.DataFrame.from_records(records, columns=COLUMNS).astype({"gap_mrr": "Int64", "met": "boolean"})
 
 

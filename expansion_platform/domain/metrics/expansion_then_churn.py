@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from expansion_platform.domain.catalog.inputs import Computed, Inputs, stacked
+from expansion_platform.domain.catalog.inputs import Computed, Inputs
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.queries import query
 from expansion_platform.domain.core.ratios import decimal_text, ratio_text
@@ -100,6 +100,10 @@ def expansion_then_churn(month: str, within: int, of_base: pd.DataFrame | None) 
         of_base: `counted` of the month before the span; None when nobody continued through it, or a month of
             the span is not known.
     """
+    return pd.DataFrame.from_records(_rows(month, within, of_base))
+
+
+def _rows(month: str, within: int, of_base: pd.DataFrame | None) -> list[dict[str, object]]:
     cells = _cells(within, of_base)
     records = []
     for (dimension, value), kinds in SCOPES.items():
@@ -111,7 +115,7 @@ def expansion_then_churn(month: str, within: int, of_base: pd.DataFrame | None) 
             "expanded_month": months.shift(month, -within),
         }
         records.append(scope | _compared(cells, kinds))
-    return pd.DataFrame.from_records(records)
+    return records
 
 
 Sums = npt.NDArray[Any]
@@ -232,10 +236,10 @@ def compute_expansion_then_churn(wanted: Sequence[str], inputs: Inputs) -> Compu
         inputs.scan(model) for model in (mrr.CustomerMonths, mrr.Movements, Origins)
     )
     cells = counted(looked_at, of_customers, moved, begun, inputs.timezone, inputs.catalog.paid_before)
-    parts = []
+    records = []
     for month in wanted:
         for within in SPANS:
             then = months.shift(month, -within)
             of_base = cells.get(then) if known.issuperset(months.between(then, month)) else None
-            parts.append(expansion_then_churn(month, within, of_base))
-    return Computed({ExpansionThenChurn: stacked(parts)})
+            records += _rows(month, within, of_base)
+    return Computed({ExpansionThenChurn: pd.DataFrame.from_records(records)})

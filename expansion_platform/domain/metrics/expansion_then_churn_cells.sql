@@ -22,17 +22,20 @@ expanded as (
     where flow_expansion > 0
 ),
 
+churned as ( -- with the churn before it: what is nearer to that has left then
+    select customer, number, coalesce(lag(number) over (partition by customer order by number), 0) as before
+    from movements
+    join months on months.month = movements.month
+    where movement = 'churn'
+),
+
 departed as ( -- the first churn after each month that is close enough
-    select months.month, churned.customer, min(churned.number - months.number) as churned_after
+    select months.month, near.customer, near.churned_on - months.number as churned_after
     from (
-        select months.number, movements.customer
-        from movements
-        join months on months.month = movements.month
-        where movement = 'churn'
-    ) as churned
-    cross join longest
-    join months on churned.number - months.number between 1 and longest.months
-    group by all
+        select customer, number as churned_on, unnest(range(greatest(before, number - longest.months), number)) as number
+        from churned, longest
+    ) as near
+    join months on months.number = near.number
 ),
 
 compared as (

@@ -3,31 +3,27 @@
 --         movements (month, customer, flow_expansion), customer_months (month, customer, closing)
 -- grain:  month, customer; of_all is what everybody expanded by in the months before `since`
 
-with grown as (
-    select
-        windows.month,
-        windows.times,
-        movements.customer,
-        coalesce(sum(flow_expansion) filter (where movements.month < since), 0) as flow_expansion,
-        count(*) filter (where movements.month < since) as months,
-        max(movements.month) filter (where movements.month < since) as last,
-        bool_or(movements.month >= since) as goes_on
+with moved as (
+    select windows.*, movements.customer, movements.month as moved_in, flow_expansion
     from windows
     join movements on movements.month between windows.first and windows.month
-    where movements.flow_expansion > 0
-    group by all
+    where flow_expansion > 0
 ),
 
-compared as (
-    select *, sum(flow_expansion) over (partition by month) as of_all from grown
+everybody as (
+    select month, sum(flow_expansion) as of_all from moved where moved_in < since group by month
 ),
 
 stopped as materialized (
-    select * from compared where months >= times and not goes_on
+    select month, customer, sum(flow_expansion) as flow_expansion, count(*) as months, max(moved_in) as last
+    from moved
+    group by month, customer, since, times
+    having count(*) >= times and max(moved_in) < since
 )
 
 select stopped.month, stopped.customer, flow_expansion::bigint as flow_expansion, months, last, of_all::bigint as of_all
 from customer_months
 join stopped on stopped.month = customer_months.month and stopped.customer = customer_months.customer
+join everybody on everybody.month = stopped.month
 where closing > 0
 order by stopped.month, flow_expansion desc, stopped.customer

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from expansion_platform.domain.core.money import Ints
 from expansion_platform.domain.core.queries import query_arrow
@@ -34,8 +35,8 @@ SLICES = pd.DataFrame(
     [(segment, model) for segment in SEGMENTS for model in PRICING_MODELS],
     columns=["segment", "pricing_model"],
 )
-AT_ONCE = 250_000
-"""Customers in memory at once: with 36 months of windows 0.6 GB."""
+AT_ONCE = 9_000_000
+"""Months of customers in memory at once: 0.6 GB."""
 LARGE, TOO_NEAR = 1e12, 1e-13
 """A product of twelve floating-point quotients is off by less than 1e-14 of it: ten times that from a half
 its rounding is certain, up to 1e12.
@@ -56,7 +57,7 @@ class Book:
     fx: Columns
     """customer, month, fx, in this order: where exchange rates added something."""
     moves: list[Columns]
-    """By month: the columns of `window_moves.sql`."""
+    """By month: the columns of `window_moves.sql`, and before (`_expanded_before`)."""
 
 
 def books(calendar: Sequence[str], customer_months: Any, movements: Any) -> Iterator[Book]:
@@ -68,28 +69,26 @@ def books(calendar: Sequence[str], customer_months: Any, movements: Any) -> Iter
             flow_fx).
         movements: mrr/movements (month, customer, flow_new, flow_expansion, flow_contraction, flow_churn).
     """
-    everybody = query_arrow("metrics/window_customers", {"customer_months": customer_months})["customer"]
     months = pd.DataFrame(
         {"month": pd.Series(calendar, dtype="str"), "number": np.arange(len(calendar), dtype=np.int32)}
     )
     numbered = SLICES.assign(number=np.arange(len(SLICES), dtype=np.int8))
-    for start in range(0, len(everybody), AT_ONCE):
-        here = everybody.slice(start, AT_ONCE)
-        read = {
-            "months": months,
-            "customers": pa.table(
-                {"customer": here, "number": pa.array(np.arange(len(here), dtype=np.int32))}
-            ),
-        }
-        held = _columns(
+    size = query_arrow("metrics/window_rows", {"customer_months": customer_months})["rows"][0].as_py()
+    parts = -(-size // AT_ONCE)
+    for part in range(parts):
+        read = {"months": months, "part": pd.DataFrame({"number": [part], "parts": [parts]})}
+        held, customers = _numbered(
             query_arrow(
                 "metrics/window_months", {"customer_months": customer_months, "slices": numbered, **read}
             )
         )
-        place = held["month"].astype(np.int64) * len(here) + held["customer"]
-        shape = len(calendar), len(here)
+        place = held["month"].astype(np.int64) * len(customers) + held["customer"]
+        shape = len(calendar), len(customers)
         slices = _filled(shape, place, held["slice"], -1)
-        moves = _columns(query_arrow("metrics/window_moves", {"movements": movements, **read}))
+        moves, _ = _numbered(
+            query_arrow("metrics/window_moves", {"movements": movements, "months": months}), customers
+        )
+        moves["before"] = _expanded_before(moves)
         there = slices[moves["month"], moves["customer"]] >= 0
         moves = {name: column[there] for name, column in moves.items()}
         ends = np.searchsorted(moves["month"], np.arange(len(calendar) + 1, dtype=np.int32))
@@ -103,6 +102,32 @@ def books(calendar: Sequence[str], customer_months: Any, movements: Any) -> Iter
                 for first, beyond in pairwise(ends.tolist())
             ],
         )
+
+
+def _numbered(rows: pa.Table, customers: pa.Array | None = None) -> tuple[Columns, pa.Array]:
+    """The columns with customers as numbers, and the customers by number; without rows of others than given.
+
+    Arrow finds 3.2M customers in 0.15 s of CPU, where a join takes 0.5 s.
+    """
+    if customers is None:
+        coded = rows["customer"].combine_chunks().dictionary_encode()
+        number, customers = coded.indices, coded.dictionary
+    else:
+        number = pc.index_in(rows["customer"], value_set=customers)
+    rows = rows.set_column(rows.schema.get_field_index("customer"), "customer", number)
+    return _columns(rows.filter(pc.is_valid(number)) if number.null_count else rows), customers
+
+
+def _expanded_before(moves: Columns) -> Ints:
+    """The month of each customer's last expansion before each of its moves, -1 where there was none."""
+    order = np.lexsort([moves["month"], moves["customer"]])
+    customer, month, expansion = (moves[name][order] for name in ("customer", "month", "expansion"))
+    # One rising number: the customer's place, and behind it the month of its last expansion so far.
+    places = customer.astype(np.int64) << 32
+    so_far = np.maximum.accumulate(places + np.where(expansion > 0, month + 1, 0))
+    before = np.full(len(order), -1, dtype=np.int64)
+    before[order[1:]] = np.maximum(so_far[:-1] - places[1:], 0) - 1
+    return before
 
 
 def _columns(rows: pa.Table) -> Columns:
