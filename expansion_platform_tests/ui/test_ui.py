@@ -16,6 +16,13 @@ from expansion_platform.storage.lake import Lake
 pytestmark = [pytest.mark.ui, pytest.mark.xdist_group("ui")]
 
 
+def follow(page, path):
+    """Goes to a page of the UI as one of its own links does: without loading the whole UI again, 1 s each."""
+    page.evaluate(
+        "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')) }", path
+    )
+
+
 def test_lineage_shows_every_floor(page, ui):
     page.goto(f"{ui}/asset-groups")
     for floor in ("stripe", "analytics", "billing", "mrr", "metrics", "alerts"):
@@ -41,8 +48,9 @@ def test_asset_page_shows_columns_rows_and_the_bridge(page, ui):
 
 
 def test_every_asset_page_opens_with_its_description(page, ui):
+    page.goto(f"{ui}/assets")
     for name, model in TABLES.items():
-        page.goto(f"{ui}/assets/{name}")
+        follow(page, f"/assets/{name}")
         page.get_by_text(model.__doc__.split(":")[0].split(",")[0][:40]).first.wait_for()
 
 
