@@ -12,7 +12,7 @@ import gc
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Record = TypeVar("Record")
+Named = TypeVar("Named", bound=tuple[Any, ...])
 
 SECOND = 1_000_000
 """Microseconds."""
@@ -102,6 +103,11 @@ def rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     held = columns(frame)
     for values in zip(*held.values(), strict=True):
         yield dict(zip(held, values, strict=True))
+
+
+def records(kind: type[Named], *fields: Iterable[Any]) -> list[Named]:
+    """Named tuples of their fields, every one in its place: the default `__new__` is a Python call each."""
+    return list(map(partial(tuple.__new__, kind), zip(*fields, strict=True)))
 
 
 def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:

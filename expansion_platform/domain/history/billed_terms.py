@@ -24,7 +24,7 @@ import pandas as pd
 
 from expansion_platform.domain.core import canonical
 from expansion_platform.domain.core.money import round_half_even
-from expansion_platform.domain.core.rows import SECOND, Grouped, columns
+from expansion_platform.domain.core.rows import SECOND, Grouped, columns, records
 from expansion_platform.domain.history.records import Line
 from expansion_platform.domain.pricing.schemes import gross, parse_scheme
 from expansion_platform.domain.pricing.terms import Coupon, Price
@@ -102,7 +102,7 @@ def billed_prices(
     grouped = Grouped(
         every[every["subscription"].isin(of_concern)],
         "subscription",
-        lambda block: list(map(_Billed, *columns(block[_COLUMNS[1:]]).values())),
+        lambda block: records(_Billed, *columns(block[_COLUMNS[1:]]).values()),
     )
     found = {}
     for subscription in of_concern:

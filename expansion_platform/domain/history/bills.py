@@ -22,7 +22,7 @@ from expansion_platform.domain.core.rows import SECOND
 from expansion_platform.domain.history.records import DRAFT_LEFT, Bill, Event, Subscription
 from expansion_platform.domain.history.timelines import Mark
 
-MICROSECOND = pd.Timedelta(microseconds=1)
+_DRAFT_LEFT = DRAFT_LEFT // pd.Timedelta(microseconds=1)
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 AT_ONCE = 5 * MINUTE
 """Stripe charges, voids or gives up a bill within seconds of finalizing it; what takes longer was somebody's
@@ -275,4 +275,4 @@ def _billed_again(subscription: Subscription, bill: Bill) -> bool:
 def _left(bill: Bill, known: int) -> bool:
     """Whether a bill was left a draft for days, finalized by a person since or not."""
     until = known if bill.status == "draft" else bill.finalized or bill.created
-    return bill.created < until - DRAFT_LEFT // MICROSECOND
+    return bill.created < until - _DRAFT_LEFT

@@ -67,16 +67,12 @@ class _Billed(NamedTuple):
     listed: frozenset[str]
 
 
+@lru_cache(maxsize=1 << 16)
 def discounts(text: str, level: str) -> tuple[Discount, ...]:
     """A discounts list as records, instants from its epoch seconds.
 
     `level` is for lists that do not tell it themselves.
     """
-    return () if text == "[]" else _discounts(text, level)
-
-
-@lru_cache(maxsize=1 << 16)
-def _discounts(text: str, level: str) -> tuple[Discount, ...]:
     return tuple(_discount(entry, str(entry.get("level") or level)) for entry in json.loads(text))
 
 

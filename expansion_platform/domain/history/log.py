@@ -15,12 +15,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from expansion_platform.domain.core import canonical
-from expansion_platform.domain.core.rows import among, columns
+from expansion_platform.domain.core.rows import among
 from expansion_platform.domain.history.log_rows import COLUMNS, LOGGED
 from expansion_platform.domain.history.tables import CONFIRMED, TOLD, WITHDRAWN
 
@@ -47,17 +48,22 @@ def holding(log: pd.DataFrame) -> pd.DataFrame:
 
 def unlogged(found: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
     """The news of some customers, in no order: of a shard, to be entered with those of the others."""
-    before = dict(zip(*columns(held[["change", "evidence_json"]]).values(), strict=True))
-    said = [
-        _said(before.get(change), text)
-        for change, text in zip(*columns(found[["change", "evidence_json"]]).values(), strict=True)
-    ]
-    places = [place for place, (op, _) in enumerate(said) if op]
-    new = found.iloc[places].assign(
-        op=[said[place][0] for place in places], evidence_json=[said[place][1] for place in places]
+    places = pc.index_in(_texts(found["change"]), value_set=_texts(held["change"]))
+    before, now = _texts(held["evidence_json"]).take(places), _texts(found["evidence_json"])
+    new = found[places.is_null().to_numpy(zero_copy_only=False)].assign(op=TOLD)
+    others = np.flatnonzero(pc.fill_null(pc.not_equal(before, now), False).to_numpy(zero_copy_only=False))
+    said = [_said(before[place].as_py(), now[place].as_py()) for place in others]
+    seen = found.iloc[others].assign(
+        op=[op for op, _ in said], evidence_json=[evidence for _, evidence in said]
     )
     gone = held[~among(held["change"], found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
-    return pd.concat([gone, new], ignore_index=True)
+    news: pd.DataFrame = pd.concat([gone, seen, new], ignore_index=True)
+    return news
+
+
+def _texts(column: pd.Series) -> pa.Array:
+    found = pa.array(column.array, pa.string())
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
 def entered(parts: Sequence[pd.DataFrame], *, known_at: pd.Timestamp, entry: int) -> pd.DataFrame:
@@ -72,15 +78,8 @@ def entered(parts: Sequence[pd.DataFrame], *, known_at: pd.Timestamp, entry: int
     return ordered
 
 
-def _said(before: str | None, now: str) -> tuple[str, str]:
-    """What to log of a change by its evidence so far and now.
-
-    The op, none when there is nothing new, and the evidence that came in.
-    """
-    if before is None:
-        return TOLD, now
-    if before == now:
-        return "", now
+def _said(before: str, now: str) -> tuple[str, str]:
+    """What to log of a change whose evidence is other than it was: the op, and the evidence that came in."""
     old, new = json.loads(before), json.loads(now)
     return (
         (CONFIRMED, canonical.dumps([each for each in new if each not in old]))

@@ -14,13 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 
 from expansion_platform.domain.core import canonical
-from expansion_platform.domain.core.rows import Grouped, columns
+from expansion_platform.domain.core.rows import Grouped, columns, records
 from expansion_platform.domain.core.table import arrow_schema, to_pandas
 from expansion_platform.domain.history.records import State
 from expansion_platform.domain.history.tables import SOURCES, ItemChanges
@@ -65,39 +65,22 @@ value, source, confidence.
 _Told = tuple[Said, list[Spoken]]
 
 
-class _Row:
-    """A stored row of one change, with what its columns are called."""
+class _Row(NamedTuple):
+    """A stored row of one change, its values in the order of `_READ`."""
 
-    __slots__ = (
-        "at",
-        "confidence",
-        "coupon",
-        "customer",
-        "evidence",
-        "item",
-        "kind",
-        "price",
-        "quantity",
-        "source",
-        "subscription",
-        "until",
-        "value",
-    )
-
-    def __init__(self, *values: Any) -> None:
-        (
-            self.subscription,
-            self.customer,
-            self.item,
-            self.kind,
-            self.at,
-            self.until,
-            self.price,
-            self.quantity,
-            self.coupon,
-            self.value,
-        ) = values[:10]
-        self.source, self.confidence, self.evidence = values[10:]
+    subscription: str
+    customer: str
+    item: Any
+    kind: str
+    at: int
+    until: Any
+    price: Any
+    quantity: Any
+    coupon: Any
+    value: Any
+    source: str
+    confidence: str
+    evidence: list[Spoken]
 
     @property
     def mark(self) -> Mark[Any]:
@@ -236,11 +219,11 @@ def _discount_value(one: Discounted, known: Coupon | None, currency: str) -> str
 
 
 def read(frame: pd.DataFrame, coupon_terms: Mapping[str, Coupon]) -> Iterator[Timelines]:
-    """The subscriptions of rows that hold (`history_log.holding`), in order of id.
+    """The subscriptions of rows that hold (`log.holding`, in the order of changes), in order of id.
 
     Of each kind and item in order of time.
     """
-    for group in Grouped(frame.sort_values(["effective_at", "change"]), "subscription", _rows):
+    for group in Grouped(frame[_READ].sort_values("effective_at", kind="stable"), "subscription", _rows):
         began = next(row for row in group if row.kind == "began")
         found = Timelines(
             began.customer, began.subscription, **json.loads(began.value), begin=began.at, end=began.until
@@ -251,10 +234,10 @@ def read(frame: pd.DataFrame, coupon_terms: Mapping[str, Coupon]) -> Iterator[Ti
 
 
 def _rows(frame: pd.DataFrame) -> list[_Row]:
-    held = columns(frame[_READ])
+    held = columns(frame)
     # All at once: in five times the calls it takes three times as long.
     held["evidence_json"] = json.loads(f"[{','.join(held['evidence_json'])}]")
-    return list(map(_Row, *held.values()))
+    return records(_Row, *held.values())
 
 
 def _read_held(found: Timelines, row: _Row, _: Mapping[str, Coupon]) -> None:

@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from functools import lru_cache
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from expansion_platform.domain.core.rows import SECOND, Grouped, among, columns, parse, rows
+from expansion_platform.domain.core.rows import SECOND, Grouped, among, columns, parse, records, rows
 from expansion_platform.domain.history.discount_lists import (
     GIVEN,
     REMOVED,
@@ -244,20 +245,18 @@ def _phases(row: dict[str, Any]) -> Iterator[Phase]:
 
 
 def _bills(frame: pd.DataFrame) -> list[Bill]:
-    return list(map(Bill, *columns(frame[_BILL_COLUMNS]).values()))
+    return records(Bill, *columns(frame[_BILL_COLUMNS]).values())
 
 
 def _events(frame: pd.DataFrame) -> list[Event]:
     held = columns(frame[_EVENT_COLUMNS])
-    return list(
-        map(
-            Event,
-            held["id"],
-            held["created"],
-            held["type"],
-            map(parse, held["state_json"]),
-            map(parse, held["previous_json"]),
-        )
+    return records(
+        Event,
+        held["id"],
+        held["created"],
+        held["type"],
+        map(parse, held["state_json"]),
+        map(parse, held["previous_json"]),
     )
 
 
@@ -268,30 +267,29 @@ def _lines(frame: pd.DataFrame, drafts: Set[str], weak: Set[str]) -> list[Line]:
     """
     held = columns(frame[_LINE_COLUMNS])
     credited = held["credited_lines_json"]
-    return list(
-        map(
-            Line,
-            held["id"],
-            held["invoice"],
-            held["created"],
-            held["observed_at"],
-            held["subscription_item"],
-            map(_state, held["price"], held["quantity"]),
-            held["amount"],
-            held["period_start"],
-            held["period_end"],
-            held["proration"],
-            [
-                amount < 0 or text not in (None, "[]")
-                for amount, text in zip(held["amount"], credited, strict=True)
-            ],
-            [invoice in weak for invoice in held["invoice"]],
-            [discounts(text, "") for text in held["discounts_json"]],
-            map(_taken, held["discount_amounts_json"]),
-            [invoice in drafts for invoice in held["invoice"]],
-            held["taxes_json"],
-            [_NOTHING if text is None else frozenset(parse(text)) for text in credited],
-        )
+    return records(
+        Line,
+        held["id"],
+        held["invoice"],
+        held["created"],
+        held["observed_at"],
+        held["subscription_item"],
+        map(_state, held["price"], held["quantity"]),
+        held["amount"],
+        held["period_start"],
+        held["period_end"],
+        held["proration"],
+        [
+            amount < 0 or text not in (None, "[]")
+            for amount, text in zip(held["amount"], credited, strict=True)
+        ],
+        [invoice in weak for invoice in held["invoice"]],
+        map(discounts, held["discounts_json"], repeat("", len(frame))),
+        map(_taken, held["discount_amounts_json"]),
+        [invoice in drafts for invoice in held["invoice"]],
+        held["taxes_json"],
+        [_NOTHING if text is None else frozenset(parse(text)) for text in credited],
+        repeat(False, len(frame)),
     )
 
 
