@@ -89,6 +89,10 @@ class Lake:
         self._tables: dict[str, tuple[Log, DeltaTable]] = {}
         self._datasets: dict[tuple[str, frozenset[str]], tuple[tuple[str, int], pyarrow.dataset.Dataset]] = {}
 
+    def __reduce__(self) -> tuple[type[Lake], tuple[Path]]:
+        """The folder only: another process looks for itself, and open tables cannot be sent to one."""
+        return Lake, (self.root,)
+
     def path(self, model: type[Table]) -> Path:
         """Folder of the table."""
         return self.root / table_name(model)

@@ -142,7 +142,7 @@ def test_a_page_that_no_stripe_sent_is_an_error_that_does_not_quote_it(server, s
 
 def test_a_server_that_does_not_answer_is_asked_again(server, source, monkeypatch):
     whole, hung = server.answer, iter([True])
-    monkeypatch.setattr(source._http, "_timeout", 0.3)
+    monkeypatch.setattr(source._requests._http, "_timeout", 0.3)
     monkeypatch.setattr(server, "answer", lambda request: time.sleep(next(hung, False)) or whole(request))
     began = time.monotonic()
     assert len(list(source.objects("products"))) == 1
@@ -220,7 +220,7 @@ def test_a_refused_request_is_not_repeated(server, source):
 
 
 def test_no_server_at_all(monkeypatch):
-    monkeypatch.setattr(client, "ATTEMPTS", 2)
+    monkeypatch.setattr(requests, "ATTEMPTS", 2)
     with StripeServer(stripe_objects.account()) as stopped:
         url = stopped.url
     with (

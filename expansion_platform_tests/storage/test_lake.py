@@ -5,6 +5,7 @@ made when nothing changes.
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from deltalake import write_deltalake
 
 from expansion_platform.domain.core import declared as pa
 from expansion_platform.domain.core.errors import DataQualityError, ExpansionError
-from expansion_platform.domain.core.table import Table
+from expansion_platform.domain.core.table import Table, empty
 from expansion_platform.domain.history.tables import FxRates
 from expansion_platform.domain.mrr.tables import CustomerMonths
 from expansion_platform.domain.stripe.tables import Customers
@@ -361,3 +362,11 @@ def test_a_column_added_to_a_table_that_is_written_once_is_null_in_old_rows(tmp_
     assert now.states(KeptWithMore)["2026-01"] == state
     assert now.frame_hash(KeptWithMore, now.read(KeptWithMore, ["2026-01"]), without=["arr"]) == hashed
     assert now.dataset(KeptWithMore).to_table(columns=["arr"]).num_rows == 2
+
+
+def test_a_lake_that_has_been_read_can_be_sent_to_another_process(tmp_path):
+    lake = Lake(tmp_path)
+    lake.replace(Customers, empty(Customers))
+    assert lake.read(Customers).empty
+    sent = pickle.loads(pickle.dumps(lake))  # noqa: S301  # our own bytes
+    assert (sent.root, sent.version(Customers)) == (lake.root, 0)
