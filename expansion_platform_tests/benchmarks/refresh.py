@@ -79,7 +79,10 @@ def _serving(folder: Path, customers: int, length: str) -> Iterator[Settings]:
 def _refreshed(
     settings: Settings, first: str | None, last: str | None, only: list[str] | None
 ) -> dict[str, Any]:
-    with dg.DagsterInstance.ephemeral() as instance:
+    # Kept between the stages, as a user's is: months that Dagster does not know are reported to it again.
+    home = settings.data_dir / "dagster"
+    home.mkdir(exist_ok=True)
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
         meter = Meter()
         refresh(settings, first, last, Console(quiet=True), instance, only=only)
         return meter.lap()
