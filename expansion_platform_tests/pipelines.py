@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -46,6 +47,25 @@ def computations() -> Iterator[dict[str, list[str]]]:
         yield found
 
 
+@contextmanager
+def copy_of(instance: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
+    """An instance in memory with the runs and events of another. One that knows no month has all of them
+    reported to it by the next refresh: 4.9 s of CPU instead of 1.6.
+    """
+    with dg.DagsterInstance.ephemeral() as copied:
+        for theirs, ours in (
+            (instance.run_storage, copied.run_storage),
+            (instance.event_log_storage, copied.event_log_storage),
+        ):
+            _connection(theirs).backup(_connection(ours))
+        yield copied
+
+
+def _connection(storage: Any) -> sqlite3.Connection:
+    connection: sqlite3.Connection = storage._held_conn.connection.driver_connection
+    return connection
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """A company's servers, the settings that lead to them, and the folder one run or more have filled."""
@@ -69,13 +89,13 @@ class Pipeline:
         return replace(self, settings=self.settings.model_copy(update=changed))
 
     @contextmanager
-    def copied(self, folder: Path) -> Iterator[Pipeline]:
-        """The same company and a copy of what was computed of it, to be changed at will, with a run history
-        of its own.
+    def copied(self, folder: Path, *, history: bool = True) -> Iterator[Pipeline]:
+        """The same company and copies of what was computed of it and of Dagster's history, to be changed at
+        will; or with an empty history.
         """
         shutil.copytree(self.settings.data_dir, folder / "data")
         account = self.world.stripe.account
-        with dg.DagsterInstance.ephemeral() as instance:
+        with copy_of(self.instance) if history else dg.DagsterInstance.ephemeral() as instance:
             try:
                 yield replace(self, instance=instance).with_settings(expansion_data_dir=str(folder / "data"))
             finally:

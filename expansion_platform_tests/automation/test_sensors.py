@@ -244,21 +244,18 @@ def test_pulling_twice_leads_where_pulling_once_does(pipeline: Pipeline, tmp_pat
     """
     earlier = AS_OF - timedelta(days=28)
     company = simulate(SEED, CUSTOMERS, MONTHS, as_of=earlier)
-    with (
-        running(company, seed=SEED, months=MONTHS, data_dir=tmp_path, as_of=earlier.isoformat()) as world,
-        dg.DagsterInstance.ephemeral() as instance,
-    ):
-        Pipeline(world, world.settings, instance).refresh()
-    with (
-        running(pipeline.world.company, seed=SEED, months=MONTHS, data_dir=tmp_path) as world,
-        dg.DagsterInstance.ephemeral() as instance,
-    ):
-        twice = Pipeline(world, world.settings, instance)
-        twice.refresh()
-        assert any(
-            request.path == "/v1/invoices" and "gte" in request.params.get("created", {})
-            for request in world.stripe.requests
-        )
+    with dg.DagsterInstance.ephemeral() as instance:
+        with running(
+            company, seed=SEED, months=MONTHS, data_dir=tmp_path, as_of=earlier.isoformat()
+        ) as world:
+            Pipeline(world, world.settings, instance).refresh()
+        with running(pipeline.world.company, seed=SEED, months=MONTHS, data_dir=tmp_path) as world:
+            twice = Pipeline(world, world.settings, instance)
+            twice.refresh()
+            assert any(
+                request.path == "/v1/invoices" and "gte" in request.params.get("created", {})
+                for request in world.stripe.requests
+            )
     undatable = set(world.company.truth.undatable["customer"])
     tables = [billing.ItemStates, mrr.CustomerMonths, mrr.Movements, mrr.Causes]
     for model in tables:

@@ -277,7 +277,7 @@ def without_rates_of(pipeline: Pipeline, month: str, folder: Path) -> Pipeline:
 
 def test_a_missing_rate_of_the_newest_month_stops_that_month_only(pipeline: Pipeline, tmp_path: Path) -> None:
     complete = content_by_month(pipeline, mrr.CustomerMonths)
-    with pipeline.copied(tmp_path) as copied:
+    with pipeline.copied(tmp_path, history=False) as copied:
         broken = without_rates_of(copied, NEWEST, tmp_path)
         told = refusal(broken)
         states = broken.lake.read(billing.ItemStates)
