@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin/
 
-.PHONY: setup demo ui test test-slow test-fast lint format docs pictures verify mutants clean
+.PHONY: setup demo ui test test-slow test-fast lint format docs pictures verify mutants bench clean
 
 setup: .venv/.locked  ## the environment, exactly as locked
 
@@ -50,8 +50,8 @@ verify: setup  ## the pipeline against the simulator's truth, seeds 1 to 20, und
 mutants: setup  ## flips one rule at a time and shows that a test notices each (minutes)
 	@$(RUN)python -m expansion_platform_tests.mutations
 
-bench: setup  ## speed and memory: a month of a million customers beside plain Python, 36 months of 100,000 beside plain SQL; minutes
-	@$(RUN)python -m expansion_platform_tests.benchmarks month mrr
+bench: setup  ## speed and memory beside plain Python, plain SQL and floors; a quarter of an hour
+	@$(RUN)python -m expansion_platform_tests.benchmarks month mrr range history refresh
 
 clean:  ## forgets the demo's data and Dagster's history
 	@rm -rf .expansion .dagster

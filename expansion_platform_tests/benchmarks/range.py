@@ -1,8 +1,9 @@
 """Three years of a book in one range run: movements, every metric of every month, and the rules of detection
 on the newest month.
 
-Here: the stages and their table. Not here: the book (`book.py`). The floor reads the two tables the metrics
-are made of and sums their money by month and segment, as any metric must.
+Here: the stages and their table. Not here: the book (`book.py`), the SQL that people write themselves for
+customer months (`mrr.py` runs it over the same item states, in the same run). The floor reads the two tables
+the metrics are made of and sums their money by month and segment, as any metric must.
 """
 
 from __future__ import annotations
@@ -41,20 +42,23 @@ def run(customers: int, folder: Path) -> None:
     """Makes the book, runs each floor over all months in a fresh process, prints the table."""
     in_fresh_process("range", "make", folder, customers)
     stages = ("tables", "mrr", "floor", "metrics", "again", "detect")
-    tables, moved, floor, told, again, judged = (
+    tables, moved, floor, figures, again, judged = (
         in_fresh_process("range", name, folder, customers) for name in stages
     )
+    query = in_fresh_process("mrr", "query", folder / "lake", customers)["computed"]
     rows = [
+        ("plain SQL: customer months and one word for each", query),
         ("the four mrr tables, in parts, checked and written", tables),
         (f"the other {moved['tables']} of the floor", moved),
         ("floor of the metrics: read both tables, sum by month and segment", floor),
-        (f"metrics: {told['tables']} tables", told),
+        (f"metrics: {figures['tables']} tables", figures),
         ("both again, nothing having changed", again),
         ("detection: every rule on the newest month", judged),
     ]
     notes = [
-        f"{moved['rows']:,} customer months; {told['rows']:,} rows of metrics; "
-        f"{told['cpu'] / floor['cpu']:.0f} times the floor (CPU).",
+        f"{moved['rows']:,} customer months; {figures['rows']:,} rows of metrics; "
+        f"{figures['cpu'] / floor['cpu']:.1f} times the floor, {figures['cpu'] / query['cpu']:.1f} times the "
+        "query (CPU).",
         f"{judged['findings']} findings, among them the permutation tests of the total and of each segment.",
     ]
     show(f"{MONTHS} months of {customers:,} customers in one range run", rows, notes)
@@ -102,7 +106,7 @@ def _make(folder: Path, customers: int) -> dict[str, Any]:
 
 FOUR = [table_name(model) for model in MODELS]
 MOVED = [name for name in TABLES if name.startswith("mrr/") and name not in FOUR]
-TOLD = [name for name in TABLES if name.startswith("metrics/")]
+FIGURES = [name for name in TABLES if name.startswith("metrics/")]
 
 
 def _refresh(folder: Path, wanted: list[str]) -> dict[str, Any]:
@@ -123,13 +127,13 @@ def _mrr(folder: Path, customers: int) -> dict[str, Any]:
 
 def _metrics(folder: Path, customers: int) -> dict[str, Any]:
     lake = Lake(folder / "lake")
-    measured = _refresh(folder, TOLD)
-    return {**measured, "rows": sum(lake.rows(TABLES[name]) for name in TOLD)}
+    measured = _refresh(folder, FIGURES)
+    return {**measured, "rows": sum(lake.rows(TABLES[name]) for name in FIGURES)}
 
 
 def _again(folder: Path, customers: int) -> dict[str, Any]:
     version = Lake(folder / "lake").version(metrics.Expansion)
-    measured = _refresh(folder, [*FOUR, *MOVED, *TOLD])
+    measured = _refresh(folder, [*FOUR, *MOVED, *FIGURES])
     assert Lake(folder / "lake").version(metrics.Expansion) == version
     return measured
 
