@@ -91,5 +91,5 @@ def as_reported(
         frames.append(
             pd.concat([now.loc[~now["month"].isin(set(reported["month"])), columns], reported[columns]])
         )
-    held, moved = frames
-    return panel(held, moved, window(month))
+    all_months, all_movements = frames
+    return panel(all_months, all_movements, window(month))

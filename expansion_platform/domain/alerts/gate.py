@@ -127,14 +127,16 @@ def metered_in_use(states: pd.DataFrame, month: str, timezone: str, statuses: Co
         timezone: reporting time zone.
         statuses: those that count.
     """
-    held = states[
+    metered_items = states[
         states["item"].isin(
             states.loc[
                 covers(states, months.closing(month, timezone)) & states["status"].isin(statuses), "item"
             ]
         )
     ]
-    used = held[np.array([decimal(quantity) > 0 for quantity in held["quantity"]], dtype=bool)]
+    used = metered_items[
+        np.array([decimal(quantity) > 0 for quantity in metered_items["quantity"]], dtype=bool)
+    ]
     return [
         int(covers(used, months.closing(name, timezone)).sum())
         for name in months.between(months.shift(month, -USED_MONTHS), month)
@@ -166,8 +168,8 @@ def _restated(restatements: pd.DataFrame, opening: int, reasons: list[str]) -> I
     closing = restatements[(restatements["metric"] == "closing") & restatements["reason"].isin(reasons)]
     for name, moved in closing["difference"].abs().groupby(closing["month"]).sum().items():
         if int(moved) >= RESTATED * opening:
-            told = f"{float(Fraction(int(moved), max(1, opening)) * 100):.1f} % of opening MRR"
-            yield f"{name} was restated by {told} since it closed ({', '.join(reasons)}); 0.5 % is the most"
+            share = f"{float(Fraction(int(moved), max(1, opening)) * 100):.1f} % of opening MRR"
+            yield f"{name} was restated by {share} since it closed ({', '.join(reasons)}); 0.5 % is the most"
 
 
 def _one_customer(customer_months: pd.DataFrame, shown: Callable[[str], str]) -> Iterator[str]:

@@ -108,8 +108,10 @@ def billed_prices(
     for subscription in of_concern:
         billed = grouped.of(subscription)
         named_here = {(line.price, line.currency) for line in billed} & unknown
-        told = [_price(name, currency, billed, listed.get(name)) for name, currency in sorted(named_here)]
-        found[subscription] = {price.id: price for price in told if price is not None}
+        own_prices = [
+            _price(name, currency, billed, listed.get(name)) for name, currency in sorted(named_here)
+        ]
+        found[subscription] = {price.id: price for price in own_prices if price is not None}
     return found
 
 

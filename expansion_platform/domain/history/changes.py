@@ -49,13 +49,13 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
         metered(staged.meter_usage),
         percentages(staged.tax_rates),
     )
-    told = (
+    timelines = (
         _timelines(
             each, prices_in(each.currency), billed.get(each.id, {}), coupon_terms, meters, tax_rates, timezone
         )
         for each in subscriptions(staged)
     )
-    return written(told, coupon_terms)
+    return written(timelines, coupon_terms)
 
 
 def _timelines(
@@ -121,12 +121,12 @@ def _usage(
 
     By its meter, else by its bills.
     """
-    held = {
+    first_marks = {
         mark.value.price: mark
         for mark in reversed(marks)
         if mark.value is not None and _is_metered(mark.value, price_terms)
     }
-    if not held:
+    if not first_marks:
         return
     ends = [
         at
@@ -135,7 +135,7 @@ def _usage(
     ]
     begun, ended = max(subscription.start_date, marks[0].at), min(ends, default=None)
     bills = Billed([line for line in usage if line.item == item])
-    for price, first in held.items():
+    for price, first in first_marks.items():
         days = meters.get((subscription.customer, price_terms[price].meter or ""))
         known = max(marks[-1].at, subscription.known, 0 if days is None else days.end)
         for month in months_of(
@@ -162,8 +162,8 @@ def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Li
     of_use = {state for state in states if _is_metered(state, price_terms) and not unreadable(state.quantity)}
     if not of_use:
         return lines, []
-    held = [
+    item_lines = [
         line._replace(state=State(line.state.price, ""), metered=True) if line.state in of_use else line
         for line in lines
     ]
-    return held, [line for line in lines if line.state in of_use and is_usage(line)]
+    return item_lines, [line for line in lines if line.state in of_use and is_usage(line)]

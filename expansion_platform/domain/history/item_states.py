@@ -85,7 +85,7 @@ class History(NamedTuple):
 
 
 @uncollected()
-def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.DataFrame) -> History:
+def states_of(changes: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.DataFrame) -> History:
     """The rows of item states and quarantine that a history makes.
 
     One per subscription item and interval in which nothing about it changed, and one per stretch that cannot
@@ -101,7 +101,7 @@ def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.Da
     terms_in = cache(lambda currency: Terms(in_currency(price_terms, currency), problems))
     stretches: list[Stretch] = []
     records: list[Record] = []
-    for subscription in read(held, coupons(coupon_frame)):
+    for subscription in read(changes, coupons(coupon_frame)):
         terms = terms_in(subscription.currency)
         if subscription.billed:
             terms = Terms({**subscription.billed, **terms.priced_in(subscription.currency)}, terms.problems)
@@ -208,17 +208,19 @@ def _rows(one: Timelines, terms: Terms) -> tuple[list[Row], list[Stretch]]:
         if problem is not None:
             unread.append(Stretch(one.customer, one.id, at, until, *problem))
             continue
-        held = {item: cast(State, mark.value) for item, mark in holding.items()}
-        own_status = {item: status_of(status.value, one.trials.get(item, ()), at) for item in held}
+        item_states = {item: cast(State, mark.value) for item, mark in holding.items()}
+        own_status = {item: status_of(status.value, one.trials.get(item, ()), at) for item in item_states}
         # What is taken off is taken off those that are charged: nothing is of an item on trial beside others
         # that pay.
         charged = (
-            {item: state for item, state in held.items() if own_status[item] == status.value} if now else {}
+            {item: state for item, state in item_states.items() if own_status[item] == status.value}
+            if now
+            else {}
         )
         shown = resolve(charged, now, terms.prices) if now else {}
         unsure = [f'"{window.coupon.id}"' for window in now if window.coupon.embedded]
         for item, mark in holding.items():
-            state = held[item]
+            state = item_states[item]
             tax = (
                 _tax(one.taxes[item][0], taxes[item][place])
                 if item in taxes

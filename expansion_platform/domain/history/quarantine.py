@@ -127,7 +127,7 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
 
 
 def _with_evidence(name: str, mark: Mark[Any]) -> frozenset[str]:
-    return frozenset({name, *(told for told, _, _ in mark.evidence)})
+    return frozenset({name, *(object_id for object_id, _, _ in mark.evidence)})
 
 
 def _price_behind(problem: str, state: State, terms: Terms) -> set[str]:

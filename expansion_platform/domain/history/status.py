@@ -100,10 +100,10 @@ def _contradicted(at: int, field: str, value: str | None, events: list[Event]) -
     They are known, and none of them tells it, as so or as so just before.
     """
     recent = [event for event in events if at <= event.at <= at + DAY and field in event.state]
-    told = [event.state[field] for event in recent] + [
+    values = [event.state[field] for event in recent] + [
         event.previous[field] for event in recent if at < event.at and field in event.previous
     ]
-    return bool(told) and value not in [_behavior(each) for each in told]
+    return bool(values) and value not in [_behavior(each) for each in values]
 
 
 def _behavior(value: Any) -> str | None:

@@ -73,12 +73,12 @@ class DiscountEnd(NamedTuple):
 class Trial(NamedTuple):
     """An item is held for nothing from `start` to `end` (None: it still is).
 
-    `told` is the object that says so.
+    `object` is the object that says so.
     """
 
     start: int
     end: int | None
-    told: str
+    object: str
     source: str
 
 

@@ -63,7 +63,9 @@ def trial_marks(found: Mapping[str, list[Trial]]) -> list[Mark[None]]:
     """Where trials begin and end."""
     every = [one for own in found.values() for one in own]
     bounds = [(at, one) for one in every for at in (one.start, one.end) if at is not None]
-    return [Mark(at, None, one.source, "exact", [(one.told, one.start, one.start + 1)]) for at, one in bounds]
+    return [
+        Mark(at, None, one.source, "exact", [(one.object, one.start, one.start + 1)]) for at, one in bounds
+    ]
 
 
 def status_of(status: str, trials: Sequence[Trial], at: int) -> str:

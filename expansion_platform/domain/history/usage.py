@@ -107,9 +107,9 @@ def metered(usage: pd.DataFrame | None) -> dict[tuple[str, str], Metered]:
     if usage is None:
         return {}
     rows = usage[usage["formula"].isin(FORMULAS)].sort_values(["customer", "meter", "created"])
-    held = columns(rows[["customer", "meter", "formula", "created", "value"]])
+    by_column = columns(rows[["customer", "meter", "formula", "created", "value"]])
     found: dict[tuple[str, str], Metered] = {}
-    for customer, meter, formula, day, value in zip(*held.values(), strict=True):
+    for customer, meter, formula, day, value in zip(*by_column.values(), strict=True):
         days = found.get((customer, meter))
         if days is None or days.end != day:  # what was not read for a while begins anew
             days = found[customer, meter] = Metered(meter, formula, day, [])

@@ -33,7 +33,7 @@ from expansion_platform.domain.mrr.contributions import FIGURES, TEXTS, contribu
 from expansion_platform.domain.mrr.states import among, covers, owners
 from expansion_platform.domain.mrr.valuation import IDENTITY, STATE
 
-NOTHING_HELD = {"states_hash": "0" * 16, "usage_hash": "0" * 16, "rates_json": "{}"}
+NO_ITEMS = {"states_hash": "0" * 16, "usage_hash": "0" * 16, "rates_json": "{}"}
 VERSIONS = ["policy_hash", "catalog_hash", "rules_hash", "timezone"]
 
 Hashes = npt.NDArray[np.uint64]
@@ -62,7 +62,7 @@ def first_reported(figures: pd.DataFrame, hashed: pd.DataFrame, ends: Ends, repo
         ends: the month's.
         reporting: reporting currency.
     """
-    reported, holding = figures.set_index("customer"), held(hashed, ends, reporting)
+    reported, holding = figures.set_index("customer"), holdings(hashed, ends, reporting)
     customers = reported.index.union(holding.index)
     amounts = reported[FIGURES].reindex(customers, fill_value=0)
     texts = reported[["first_paid_month", *TEXTS]].reindex(customers)
@@ -95,7 +95,7 @@ def hashed_states(states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     )
 
 
-def held(hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
+def holdings(hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
     """What each customer held at the two ends: states_hash, usage_hash, rates_json by customer.
 
     Hashes are added up, so order does not matter.
@@ -148,7 +148,7 @@ def restatements(
     in_force = theirs[covers(theirs, ends.opening) | covers(theirs, ends.closing)]
     evidence = _Evidence(
         then=_known(before, moved).assign(paid=before["first_paid_month"].reindex(moved)),
-        now=_known(held(theirs, ends, catalog.reporting_currency), moved).assign(
+        now=_known(holdings(theirs, ends, catalog.reporting_currency), moved).assign(
             paid=after["first_paid_month"].reindex(moved)
         ),
         changed={name for name in VERSIONS if len(before) and before[name].iloc[0] != versions[name]},
@@ -268,10 +268,10 @@ class _Evidence:
         return (self.then[column] != self.now[column]).to_numpy(dtype=bool)
 
 
-def _known(held: pd.DataFrame, customers: pd.Index[str]) -> pd.DataFrame:
+def _known(rows: pd.DataFrame, customers: pd.Index[str]) -> pd.DataFrame:
     """The evidence columns of some customers; one that held nothing has the hash of nothing."""
     return pd.DataFrame(
-        {name: held[name].reindex(customers, fill_value=nothing) for name, nothing in NOTHING_HELD.items()}
+        {name: rows[name].reindex(customers, fill_value=nothing) for name, nothing in NO_ITEMS.items()}
     )
 
 

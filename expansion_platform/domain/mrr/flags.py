@@ -237,7 +237,7 @@ def seat_surge(changes: Changes, facts: Facts) -> Bools:
     """
     gained, paid = _seat_gains(changes)
     codes = np.flatnonzero((gained >= SURGE_SEATS) & (paid > 0))
-    seats = _seats_held(codes, facts)
+    seats = _opening_seats(codes, facts)
     before = np.diff(seats, axis=1)
     known = ~np.isnan(before)
     largest = np.where(known, before, -np.inf).max(axis=1, initial=-np.inf)
@@ -267,7 +267,7 @@ def _seat_gains(changes: Changes) -> tuple[Any, Ints]:
     return gained, paid
 
 
-def _seats_held(codes: Ints, facts: Facts) -> Any:
+def _opening_seats(codes: Ints, facts: Facts) -> Any:
     """Licensed seats at the opening instants of the twelve months before and of the month.
 
     A row a customer-month; NaN where none are held.
@@ -283,11 +283,11 @@ def _seats_held(codes: Ints, facts: Facts) -> Any:
     )
     each, month_end = spread(start, stop)
     quantity = pd.to_numeric(timeline.distinct["quantity"]).to_numpy(dtype="float64")
-    held = np.full((len(codes), SURGE_MONTHS + 1), np.nan)
+    seats = np.full((len(codes), SURGE_MONTHS + 1), np.nan)
     place = (position[each], month_end - first[each])
-    held[place] = 0
-    np.add.at(held, place, quantity[timeline.terms[row[each]]])
-    return held
+    seats[place] = 0
+    np.add.at(seats, place, quantity[timeline.terms[row[each]]])
+    return seats
 
 
 def tax_unknown(book: MonthSnapshot) -> Bools:

@@ -164,9 +164,9 @@ def customers_on_prices(timeline: Timeline, wanted: Sequence[str]) -> pd.DataFra
     np.add.at(change, (of_row[later], begins[later]), 1)
     np.subtract.at(change, (of_row[later], timeline.beyond[rows][later]), 1)
     opening = np.array([timeline.index(month) - 1 for month in wanted], dtype=np.int64)
-    held = np.cumsum(change, axis=1)[:, opening]
-    which, month = np.nonzero(held)
+    opening_counts = np.cumsum(change, axis=1)[:, opening]
+    which, month = np.nonzero(opening_counts)
     names = np.array(wanted, dtype=object)[month]
     return pd.DataFrame(
-        {"month": names, "old_price": prices[which], "customers_on_old": held[which, month]}
+        {"month": names, "old_price": prices[which], "customers_on_old": opening_counts[which, month]}
     ).astype({"month": "str"})

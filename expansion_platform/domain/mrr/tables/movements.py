@@ -116,12 +116,12 @@ class Movements(Monthly):
     )
     def membership(cls, frame):  # noqa: N805, ANN001, ANN201, D102
         before, after, movement = frame["opening"] > 0, frame["closing"] > 0, frame["movement"]
-        held = movement.isin(["churn", "continuing"]) == before
+        opening_matches = movement.isin(["churn", "continuing"]) == before
         kept = movement.isin(["new", "reactivation", "continuing"]) == after
         whole = {"new": frame["closing"], "reactivation": frame["closing"], "churn": -frame["opening"]}
         flows = [frame[f"flow_{name}"] == amount.where(movement == name, 0) for name, amount in whole.items()]
         inside = frame[[f"flow_{name}" for name in FLOWS if name not in whole]].ne(0).any(axis=1)
-        return held & kept & flows[0] & flows[1] & flows[2] & ~(inside & (movement != "continuing"))
+        return opening_matches & kept & flows[0] & flows[1] & flows[2] & ~(inside & (movement != "continuing"))
 
     @pa.dataframe_check(description="a dormant customer churned or came back, and only of one it is said why")
     def dormancy(cls, frame):  # noqa: N805, ANN001, ANN201, D102
