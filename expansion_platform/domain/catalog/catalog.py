@@ -41,7 +41,10 @@ class CatalogEntry(FileModel):
 
 
 class ListPrice(FileModel):
-    """A published price of a product, used to tell a plan change from an interval change (semantics 3.3)."""
+    """A published price of a product.
+
+    It distinguishes a plan change from an interval change (semantics 3.3).
+    """
 
     price: str
     product: str

@@ -68,7 +68,10 @@ DEFAULT_TARGETS = (
 
 
 class AlertSettings(BaseModel):
-    """Targets and thresholds; without a file `DEFAULT_TARGETS`, and 500.00 as the smallest shortfall told."""
+    """Targets and thresholds.
+
+    Without a file `DEFAULT_TARGETS`, and 500.00 as the smallest shortfall reported.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

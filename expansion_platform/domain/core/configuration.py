@@ -1,4 +1,4 @@
-"""A configuration file's text and its faults, told so that the person who wrote it finds the line.
+"""A configuration file's text and its errors, described so that the person who wrote it finds the line.
 
 See semantics 8.1.
 

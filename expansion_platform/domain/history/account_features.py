@@ -3,7 +3,7 @@
 Each is given with the MRR it concerns and how sure it is.
 
 Here: one function a feature, over what was read of Stripe. Not here: the rules themselves (this package), and
-how a person is told (`reports/account_features.py`).
+how they are shown to a person (`reports/account_features.py`).
 
 How sure: `exact` follows from what Stripe says; `inferred` from later facts, where Stripe does not say;
 `approximate` lacks a fact.
@@ -131,7 +131,7 @@ def tax_inside(account: Account) -> pd.Series[bool]:
 
 
 def tax_inside_unknown(account: Account) -> pd.Series[bool]:
-    """Items whose price has tax inside at a rate that no bill tells (case 60)."""
+    """Items whose price has tax inside at a rate that no invoice shows (case 60)."""
     return account.items["scheme_json"].fillna("").str.contains(TAX_UNKNOWN, regex=False)
 
 

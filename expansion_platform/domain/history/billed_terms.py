@@ -1,4 +1,4 @@
-"""Terms that only bills still tell.
+"""Terms that only invoices still show.
 
 Prices Stripe does not have any more, and what a deleted coupon takes off (semantics 7, case 66).
 

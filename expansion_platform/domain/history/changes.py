@@ -1,4 +1,4 @@
-"""What the staged Stripe tables tell of every subscription item, as changes.
+"""The history of every subscription item, as changes, from the staged Stripe tables.
 
 What `billing/item_changes` logs (reference 2.4, 2.5).
 
@@ -35,10 +35,10 @@ from expansion_platform.domain.pricing.terms import Coupon, Price, coupons, in_c
 
 @uncollected()
 def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
-    """Everything the tables tell of the subscriptions in them, by change.
+    """All changes of the subscriptions in the tables.
 
     Pure: the same tables give the same changes, in whatever order they came. Subscriptions that never started
-    have none. Usage of metered items is told by calendar month of `timezone` (semantics 1.5).
+    have none. Usage of metered items is by calendar month of `timezone` (semantics 1.5).
     """
     listed, problems = prices(staged.prices)
     prices_in = cache(lambda currency: in_currency(listed, currency))
@@ -67,9 +67,9 @@ def _timelines(
     tax_rates: TaxRates,
     timezone: str,
 ) -> Timelines:
-    """Everything the facts tell of one subscription.
+    """All changes of one subscription, from its facts.
 
-    `own_terms` are prices whose terms only its bills tell: the log has to keep them.
+    `own_terms` are prices whose terms only its invoices show: the log has to keep them.
     """
     price_terms = {**listed, **own_terms} if own_terms else listed
     subscription.events = in_order(subscription.events)
@@ -154,7 +154,7 @@ def _is_metered(state: State, price_terms: Mapping[str, Price]) -> bool:
 
 
 def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Line], list[Line]]:
-    """Lines that say what was held, and those that say what was used.
+    """Lines that show which items there were, and lines that show usage.
 
     In the former metered items have no quantity.
     """

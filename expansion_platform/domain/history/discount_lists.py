@@ -71,7 +71,7 @@ class _Billed(NamedTuple):
 def discounts(text: str, level: str) -> tuple[Discount, ...]:
     """A discounts list as records, instants from its epoch seconds.
 
-    `level` is for lists that do not tell it themselves.
+    `level` is for lists that do not say it themselves.
     """
     return tuple(_discount(entry, str(entry.get("level") or level)) for entry in json.loads(text))
 
@@ -92,7 +92,7 @@ def _discount(entry: dict[str, Any], level: str) -> Discount:
 def discount_events(events: pd.DataFrame) -> list[DiscountEvent]:
     """The events about discounts, in the order of their time.
 
-    Those stored by earlier versions tell of none.
+    Events stored by earlier versions have no discount and are left out.
     """
     found = []
     for row in rows(events[events["type"].str.startswith(DISCOUNT_EVENTS)].sort_values(["created", "id"])):
@@ -110,9 +110,9 @@ def discount_events(events: pd.DataFrame) -> list[DiscountEvent]:
 def customers_discounts(
     lines: pd.DataFrame, regular: pd.Series, events: Iterable[DiscountEvent]
 ) -> dict[str, list[CustomersDiscount]]:
-    """Discounts of each customer that any of its bills or events tells of.
+    """Discounts of each customer that any of its invoices or events shows.
 
-    One tells of all its subscriptions, those not billed since included.
+    Each applies to all its subscriptions, those not billed since included.
 
     Args:
         lines: All invoice lines.

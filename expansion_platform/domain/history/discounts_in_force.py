@@ -48,7 +48,7 @@ class _Entry(NamedTuple):
 def resolve(
     items: Mapping[str, State], now: list[Window], prices: Mapping[str, Price]
 ) -> dict[str, Resolved]:
-    """The discounts of every item held.
+    """The discounts of every item.
 
     Item-level first, then the subscription's, or the customer's when it has none.
     """

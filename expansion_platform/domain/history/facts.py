@@ -49,7 +49,7 @@ _SOURCES = {
 class Fact(NamedTuple):
     """One statement: from `at` on the item is `state` (None: it is not there).
 
-    `old` is what it was just before, where the fact tells.
+    `old` is what it was just before, where the fact shows it.
 
     Of a credit, `old` is what was debited and `reverses` are the lines that did: in flexible billing one
     change gives a credit for each earlier debit, of a state that a change without proration may have replaced
@@ -221,8 +221,8 @@ def _line_fact(line: Line) -> Fact:
         return Fact(line.start, order, REGULAR, line.state, None, line.end, line.id)
     if line.credits:
         return Fact(line.start, order, CREDIT, None, line.state, line.end, line.id, line.reverses)
-    # A proration of nothing (free plan, 100 % off) has no sign to tell debit from credit: `_settle_zero`
-    # decides by what was there.
+    # A proration of nothing (free plan, 100 % off) has no sign that distinguishes debit from credit:
+    # `_settle_zero` decides by what was there.
     return Fact(
         line.start, order, DEBIT, line.state, line.state if line.amount == 0 else None, line.end, line.id
     )

@@ -1,15 +1,15 @@
-"""Rebuilding the history of every subscription item from what Stripe still tells.
+"""Rebuilding the history of every subscription item from the data that Stripe still has.
 
 See reference 2.5, semantics 1.2.
 
 Tables: `billing/item_states`, and `billing/quarantine` for what of it cannot be read.
 
 Here: `states_of`: the rows that follow from what holds of `billing/item_changes`. Not here:
-what the facts tell (`changes.py`, and each in its own module), the log of it (`log.py`,
+what the facts show (`changes.py`, and each in its own module), the log of it (`log.py`,
 `log_rows.py`), and what is wrong with what cannot be read (`quarantine.py`).
 
-Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the
-last 30 days exactly, today's subscription of now. They are folded into changes ("from here on it is this"); a
+Stripe keeps no history of items. Invoice lines and pending prorations show the whole past, events the last
+30 days exactly, today's subscription the present. They are folded into changes ("from here on it is this"); a
 row is a stretch in which nothing changed.
 """
 

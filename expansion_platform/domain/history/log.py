@@ -5,9 +5,9 @@ What holds of it, and what a new reading of Stripe adds to it (`billing/item_cha
 Here: `holding`; `unlogged`, the news of some customers, and `entered`, those of all. Not here: what the
 changes are (`changes.py`), how they are written (`log_rows.py`) and where they are stored.
 
-A change that no fact tells any more is withdrawn, never removed; one whose evidence is other than it was is
-told again. So the log says what was known when, and what holds of it is the same however often Stripe was
-read before.
+A change that no fact shows any more is withdrawn, never removed; one whose evidence has changed is logged
+again. So the log says what was known when, and what holds of it is the same however often Stripe was read
+before.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from expansion_platform.domain.history.tables import CONFIRMED, TOLD, WITHDRAWN
 def holding(log: pd.DataFrame) -> pd.DataFrame:
     """What holds, as `history_changes.changes` gives it.
 
-    Of each change told and not withdrawn since, all its evidence.
+    Every change that was logged and not withdrawn since, with all its evidence.
 
     `log` is rows of billing/item_changes, all of those of some customers.
     """

@@ -2,7 +2,7 @@
 
 Rows of `billing/item_changes` and `Timelines`, kind by kind.
 
-Here: both ways, and nowhere else is a change JSON. Not here: what facts tell (`changes.py`), which rows are
+Here: both ways, and nowhere else is a change JSON. Not here: what facts show (`changes.py`), which rows are
 news and which hold (`log.py`), and the states that follow (`item_states.py`).
 
 A change is known by what it says, not by who says so: further bills that show the same are evidence of the
@@ -97,7 +97,7 @@ def written(every: Iterable[Timelines], coupon_terms: Mapping[str, Coupon]) -> p
     for one in every:
         found: dict[Said, list[Spoken]] = {}
         for said, evidence in _changes(one, coupon_terms):
-            # Two facts may tell of the same one.
+            # Two facts may show the same change.
             found[said] = [*found[said], *evidence] if said in found else evidence
         records += [_record(said, evidence) for said, evidence in found.items()]
     records.sort()
@@ -209,7 +209,7 @@ def _mark_of(object_id: str, at: int, source: str = "snapshot") -> Mark[None]:
 
 
 def _discount_value(one: Discounted, known: Coupon | None, currency: str) -> str:
-    """A discount's id, level and place, and where the bills tell what its coupon does not, what they tell."""
+    """A discount's id, level and place, and what its invoices show where its coupon does not say it."""
     said: dict[str, Any] = {"discount": one.window.discount, "level": one.window.level, "place": one.place}
     coupon = one.window.coupon
     if known is not None and coupon != known.taken_off_in(currency):
@@ -257,7 +257,7 @@ def _read_usage(found: Timelines, row: _Row, _: Mapping[str, Coupon]) -> None:
 def _read_discount(found: Timelines, row: _Row, coupon_terms: Mapping[str, Coupon]) -> None:
     said = json.loads(row.value)
     coupon = (coupon_terms.get(row.coupon) or unreadable_coupon(row.coupon)).taken_off_in(found.currency)
-    if "products" in said:  # bills tell what the coupon does not
+    if "products" in said:  # invoices show what the coupon does not say
         products = None if said["products"] is None else frozenset(said["products"])
         coupon = coupon._replace(
             products=products,

@@ -78,10 +78,10 @@ _NONE: Mapping[str, int] = MappingProxyType({})
 def subscriptions(staged: Staged) -> Iterator[Subscription]:
     """Every subscription that started, in order of id, with its items, lines, pending prorations and events.
 
-    A void invoice is kept as weak evidence: the plan was held although the bill was taken back (reference
-    2.5.1); one that was revised is none, since another took its place. Prorations of a draft say what
-    happened too, but its regular lines are no evidence until it has been left a draft for days. What cannot
-    be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in
+    A void invoice is kept as weak evidence: the customer had the plan although the bill was taken back
+    (reference 2.5.1); one that was revised is none, since another took its place. Prorations of a draft say
+    what happened too, but its regular lines are no evidence until it has been left a draft for days. What
+    cannot be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in
     quarantine.
     """
     owners = owners_of(staged.subscription_items, readable(staged.invoice_lines))
@@ -96,11 +96,11 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     customer_discounts = {
         name: discounts(f"[{text}]", "customer")[0] for name, text in zip(*of_customers.values(), strict=True)
     }
-    telling = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
-    unread = Unread({**vars(staged), "events": telling})
-    happened = readable(telling)
-    # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills
-    # tell.
+    history_events = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
+    unread = Unread({**vars(staged), "events": history_events})
+    happened = readable(history_events)
+    # A draft that stays as it is keeps the instant it was first read at. The newest invoices show whether it
+    # was left.
     recent = staged.invoices["created"] >= staged.invoices["observed_at"].max() - DRAFT_LEFT
     fresh = staged.invoices.loc[staged.invoices["status"].eq("draft") & recent, "id"]
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
@@ -205,7 +205,7 @@ def _start(row: dict[str, Any], billed: list[Line]) -> int:
 
 
 def _of_an_item(lines: pd.DataFrame) -> pd.Series:
-    """Which lines tell of an item: one-off lines and empty periods tell of none (reference 2.5.2, 2.5.3)."""
+    """Lines that show an item: one-off lines and empty periods show none (reference 2.5.2, 2.5.3)."""
     return (
         lines["subscription_item"].notna()
         & lines["price"].notna()

@@ -166,7 +166,7 @@ def _growth_masks_losses(figures: Figures, _: Accounts) -> Sentences:
         return
     text = (
         f"Growth masks losses: over twelve months NRR is {percent(nrr)}, but GRR only {percent(grr)}. "
-        f"Of the MRR held a year ago {percent(1 - grr)} is gone, and expansion elsewhere hides it; "
+        f"Of the MRR of a year ago {percent(1 - grr)} is gone, and expansion elsewhere hides it; "
         "should expansion stall, the base shrinks by that."
     )
     yield {"nrr_t12m": _text(nrr), "grr_t12m": _text(grr), "lost": _text(1 - grr)}, text
@@ -261,8 +261,8 @@ def _seat_surges(figures: Figures, accounts: Accounts) -> Sentences:
     opening = figures.flows["opening"]  # above zero where anybody expanded
     text = (
         f"Seat surges may not recur: {percent(Fraction(of_surges, total), 1)} of expansion "
-        f"({figures.money(of_surges)}) is of customers whose gain in seats is large against what they held "
-        f"and gained before: {_named(surged, figures)}. The rate is "
+        f"({figures.money(of_surges)}) is of customers whose gain in seats is large against the seats they "
+        f"had and gained before: {_named(surged, figures)}. The rate is "
         f"{percent(Fraction(total, opening))}, {percent(Fraction(total - of_surges, opening))} of opening "
         "MRR without them."
     )

@@ -42,7 +42,7 @@ LATE = pd.Timedelta(days=3)  # Stripe's own figures are up to two days behind, a
 # A change dated by a renewal may have happened up to a billing period earlier.
 NEXT_BILL = pd.Timedelta(days=400)
 NEAR_RATE = Fraction(3, 100)  # Stripe converts at the rate of its own day
-SAME_RATE = 0.002  # amounts of a few hundred minor units tell a rate no closer
+SAME_RATE = 0.002  # amounts of a few hundred minor units give no more precise rate
 _INSTANT = pd.Timedelta(microseconds=1)
 
 Amounts = pd.Series
@@ -91,7 +91,7 @@ def cumulated(
 
     Args:
         changes: customer, currency, mrr_change (int, minor units of the currency), at (epoch seconds UTC),
-            local_at (the account's wall clock as if it were UTC, null where not told: then months of
+            local_at (the account's wall clock as if it were UTC, null where unknown: then months of
             `timezone` are meant).
         wanted: Months.
         rates: month -> currency -> rate.
@@ -130,7 +130,7 @@ def items_apart(changes: pd.DataFrame, month: str, facts: Facts) -> pd.DataFrame
     What to look at behind an unexplained difference.
 
     Args:
-        changes: As `cumulated`, with item (null where not told) and quantity_change (int).
+        changes: As `cumulated`, with item (null where unknown) and quantity_change (int).
         month: The month.
         facts: Ours.
 
@@ -171,7 +171,7 @@ def _factor(currency: str, reporting: str, month: str, rates: Mapping[str, Mappi
 def _before(changes: pd.DataFrame, month: str, timezone: str) -> pd.Series[bool]:
     """Changes before a month's end.
 
-    On the account's own clock, where it is told, else in the reporting time zone.
+    On the account's own clock, where it is known, else in the reporting time zone.
     """
     local, utc = months.closing(month).timestamp(), months.closing(month, timezone).timestamp()
     return (
@@ -303,7 +303,7 @@ class _Month:
         )
 
     def _stripes_rates(self, rows: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
-        """The rate that most of those who hold nothing but a currency have in common, where it is near ours.
+        """The rate that most of the customers with only one currency have in common, where it is near ours.
 
         Stripe converts all of them at one.
         """

@@ -254,7 +254,7 @@ def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
 
 
 def expanders_tie(after: pd.DataFrame, expansion: pd.DataFrame) -> None:
-    """Expanders whose churn is told are those that metrics/expansion counts in the month they expanded in.
+    """Expanders with a reported churn are those that metrics/expansion counts in their month of expansion.
 
     Rows without a base are left out.
 

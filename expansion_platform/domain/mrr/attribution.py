@@ -285,7 +285,7 @@ def _plan_that_matters(book: MonthSnapshot, customer: Ints, terms_a: Ints, terms
 def _of_lone_items(book: MonthSnapshot, pairs: Pairs) -> CauseRows:
     """Items added or removed, whole, at opening rates.
 
-    Add-on, volume of a group held at the other end, usage of a family held, else cross-sell.
+    Add-on, volume of a group that is also at the other end, usage of a family that is, else cross-sell.
     """
     parts = []
     for side, other, at, sign in (
@@ -319,7 +319,7 @@ def _of_lone_items(book: MonthSnapshot, pairs: Pairs) -> CauseRows:
 
 
 def _holds(customer: Ints, code: Ints, other_customer: Ints, other_code: Ints) -> npt.NDArray[np.bool_]:
-    """Whether (customer, code) is among those held."""
+    """Whether (customer, code) is among those of the other end."""
     width = max(code.max(initial=0), other_code.max(initial=0)) + 1
     return np.isin(customer * width + code, other_customer * width + other_code)
 

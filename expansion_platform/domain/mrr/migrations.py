@@ -6,7 +6,7 @@ Here: `price_moves`, what some customers show, and `price_migrations`, the rows 
 what all of them show. Not here: what a declared migration does to a label (`causes.py`), and the flag on its
 rows (`flags.py`). Nobody declared a detected one: it changes no amount.
 
-Stripe tells of no repricing. `transfer_lookup_key` moves a price's handle to its successor, but the old price
+Stripe records no repricing. `transfer_lookup_key` moves a price's handle to its successor, but the old price
 then has none and Stripe keeps no former value, so a transferred key cannot be seen; what customers did can.
 """
 

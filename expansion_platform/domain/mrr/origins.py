@@ -1,7 +1,7 @@
 """Who began an expansion: the customer itself, the product, sales, or nobody knows (semantics 4.3).
 
-Here: what Stripe tells of each change, and the rule. Not here: the one origin of each positive organic amount
-(`origin_rules.py`), the amounts (`attribution.py`), reading the CRM (`sources/user_tables.py`).
+Here: what Stripe's data says of each change, and the rule. Not here: the one origin of each positive organic
+amount (`origin_rules.py`), the amounts (`attribution.py`), reading the CRM (`sources/user_tables.py`).
 
 Stripe says who asked for a change only in events, which it forgets after 30 days, and in metadata. Of
 metadata, a bill keeps what the subscription's was when it was finalized, which dates it: it is believed of
@@ -94,7 +94,7 @@ def changes(states: pd.DataFrame) -> pd.DataFrame:
 
 
 def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: bool) -> pd.DataFrame:
-    """`changes` with `initiated_by`, and the ids of what tells of each.
+    """`changes` with `initiated_by`, and the ids of what shows each.
 
     Metadata, a portal session, a checkout, an event Stripe made by itself.
 

@@ -115,7 +115,7 @@ def membership_reason(paying: pd.DataFrame, other: pd.DataFrame, side: int, dele
 def dormant_reason(other: pd.DataFrame) -> pd.Series:
     """Why nothing is paid for chargeable items, by customer (semantics 2.1).
 
-    A discount, else no usage, else nothing held that costs.
+    A discount, else no usage, else no item that costs anything.
     """
     items = other[other["chargeable"]]
     discounted, metered = items["list_mrr_minor"] > 0, items["usage_type"] == "metered"

@@ -29,7 +29,7 @@ class Price(NamedTuple):
     `scheme` as in semantics 8.1, `options` the same price in its other currencies.
 
     `inclusive` says that tax is inside its amounts, at whatever rate. `quantities` are those the scheme has
-    an amount of, where bills are all that tells it; None: it has one of any.
+    an amount of, where only invoices show it; None: it has one of any.
     """
 
     id: str
