@@ -67,7 +67,7 @@ def _stored(platform: Platform, held: pd.DataFrame) -> Account:
     read = platform.lake.read
     prices, subscriptions = read(stripe.Prices), read(stripe.Subscriptions)
     return Account(
-        held=held if len(held) else _now(read(stripe.SubscriptionItems), subscriptions, prices),
+        items=held if len(held) else _now(read(stripe.SubscriptionItems), subscriptions, prices),
         prices=prices,
         coupons=read(stripe.Coupons),
         subscriptions=subscriptions,

@@ -78,8 +78,8 @@ def as_reported(
 
     Arguments as of `evaluate`.
 
-    What was first reported tells no pricing model: a customer has the one that is known of it now, none if it
-    is known no more.
+    First reported figures have no pricing model: a customer gets the month's model as it is known now,
+    none if the customer is no longer known.
     """
     if reported is None or reported.empty:
         return panel(customer_months, movements, window(month))
@@ -91,5 +91,5 @@ def as_reported(
         frames.append(
             pd.concat([now.loc[~now["month"].isin(set(reported["month"])), columns], reported[columns]])
         )
-    held, moved = frames
-    return panel(held, moved, window(month))
+    all_months, all_movements = frames
+    return panel(all_months, all_movements, window(month))

@@ -59,7 +59,7 @@ class Finding:
     value: str
     month: str
     outcome: Outcome
-    """`pending` is below target for a first month: known, not told."""
+    """`pending` is below target for a first month: known, not reported."""
     severity: str
     measured: Fraction
     """What recovery is judged by."""
@@ -70,7 +70,7 @@ class Finding:
     shortfall: int = 0
     drop: Drop | None = None
     figures: dict[str, Fraction | int | str] = field(default_factory=dict)
-    """What else the message tells, by name."""
+    """Further figures of the message, by name."""
 
     @property
     def scope(self) -> str:
@@ -79,7 +79,7 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of what is told about, over months (semantics 5.6)."""
+        """Identity of what is reported, over months (semantics 5.6)."""
         return fingerprint(self.rule, self.dimension, self.value)
 
 

@@ -44,7 +44,7 @@ FEWEST_METERED = 10
 
 @dataclass(frozen=True)
 class Gate:
-    """`failed` stops the rules; `warnings` are told with what they find."""
+    """`failed` stops the rules; `warnings` are reported with the findings of the rules."""
 
     failed: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -80,7 +80,7 @@ def gate(
         in_use: `metered_in_use` of the month.
         catalogued: the catalog names products. Without one everything is inferred, which is a warning; with
             one, 2 % is a gap in it.
-        shown: how a customer is told of.
+        shown: how a customer is named in a message.
     """
     failed = []
     if read_until is None or read_until < closes:
@@ -109,7 +109,7 @@ def gate(
 
 
 def restatement_window(month: str) -> list[str]:
-    """The months whose restatements tell whether the baseline still holds."""
+    """The months whose restatements show whether the baseline is still right."""
     return months.between(months.shift(month, -RESTATED_MONTHS), months.shift(month, -1))
 
 
@@ -118,8 +118,8 @@ def metered_in_use(states: pd.DataFrame, month: str, timezone: str, statuses: Co
 
     Of those that count when the month ends.
 
-    What a customer gave up is explained by that and not asked for; an item that is held and paid for, and all
-    at once uses nothing, is not.
+    An item that a customer gave up needs no explanation and is not counted; an item that is still paid for,
+    and suddenly has no usage, needs one.
 
     Args:
         states: billing/item_states of metered items (item, status, quantity, valid_from, valid_to).
@@ -127,14 +127,16 @@ def metered_in_use(states: pd.DataFrame, month: str, timezone: str, statuses: Co
         timezone: reporting time zone.
         statuses: those that count.
     """
-    held = states[
+    metered_items = states[
         states["item"].isin(
             states.loc[
                 covers(states, months.closing(month, timezone)) & states["status"].isin(statuses), "item"
             ]
         )
     ]
-    used = held[np.array([decimal(quantity) > 0 for quantity in held["quantity"]], dtype=bool)]
+    used = metered_items[
+        np.array([decimal(quantity) > 0 for quantity in metered_items["quantity"]], dtype=bool)
+    ]
     return [
         int(covers(used, months.closing(name, timezone)).sum())
         for name in months.between(months.shift(month, -USED_MONTHS), month)
@@ -166,8 +168,8 @@ def _restated(restatements: pd.DataFrame, opening: int, reasons: list[str]) -> I
     closing = restatements[(restatements["metric"] == "closing") & restatements["reason"].isin(reasons)]
     for name, moved in closing["difference"].abs().groupby(closing["month"]).sum().items():
         if int(moved) >= RESTATED * opening:
-            told = f"{float(Fraction(int(moved), max(1, opening)) * 100):.1f} % of opening MRR"
-            yield f"{name} was restated by {told} since it closed ({', '.join(reasons)}); 0.5 % is the most"
+            share = f"{float(Fraction(int(moved), max(1, opening)) * 100):.1f} % of opening MRR"
+            yield f"{name} was restated by {share} since it closed ({', '.join(reasons)}); 0.5 % is the most"
 
 
 def _one_customer(customer_months: pd.DataFrame, shown: Callable[[str], str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""From findings to messages: states that begin once, tell of progress, and end (semantics 5.6).
+"""From findings to messages: states that begin once, report progress, and end (semantics 5.6).
 
 Here: the state machine. Not here: where states are kept (`storage/ledger/`), the words
 (`alerting/messages.py`).
@@ -40,12 +40,12 @@ class State:
     baseline: str | None = None
     clear_months: int = 0
     entry: str | None = None
-    """Key of the alert that told of the entry: its message is the thread of those that follow."""
+    """Key of the alert that reported the entry: its message is the thread of those that follow."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to tell: an event of a finding, in the state it leads to."""
+    """Something to report: an event of a finding, in the state it leads to."""
 
     event: Event
     finding: Finding
@@ -58,7 +58,7 @@ class Notice:
 
 
 def advance(findings: Sequence[Finding], states: Mapping[str, State]) -> tuple[list[State], list[Notice]]:
-    """The states after a month, and what to tell of it.
+    """The states after a month, and what to report of it.
 
     Args:
         findings: of one month. A fingerprint without a finding keeps its state: a missing or gated month
@@ -83,12 +83,12 @@ def advance(findings: Sequence[Finding], states: Mapping[str, State]) -> tuple[l
 
 
 def step(before: State | None, finding: Finding, *, silent: bool = False) -> tuple[State, Event | None]:
-    """One fingerprint's next state, and what to tell of it.
+    """One fingerprint's next state, and what to report of it.
 
     Args:
         before: None when it was never judged.
         finding: of a later month.
-        silent: another message tells of it; it does not begin.
+        silent: another message reports it; it does not begin.
     """
     quiet = State(finding.fingerprint, finding.rule, finding.scope, "ok", finding.month)
     if before is None or before.state != "firing":
@@ -142,7 +142,7 @@ def measured(finding: Finding, state: State) -> Fraction:
 
 
 def _silent(findings: Sequence[Finding], states: Mapping[str, State]) -> set[str]:
-    """Fingerprints that do not begin while the total's drop is being told.
+    """Fingerprints that do not begin while the total's drop is being reported.
 
     A segment or pricing model with less than 30 % of the total's shortfall is a line among the drop's drivers
     (semantics 5.6), and the total's missed target a figure of its message.

@@ -134,9 +134,9 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
         movements: rows of mrr/movements with flows and the headline by type.
         months: oldest first.
     """
-    held = customer_months[customer_months["month"].isin(months)]
+    month_rows = customer_months[customer_months["month"].isin(months)]
     moved = movements[movements["month"].isin(months)]
-    customers = pd.Index(sorted(set(held["customer"])))
+    customers = pd.Index(sorted(set(month_rows["customer"])))
     columns = pd.Index(months)
     shape = len(customers), len(columns)
 
@@ -147,18 +147,20 @@ def panel(customer_months: pd.DataFrame, movements: pd.DataFrame, months: Sequen
         ] = amounts.to_numpy(np.int64)
         return filled
 
-    opening = dense(held, held["opening"])
+    opening = dense(month_rows, month_rows["opening"])
     types = np.stack([dense(moved, moved[f"expansion_{name}"]) for name in ORGANIC], axis=2)
     net = dense(moved, moved["flow_expansion"] + moved["flow_contraction"] + moved["flow_churn"])
     # Closing at opening exchange rates, as metrics/slice_sums.sql has it: a churned customer retains nothing.
-    closing = dense(held, held["closing"])
+    closing = dense(month_rows, month_rows["closing"])
     retained = np.where(
-        (opening > 0) & (closing > 0), np.minimum(opening, closing - dense(held, held["flow_fx"])), 0
+        (opening > 0) & (closing > 0),
+        np.minimum(opening, closing - dense(month_rows, month_rows["flow_fx"])),
+        0,
     )
 
     def codes(dimension: str) -> Codes:
         numbers = {name: index + 1 for index, name in enumerate(SLICES[dimension])}
-        return (dense(held, held[dimension].map(numbers).fillna(0)) - 1).astype(np.int8)
+        return (dense(month_rows, month_rows[dimension].map(numbers).fillna(0)) - 1).astype(np.int8)
 
     return Panel(
         months=tuple(months),

@@ -99,7 +99,7 @@ def rate_drop(
         panel: of all customers.
         month: the newest closed month.
         seed: policy hash.
-        smallest: shortfall in minor units under which nobody is told.
+        smallest: shortfall in minor units under which nobody is notified.
         rates: the total's rate of every month up to this one that has a base, for what is shown beside and
             decides nothing.
     """

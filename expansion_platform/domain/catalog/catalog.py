@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from expansion_platform.domain.catalog.hints import HIGHEST_RANK, followed
 from expansion_platform.domain.core.canonical import content_hash, dumps
-from expansion_platform.domain.core.configuration import FileModel, only_known, read_yaml, told
+from expansion_platform.domain.core.configuration import FileModel, only_known, problems_text, read_yaml
 from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.domain.pricing.policy import Policy
 from expansion_platform.domain.pricing.schemes import parse_scheme
@@ -41,7 +41,10 @@ class CatalogEntry(FileModel):
 
 
 class ListPrice(FileModel):
-    """A published price of a product, used to tell a plan change from an interval change (semantics 3.3)."""
+    """A published price of a product.
+
+    It distinguishes a plan change from an interval change (semantics 3.3).
+    """
 
     price: str
     product: str
@@ -175,7 +178,7 @@ class Catalog(FileModel):
                 {"metadata": {identity: said for identity, said in hints.items() if said}, **known}
             )
         except ValidationError as error:
-            raise ConfigurationError(told(error, cls)) from error
+            raise ConfigurationError(problems_text(error, cls)) from error
 
     @property
     def policy_hash(self) -> str:

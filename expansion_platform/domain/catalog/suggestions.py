@@ -94,12 +94,13 @@ def offers(
     return found
 
 
-def guesses(offered: Sequence[Offer], held: pd.DataFrame, currency: str) -> dict[str, list[Guess]]:
+def guesses(offered: Sequence[Offer], item_states: pd.DataFrame, currency: str) -> dict[str, list[Guess]]:
     """Product id -> family, tier_rank, kind, unit and meter as far as anything speaks for them.
 
     Args:
         offered: the account's products.
-        held: item states of one instant (customer, product, quantity), to see what is sold once a customer.
+        item_states: item states of one instant (customer, product, quantity). They show what is sold once a
+            customer.
         currency: whose prices are compared where there is a choice.
     """
     kinds = {offer.id: _kind(offer) for offer in offered}
@@ -107,12 +108,16 @@ def guesses(offered: Sequence[Offer], held: pd.DataFrame, currency: str) -> dict
     families = _families(base, currency)
     found: dict[str, list[Guess]] = {}
     for offer in offered:
-        told = [*families.get(offer.id, []), kinds[offer.id], _unit(offer, kinds[offer.id].value, held)]
+        derived = [
+            *families.get(offer.id, []),
+            kinds[offer.id],
+            _unit(offer, kinds[offer.id].value, item_states),
+        ]
         said = [
             Guess(name, str(value), "as Stripe's metadata says, which is followed already")
             for name, value in offer.hint.items()
         ]
-        found[offer.id] = [*said, *(guess for guess in told if guess.field not in offer.hint)]
+        found[offer.id] = [*said, *(guess for guess in derived if guess.field not in offer.hint)]
         found[offer.id].sort(key=lambda guess: list(CatalogEntry.model_fields).index(guess.field))
     return found
 
@@ -168,10 +173,10 @@ def _kind(offer: Offer) -> Guess:
     return Guess("kind", "base", "licensed, and its name is not an add-on's")
 
 
-def _unit(offer: Offer, kind: str, held: pd.DataFrame) -> Guess:
+def _unit(offer: Offer, kind: str, item_states: pd.DataFrame) -> Guess:
     if kind == "usage":
         return Guess("unit", "meter", "its prices are metered")
-    holders = held[held["product"] == offer.id]
+    holders = item_states[item_states["product"] == offer.id]
     customers = holders["customer"].nunique()
     if customers >= FEWEST_HOLDERS and (holders["quantity"] == "1").all():
         return Guess("unit", "flat", f"all {customers} customers hold exactly 1")

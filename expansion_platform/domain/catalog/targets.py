@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from expansion_platform.domain.core.configuration import read_yaml, told
+from expansion_platform.domain.core.configuration import problems_text, read_yaml
 from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.domain.core.money import decimal
 from expansion_platform.domain.core.table import MONTH_PATTERN
@@ -68,7 +68,10 @@ DEFAULT_TARGETS = (
 
 
 class AlertSettings(BaseModel):
-    """Targets and thresholds; without a file `DEFAULT_TARGETS`, and 500.00 as the smallest shortfall told."""
+    """Targets and thresholds.
+
+    Without a file `DEFAULT_TARGETS`, and 500.00 as the smallest shortfall reported.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,7 +99,7 @@ class AlertSettings(BaseModel):
         try:
             return cls.model_validate(read_yaml(path) or {})
         except ValidationError as error:
-            raise ConfigurationError(f"alerts file {path}: {told(error, cls)}") from error
+            raise ConfigurationError(f"alerts file {path}: {problems_text(error, cls)}") from error
 
     def smallest(self, exponent: int) -> int:
         """The smallest shortfall in minor units of a currency with this exponent."""

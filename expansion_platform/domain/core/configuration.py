@@ -1,4 +1,4 @@
-"""A configuration file's text and its faults, told so that the person who wrote it finds the line.
+"""A configuration file's text and its errors, described so that the person who wrote it finds the line.
 
 See semantics 8.1.
 
@@ -57,7 +57,7 @@ def read_yaml(path: Path) -> Any:
         raise ConfigurationError(f"catalog {path} cannot be read: {error}") from error
 
 
-def told(error: ValidationError, model: type[BaseModel]) -> str:
+def problems_text(error: ValidationError, model: type[BaseModel]) -> str:
     """Every problem with its key path, such as `products.prod_1.tier: unknown; did you mean tier_rank?`."""
     return "; ".join(_problem(problem, model) for problem in error.errors())
 

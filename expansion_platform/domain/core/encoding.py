@@ -37,10 +37,12 @@ def number(frames: Sequence[pd.DataFrame], column: str) -> tuple[Ints, pd.Index]
             pd.concat([frame[column] for frame in frames], ignore_index=True), use_na_sentinel=False
         )
         return codes, pd.Index(values)
-    held = np.concatenate([frame[column].cat.codes.to_numpy() for frame in frames], dtype=np.int64)
-    used = np.bincount(held + 1, minlength=len(kind.categories) + 1) > 0
+    all_codes = np.concatenate([frame[column].cat.codes.to_numpy() for frame in frames], dtype=np.int64)
+    used = np.bincount(all_codes + 1, minlength=len(kind.categories) + 1) > 0
     position = np.flatnonzero(used) - 1
-    return (np.cumsum(used) - 1)[held + 1], kind.categories.take(position, allow_fill=True, fill_value=np.nan)
+    return (np.cumsum(used) - 1)[all_codes + 1], kind.categories.take(
+        position, allow_fill=True, fill_value=np.nan
+    )
 
 
 def _shares(values: pd.Series[Any], categories: pd.Index[Any]) -> bool:

@@ -100,9 +100,9 @@ def among(series: pd.Series, values: Iterable[str]) -> pd.Series[bool]:
 
 def rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows as dicts: instants as int microseconds, every missing value as None."""
-    held = columns(frame)
-    for values in zip(*held.values(), strict=True):
-        yield dict(zip(held, values, strict=True))
+    by_column = columns(frame)
+    for values in zip(*by_column.values(), strict=True):
+        yield dict(zip(by_column, values, strict=True))
 
 
 def records(kind: type[Named], *fields: Iterable[Any]) -> list[Named]:

@@ -23,7 +23,7 @@ from expansion_platform.domain.core.money import Bools, Ints
 
 DRAWS = 2000  # semantics 5.4; the smallest one-sided p is 1/2001
 TWO_SIDED = 1.959964  # standard normal deviations that 95 % lie within
-_CELLS = 2_000_000  # random numbers held at once: 8 MB
+_CELLS = 2_000_000  # random numbers in memory at once: 8 MB
 _EXACT = 2**53
 
 Floats = npt.NDArray[np.float64]

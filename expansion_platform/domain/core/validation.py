@@ -60,7 +60,7 @@ def _rules(cases: pd.DataFrame) -> str:
 
 
 def _of_rows(cases: pd.DataFrame) -> pd.Series[bool]:
-    """Failures of a rule about whole rows, of which pandera tells each cell."""
+    """Failures of a rule about whole rows, of which pandera reports each cell."""
     return cases["schema_context"].eq("DataFrameSchema") & cases["index"].notna()
 
 

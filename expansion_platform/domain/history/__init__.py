@@ -1,4 +1,4 @@
-"""From what Stripe tells to what every subscription item was at each instant.
+"""From Stripe's data to the state of every subscription item at each instant.
 
-What of it cannot be read is here, too.
+The data that cannot be read is here, too.
 """

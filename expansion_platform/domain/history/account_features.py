@@ -3,7 +3,7 @@
 Each is given with the MRR it concerns and how sure it is.
 
 Here: one function a feature, over what was read of Stripe. Not here: the rules themselves (this package), and
-how a person is told (`reports/account_features.py`).
+how they are shown to a person (`reports/account_features.py`).
 
 How sure: `exact` follows from what Stripe says; `inferred` from later facts, where Stripe does not say;
 `approximate` lacks a fact.
@@ -28,11 +28,11 @@ BY_HAND = pd.Timedelta(days=1)
 class Account:
     """What was read of Stripe (tables `stripe/*`), and the items it sells now.
 
-    `held` has a row per item: subscription, item, price, currency, usage_type, and what is null where nothing
-    was computed yet: mrr_minor, and scheme_json as in `billing/item_states`.
+    `items` has a row per item: subscription, item, price, currency, usage_type, mrr_minor, and scheme_json as
+    in `billing/item_states`. The last two are null where nothing was computed yet.
     """
 
-    held: pd.DataFrame
+    items: pd.DataFrame
     prices: pd.DataFrame
     coupons: pd.DataFrame
     subscriptions: pd.DataFrame
@@ -56,19 +56,19 @@ class Feature:
 
 
 Rule = Callable[[Account], "pd.Series[bool]"]
-"""Which rows of `held` use a feature."""
+"""Which rows of `items` use a feature."""
 
 
 def features(account: Account) -> Iterator[Feature]:
     """The features that an account uses, in the order of `RULES`, then what cannot be read."""
     for (name, sure, meaning), rule in RULES.items():
-        held = account.held[rule(account).to_numpy(dtype=bool)]
-        if len(held):
-            known = held["mrr_minor"].notna().all()
+        items = account.items[rule(account).to_numpy(dtype=bool)]
+        if len(items):
+            known = items["mrr_minor"].notna().all()
             yield Feature(
                 name,
-                held["subscription"].nunique(),
-                int(held["mrr_minor"].sum()) if known else None,
+                items["subscription"].nunique(),
+                int(items["mrr_minor"].sum()) if known else None,
                 sure,
                 meaning,
             )
@@ -93,8 +93,8 @@ def in_another_currency(account: Account) -> pd.Series[bool]:
 
     See semantics 7, case 64.
     """
-    own = account.held["price"].map(dict(zip(account.prices["id"], account.prices["currency"], strict=True)))
-    return own.notna() & (own != account.held["currency"])
+    own = account.items["price"].map(dict(zip(account.prices["id"], account.prices["currency"], strict=True)))
+    return own.notna() & (own != account.items["currency"])
 
 
 def coupon_in_another_currency(account: Account) -> pd.Series[bool]:
@@ -115,7 +115,7 @@ def deleted_coupon(account: Account) -> pd.Series[bool]:
 
 def deleted_price(account: Account) -> pd.Series[bool]:
     """Items at a price that Stripe deleted: the item still shows it (case 66)."""
-    return account.held["price"].isin(account.prices.loc[account.prices["embedded"], "id"])
+    return account.items["price"].isin(account.prices.loc[account.prices["embedded"], "id"])
 
 
 def tax_inside(account: Account) -> pd.Series[bool]:
@@ -124,15 +124,15 @@ def tax_inside(account: Account) -> pd.Series[bool]:
     See case 60.
     """
     inclusive = set(account.prices.loc[account.prices["tax_behavior"].eq("inclusive"), "id"])
-    schemes = account.held["scheme_json"]
-    return (schemes.isna() & account.held["price"].isin(inclusive)) | schemes.fillna("").str.contains(
+    schemes = account.items["scheme_json"]
+    return (schemes.isna() & account.items["price"].isin(inclusive)) | schemes.fillna("").str.contains(
         '"tax":"', regex=False
     )
 
 
 def tax_inside_unknown(account: Account) -> pd.Series[bool]:
-    """Items whose price has tax inside at a rate that no bill tells (case 60)."""
-    return account.held["scheme_json"].fillna("").str.contains(TAX_UNKNOWN, regex=False)
+    """Items whose price has tax inside at a rate that no invoice shows (case 60)."""
+    return account.items["scheme_json"].fillna("").str.contains(TAX_UNKNOWN, regex=False)
 
 
 def unpaid_updates(account: Account) -> pd.Series[bool]:
@@ -147,7 +147,7 @@ def unpaid_updates(account: Account) -> pd.Series[bool]:
         & bills["finalized_at"].notna()
         & bills["paid_at"].isna()
     )
-    return account.held["subscription"].isin(bills.loc[never, "subscription"].dropna())
+    return account.items["subscription"].isin(bills.loc[never, "subscription"].dropna())
 
 
 def given_up_by_hand(account: Account) -> pd.Series[bool]:
@@ -158,7 +158,7 @@ def given_up_by_hand(account: Account) -> pd.Series[bool]:
     bills = account.invoices
     after = bills["voided_at"].fillna(bills["uncollectible_at"]) - bills["finalized_at"]
     by_hand = bills["billing_reason"].eq("subscription_cycle") & (after > AT_ONCE) & (after <= BY_HAND)
-    return account.held["subscription"].isin(bills.loc[by_hand, "subscription"].dropna())
+    return account.items["subscription"].isin(bills.loc[by_hand, "subscription"].dropna())
 
 
 def given_up_later(account: Account) -> pd.Series[bool]:
@@ -170,13 +170,13 @@ def given_up_later(account: Account) -> pd.Series[bool]:
     later = bills["status"].eq("uncollectible") & (
         bills["uncollectible_at"] - bills["finalized_at"] > BY_HAND
     )
-    return account.held["subscription"].isin(bills.loc[later, "subscription"].dropna())
+    return account.items["subscription"].isin(bills.loc[later, "subscription"].dropna())
 
 
 def use_without_meter(account: Account) -> pd.Series[bool]:
     """Metered items whose meter nobody read: their usage is what bills show (semantics 1.5)."""
-    meters = account.held["price"].map(dict(zip(account.prices["id"], account.prices["meter"], strict=True)))
-    return account.held["usage_type"].eq("metered") & ~meters.isin(account.meter_usage["meter"])
+    meters = account.items["price"].map(dict(zip(account.prices["id"], account.prices["meter"], strict=True)))
+    return account.items["usage_type"].eq("metered") & ~meters.isin(account.meter_usage["meter"])
 
 
 def _discounted(account: Account, wanted: Callable[[str, str], bool]) -> pd.Series[bool]:
@@ -188,7 +188,7 @@ def _discounted(account: Account, wanted: Callable[[str, str], bool]) -> pd.Seri
         for name, currency, text in rows
         if any(wanted(str(entry["coupon"]), currency) for entry in json.loads(text))
     }
-    return account.held["subscription"].isin(found)
+    return account.items["subscription"].isin(found)
 
 
 RULES: dict[tuple[str, str, str], Rule] = {

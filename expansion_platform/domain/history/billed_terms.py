@@ -1,4 +1,4 @@
-"""Terms that only bills still tell.
+"""Terms that only invoices still show.
 
 Prices Stripe does not have any more, and what a deleted coupon takes off (semantics 7, case 66).
 
@@ -108,8 +108,10 @@ def billed_prices(
     for subscription in of_concern:
         billed = grouped.of(subscription)
         named_here = {(line.price, line.currency) for line in billed} & unknown
-        told = [_price(name, currency, billed, listed.get(name)) for name, currency in sorted(named_here)]
-        found[subscription] = {price.id: price for price in told if price is not None}
+        own_prices = [
+            _price(name, currency, billed, listed.get(name)) for name, currency in sorted(named_here)
+        ]
+        found[subscription] = {price.id: price for price in own_prices if price is not None}
     return found
 
 

@@ -49,7 +49,7 @@ class _Spell(NamedTuple):
 
 
 def bill_statuses(subscription: Subscription, events: list[Event]) -> list[Mark[str]]:
-    """Statuses that bills tell of: only those other than active, and the return to it.
+    """Statuses that invoices show: only those other than active, and the return to it.
 
     A status begins where its bill was not paid.
 
@@ -193,7 +193,7 @@ def _left_unpaid(subscription: Subscription, spell: _Spell) -> bool:
 
 
 def _shows_unpaid(subscription: Subscription, events: list[Event]) -> Iterator[int]:
-    """Instants at which something tells that the subscription was unpaid by then."""
+    """Instants by which the subscription was unpaid, as an invoice or an event shows."""
     known = subscription.known
     yield from (bill.created for bill in subscription.bills if _left(bill, known))
     yield from (
@@ -204,7 +204,7 @@ def _shows_unpaid(subscription: Subscription, events: list[Event]) -> Iterator[i
 
 
 def bill_pauses(subscription: Subscription, statuses: list[Mark[str]]) -> list[Mark[str | None]]:
-    """Pauses that renewals' bills tell of.
+    """Pauses that renewals' invoices show.
 
     Voided, given up or left as drafts at once, until the next bill that was not.
 
@@ -239,7 +239,7 @@ def bill_pauses(subscription: Subscription, statuses: list[Mark[str]]) -> list[M
 
 
 def _pause(bill: Bill) -> str | None:
-    """The behaviour of the pause a bill tells of by itself.
+    """The behaviour of the pause that one invoice shows by itself.
 
     Nothing is paused where a charge was tried, or somebody waited before giving up.
     """

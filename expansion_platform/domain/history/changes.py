@@ -1,4 +1,4 @@
-"""What the staged Stripe tables tell of every subscription item, as changes.
+"""The history of every subscription item, as changes, from the staged Stripe tables.
 
 What `billing/item_changes` logs (reference 2.4, 2.5).
 
@@ -35,10 +35,10 @@ from expansion_platform.domain.pricing.terms import Coupon, Price, coupons, in_c
 
 @uncollected()
 def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
-    """Everything the tables tell of the subscriptions in them, by change.
+    """All changes of the subscriptions in the tables.
 
     Pure: the same tables give the same changes, in whatever order they came. Subscriptions that never started
-    have none. Usage of metered items is told by calendar month of `timezone` (semantics 1.5).
+    have none. Usage of metered items is by calendar month of `timezone` (semantics 1.5).
     """
     listed, problems = prices(staged.prices)
     prices_in = cache(lambda currency: in_currency(listed, currency))
@@ -49,13 +49,13 @@ def changes(staged: Staged, timezone: str = "UTC") -> pd.DataFrame:
         metered(staged.meter_usage),
         percentages(staged.tax_rates),
     )
-    told = (
+    timelines = (
         _timelines(
             each, prices_in(each.currency), billed.get(each.id, {}), coupon_terms, meters, tax_rates, timezone
         )
         for each in subscriptions(staged)
     )
-    return written(told, coupon_terms)
+    return written(timelines, coupon_terms)
 
 
 def _timelines(
@@ -67,9 +67,9 @@ def _timelines(
     tax_rates: TaxRates,
     timezone: str,
 ) -> Timelines:
-    """Everything the facts tell of one subscription.
+    """All changes of one subscription, from its facts.
 
-    `own_terms` are prices whose terms only its bills tell: the log has to keep them.
+    `own_terms` are prices whose terms only its invoices show: the log has to keep them.
     """
     price_terms = {**listed, **own_terms} if own_terms else listed
     subscription.events = in_order(subscription.events)
@@ -121,12 +121,12 @@ def _usage(
 
     By its meter, else by its bills.
     """
-    held = {
+    first_marks = {
         mark.value.price: mark
         for mark in reversed(marks)
         if mark.value is not None and _is_metered(mark.value, price_terms)
     }
-    if not held:
+    if not first_marks:
         return
     ends = [
         at
@@ -135,7 +135,7 @@ def _usage(
     ]
     begun, ended = max(subscription.start_date, marks[0].at), min(ends, default=None)
     bills = Billed([line for line in usage if line.item == item])
-    for price, first in held.items():
+    for price, first in first_marks.items():
         days = meters.get((subscription.customer, price_terms[price].meter or ""))
         known = max(marks[-1].at, subscription.known, 0 if days is None else days.end)
         for month in months_of(
@@ -154,7 +154,7 @@ def _is_metered(state: State, price_terms: Mapping[str, Price]) -> bool:
 
 
 def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Line], list[Line]]:
-    """Lines that say what was held, and those that say what was used.
+    """Lines that show which items there were, and lines that show usage.
 
     In the former metered items have no quantity.
     """
@@ -162,8 +162,8 @@ def _apart(lines: list[Line], price_terms: Mapping[str, Price]) -> tuple[list[Li
     of_use = {state for state in states if _is_metered(state, price_terms) and not unreadable(state.quantity)}
     if not of_use:
         return lines, []
-    held = [
+    item_lines = [
         line._replace(state=State(line.state.price, ""), metered=True) if line.state in of_use else line
         for line in lines
     ]
-    return held, [line for line in lines if line.state in of_use and is_usage(line)]
+    return item_lines, [line for line in lines if line.state in of_use and is_usage(line)]

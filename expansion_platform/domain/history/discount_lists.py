@@ -18,7 +18,7 @@ from expansion_platform.domain.core.rows import SECOND, among, columns, rows
 DISCOUNT_EVENTS = "customer.discount."
 """How the types of events about discounts begin."""
 GIVEN, REMOVED = f"{DISCOUNT_EVENTS}created", f"{DISCOUNT_EVENTS}deleted"
-_TOLD = ["id", "customer", "created", "period_start", "period_end", "discounts_json"]
+_LISTING_COLUMNS = ["id", "customer", "created", "period_start", "period_end", "discounts_json"]
 
 
 class Discount(NamedTuple):
@@ -71,7 +71,7 @@ class _Billed(NamedTuple):
 def discounts(text: str, level: str) -> tuple[Discount, ...]:
     """A discounts list as records, instants from its epoch seconds.
 
-    `level` is for lists that do not tell it themselves.
+    `level` is for lists that do not say it themselves.
     """
     return tuple(_discount(entry, str(entry.get("level") or level)) for entry in json.loads(text))
 
@@ -92,32 +92,32 @@ def _discount(entry: dict[str, Any], level: str) -> Discount:
 def discount_events(events: pd.DataFrame) -> list[DiscountEvent]:
     """The events about discounts, in the order of their time.
 
-    Those stored by earlier versions tell of none.
+    Events stored by earlier versions have no discount and are left out.
     """
-    told = []
+    found = []
     for row in rows(events[events["type"].str.startswith(DISCOUNT_EVENTS)].sort_values(["created", "id"])):
         entry = json.loads(row["state_json"]).get("discount")
         if entry is not None and entry["coupon"] is not None and entry["invoice"] is None:
             level = "customer" if entry["subscription"] is None else "subscription"
-            told.append(
+            found.append(
                 DiscountEvent(
                     row["id"], row["created"], row["type"], row["customer"], _discount(entry, level)
                 )
             )
-    return told
+    return found
 
 
 def customers_discounts(
-    lines: pd.DataFrame, regular: pd.Series, told: Iterable[DiscountEvent]
+    lines: pd.DataFrame, regular: pd.Series, events: Iterable[DiscountEvent]
 ) -> dict[str, list[CustomersDiscount]]:
-    """Discounts of each customer that any of its bills or events tells of.
+    """Discounts of each customer that any of its invoices or events shows.
 
-    One tells of all its subscriptions, those not billed since included.
+    Each applies to all its subscriptions, those not billed since included.
 
     Args:
         lines: All invoice lines.
         regular: Which of them would list a customer's discount: of an item's period, on a bill that stands.
-        told: All events about discounts.
+        events: All events about discounts.
     """
     found: dict[str, dict[str, Discount]] = defaultdict(dict)
     customers = lines.loc[
@@ -128,12 +128,12 @@ def customers_discounts(
         for one in discounts(row["discounts_json"], ""):
             if one.level == "invoice" and one.subscription is None and one.invoice is None:
                 found[row["customer"]][one.id] = one
-    for event in told:
+    for event in events:
         if event.discount.subscription is None:
             found[event.customer][event.discount.id] = event.discount
     billed: dict[str, list[_Billed]] = defaultdict(list)
-    told_by = lines.loc[regular & among(lines["customer"], list(found)), _TOLD]
-    for name, customer, created, start, end, text in zip(*columns(told_by).values(), strict=True):
+    listings = lines.loc[regular & among(lines["customer"], list(found)), _LISTING_COLUMNS]
+    for name, customer, created, start, end, text in zip(*columns(listings).values(), strict=True):
         listed = _listed(text)
         if listed is not None:
             billed[customer].append(_Billed(listed_at(created, start, end), name, start, end, listed))

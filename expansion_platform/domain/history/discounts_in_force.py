@@ -45,18 +45,20 @@ class _Entry(NamedTuple):
     value: str
 
 
-def resolve(held: Mapping[str, State], now: list[Window], prices: Mapping[str, Price]) -> dict[str, Resolved]:
-    """The discounts of every item held.
+def resolve(
+    items: Mapping[str, State], now: list[Window], prices: Mapping[str, Price]
+) -> dict[str, Resolved]:
+    """The discounts of every item.
 
     Item-level first, then the subscription's, or the customer's when it has none.
     """
-    lists: dict[str, list[_Entry]] = {item: [] for item in held}
+    lists: dict[str, list[_Entry]] = {item: [] for item in items}
     for window in now:
         if (
             window.level == ITEM
             and window.item is not None
-            and window.item in held
-            and _covers(window.coupon, prices[held[window.item].price])
+            and window.item in items
+            and _covers(window.coupon, prices[items[window.item].price])
         ):
             lists[window.item].append(_entry(window.coupon, window.coupon.value))
     own = {item: tuple(entries) for item, entries in lists.items()}
@@ -65,16 +67,16 @@ def resolve(held: Mapping[str, State], now: list[Window], prices: Mapping[str, P
         coupon = each[0].coupon
         on = [
             item
-            for item in held
+            for item in items
             if any(window.item in (None, item) for window in each)
-            and _covers(coupon, prices[held[item].price])
+            and _covers(coupon, prices[items[item].price])
         ]
         if coupon.type == "percent":
             values = dict.fromkeys(on, coupon.value)
         else:
             bases = {
                 item: _after_item_level(
-                    prices[held[item].price].scheme_json, held[item].quantity or "0", own[item]
+                    prices[items[item].price].scheme_json, items[item].quantity or "0", own[item]
                 )
                 for item in on
             }

@@ -49,7 +49,7 @@ _SOURCES = {
 class Fact(NamedTuple):
     """One statement: from `at` on the item is `state` (None: it is not there).
 
-    `old` is what it was just before, where the fact tells.
+    `old` is what it was just before, where the fact shows it.
 
     Of a credit, `old` is what was debited and `reverses` are the lines that did: in flexible billing one
     change gives a credit for each earlier debit, of a state that a change without proration may have replaced
@@ -76,13 +76,13 @@ def item_marks(
     `events` are the subscription's in the order they happened (`events.py`).
     """
     lines = by_item(subscription.lines)
-    told = _event_facts(events)
+    item_facts = _event_facts(events)
     now = {item.id: item for item in subscription.items}
-    for item, facts in planned(subscription, lines, told).items():
-        told[item] = [*told.get(item, []), *facts]
+    for item, facts in planned(subscription, lines, item_facts).items():
+        item_facts[item] = [*item_facts.get(item, []), *facts]
     marks = {
-        item: _fold(lines.get(item, []), told.get(item, []), prices)
-        for item in sorted(lines.keys() | told.keys() | now.keys())
+        item: _fold(lines.get(item, []), item_facts.get(item, []), prices)
+        for item in sorted(lines.keys() | item_facts.keys() | now.keys())
     }
     first = min((own[0].at for own in marks.values() if own), default=subscription.start_date)
     for item, own in marks.items():
@@ -97,7 +97,7 @@ def item_marks(
 
 
 def planned(
-    subscription: Subscription, lines: Mapping[str, list[Line]], told: Mapping[str, list[Fact]]
+    subscription: Subscription, lines: Mapping[str, list[Line]], item_facts: Mapping[str, list[Fact]]
 ) -> dict[str, list[Fact]]:
     """What schedules made of items where a phase began.
 
@@ -117,7 +117,7 @@ def planned(
             seen[line.state.price].append((line.start, line.start if line.credits else line.end, item))
     states = [
         (fact.at, item, state)
-        for item, own in told.items()
+        for item, own in item_facts.items()
         for fact in own
         for state in (fact.state, fact.old)
         if state is not None
@@ -125,7 +125,7 @@ def planned(
     states += [(item.observed_at, item.id, item.state) for item in subscription.items]
     for at, item, state in states:
         seen[state.price].append((at, at, item))
-    held: dict[str, set[str]] = {}
+    phase_items: dict[str, set[str]] = {}
     known = max([subscription.observed_at, *(item.observed_at for item in subscription.items)])
     for phase in (each for each in subscription.phases if each.start <= known):
         now: dict[str, State] = {}
@@ -141,15 +141,15 @@ def planned(
         if not phase.first and phase.start > subscription.start_date:
             left = {
                 item
-                for item in held.get(phase.schedule, set())
-                if not _left_out(item, phase.start, lines, told)
+                for item in phase_items.get(phase.schedule, set())
+                if not _left_out(item, phase.start, lines, item_facts)
             }
             for item in now.keys() | left:
                 order = (True, phase.start, phase.schedule)
                 found[item].append(
                     Fact(phase.start, order, PLANNED, now.get(item), None, phase.start + 1, phase.schedule)
                 )
-        held[phase.schedule] = set(now)
+        phase_items[phase.schedule] = set(now)
     return found
 
 
@@ -158,12 +158,14 @@ def _distance(at: int, start: int, end: int) -> tuple[bool, bool, int]:
     return not start <= at < end, start < at, abs(start - at)
 
 
-def _left_out(item: str, at: int, lines: Mapping[str, list[Line]], told: Mapping[str, list[Fact]]) -> bool:
+def _left_out(
+    item: str, at: int, lines: Mapping[str, list[Line]], item_facts: Mapping[str, list[Fact]]
+) -> bool:
     """Whether an item was gone by `at`: others were billed since its last period, and none shows it since."""
     covered = max(
         (line.end for line in lines.get(item, []) if line.start < at and not line.credits), default=at
     )
-    shown = any(covered < fact.at <= at and fact.state is not None for fact in told.get(item, []))
+    shown = any(covered < fact.at <= at and fact.state is not None for fact in item_facts.get(item, []))
     return not shown and any(
         covered <= line.start < at
         for other, own in lines.items()
@@ -173,10 +175,10 @@ def _left_out(item: str, at: int, lines: Mapping[str, list[Line]], told: Mapping
     )
 
 
-def _fold(lines: list[Line], told: list[Fact], prices: Mapping[str, Price]) -> list[ItemMark]:
+def _fold(lines: list[Line], other_facts: list[Fact], prices: Mapping[str, Price]) -> list[ItemMark]:
     """Marks of one item from its facts. Equal neighbours are one mark, with the evidence of all."""
     # By instant, then in order.
-    facts = sorted([_line_fact(line) for line in lines] + told, key=itemgetter(0, 1))
+    facts = sorted([_line_fact(line) for line in lines] + other_facts, key=itemgetter(0, 1))
     marks: list[ItemMark] = []
     for at, group in groupby(facts, key=itemgetter(0)):
         speaking = list(group)
@@ -219,8 +221,8 @@ def _line_fact(line: Line) -> Fact:
         return Fact(line.start, order, REGULAR, line.state, None, line.end, line.id)
     if line.credits:
         return Fact(line.start, order, CREDIT, None, line.state, line.end, line.id, line.reverses)
-    # A proration of nothing (free plan, 100 % off) has no sign to tell debit from credit: `_settle_zero`
-    # decides by what was there.
+    # A proration of nothing (free plan, 100 % off) has no sign that distinguishes debit from credit:
+    # `_settle_zero` decides by what was there.
     return Fact(
         line.start, order, DEBIT, line.state, line.state if line.amount == 0 else None, line.end, line.id
     )

@@ -1,15 +1,15 @@
-"""Rebuilding the history of every subscription item from what Stripe still tells.
+"""Rebuilding the history of every subscription item from the data that Stripe still has.
 
 See reference 2.5, semantics 1.2.
 
 Tables: `billing/item_states`, and `billing/quarantine` for what of it cannot be read.
 
 Here: `states_of`: the rows that follow from what holds of `billing/item_changes`. Not here:
-what the facts tell (`changes.py`, and each in its own module), the log of it (`log.py`,
+what the facts show (`changes.py`, and each in its own module), the log of it (`log.py`,
 `log_rows.py`), and what is wrong with what cannot be read (`quarantine.py`).
 
-Stripe keeps no history of items. Invoice lines and pending prorations tell of the whole past, events of the
-last 30 days exactly, today's subscription of now. They are folded into changes ("from here on it is this"); a
+Stripe keeps no history of items. Invoice lines and pending prorations show the whole past, events the last
+30 days exactly, today's subscription the present. They are folded into changes ("from here on it is this"); a
 row is a stretch in which nothing changed.
 """
 
@@ -85,7 +85,7 @@ class History(NamedTuple):
 
 
 @uncollected()
-def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.DataFrame) -> History:
+def states_of(changes: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.DataFrame) -> History:
     """The rows of item states and quarantine that a history makes.
 
     One per subscription item and interval in which nothing about it changed, and one per stretch that cannot
@@ -101,7 +101,7 @@ def states_of(held: pd.DataFrame, price_frame: pd.DataFrame, coupon_frame: pd.Da
     terms_in = cache(lambda currency: Terms(in_currency(price_terms, currency), problems))
     stretches: list[Stretch] = []
     records: list[Record] = []
-    for subscription in read(held, coupons(coupon_frame)):
+    for subscription in read(changes, coupons(coupon_frame)):
         terms = terms_in(subscription.currency)
         if subscription.billed:
             terms = Terms({**subscription.billed, **terms.priced_in(subscription.currency)}, terms.problems)
@@ -208,17 +208,19 @@ def _rows(one: Timelines, terms: Terms) -> tuple[list[Row], list[Stretch]]:
         if problem is not None:
             unread.append(Stretch(one.customer, one.id, at, until, *problem))
             continue
-        held = {item: cast(State, mark.value) for item, mark in holding.items()}
-        own_status = {item: status_of(status.value, one.trials.get(item, ()), at) for item in held}
+        item_states = {item: cast(State, mark.value) for item, mark in holding.items()}
+        own_status = {item: status_of(status.value, one.trials.get(item, ()), at) for item in item_states}
         # What is taken off is taken off those that are charged: nothing is of an item on trial beside others
         # that pay.
         charged = (
-            {item: state for item, state in held.items() if own_status[item] == status.value} if now else {}
+            {item: state for item, state in item_states.items() if own_status[item] == status.value}
+            if now
+            else {}
         )
         shown = resolve(charged, now, terms.prices) if now else {}
         unsure = [f'"{window.coupon.id}"' for window in now if window.coupon.embedded]
         for item, mark in holding.items():
-            state = held[item]
+            state = item_states[item]
             tax = (
                 _tax(one.taxes[item][0], taxes[item][place])
                 if item in taxes

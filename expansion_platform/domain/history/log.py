@@ -5,9 +5,9 @@ What holds of it, and what a new reading of Stripe adds to it (`billing/item_cha
 Here: `holding`; `unlogged`, the news of some customers, and `entered`, those of all. Not here: what the
 changes are (`changes.py`), how they are written (`log_rows.py`) and where they are stored.
 
-A change that no fact tells any more is withdrawn, never removed; one whose evidence is other than it was is
-told again. So the log says what was known when, and what holds of it is the same however often Stripe was
-read before.
+A change that no fact shows any more is withdrawn, never removed; one whose evidence has changed is logged
+again. So the log says what was known when, and what holds of it is the same however often Stripe was read
+before.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ from expansion_platform.domain.history.tables import CONFIRMED, TOLD, WITHDRAWN
 def holding(log: pd.DataFrame) -> pd.DataFrame:
     """What holds, as `history_changes.changes` gives it.
 
-    Of each change told and not withdrawn since, all its evidence.
+    Every change that was logged and not withdrawn since, with all its evidence.
 
     `log` is rows of billing/item_changes, all of those of some customers.
     """
     decided = log["entry"].where(log["op"] != CONFIRMED).groupby(log["change"]).transform("max")
     latest = log[log["entry"] >= decided]
-    held = latest[latest["op"] == TOLD].drop(columns=LOGGED).sort_values("change", ignore_index=True)
+    in_force = latest[latest["op"] == TOLD].drop(columns=LOGGED).sort_values("change", ignore_index=True)
     confirmed = latest[latest["op"] == CONFIRMED]
     if not confirmed.empty:
         more = confirmed.groupby("change")["evidence_json"].agg(list).to_dict()
-        held["evidence_json"] = [
+        in_force["evidence_json"] = [
             _joined([text, *more[change]]) if change in more else text
-            for change, text in zip(held["change"], held["evidence_json"], strict=True)
+            for change, text in zip(in_force["change"], in_force["evidence_json"], strict=True)
         ]
-    return held
+    return in_force
 
 
-def unlogged(found: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+def unlogged(found: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """The news of some customers, in no order: of a shard, to be entered with those of the others."""
-    places = pc.index_in(_texts(found["change"]), value_set=_texts(held["change"]))
-    before, now = _texts(held["evidence_json"]).take(places), _texts(found["evidence_json"])
+    places = pc.index_in(_texts(found["change"]), value_set=_texts(known["change"]))
+    before, now = _texts(known["evidence_json"]).take(places), _texts(found["evidence_json"])
     new = found[places.is_null().to_numpy(zero_copy_only=False)].assign(op=TOLD)
     others = np.flatnonzero(pc.fill_null(pc.not_equal(before, now), False).to_numpy(zero_copy_only=False))
     said = [_said(before[place].as_py(), now[place].as_py()) for place in others]
     seen = found.iloc[others].assign(
         op=[op for op, _ in said], evidence_json=[evidence for _, evidence in said]
     )
-    gone = held[~among(held["change"], found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
+    gone = known[~among(known["change"], found["change"])].assign(op=WITHDRAWN, evidence_json="[]")
     news: pd.DataFrame = pd.concat([gone, seen, new], ignore_index=True)
     return news
 

@@ -2,7 +2,7 @@
 
 Rows of `billing/item_changes` and `Timelines`, kind by kind.
 
-Here: both ways, and nowhere else is a change JSON. Not here: what facts tell (`changes.py`), which rows are
+Here: both ways, and nowhere else is a change JSON. Not here: what facts show (`changes.py`), which rows are
 news and which hold (`log.py`), and the states that follow (`item_states.py`).
 
 A change is known by what it says, not by who says so: further bills that show the same are evidence of the
@@ -62,7 +62,7 @@ Said = tuple[Any, ...]
 value, source, confidence.
 """
 
-_Told = tuple[Said, list[Spoken]]
+_Change = tuple[Said, list[Spoken]]
 
 
 class _Row(NamedTuple):
@@ -96,8 +96,8 @@ def written(every: Iterable[Timelines], coupon_terms: Mapping[str, Coupon]) -> p
     records: list[Said] = []
     for one in every:
         found: dict[Said, list[Spoken]] = {}
-        for said, evidence in _told(one, coupon_terms):
-            # Two facts may tell of the same one.
+        for said, evidence in _changes(one, coupon_terms):
+            # Two facts may show the same change.
             found[said] = [*found[said], *evidence] if said in found else evidence
         records += [_record(said, evidence) for said, evidence in found.items()]
     records.sort()
@@ -113,21 +113,21 @@ def written(every: Iterable[Timelines], coupon_terms: Mapping[str, Coupon]) -> p
 def _record(said: Said, evidence: list[Spoken]) -> Said:
     name = hashlib.sha256(repr(said).encode()).hexdigest()[:16]
     spoken = ",".join(
-        [f"[{canonical.text(told)},{start},{end}]" for told, start, end in sorted(set(evidence))]
+        [f"[{canonical.text(object_id)},{start},{end}]" for object_id, start, end in sorted(set(evidence))]
     )
     return (name, *said[:11], _RANK[said[10]], said[11], f"[{spoken}]")
 
 
-def _told(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> list[_Told]:
+def _changes(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> list[_Change]:
     """What each change says, and its evidence."""
     life = canonical.dumps({"currency": one.currency, "livemode": one.livemode})
-    told = [_said(one, _told_by(one.id, one.begin), "began", until=one.end, value=life)]
-    told += [_said(one, mark, "status", value=mark.value) for mark in one.statuses]
-    told += [_said(one, mark, "collection", value=mark.value) for mark in one.pauses]
+    changes = [_said(one, _mark_of(one.id, one.begin), "began", until=one.end, value=life)]
+    changes += [_said(one, mark, "status", value=mark.value) for mark in one.statuses]
+    changes += [_said(one, mark, "collection", value=mark.value) for mark in one.pauses]
     for discounted in one.discounts:
         window = discounted.window
         value = _discount_value(discounted, coupon_terms.get(window.coupon.id), one.currency)
-        told.append(
+        changes.append(
             _said(
                 one,
                 discounted.mark,
@@ -138,30 +138,32 @@ def _told(one: Timelines, coupon_terms: Mapping[str, Coupon]) -> list[_Told]:
                 value=value,
             )
         )
-    told += [_said(one, end.mark, "discount_end", end.item, coupon=end.coupon) for end in one.discount_ends]
-    told += [
-        _said(one, _told_by(each.object, each.start), "unreadable", until=each.end, value=each.problem)
+    changes += [
+        _said(one, end.mark, "discount_end", end.item, coupon=end.coupon) for end in one.discount_ends
+    ]
+    changes += [
+        _said(one, _mark_of(each.object, each.start), "unreadable", until=each.end, value=each.problem)
         for each in one.unread
     ]
     for item, trials in one.trials.items():
-        told += [
-            _said(one, _told_by(each.told, each.start, each.source), "trial", item, each.end)
+        changes += [
+            _said(one, _mark_of(each.object, each.start, each.source), "trial", item, each.end)
             for each in trials
         ]
     for item, taxes in one.taxes.items():
-        told += [_said(one, mark, "tax", item, value=mark.value) for mark in taxes]
+        changes += [_said(one, mark, "tax", item, value=mark.value) for mark in taxes]
     terms = {name: price.as_text() for name, price in one.billed.items()}
     for item, marks in one.items.items():
-        told += [_held(one, mark, item, terms) for mark in marks]
+        changes += [_item_state(one, mark, item, terms) for mark in marks]
     for item, used in one.usage.items():
-        told += [
+        changes += [
             _said(one, each.quantity, "usage", item, each.end, each.price, each.quantity.value)
             for each in used
         ]
-    return told
+    return changes
 
 
-def _held(one: Timelines, mark: ItemMark, item: str, terms: Mapping[str, str]) -> _Told:
+def _item_state(one: Timelines, mark: ItemMark, item: str, terms: Mapping[str, str]) -> _Change:
     if mark.value is None:
         return _said(one, mark, "gone", item)
     return _said(
@@ -185,7 +187,7 @@ def _said(
     quantity: str | None = None,
     coupon: str | None = None,
     value: str | None = None,
-) -> _Told:
+) -> _Change:
     return (
         one.customer,
         one.id,
@@ -202,12 +204,12 @@ def _said(
     ), mark.evidence
 
 
-def _told_by(told: str, at: int, source: str = "snapshot") -> Mark[None]:
-    return Mark(at, None, source, "exact", [(told, at, at + 1)])
+def _mark_of(object_id: str, at: int, source: str = "snapshot") -> Mark[None]:
+    return Mark(at, None, source, "exact", [(object_id, at, at + 1)])
 
 
 def _discount_value(one: Discounted, known: Coupon | None, currency: str) -> str:
-    """A discount's id, level and place, and where the bills tell what its coupon does not, what they tell."""
+    """A discount's id, level and place, and what its invoices show where its coupon does not say it."""
     said: dict[str, Any] = {"discount": one.window.discount, "level": one.window.level, "place": one.place}
     coupon = one.window.coupon
     if known is not None and coupon != known.taken_off_in(currency):
@@ -234,13 +236,13 @@ def read(frame: pd.DataFrame, coupon_terms: Mapping[str, Coupon]) -> Iterator[Ti
 
 
 def _rows(frame: pd.DataFrame) -> list[_Row]:
-    held = columns(frame)
+    by_column = columns(frame)
     # All at once: in five times the calls it takes three times as long.
-    held["evidence_json"] = json.loads(f"[{','.join(held['evidence_json'])}]")
-    return records(_Row, *held.values())
+    by_column["evidence_json"] = json.loads(f"[{','.join(by_column['evidence_json'])}]")
+    return records(_Row, *by_column.values())
 
 
-def _read_held(found: Timelines, row: _Row, _: Mapping[str, Coupon]) -> None:
+def _read_item_state(found: Timelines, row: _Row, _: Mapping[str, Coupon]) -> None:
     state = State(row.price, row.quantity or "")
     found.items[row.item].append(Mark(row.at, state, row.source, row.confidence, row.evidence))
     if row.value is not None:
@@ -255,7 +257,7 @@ def _read_usage(found: Timelines, row: _Row, _: Mapping[str, Coupon]) -> None:
 def _read_discount(found: Timelines, row: _Row, coupon_terms: Mapping[str, Coupon]) -> None:
     said = json.loads(row.value)
     coupon = (coupon_terms.get(row.coupon) or unreadable_coupon(row.coupon)).taken_off_in(found.currency)
-    if "products" in said:  # bills tell what the coupon does not
+    if "products" in said:  # invoices show what the coupon does not say
         products = None if said["products"] is None else frozenset(said["products"])
         coupon = coupon._replace(
             products=products,
@@ -284,7 +286,7 @@ _READERS: Mapping[str, Callable[[Timelines, _Row, Mapping[str, Coupon]], None]] 
         Trial(row.at, row.until, row.evidence[0][0], row.source)
     ),
     "tax": lambda found, row, _: found.taxes[row.item].append(row.mark),
-    "held": _read_held,
+    "held": _read_item_state,
     "gone": lambda found, row, _: found.items[row.item].append(row.mark),
     "usage": _read_usage,
 }

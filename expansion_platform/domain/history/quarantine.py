@@ -4,7 +4,7 @@ Here: what makes a stretch unreadable, with the objects to look at. Not here: th
 from (`item_states.py`), and what becomes of a month that one touches (`mrr/first_paid.py`).
 
 A value that cannot be read travels through the timelines like any other, so that it holds from the fact that
-tells it to the next one that can be read. One item's makes its siblings unreadable too: a shared amount off
+shows it to the next one that can be read. One item's makes its siblings unreadable too: a shared amount off
 cannot be split without it.
 """
 
@@ -76,8 +76,8 @@ def problem_at(
     covered = next(covering(one.unread, at), None) if one.unread else None
     if covered is not None:
         return covered
-    # `canceled` is told by `ended_at`; as a status of its own it is a subscription that ended no one knows
-    # when.
+    # `ended_at` shows a canceled subscription; the status `canceled` without it is a subscription whose end
+    # is unknown.
     if status.value == "canceled":
         return "a canceled subscription without ended_at", _with_evidence(one.id, status)
     if status.value not in STATUSES:
@@ -127,7 +127,7 @@ def _of_state(state: State, currency: str, terms: Terms) -> str | None:
 
 
 def _with_evidence(name: str, mark: Mark[Any]) -> frozenset[str]:
-    return frozenset({name, *(told for told, _, _ in mark.evidence)})
+    return frozenset({name, *(object_id for object_id, _, _ in mark.evidence)})
 
 
 def _price_behind(problem: str, state: State, terms: Terms) -> set[str]:

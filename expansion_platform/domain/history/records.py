@@ -23,7 +23,7 @@ DRAFT_LEFT = pd.Timedelta(days=3)
 """Stripe finalizes a draft after an hour, at most three days; an older one was left."""
 SUBSCRIPTION_EVENTS = "customer.subscription."
 TELLING_EVENTS = (SUBSCRIPTION_EVENTS, DISCOUNT_EVENTS)
-"""How the types of the events begin that history is told by."""
+"""Prefixes of the types of the events that history is computed from."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Staged:
 class State(NamedTuple):
     """What an item is at an instant.
 
-    Its price and its quantity (decimal text; empty: none told; `unreadable`: none that can be).
+    Its price and its quantity (decimal text; empty: none is known; `unreadable`: it cannot be read).
     """
 
     price: str
@@ -88,7 +88,7 @@ class Line(NamedTuple):
 class Bill(NamedTuple):
     """An invoice of the subscription as a whole.
 
-    What became of it tells the subscription's status (`bills.py`).
+    Its outcome (paid or not, void, uncollectible) shows the subscription's status (`bills.py`).
     """
 
     id: str
@@ -145,9 +145,9 @@ class Phase(NamedTuple):
 
 @dataclass
 class Subscription:
-    """One subscription as it is now, with everything that tells of its past.
+    """One subscription as it is now, with everything that shows its past.
 
-    `given` and `removed` say of any discount when an event told of its beginning and its end, and which.
+    `given` and `removed`, by discount: when an event reported its beginning and its end, and which event.
     `known` is the newest instant anything of it was read at: a row that stays as it is keeps the instant it
     was first read at.
     """

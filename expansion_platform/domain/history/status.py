@@ -1,7 +1,7 @@
 """A subscription's status and collection pause over time (reference 2.5.13, semantics 1.3).
 
-Here: the timelines that lie over all items of a subscription. Not here: what bills tell of them (`bills.py`),
-which statuses count (`catalog/catalog.py`), items and discounts.
+Here: the timelines that apply to all items of a subscription. Not here: what invoices show of them
+(`bills.py`), which statuses count (`catalog/catalog.py`), items and discounts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UPDATED = "customer.subscription.updated"
 def status_marks(subscription: Subscription, events: list[Event]) -> list[Mark[str]]:
     """Statuses from the start.
 
-    The trial, then what bills tell, changed by events, and what the subscription says today.
+    The trial, then what invoices show, changed by events, and what the subscription says today.
 
     A live subscription still in its trial stays so: that the trial will end is a plan, not yet a fact.
     `canceled` is no mark: the subscription's end is its `ended_at`. A status no one knows is a mark like any
@@ -97,13 +97,13 @@ def _of_event(event: Event, field: str, value: str | None) -> Mark[Any]:
 def _contradicted(at: int, field: str, value: str | None, events: list[Event]) -> bool:
     """Whether events of the day after `at` contradict what was inferred for it.
 
-    They are known, and none of them tells it, as so or as so just before.
+    There are such events, and none of them shows the value, as the new one or as the one just before.
     """
     recent = [event for event in events if at <= event.at <= at + DAY and field in event.state]
-    told = [event.state[field] for event in recent] + [
+    values = [event.state[field] for event in recent] + [
         event.previous[field] for event in recent if at < event.at and field in event.previous
     ]
-    return bool(told) and value not in [_behavior(each) for each in told]
+    return bool(values) and value not in [_behavior(each) for each in values]
 
 
 def _behavior(value: Any) -> str | None:
@@ -118,7 +118,7 @@ def _read(subscription: Subscription) -> list[tuple[str, int, int]]:
 def _put(marks: list[Mark[Any]], mark: Mark[Any]) -> None:
     """Add a mark in its place.
 
-    Of two at one instant the later told wins, but not one that merely saw what the other says.
+    Of two at one instant the one added later wins, unless it only confirms what the other says.
     """
     if mark.confidence == "snapshot" and any(
         (other.at, other.value) == (mark.at, mark.value) for other in marks

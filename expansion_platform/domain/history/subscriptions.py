@@ -78,10 +78,10 @@ _NONE: Mapping[str, int] = MappingProxyType({})
 def subscriptions(staged: Staged) -> Iterator[Subscription]:
     """Every subscription that started, in order of id, with its items, lines, pending prorations and events.
 
-    A void invoice is kept as weak evidence: the plan was held although the bill was taken back (reference
-    2.5.1); one that was revised is none, since another took its place. Prorations of a draft say what
-    happened too, but its regular lines are no evidence until it has been left a draft for days. What cannot
-    be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in
+    A void invoice is kept as weak evidence: the customer had the plan although the bill was taken back
+    (reference 2.5.1); one that was revised is none, since another took its place. Prorations of a draft say
+    what happened too, but its regular lines are no evidence until it has been left a draft for days. What
+    cannot be read (an unknown status, a negative quantity) stays as it is: the stretch it holds for is put in
     quarantine.
     """
     owners = owners_of(staged.subscription_items, readable(staged.invoice_lines))
@@ -96,11 +96,11 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
     customer_discounts = {
         name: discounts(f"[{text}]", "customer")[0] for name, text in zip(*of_customers.values(), strict=True)
     }
-    telling = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
-    unread = Unread({**vars(staged), "events": telling})
-    happened = readable(telling)
-    # A draft that stays as it is keeps the instant it was first read at; that it was left, the newest bills
-    # tell.
+    history_events = staged.events[staged.events["type"].str.startswith(TELLING_EVENTS)]
+    unread = Unread({**vars(staged), "events": history_events})
+    happened = readable(history_events)
+    # A draft that stays as it is keeps the instant it was first read at. The newest invoices show whether it
+    # was left.
     recent = staged.invoices["created"] >= staged.invoices["observed_at"].max() - DRAFT_LEFT
     fresh = staged.invoices.loc[staged.invoices["status"].eq("draft") & recent, "id"]
     revised = staged.invoices["status"].eq("void") & staged.invoices["revised_by"].notna()
@@ -114,10 +114,10 @@ def subscriptions(staged: Staged) -> Iterator[Subscription]:
         for status in ("draft", "void")
     )
     weak = drafts | void
-    told = discount_events(happened)
-    given = {event.discount.id: event.at for event in reversed(told) if event.type == GIVEN}
-    removed = {event.discount.id: (event.at, event.id) for event in told if event.type == REMOVED}
-    billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged), told)
+    discount_changes = discount_events(happened)
+    given = {event.discount.id: event.at for event in reversed(discount_changes) if event.type == GIVEN}
+    removed = {event.discount.id: (event.at, event.id) for event in discount_changes if event.type == REMOVED}
+    billed_to = customers_discounts(staged.invoice_lines, evident & _regular(staged), discount_changes)
     items = Grouped(staged.subscription_items, "subscription", _items)
     of_subscriptions = staged.invoices["subscription"].notna() & ~revised
     invoices = staged.invoices.loc[of_subscriptions, [*_BILL_COLUMNS, "subscription", "unreadable"]]
@@ -205,7 +205,7 @@ def _start(row: dict[str, Any], billed: list[Line]) -> int:
 
 
 def _of_an_item(lines: pd.DataFrame) -> pd.Series:
-    """Which lines tell of an item: one-off lines and empty periods tell of none (reference 2.5.2, 2.5.3)."""
+    """Lines that show an item: one-off lines and empty periods show none (reference 2.5.2, 2.5.3)."""
     return (
         lines["subscription_item"].notna()
         & lines["price"].notna()
@@ -240,8 +240,8 @@ def _phases(row: dict[str, Any]) -> Iterator[Phase]:
     for number, phase in enumerate(parse(row["phases_json"])):
         start = int(phase["start"]) * SECOND
         if row["stopped_at"] is None or start < row["stopped_at"]:
-            held = tuple(State(each["price"], quantity(each["quantity"])) for each in phase["items"])
-            yield Phase(row["id"], start, held, number == 0)
+            states = tuple(State(each["price"], quantity(each["quantity"])) for each in phase["items"])
+            yield Phase(row["id"], start, states, number == 0)
 
 
 def _bills(frame: pd.DataFrame) -> list[Bill]:
@@ -249,14 +249,14 @@ def _bills(frame: pd.DataFrame) -> list[Bill]:
 
 
 def _events(frame: pd.DataFrame) -> list[Event]:
-    held = columns(frame[_EVENT_COLUMNS])
+    by_column = columns(frame[_EVENT_COLUMNS])
     return records(
         Event,
-        held["id"],
-        held["created"],
-        held["type"],
-        map(parse, held["state_json"]),
-        map(parse, held["previous_json"]),
+        by_column["id"],
+        by_column["created"],
+        by_column["type"],
+        map(parse, by_column["state_json"]),
+        map(parse, by_column["previous_json"]),
     )
 
 
@@ -265,29 +265,29 @@ def _lines(frame: pd.DataFrame, drafts: Set[str], weak: Set[str]) -> list[Line]:
 
     `drafts` are the bills that are none yet, `weak` those and the void ones.
     """
-    held = columns(frame[_LINE_COLUMNS])
-    credited = held["credited_lines_json"]
+    by_column = columns(frame[_LINE_COLUMNS])
+    credited = by_column["credited_lines_json"]
     return records(
         Line,
-        held["id"],
-        held["invoice"],
-        held["created"],
-        held["observed_at"],
-        held["subscription_item"],
-        map(_state, held["price"], held["quantity"]),
-        held["amount"],
-        held["period_start"],
-        held["period_end"],
-        held["proration"],
+        by_column["id"],
+        by_column["invoice"],
+        by_column["created"],
+        by_column["observed_at"],
+        by_column["subscription_item"],
+        map(_state, by_column["price"], by_column["quantity"]),
+        by_column["amount"],
+        by_column["period_start"],
+        by_column["period_end"],
+        by_column["proration"],
         [
             amount < 0 or text not in (None, "[]")
-            for amount, text in zip(held["amount"], credited, strict=True)
+            for amount, text in zip(by_column["amount"], credited, strict=True)
         ],
-        [invoice in weak for invoice in held["invoice"]],
-        map(discounts, held["discounts_json"], repeat("", len(frame))),
-        map(_taken, held["discount_amounts_json"]),
-        [invoice in drafts for invoice in held["invoice"]],
-        held["taxes_json"],
+        [invoice in weak for invoice in by_column["invoice"]],
+        map(discounts, by_column["discounts_json"], repeat("", len(frame))),
+        map(_taken, by_column["discount_amounts_json"]),
+        [invoice in drafts for invoice in by_column["invoice"]],
+        by_column["taxes_json"],
         [_NOTHING if text is None else frozenset(parse(text)) for text in credited],
         repeat(False, len(frame)),
     )

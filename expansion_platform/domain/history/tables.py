@@ -41,9 +41,9 @@ class ItemChanges(Table):
 
     A change, more evidence of one, or that it was none after all. Rows are only added.
 
-    What holds is what was told and not withdrawn since (`domain/history/log.py`); `billing/item_states`
-    follows from that and from prices and coupons alone. What was known at an earlier pull is what holds of
-    the rows up to its `known_at`.
+    A change holds if it was logged and not withdrawn since (`domain/history/log.py`); `billing/item_states`
+    follows from the changes that hold and from prices and coupons alone. What was known at an earlier pull
+    is what holds of the rows up to its `known_at`.
     """
 
     entry: int = pa.Field(description="Place in the log, from 0", ge=0)
@@ -66,29 +66,29 @@ class ItemChanges(Table):
         description="`began`: the subscription, until it ended; `held`: the item is at this price and "
         "quantity; `gone`: it is not there; `status`, `collection` (paused how), `trial` (of one item), "
         "`tax` (inside its price); `discount` and `discount_end`; `usage` of a metered item in a month; "
-        "`unreadable`: a stretch that only an object that cannot be read tells of",
+        "`unreadable`: a stretch of which the only evidence is an object that cannot be read",
         isin=CHANGES,
     )
     effective_at: Instant = pa.Field(description="From when on")
     until: Instant = pa.Field(
         description="Until when; null: until the next of its kind, or as long as it lasts", nullable=True
     )
-    price: str = pa.Field(description="Price held", nullable=True)
+    price: str = pa.Field(description="Price of the item", nullable=True)
     quantity: str = pa.Field(
-        description="Units held or used, decimal text; null where none is known", nullable=True
+        description="Number of units, or usage, as decimal text; null where it is unknown", nullable=True
     )
     coupon: str = pa.Field(description="Coupon of a discount", nullable=True)
     value: str = pa.Field(
         description="Of `status` the status, of `tax` the percentage, of `collection` how it is paused "
         "(null: it is not); as JSON of `began` {currency, livemode}, of a discount {discount, level, "
-        "place}, with {products, value} where bills tell what its coupon does not, and of `held` the "
-        "terms of a price that only bills tell; of `unreadable` what is wrong",
+        "place}, with {products, value} where invoices show what its coupon does not, and of `held` "
+        "the terms of a price that only invoices show; of `unreadable` what is wrong",
         nullable=True,
     )
-    source: str = pa.Field(description="Kind of fact that tells it", isin=SOURCES)
+    source: str = pa.Field(description="Kind of fact that shows the change", isin=SOURCES)
     rank: int = pa.Field(
-        description="Whose word counts where two kinds tell of one instant: event 5, schedule 4, "
-        "proration 3, meter 2, invoice_line 1, snapshot 0",
+        description="Precedence where two kinds describe one instant, the highest is used: event 5, "
+        "schedule 4, proration 3, meter 2, invoice_line 1, snapshot 0",
         ge=0,
         le=5,
     )
@@ -123,7 +123,7 @@ class ItemStates(Table):
     )
     livemode: bool = pa.Field(description="False is never counted")
     currency: str = pa.Field(description="Currency it is charged in", str_matches=CURRENCY_PATTERN)
-    product: str = pa.Field(description="Product held")
+    product: str = pa.Field(description="Product of the item")
     price: str = pa.Field(description="Price in force")
     usage_type: str = pa.Field(description="`licensed` or `metered`", isin=USAGE_TYPES)
     interval: str = pa.Field(description="Billing interval", isin=INTERVALS)
@@ -134,7 +134,7 @@ class ItemStates(Table):
         "some at a rate nobody knows, so that MRR has it"
     )
     quantity: str = pa.Field(
-        description="Units held, or for a metered item the calendar month's usage, decimal text",
+        description="Number of units, or for a metered item the calendar month's usage, decimal text",
         str_matches=DECIMAL_PATTERN,
     )
     discounts_json: str = pa.Field(
@@ -148,7 +148,8 @@ class ItemStates(Table):
         description="`exact`: dated by a fact; `renewal`: changed without proration, dated by the "
         "renewal that shows it; `snapshot`: known only from today's subscription, dated by when it was "
         "first seen, or lowered by a deleted coupon of which no bill shows what it is limited to. Usage "
-        "is `exact` by the meter and `renewal` by bills once the month is told whole, `snapshot` before",
+        "is `exact` by the meter and `renewal` by invoices once they cover the whole month, `snapshot` "
+        "before",
         isin=CONFIDENCES,
     )
     evidence_json: str = pa.Field(description="Ids of the Stripe objects the state was read from, sorted")

@@ -51,7 +51,7 @@ class _Tax(NamedTuple):
     base: int
 
 
-class _Told(NamedTuple):
+class _TaxesInside(NamedTuple):
     """What the taxes inside a line say of themselves; `nothing` where one of them is."""
 
     amount: int
@@ -160,14 +160,14 @@ def _inside(line: Line) -> _Tax | None:
     base = line.amount - sum(line.taken.values())
     if line.credits or base <= 0:
         return None
-    told = _told(line.taxes or NONE)
-    if told is None or (told.nothing and base <= TOO_SMALL * told.parts):
+    inside = _taxes_inside(line.taxes or NONE)
+    if inside is None or (inside.nothing and base <= TOO_SMALL * inside.parts):
         return None
-    return _Tax(told.amount, told.parts, told.rates, base)
+    return _Tax(inside.amount, inside.parts, inside.rates, base)
 
 
 @lru_cache(maxsize=1 << 16)
-def _told(text: str) -> _Told | None:
+def _taxes_inside(text: str) -> _TaxesInside | None:
     """The taxes of a line that are inside its amount.
 
     None where one of all is not said to be inside or on top.
@@ -178,7 +178,9 @@ def _told(text: str) -> _Told | None:
     inside = [tax for tax in taxes if tax["behavior"] == INSIDE]
     amounts = {str(tax["rate"]): int(tax["amount"]) for tax in inside}
     rates = tuple(sorted(name for name, amount in amounts.items() if amount))
-    return _Told(sum(int(tax["amount"]) for tax in inside), len(inside), rates, not all(amounts.values()))
+    return _TaxesInside(
+        sum(int(tax["amount"]) for tax in inside), len(inside), rates, not all(amounts.values())
+    )
 
 
 def _percentages(taxes: list[_Tax], known: TaxRates) -> dict[_Tax, str]:
@@ -259,10 +261,10 @@ def _text(percent: Fraction) -> str:
     )
 
 
-def _changes(told: list[tuple[Line, str]]) -> list[Mark[str]]:
+def _changes(percentages: list[tuple[Line, str]]) -> list[Mark[str]]:
     """Marks of the lines that change the percentage; of several at one instant the last counts."""
     found: list[Mark[str]] = []
-    for line, percent in {line.start: (line, percent) for line, percent in told}.values():
+    for line, percent in {line.start: (line, percent) for line, percent in percentages}.values():
         if not found or found[-1].value != percent:
             found.append(
                 Mark(line.start, percent, "invoice_line", "exact", [(line.id, line.start, line.end)])

@@ -1,9 +1,9 @@
-"""What is told of one subscription as typed changes, one per kind.
+"""The history of one subscription as typed changes, one type per kind.
 
-What the facts are folded into, the log keeps, and states follow from.
+Facts are combined into changes, the log keeps them, and states are computed from them.
 
-Here: the changes of each kind, and all of one subscription's. Not here: how facts tell them (each in its own
-`history_*.py`), how the log writes them (`log_rows.py`), and the states that follow (`item_states.py`).
+Here: the changes of each kind, and all of one subscription's. Not here: how facts show them (each in its own
+module), how the log writes them (`log_rows.py`), and the states that follow (`item_states.py`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Discounted(NamedTuple):
 
 
 class DiscountEnd(NamedTuple):
-    """How it is known that a discount ends; of whose, where that can be told."""
+    """How it is known that a discount ends; of which item, where that is known."""
 
     item: str | None
     coupon: str | None
@@ -71,14 +71,14 @@ class DiscountEnd(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """An item is held for nothing from `start` to `end` (None: it still is).
+    """An item costs nothing from `start` to `end` (None: it still does).
 
-    `told` is the object that says so.
+    `object` is the object that says so.
     """
 
     start: int
     end: int | None
-    told: str
+    object: str
     source: str
 
 
@@ -94,7 +94,7 @@ class MonthUsed(NamedTuple):
 class Timelines:
     """What holds of one subscription: its life, and when what of it changed to what.
 
-    `billed` are prices whose terms only its bills tell.
+    `billed` are prices whose terms only its invoices show.
     """
 
     customer: str

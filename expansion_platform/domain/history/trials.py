@@ -2,12 +2,12 @@
 
 See reference 2.5.9, semantics section 7, case 6.
 
-Here: when an item was held for nothing. Not here: trials of whole subscriptions, which are a status
+Here: when an item cost nothing. Not here: trials of whole subscriptions, which are a status
 (`status.py`).
 
 A price that costs something, billed at nothing before any discount, is a trial: the bill's line covers it,
-whatever price the line names. Of a trial that runs now the item itself tells, unless something was charged in
-it: an introductory price is a price.
+whatever price the line names. A trial that runs now is shown by the item itself, unless something was charged
+in it: an introductory price is a price.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def trial_marks(found: Mapping[str, list[Trial]]) -> list[Mark[None]]:
     """Where trials begin and end."""
     every = [one for own in found.values() for one in own]
     bounds = [(at, one) for one in every for at in (one.start, one.end) if at is not None]
-    return [Mark(at, None, one.source, "exact", [(one.told, one.start, one.start + 1)]) for at, one in bounds]
+    return [
+        Mark(at, None, one.source, "exact", [(one.object, one.start, one.start + 1)]) for at, one in bounds
+    ]
 
 
 def status_of(status: str, trials: Sequence[Trial], at: int) -> str:

@@ -33,9 +33,9 @@ UNTIL_READ = -1
 
 
 class Unreadable(NamedTuple):
-    """A stretch of a subscription that `object` would tell of, and what is wrong with it.
+    """A stretch of a subscription that `object` would show, and what is wrong with the object.
 
-    `end` None: nothing later is known to tell more.
+    `end` None: no later object is known that shows more.
     """
 
     start: int
@@ -105,7 +105,7 @@ class Unread:
 
     Args:
         frames: stripe/* by name: customers, invoices, invoice_lines, invoice_items, subscription_schedules,
-            events (those that history is told by).
+            events (those that history is computed from).
     """
 
     def __init__(self, frames: Mapping[str, pd.DataFrame]) -> None:
@@ -128,13 +128,13 @@ class Unread:
         ended: int | None,
         read_at: int,
     ) -> list[Unreadable]:
-        """What of a subscription's time cannot be told.
+        """The parts of a subscription's time whose state is unknown.
 
         Args:
             subscription: Its id.
             customer: Its customer's.
             unreadable: What of its own row cannot be read.
-            began: The first instant anything tells of it.
+            began: The first instant for which there is any evidence of it.
             ended: When it ended.
             read_at: When it was read: what it is then it says itself.
         """

@@ -5,9 +5,9 @@ From their meters, or else from the bills that charge it in arrears.
 Here: a month's usage by the days its meter counted, and by a bill's usage spread over its own period. Not
 here: what a bill's line asserts of the item itself (`facts.py`).
 
-A meter tells of each day (UTC). A bill tells how much was used over a period, not when: each instant of it
-gets the same share, so that a full day gets a day's part. What no bill covers yet, after the last one, goes
-on at the last one's pace and is restated when the bill comes.
+A meter reports the usage of each day (UTC). An invoice shows how much was used over a period, not when: each
+instant of it gets the same share, so that a full day gets a day's part. Time after the last invoice, which no
+invoice covers yet, is estimated at the last invoice's pace and restated when the next invoice comes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Month(NamedTuple):
 class Used(NamedTuple):
     """A month's usage of one item.
 
-    Decimal text, whether all of it is told, and the lines or the meter that tell it.
+    Decimal text, whether it covers the whole month, and the ids of the lines or of the meter that show it.
     """
 
     quantity: str
@@ -107,9 +107,9 @@ def metered(usage: pd.DataFrame | None) -> dict[tuple[str, str], Metered]:
     if usage is None:
         return {}
     rows = usage[usage["formula"].isin(FORMULAS)].sort_values(["customer", "meter", "created"])
-    held = columns(rows[["customer", "meter", "formula", "created", "value"]])
+    by_column = columns(rows[["customer", "meter", "formula", "created", "value"]])
     found: dict[tuple[str, str], Metered] = {}
-    for customer, meter, formula, day, value in zip(*held.values(), strict=True):
+    for customer, meter, formula, day, value in zip(*by_column.values(), strict=True):
         days = found.get((customer, meter))
         if days is None or days.end != day:  # what was not read for a while begins anew
             days = found[customer, meter] = Metered(meter, formula, day, [])
@@ -118,7 +118,7 @@ def metered(usage: pd.DataFrame | None) -> dict[tuple[str, str], Metered]:
 
 
 def is_usage(line: Line) -> bool:
-    """Whether a metered price's line tells usage: billed after its period.
+    """Whether a metered price's line shows usage: billed after its period.
 
     The first bill lists the period to come, at nothing.
     """

@@ -100,9 +100,9 @@ def attainment(wanted: Sequence[str], figures: pd.DataFrame, settings: AlertSett
     records = []
     for (*named, size), rows in sorted(found.items(), key=itemgetter(0)):
         if len(rows) == size:
-            told = dict(zip(KEY, named, strict=True))
+            labels = dict(zip(KEY, named, strict=True))
             to_reach = [row["to_reach"] for row in rows]
-            records.append({**told, **_standing(str(told["metric"]), to_reach, rows)})
+            records.append({**labels, **_standing(str(labels["metric"]), to_reach, rows)})
     return pd.DataFrame.from_records(records, columns=COLUMNS).astype({"gap_mrr": "Int64", "met": "boolean"})
 
 
@@ -118,8 +118,8 @@ def ties(frame: pd.DataFrame, figures: pd.DataFrame) -> None:
         (joined["month_published"] >= joined["first_month"]) & (joined["month_published"] <= joined["month"])
     ]
     sums = within.groupby(["month", "period", *by])[["numerator_published", "denominator_published"]].sum()
-    told = frame.set_index(["month", "period", *by])[["numerator", "denominator"]]
-    wrong = told[(told.to_numpy() != sums.reindex(told.index).to_numpy()).any(axis=1)]
+    reported = frame.set_index(["month", "period", *by])[["numerator", "denominator"]]
+    wrong = reported[(reported.to_numpy() != sums.reindex(reported.index).to_numpy()).any(axis=1)]
     if len(wrong):
         raise DataQualityError(
             "metrics/attainment is not of the published figures",
@@ -137,22 +137,22 @@ def _standing(metric: str, targets: list[Fraction], rows: list[dict[Hashable, An
     base = sum(denominators)
     wanted = sum((target * under for target, under in zip(targets, denominators, strict=True)), Fraction(0))
     target = wanted / base if base else targets[-1]
-    told: dict[str, object] = {
+    standing: dict[str, object] = {
         "numerator": numerator,
         "denominator": base,
         "target": decimal_text(target),
         "quality": _quality(rows, base),
     }
     if not base:
-        return told
+        return standing
     actual = Fraction(numerator, base)
-    told |= {
+    standing |= {
         "actual": decimal_text(actual),
         "attainment": decimal_text(actual / target),
         "gap": decimal_text(target - actual),
         "met": actual >= target,
     }
-    return told | ({"gap_mrr": round(wanted - numerator)} if metric in OF_OPENING else {})
+    return standing | ({"gap_mrr": round(wanted - numerator)} if metric in OF_OPENING else {})
 
 
 def _quality(rows: list[dict[Hashable, Any]], base: int) -> str:

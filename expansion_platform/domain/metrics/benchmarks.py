@@ -247,7 +247,7 @@ def _standing(benchmark: Benchmark, figure: Mapping[Hashable, Any], opening: int
         return {**nothing, "check_data": False}
     ratio = Fraction(text) if pd.isna(above) or pd.isna(below) else Fraction(int(above), int(below))
     index = benchmark.band(ratio)
-    told: dict[str, object] = {
+    standing: dict[str, object] = {
         **nothing,
         "ratio": text,
         "band": benchmark.bands[index],
@@ -255,12 +255,12 @@ def _standing(benchmark: Benchmark, figure: Mapping[Hashable, Any], opening: int
     }
     if index:
         edge = benchmark.edges[index - 1]
-        told["lower_edge"] = decimal_text(Fraction(edge)) if "/" in edge else edge
+        standing["lower_edge"] = decimal_text(Fraction(edge)) if "/" in edge else edge
     if index < len(benchmark.edges):
         gap = Fraction(benchmark.edges[index]) - ratio
-        told |= {"next_band": benchmark.bands[index + 1], "gap": decimal_text(gap)}
-        told["gap_mrr"] = round(gap * opening) if benchmark.of_opening else None
-    return told
+        standing |= {"next_band": benchmark.bands[index + 1], "gap": decimal_text(gap)}
+        standing["gap_mrr"] = round(gap * opening) if benchmark.of_opening else None
+    return standing
 
 
 def compute_benchmarks(wanted: Sequence[str], inputs: Inputs) -> Computed:

@@ -107,10 +107,10 @@ def diagnosis(figures: Figures, accounts: Accounts) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["month", "position", "kind", "text", "numbers_json"])
 
 
-Told = Iterator[tuple[Numbers, str]]
+Sentences = Iterator[tuple[Numbers, str]]
 
 
-def _headline(figures: Figures, _: Accounts) -> Told:
+def _headline(figures: Figures, _: Accounts) -> Sentences:
     """Every month; without a base it says who paid instead."""
     opening, expansion = figures.flows["opening"], figures.expansion
     if not opening:
@@ -131,7 +131,7 @@ def _headline(figures: Figures, _: Accounts) -> Told:
     yield numbers, text
 
 
-def _without_base(figures: Figures) -> Told:
+def _without_base(figures: Figures) -> Sentences:
     """A month at whose opening nobody paid (semantics 7, case 69)."""
     closing = figures.flows["closing"]
     numbers: Numbers = {
@@ -159,20 +159,20 @@ def _without_base(figures: Figures) -> Told:
     )
 
 
-def _growth_masks_losses(figures: Figures, _: Accounts) -> Told:
+def _growth_masks_losses(figures: Figures, _: Accounts) -> Sentences:
     """NRR T12M at or above 100 % over GRR T12M under 90 %."""
     nrr, grr = figures.trailing.get("nrr_t12m"), figures.trailing.get("grr_t12m")
     if nrr is None or grr is None or nrr < GROWING or grr >= WEAK_GRR:
         return
     text = (
         f"Growth masks losses: over twelve months NRR is {percent(nrr)}, but GRR only {percent(grr)}. "
-        f"Of the MRR held a year ago {percent(1 - grr)} is gone, and expansion elsewhere hides it; "
+        f"Of the MRR of a year ago {percent(1 - grr)} is gone, and expansion elsewhere hides it; "
         "should expansion stall, the base shrinks by that."
     )
     yield {"nrr_t12m": _text(nrr), "grr_t12m": _text(grr), "lost": _text(1 - grr)}, text
 
 
-def _losses_behind_growth(figures: Figures, _: Accounts) -> Told:
+def _losses_behind_growth(figures: Figures, _: Accounts) -> Sentences:
     """NRR of the month is at or above 100 % while its GRR fell.
 
     GRR lies two points or more under its mean over the six months before.
@@ -198,7 +198,7 @@ def _losses_behind_growth(figures: Figures, _: Accounts) -> Told:
     )
 
 
-def _stay_without_growing(figures: Figures, _: Accounts) -> Told:
+def _stay_without_growing(figures: Figures, _: Accounts) -> Sentences:
     """GRR T12M at or above 90 % and expansion T12M under 10 %."""
     grr, rate = figures.trailing.get("grr_t12m"), figures.trailing.get("expansion_rate_t12m")
     if grr is None or rate is None or grr < WEAK_GRR or rate >= LOW_EXPANSION:
@@ -210,7 +210,7 @@ def _stay_without_growing(figures: Figures, _: Accounts) -> Told:
     yield {"grr_t12m": _text(grr), "expansion_rate_t12m": _text(rate)}, text
 
 
-def _one_type(figures: Figures, _: Accounts) -> Told:
+def _one_type(figures: Figures, _: Accounts) -> Sentences:
     """One type has 80 % or more of the month's expansion, of five expanders at least."""
     name = max(figures.mix, key=lambda kind: (figures.mix[kind], kind), default=None)
     if name is None or figures.expanders < LOW_EXPANDERS or figures.mix[name] < ONE_TYPE:
@@ -222,7 +222,7 @@ def _one_type(figures: Figures, _: Accounts) -> Told:
     yield {"type": name, "share": _text(figures.mix[name]), "expansion": figures.expansion}, text
 
 
-def _few_customers(figures: Figures, accounts: Accounts) -> Told:
+def _few_customers(figures: Figures, accounts: Accounts) -> Sentences:
     """Customers with 20 % or more of the month's expansion each, where five or more expanded."""
     total = figures.expansion
     rows = _largest_first(accounts)
@@ -233,16 +233,16 @@ def _few_customers(figures: Figures, accounts: Accounts) -> Told:
     )
     if figures.expanders < LOW_EXPANDERS or large.empty:
         return
-    held = int(large["flow_expansion"].sum())
+    of_large = int(large["flow_expansion"].sum())
     which = "one customer" if len(large) == 1 else f"{len(large)} customers"
     text = (
-        f"Few carry it: {which} of {figures.expanders} expanders made {percent(Fraction(held, total), 1)} "
-        f"of expansion: {_named(large, figures)}."
+        f"Few carry it: {which} of {figures.expanders} expanders made "
+        f"{percent(Fraction(of_large, total), 1)} of expansion: {_named(large, figures)}."
     )
     yield (
         {
             "customers": _listed(large),
-            "share": str(ratio_text(held, total)),
+            "share": str(ratio_text(of_large, total)),
             "expansion": total,
             "expanders": figures.expanders,
         },
@@ -250,34 +250,34 @@ def _few_customers(figures: Figures, accounts: Accounts) -> Told:
     )
 
 
-def _seat_surges(figures: Figures, accounts: Accounts) -> Told:
+def _seat_surges(figures: Figures, accounts: Accounts) -> Sentences:
     """Customers flagged `seat_surge` have 25 % or more of the month's expansion."""
     total = figures.expansion
     rows = _largest_first(accounts)
     surged = rows[rows["flags_json"].str.contains('"seat_surge"', regex=False)]
-    held = int(surged["flow_expansion"].sum())
-    if not held or Fraction(held, total) < SURGES:
+    of_surges = int(surged["flow_expansion"].sum())
+    if not of_surges or Fraction(of_surges, total) < SURGES:
         return
     opening = figures.flows["opening"]  # above zero where anybody expanded
     text = (
-        f"Seat surges may not recur: {percent(Fraction(held, total), 1)} of expansion "
-        f"({figures.money(held)}) is of customers whose gain in seats is large against what they held "
-        f"and gained before: {_named(surged, figures)}. The rate is "
-        f"{percent(Fraction(total, opening))}, {percent(Fraction(total - held, opening))} of opening "
+        f"Seat surges may not recur: {percent(Fraction(of_surges, total), 1)} of expansion "
+        f"({figures.money(of_surges)}) is of customers whose gain in seats is large against the seats they "
+        f"had and gained before: {_named(surged, figures)}. The rate is "
+        f"{percent(Fraction(total, opening))}, {percent(Fraction(total - of_surges, opening))} of opening "
         "MRR without them."
     )
     yield (
         {
             "customers": _listed(surged),
-            "surges": held,
+            "surges": of_surges,
             "expansion": total,
-            "share": str(ratio_text(held, total)),
+            "share": str(ratio_text(of_surges, total)),
         },
         text,
     )
 
 
-def _possible_price_migrations(figures: Figures, accounts: Accounts) -> Told:
+def _possible_price_migrations(figures: Figures, accounts: Accounts) -> Sentences:
     """Price pairs that wait for confirmation and are counted as a higher plan."""
     pairs = accounts.migrations
     pairs = pairs[(pairs["status"] == "to_confirm") & (pairs["amount_as_tier"] > 0)].sort_values(
@@ -309,15 +309,15 @@ def _possible_price_migrations(figures: Figures, accounts: Accounts) -> Told:
     yield {"pairs": listed, "amount": amount, "expansion": total}, text
 
 
-def _stopped_growing(figures: Figures, accounts: Accounts) -> Told:
+def _stopped_growing(figures: Figures, accounts: Accounts) -> Sentences:
     """Customers that expanded in two or more of six months, in none of the three since, and still pay."""
     window, stopped = looked_at(figures.month), accounts.stopped
     if stopped is None:
         return
     gave, total = int(stopped["flow_expansion"].sum()), int(stopped["of_all"].iloc[0])
-    accounts_told = "1 account" if len(stopped) == 1 else f"{len(stopped)} accounts"
+    accounts_text = "1 account" if len(stopped) == 1 else f"{len(stopped)} accounts"
     text = (
-        f"Stopped growing: {accounts_told} that expanded at least twice in {window[0]} to "
+        f"Stopped growing: {accounts_text} that expanded at least twice in {window[0]} to "
         f"{window[GREW - 1]} did not in the {QUIET} months since, and still pay. They made "
         f"{figures.money(gave)} then, {percent(Fraction(gave, total), 1)} of all expansion: "
         f"{_named(stopped, figures)}. A list to look through, not a test."
@@ -342,7 +342,7 @@ def _stopped_growing(figures: Figures, accounts: Accounts) -> Told:
     )
 
 
-_RULES: dict[str, Callable[[Figures, Accounts], Told]] = {
+_RULES: dict[str, Callable[[Figures, Accounts], Sentences]] = {
     "headline": _headline,
     "growth_masks_losses": _growth_masks_losses,
     "losses_behind_growth": _losses_behind_growth,
@@ -360,11 +360,11 @@ def _largest_first(accounts: Accounts) -> pd.DataFrame:
 
 
 def _named(rows: pd.DataFrame, figures: Figures) -> str:
-    told = [
+    amounts = [
         f"{row['customer']} {figures.money(int(row['flow_expansion']))}"
         for row in rows.head(NAMED).to_dict("records")
     ]
-    return ", ".join(told) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+    return ", ".join(amounts) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
 
 
 def _listed(rows: pd.DataFrame) -> list[Numbers]:

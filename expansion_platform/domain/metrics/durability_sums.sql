@@ -55,15 +55,15 @@ kept as (
     left join lasting_surges using (month, expanded_month, customer)
 ),
 
-held as materialized (
+opening_members as materialized (
     select month, segment, sum(opening) as opening, count(*) as members from customer_months where opening > 0 group by all
 ),
 
 opened as (
     select spans.month, spans.expanded_month, slices.dimension, slices.value, sum(opening) as opening, sum(members) as members
     from spans
-    join held on held.month = spans.expanded_month
-    join slices on slices.dimension = 'total' or slices.value = held.segment
+    join opening_members on opening_members.month = spans.expanded_month
+    join slices on slices.dimension = 'total' or slices.value = opening_members.segment
     group by all
 ),
 

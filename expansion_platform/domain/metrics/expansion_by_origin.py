@@ -57,7 +57,7 @@ def expansion_by_origin(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataF
     origins = found.reindex(
         index=shared.index, columns=pd.Index(ORIGINS, name="origin"), fill_value=0
     ).astype("int64")
-    motions = pd.DataFrame({motion: origins[list(held)].sum(axis=1) for motion, held in MOTIONS.items()})
+    motions = pd.DataFrame({motion: origins[list(names)].sum(axis=1) for motion, names in MOTIONS.items()})
     parts = pd.concat({"origin": origins, "motion": motions}, axis=1, names=["dimension", "value"])
     sums = (
         pd.Series(parts.stack(["dimension", "value"]), name="expansion")

@@ -69,20 +69,20 @@ def expansion_cac(sums: pd.DataFrame, costs: Mapping[str, tuple[int, int]]) -> p
         Cost over MRR for expansion and for new customers, and the first over the second as one reduced
         fraction. Without expansion, without new MRR or without acquisition cost it has no base.
     """
-    told = sums[sums["month"].isin(costs.keys())]
+    with_costs = sums[sums["month"].isin(costs.keys())]
     spent = pd.DataFrame(
-        [costs[month] for month in told["month"]],
+        [costs[month] for month in with_costs["month"]],
         columns=["program_cost", "acquisition_cost"],
-        index=told.index,
+        index=with_costs.index,
         dtype="object",
     )
-    told = told.join(spent).assign(dimension="total", value="all")
-    ratios = pd.DataFrame([_ratio(row) for row in told.itertuples(index=False)], columns=ROW)
-    return stacked([metric_rows(told, METRICS).astype(WIDE), ratios.astype(WIDE)]).reindex(columns=ROW)
+    with_costs = with_costs.join(spent).assign(dimension="total", value="all")
+    ratios = pd.DataFrame([_ratio(row) for row in with_costs.itertuples(index=False)], columns=ROW)
+    return stacked([metric_rows(with_costs, METRICS).astype(WIDE), ratios.astype(WIDE)]).reindex(columns=ROW)
 
 
 def _ratio(sums: Any) -> dict[str, object]:
-    told = {
+    row = {
         "month": sums.month,
         "metric": RATIO,
         "dimension": "total",
@@ -91,11 +91,11 @@ def _ratio(sums: Any) -> dict[str, object]:
         "n_expanders": sums.expanders,
     }
     if not (sums.expansion and sums.new and sums.acquisition_cost):
-        return {**told, "numerator": None, "denominator": 0, "ratio": None, "quality": "no_base"}
+        return {**row, "numerator": None, "denominator": 0, "ratio": None, "quality": "no_base"}
     ratio = Fraction(sums.program_cost * int(sums.new), int(sums.expansion) * sums.acquisition_cost)
     fits = max(ratio.numerator, ratio.denominator) < INT64
     return {
-        **told,
+        **row,
         "numerator": ratio.numerator if fits else None,
         "denominator": ratio.denominator if fits else None,
         "ratio": decimal_text(ratio),

@@ -1,8 +1,8 @@
--- How many customers paid at the opening of each month, and how many of them grew (semantics 4: what quality is told by).
+-- How many customers paid at the opening of each month, and how many of them grew (semantics 4: used for the quality column).
 -- inputs: months (month), customer_months (month, opening), movements (month, flow_expansion)
 -- grain:  month
 
-with held as (
+with opening_members as (
     select month, count(*) as members from customer_months where opening > 0 group by month
 ),
 
@@ -12,6 +12,6 @@ grown as (
 
 select months.month, coalesce(members, 0) as members, coalesce(expanders, 0) as expanders
 from months
-left join held on held.month = months.month
+left join opening_members on opening_members.month = months.month
 left join grown on grown.month = months.month
 order by months.month

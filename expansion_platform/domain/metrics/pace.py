@@ -7,9 +7,9 @@ notice is sent at. Not here: wiring (`tables/pace.py`), words (`reports/pace.py`
 asked of an open month.
 
 A month to date is classified like a whole one, between its opening and an instant within it. Two things are
-held still that only its end decides: metered quantities are those of the last complete month, so that usage
-not yet reported is no contraction, and exchange rates those of the opening. Past months are cut the same way,
-so that like is compared with like.
+kept constant that only its end decides: metered quantities are those of the last complete month, so that
+usage not yet reported is no contraction, and exchange rates those of the opening. Past months are cut the
+same way, so that like is compared with like.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ LATE = pd.Timedelta(days=3)  # Stripe's own figures are up to two days behind, a
 # A change dated by a renewal may have happened up to a billing period earlier.
 NEXT_BILL = pd.Timedelta(days=400)
 NEAR_RATE = Fraction(3, 100)  # Stripe converts at the rate of its own day
-SAME_RATE = 0.002  # amounts of a few hundred minor units tell a rate no closer
+SAME_RATE = 0.002  # amounts of a few hundred minor units give no more precise rate
 _INSTANT = pd.Timedelta(microseconds=1)
 
 Amounts = pd.Series
@@ -91,7 +91,7 @@ def cumulated(
 
     Args:
         changes: customer, currency, mrr_change (int, minor units of the currency), at (epoch seconds UTC),
-            local_at (the account's wall clock as if it were UTC, null where not told: then months of
+            local_at (the account's wall clock as if it were UTC, null where unknown: then months of
             `timezone` are meant).
         wanted: Months.
         rates: month -> currency -> rate.
@@ -130,7 +130,7 @@ def items_apart(changes: pd.DataFrame, month: str, facts: Facts) -> pd.DataFrame
     What to look at behind an unexplained difference.
 
     Args:
-        changes: As `cumulated`, with item (null where not told) and quantity_change (int).
+        changes: As `cumulated`, with item (null where unknown) and quantity_change (int).
         month: The month.
         facts: Ours.
 
@@ -138,15 +138,17 @@ def items_apart(changes: pd.DataFrame, month: str, facts: Facts) -> pd.DataFrame
         customer (after aliases), item, ours, stripes (quantities as decimal text), ordered by both ids;
         metered items have no quantity in Stripe.
     """
-    told = changes[_before(changes, month, facts.timezone) & changes["item"].notna()]
+    item_changes = changes[_before(changes, month, facts.timezone) & changes["item"].notna()]
     theirs = (
-        told["quantity_change"].groupby([told["customer"].map(facts.catalog.customer), told["item"]]).sum()
+        item_changes["quantity_change"]
+        .groupby([item_changes["customer"].map(facts.catalog.customer), item_changes["item"]])
+        .sum()
     )
-    held = facts.states[
+    item_states = facts.states[
         covers(facts.states, months.closing(month, facts.timezone))
         & facts.states["usage_type"].ne("metered").to_numpy(dtype=bool)
     ]
-    counting = held[held["status"].isin(PARITY.statuses)]
+    counting = item_states[item_states["status"].isin(PARITY.statuses)]
     counting = counting.assign(customer=owners(counting["customer"], facts.catalog))
     ours = counting.set_index(["customer", "item"])["quantity"]
     both = pd.DataFrame({"ours": ours, "stripes": theirs.astype("str")}).fillna("0")
@@ -169,7 +171,7 @@ def _factor(currency: str, reporting: str, month: str, rates: Mapping[str, Mappi
 def _before(changes: pd.DataFrame, month: str, timezone: str) -> pd.Series[bool]:
     """Changes before a month's end.
 
-    On the account's own clock, where it is told, else in the reporting time zone.
+    On the account's own clock, where it is known, else in the reporting time zone.
     """
     local, utc = months.closing(month).timestamp(), months.closing(month, timezone).timestamp()
     return (
@@ -198,14 +200,14 @@ def compared(month: str, stripes: pd.DataFrame, facts: Facts) -> tuple[pd.DataFr
     )
     rows = both[both["difference"] != 0]
     reasons = month_of.explained(rows)
-    told = rows.assign(
+    differing = rows.assign(
         reason=[reasons.get(customer, (UNEXPLAINED, ""))[0] for customer in rows.index],
         evidence=[reasons.get(customer, (UNEXPLAINED, ""))[1] for customer in rows.index],
     )
     differences = (
-        told.rename_axis("customer").reset_index().assign(month=month, policy_hash=PARITY.policy_hash)
+        differing.rename_axis("customer").reset_index().assign(month=month, policy_hash=PARITY.policy_hash)
     )
-    unexplained = int(told.loc[told["reason"] == UNEXPLAINED, "difference"].abs().sum())
+    unexplained = int(differing.loc[differing["reason"] == UNEXPLAINED, "difference"].abs().sum())
     total = int(both["stripes"].sum())
     summary = {
         "month": month,
@@ -229,13 +231,13 @@ class _Month:
         self._month = month
         self._closing = months.closing(month, facts.timezone)
         self._rates = facts.rates.get(month, {})
-        self._held = facts.states[covers(facts.states, self._closing)]
+        self._closing_states = facts.states[covers(facts.states, self._closing)]
 
     def counted(
-        self, policy: Policy, held: pd.DataFrame | None = None, rates: Mapping[str, str] | None = None
+        self, policy: Policy, given_states: pd.DataFrame | None = None, rates: Mapping[str, str] | None = None
     ) -> Amounts:
         """MRR by customer under a policy, of other states or at other rates if given."""
-        states = self._held if held is None else held
+        states = self._closing_states if given_states is None else given_states
         if states.empty:
             return pd.Series(dtype="int64")
         catalog = self._facts.catalog
@@ -251,8 +253,8 @@ class _Month:
         """
         found: dict[str, tuple[str, str]] = {}
         states = of_customers(self._facts.states, set(rows.index), self._facts.catalog)
-        held = states[covers(states, self._closing)]
-        items = held.groupby("customer").size().reindex(rows.index, fill_value=0).clip(lower=1)
+        closing_states = states[covers(states, self._closing)]
+        items = closing_states.groupby("customer").size().reindex(rows.index, fill_value=0).clip(lower=1)
         close = rows["difference"].abs() <= items
         found.update(
             {
@@ -284,8 +286,8 @@ class _Month:
         )
         rates = self._stripes_rates(rows, states)
         if rates:
-            told = ", ".join(f"{currency} {rate}" for currency, rate in sorted(rates.items()))
-            yield "currency", f"at the exchange rates Stripe used ({told})", self._at_rates(rates)
+            rates_text = ", ".join(f"{currency} {rate}" for currency, rate in sorted(rates.items()))
+            yield "currency", f"at the exchange rates Stripe used ({rates_text})", self._at_rates(rates)
         yield from self._instants(states)
         for (one, first, a), (other, second, b) in combinations(_SWITCHES, 2):
             if one != other and not a.keys() & b.keys():
@@ -301,12 +303,12 @@ class _Month:
         )
 
     def _stripes_rates(self, rows: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
-        """The rate that most of those who hold nothing but a currency have in common, where it is near ours.
+        """The rate that most of the customers with only one currency have in common, where it is near ours.
 
         Stripe converts all of them at one.
         """
-        held = states[covers(states, self._closing)]
-        pairs = held[["customer", "currency"]].drop_duplicates()
+        closing_states = states[covers(states, self._closing)]
+        pairs = closing_states[["customer", "currency"]].drop_duplicates()
         pairs = pairs[
             ~pairs["customer"].duplicated(keep=False)
             & (pairs["currency"] != self._facts.catalog.reporting_currency)
@@ -328,10 +330,10 @@ class _Month:
         return self.counted(PARITY, states[covers(states, self._closing)].assign(discounts_json="[]"))
 
     def _without_leaving(self, states: pd.DataFrame) -> Amounts:
-        held = states[covers(states, self._closing)]
+        closing_states = states[covers(states, self._closing)]
         asked = self._facts.subscriptions
         leaving = asked.loc[asked["canceled_at"].notna() & (asked["canceled_at"] < self._closing), "id"]
-        return self.counted(PARITY, held[~held["subscription"].isin(leaving)])
+        return self.counted(PARITY, closing_states[~closing_states["subscription"].isin(leaving)])
 
     def _instants(self, states: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Amounts]]]:
         """The customers' states at other instants.

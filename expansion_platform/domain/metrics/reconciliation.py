@@ -86,20 +86,20 @@ def rates_tie(rates: pd.DataFrame, rollforward: pd.DataFrame) -> None:
         DataQualityError: naming month, metric and slice.
     """
     flows = rollforward.set_index(["month", "dimension", "value"])
-    told = {
+    by_metric = {
         metric: rows.set_index(["month", "dimension", "value"]) for metric, rows in rates.groupby("metric")
     }
     broken: list[str] = []
     for metric, (above, below) in RATES.items():
-        if metric in told:
-            rows = told[metric]
+        if metric in by_metric:
+            rows = by_metric[metric]
             of_rows = flows.reindex(rows.index)
             wrong = rows["numerator"] != _signed(of_rows, above)
             if below is not None:
                 wrong |= rows["denominator"] != _signed(of_rows, below)
             broken += _named(metric, rows[wrong.to_numpy(dtype=bool)])
-    if "grr" in told:
-        grr, nrr = told["grr"], told["nrr"]["numerator"]
+    if "grr" in by_metric:
+        grr, nrr = by_metric["grr"], by_metric["nrr"]["numerator"]
         beyond = (
             (grr["numerator"] < 0)
             | (grr["numerator"] > grr["denominator"])
@@ -229,7 +229,7 @@ def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
     Raises:
         DataQualityError: naming month and metric.
     """
-    told = durability[durability["dimension"] == "total"].set_index(["month", "metric"])
+    reported = durability[durability["dimension"] == "total"].set_index(["month", "metric"])
     judged, pending = events[events["status"] != "pending"], events[events["status"] == "pending"]
     sums = {
         ("seat_durability_3m", "numerator"): judged.groupby("month")["kept"].sum(),
@@ -245,7 +245,7 @@ def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
         }
     broken = []
     for (metric, column), expected in sums.items():
-        found = told.xs(metric, level="metric")[column]
+        found = reported.xs(metric, level="metric")[column]
         broken += [
             f"{month} {metric}" for month in found.index[found != expected.reindex(found.index, fill_value=0)]
         ]
@@ -254,7 +254,7 @@ def durability_ties(durability: pd.DataFrame, events: pd.DataFrame) -> None:
 
 
 def expanders_tie(after: pd.DataFrame, expansion: pd.DataFrame) -> None:
-    """Expanders whose churn is told are those that metrics/expansion counts in the month they expanded in.
+    """Expanders with a reported churn are those that metrics/expansion counts in their month of expansion.
 
     Rows without a base are left out.
 

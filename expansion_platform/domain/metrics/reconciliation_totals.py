@@ -164,7 +164,7 @@ def restatements_tie(restatements: pd.DataFrame, reported: pd.DataFrame, publish
         names = [name for name in {*now.index, *rows.index} if contributions.compared(name, known)]
         then = contributions.sums(first, known)
         names += [name for name in then.index if name not in names and contributions.compared(name, known)]
-        change, told = (each.reindex(names, fill_value=0) for each in (now.sub(then, fill_value=0), rows))
-        broken += [f"{month}/{name}" for name in sorted(change.index[change != told])]
+        change, recorded = (each.reindex(names, fill_value=0) for each in (now.sub(then, fill_value=0), rows))
+        broken += [f"{month}/{name}" for name in sorted(change.index[change != recorded])]
     if broken:
         raise DataQualityError("restatements do not sum to restated less first reported", broken)

@@ -6,7 +6,7 @@ Here: what is kept of a month as it closes, and the comparison with what the tab
 figures there are (`mrr/contributions.py`), when a month closes (`months.closes`), where what it reported is
 kept (`tables/first_reported.py`).
 
-A customer's figures depend on what it held at the two ends of the month, the exchange rates there, whether it
+A customer's figures depend on its items at the two ends of the month, the exchange rates there, whether it
 paid before, the policy, the catalog, the rules and the time zone, and on no other customer (semantics 8.2,
 property 8). So these are kept with the figures, and compared with them: a reason is found and not guessed.
 One thing is of all customers: which prices are plans, where nobody said so (semantics 3.1, D-12). A late fact
@@ -33,14 +33,12 @@ from expansion_platform.domain.mrr.contributions import FIGURES, TEXTS, contribu
 from expansion_platform.domain.mrr.states import among, covers, owners
 from expansion_platform.domain.mrr.valuation import IDENTITY, STATE
 
-NOTHING_HELD = {"states_hash": "0" * 16, "usage_hash": "0" * 16, "rates_json": "{}"}
+NO_ITEMS = {"states_hash": "0" * 16, "usage_hash": "0" * 16, "rates_json": "{}"}
 VERSIONS = ["policy_hash", "catalog_hash", "rules_hash", "timezone"]
 
 Hashes = npt.NDArray[np.uint64]
 _ENDS = np.array([1, 0x9E3779B97F4A7C15], dtype=np.uint64)
-"""Odd weights that tell the two ends apart: what is held at the opening is not what is held at the
-closing.
-"""
+"""Odd weights that distinguish the two ends: the items at the opening are not those at the closing."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def first_reported(figures: pd.DataFrame, hashed: pd.DataFrame, ends: Ends, repo
         ends: the month's.
         reporting: reporting currency.
     """
-    reported, holding = figures.set_index("customer"), held(hashed, ends, reporting)
+    reported, holding = figures.set_index("customer"), holdings(hashed, ends, reporting)
     customers = reported.index.union(holding.index)
     amounts = reported[FIGURES].reindex(customers, fill_value=0)
     texts = reported[["first_paid_month", *TEXTS]].reindex(customers)
@@ -95,8 +93,8 @@ def hashed_states(states: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     )
 
 
-def held(hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
-    """What each customer held at the two ends: states_hash, usage_hash, rates_json by customer.
+def holdings(hashed: pd.DataFrame, ends: Ends, reporting: str) -> pd.DataFrame:
+    """Each customer's items at the two ends: states_hash, usage_hash, rates_json by customer.
 
     Hashes are added up, so order does not matter.
     """
@@ -148,7 +146,7 @@ def restatements(
     in_force = theirs[covers(theirs, ends.opening) | covers(theirs, ends.closing)]
     evidence = _Evidence(
         then=_known(before, moved).assign(paid=before["first_paid_month"].reindex(moved)),
-        now=_known(held(theirs, ends, catalog.reporting_currency), moved).assign(
+        now=_known(holdings(theirs, ends, catalog.reporting_currency), moved).assign(
             paid=after["first_paid_month"].reindex(moved)
         ),
         changed={name for name in VERSIONS if len(before) and before[name].iloc[0] != versions[name]},
@@ -203,7 +201,7 @@ def _compared(before: pd.DataFrame, after: pd.DataFrame, known: Collection[str])
 class _Evidence:
     """What is known of customers whose figures differ, one a row.
 
-    What they held and when they first paid, then and now.
+    Their items and when they first paid, then and now.
     """
 
     then: pd.DataFrame
@@ -232,12 +230,12 @@ class _Evidence:
         }
 
     def _holds(self) -> dict[str, Bools]:
-        # A merge moves what is held from one to the other, and in another time zone a month has other ends:
-        # then neither tells of a late fact.
+        # A merge moves items from one customer to the other, and in another time zone a month has other ends:
+        # then neither difference shows a late fact.
         same = ~self.merged & ("timezone" not in self.changed)
         states, usage = (self._differs(name) & same for name in ("states_hash", "usage_hash"))
         backdated = (states | usage) & self.made_later
-        # Whether a customer paid before is told by earlier months.
+        # Earlier months show whether a customer paid before.
         paid = (
             (self.then["paid"].notna() & self.now["paid"].notna()).to_numpy(dtype=bool)
             & self._differs("paid")
@@ -259,8 +257,8 @@ class _Evidence:
             "policy_change": every & bool(self.changed & {"policy_hash", "timezone"}),
             "code_change": every & ("rules_hash" in self.changed),
         }
-        # Where nothing that is kept has changed, what is held had not yet been counted into the figures as
-        # the month closed.
+        # Where nothing that is kept has changed, the items had not yet been counted into the figures as the
+        # month closed.
         nothing = ~np.logical_or.reduce(list(found.values()))
         return {**found, "late_event": found["late_event"] | nothing}
 
@@ -268,15 +266,15 @@ class _Evidence:
         return (self.then[column] != self.now[column]).to_numpy(dtype=bool)
 
 
-def _known(held: pd.DataFrame, customers: pd.Index[str]) -> pd.DataFrame:
-    """The evidence columns of some customers; one that held nothing has the hash of nothing."""
+def _known(rows: pd.DataFrame, customers: pd.Index[str]) -> pd.DataFrame:
+    """The evidence columns of some customers; one without items has the hash of nothing."""
     return pd.DataFrame(
-        {name: held[name].reindex(customers, fill_value=nothing) for name, nothing in NOTHING_HELD.items()}
+        {name: rows[name].reindex(customers, fill_value=nothing) for name, nothing in NO_ITEMS.items()}
     )
 
 
 def _rate_differs(then: str, now: str) -> bool:
-    """Whether a currency held then and now has another rate."""
+    """Whether a currency of both then and now has another rate."""
     if then == now:
         return False
     before, after = json.loads(then), json.loads(now)

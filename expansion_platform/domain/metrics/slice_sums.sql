@@ -26,7 +26,7 @@ with customers as (
     group by all
 ),
 
-held as (
+opening_and_closing as (
     select month, segment, sum(columns(* exclude (month, segment, next_segment)))
     from customers
     group by grouping sets ((month), (month, segment))
@@ -94,12 +94,12 @@ select
     slices.month,
     slices.dimension,
     slices.value,
-    coalesce(columns(held.* exclude (month, segment)), 0)::bigint,
+    coalesce(columns(opening_and_closing.* exclude (month, segment)), 0)::bigint,
     coalesce(columns(moved.* exclude (month, segment)), 0)::bigint,
     coalesce(entered.transfer_in, 0)::bigint as transfer_in,
     coalesce(left_segment.transfer_out, 0)::bigint as transfer_out
 from slices
-left join held on held.month = slices.month and held.segment is not distinct from slices.segment
+left join opening_and_closing on opening_and_closing.month = slices.month and opening_and_closing.segment is not distinct from slices.segment
 left join moved on moved.month = slices.month and moved.segment is not distinct from slices.segment
 left join entered on entered.month = slices.month and entered.segment = slices.segment
 left join left_segment on left_segment.month = slices.month and left_segment.segment = slices.segment

@@ -77,14 +77,14 @@ def books(calendar: Sequence[str], customer_months: Any, movements: Any) -> Iter
     parts = -(-size // AT_ONCE)
     for part in range(parts):
         read = {"months": months, "part": pd.DataFrame({"number": [part], "parts": [parts]})}
-        held, customers = _numbered(
+        month_rows, customers = _numbered(
             query_arrow(
                 "metrics/window_months", {"customer_months": customer_months, "slices": numbered, **read}
             )
         )
-        place = held["month"].astype(np.int64) * len(customers) + held["customer"]
+        place = month_rows["month"].astype(np.int64) * len(customers) + month_rows["customer"]
         shape = len(calendar), len(customers)
-        slices = _filled(shape, place, held["slice"], -1)
+        slices = _filled(shape, place, month_rows["slice"], -1)
         moves, _ = _numbered(
             query_arrow("metrics/window_moves", {"movements": movements, "months": months}), customers
         )
@@ -94,9 +94,9 @@ def books(calendar: Sequence[str], customer_months: Any, movements: Any) -> Iter
         ends = np.searchsorted(moves["month"], np.arange(len(calendar) + 1, dtype=np.int32))
         yield Book(
             slices=slices,
-            opening=_filled(shape, place, held["opening"], 0),
-            closing=_filled(shape, place, held["closing"], 0),
-            fx=_rated(held),
+            opening=_filled(shape, place, month_rows["opening"], 0),
+            closing=_filled(shape, place, month_rows["closing"], 0),
+            fx=_rated(month_rows),
             moves=[
                 {name: column[first:beyond] for name, column in moves.items()}
                 for first, beyond in pairwise(ends.tolist())
@@ -134,11 +134,11 @@ def _columns(rows: pa.Table) -> Columns:
     return {name: rows[name].to_numpy() for name in rows.column_names}
 
 
-def _rated(held: Columns) -> Columns:
+def _rated(rows: Columns) -> Columns:
     """The rows in which exchange rates added something, each customer's oldest first."""
-    added = np.flatnonzero(held["fx"])
-    added = added[np.lexsort([held["month"][added], held["customer"][added]])]
-    return {name: held[name][added] for name in ("customer", "month", "fx")}
+    added = np.flatnonzero(rows["fx"])
+    added = added[np.lexsort([rows["month"][added], rows["customer"][added]])]
+    return {name: rows[name][added] for name in ("customer", "month", "fx")}
 
 
 def _filled(

@@ -285,7 +285,7 @@ def _plan_that_matters(book: MonthSnapshot, customer: Ints, terms_a: Ints, terms
 def _of_lone_items(book: MonthSnapshot, pairs: Pairs) -> CauseRows:
     """Items added or removed, whole, at opening rates.
 
-    Add-on, volume of a group held at the other end, usage of a family held, else cross-sell.
+    Add-on, volume of a group that is also at the other end, usage of a family that is, else cross-sell.
     """
     parts = []
     for side, other, at, sign in (
@@ -294,10 +294,12 @@ def _of_lone_items(book: MonthSnapshot, pairs: Pairs) -> CauseRows:
     ):
         lone = np.flatnonzero((at >= 0) & ((pairs.opening < 0) | (pairs.closing < 0)))
         terms, customer = side.terms[at[lone]], side.customer[at[lone]]
-        held = np.flatnonzero(other.counts & np.isin(other.customer, customer))
-        same_group = _holds(customer, book.group[terms], other.customer[held], book.group[other.terms[held]])
+        other_rows = np.flatnonzero(other.counts & np.isin(other.customer, customer))
+        same_group = _holds(
+            customer, book.group[terms], other.customer[other_rows], book.group[other.terms[other_rows]]
+        )
         same_family = _holds(
-            customer, book.family[terms], other.customer[held], book.family[other.terms[held]]
+            customer, book.family[terms], other.customer[other_rows], book.family[other.terms[other_rows]]
         )
         kind = np.array([entry.kind for entry in book.entries], dtype=object)[terms]
         metered = np.array([one.metered for one in book.terms], dtype=bool)[terms]
@@ -316,10 +318,10 @@ def _of_lone_items(book: MonthSnapshot, pairs: Pairs) -> CauseRows:
     return _joined(parts)
 
 
-def _holds(customer: Ints, code: Ints, held_customer: Ints, held_code: Ints) -> npt.NDArray[np.bool_]:
-    """Whether (customer, code) is among those held."""
-    width = max(code.max(initial=0), held_code.max(initial=0)) + 1
-    return np.isin(customer * width + code, held_customer * width + held_code)
+def _holds(customer: Ints, code: Ints, other_customer: Ints, other_code: Ints) -> npt.NDArray[np.bool_]:
+    """Whether (customer, code) is among those of the other end."""
+    width = max(code.max(initial=0), other_code.max(initial=0)) + 1
+    return np.isin(customer * width + code, other_customer * width + other_code)
 
 
 def _rate_part(book: MonthSnapshot, pairs: Pairs) -> Ints:

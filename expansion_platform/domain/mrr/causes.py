@@ -203,7 +203,7 @@ def _schedule_cause(a: Terms, b: Terms, catalog: Catalog) -> str:
 
 
 def _splits(before: End, after: End, players: Mapping[str, str]) -> bool:
-    """Whether a tier change is at the same time an interval change that could be told apart."""
+    """Whether a tier change is at the same time an interval change that could be separated."""
     a, b = before.terms, after.terms
     both = players.get(SCHEDULE) == "tier" and a.period != b.period
     return (

@@ -90,7 +90,7 @@ def changed_book(
     order = np.lexsort([keys.month, keys.customer])
     ordered = (keys.customer * size + keys.month)[order]
     sides = []
-    # A state that covers month end k is held at the opening of month k + 1 and at the closing of month k.
+    # A state that covers month end k is counted at the opening of month k + 1 and at the closing of month k.
     for later in (1, 0):
         first = timeline.customer * size + timeline.begins + later
         beyond = timeline.customer * size + np.minimum(timeline.beyond + later, size)

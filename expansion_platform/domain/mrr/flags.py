@@ -32,7 +32,7 @@ from expansion_platform.domain.pricing import schemes
 from expansion_platform.domain.pricing.schemes import TAX_UNKNOWN
 
 SURGE_SEATS = 5
-SURGE_SHARE = 2  # one in two of the seats held at opening
+SURGE_SHARE = 2  # one in two of the seats at opening
 SURGE_TIMES = 3
 SURGE_MONTHS = 12
 SURGE_KNOWN = 3
@@ -231,13 +231,13 @@ def history_truncated(changes: Changes, facts: Facts, catalog: Catalog) -> Bools
 def seat_surge(changes: Changes, facts: Facts) -> Bools:
     """Customers whose gain in licensed seats may not recur (3.5).
 
-    The gain of the month's `seat` causes is at least 5 and at least half of the seats held at opening, and at
-    least three times the largest gain of a month in the twelve months before, where it held seats at both
+    The gain of the month's `seat` causes is at least 5 and at least half of the seats at opening, and at
+    least three times the largest gain of a month in the twelve months before, where it had seats at both
     ends of three of them.
     """
     gained, paid = _seat_gains(changes)
     codes = np.flatnonzero((gained >= SURGE_SEATS) & (paid > 0))
-    seats = _seats_held(codes, facts)
+    seats = _opening_seats(codes, facts)
     before = np.diff(seats, axis=1)
     known = ~np.isnan(before)
     largest = np.where(known, before, -np.inf).max(axis=1, initial=-np.inf)
@@ -267,10 +267,10 @@ def _seat_gains(changes: Changes) -> tuple[Any, Ints]:
     return gained, paid
 
 
-def _seats_held(codes: Ints, facts: Facts) -> Any:
+def _opening_seats(codes: Ints, facts: Facts) -> Any:
     """Licensed seats at the opening instants of the twelve months before and of the month.
 
-    A row a customer-month; NaN where none are held.
+    A row a customer-month; NaN where there are none.
     """
     timeline = facts.timeline
     position, row = facts.states_of(codes)
@@ -283,11 +283,11 @@ def _seats_held(codes: Ints, facts: Facts) -> Any:
     )
     each, month_end = spread(start, stop)
     quantity = pd.to_numeric(timeline.distinct["quantity"]).to_numpy(dtype="float64")
-    held = np.full((len(codes), SURGE_MONTHS + 1), np.nan)
+    seats = np.full((len(codes), SURGE_MONTHS + 1), np.nan)
     place = (position[each], month_end - first[each])
-    held[place] = 0
-    np.add.at(held, place, quantity[timeline.terms[row[each]]])
-    return held
+    seats[place] = 0
+    np.add.at(seats, place, quantity[timeline.terms[row[each]]])
+    return seats
 
 
 def tax_unknown(book: MonthSnapshot) -> Bools:

@@ -6,7 +6,7 @@ Here: `price_moves`, what some customers show, and `price_migrations`, the rows 
 what all of them show. Not here: what a declared migration does to a label (`causes.py`), and the flag on its
 rows (`flags.py`). Nobody declared a detected one: it changes no amount.
 
-Stripe tells of no repricing. `transfer_lookup_key` moves a price's handle to its successor, but the old price
+Stripe records no repricing. `transfer_lookup_key` moves a price's handle to its successor, but the old price
 then has none and Stripe keeps no former value, so a transferred key cannot be seen; what customers did can.
 """
 
@@ -164,9 +164,9 @@ def customers_on_prices(timeline: Timeline, wanted: Sequence[str]) -> pd.DataFra
     np.add.at(change, (of_row[later], begins[later]), 1)
     np.subtract.at(change, (of_row[later], timeline.beyond[rows][later]), 1)
     opening = np.array([timeline.index(month) - 1 for month in wanted], dtype=np.int64)
-    held = np.cumsum(change, axis=1)[:, opening]
-    which, month = np.nonzero(held)
+    opening_counts = np.cumsum(change, axis=1)[:, opening]
+    which, month = np.nonzero(opening_counts)
     names = np.array(wanted, dtype=object)[month]
     return pd.DataFrame(
-        {"month": names, "old_price": prices[which], "customers_on_old": held[which, month]}
+        {"month": names, "old_price": prices[which], "customers_on_old": opening_counts[which, month]}
     ).astype({"month": "str"})

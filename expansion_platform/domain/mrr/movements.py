@@ -314,7 +314,7 @@ def movement_rows(changes: Changes, shown: Ints, catalog: Catalog, *, wide: bool
 
 
 def dormant_months(changes: Changes) -> npt.NDArray[np.bool_]:
-    """By code: whether a customer that left, or came back, held something that can charge all along.
+    """By code: whether a customer that left, or came back, had a chargeable item all the time.
 
     See semantics 2.1.
     """

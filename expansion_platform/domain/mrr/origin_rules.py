@@ -3,7 +3,7 @@
 The first rule of semantics 4.3 that says something, over whole ranges of months.
 
 Here: which changes and CRM records are behind an amount, the rules in their order, the split of the headline.
-Not here: what Stripe tells of a change (`origins.py`), the amounts (`attribution.py`).
+Not here: what Stripe's data says of a change (`origins.py`), the amounts (`attribution.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who began an expansion: the customer itself, the product, sales, or nobody knows (semantics 4.3).
 
-Here: what Stripe tells of each change, and the rule. Not here: the one origin of each positive organic amount
-(`origin_rules.py`), the amounts (`attribution.py`), reading the CRM (`sources/user_tables.py`).
+Here: what Stripe's data says of each change, and the rule. Not here: the one origin of each positive organic
+amount (`origin_rules.py`), the amounts (`attribution.py`), reading the CRM (`sources/user_tables.py`).
 
 Stripe says who asked for a change only in events, which it forgets after 30 days, and in metadata. Of
 metadata, a bill keeps what the subscription's was when it was finalized, which dates it: it is believed of
@@ -94,7 +94,7 @@ def changes(states: pd.DataFrame) -> pd.DataFrame:
 
 
 def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: bool) -> pd.DataFrame:
-    """`changes` with `initiated_by`, and the ids of what tells of each.
+    """`changes` with `initiated_by`, and the ids of what shows each.
 
     Metadata, a portal session, a checkout, an event Stripe made by itself.
 
@@ -102,7 +102,7 @@ def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: boo
     the subscription's. `named` says whether any event of the account names a request: where none does, as a
     warehouse's loader may leave them out, none is taken for Stripe's own.
     """
-    told = found.assign(customer=found["customer"].map(catalog.customer).astype("str"))
+    joined = found.assign(customer=found["customer"].map(catalog.customer).astype("str"))
     events = facts.events.rename(columns={"created": "at", "object_id": "subscription", "id": "event_id"})
     own = events[events["type"].str.startswith("customer.subscription.")]
     saying = (
@@ -110,36 +110,39 @@ def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: boo
         .dropna(subset="said")
         .drop_duplicates(["subscription", "at"], keep="last")
     )
-    told = told.merge(
+    joined = joined.merge(
         saying[["subscription", "at", "said", "event_id"]], on=["subscription", "at"], how="left"
     )
     bills = facts.invoices.assign(said=_initiators(facts.invoices["metadata_json"])).dropna(subset="said")
     bills = bills.rename(columns={"created": "billed_at", "id": "bill_id", "said": "bill_said"}).sort_values(
         "billed_at"
     )
-    told = pd.merge_asof(
-        told.sort_values("at", kind="stable"),
+    joined = pd.merge_asof(
+        joined.sort_values("at", kind="stable"),
         bills[["subscription", "billed_at", "bill_id", "bill_said"]],
         left_on="at",
         right_on="billed_at",
         by="subscription",
         direction="forward",
     )
-    in_time = told["until"].isna() | (told["billed_at"] < told["until"])
+    in_time = joined["until"].isna() | (joined["billed_at"] < joined["until"])
     now = {
         name: dict(zip(frame["id"], _initiators(frame["metadata_json"]), strict=True))
         for name, frame in _present(facts)
     }
     sources = [
-        (told["said"], told["event_id"]),
-        (told["item"].map(now["items"]).where(told["last"]), told["item"]),
-        (told["bill_said"].where(in_time), told["bill_id"]),
-        (told["subscription"].map(now["subscriptions"]).where(told["until"].isna()), told["subscription"]),
+        (joined["said"], joined["event_id"]),
+        (joined["item"].map(now["items"]).where(joined["last"]), joined["item"]),
+        (joined["bill_said"].where(in_time), joined["bill_id"]),
+        (
+            joined["subscription"].map(now["subscriptions"]).where(joined["until"].isna()),
+            joined["subscription"],
+        ),
     ]
-    told["initiated_by"], told["initiated_id"] = None, None
+    joined["initiated_by"], joined["initiated_id"] = None, None
     for said, identity in reversed(sources):
-        told["initiated_by"] = said.where(said.notna(), told["initiated_by"])
-        told["initiated_id"] = identity.where(said.notna(), told["initiated_id"])
+        joined["initiated_by"] = said.where(said.notna(), joined["initiated_by"])
+        joined["initiated_id"] = identity.where(said.notna(), joined["initiated_id"])
     opened = (
         events[events["type"] == PORTAL_OPENED]
         .rename(columns={"at": "opened_at", "event_id": "portal_id"})
@@ -148,25 +151,25 @@ def witnessed(found: pd.DataFrame, facts: Facts, catalog: Catalog, *, named: boo
     opened = opened.assign(customer=opened["customer"].map(catalog.customer).astype("str"))[
         ["customer", "opened_at", "portal_id"]
     ]
-    told = pd.merge_asof(
-        told, opened, left_on="at", right_on="opened_at", by="customer", tolerance=PORTAL_SESSION
+    joined = pd.merge_asof(
+        joined, opened, left_on="at", right_on="opened_at", by="customer", tolerance=PORTAL_SESSION
     )
     sessions = events[events["type"] == CHECKED_OUT]
     begun = {
         json.loads(text).get("subscription"): identity
         for text, identity in zip(sessions["state_json"], sessions["event_id"], strict=True)
     }
-    told["checkout_id"] = told["subscription"].map(begun).where(told["first"])
+    joined["checkout_id"] = joined["subscription"].map(begun).where(joined["first"])
     asked = own["request_id"].notna()
     listed = (own["type"] == CREATED) | own["previous_json"].str.contains('"(?:items|status)":', regex=True)
     by_itself = own[listed & (~asked if named else asked)]
     by_itself = by_itself.drop_duplicates(["subscription", "at"]).rename(columns={"event_id": "automatic_id"})
-    told = told.merge(
+    joined = joined.merge(
         by_itself[["subscription", "at", "automatic_id"]], on=["subscription", "at"], how="left"
     )
     columns = ["customer", "subscription", "item", "at", "source", *WITNESSED]
     return (
-        told[columns]
+        joined[columns]
         .astype(dict.fromkeys(WITNESSED, "str"))
         .sort_values(["customer", "item", "at"], ignore_index=True)
     )

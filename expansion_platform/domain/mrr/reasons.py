@@ -52,14 +52,17 @@ def reasons(
         moved = changes.movement == movement
         found.update(
             membership_reason(
-                _held(book, *paying, moved & ~dormant), _held(book, *other, moved & ~dormant), side, deleted
+                _items_at(book, *paying, moved & ~dormant),
+                _items_at(book, *other, moved & ~dormant),
+                side,
+                deleted,
             ).to_frame("reason")
         )
-        found.update(dormant_reason(_held(book, *other, moved & dormant)).to_frame("dormant_reason"))
+        found.update(dormant_reason(_items_at(book, *other, moved & dormant)).to_frame("dormant_reason"))
     return found.take(shown).reset_index(drop=True).astype("str")
 
 
-def _held(
+def _items_at(
     book: MonthSnapshot, side: Side, valued: Valued, states: pd.DataFrame, chosen: Bools
 ) -> pd.DataFrame:
     """The items of the chosen customer-months at one end, valued; `customer` and `item` are codes."""
@@ -112,7 +115,7 @@ def membership_reason(paying: pd.DataFrame, other: pd.DataFrame, side: int, dele
 def dormant_reason(other: pd.DataFrame) -> pd.Series:
     """Why nothing is paid for chargeable items, by customer (semantics 2.1).
 
-    A discount, else no usage, else nothing held that costs.
+    A discount, else no usage, else no item that costs anything.
     """
     items = other[other["chargeable"]]
     discounted, metered = items["list_mrr_minor"] > 0, items["usage_type"] == "metered"

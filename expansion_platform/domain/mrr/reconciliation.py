@@ -193,12 +193,12 @@ def origins_tie(origins: pd.DataFrame, movements: pd.DataFrame) -> None:
     """
     by = ["month", "customer"]
     parts = origins.pivot_table(index=by, columns="cause", values="expansion", aggfunc="sum", fill_value=0)
-    told = parts.reindex(columns=ORGANIC, fill_value=0).rename(columns=lambda name: f"expansion_{name}")
-    told = told.assign(expansion_gross=origins.groupby(by)["amount"].sum())
-    expected = movements.set_index(by)[list(told.columns)]
+    sums = parts.reindex(columns=ORGANIC, fill_value=0).rename(columns=lambda name: f"expansion_{name}")
+    sums = sums.assign(expansion_gross=origins.groupby(by)["amount"].sum())
+    expected = movements.set_index(by)[list(sums.columns)]
     expected = expected[(expected != 0).any(axis=1)]
-    every = expected.index.union(told.index)
-    differs = (expected.reindex(every, fill_value=0) != told.reindex(every, fill_value=0)).any(axis=1)
+    every = expected.index.union(sums.index)
+    differs = (expected.reindex(every, fill_value=0) != sums.reindex(every, fill_value=0)).any(axis=1)
     _refuse("origins do not sum to expansion", every[differs.to_numpy()].to_frame(index=False))
 
 

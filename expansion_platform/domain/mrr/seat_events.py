@@ -52,7 +52,7 @@ def seat_events(wanted: Collection[str], movements: pd.DataFrame, causes: pd.Dat
         causes: mrr/causes of the same months.
 
     An event is a customer's match group whose seats rose in a month, and what is paid for seats with them. Of
-    the seats added, those still held are kept, from none to all; a customer that has left keeps none, also
+    the seats added, those still there are kept, from none to all; a customer that has left keeps none, also
     when it came back. The amount kept is rounded half-even, once an event.
     """
     seats = (causes["cause"] == "seat").to_numpy(dtype=bool)

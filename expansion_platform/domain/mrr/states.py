@@ -1,6 +1,6 @@
 """Some customers' item states, after aliases, at instants and over a month.
 
-Here: choosing rows of item states, and what a customer held over time. Not here: pricing (`valuation.py`) and
+Here: choosing rows of item states, and a customer's items over time. Not here: pricing (`valuation.py`) and
 what any of it means (`flags.py`).
 """
 

@@ -29,7 +29,7 @@ class Price(NamedTuple):
     `scheme` as in semantics 8.1, `options` the same price in its other currencies.
 
     `inclusive` says that tax is inside its amounts, at whatever rate. `quantities` are those the scheme has
-    an amount of, where bills are all that tells it; None: it has one of any.
+    an amount of, where only invoices show it; None: it has one of any.
     """
 
     id: str
@@ -63,11 +63,11 @@ class Price(NamedTuple):
     def as_text(self) -> str:
         """Its terms in one currency as canonical JSON, which `price_of` reads."""
         quantities = None if self.quantities is None else sorted(self.quantities)
-        told = {
+        terms = {
             name: getattr(self, name)
             for name in ("product", "currency", "usage_type", "interval", "interval_count", "scheme", "meter")
         }
-        return canonical.dumps(told | {"quantities": quantities})
+        return canonical.dumps(terms | {"quantities": quantities})
 
 
 class Coupon(NamedTuple):
@@ -132,9 +132,9 @@ def prices(frame: pd.DataFrame) -> tuple[dict[str, Price], dict[str, str]]:
 
 def price_of(name: str, text: str) -> Price:
     """A price from `Price.as_text`."""
-    told = json.loads(text)
-    quantities = None if told["quantities"] is None else frozenset(told.pop("quantities"))
-    return Price(name, **told | {"scheme_json": canonical.dumps(told["scheme"]), "quantities": quantities})
+    terms = json.loads(text)
+    quantities = None if terms["quantities"] is None else frozenset(terms.pop("quantities"))
+    return Price(name, **terms | {"scheme_json": canonical.dumps(terms["scheme"]), "quantities": quantities})
 
 
 def in_currency(price_terms: Mapping[str, Price], currency: str) -> dict[str, Price]:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from expansion_platform.domain.core.configuration import read_yaml, told
+from expansion_platform.domain.core.configuration import problems_text, read_yaml
 from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.sources.warehouse import columns
 
@@ -96,4 +96,4 @@ def read_mapping(content: Any, where: str) -> Mapping:
     try:
         return Mapping.model_validate(content)
     except ValidationError as error:
-        raise ConfigurationError(f"mapping {where}: {told(error, Mapping)}") from error
+        raise ConfigurationError(f"mapping {where}: {problems_text(error, Mapping)}") from error

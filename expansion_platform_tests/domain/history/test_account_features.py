@@ -35,7 +35,7 @@ def account(
         **item,
     }
     return Account(
-        held=pd.DataFrame([held]),
+        items=pd.DataFrame([held]),
         prices=staged.prices,
         coupons=staged.coupons,
         subscriptions=staged.subscriptions,

@@ -140,7 +140,7 @@ def test_growth_masks_losses_when_the_base_grows_though_a_tenth_of_it_goes(
 
 def test_growth_masks_losses_names_what_is_gone() -> None:
     text, numbers = told(trailing={"nrr_t12m": "1.15", "grr_t12m": "0.82"})["growth_masks_losses"]
-    assert "NRR is 115.00 %, but GRR only 82.00 %. Of the MRR held a year ago 18.00 % is gone" in text
+    assert "NRR is 115.00 %, but GRR only 82.00 %. Of the MRR of a year ago 18.00 % is gone" in text
     assert numbers == {"nrr_t12m": "1.1500000000", "grr_t12m": "0.8200000000", "lost": "0.1800000000"}
 
 

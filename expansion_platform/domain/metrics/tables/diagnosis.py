@@ -21,7 +21,7 @@ class Diagnosis(Monthly):
 
     position: int = pa.Field(description="Order of the sentence within its month, from 1", ge=1)
     kind: str = pa.Field(
-        description="Which threshold held (`domain/metrics/diagnosis.py` states each)", isin=KINDS
+        description="Which threshold was reached (`domain/metrics/diagnosis.py` states each)", isin=KINDS
     )
     text: str = pa.Field(description="The sentence, with its numbers")
     numbers_json: str = pa.Field(

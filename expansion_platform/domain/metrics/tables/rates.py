@@ -27,7 +27,7 @@ class ExpansionByOrigin(MetricValue):
     value: str = pa.Field(description="The origin or motion", isin=[*ORIGINS, "product_led", "sales_driven"])
     incomplete: bool = pa.Field(
         description="More than a fifth of the month's expansion has "
-        "no known origin: the split tells too little"
+        "no known origin: the split is not reliable"
     )
 
     class Config(Table.Config):
@@ -104,8 +104,8 @@ class Coverage(MetricValue):
 
     Share of closing MRR whose catalog entry is inferred, and whose state is not dated by a fact.
 
-    `tax_unknown_mrr_share` is of prices with tax inside whose rate no bill tells, so that MRR has the tax in
-    it (semantics 7, case 60). `inferred_plans_mrr_share` is of prices that are plans only because they are
+    `tax_unknown_mrr_share` is of prices with tax inside whose rate no invoice shows, so that MRR has the tax
+    in it (semantics 7, case 60). `inferred_plans_mrr_share` is of prices that are plans only because they are
     sold beside other prices of their product (semantics 3.1, D-12).
     """
 

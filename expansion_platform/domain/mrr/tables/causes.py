@@ -88,7 +88,7 @@ class PriceMigrations(Monthly):
     customers_moved: int = pa.Field(
         description="Customers that moved, at unchanged quantity when detected", ge=1
     )
-    customers_on_old: int = pa.Field(description="Customers that held the old price at opening", ge=1)
+    customers_on_old: int = pa.Field(description="Customers with the old price at opening", ge=1)
     share_text: str = pa.Field(description="customers_moved / customers_on_old, decimal text")
     amount: int = pa.Field(description="MRR change of the moves by plan, price and interval")
     amount_as_tier: int = pa.Field(

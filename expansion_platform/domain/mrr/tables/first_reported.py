@@ -17,7 +17,7 @@ class FirstReported(Monthly):
 
     Written once, never again; the other tables are restated.
 
-    Of every customer that held anything at either end, paying or not, with what its figures were made of, so
+    Of every customer that had any item at either end, paying or not, with what its figures were made of, so
     that a later difference has a reason. Columns that are null in all rows of a month were not kept by the
     version that closed it: they are unknown, not zero.
     """
@@ -75,7 +75,7 @@ class FirstReported(Monthly):
         description="Any rise of a continuing customer", ge=0, nullable=True
     )
     dormant_churn: pd.Int64Dtype = pa.Field(
-        description="flow_churn of a customer that still held something", le=0, nullable=True
+        description="flow_churn of a customer that still had an item", le=0, nullable=True
     )
     dormant_churn_full_discount: pd.Int64Dtype = pa.Field(
         description="The same for this reason", le=0, nullable=True
@@ -87,7 +87,7 @@ class FirstReported(Monthly):
         description="The same for this reason", le=0, nullable=True
     )
     dormant_reactivation: pd.Int64Dtype = pa.Field(
-        description="flow_reactivation of a customer that held something before", ge=0, nullable=True
+        description="flow_reactivation of a customer that had an item before", ge=0, nullable=True
     )
     closing_arr: pd.Int64Dtype = pa.Field(description="ARR at the closing instant", ge=0, nullable=True)
     next_segment: str = pa.Field(
@@ -100,7 +100,7 @@ class FirstReported(Monthly):
     origins_json: str = pa.Field(
         description="Its headline expansion by origin: {origin: minor units}", nullable=True
     )
-    states_hash: str = pa.Field(description="Hash of what it held at both ends, metered quantities left out")
+    states_hash: str = pa.Field(description="Hash of its items at both ends, metered quantities left out")
     usage_hash: str = pa.Field(description="Hash of its metered quantities at both ends")
     rates_json: str = pa.Field(description="Exchange rates of its currencies: {currency: [opening, closing]}")
     timezone: str = pa.Field(description="Reporting time zone of then")

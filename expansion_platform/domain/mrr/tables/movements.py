@@ -37,7 +37,7 @@ class Movements(Monthly):
         description="Size at opening (closing for new and reactivated), by ACV", isin=SEGMENTS
     )
     dormant: bool = pa.Field(
-        description="Churn or reactivation of a customer who held a chargeable item all along"
+        description="Churn or reactivation of a customer that had a chargeable item all the time"
     )
     dormant_reason: str = pa.Field(
         description="Why nothing was paid for it", isin=DORMANT_REASONS, nullable=True
@@ -116,12 +116,14 @@ class Movements(Monthly):
     )
     def membership(cls, frame):  # noqa: N805, ANN001, ANN201, D102
         before, after, movement = frame["opening"] > 0, frame["closing"] > 0, frame["movement"]
-        held = movement.isin(["churn", "continuing"]) == before
+        opening_matches = movement.isin(["churn", "continuing"]) == before
         kept = movement.isin(["new", "reactivation", "continuing"]) == after
         whole = {"new": frame["closing"], "reactivation": frame["closing"], "churn": -frame["opening"]}
         flows = [frame[f"flow_{name}"] == amount.where(movement == name, 0) for name, amount in whole.items()]
         inside = frame[[f"flow_{name}" for name in FLOWS if name not in whole]].ne(0).any(axis=1)
-        return held & kept & flows[0] & flows[1] & flows[2] & ~(inside & (movement != "continuing"))
+        return (
+            opening_matches & kept & flows[0] & flows[1] & flows[2] & ~(inside & (movement != "continuing"))
+        )
 
     @pa.dataframe_check(description="a dormant customer churned or came back, and only of one it is said why")
     def dormancy(cls, frame):  # noqa: N805, ANN001, ANN201, D102

@@ -32,7 +32,7 @@ class SeatEvents(Monthly):
     segment: str = pa.Field(description="Size at the opening of the month of purchase, by ACV", isin=SEGMENTS)
     seats_added: str = pa.Field(description="Seats added, decimal text", str_matches=DECIMAL_PATTERN)
     seats_kept: str = pa.Field(
-        description="Of them still held at the closing instant of `month`, decimal text; none once the "
+        description="Of them still there at the closing instant of `month`, decimal text; none once the "
         "customer has left",
         str_matches=DECIMAL_PATTERN,
     )

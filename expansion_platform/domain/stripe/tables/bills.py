@@ -1,6 +1,6 @@
 """Invoices, their lines, pending invoice items and credit notes, as Stripe holds them.
 
-Here: the columns. Not here: what bills tell of the past (`domain/history/bills.py`).
+Here: the columns. Not here: what invoices show of the past (`domain/history/bills.py`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Invoices(StripeObject):
 
 
 class InvoiceLines(StripeObject):
-    """One row per line of an invoice: the evidence of what was held over which period.
+    """One row per line of an invoice: the evidence of which item there was in which period.
 
     `created` is its invoice's.
     """

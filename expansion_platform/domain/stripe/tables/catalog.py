@@ -107,7 +107,7 @@ class Coupons(StripeObject):
 class TaxRates(StripeObject):
     """One row per Stripe tax rate.
 
-    Empty when the key may not read them: the amounts on bills then tell the percentages.
+    Empty when the key may not read them: the percentages are then computed from the amounts on invoices.
     """
 
     percentage: str = decimal_text("Percent of tax, as used where Stripe computes it", nullable=True)

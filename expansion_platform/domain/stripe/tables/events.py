@@ -34,7 +34,7 @@ class MeterUsage(StripeObject):
 
 
 class Events(StripeObject):
-    """One row per Stripe event seen, reduced to the state it tells of.
+    """One row per Stripe event seen, reduced to the state that it shows.
 
     Kept for ever (Stripe forgets after 30 days).
     """
