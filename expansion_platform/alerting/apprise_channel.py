@@ -89,8 +89,8 @@ def _parts(block: Mapping[str, Any]) -> list[str]:
     match block["type"]:
         case "section":
             texts = [block["text"]] if "text" in block else block["fields"]
-            told = [_plain(text["text"]) for text in texts]
-            return told if "text" in block else ["\n".join(field.replace("\n", ": ", 1) for field in told)]
+            lines = [_plain(text["text"]) for text in texts]
+            return lines if "text" in block else ["\n".join(field.replace("\n", ": ", 1) for field in lines)]
         case "context":
             return [_plain(element["text"]) for element in block["elements"]]
         case "actions":

@@ -70,7 +70,7 @@ def _chart(altair: Any, data: Mapping[str, Any]) -> Any:
             color=altair.condition("datum.alerted", altair.value(ALERTED), altair.value(PLAIN))
         )
     ]
-    told = [f"{data['month']}: {percent(rates[data['month']])} of opening MRR"]
+    captions = [f"{data['month']}: {percent(rates[data['month']])} of opening MRR"]
     if data["baseline"] is not None and data["baseline_months"]:
         mean = Fraction(data["baseline"])
         span = [
@@ -81,21 +81,23 @@ def _chart(altair: Any, data: Mapping[str, Any]) -> Any:
             .mark_line(color=LINE, strokeWidth=2, strokeDash=[6, 4])
             .encode(x=axis, y=highest)
         )
-        told.append(f"dashed: the mean of the {len(data['baseline_months'])} months before, {percent(mean)}")
+        captions.append(
+            f"dashed: the mean of the {len(data['baseline_months'])} months before, {percent(mean)}"
+        )
     if data["target"] is not None:
         target = Fraction(data["target"])
         line = altair.Chart(altair.Data(values=[{"rate": _height(target)}])).mark_rule(
             color="#888888", strokeDash=[2, 3]
         )
         layers.append(line.encode(y=highest))
-        told.append(f"dotted: the target, {percent(target)}")
+        captions.append(f"dotted: the target, {percent(target)}")
     labels = base.encode(text="label:N")
     # So that no line runs through a number.
     layers.append(labels.mark_text(dy=-7, fontSize=11, stroke="white", strokeWidth=4))
     layers.append(labels.mark_text(dy=-7, fontSize=11))
     title = altair.TitleParams(
         f"Expansion rate, {data['scope']}",
-        subtitle="; ".join(told),
+        subtitle="; ".join(captions),
         anchor="start",
         subtitlePadding=6,
         offset=12,

@@ -1,12 +1,12 @@
-"""Which failures of runs and checks are open, what of that is told, and the words.
+"""Which failures of runs and checks are open, which of them are reported, and the message texts.
 
 Here: pure functions from outcomes and states to new states and alerts. Not here: reading Dagster's runs
 (`automation/run_outcomes.py`), posting (`slack.py`), alerts about figures (`domain/alerts/`).
 
 A step that fails is one alert; a check that fails at severity ERROR in a step that succeeds is one of its
-own, since its run is green. What goes on failing for the same reason is not told again, for another reason in
-its thread. It is over when a later run made the same assets for the same months: a success for other months
-mends nothing. What is not kept by month is over at the next success.
+own, since its run is green. What still fails for the same reason is not reported again; another reason is
+reported in its thread. It is over when a later run made the same assets for the same months: a success for
+other months mends nothing. What is not kept by month is over at the next success.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Outcome:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of what is told about, over runs."""
+        """Identity of the failing step, check or run: the same in every run."""
         return fingerprint(RULES[self.kind], self.kind, self.name)
 
     @property
@@ -84,7 +84,7 @@ class Outcome:
 class _Noted:
     """What a state remembers.
 
-    When its run ended, a digest of the problem told, and what has to be made before it is over.
+    When its run ended, a digest of the reported problem, and what has to be made before it is over.
     """
 
     at: float = 0.0
@@ -95,11 +95,11 @@ class _Noted:
     def of(cls, state: State | None) -> _Noted:
         if state is None or state.recovers_at is None:
             return cls()
-        held = json.loads(state.recovers_at)
+        stored = json.loads(state.recovers_at)
         return cls(
-            held["at"],
-            held["problem"],
-            Extent(tuple(held["extent"]["assets"]), held["extent"]["first"], held["extent"]["last"]),
+            stored["at"],
+            stored["problem"],
+            Extent(tuple(stored["extent"]["assets"]), stored["extent"]["first"], stored["extent"]["last"]),
         )
 
     @property
@@ -113,7 +113,7 @@ def judge(
     """What finished runs change.
 
     Args:
-        found: outcomes, oldest first. What failed and was mended within them is not told at all; what was
+        found: outcomes, oldest first. What failed and was mended within them is not reported at all; what was
             read before changes nothing.
         states: by fingerprint, as they were.
         entries: the outbox's alerts by key, whose message a recovery marks as over.
@@ -130,7 +130,7 @@ def judge(
             continue
         if outcome.problem:
             extent = noted.extent.joined(outcome.extent) if firing else outcome.extent
-            # What fails again before its end was told goes on under the message it began with.
+            # What fails again before its recovery was reported continues under its first message.
             began = next(
                 (
                     state
@@ -185,7 +185,7 @@ def failed(outcome: Outcome, base_url: str, *, again: bool = False) -> dict[str,
     """The message of a failure; `again` of one that goes on for another reason."""
     heading = f"{_what(outcome)} {'still fails, now for another reason' if again else 'failed'}"
     reason = outcome.problem if len(outcome.problem) <= SHOWN else f"{outcome.problem[: SHOWN - 1]}…"
-    told = (
+    note = (
         f"Earlier figures stay. It is over when a run makes it{_of_months(outcome, ' for ')}."
         if outcome.kind == "step"
         else ""
@@ -196,7 +196,7 @@ def failed(outcome: Outcome, base_url: str, *, again: bool = False) -> dict[str,
         _section(f"```{escape(reason).replace('```', '')}```"),
         {
             "type": "context",
-            "elements": [_markdown(f"Job {escape(outcome.job)}{_of_months(outcome)}. {told}".strip())],
+            "elements": [_markdown(f"Job {escape(outcome.job)}{_of_months(outcome)}. {note}".strip())],
         },
         _button(outcome, base_url),
     ]

@@ -1,11 +1,11 @@
 """Many alerts that begin at once, as one message in the channel and the rest in its thread.
 
-Here: when they are many, and the message above them. Not here: what each tells (`messages.py`,
+Here: when they are many, and the message above them. Not here: the text of each (`messages.py`,
 `failures.py`), posting (`outbox.py`).
 
 A database that is away fails every step of a run: forty messages say less than one that names the first and
-counts the others. Each stays an alert of its own, with its update and its end. A channel without threads is
-told each, at the pace of the outbox.
+counts the others. Each stays an alert of its own, with its update and its end. A channel without threads gets
+each of them, at the pace of the outbox.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _message(begun: Sequence[Alert]) -> dict[str, Any]:
         {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines)[:SECTION_LIMIT]}},
         {
             "type": "context",
-            "elements": [{"type": "mrkdwn", "text": "Each is told in this thread, and its end too."}],
+            "elements": [{"type": "mrkdwn", "text": "Each alert is in this thread, and later its end too."}],
         },
     ]
     return {"text": "\n".join([heading, *lines]), "blocks": blocks}

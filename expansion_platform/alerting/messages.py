@@ -23,7 +23,7 @@ from expansion_platform.domain.mrr.vocabulary import ORGANIC
 FIELD_LIMIT = 2000
 SMALL_BASE = 200
 CHARTED = {"rate_drop", "below_target", "segment_deterioration"}
-"""Rules whose entry has a picture: what they tell is a rate over months."""
+"""Rules whose entry has a picture: they are about a rate over months."""
 ALSO_MOVED = ["price", "discount", "contraction", "churn", "new", "reactivation"]
 NAMES = {
     "rate_drop": "Expansion rate fell",
@@ -65,8 +65,8 @@ def alert_message(
 
     Args:
         notice: event, finding and the state it led to.
-        around: what else is told.
-        entry: the message the entry was told with, for a recovery: it is marked as over.
+        around: the other facts that the message states.
+        entry: the message of the entry, for a recovery: it is marked as over.
 
     Returns:
         {text, blocks}; of an entry about a rate also `chart`, what its picture shows; of a recovery `entry`,
@@ -75,13 +75,13 @@ def alert_message(
     finding = notice.finding
     if notice.event == "recovery":
         return _recovery(notice, around, entry)
-    told = sentence(finding, around.currency)
+    statement = sentence(finding, around.currency)
     if notice.event == "update":
         limit = Fraction(notice.state.recovers_at or 0)
-        text = f"{finding.month}, since {notice.state.since}: {told} {_until(finding, limit)}"
+        text = f"{finding.month}, since {notice.state.since}: {statement} {_until(finding, limit)}"
         return {"text": text, "blocks": [_section(text), *_fields(finding, around)]}
     headline = title(finding)
-    text = told if notice.event == "entry" else f"Worse, now {finding.severity}: {told}"
+    text = statement if notice.event == "entry" else f"Worse, now {finding.severity}: {statement}"
     blocks = [
         {
             "type": "header",
@@ -182,7 +182,7 @@ def sentence(finding: Finding, currency: str) -> str:
             )
         case "durability":
             bought = f"{money(figures['amount'], currency)} of seats bought in {figures['bought']}"
-            kept = f"{percent(figures['durable'], 0)} of the {bought} is still held"
+            kept = f"{percent(figures['durable'], 0)} of the {bought} is still kept"
             return (
                 f"{title(finding)}: {kept} ({figures['events']} purchases); surges were "
                 f"{percent(figures['surges'], 0)} of that month's expansion."
@@ -241,7 +241,7 @@ def _measure(notice: Notice) -> str:
     what = {
         "below_target": "the interval of the rate reaches",
         "mix_shift": "divergence from the months before is",
-        "durability": "seats still held are",
+        "durability": "seats still kept are",
         "post_expansion_churn": "the lower end of the difference is",
     }.get(finding.rule, rate)
     return f"{what} {_shown(finding, measured(finding, notice.state))}"
@@ -361,7 +361,7 @@ def _drivers(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
             ("By segment", parts.slices["segment"]),
             ("By pricing model", parts.slices["pricing_model"]),
         ]
-    told = []
+    sections = []
     for name, amounts in lists:
         named = sorted(
             (item for item in amounts.items() if item[0] not in (OTHER, GROWTH) and item[1]),
@@ -377,8 +377,8 @@ def _drivers(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
             f"*{name}: missing against the baseline's monthly mean, {money(parts.shortfall, currency)} in "
             "all*"
         )
-        told.append(_section("\n".join([heading, *lines])))
-    return told
+        sections.append(_section("\n".join([heading, *lines])))
+    return sections
 
 
 def _moved(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
@@ -389,23 +389,23 @@ def _moved(finding: Finding, around: Surroundings) -> list[dict[str, Any]]:
         around.moved[finding.scope],
         "" if finding.dimension == "total" else f" in {escape(_scope(finding))}",
     )
-    told = ", ".join(f"{name} {money(flows[name], around.currency)}" for name in ALSO_MOVED)
-    return [_section(f"*What else moved{where}*\n{told}")]
+    amounts = ", ".join(f"{name} {money(flows[name], around.currency)}" for name in ALSO_MOVED)
+    return [_section(f"*What else moved{where}*\n{amounts}")]
 
 
 def _context(finding: Finding, around: Surroundings) -> str:
     members = finding.drop.members if finding.drop is not None else finding.figures.get("members")
-    told = [
+    sentences = [
         f"Figures of {finding.month} as first reported, Stripe read up to {around.reported_at}. "
         f"{escape(around.hashes)}."
     ]
     if isinstance(members, int) and members < SMALL_BASE:
-        told.append(f"Below {SMALL_BASE} customers only large drops can be told from noise.")
+        sentences.append(f"Below {SMALL_BASE} customers only large drops can be distinguished from noise.")
     if finding.figures.get("note") == "seasonal":
-        told.append("Seasonal: the same month last year moved alike.")
-    told += [f"Note on the data of all customers: {escape(warning)}." for warning in around.warnings]
-    told.append("The test tells noise from change; it knows no seasons and no common cause.")
-    return " ".join(told)
+        sentences.append("Seasonal: the same month last year moved alike.")
+    sentences += [f"Note on the data of all customers: {escape(warning)}." for warning in around.warnings]
+    sentences.append("The test distinguishes noise from change; it ignores seasons and common causes.")
+    return " ".join(sentences)
 
 
 def _drop(finding: Finding) -> Drop:

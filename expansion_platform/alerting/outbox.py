@@ -86,7 +86,7 @@ def _deliver(ledger: Ledger, channel: Notifier, alert: Alert) -> str | None:
     if posted_as is None:
         posted_as = channel.post(alert, thread)
     resolved = alert.message.get("entry")
-    told = None if resolved is None else ledger.alerts.get(resolved["key"], channel.name)
-    if resolved is not None and told is not None and told.posted_as is not None:
-        channel.replace(told.posted_as, told, resolved)
+    entry = None if resolved is None else ledger.alerts.get(resolved["key"], channel.name)
+    if resolved is not None and entry is not None and entry.posted_as is not None:
+        channel.replace(entry.posted_as, entry, resolved)
     return posted_as

@@ -23,17 +23,17 @@ _log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10
 ALT_TEXT_LIMIT = 1000
-# Of a 429 (waits as told) or a 5xx; a dropped connection is not retried here, since Slack may have taken the
-# message.
+# Of a 429 (waits as long as Slack asks) or a 5xx; a dropped connection is not retried here, since Slack may
+# have taken the message.
 RETRIES = 2
 HISTORY_LIMIT = 200  # messages looked through for a key; a lost answer is a minute old when it is looked for
 # Posting again is better than not at all.
 CANNOT_SEARCH = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found"}
-DATA_RULES = {"data_quality", "run_failure", "check_failure"}  # told where people look after data
+DATA_RULES = {"data_quality", "run_failure", "check_failure"}  # posted where people look after data
 CANNOT_SHOW = {
     "invalid_blocks",
     "msg_blocks_too_long",
-}  # Slack has an undocumented limit of about 13,200 characters, too: the text alone tells the fall
+}  # Slack has an undocumented limit of about 13,200 characters, too: the text alone says what fell
 CANNOT_CHANGE = {
     "message_not_found",
     "cant_update_message",
@@ -79,7 +79,7 @@ class SlackBot:
     def _illustrate(self, chart: dict[str, Any], alert: Alert, channel: str, thread: str) -> None:
         """Puts the chart into the thread.
 
-        It is asked for once and only noted when it fails: the message has been taken, and tells all of it.
+        It is tried once, and a failure is only logged: the message has been taken, and says everything.
         """
         picture = drawn(chart)
         if picture is None:
@@ -127,7 +127,7 @@ class SlackBot:
     def replace(self, posted_as: str, alert: Alert, message: dict[str, Any]) -> None:
         """Changes a message.
 
-        One that is gone or may not be changed is left: the reply in its thread has told.
+        One that is gone or may not be changed is left: the reply in its thread says the same.
         """
         try:
             self._say(self._client.chat_update, message, channel=self._channel_of(alert), ts=posted_as)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from expansion_platform.automation import run_history
 from expansion_platform.automation.jobs import REFRESH_JOB, month_range
-from expansion_platform.automation.run_outcomes import MONTHLY, told
+from expansion_platform.automation.run_outcomes import MONTHLY, failure_text
 from expansion_platform.definitions import build_defs, partitions
 from expansion_platform.domain.core import months as calendar
 from expansion_platform.domain.core.errors import ExpansionError
@@ -146,7 +146,7 @@ def restate(
     console: Console,
     dagster_instance: dg.DagsterInstance | None = None,
 ) -> Iterator[str]:
-    """Computes months again from what is stored, and tells what moved and why.
+    """Computes months again from what is stored, and reports what moved and why.
 
     Nothing is pulled, and the months are not judged.
 
@@ -176,7 +176,7 @@ def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
     reasons = []
     for event in result.all_events:
         if event.is_step_failure:
-            reasons.append(f"{event.step_key}: {told(event.step_failure_data).strip()}")
+            reasons.append(f"{event.step_key}: {failure_text(event.step_failure_data).strip()}")
     return reasons
 
 

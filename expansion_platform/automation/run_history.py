@@ -61,18 +61,18 @@ def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What `dagster dev` needs to be told so that it keeps the history of this data folder.
+    """Environment variables with which `dagster dev` keeps the history of this data folder.
 
     Outside a checkout there is no `dagster.yaml` that it would read: the package's is put into the history's
     folder.
     """
-    told = {"EXPANSION_DATA_DIR": str(settings.data_dir)}
+    variables = {"EXPANSION_DATA_DIR": str(settings.data_dir)}
     if given_home() or Path(CONFIG).exists():
-        return told
+        return variables
     place = home(settings.data_dir)
     place.mkdir(parents=True, exist_ok=True)
     shutil.copy(shipped(), place / CONFIG)
-    return {**told, "DAGSTER_HOME": str(place)}
+    return {**variables, "DAGSTER_HOME": str(place)}
 
 
 def shipped() -> Path:

@@ -1,6 +1,6 @@
 """How Dagster's runs ended: their steps, their checks, and the run itself.
 
-Here: reading finished runs out of Dagster's history. Not here: which failures are told, and how
+Here: reading finished runs out of Dagster's history. Not here: which failures are reported, and how
 (`alerting/failures.py`), the sensor that asks (`automation/`).
 
 A plain sensor reads them, not a run-failure sensor: Dagster moves the cursor of the latter on even when its
@@ -26,7 +26,7 @@ FIRST_LOOK = 50  # finished runs looked at when there is no cursor yet: what the
 BATCH = 100
 MONTHLY = {name for name, model in TABLES.items() if partitioned_by(model) == "month"}
 """Assets of which a run makes its months; the others it makes whole, whatever months it is for. Dagster's
-events do not tell them apart.
+events do not distinguish them.
 """
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _READ = {
@@ -111,8 +111,8 @@ def outcomes(instance: dg.DagsterInstance, record: dg.RunRecord) -> list[Outcome
     return found
 
 
-def told(failure: Any) -> str:
-    """The words meant for people of a step's failure data.
+def failure_text(failure: Any) -> str:
+    """The text for people in a step's failure data.
 
     The Failure's own, else the exception under Dagster's wrapping.
     """
@@ -134,7 +134,7 @@ def _reason(failure: dg.DagsterEvent, events: Sequence[dg.DagsterEvent]) -> str:
     broken = sorted(
         {f"{check.asset_key.to_user_string()} {check.check_name}" for check in checks if not check.passed}
     )
-    reason = told(failure.step_failure_data).strip()
+    reason = failure_text(failure.step_failure_data).strip()
     return f"{reason}\nFailed checks: {', '.join(broken)}" if broken else reason
 
 

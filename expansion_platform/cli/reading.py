@@ -37,11 +37,11 @@ def explain(customer: Annotated[str, typer.Argument(help="Stripe customer id")],
 
 
 def month(month: Month) -> None:
-    """Tells a month in plain words: what its figures say, each sentence with its numbers."""
-    from expansion_platform.reports.month import told
+    """Prints the month's report in plain words: what its figures say, each sentence with its numbers."""
+    from expansion_platform.reports.month import month_report
     from expansion_platform.resources import Platform
 
-    for line in told(Platform(), month):
+    for line in month_report(Platform(), month):
         out.print(line, highlight=False, markup=False)
 
 

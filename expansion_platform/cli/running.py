@@ -59,7 +59,7 @@ def restate(
         str | None, typer.Option("--to", metavar="MONTH", help="Last month; default: the newest closed one")
     ] = None,
 ) -> None:
-    """Computes months again from what was pulled, and tells what moved and why.
+    """Computes months again from what was pulled, and reports what moved and why.
 
     For use after a change of catalog or policy. Alerts nobody.
     """

@@ -42,7 +42,7 @@ def check_spec(
 
 
 def passed(model: type[Table], check: str, note: str, **numbers: int) -> dg.AssetCheckResult:
-    """A check that held; numbers become plots."""
+    """A check that passed; numbers become plots."""
     return dg.AssetCheckResult(
         asset_key=asset_key(model),
         check_name=check,

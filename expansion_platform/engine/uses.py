@@ -105,7 +105,8 @@ STRIPES_MRR = Use(
     "stripes_mrr",
     stripes_mrr,
     lambda rows, *_: {
-        str(month): canonical.content_hash(told.to_numpy().tolist()) for month, told in rows.groupby("month")
+        str(month): canonical.content_hash(amounts.to_numpy().tolist())
+        for month, amounts in rows.groupby("month")
     },
 )
 CLOSES = Use(

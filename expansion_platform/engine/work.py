@@ -62,7 +62,7 @@ class Work:
 
 
 def plain(reads: Iterable[Read]) -> tuple[Read, ...]:
-    """Reads without what tells months apart, which another process does not need."""
+    """Reads without the digest that distinguishes months, which another process does not need."""
     return tuple(replace(read, digest=None) for read in reads)
 
 

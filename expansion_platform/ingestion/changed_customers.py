@@ -1,11 +1,11 @@
-"""Which customers a new reading of Stripe concerns, so that only their history is read again.
+"""Which customers a new reading of Stripe affects, so that only their history is read again.
 
-Here: from the rows that are not as they were, and from what time alone changes. Not here: what the rows tell
+Here: from the rows that are not as they were, and from what time alone changes. Not here: what the rows say
 (`domain/history_*.py`).
 
-A customer's history is told by its own rows, by the prices and coupons they name, and by until when Stripe
+A customer's history depends on its own rows, on the prices and coupons they name, and on until when Stripe
 was read: a bill becomes due, a draft is left, a trial ends, and a month of usage begins without a row that
-says so. So does a day that its meter does not tell of.
+says so. So does a day that its meter does not report.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def changed_customers(
 
     Args:
         lake: the tables as they are now.
-        points: each table that history is told by, as it was.
+        points: each table that history depends on, as it was.
         last: until when Stripe had been read then.
         now: until when it has been read now.
         timezone: that of the months.
@@ -81,12 +81,14 @@ def changed_customers(
                 return None
             found |= _naming(lake, model, sorted(set(rows["id"].to_pylist())))
         else:
-            found |= _customers(lake, model, rows.filter(telling()) if model is stripe.Events else rows)
+            found |= _customers(
+                lake, model, rows.filter(relevant_events()) if model is stripe.Events else rows
+            )
     return found | _by_time(lake, last, now, timezone)
 
 
-def telling() -> pyarrow.dataset.Expression:
-    """The events that history is told by."""
+def relevant_events() -> pyarrow.dataset.Expression:
+    """The events that history depends on."""
     return reduce(or_, (pc.starts_with(pc.field("type"), kind) for kind in TELLING_EVENTS))
 
 
@@ -109,12 +111,12 @@ def _naming(lake: Lake, model: type[Table], names: list[str]) -> set[str]:
     quoted = "|".join(re.escape(f'"{name}"') for name in names)
     for where, columns in NAMED_IN[model].items():
         for column in columns:
-            told = (
+            naming = (
                 pc.match_substring_regex(pc.field(column), quoted)
                 if column.endswith("_json")
                 else among(column, names)
             )
-            rows = lake.dataset(where).to_table(columns=[OWNER.get(where, "customer")], filter=told)
+            rows = lake.dataset(where).to_table(columns=[OWNER.get(where, "customer")], filter=naming)
             found |= _customers(lake, where, rows) if rows.num_rows else set()
     return found
 

@@ -20,7 +20,7 @@ from expansion_platform.domain.history.item_states import History, states_of
 from expansion_platform.domain.history.log import holding, unlogged
 from expansion_platform.domain.history.records import Staged
 from expansion_platform.domain.stripe import tables as stripe
-from expansion_platform.ingestion.changed_customers import telling
+from expansion_platform.ingestion.changed_customers import relevant_events
 from expansion_platform.storage.lake import Lake
 from expansion_platform.storage.rows import among
 from expansion_platform.storage.shards import EVERYONE, Shard, shards_of
@@ -74,15 +74,15 @@ class Whose:
 
 
 def news_of(whose: Whose, shard: Shard) -> pd.DataFrame:
-    """What Stripe's rows tell of a shard's customers that the log does not have yet."""
+    """What Stripe's rows say of a shard's customers that the log does not have yet."""
     found = changes(stage(whose, shard), whose.timezone)
     return unlogged(found, holding(whose.lake.read(billing.ItemChanges, where=whose.rows(shard))))
 
 
 def history_of(whose: Whose, shard: Shard) -> History:
-    """The states of a shard's customers as they follow from what holds of the log."""
-    held = holding(whose.lake.read(billing.ItemChanges, where=whose.rows(shard)))
-    return states_of(held, whose.lake.read(stripe.Prices), whose.lake.read(stripe.Coupons))
+    """The states of a shard's customers that follow from the valid entries of the log."""
+    valid = holding(whose.lake.read(billing.ItemChanges, where=whose.rows(shard)))
+    return states_of(valid, whose.lake.read(stripe.Prices), whose.lake.read(stripe.Coupons))
 
 
 def stage(whose: Whose, shard: Shard = EVERYONE) -> Staged:
@@ -98,7 +98,7 @@ def stage(whose: Whose, shard: Shard = EVERYONE) -> Staged:
     where: dict[type[Table], pyarrow.dataset.Expression | None] = {
         stripe.Customers: whose.rows(shard, "id"),
         stripe.SubscriptionItems: None if theirs is None else among("subscription", subscriptions["id"]),
-        stripe.Events: telling() if theirs is None else telling() & theirs,
+        stripe.Events: relevant_events() if theirs is None else relevant_events() & theirs,
         **dict.fromkeys((stripe.Prices, stripe.Coupons, stripe.TaxRates)),
     }
     frames = {

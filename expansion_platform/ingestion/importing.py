@@ -28,7 +28,7 @@ from expansion_platform.sources.stripe.changes import TableChange
 
 
 class Importing:
-    """One import of the platform's warehouse into its lake; `rows`, `told` and `counts` as of a pull."""
+    """One import of the platform's warehouse into its lake; `rows`, `reason` and `counts` as of a pull."""
 
     def __init__(self, platform: Platform, say: Say, info: Mapping[str, Any]) -> None:
         self._platform = platform
@@ -36,7 +36,7 @@ class Importing:
         self._info = dict(info)
         self.rows: dict[type[Table], int] = defaultdict(int)
         self.counts: dict[str, int] = defaultdict(int)
-        self.told = ""
+        self.reason = ""
 
     def run(self) -> None:
         """Reads what is due: everything the first time and once a week, else what was written since.
@@ -52,9 +52,9 @@ class Importing:
         stored = ledger.pulls.cursor(CURSOR) if all(platform.lake.exists(model) for model in MODELS) else None
         killed = ledger.pulls.cursor(UNDER_WAY) is not None
         newest = source.newest()
-        since, self.told = _since(stored, as_of, killed=killed)
+        since, self.reason = _since(stored, as_of, killed=killed)
         if changed := other_keys(stored, source.keys):
-            since, self.told = None, changed
+            since, self.reason = None, changed
         ledger.pulls.begin(
             UNDER_WAY, {"as_of": as_of.astimezone(UTC).isoformat(), "server": server(platform)}
         )
@@ -90,7 +90,7 @@ class Importing:
                 "reconciled_at": reconciled_at,
                 "server": server(platform),
                 "synced": None if newest is None else newest.isoformat(),
-                KEYS: source.keys.told,
+                KEYS: source.keys.names,
             },
         )
 

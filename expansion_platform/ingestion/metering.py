@@ -42,7 +42,7 @@ def due(lake: Lake, as_of: datetime, pulled_at: int | None) -> list[Due]:
     )
     if metered.empty:
         return []
-    held = _held(lake, metered.set_index("id")["meter"])
+    periods = _metered_periods(lake, metered.set_index("id")["meter"])
     gone = set(
         lake.dataset(stripe.Customers).to_table(columns=["id"], filter=pc.field("deleted"))["id"].to_pylist()
     )
@@ -57,7 +57,7 @@ def due(lake: Lake, as_of: datetime, pulled_at: int | None) -> list[Due]:
     }
     passed = int(as_of.timestamp()) // DAY * DAY
     found = []
-    here = held[~held["customer"].isin(gone)]
+    here = periods[~periods["customer"].isin(gone)]
     for customer, meter, start, end in zip(
         here["customer"], here["meter"], here["start"], here["end"], strict=True
     ):
@@ -104,10 +104,10 @@ def commit_usage(
         )
 
 
-def _held(lake: Lake, meter_of: pd.Series) -> pd.DataFrame:
+def _metered_periods(lake: Lake, meter_of: pd.Series) -> pd.DataFrame:
     """customer, meter, start, end (null while it lasts) of what is and was metered.
 
-    Today's items, and those only bills still tell of.
+    Today's items, and those that only bills still show.
     """
     metered = pc.field("price").isin(meter_of.index.tolist())
     items = (
@@ -124,13 +124,13 @@ def _held(lake: Lake, meter_of: pd.Series) -> pd.DataFrame:
     columns = ["customer", "price", "period_start", "period_end"]
     billed = lake.dataset(stripe.InvoiceLines).to_table(columns=columns, filter=metered).to_pandas()
     billed = billed.rename(columns={"period_start": "start", "period_end": "end"})
-    held = pd.concat(
+    periods = pd.concat(
         [now[["customer", "price", "start", "end"]], billed[["customer", "price", "start", "end"]]],
         ignore_index=True,
     )
-    held["meter"] = held["price"].map(meter_of)
-    lasts = held["end"].isna().groupby([held["customer"], held["meter"]]).any()
-    found = held.groupby(["customer", "meter"]).agg(start=("start", "min"), end=("end", "max"))
+    periods["meter"] = periods["price"].map(meter_of)
+    lasts = periods["end"].isna().groupby([periods["customer"], periods["meter"]]).any()
+    found = periods.groupby(["customer", "meter"]).agg(start=("start", "min"), end=("end", "max"))
     bounds: pd.DataFrame = found.assign(end=found["end"].mask(lasts)).reset_index()
     return bounds
 

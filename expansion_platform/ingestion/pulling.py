@@ -48,7 +48,7 @@ def other_keys(stored: Mapping[str, Any] | None, keys: MetadataKeys) -> str | No
 
     None when it is the same.
     """
-    if stored is None or stored.get(KEYS, PLAIN_KEYS.told) == keys.told:
+    if stored is None or stored.get(KEYS, PLAIN_KEYS.names) == keys.names:
         return None
     return (
         "everything, since other metadata is to be kept (EXPANSION_ATTRIBUTE_KEYS, "
@@ -64,7 +64,7 @@ class Pulling:
         say: Takes lines of progress, by any thread.
         info: Goes into the metadata of every commit.
 
-    After `run`, `rows` tells what was written to each table, and `told` why it read what it read.
+    After `run`, `rows` has what was written to each table, and `reason` why it read what it read.
     """
 
     def __init__(self, platform: Platform, say: Say, info: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ class Pulling:
         self.rows: dict[type[Table], int] = defaultdict(int)
 
     @property
-    def told(self) -> str:
+    def reason(self) -> str:
         """Why it read what it read."""
         return "; ".join(self._reasons)
 
@@ -130,7 +130,7 @@ class Pulling:
             begun = {
                 "as_of": as_of.astimezone(UTC).isoformat(),
                 "server": server(self._platform),
-                KEYS: source.keys.told,
+                KEYS: source.keys.names,
             }
             ledger.pulls.begin(UNDER_WAY, begun)
             self._commit_all({table_name(model): TableChange(empty(model)) for model in MODELS})
@@ -221,7 +221,7 @@ class Pulling:
             "recent_events": list(state.recent_events),
             "reconciled_at": reconciled_at,
             "server": server(self._platform),
-            KEYS: self._platform.stripe.keys.told,
+            KEYS: self._platform.stripe.keys.names,
         }
 
     def _now_and_then(self, line: object) -> None:

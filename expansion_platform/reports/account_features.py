@@ -41,8 +41,8 @@ def used(platform: Platform) -> Iterator[tuple[str, str]]:
                 yield feature.name, f"{_many(feature)} of the newest {PAGE_SIZE}. {_sure(feature)}"
         return
     account = read_account(platform, platform.catalog())
-    total = int(account.held["mrr_minor"].sum())
-    for feature in features(_stored(platform, account.held)):
+    total = int(account.subscribed_items["mrr_minor"].sum())
+    for feature in features(_stored(platform, account.subscribed_items)):
         share = (
             "" if feature.mrr is None or not total else f", {percent(Fraction(feature.mrr, total))} of all"
         )
@@ -63,11 +63,13 @@ def _sure(feature: Feature) -> str:
     return f"{feature.sure.capitalize()}: {feature.meaning}"
 
 
-def _stored(platform: Platform, held: pd.DataFrame) -> Account:
+def _stored(platform: Platform, subscribed_items: pd.DataFrame) -> Account:
     read = platform.lake.read
     prices, subscriptions = read(stripe.Prices), read(stripe.Subscriptions)
     return Account(
-        items=held if len(held) else _now(read(stripe.SubscriptionItems), subscriptions, prices),
+        items=subscribed_items
+        if len(subscribed_items)
+        else _now(read(stripe.SubscriptionItems), subscriptions, prices),
         prices=prices,
         coupons=read(stripe.Coupons),
         subscriptions=subscriptions,
@@ -94,11 +96,11 @@ def _probed(platform: Platform) -> Account:
             stripe.SubscriptionItems,
         )
     )
-    held = _now(items, subscriptions, prices)
+    subscribed_items = _now(items, subscriptions, prices)
     # The pull reads the use of each.
     readable = pd.DataFrame({"meter": _meters(platform.stripe)}, dtype="str")
     return Account(
-        held,
+        subscribed_items,
         prices,
         coupons,
         subscriptions,

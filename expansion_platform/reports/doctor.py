@@ -114,9 +114,9 @@ def _unread(platform: Platform) -> Iterator[Finding]:
         yield Finding("catalog hints", True, text, look=True)
     for name, rows in named:
         if len(rows):
-            told = _some(f"{row.id} ({row.unreadable})" for row in rows.itertuples())
+            objects = _some(f"{row.id} ({row.unreadable})" for row in rows.itertuples())
             text = (
-                f"{told}. What these objects tell of is in billing/quarantine; where nothing uses them, "
+                f"{objects}. What these objects describe is in billing/quarantine; where nothing uses them, "
                 "nothing is missing"
             )
             yield Finding(f"{name}: {len(rows)} cannot be read", True, text, look=True)
@@ -148,12 +148,12 @@ def _stripe(platform: Platform) -> Iterator[Finding]:
     try:
         source, lacks = platform.stripe, platform.stripe.probe()
         for resource, missing in lacks.items():
-            told = "readable" if missing is None else f"give the key Read on {missing}"
+            access = "readable" if missing is None else f"give the key Read on {missing}"
             without = RESOURCES[resource].without
             yield Finding(
                 f"Stripe {resource}",
                 missing is None or without is not None,
-                f"{told}; without it {without}" if missing and without else told,
+                f"{access}; without it {without}" if missing and without else access,
             )
     except ExpansionError as error:
         yield Finding("Stripe", False, str(error))
@@ -236,10 +236,10 @@ def _plans(platform: Platform) -> str:
         return "nothing pulled yet"
     catalog = platform.catalog()
     account = read_account(platform, catalog)
-    told = [text for text in (sold_side_by_side(account),) if text] + list(
+    texts = [text for text in (sold_side_by_side(account),) if text] + list(
         undecided_products(account, catalog, catalog.reporting_currency)
     )
-    return "\n".join(told) or "no product has prices whose ranks are inferred or undecided"
+    return "\n".join(texts) or "no product has prices whose ranks are inferred or undecided"
 
 
 def _given(platform: Platform, model: type[Table]) -> str:
@@ -260,10 +260,10 @@ def _given(platform: Platform, model: type[Table]) -> str:
             "compare them with"
         )
     unknown = sorted(named - known)
-    told = f"{counted(len(rows), 'row')} of {counted(len(named), 'customer')}"
+    size = f"{counted(len(rows), 'row')} of {counted(len(named), 'customer')}"
     some = f": {', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}" if unknown else ""
     return (
-        f"{told}, {len(unknown)} of them ({len(unknown) / max(1, len(named)):.1%}) unknown to the "
+        f"{size}, {len(unknown)} of them ({len(unknown) / max(1, len(named)):.1%}) unknown to the "
         f"account{some}"
     )
 
@@ -288,13 +288,13 @@ def _initiators(platform: Platform) -> str:
             if initiator(text) is None and (value := json.loads(text).get("initiated_by"))
         }
     )
-    told = (
+    places = (
         ", ".join(f"{name} {count:,}" for name, count in known.items() if count)
         or "nowhere (docs/own-data.md)"
     )
     return (
         "on subscriptions and bills: "
-        f"{told}{'; nobody knows to read ' + ', '.join(unread[:5]) if unread else ''}"
+        f"{places}{'; values that are not understood: ' + ', '.join(unread[:5]) if unread else ''}"
     )
 
 

@@ -59,7 +59,7 @@ REASONS = {
     "trial_converted": "its trial became paid",
     "upgrade_from_free": "it went up from a free plan",
     "full_discount": "its subscription lives on with everything discounted",
-    "zero_quantity": "its subscription lives on with nothing held that costs",
+    "zero_quantity": "its subscription lives on with no item that costs anything",
     "zero_usage": "its subscription lives on with no billable usage",
 }
 FLAGS = {
@@ -77,9 +77,9 @@ FLAGS = {
     "catalog if it is",
     "price_migration": "a price migration declared in the catalog, never expansion",
     "review": "a customer that paid is on trial now: worth a look",
-    "seat_surge": "the gain in seats is large against what it held and gained before, and may not recur",
-    "tax_unknown": "a price has tax inside it at a rate that nothing in Stripe tells, so that the "
-    "amounts have the tax in them",
+    "seat_surge": "the gain in seats is large against the seats it had and gained before, and may not recur",
+    "tax_unknown": "a price includes tax at a rate that nothing in Stripe shows, so that the "
+    "amounts include the tax",
     "upgrade": "to a higher plan by rank",
     "usage_tier_period_mismatch": "tiers are applied to one month's "
     "usage although the price bills a longer period, an approximation",
@@ -99,7 +99,7 @@ ORIGINS = {
 
 
 def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
-    """Lines that tell what happened to a customer in a month.
+    """Lines that say what happened to a customer in a month.
 
     Raises:
         ExpansionError: the month has not been computed, or nobody of that id ever had a subscription.
@@ -164,7 +164,7 @@ def customer_month(
     states: pd.DataFrame,
     currency: str,
 ) -> Iterator[str]:
-    """Lines that tell what happened.
+    """Lines that say what happened.
 
     Args:
         customer: Stripe customer.
@@ -216,11 +216,12 @@ def customer_month(
     yield "Item states behind it:"
     for state in states.to_dict("records"):
         until = "now" if pd.isna(state["valid_to"]) else f"{state['valid_to']:%Y-%m-%d %H:%M}"
-        held = (
+        terms = (
             f"{state['quantity']} x {state['price']} "
             f"({state['product']}){_discounts(state['discounts_json'])}"
         )
-        yield f"  {state['item']}  {state['valid_from']:%Y-%m-%d %H:%M} to {until}  {state['status']}  {held}"
+        since = f"{state['valid_from']:%Y-%m-%d %H:%M}"
+        yield f"  {state['item']}  {since} to {until}  {state['status']}  {terms}"
         yield f"      {state['confidence']}, from {', '.join(json.loads(state['evidence_json'])[:6])}"
 
 
@@ -251,27 +252,29 @@ def _not_expansion(moved: Any, currency: str) -> Iterator[str]:
 
 
 def _discounts(text: str) -> str:
-    return "".join(f", {_discount(held)}" for held in json.loads(text))
+    return "".join(f", {_discount(entry)}" for entry in json.loads(text))
 
 
-def _discount(held: dict[str, Any]) -> str:
-    unit = "%" if held["type"] == "percent" else "minor units"
-    return f"{held['value']} {unit} off {held['duration']} ({held['coupon']})"
+def _discount(discount: dict[str, Any]) -> str:
+    unit = "%" if discount["type"] == "percent" else "minor units"
+    return f"{discount['value']} {unit} off {discount['duration']} ({discount['coupon']})"
 
 
 def _pair(cause: dict[Hashable, Any], currency: str) -> str:
     before = (
-        f"{_held(cause, 'from')} = {money(int(cause['from_mrr']), currency)}"
+        f"{_quantity_and_price(cause, 'from')} = {money(int(cause['from_mrr']), currency)}"
         if cause["from_item"]
         else "nothing"
     )
     after = (
-        f"{_held(cause, 'to')} = {money(int(cause['to_mrr']), currency)}" if cause["to_item"] else "nothing"
+        f"{_quantity_and_price(cause, 'to')} = {money(int(cause['to_mrr']), currency)}"
+        if cause["to_item"]
+        else "nothing"
     )
     return f"from {before} to {after}, in {cause['group']}, matched by {cause['match_pass']}"
 
 
-def _held(cause: dict[Hashable, Any], end: str) -> str:
+def _quantity_and_price(cause: dict[Hashable, Any], end: str) -> str:
     return f"{cause[f'{end}_quantity']} x {cause[f'{end}_price']}{_discounts(cause[f'{end}_discounts_json'])}"
 
 
@@ -287,21 +290,21 @@ def _arithmetic(cause: dict[Hashable, Any], currency: str) -> str:
     }
     corners = json.loads(cause["corners_json"])
     if "rate" in corners:
-        return "what is held at closing, valued at the closing month's rate instead of the opening one's"
+        return "the items at closing, valued at the closing month's rate instead of the opening one's"
     if len(corners) <= 2:
         return (
             "the only thing that changed, so it explains the whole difference"
             if corners
             else "valued as a whole"
         )
-    told = [
+    values = [
         f"{names.get(switched) or ' and '.join(names[letter] for letter in switched) or 'nothing'} "
         f"{money(value, currency)}"
         for switched, value in corners.items()
     ]
     return (
         "averaged over every order in which the factors can change; with these changed it is: "
-        + "; ".join(told)
+        + "; ".join(values)
     )
 
 

@@ -34,7 +34,7 @@ PERIODS = {
 }
 
 
-def told(platform: Platform, month: str) -> Iterator[str]:
+def month_report(platform: Platform, month: str) -> Iterator[str]:
     """Lines about a month: its sentences, then its targets.
 
     Raises:
@@ -48,7 +48,7 @@ def told(platform: Platform, month: str) -> Iterator[str]:
     if not platform.computed(metrics.Diagnosis, month):
         computed = platform.months(metrics.Diagnosis)
         raise ExpansionError(
-            f"{month} has nothing to tell; there are {computed[0]} to {computed[-1]}"
+            f"{month} has no report; there are reports of {computed[0]} to {computed[-1]}"
             if computed
             else "nothing has been computed yet"
         )
@@ -84,10 +84,10 @@ def nobody_paid(platform: Platform) -> str | None:
             f"paid is {last}."
         )
     found = platform.lake.read(stripe.Subscriptions)["status"].value_counts().sort_index()
-    held = ", ".join(f"{count} {status}" for status, count in found.items()) or "none"
+    statuses = ", ".join(f"{count} {status}" for status, count in found.items()) or "none"
     return (
         f"Nobody has paid yet: MRR is 0 up to {newest}, and rates have no base (`no_base`). Subscriptions "
-        f"in Stripe: {held}."
+        f"in Stripe: {statuses}."
     )
 
 

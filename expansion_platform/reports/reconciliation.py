@@ -68,7 +68,9 @@ def reconciled(platform: Platform, months: Sequence[str]) -> Reconciled:
     ]
     left = _largest(differences)
     items_of = items_compared(platform) if len(left) else None
-    notes = [_told(row, platform.settings.expansion_currency, items_of) for row in left.itertuples()]
+    notes = [
+        _difference_note(row, platform.settings.expansion_currency, items_of) for row in left.itertuples()
+    ]
     notes += (
         [
             f"more than {allowed:.2%} of Stripe's MRR is unexplained in {', '.join(over)} "
@@ -119,8 +121,8 @@ def _largest(differences: pd.DataFrame) -> pd.DataFrame:
     return worst.drop_duplicates("customer").head(NAMED)
 
 
-def _told(row: Any, currency: str, items_of: Callable[[str], pd.DataFrame] | None) -> str:
-    """One unexplained difference, with the items of which Stripe tells another quantity."""
+def _difference_note(row: Any, currency: str, items_of: Callable[[str], pd.DataFrame] | None) -> str:
+    """One unexplained difference, with the items of which Stripe has another quantity."""
     apart = pd.DataFrame() if items_of is None else items_of(row.month)
     items = (
         []

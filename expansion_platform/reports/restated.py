@@ -83,11 +83,11 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _moved(before: pd.DataFrame, after: pd.DataFrame) -> str:
-    told = [
+    runs = [
         set(rows[["month", "customer", "metric", "restated"]].itertuples(index=False, name=None))
         for rows in (before, after)
     ]
-    figures = {row[:3] for row in told[0] ^ told[1]}
+    figures = {row[:3] for row in runs[0] ^ runs[1]}
     if not figures:
         return "This run moved no figure of a month that had closed."
     calendar, customers = (
@@ -105,10 +105,10 @@ def _customers(rows: pd.DataFrame, currency: str) -> str:
     largest = rows.assign(size=rows["difference"].abs()).sort_values(
         ["size", "customer"], ascending=[False, True], kind="stable"
     )
-    told = largest.head(NAMED)
+    shown = largest.head(NAMED)
     named = [
         f"{customer} {_signed(int(moved), currency)}"
-        for customer, moved in zip(told["customer"], told["difference"], strict=True)
+        for customer, moved in zip(shown["customer"], shown["difference"], strict=True)
     ]
     return ", ".join(named) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
 

@@ -66,9 +66,9 @@ def verify(
             f"unknown behaviours: {', '.join(sorted(unknown))}", param_hint="--behaviours"
         )
     with tempfile.TemporaryDirectory() as folder:
-        told, plan = Console(quiet=quiet, soft_wrap=True), seed if faults else None
+        progress, plan = Console(quiet=quiet, soft_wrap=True), seed if faults else None
         verdict = run_verify(
-            seed, customers, months, Path(folder), told, policy.value, wanted, plan, meters, catalog.value
+            seed, customers, months, Path(folder), progress, policy.value, wanted, plan, meters, catalog.value
         )
     for difference in verdict.differences:
         console.print(difference, highlight=False, markup=False)

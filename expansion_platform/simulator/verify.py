@@ -47,7 +47,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "house": {},
     "stripe_parity": {"metered_counts": False, "repeating_discount_counts": False},
 }
-"""Policy presets as the reference knows them, key by key (semantics 1.3, 8.1); the pipeline is told the
+"""Policy presets as the reference knows them, key by key (semantics 1.3, 8.1); the pipeline gets the
 preset's name.
 """
 
@@ -262,11 +262,11 @@ def items_of(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _compare_states(truth: pd.DataFrame, rebuilt: pd.DataFrame, verdict: Verdict) -> Iterator[str]:
-    def told(frame: pd.DataFrame) -> set[tuple[str, ...]]:
+    def intervals(frame: pd.DataFrame) -> set[tuple[str, ...]]:
         shown = frame[INTERVAL].astype({"collection_paused": "object"}).fillna({"collection_paused": "-"})
         return {tuple(map(str, row)) for row in shown.itertuples(index=False, name=None)}
 
-    expected, found = told(truth), told(rebuilt)
+    expected, found = intervals(truth), intervals(rebuilt)
     verdict.item_states = len(expected)
     for row in sorted(expected ^ found):
         yield f"{row[0]} item state {'missing' if row in expected else 'invented'}: {' '.join(row[1:])}"
@@ -325,16 +325,16 @@ def _compare_month(
         ]
         if wrong:
             yield f"{customer} {month}: {', '.join(wrong)}"
-        told = {
+        true_causes = {
             (row["group"], row["cause"], row["amount"], row["from_item"] or "", row["to_item"] or "")
             for row in paying[customer]["cause_rows"]
         }
-        if customer not in movements and {cause for _, cause, *_ in told} == {"fx"}:
+        if customer not in movements and {cause for _, cause, *_ in true_causes} == {"fx"}:
             # Exchange rates alone: `flow_fx` of the customer's month, compared above, is all there is.
-            told = set()
-        verdict.causes += len(told)
-        for row in sorted(told ^ causes.get(customer, set()), key=str):
-            yield f"{customer} {month}: cause {'missing' if row in told else 'invented'}: {row}"
+            true_causes = set()
+        verdict.causes += len(true_causes)
+        for row in sorted(true_causes ^ causes.get(customer, set()), key=str):
+            yield f"{customer} {month}: cause {'missing' if row in true_causes else 'invented'}: {row}"
 
 
 def _compare_sums(
@@ -359,8 +359,8 @@ def _compare_sums(
 
 def _compare_first_payments(truth: dict[str, pd.Timestamp], customer_months: pd.DataFrame) -> Iterator[str]:
     """When each customer first paid, in each of its rows."""
-    told = customer_months[["customer", "first_paid_at"]].drop_duplicates()
-    for customer, at in told.itertuples(index=False, name=None):
+    published = customer_months[["customer", "first_paid_at"]].drop_duplicates()
+    for customer, at in published.itertuples(index=False, name=None):
         if at != truth.get(customer):
             yield f"{customer} first_paid_at {at} (truth {truth.get(customer)})"
 

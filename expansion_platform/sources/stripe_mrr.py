@@ -99,13 +99,13 @@ def exported(path: Path, exponent: int) -> pd.DataFrame:
         )
     amounts: list[tuple[str, str, int]] = []
     for number, row in enumerate(rows, start=2):
-        for told, text in _amounts(row, months, month, amount):
+        for named_month, text in _amounts(row, months, month, amount):
             value = _minor(text, exponent)
-            if told is None or value is None:
+            if named_month is None or value is None:
                 raise ConfigurationError(
                     f"EXPANSION_STRIPE_MRR {path}, line {number}: no month and amount in {', '.join(row)}"
                 )
-            amounts.append((told, row[customer], value))
+            amounts.append((named_month, row[customer], value))
     frame = pd.DataFrame(amounts, columns=["month", "customer", "mrr"]).astype(
         {"month": "str", "customer": "str", "mrr": "int64"}
     )
@@ -116,7 +116,9 @@ def _amounts(
     row: list[str], months: dict[int, str], month: int | None, amount: int | None
 ) -> Iterator[tuple[str | None, str]]:
     if months:
-        yield from ((told, row[at]) for at, told in months.items() if at < len(row) and row[at].strip())
+        yield from (
+            (named_month, row[at]) for at, named_month in months.items() if at < len(row) and row[at].strip()
+        )
     elif month is not None and amount is not None:
         yield _month(row[month]), row[amount]
 

@@ -121,8 +121,8 @@ def _refuse(model: type[Table], frame: pd.DataFrame, names: list[str], where: st
         cases = error.failure_cases
         known = columns(model)
         for row, name, value in zip(cases["index"], cases["column"], cases["failure_case"], strict=True):
-            told = "is empty" if pd.isna(value) else f"{value!r} cannot be"
-            problems.setdefault(int(row), f"{name} {told}: it is {known[name].description}")
+            fault = "is empty" if pd.isna(value) else f"{value!r} cannot be"
+            problems.setdefault(int(row), f"{name} {fault}: it is {known[name].description}")
     for row in frame.index[frame.duplicated(key(model))]:
         problems.setdefault(
             int(row),
@@ -134,7 +134,7 @@ def _refuse(model: type[Table], frame: pd.DataFrame, names: list[str], where: st
         )
 
 
-def _several(told: Iterable[str]) -> str:
-    every = list(told)
+def _several(texts: Iterable[str]) -> str:
+    every = list(texts)
     more = f"; and {len(every) - SHOWN_PROBLEMS} more" if len(every) > SHOWN_PROBLEMS else ""
     return "; ".join(every[:SHOWN_PROBLEMS]) + more

@@ -100,7 +100,7 @@ def small_files(table: DeltaTable) -> int:
 
 
 def log_of(path: Path) -> Log:
-    """What tells that a table's log has changed: its folder, when a file was last added, how many, the last.
+    """What shows that a table's log has changed: its folder, when a file was last added, how many, the last.
 
     OSError where there is none.
     """

@@ -4,7 +4,7 @@ Here: reading and committing frames of a declared model, and cheap identity of w
 the tables mean (`domain/`), SQL over them (`engine.py`), operational state (`ledger/`).
 
 Contracts (architecture section 4): a commit is atomic; a commit that would change nothing is not made, so a
-table's files change exactly when its content does and `state()` can tell from the file names alone. Only
+table's files change exactly when its content does and `state()` can see it from the file names alone. Only
 `compact` changes files alone, once in dozens of commits: what depends on them is looked at once more and
 found the same.
 """
@@ -445,8 +445,8 @@ class Lake:
 
         Those that went or were replaced, then those that came in or replaced them.
 
-        Reads only files that were dropped or written since. None when nobody can tell: the table is another
-        one, or its old files are gone.
+        Reads only files that were dropped or written since. None when it cannot be known: the table is
+        another one, or its old files are gone.
         """
         if point is None or point == self.point(model):
             return arrow_schema(model).empty_table() if point == self.point(model) else self.arrow(model)

@@ -1,4 +1,4 @@
-"""Rows of a table as Arrow: in its model's columns, types and order, and what tells two sets of them apart.
+"""Rows of a table as Arrow: in its model's columns, types and order, and what distinguishes two sets of them.
 
 Here: pure functions of Arrow tables. Not here: files and versions (`lake.py`, `since.py`).
 """

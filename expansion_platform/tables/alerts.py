@@ -1,4 +1,4 @@
-"""Floor `alerts`: what people should be told, written to the ledger's outbox.
+"""Floor `alerts`: what people are notified of, written to the ledger's outbox.
 
 Here: judging the newest closed month and putting its notices into the outbox once. Not here: the rules
 (`domain/alerts/`), the gate before them (`domain/alerts/gate.py`), the words (`alerting/messages.py`), the
@@ -59,11 +59,12 @@ def expansion_alerts(
 ) -> dg.MaterializeResult[Any]:
     """One judgement of the newest closed month by every rule (semantics 5).
 
-    What is to be told of it goes into the ledger's outbox.
+    Its notices go into the ledger's outbox.
 
     A month that has ended waits until it closes, for the days late facts take to arrive. A backfill of old
-    months and a restated month tell nobody. Data that does not hold is not judged: one data-quality message
-    goes out instead; the next run judges the month and takes it back. The sensor `deliver_alerts` posts.
+    months and a restated month notify nobody. Data with a quality problem is not judged: one data-quality
+    message goes out instead; the next run judges the month and takes the message back. The sensor
+    `deliver_alerts` posts.
     """
     month = months.newest_closed(
         platform.as_of - timedelta(days=platform.settings.expansion_close_lag_days), platform.timezone
@@ -72,7 +73,7 @@ def expansion_alerts(
         context.log.info(f"{month} has not been computed: nothing to judge")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
     if month in platform.ledger.alerts.judgements():
-        context.log.info(f"{month}: nothing to tell (judged before)")
+        context.log.info(f"{month}: nothing to report (judged before)")
         return dg.MaterializeResult(metadata={"month": month, "judged": False})
     links = _links(platform, month, context.run.run_id)
     facts = facts_of(platform, month)
@@ -92,7 +93,7 @@ def expansion_alerts(
     for alert in alerts:
         context.log.info(f"{month}: {alert.message['text']} ({alert.event})")
     if not alerts:
-        context.log.info(f"{month}: nothing to tell ({len(findings)} findings)")
+        context.log.info(f"{month}: nothing to report ({len(findings)} findings)")
     return dg.MaterializeResult(
         metadata={
             "month": month,
@@ -269,8 +270,8 @@ def _alerts(
 ) -> list[Alert]:
     """The outbox's rows.
 
-    What begins while the total's drop is being told is a reply to it, so that a month is one message in the
-    channel.
+    What begins while the total's drop is being reported is a reply to it, so that a month is one message in
+    the channel.
     """
     ledger, around = platform.ledger, surroundings(platform, facts, target, warnings, links)
     drop = next(

@@ -1,4 +1,4 @@
-"""Floor `billing`: what Stripe's rows tell of every item, and the item states that follow.
+"""Floor `billing`: what Stripe's rows say of every item, and the item states that follow.
 
 Here: wiring of `domain/history/`; reading again only customers whose history may have changed. Not here:
 how history is read from invoices, and whose it is that new rows change (`ingestion/changed_customers.py`).
@@ -52,7 +52,7 @@ READABLE = (
     "nothing in it is guessed or left out."
 )
 TAX_CHECK = "tax"
-TAX = "The rate of tax inside each price that is held now is known, so that no MRR has tax in it."
+TAX = "The tax rate inside each price in use now is known, so that no MRR includes tax."
 MATCHES_STRIPE = (
     "The rebuilt current state of every item equals Stripe's current subscriptions (price and quantity)."
 )
@@ -64,7 +64,7 @@ MATCHES_STRIPE = (
     name="billing_item_changes",
 )
 def item_changes(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-    """Reads what Stripe's objects tell of each item, and logs what is new of it.
+    """Reads what Stripe's objects say of each item, and logs what is new.
 
     Invoices, pending items, events, schedules and today's subscriptions.
     """
@@ -177,7 +177,7 @@ def _over_shards(
 def _changed(platform: Platform, points: dict[type[Table], Point | None]) -> set[str] | None:
     """Customers of whom the log says something new, or whose prices or coupons have other terms.
 
-    None: nobody can tell.
+    None: it cannot be determined.
     """
     lake = platform.lake
     changed = {model: lake.since(model, point) for model, point in points.items()}
@@ -229,15 +229,15 @@ def _points(kept: Checkpoint, models: Iterable[type[Table]]) -> dict[type[Table]
 
 
 def _taxes(lake: Lake) -> dg.AssetCheckResult:
-    """Prices held now with tax inside at a rate nobody knows are a warning.
+    """Prices in use now with tax inside at an unknown rate are a warning.
 
     Their MRR is too high by that tax, and everything else is right.
     """
     unknown = pc.field("valid_to").is_null() & pc.match_substring(pc.field("scheme_json"), TAX_UNKNOWN)
-    held = lake.dataset(billing.ItemStates).to_table(columns=["price", "subscription"], filter=unknown)
-    prices = sorted(set(held["price"].to_pylist()))
+    items = lake.dataset(billing.ItemStates).to_table(columns=["price", "subscription"], filter=unknown)
+    prices = sorted(set(items["price"].to_pylist()))
     what = (
-        f"{held.num_rows} items are counted with the tax inside their price, because no bill says what tax "
+        f"{items.num_rows} items are counted with the tax inside their price, because no bill says what tax "
         f"Stripe computed: {', '.join(prices[:5])}"
     )
     return dg.AssetCheckResult(
@@ -249,7 +249,7 @@ def _taxes(lake: Lake) -> dg.AssetCheckResult:
         "prices exclusive."
         if prices
         else None,
-        metadata={"items": held.num_rows, "prices": dg.MetadataValue.json(prices[: checks.SHOWN_ROWS])},
+        metadata={"items": items.num_rows, "prices": dg.MetadataValue.json(prices[: checks.SHOWN_ROWS])},
     )
 
 
@@ -261,15 +261,15 @@ def _readability(quarantine: pd.DataFrame) -> dg.AssetCheckResult:
     stretches = zip(
         quarantine["subscription"], quarantine["problem"], quarantine["objects_json"], strict=True
     )
-    told = [
+    problems = [
         f"{subscription}: {problem} ({', '.join(json.loads(objects))})"
         for subscription, problem, objects in stretches
     ]
     return dg.AssetCheckResult(
         asset_key=checks.asset_key(billing.Quarantine),
         check_name=READABLE_CHECK,
-        passed=not told,
+        passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(told[:5]) or None,
-        metadata={"unreadable": len(told), "which": dg.MetadataValue.json(told[: checks.SHOWN_ROWS])},
+        description="; ".join(problems[:5]) or None,
+        metadata={"unreadable": len(problems), "which": dg.MetadataValue.json(problems[: checks.SHOWN_ROWS])},
     )

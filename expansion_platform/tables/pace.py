@@ -78,7 +78,7 @@ def pace_table(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Pla
         except DataQualityError as error:
             # It would stop the month at its end; until then it may be mended, and the figures of closed
             # months are whole.
-            context.log.warning(f"{month} cannot be told yet: {error}")
+            context.log.warning(f"{month} cannot be computed yet: {error}")
             rows = pd.DataFrame()
         hashes = {"policy_hash": catalog.policy_hash, "catalog_hash": catalog.catalog_hash}
         return {metrics.Pace: empty(metrics.Pace) if rows.empty else rows.assign(**hashes)}
@@ -135,7 +135,7 @@ def pace_notice(
             Alert(alert_key("pace", scope, month), "pace", scope, month, "info", message)
         )
         added += new
-        context.log.info(f"{message['text']} ({'told now' if new else 'told before'})")
+        context.log.info(f"{message['text']} ({'notified now' if new else 'notified before'})")
     return dg.MaterializeResult(metadata={"behind": len(behind), "new": added})
 
 
@@ -174,7 +174,7 @@ def _open_month(platform: Platform, month: str, until: pd.Timestamp, targets: di
         try:
             then[name] = to_date(name, rules.same_point(name, month, until, timezone))
         except DataQualityError:
-            continue  # unreadable at that point: a month that tells no pace
+            continue  # unreadable at that point: a month that has no pace
     return rules.pace(
         month,
         at=until,

@@ -54,8 +54,8 @@ def stripe_tables(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
         metadata = {
             **table_metadata(platform.lake, model, written=commit is not None and commit.changed),
             **preview_metadata(platform.lake, model),
-            "pull": pulling.told,
+            "pull": pulling.reason,
         }
         yield dg.MaterializeResult(asset_key=checks.asset_key(model), metadata=metadata)
     read = ", ".join(f"{count:,} {resource}" for resource, count in pulling.counts.items() if count)
-    context.log.info(f"stripe: {pulling.told}: {read or 'nothing new'}")
+    context.log.info(f"stripe: {pulling.reason}: {read or 'nothing new'}")

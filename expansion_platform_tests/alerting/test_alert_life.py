@@ -117,7 +117,7 @@ def test_the_entry_says_all_that_the_semantics_ask_for() -> None:
         "price 1.00 USD, discount 1.00 USD, contraction 1.00 USD, churn -700.00 USD",
         f"Figures of {MONTH} as first reported, Stripe read up to 2026-11-03 06:00 UTC. policy a, catalog b.",
         "Seasonal: the same month last year moved alike.",
-        "The test tells noise from change; it knows no seasons and no common cause.",
+        "The test distinguishes noise from change; it ignores seasons and common causes.",
         "Open in Dagster",
     ):
         assert part in text, part

@@ -289,8 +289,8 @@ def _lines(measured: pd.DataFrame, bases: int) -> Iterator[str]:
     yield "| target missed | " + " | ".join(f"{100 * share:.0f} %" for share in measured.loc["missed"]) + " |"
     yield ""
     yield (
-        "Below about 200 customers only collapses can be told from noise, and every message to so small a "
-        "base says so."
+        "Below about 200 customers only collapses can be distinguished from noise, and every message to so "
+        "small a base says so."
     )
     yield ""
     yield from intervals.section()

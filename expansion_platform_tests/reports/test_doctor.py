@@ -187,7 +187,9 @@ def test_who_began_changes_is_counted_and_what_cannot_be_read_is_named(
     pulled.pull(tmp_path, server.url, NOW)
     with Platform(pulled.settings(tmp_path, server.url, NOW)) as platform:
         told = {each.subject: each.text for each in examine(platform)}["metadata initiated_by"]
-    assert told == "on subscriptions and bills: sales 1, self_serve 1; nobody knows to read the boss"
+    assert (
+        told == "on subscriptions and bills: sales 1, self_serve 1; values that are not understood: the boss"
+    )
 
 
 def test_features_are_named_before_the_first_pull_and_after_it(server: StripeServer, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_month_of_exchange_rates_alone_is_explained_item_by_item(pipeline: Pip
         causes = [line for line in lines if "exchange rates (never expansion): from" in line]
         assert 0 < len(causes) <= row.items
         assert lines.count(
-            "      what is held at closing, valued at the closing month's rate instead of the opening one's"
+            "      the items at closing, valued at the closing month's rate instead of the opening one's"
         ) == len(causes)
 
 

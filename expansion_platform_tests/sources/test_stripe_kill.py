@@ -58,7 +58,7 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(
     server.requests.clear()
     later = (datetime.fromisoformat(NOW) + timedelta(hours=3)).isoformat()
     went_on = pulled.pull(tmp_path, server.url, later)
-    assert went_on.told.startswith("first pull, going on where it was interrupted; changes since ")
+    assert went_on.reason.startswith("first pull, going on where it was interrupted; changes since ")
     again = [
         request
         for request in server.requests
@@ -83,7 +83,7 @@ def test_an_interruption_older_than_stripes_events_is_begun_anew(
         {"as_of": (datetime.fromisoformat(NOW) - timedelta(days=30)).isoformat(), "server": "127.0.0.1"},
     )
     books.pulls.add_windows(UNDER_WAY, [("customers", 0, 2**31)])
-    assert pulled.pull(tmp_path, server.url, NOW).told == "first pull"
+    assert pulled.pull(tmp_path, server.url, NOW).reason == "first pull"
 
 
 def test_a_later_pull_that_was_interrupted_is_known_to_be_until_one_ends(
@@ -99,7 +99,7 @@ def test_a_later_pull_that_was_interrupted_is_known_to_be_until_one_ends(
             pulled.pull(tmp_path, server.url, NOW)
     assert ledger(tmp_path).pulls.cursor(UNDER_WAY) is not None
     assert ledger(tmp_path).pulls.cursor(CURSOR) == stored
-    assert pulled.pull(tmp_path, server.url, NOW).told.startswith("changes since ")
+    assert pulled.pull(tmp_path, server.url, NOW).reason.startswith("changes since ")
     assert ledger(tmp_path).pulls.cursor(UNDER_WAY) is None
     pulled.pull(tmp_path / "undisturbed", server.url, before)
     pulled.pull(tmp_path / "undisturbed", server.url, NOW)

@@ -82,7 +82,7 @@ def test_everything_again_writes_nothing(server, tmp_path):
     books = ledger(tmp_path)
     books.pulls.set_cursor(CURSOR, {**(books.pulls.cursor(CURSOR) or {}), "last_pull_at": 0})
     again = pulled.pull(tmp_path, server.url, NOW)
-    assert "days since the last pull" in again.told
+    assert "days since the last pull" in again.reason
     assert not any(again.rows.values())
     assert {model: Lake(tmp_path / "lake").version(model) for model in MODELS} == before
 
@@ -170,7 +170,7 @@ def test_each_week_every_subscription_is_read(server, tmp_path):
         silent = next(item for item in account.objects["subscriptions"] if item["status"] == "active")
         silent["metadata"] = {"migration": "2026"}
         told = {
-            days: pulled.pull(tmp_path, changing.url, (END + timedelta(days=days)).isoformat()).told
+            days: pulled.pull(tmp_path, changing.url, (END + timedelta(days=days)).isoformat()).reason
             for days in (3, 6, 7, 9)
         }
     assert [days for days, line in told.items() if "every subscription, as each week" in line] == [7]

@@ -43,7 +43,7 @@ def server(company: Company) -> Iterator[StripeServer]:
 
 
 def pull(folder: Path, server: StripeServer, at: datetime = END) -> str:
-    return pulled.pull(folder, server.url, at.isoformat()).told
+    return pulled.pull(folder, server.url, at.isoformat()).reason
 
 
 def stored(folder: Path) -> pd.DataFrame:

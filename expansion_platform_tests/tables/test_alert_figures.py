@@ -60,7 +60,7 @@ SENTENCES = [
     "Expansion mix shifted in {month}: {type} went from {mix_before} to {mix_now} of expansion, three "
     "months against the six before.",
     "Seats bought were given back in {month}: {durable} of the {seats_amount} of seats bought in "
-    "{bought} is still held ({events} purchases); surges were {surges} of that month's expansion.",
+    "{bought} is still kept ({events} purchases); surges were {surges} of that month's expansion.",
     "Expanders leave more often in {month}: of those that expanded in {then}, {churned} against "
     "{churned_others} of comparable customers left within six months. Observational: no cause is shown.",
 ]
@@ -80,7 +80,7 @@ MEASURES = [
     "the organic net rate is {net_rate}",
     "the interval of the rate reaches {high}",
     "divergence from the months before is {divergence}",
-    "seats still held are {durable_2}",
+    "seats still kept are {durable_2}",
     "the lower end of the difference is {churn_low}",
 ]
 BOUNDS = ["at or above {limit}", "at or below {limit}"]
@@ -118,10 +118,10 @@ TEMPLATES = [
 ]
 """Every text of a message that holds a digit. Names stand for figures, digits for themselves."""
 LISTS = "*By {what}: missing against the baseline's monthly mean, {missing} in all*"
-SMALL = "Below 200 customers only large drops can be told from noise. "
+SMALL = "Below 200 customers only large drops can be distinguished from noise. "
 REMARKS = (
-    "Note on the data of all customers: WARNED 7. The test tells noise from change; it knows no seasons "
-    "and no common cause."
+    "Note on the data of all customers: WARNED 7. The test distinguishes noise from change; it "
+    "ignores seasons and common causes."
 )
 
 

@@ -16,7 +16,7 @@ from expansion_platform.domain.core import months
 from expansion_platform.domain.history import tables as billing
 from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.domain.mrr.vocabulary import FLOWS
-from expansion_platform.reports.month import told
+from expansion_platform.reports.month import month_report
 from expansion_platform.resources import Platform
 from expansion_platform.simulator.servers.slack import block_problems
 from expansion_platform.simulator.truth.reference import classify_month
@@ -115,7 +115,7 @@ def test_a_month_on_its_way_sends_nothing_and_says_so_in_words(pipeline: Pipelin
         copy.ledger.alerts.record([], [], Judgement(months.shift(NEWEST, -1), "p"))
         run(copy)
         assert [alert for alert in copy.ledger.alerts.read() if alert.rule == "pace"] == []
-        first, bridge, standing = told(Platform(copy.settings), NEWEST)
+        first, bridge, standing = month_report(Platform(copy.settings), NEWEST)
         assert first.startswith(f"{NEWEST}, provisional: open, read up to 2026-10-20 12:00 UTC (day 20)")
         assert bridge.startswith("- MRR ")
         assert standing.endswith(" by now: on its way.")

@@ -1,4 +1,4 @@
-"""What the account sells and what is paid for it, as far as a catalog is concerned.
+"""What the account sells and what is paid for it, as input for a catalog.
 
 Here: reading it from the lake. Not here: the file made of it (`file.py`), checking a file against it
 (`check.py`).
@@ -45,7 +45,7 @@ class Account:
     products: frozenset[str]
     customers: frozenset[str]
     month: str
-    held: pd.DataFrame
+    subscribed_items: pd.DataFrame
     migrations: pd.DataFrame
     plans: Plans
     undecided: list[Undecided]
@@ -53,7 +53,7 @@ class Account:
     @property
     def mrr(self) -> dict[str, int]:
         """MRR by product, minor units of the reporting currency."""
-        return mrr_by_product(self.held)
+        return mrr_by_product(self.subscribed_items)
 
     def name(self, product: str) -> str:
         """A product's name on one line, its id where it has none."""
@@ -93,7 +93,7 @@ def read_account(platform: Platform, catalog: Catalog) -> Account:
         customers=frozenset(lake.read(stripe.Customers)["id"])
         | frozenset(lake.read(billing.ItemStates)["customer"]),
         month=month,
-        held=_held(platform, states, catalog, month),
+        subscribed_items=_subscribed_items(platform, states, catalog, month),
         migrations=migrations[migrations["status"] == "to_confirm"].sort_values(
             ["month", "old_price", "new_price"]
         ),
@@ -121,7 +121,7 @@ def _moves(platform: Platform, wanted: list[str]) -> pd.DataFrame:
     return found
 
 
-def _held(platform: Platform, states: pd.DataFrame, catalog: Catalog, month: str) -> pd.DataFrame:
+def _subscribed_items(platform: Platform, states: pd.DataFrame, catalog: Catalog, month: str) -> pd.DataFrame:
     """Valued item states at a month's closing instant.
 
     Worth nothing, so shares are not shown, while a rate is missing.

@@ -101,22 +101,22 @@ def _contradiction(listed: ListPrice, account: Account) -> str | None:
 def _silent(catalog: Catalog, account: Account) -> Iterator[Finding]:
     """Products the file says nothing of, by the MRR that so rests on inference."""
     silent = (
-        account.held[inferred(account.held, catalog)]
+        account.subscribed_items[inferred(account.subscribed_items, catalog)]
         .groupby("product")["mrr_minor"]
         .sum()
         .sort_values(ascending=False)
     )
     names = {offer.id: offer.name for offer in account.offers}
-    told = [
+    products = [
         f"{names.get(str(product), product)} ({product}, {_percent(account, int(amount))})"
         for product, amount in silent.items()
         if amount
     ]
-    if told:
+    if products:
         yield Finding(
             "look",
             "coverage",
-            f"no entry, so inferred: {_some(told)}; together {_percent(account, int(silent.sum()))} of "
+            f"no entry, so inferred: {_some(products)}; together {_percent(account, int(silent.sum()))} of "
             f"MRR in {account.month}",
         )
     elif account.mrr:
@@ -189,23 +189,23 @@ def _plans(catalog: Catalog, account: Account) -> Iterator[Finding]:
 def _hints(catalog: Catalog) -> Iterator[Finding]:
     """Metadata in Stripe that should say something of a product, and does not."""
     if unread := ignored(catalog.metadata):
-        told = _some([str(hint) for hint in unread], "; ")
+        hints = _some([str(hint) for hint in unread], "; ")
         yield Finding(
             "look",
             "metadata",
-            f"hints in Stripe that are ignored: {told}. Correct them in Stripe, or say it in this file",
+            f"hints in Stripe that are ignored: {hints}. Correct them in Stripe, or say it in this file",
         )
 
 
 def _to_confirm(catalog: Catalog, account: Account) -> Iterator[Finding]:
     pairs = account.migrations[["old_price", "new_price"]].drop_duplicates()
-    told = [
+    migrations = [
         f"{old} to {new}"
         for old, new in pairs.itertuples(index=False, name=None)
         if not catalog.is_migration(old, new)
     ]
-    if told:
-        yield Finding("look", "migrations", f"detected, yours to confirm: {_some(told)}")
+    if migrations:
+        yield Finding("look", "migrations", f"detected, yours to confirm: {_some(migrations)}")
 
 
 def _percent(account: Account, amount: int) -> str:

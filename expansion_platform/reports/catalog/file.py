@@ -83,7 +83,7 @@ def first_catalog(account: Account, catalog: Catalog, currency: str) -> str:
     Amounts and shares are those of the account's newest month in the reporting currency, `catalog` what is
     known without it.
     """
-    guessed = guesses(account.offers, account.held, currency)
+    guessed = guesses(account.offers, account.subscribed_items, currency)
     lines = [HEAD + "products:"]
     for offer in sorted(account.offers, key=lambda offer: (-account.mrr.get(offer.id, 0), offer.id)):
         rungs = of_product(offer.id, account, catalog)
@@ -110,11 +110,11 @@ def first_catalog(account: Account, catalog: Catalog, currency: str) -> str:
 
 def _product(offer: Offer, guessed: list[Guess], account: Account) -> Iterator[str]:
     share = account.share(account.mrr.get(offer.id, 0))
-    told = "no MRR computed yet" if share is None else f"{percent(share)} of MRR in {account.month}"
+    revenue = "no MRR computed yet" if share is None else f"{percent(share)} of MRR in {account.month}"
     prices = {price.id for price in offer.prices}
     count = f"{len(prices)} price{'' if len(prices) == 1 else 's'}"
     yield ""
-    yield f"  # {' '.join(offer.name.split())}: {told}, {count}"
+    yield f"  # {' '.join(offer.name.split())}: {revenue}, {count}"
     yield f"  {scalar(offer.id)}:"
     for guess in guessed:
         value = guess.value if guess.field == "tier_rank" else scalar(guess.value)
@@ -124,9 +124,9 @@ def _product(offer: Offer, guessed: list[Guess], account: Account) -> Iterator[s
 def _plans(rungs: list[Rung], account: Account) -> Iterator[str]:
     """A product's prices with ranks, where they are plans of one another or may be."""
     for rung in rungs:
-        told = " ".join(f"{scalar(rung.price.id)}: {amount_of(rung)}".split())
+        label = " ".join(f"{scalar(rung.price.id)}: {amount_of(rung)}".split())
         if rung.rank is None:
-            yield f"  # {told}; {unranked_because(rung)}"
+            yield f"  # {label}; {unranked_because(rung)}"
             continue
         plan = rung.price.id in account.plans.prices
         known = (

@@ -33,17 +33,17 @@ def sold_side_by_side(account: Account) -> str | None:
 
     None where there is none.
     """
-    held = account.held[account.held["price"].isin(account.plans.prices)]
+    items = account.subscribed_items[account.subscribed_items["price"].isin(account.plans.prices)]
     products = sorted(
         {account.prices[price].product for price in account.plans.prices if price in account.prices}
     )
     if not products:
         return None
     named = ", ".join(f"{account.name(product)} ({product})" for product in products)
-    share = account.share(int(held["mrr_minor"].sum()))
-    told = "" if share is None else f"; {percent(share)} of the MRR of {account.month} is on them"
+    share = account.share(int(items["mrr_minor"].sum()))
+    on_plans = "" if share is None else f"; {percent(share)} of the MRR of {account.month} is on them"
     return (
-        f"prices sold side by side count as plans: {len(account.plans.prices)} prices of {named}{told}. "
+        f"prices sold side by side count as plans: {len(account.plans.prices)} prices of {named}{on_plans}. "
         "`expansion catalog init` writes their ranks; with ranks in the catalog it no longer depends "
         "on who began when"
     )
@@ -85,19 +85,19 @@ def undecided_products(account: Account, catalog: Catalog, currency: str) -> Ite
 
 
 def of_product(product: str, account: Account, catalog: Catalog) -> list[Rung]:
-    """The ladder of a product's prices that are held or sold, where they are plans by inference or undecided.
+    """The ladder of a product's prices in use or on sale, where they are plans by inference or undecided.
 
     None where no rank can be guessed.
     """
     known = {
         price for one in account.undecided if one.product == product for price in one.prices
     } | account.plans.prices
-    held = set(account.held["price"])
+    in_use = set(account.subscribed_items["price"])
     prices = [price for price in account.prices.values() if price.product == product]
     if not any(price.id in known for price in prices):
         return []
     rungs = ladder(
-        [price for price in prices if price.id in account.active or price.id in held | known],
+        [price for price in prices if price.id in account.active or price.id in in_use | known],
         account.active,
         catalog,
     )

@@ -109,7 +109,7 @@ CATALOGS = {
     REPRICED: "all prices of all plans are replaced at two dates, and the catalog says neither ranks "
     "nor migrations",
 }
-"""What the company sells and what its catalog says. All but the first are told apart by what customers did
+"""What the company sells and what its catalog says. All but the first are distinguished by what customers did
 alone (semantics 3.1, D-12).
 """
 WORKSPACE = Product("prod_Workspace", "workspace", "Workspace", "workspace", 1, "base", "seat")
@@ -395,7 +395,7 @@ def build(
 def _deleted(prices: dict[str, Price]) -> frozenset[str]:
     """Ids of old prices.
 
-    Of one in several currencies nothing would tell the others' amounts where no bill names it, as in a trial.
+    Of one in several currencies nothing would show the others' amounts where no bill names it, as in a trial.
     """
     old = (price for price in prices.values() if price.product is BASIC or price.retired_at is not None)
     return frozenset(price.id for price in old if not price.offered)

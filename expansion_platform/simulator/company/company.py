@@ -168,7 +168,7 @@ def simulate(
     _fill(account, catalog, [life for _, life in lives], now)
     logs = [subscription.log for _, life in lives for subscription in life.billing.subscriptions]
     forgotten = catalog.deleted_prices - _shown_whole(account)
-    told = truth.read([replace(log, forgotten=forgotten) for log in logs], now)
+    facts = truth.read([replace(log, forgotten=forgotten) for log in logs], now)
     newest = calendar.newest_closed(as_of)
     accounts = {life.billing.customer["id"]: _account_name(number) for number, life in lives}
     mapped = {
@@ -178,11 +178,11 @@ def simulate(
     }
     return Company(
         account=account,
-        truth=told,
+        truth=facts,
         catalog=catalog.semantics(now),
         fx_rates=_fx_rates(seed, calendar.between(calendar.shift(first, -1), newest)),
-        account_months=_account_months(told.states, accounts, calendar.between(first, newest)),
-        initiations=[told for each in asking for told in each.log],
+        account_months=_account_months(facts.states, accounts, calendar.between(first, newest)),
+        initiations=[initiation for each in asking for initiation in each.log],
         crm_activity=pd.DataFrame(
             [row for each in asking for row in each.crm],
             columns=["customer", "date", "kind", "id"],
@@ -249,33 +249,41 @@ def _catalog_events(catalog: Catalog, recorder: Recorder, now: int) -> list[dict
 
 
 def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int) -> None:
-    held = account.objects
-    held["products"] = [catalog_objects.product(product, catalog.created) for product in catalog.products]
+    objects_by_resource = account.objects
+    objects_by_resource["products"] = [
+        catalog_objects.product(product, catalog.created) for product in catalog.products
+    ]
     prices = {
         price.id: price
         for price in catalog.prices.values()
         if price.created <= now and price.id not in catalog.deleted_prices
     }
-    held["prices"] = [catalog_objects.price(price, now, whole=True) for price in prices.values()]
+    objects_by_resource["prices"] = [
+        catalog_objects.price(price, now, whole=True) for price in prices.values()
+    ]
     coupons = {
         coupon.id: catalog_objects.coupon(coupon, catalog.created) for coupon in catalog.coupons.values()
     }
-    held["coupons"] = [coupon for name, coupon in coupons.items() if not name.startswith("RETIRED")]
-    held["tax_rates"] = (
+    objects_by_resource["coupons"] = [
+        coupon for name, coupon in coupons.items() if not name.startswith("RETIRED")
+    ]
+    objects_by_resource["tax_rates"] = (
         taxation.tax_rates(catalog.created) if any(price.taxed for price in catalog.prices.values()) else []
     )
     account.meters = [meter(METER, "API calls", catalog.created)] if API in catalog.products else []
     for life in lives:
         books = life.billing
-        held["customers"] += [] if books.deleted else [books.customer]
-        held["subscriptions"] += [objects.subscription(each, now) for each in books.subscriptions]
+        objects_by_resource["customers"] += [] if books.deleted else [books.customer]
+        objects_by_resource["subscriptions"] += [
+            objects.subscription(each, now) for each in books.subscriptions
+        ]
         ends = {each.id: each.ended_at for each in books.subscriptions}
-        held["subscription_schedules"] += [
+        objects_by_resource["subscription_schedules"] += [
             each.rendered(ends[each.subscription], now) for each in books.schedules
         ]
-        held["invoices"] += books.invoices
-        held["invoiceitems"] += books.invoice_items
-        held["credit_notes"] += books.credit_notes
+        objects_by_resource["invoices"] += books.invoices
+        objects_by_resource["invoiceitems"] += books.invoice_items
+        objects_by_resource["credit_notes"] += books.credit_notes
         account.discounts.update(
             (each.id, objects.discount(each, books.customer["id"])) for each in books.redemption.every
         )
@@ -293,10 +301,10 @@ def _fill(account: StripeAccount, catalog: Catalog, lives: list[Life], now: int)
         for name, coupon in coupons.items()
         if name.startswith("RETIRED") and name in redeemed_ones
     }
-    redeemed = {entry["id"]: entry for entry in held["coupons"]} | account.deleted_coupons
+    redeemed = {entry["id"]: entry for entry in objects_by_resource["coupons"]} | account.deleted_coupons
     for entry in account.discounts.values():
         redeemed[entry["source"]["coupon"]]["times_redeemed"] += 1
-    for resource, entries in held.items():
+    for resource, entries in objects_by_resource.items():
         entries.sort(key=itemgetter("date" if resource == "invoiceitems" else "created"))
 
 
@@ -317,16 +325,16 @@ def _fx_rates(seed: int, wanted: list[str]) -> pd.DataFrame:
 
 
 def _account_months(states: pd.DataFrame, accounts: dict[str, str], wanted: list[str]) -> pd.DataFrame:
-    """Seats held at each month's closing instant by every account that holds any."""
+    """Seats at each month's closing instant of every account that has any."""
     seat_products = [product.id for product in (*PRODUCTS, WORKSPACE) if product.unit == "seat"]
     seats = states[states["product"].isin(seat_products)]
     rows = []
     for month in wanted:
         closing = calendar.closing(month)
-        held = seats[
+        current = seats[
             (seats["valid_from"] < closing) & (seats["valid_to"].isna() | (seats["valid_to"] >= closing))
         ]
-        counts = held["quantity"].astype("int64").groupby(held["customer"]).sum()
+        counts = current["quantity"].astype("int64").groupby(current["customer"]).sum()
         rows += [(accounts[str(customer)], customer, month, count) for customer, count in counts.items()]
     frame = pd.DataFrame(rows, columns=["account", "customer", "month", "seats"])
     return frame.sort_values(["account", "month"], ignore_index=True)

@@ -98,13 +98,13 @@ class Couponing:
             self._redeem(subscription, at, coupon)
 
     def _redeem(self, subscription: Subscription, at: int, coupon: Coupon, *, on_item: bool = False) -> None:
-        held = [(item.price, item.quantity) for item in subscription.items]
+        items = [(item.price, item.quantity) for item in subscription.items]
         listed = subscription.coupons(at)
         if (
             len(listed) < 2
             and coupon not in listed
             and not subscription.is_free(at)
-            and bears(held, [*listed, coupon], 10)
+            and bears(items, [*listed, coupon], 10)
         ):
             self._billing.redemption.redeem(
                 subscription, at, coupon, subscription.items[0] if on_item else None

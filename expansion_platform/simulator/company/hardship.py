@@ -141,7 +141,7 @@ class Hardship:
         # A customer's discount that no bill showed, hidden by a subscription's own, would be gone without a
         # trace.
         hidden = self._billing.redemption.own and any(each.given() for each in subscriptions)
-        # Of a bill written off just before the end, nothing tells whether it left the subscription past due
+        # Of a bill written off just before the end, nothing shows whether it left the subscription past due
         # or unpaid.
         unclear = ("incomplete", "past_due")
         if (
@@ -156,12 +156,12 @@ class Hardship:
 
         A coupon of the customer may be taken off again, too.
         """
-        held = [each for each in self._billing.redemption.own if each.listed(at)]
-        if held and held[0].start <= subscription.period[0]:
+        redeemed = [each for each in self._billing.redemption.own if each.listed(at)]
+        if redeemed and redeemed[0].start <= subscription.period[0]:
             others = [
                 each
                 for each in self._billing.subscriptions
-                if each is not subscription and (each.ended_at or at) > held[0].start
+                if each is not subscription and (each.ended_at or at) > redeemed[0].start
             ]
             if not others and not subscription.given() and self._rng.random() < TAKEN_OFF:
                 self._billing.redemption.remove_own(at)
@@ -173,13 +173,13 @@ class Hardship:
             deletes = "deleted_coupon" in self._behaviours and self._rng.random() < 0.5
             self._billing.redemption.redeem_own(at, RETIRED if deletes else PARTNER)
         elif (
-            not held
+            not redeemed
             and "deleted_coupon" in self._behaviours
             and not subscription.coupons(at)
             and self._rng.random() < DELETED_COUPON
         ):
             self._billing.redemption.redeem(subscription, at, RETIRED)
-        elif not held and "deleted_limited_coupon" in self._behaviours:
+        elif not redeemed and "deleted_limited_coupon" in self._behaviours:
             self._redeem_limited(subscription, at)
 
     def _redeem_limited(self, subscription: Subscription, at: int) -> None:
@@ -272,7 +272,7 @@ class Hardship:
             (each for each in reversed(self._billing.invoices) if each["id"] == subscription.latest_invoice),
             None,
         )
-        # A draft after a bill still owed cannot be told from one of an unpaid subscription.
+        # A draft after a bill still owed cannot be distinguished from one of an unpaid subscription.
         steady &= newest is not None and newest["status"] == "paid"
         inside = subscription.period[0] + HOUR < at < subscription.period[1] - 6 * HOUR
         if steady and inside and not subscription.locked and not subscription.cancel_at_period_end:

@@ -1,4 +1,4 @@
-"""Who asks for a customer's changes, and what of it Stripe and the CRM are told.
+"""Who asks for a customer's changes, and what of it Stripe and the CRM record.
 
 A behaviour that is switched on by name.
 
@@ -62,7 +62,7 @@ class Initiators:
     def asked(self, subscription: Subscription, at: int, begins: bool) -> None:
         """Somebody asks for a change, or for the subscription itself.
 
-        Called as it is made, before Stripe tells of it.
+        Called as it is made, before Stripe shows it.
         """
         who = {"portal": "self_serve", "crm": "sales"}.get(self._way) or self._rng.choices(
             list(SAID), list(SAID.values())

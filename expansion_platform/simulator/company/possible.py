@@ -1,4 +1,4 @@
-"""When something can be done to a simulated subscription so that Stripe's records still tell it.
+"""When something can be done to a simulated subscription so that Stripe's records still show it.
 
 Here: the conditions all deciders share. Not here: who decides what (`behaviour.py`, `hardship.py`,
 `arrangements.py`).
@@ -36,11 +36,11 @@ def inside_period(subscription: Subscription, at: int) -> bool:
 def can_change(subscription: Subscription, at: int, edits: Sequence[Edit] = ()) -> bool:
     """Steady and inside its period, with discounts that leave something to see.
 
-    Nothing is 100 % off (a proration of nothing shows nothing), and amounts off stay small beside what is
-    held.
+    Nothing is 100 % off (a proration of nothing shows nothing), and amounts off stay small beside the
+    items' price.
     """
     touched = {edit.item.id for edit in edits if edit.item is not None}
-    held = [(item.price, item.quantity) for item in subscription.items if item.id not in touched]
-    held += [(edit.price, edit.quantity) for edit in edits if edit.price is not None]
+    items = [(item.price, item.quantity) for item in subscription.items if item.id not in touched]
+    items += [(edit.price, edit.quantity) for edit in edits if edit.price is not None]
     possible = steady(subscription) and inside_period(subscription, at) and not subscription.is_free(at)
-    return possible and (not edits or bears(held, subscription.coupons(at), 4))
+    return possible and (not edits or bears(items, subscription.coupons(at), 4))

@@ -44,12 +44,12 @@ def usage_events(seed: int, account_months: pd.DataFrame) -> pyarrow.Table:
     Columns: uuid, event, timestamp (UTC, microseconds), distinct_id, person_id, `$group_0` (the account). An
     account-month without seats has none.
     """
-    held = account_months[account_months["seats"].astype("int64") > 0]
-    seats = held["seats"].to_numpy(dtype="int64")
+    seated = account_months[account_months["seats"].astype("int64") > 0]
+    seats = seated["seats"].to_numpy(dtype="int64")
     account_key = _scrambled(
-        _hashed(held["account"]) ^ _scrambled(np.array([seed], dtype="int64").astype(_UINT))
+        _hashed(seated["account"]) ^ _scrambled(np.array([seed], dtype="int64").astype(_UINT))
     )
-    month_key = _scrambled(account_key ^ _hashed(held["month"]))
+    month_key = _scrambled(account_key ^ _hashed(seated["month"]))
 
     # The share of seats in use belongs to the account and wavers a little from month to month.
     share = LEAST_ACTIVE + (MOST_ACTIVE - LEAST_ACTIVE) * np.clip(
@@ -61,7 +61,7 @@ def usage_events(seed: int, account_months: pd.DataFrame) -> pyarrow.Table:
     )
     counts = people + beside
 
-    row = np.repeat(np.arange(len(held)), counts)
+    row = np.repeat(np.arange(len(seated)), counts)
     number = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
     key = _scrambled(month_key[row] + number.astype(_UINT))
     first_visit = number < people[row]
@@ -73,14 +73,14 @@ def usage_events(seed: int, account_months: pd.DataFrame) -> pyarrow.Table:
     drawn = np.searchsorted(cumulated, _uniform(key, 6) * cumulated[used - 1][row], side="right")
     feature = np.where(first_visit, 0, np.minimum(drawn, used[row] - 1))
 
-    month_codes, month_names = pd.factorize(held["month"])
+    month_codes, month_names = pd.factorize(seated["month"])
     opening = np.array([months.opening(month).value // 1000 for month in month_names], dtype="int64")
     length = np.array([months.closing(month).value // 1000 for month in month_names], dtype="int64") - opening
     instant = opening[month_codes][row] + np.floor(_uniform(key, 7) * length[month_codes][row]).astype(
         "int64"
     )
 
-    account_codes, account_names = pd.factorize(held["account"])
+    account_codes, account_names = pd.factorize(seated["account"])
     most = int(people.max(initial=0)) + 1
     persons, which = np.unique(account_codes[row] * most + person, return_inverse=True)
     names = [f"{account_names[code // most]}-person-{code % most + 1}" for code in persons.tolist()]

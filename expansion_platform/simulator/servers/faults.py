@@ -238,10 +238,10 @@ def _drafts(account: StripeAccount, at: int) -> list[JSON]:
 
 
 def _draft(bill: JSON, created: int, name: str) -> JSON:
-    held = bill["lines"]["data"] * DRAFT_LINES
+    copies = bill["lines"]["data"] * DRAFT_LINES
     lines = [
         {**line, "id": f"il_Draft{name}x{number}", "invoice": f"in_Draft{name}"}
-        for number, line in enumerate(held)
+        for number, line in enumerate(copies)
     ]
     changed = {
         "id": f"in_Draft{name}",

@@ -98,7 +98,7 @@ def _event_type(item: Object, value: Any) -> bool:
 
 def _period_start(item: Object, value: Any) -> bool:
     """By the latest period start of its items."""
-    newest = max((held["current_period_start"] for held in item["items"]["data"]), default=None)
+    newest = max((entry["current_period_start"] for entry in item["items"]["data"]), default=None)
     return newest is not None and all(
         _COMPARED[name](newest, integer(bound, "current_period_start")) for name, bound in value.items()
     )

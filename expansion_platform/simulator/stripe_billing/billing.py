@@ -161,7 +161,7 @@ class Billing:
             self.asked(subscription, at, False)
             self._make(subscription, at, edits, prorated=proration != "none", renewal=subscription.period[1])
             # An item swapped in was never debited, so that in flexible billing its next change would credit
-            # nothing and tell nothing of it.
+            # nothing and show nothing of it.
             swapped = any(edit.item is None or edit.price is None for edit in edits)
             subscription.locked = proration == "none" and (swapped or not subscription.flexible)
             if proration == "always_invoice":
@@ -226,9 +226,9 @@ class Billing:
 
         The first item's quantity becomes each step's (start, quantity), the rest stays.
         """
-        held = [(item.price, item.quantity) for item in subscription.items]
+        priced = [(item.price, item.quantity) for item in subscription.items]
         bounds = [subscription.period[0], *(start for start, _ in steps), until]
-        items = [held, *([(held[0][0], quantity), *held[1:]] for _, quantity in steps)]
+        items = [priced, *([(priced[0][0], quantity), *priced[1:]] for _, quantity in steps)]
         phases = [
             Phase(start, end, tuple(each))
             for start, end, each in zip(bounds[:-1], bounds[1:], items, strict=True)

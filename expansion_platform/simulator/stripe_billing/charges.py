@@ -104,13 +104,13 @@ def reduced(amount: Fraction, coupons: Sequence[Coupon]) -> Fraction:
     return amount
 
 
-def bears(held: Sequence[tuple[Price, int]], coupons: Sequence[Coupon], times: int) -> bool:
+def bears(items: Sequence[tuple[Price, int]], coupons: Sequence[Coupon], times: int) -> bool:
     """Whether what each amount off reduces is at least `times` the amount.
 
     A bill never falls to nothing by one.
     """
     for coupon in coupons:
-        covered = sum(price.gross(quantity) for price, quantity in held if coupon.covers(price))
+        covered = sum(price.gross(quantity) for price, quantity in items if coupon.covers(price))
         if coupon.amount is not None and covered < times * coupon.amount:
             return False
     return True

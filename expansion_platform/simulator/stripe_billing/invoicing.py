@@ -25,7 +25,7 @@ JSON = dict[str, Any]
 class Invoicing:
     """Makes one customer's bills.
 
-    `in_force` tells the discounts on a whole subscription, `collect` takes a new bill on.
+    `in_force` gives the discounts on a whole subscription, `collect` takes a new bill on.
     """
 
     def __init__(

@@ -135,8 +135,8 @@ class PendingUpdates:
         with self._events.updating(subscription, at, requested=False):
             subscription.pending_update = None
             subscription.log.changes += [replace(change, at=at) for change in waiting.changes]
-            held = {item.id: item for item in subscription.items}
-            subscription.items[:] = [_made(held.get(item.id), item) for item in waiting.wanted.items]
+            current = {item.id: item for item in subscription.items}
+            subscription.items[:] = [_made(current.get(item.id), item) for item in waiting.wanted.items]
             for each in waiting.listed:
                 each.billed = True
             if waiting.new_cycle:
@@ -170,9 +170,9 @@ _NOTHING_ELSE = dict.fromkeys(
 )
 
 
-def _made(held: Item | None, wanted: Item) -> Item:
+def _made(current: Item | None, wanted: Item) -> Item:
     """An item as the update makes it: the same object, where it was there before."""
-    if held is None:
+    if current is None:
         return wanted
-    held.price, held.quantity, held.charges = wanted.price, wanted.quantity, wanted.charges
-    return held
+    current.price, current.quantity, current.charges = wanted.price, wanted.quantity, wanted.charges
+    return current

@@ -44,7 +44,7 @@ class Redemption:
             self.give(subscription, at, coupon, item)
 
     def give(self, subscription: Subscription, at: int, coupon: Coupon, item: Item | None) -> None:
-        """The same within another change of the subscription, whose event tells it."""
+        """The same within another change of the subscription, whose event shows it."""
         end = after(at, "month", coupon.months) if coupon.months is not None else None
         given = Discount(self._ids.new("di_"), coupon, subscription.id, item.id if item else None, at, end)
         (item.discounts if item else subscription.discounts).append(given)

@@ -51,7 +51,7 @@ class Taxation:
         (item, start, percentage inside) of those that charge something.
         """
         rates = self._before if at < self._law_changed else self._after
-        told = []
+        shown = []
         for line in lines if rates is not None else ():
             base = line["amount"] - sum(entry["amount"] for entry in line["discount_amounts"])
             inside = line["currency"] in TAX_INSIDE
@@ -63,14 +63,14 @@ class Taxation:
                 and not all(each["amount"] for each in line["taxes"])
             )
             if base > 0 and not hidden and details["proration_details"]["credited_items"] is None:
-                told.append(
+                shown.append(
                     (
                         details["subscription_item"],
                         line["period"]["start"],
                         TOTALS[rates or ()] if inside else "0",
                     )
                 )
-        return told
+        return shown
 
 
 def _taxes(base: int, rates: Iterable[str], behavior: str) -> list[JSON]:

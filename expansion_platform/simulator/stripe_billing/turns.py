@@ -34,13 +34,13 @@ def value_at(turns: Sequence[Turn], at: int, default: str | None) -> str | None:
 
 
 def expected_statuses(
-    turns: Sequence[Turn], ended_at: int | None, told: Sequence[int], as_of: int
+    turns: Sequence[Turn], ended_at: int | None, event_times: Sequence[int], as_of: int
 ) -> list[Turn]:
     """Statuses as records show them.
 
     Bills date `past_due` and the return, but of `unpaid` they only show that it was.
 
-    `unpaid` is then expected from the bill it is for: shown by drafts, by events (`told` are their instants)
+    `unpaid` is then expected from the bill it is for: shown by drafts, by events (`event_times`)
     or by the subscription as it is now. A bill marked uncollectible dates it.
     """
     found: list[Turn] = []
@@ -48,15 +48,15 @@ def expected_statuses(
         end = next((later.at for later in turns[place + 1 :] if later.at <= as_of), ended_at)
         if turn.at > as_of:
             break
-        if turn.value != "unpaid" or turn.bill is None or turn.at in told:
+        if turn.value != "unpaid" or turn.bill is None or turn.at in event_times:
             found.append(turn)
-        elif end is None or any(turn.at < at <= end for at in [*turn.records, *told]):
+        elif end is None or any(turn.at < at <= end for at in [*turn.records, *event_times]):
             found = [*(each for each in found if each.at < turn.bill), replace(turn, at=turn.bill)]
     return found
 
 
 def expected_pauses(
-    turns: Sequence[Turn], ended_at: int | None, told: Sequence[int], as_of: int
+    turns: Sequence[Turn], ended_at: int | None, event_times: Sequence[int], as_of: int
 ) -> list[Turn]:
     """Pauses as records show them.
 
@@ -66,7 +66,7 @@ def expected_pauses(
     known = [turn for turn in turns if turn.at <= as_of]
     for place, turn in enumerate(known):
         end = known[place + 1].at - 1 if turn is not known[-1] else as_of
-        shown = sorted(at for at in [*turn.records, *told] if turn.at <= at <= end)
+        shown = sorted(at for at in [*turn.records, *event_times] if turn.at <= at <= end)
         if not shown and turn is known[-1] and ended_at is None:
             shown = [as_of]
         if shown and turn.value != value_at(found, as_of, None):

@@ -30,7 +30,7 @@ class Bill:
     at: int
     document: dict[str, Any] | None = None
 
-    def tells(self, as_of: int) -> bool:
+    def shows_usage(self, as_of: int) -> bool:
         """Whether it says what was used: not one taken back, nor a draft that may still change."""
         status = (self.document or {})["status"]
         return status != "void" and (status != "draft" or self.at < as_of - DRAFT_LEFT)
@@ -52,14 +52,14 @@ def as_billed(rows: list[dict[str, Any]], uses: list[Use], as_of: int) -> list[d
 
     The month of `as_of` stays open.
     """
-    told = [use for use in uses if use.bill.tells(as_of)]
-    return _by_month(rows, lambda opening, closing: _used(told, opening, closing), as_of)
+    known = [use for use in uses if use.bill.shows_usage(as_of)]
+    return _by_month(rows, lambda opening, closing: _used(known, opening, closing), as_of)
 
 
 def as_metered(rows: list[dict[str, Any]], metering: Metering, as_of: int) -> list[dict[str, Any]]:
     """The same by its meter.
 
-    What was reported while it was held, up to the day of `as_of`, which has not passed.
+    What was reported while the item existed, up to the day of `as_of`, which has not passed.
     """
     begin, passed = rows[0]["valid_from"], as_of // DAY * DAY
     return _by_month(
@@ -91,12 +91,12 @@ def _by_month(
     return found
 
 
-def _used(told: list[Use], opening: int, closing: int) -> str:
+def _used(uses: list[Use], opening: int, closing: int) -> str:
     total = Fraction(0)
-    for use in told:
+    for use in uses:
         inside = min(use.end, closing) - max(use.start, opening)
         total += Fraction(use.quantity * max(0, inside), use.end - use.start)
-    if told and told[-1].end < closing:
-        newest = told[-1]
+    if uses and uses[-1].end < closing:
+        newest = uses[-1]
         total += Fraction(newest.quantity * (closing - max(newest.end, opening)), newest.end - newest.start)
     return canonical.decimal_text(Decimal(f"{round(total * 10**12)}E-12"))

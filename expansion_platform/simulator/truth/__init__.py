@@ -1,1 +1,1 @@
-"""What is true of the simulated company, told in plain Python; only tests and `verify` read it."""
+"""What is true of the simulated company, in plain Python; only tests and `verify` read it."""

@@ -55,10 +55,10 @@ class SubscriptionLog:
 
     `customers_discounts` are the customer's, in force where the subscription has none. `statuses` are those
     after the trial that are not simply active, and the returns to it; `pauses` the behaviours of paused
-    collection; `updates` when an event told of the subscription; `item_trials` are (item, start, end) of
-    items held for nothing beside others that are paid, `phases` when one of a schedule began. `created` may
+    collection; `updates` when there was an event of the subscription; `item_trials` are (item, start, end) of
+    items that are free beside others that are paid, `phases` when one of a schedule began. `created` may
     be after `start`. `taxes` are (item, start, percentage) of tax inside what bills charged, in the order of
-    the bills. `forgotten` are the prices that nothing in Stripe shows whole any more: bills tell their
+    the bills. `forgotten` are the prices that nothing in Stripe shows whole any more: bills show their
     amount, not whether tax is inside. `metering` reports what its metered items use, as long as Stripe has
     the customer.
     """
@@ -117,11 +117,11 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
     )
     for log in started:
         exact += _states(log, log.changes, as_of)
-        told = [at for at in log.updates if as_of - EVENTS_KEPT <= at <= as_of]
-        seen, undated = _expected(log, sorted([*told, *log.phases]), as_of)
+        event_times = [at for at in log.updates if as_of - EVENTS_KEPT <= at <= as_of]
+        seen, undated = _expected(log, sorted([*event_times, *log.phases]), as_of)
         moved += undated
-        statuses = turns.expected_statuses(log.statuses, log.ended_at, told, as_of)
-        pauses = turns.expected_pauses(log.pauses, log.ended_at, told, as_of)
+        statuses = turns.expected_statuses(log.statuses, log.ended_at, event_times, as_of)
+        pauses = turns.expected_pauses(log.pauses, log.ended_at, event_times, as_of)
         for happened, shown in ((log.statuses, statuses), (log.pauses, pauses)):
             lost = [turn for turn in happened if turn not in shown and turn.at <= as_of]
             moved += [
@@ -135,7 +135,7 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
                 )
                 for turn in lost
             ]
-        listed = [each for each in log.discounts if _shown(each, log, told, as_of)]
+        listed = [each for each in log.discounts if _shown(each, log, event_times, as_of)]
         moved += [
             (log.customer, log.id, each.item or "", _instant(each.start), pd.NaT, UNBILLED)
             for each in log.discounts
@@ -151,30 +151,32 @@ def read(logs: list[SubscriptionLog], as_of: int) -> Truth:
 
 
 def _expected(
-    log: SubscriptionLog, told: Sequence[int], as_of: int
+    log: SubscriptionLog, event_times: Sequence[int], as_of: int
 ) -> tuple[list[Change], list[tuple[Any, ...]]]:
     """The changes as Stripe's records can show them, in order, and the rows of `undatable`.
 
     One whose item was changed again before the bill that would have shown it leaves no trace.
     """
     first = {change.item: change for change in reversed(log.changes)}
-    held = {
+    remaining = {
         item
         for item, change in {change.item: change for change in log.changes}.items()
         if change.price is not None
     }
-    added = [change.at for item, change in first.items() if item in held and change.renewal is not None]
+    added = [change.at for item, change in first.items() if item in remaining and change.renewal is not None]
     dates = []
     for change in log.changes:
-        # An item still there tells when it was added, and so when one that was taken off without proration
+        # An item still there shows when it was added, and so when one that was taken off without proration
         # made room for it.
         swaps = [
             at
             for at in added
             if change.price is None and change.renewal is not None and change.at <= at < change.renewal
         ]
-        dated = change.item in held and change is first[change.item]
-        dates.append(expected_at(change, [*swaps, change.at] if dated else sorted([*swaps, *told]), as_of))
+        dated = change.item in remaining and change is first[change.item]
+        dates.append(
+            expected_at(change, [*swaps, change.at] if dated else sorted([*swaps, *event_times]), as_of)
+        )
     shown: list[Change] = []
     moved = []
     for place, (change, (at, reason)) in enumerate(zip(log.changes, dates, strict=True)):
@@ -201,12 +203,12 @@ def _expected(
     return sorted(shown, key=lambda each: each.at), moved
 
 
-def expected_at(change: Change, told: Sequence[int], as_of: int) -> tuple[int, str | None]:
+def expected_at(change: Change, event_times: Sequence[int], as_of: int) -> tuple[int, str | None]:
     """When Stripe's records let a change be dated, and why not at its own instant (None when they do).
 
-    `told` are the events left, or what tells like one.
+    `event_times` are the instants of the events left, or of what shows as much as one.
     """
-    event = next((at for at in told if at >= change.at), None)
+    event = next((at for at in event_times if at >= change.at), None)
     if change.renewal is None or event == change.at:
         return change.at, None
     if event is not None and event < change.renewal:
@@ -216,10 +218,10 @@ def expected_at(change: Change, told: Sequence[int], as_of: int) -> tuple[int, s
     return as_of, "no proration and no event left: shown only by the subscription as it is now"
 
 
-def _shown(discount: Discount, log: SubscriptionLog, told: Sequence[int], as_of: int) -> bool:
+def _shown(discount: Discount, log: SubscriptionLog, event_times: Sequence[int], as_of: int) -> bool:
     """Whether a bill, an event left or the subscription as it is now, or as it ended, lists a discount."""
     return discount.billed or any(
-        discount.listed(at) for at in [*told, as_of if log.ended_at is None else log.ended_at]
+        discount.listed(at) for at in [*event_times, as_of if log.ended_at is None else log.ended_at]
     )
 
 
@@ -250,7 +252,7 @@ def _states(
     rows: list[dict[str, Any]] = []
     last: dict[str, dict[str, Any]] = {}
     for start, end in zip(inside, [*inside[1:], log.ended_at], strict=True):
-        held = {
+        present = {
             item: state
             for item, history in by_item.items()
             if (state := _state_at(history, start)) is not None
@@ -262,7 +264,7 @@ def _states(
             for item, since, until in log.item_trials
             if since <= start and (start < until or until > as_of)
         }
-        charged = {item: state for item, state in held.items() if item not in tried}
+        charged = {item: state for item, state in present.items() if item not in tried}
         resolved = _discounts(
             [*log.discounts, *([] if shared or start < log.created else log.customers_discounts)],
             charged,
@@ -271,7 +273,7 @@ def _states(
         trialing = log.trial_end is not None and (converts is None or start < converts)
         status = "trialing" if trialing else turns.value_at(log.statuses, start, "active")
         paused = turns.value_at(log.pauses, start, None)
-        for item, (price, quantity) in held.items():
+        for item, (price, quantity) in present.items():
             own = "trialing" if item in tried and status in ("active", "past_due") else status
             fields = (
                 own,
@@ -316,12 +318,12 @@ def _tax_inside(log: SubscriptionLog, item: str, price: Price, at: int) -> str |
     None where there is some inside and no bill says how much. What nothing in Stripe says to be inside is not
     known to be.
     """
-    told = sorted((each for each in log.taxes if each[0] == item), key=lambda each: each[1]) or sorted(
+    known = sorted((each for each in log.taxes if each[0] == item), key=lambda each: each[1]) or sorted(
         log.taxes, key=lambda each: each[1]
     )
-    if not told:
+    if not known:
         return None if price.inclusive and price.id not in log.forgotten else "0"
-    return [told[0], *(each for each in told if each[1] <= at)][-1][2]
+    return [known[0], *(each for each in known if each[1] <= at)][-1][2]
 
 
 def _state_at(history: list[Change], at: int) -> tuple[Price, int] | None:
@@ -331,21 +333,21 @@ def _state_at(history: list[Change], at: int) -> tuple[Price, int] | None:
     return None if price is None else (price, history[index - 1].quantity)
 
 
-def _discounts(discounts: list[Discount], held: dict[str, tuple[Price, int]], at: int) -> dict[str, str]:
+def _discounts(discounts: list[Discount], items: dict[str, tuple[Price, int]], at: int) -> dict[str, str]:
     """Each item's discounts in force at `at` as canonical JSON (semantics 1.6).
 
     A subscription-level amount is split over the items it covers.
     """
-    found: dict[str, list[dict[str, str]]] = {item: [] for item in held}
-    on_item: dict[str, list[Coupon]] = {item: [] for item in held}
+    found: dict[str, list[dict[str, str]]] = {item: [] for item in items}
+    on_item: dict[str, list[Coupon]] = {item: [] for item in items}
     for discount in discounts:
         coupon = discount.coupon
-        covered = [item for item, (price, _) in held.items() if _applies(discount, item, price, at)]
+        covered = [item for item, (price, _) in items.items() if _applies(discount, item, price, at)]
         parts = dict.fromkeys(covered, coupon.amount or 0)
         if coupon.amount is not None and discount.item is None and covered:
             weights = {
                 item: reduced(price.gross(quantity), on_item[item])
-                for item, (price, quantity) in held.items()
+                for item, (price, quantity) in items.items()
                 if item in covered
             }
             parts = allocate(coupon.amount, weights)
@@ -392,7 +394,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
             True,
         )
         scheme = canonical.dumps(price.scheme if tax == "0" else {**price.scheme, "tax": tax})
-        held = row.get("used", str(quantity))
+        units = row.get("used", str(quantity))
         terms = (
             log.currency,
             price.product_id,
@@ -401,7 +403,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
             price.interval,
             1,
             scheme,
-            held,
+            units,
             discounts,
         )
         records.append(identity + terms)

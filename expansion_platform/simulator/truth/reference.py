@@ -76,16 +76,16 @@ def classify_month(
     for customer in sorted(opening_of.keys() | closing_of.keys()):
         befores = [item for item in opening_of.get(customer, []) if item.counts]
         afters = [item for item in closing_of.get(customer, []) if item.counts]
-        held = _sums_of_items(befores, afters, opening_rates, closing_rates, policy)
+        totals = _sums_of_items(befores, afters, opening_rates, closing_rates, policy)
         reasons: list[Reason] = []
-        if held["opening"] > 0 and held["closing"] > 0:
+        if totals["opening"] > 0 and totals["closing"] > 0:
             # Only here are closing items valued at opening rates, so only here must those rates exist.
             needed = [item.schedule.currency for item in [*befores, *afters]]
             at_opening = rates_to_minor(fx.get("prev") or {}, reporting, needed, " at the opening instant")
             reasons = explain(
                 befores, afters, Context(catalog, policy, at_opening, closing_rates, plans or {})
             )
-        customers[customer] = _row(held, reasons, customer in ever_paid, befores, afters, policy)
+        customers[customer] = _row(totals, reasons, customer in ever_paid, befores, afters, policy)
         if evidence:
             customers[customer]["cause_rows"] = [dict(vars(reason)) for reason in reasons]
     rows = list(customers.values())
@@ -139,20 +139,20 @@ def _sums_of_items(
 
 
 def _row(
-    held: Mapping[str, int],
+    totals: Mapping[str, int],
     reasons: Sequence[Reason],
     paid_before: bool,
     befores: Sequence[Item],
     afters: Sequence[Item],
     policy: Mapping[str, Any],
 ) -> dict[str, Any]:
-    movement = _movement(held["opening"], held["closing"], paid_before)
+    movement = _movement(totals["opening"], totals["closing"], paid_before)
     causes = {cause: sum(reason.amount for reason in reasons if reason.cause == cause) for cause in CAUSES}
     flows = dict.fromkeys(FLOWS, 0)
     if movement == "continuing":
         flows |= _continuing_flows(causes)
     elif movement != "none":
-        flows[movement] = held["delta"]
+        flows[movement] = totals["delta"]
     gained, lost = _gross(reasons)
     dormant = (movement == "churn" and any(item.chargeable for item in afters)) or (
         movement == "reactivation" and any(item.chargeable for item in befores)
@@ -160,10 +160,10 @@ def _row(
     return {
         "movement": movement,
         "label": _label(movement, flows),
-        **held,
+        **totals,
         "dormant": int(dormant),
         "segment": _segment(
-            held["closing_arr"] if movement in ("new", "reactivation") else held["opening_arr"], policy
+            totals["closing_arr"] if movement in ("new", "reactivation") else totals["opening_arr"], policy
         ),
         "flows": flows,
         "causes": causes,
@@ -173,7 +173,7 @@ def _row(
         "contraction_gross": sum(lost.values()),
         "expansion_gross_by_type": gained,
         "contraction_gross_by_type": lost,
-        "expansion_unadjusted": max(0, held["delta"]) if movement == "continuing" else 0,
+        "expansion_unadjusted": max(0, totals["delta"]) if movement == "continuing" else 0,
     }
 
 

@@ -194,12 +194,12 @@ def _rate_part(item: Item, context: Context) -> int:
 
 
 def _cause_of_unmatched(item: Item, entry: Entry, other_end: Iterable[Entry]) -> str:
-    held = list(other_end)
+    others = list(other_end)
     if entry.kind == "addon":
         return "addon"
-    if any(other.group == entry.group for other in held):
+    if any(other.group == entry.group for other in others):
         return "usage" if item.schedule.metered else "seat"
-    if entry.kind == "usage" and any(other.family == entry.family for other in held):
+    if entry.kind == "usage" and any(other.family == entry.family for other in others):
         return "usage"
     return "cross_sell"
 

@@ -40,12 +40,12 @@ def read_history(
     From item states as `classify_month` reads them and the instants they begin at.
     """
     aliases, policy = catalog.get("aliases") or {}, read_policy(catalog.get("policy"))
-    held = [
+    states = [
         Held(item, entry_of(item, catalog), since)
         for row, since in rows
         for item in read_book([row], aliases, policy)
     ]
-    return [one for one in held if one.item.counts]
+    return [one for one in states if one.item.counts]
 
 
 def plans_before(history: Sequence[Held], closing: datetime) -> dict[frozenset[str], bool]:

@@ -191,8 +191,8 @@ def _invoice_line(
         ),
         "taxes_json": _taxes(line, owner),
         "discounts_json": canonical.dumps(
-            [_line_discount(held, "line") for held in line.get("discounts") or []]
-            + [_line_discount(held, "invoice") for held in owner.get("discounts") or []]
+            [_line_discount(entry, "line") for entry in line.get("discounts") or []]
+            + [_line_discount(entry, "invoice") for entry in owner.get("discounts") or []]
         ),
     }
 
@@ -211,12 +211,12 @@ def _taxes(line: Object, owner: Object) -> str | None:
     )
 
 
-def _line_discount(held: Object, level: str) -> Row:
-    found = discount(held)
+def _line_discount(entry: Object, level: str) -> Row:
+    found = discount(entry)
     return {
         **found,
-        "subscription": held.get("subscription"),
-        "subscription_item": held.get("subscription_item"),
-        "invoice": held.get("invoice"),
+        "subscription": entry.get("subscription"),
+        "subscription_item": entry.get("subscription_item"),
+        "invoice": entry.get("invoice"),
         "level": level,
     }

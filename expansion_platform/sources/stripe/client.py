@@ -231,7 +231,11 @@ class StripeSource:
         if resource == "prices":
             return self._with_tiers_in_all_currencies(found)
         part = known.embedded
-        if part is None or not isinstance(held := found.get(part), dict) or held.get("has_more") is not True:
+        if (
+            part is None
+            or not isinstance(listed := found.get(part), dict)
+            or listed.get("has_more") is not True
+        ):
             return found
         expand = [f"data.{path}" for path in known.embedded_expand]
         path, own = (
@@ -243,7 +247,7 @@ class StripeSource:
             items = [item for page, _ in self._pages(path, known, {"expand": expand, **own}) for item in page]
         except NotFoundError:
             return None
-        return {**found, part: {**held, "data": items, "has_more": False}}
+        return {**found, part: {**listed, "data": items, "has_more": False}}
 
     def _with_tiers_in_all_currencies(self, price: Object) -> Object | None:
         """A price whose currency options have their tiers.

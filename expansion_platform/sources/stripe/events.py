@@ -116,7 +116,11 @@ def event(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEYS) 
     about, before = said["object"], (said.get("previous_attributes") or {}) if is_subscription else {}
     after: Row = {}
     if not wrong:
-        after = {**state(about), **keys.initiator(about)} if is_subscription else _told(kind, about)
+        after = (
+            {**state(about), **keys.initiator(about)}
+            if is_subscription
+            else _begun_or_discounted(kind, about)
+        )
     return {
         "id": found["id"],
         "created": instant(found["created"]),
@@ -172,24 +176,26 @@ def previous(about: Object, before: Object, after: Row, keys: MetadataKeys = PLA
     A renewal lists every item again because its period moved; compared in normal form nothing differs, so it
     gives `{}`.
     """
-    told: Row = {name: before[name] for name in _SCALARS if name in before}
+    earlier: Row = {name: before[name] for name in _SCALARS if name in before}
     if "pause_collection" in before:
         # Of a nested object only changed keys are listed: {"resumes_at": ...} alone leaves the behaviour as
         # it is.
         was = before["pause_collection"]
-        told["pause_collection"] = was.get("behavior", after["pause_collection"]) if was is not None else None
+        earlier["pause_collection"] = (
+            was.get("behavior", after["pause_collection"]) if was is not None else None
+        )
     if "discounts" in before:
-        told["discounts"] = _discounts(before, also_known=about.get("discount"))
+        earlier["discounts"] = _discounts(before, also_known=about.get("discount"))
     elif "discount" in before:
-        told["discounts"] = _discounts({"discount": before["discount"]})
+        earlier["discounts"] = _discounts({"discount": before["discount"]})
     if "items" in after:
-        told["items"] = _previous_items(about, before)
+        earlier["items"] = _previous_items(about, before)
     if keys.initiated_by in (before.get("metadata") or {}):
-        told[INITIATED_BY] = before["metadata"][keys.initiated_by]
-    return {name: value for name, value in told.items() if value != after.get(name)}
+        earlier[INITIATED_BY] = before["metadata"][keys.initiated_by]
+    return {name: value for name, value in earlier.items() if value != after.get(name)}
 
 
-def _told(kind: str, about: Object) -> Row:
+def _begun_or_discounted(kind: str, about: Object) -> Row:
     """{discount} of an event about one; {subscription} a customer began by a checkout of its own."""
     if kind.startswith(_DISCOUNT):
         return {
@@ -209,8 +215,8 @@ def _previous_items(about: Object, before: Object) -> list[Row]:
         # Versions before multiple items name the change at the top only.
         change = {name: before[name] for name in ("plan", "quantity") if name in before}
         return _items([_undo(now[0], change)] if len(now) == 1 else now)
-    by_id = {held.get("id"): held for held in now}
-    return _items([_undo(by_id.get(held.get("id"), {}), held) for held in listed])
+    by_id = {entry.get("id"): entry for entry in now}
+    return _items([_undo(by_id.get(entry.get("id"), {}), entry) for entry in listed])
 
 
 def _undo(now: Object, before: Object) -> Object:
@@ -226,21 +232,21 @@ def _undo(now: Object, before: Object) -> Object:
 
 def _items(listed: list[Object]) -> list[Row]:
     """Items by id: their order says nothing, and must not look like a change."""
-    return sorted((_item(held) for held in listed), key=lambda item: item["id"] or "")
+    return sorted((_item(entry) for entry in listed), key=lambda item: item["id"] or "")
 
 
-def _item(held: Object) -> Row:
+def _item(entry: Object) -> Row:
     """{id, price, product, quantity, discounts} of an item.
 
     Before prices (2020) the plan is the price, under the same id.
     """
-    charged = held.get("price") or held.get("plan") or {}
+    charged = entry.get("price") or entry.get("plan") or {}
     return {
-        "id": held.get("id"),
+        "id": entry.get("id"),
         "price": charged.get("id"),
         "product": reference(charged.get("product")),
-        "quantity": decimal_text(held, "quantity"),
-        "discounts": _discounts(held),
+        "quantity": decimal_text(entry, "quantity"),
+        "discounts": _discounts(entry),
     }
 
 
@@ -252,14 +258,17 @@ def _discounts(owner: Object, also_known: Any = None) -> list[Row]:
     single = owner.get("discount")
     if owner.get("discounts") is None:
         return [_discount(single)] if single else []
-    known = {held["id"]: held for held in (also_known, single) if isinstance(held, Mapping) and "id" in held}
+    known = {
+        entry["id"]: entry for entry in (also_known, single) if isinstance(entry, Mapping) and "id" in entry
+    }
     return [
-        _discount(known.get(held, held) if isinstance(held, str) else held) for held in owner["discounts"]
+        _discount(known.get(entry, entry) if isinstance(entry, str) else entry)
+        for entry in owner["discounts"]
     ]
 
 
-def _discount(held: Any) -> Row:
-    if not isinstance(held, Mapping):
-        return {"id": held, "coupon": None, "start": None, "end": None}
-    coupon = reference((held.get("source") or {}).get("coupon") or held.get("coupon"))
-    return {"id": held.get("id"), "coupon": coupon, "start": held.get("start"), "end": held.get("end")}
+def _discount(entry: Any) -> Row:
+    if not isinstance(entry, Mapping):
+        return {"id": entry, "coupon": None, "start": None, "end": None}
+    coupon = reference((entry.get("source") or {}).get("coupon") or entry.get("coupon"))
+    return {"id": entry.get("id"), "coupon": coupon, "start": entry.get("start"), "end": entry.get("end")}

@@ -37,13 +37,13 @@ class MetadataKeys:
     initiated_by: str = INITIATED_BY
 
     @property
-    def told(self) -> list[str]:
+    def names(self) -> list[str]:
         """As the cursor of a pull remembers them: under other keys everything is read again."""
         return [self.initiated_by, *self.customers]
 
-    def initiator(self, held: Object) -> Row:
+    def initiator(self, owner: Object) -> Row:
         """{initiated_by} of an object's metadata, {} when it does not say."""
-        said = (held.get("metadata") or {}).get(self.initiated_by)
+        said = (owner.get("metadata") or {}).get(self.initiated_by)
         return {INITIATED_BY: said} if said else {}
 
 
@@ -129,10 +129,10 @@ def embedded(item: Object, field: str) -> list[Object]:
     return list(need(item, field)["data"])
 
 
-def discount(held: Object) -> Row:
+def discount(entry: Object) -> Row:
     """{id, coupon, start, end} of a discount, of the pinned version or an older one.
 
     An older one has the coupon beside it instead of in `source`.
     """
-    named = (held.get("source") or {}).get("coupon") or held.get("coupon")
-    return {"id": held.get("id"), "coupon": named, "start": held.get("start"), "end": held.get("end")}
+    named = (entry.get("source") or {}).get("coupon") or entry.get("coupon")
+    return {"id": entry.get("id"), "coupon": named, "start": entry.get("start"), "end": entry.get("end")}

@@ -134,7 +134,7 @@ def read_everything(
 def _many_small_objects() -> Iterator[None]:
     """Cycles are looked for rarely, and Arrow takes its memory from where Python does.
 
-    Its own allocator keeps what each thread once held.
+    Its own allocator keeps the memory that each thread once used.
     """
     thresholds, memory = gc.get_threshold(), pyarrow.default_memory_pool()
     gc.set_threshold(COLLECTED_AFTER, *thresholds[1:])
@@ -150,9 +150,9 @@ def items_of(source: StripeSource, wanted: set[str]) -> dict[str, str]:
     """Subscription items of invoice items, looked up one by one."""
     found = {key: source.object("invoiceitems", key) for key in sorted(wanted)}
     return {
-        key: held
+        key: billed
         for key, item in found.items()
-        if item is not None and (held := bills.billed_item(item)) is not None
+        if item is not None and (billed := bills.billed_item(item)) is not None
     }
 
 
@@ -195,7 +195,7 @@ class _Everything:
         for item in self._source.objects("invoiceitems", created_lt=self._before, pending=True):
             staging.add("invoiceitems", item)
         counts = {"invoiceitems": len(staging.seen["invoiceitems"])}
-        self._told("invoiceitems", counts["invoiceitems"])
+        self._report("invoiceitems", counts["invoiceitems"])
         return Batch(staging.changes(whole=[tables.InvoiceItems]), (), counts, frozenset())
 
     def _window(self, window: Window) -> tuple[Batch, list[Window]]:
@@ -217,7 +217,7 @@ class _Everything:
                 for item in added
                 if resource == "events" and item["created"] >= self._before - 1 - OVERLAP_SECONDS
             }
-            self._told(resource, len(added))
+            self._report(resource, len(added))
         covered, *rest = parts
         # Draft invoices can be deleted without a trace after 30 days; everything else that was seen once
         # stays.
@@ -227,7 +227,7 @@ class _Everything:
         )
         return Batch(changes, (covered,), {resource: len(staging.seen[resource])}, frozenset(recent)), rest
 
-    def _told(self, resource: str, added: int) -> None:
+    def _report(self, resource: str, added: int) -> None:
         self._progress(resource, self.meter.count(resource, added))
 
 
@@ -249,7 +249,7 @@ class _Lookup:
                 self._known[item["id"]] = bills.billed_item(item)
         missing = wanted - self._known.keys()
         self._known |= {**dict.fromkeys(missing), **items_of(self._source, missing)}
-        return {key: held for key in wanted if (held := self._known[key]) is not None}
+        return {key: billed for key in wanted if (billed := self._known[key]) is not None}
 
 
 def _together(batches: Sequence[Batch]) -> Batch:

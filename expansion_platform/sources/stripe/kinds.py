@@ -158,12 +158,12 @@ class Metadata(Kind):
         """See `Kind`."""
         if not isinstance(value, Mapping):
             raise UnreadError(" is no object")
-        told = {
+        texts = {
             str(name): given if isinstance(given, str) else json.dumps(given, default=str)
             for name, given in value.items()
             if given is not None
         }
-        return {name: text for name, text in told.items() if is_text(text)}
+        return {name: text for name, text in texts.items() if is_text(text)}
 
 
 class Needed:

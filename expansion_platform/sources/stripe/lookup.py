@@ -31,7 +31,7 @@ def look_up(
 ) -> Iterator[Found]:
     """(id, object or None) of each, None for one that Stripe does not have (any more).
 
-    What is held at a time is bounded.
+    How much is in memory at a time is bounded.
 
     Args:
         source: The account.
@@ -58,7 +58,7 @@ def _one(source: StripeSource, resource: str, key: str) -> Found:
 def _run(source: StripeSource, resource: str, wanted: list[tuple[int, str]]) -> list[Found]:
     """Objects by pages from the newest to the oldest.
 
-    Those not on the page they belong on, and the rest of a run of which a page held one, alone.
+    Those not on the page they belong on, and the rest of a run of which a page had one, alone.
     """
     found: list[Found] = []
     alone: list[str] = []

@@ -2,7 +2,7 @@
 
 Here: the counting and the estimate. Not here: where it is shown (`ingestion/pulling.py`).
 
-Stripe does not tell how much there is. What is left is estimated from the time of `created` that is not read
+Stripe does not say how much there is. What is left is estimated from the time of `created` that is not read
 yet, at the density of what was read. Accounts grow, and older months hold less, so the estimate is an upper
 bound, high at first: it falls as the early years turn out to be empty.
 """
@@ -42,7 +42,7 @@ class Meter:
                 self._open[window.name] += window.seconds
 
     def covered(self, window: Window, objects: int) -> None:
-        """A window, or the part of one that was read, held that many objects."""
+        """A window, or the part of one that was read, had that many objects."""
         with self._lock:
             self._open[window.name] -= window.seconds
             self._covered[window.name] += window.seconds if objects else 0
@@ -71,8 +71,8 @@ class Meter:
 
     def __str__(self) -> str:
         left = self.seconds_left
-        told = "" if left is None else f", at most {_span(left)} left"
-        return f"{self.objects:,} objects, {self.rate:,.0f} a second{told}"
+        estimate = "" if left is None else f", at most {_span(left)} left"
+        return f"{self.objects:,} objects, {self.rate:,.0f} a second{estimate}"
 
 
 def _span(seconds: float) -> str:

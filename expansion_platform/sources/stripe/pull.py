@@ -82,7 +82,7 @@ def read_changes(
 
 
 def _named_by(happened: Sequence[Object]) -> Iterator[tuple[str, str, int | None]]:
-    """(resource, id, created if told) of the objects events are about.
+    """(resource, id, created if given) of the objects events are about.
 
     What was deleted cannot be read any more, but a canceled subscription can.
     """

@@ -30,9 +30,7 @@ RESOURCES: dict[str, Resource] = {
     "products": Resource("products", "Products"),
     "prices": Resource("prices", "Prices", ("tiers", "currency_options")),
     "coupons": Resource("coupons", "Coupons", ("applies_to", "currency_options")),
-    "tax_rates": Resource(
-        "tax_rates", "Tax rates", without="the rate of tax inside a price is told by bills"
-    ),
+    "tax_rates": Resource("tax_rates", "Tax rates", without="the tax rate inside a price comes from bills"),
     "subscriptions": Resource(
         "subscriptions",
         "Subscriptions",
@@ -51,5 +49,5 @@ RESOURCES: dict[str, Resource] = {
     "invoiceitems": Resource("invoiceitems", "Invoices"),
     "credit_notes": Resource("credit_notes", "Credit notes"),
     "events": Resource("events", "Events"),
-    "billing/meters": Resource("billing/meters", "Billing meters", without="usage is told by bills"),
+    "billing/meters": Resource("billing/meters", "Billing meters", without="usage comes from bills"),
 }

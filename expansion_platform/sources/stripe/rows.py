@@ -44,13 +44,13 @@ def customer(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN_KEY
     A deleted customer's fields come from its `customer.deleted` event, which has them all.
     """
     item = read(shapes.CUSTOMER, item)
-    held = item.get("discount")
+    current = item.get("discount")
     return {
         **common(item, observed_at),
         "currency": item.get("currency"),
         "country": (item.get("address") or {}).get("country"),
         "deleted": bool(item.get("deleted", False)),
-        "discount_json": canonical.dumps(discount(held)) if held else None,
+        "discount_json": canonical.dumps(discount(current)) if current else None,
         "metadata_json": _metadata(item, (*CUSTOMER_METADATA, *keys.customers)),
     }
 
@@ -155,7 +155,7 @@ def subscription(item: Object, observed_at: datetime, keys: MetadataKeys = PLAIN
         "canceled_at": instant(item.get("canceled_at")),
         "ended_at": instant(item.get("ended_at")),
         "pause_collection": (item.get("pause_collection") or {}).get("behavior"),
-        "discounts_json": canonical.dumps([discount(held) for held in item.get("discounts") or []]),
+        "discounts_json": canonical.dumps([discount(entry) for entry in item.get("discounts") or []]),
         "metadata_json": _metadata(item, SUBSCRIPTION_METADATA, keys.initiator(item)),
     }
 
@@ -165,20 +165,20 @@ def subscription_items(item: Object, observed_at: datetime, keys: MetadataKeys =
     item = read(shapes.ITEMS_OWNER, item)
     return [
         {
-            **common(held, observed_at, livemode=need(item, "livemode")),
+            **common(part, observed_at, livemode=need(item, "livemode")),
             "subscription": need(item, "id"),
-            "price": reference(need(held, "price")),
-            "product": held["price"]["product"],
-            "quantity": decimal_text(held, "quantity"),
-            "current_period_start": instant(need(held, "current_period_start")),
-            "current_period_end": instant(need(held, "current_period_end")),
-            "trial_start": instant((held.get("current_trial") or {}).get("start_date")),
-            "trial_end": instant((held.get("current_trial") or {}).get("end_date")),
-            "discounts_json": canonical.dumps([discount(entry) for entry in held.get("discounts") or []]),
-            "inclusive_tax": _inclusive_tax(held.get("tax_rates") or item.get("default_tax_rates") or []),
-            "metadata_json": canonical.dumps(keys.initiator(held)),
+            "price": reference(need(part, "price")),
+            "product": part["price"]["product"],
+            "quantity": decimal_text(part, "quantity"),
+            "current_period_start": instant(need(part, "current_period_start")),
+            "current_period_end": instant(need(part, "current_period_end")),
+            "trial_start": instant((part.get("current_trial") or {}).get("start_date")),
+            "trial_end": instant((part.get("current_trial") or {}).get("end_date")),
+            "discounts_json": canonical.dumps([discount(entry) for entry in part.get("discounts") or []]),
+            "inclusive_tax": _inclusive_tax(part.get("tax_rates") or item.get("default_tax_rates") or []),
+            "metadata_json": canonical.dumps(keys.initiator(part)),
         }
-        for held in (read(shapes.SUBSCRIPTION_ITEM, each, item["id"]) for each in embedded(item, "items"))
+        for part in (read(shapes.SUBSCRIPTION_ITEM, each, item["id"]) for each in embedded(item, "items"))
     ]
 
 
@@ -218,12 +218,14 @@ def embedded_coupons(item: Object) -> list[Object]:
     The only trace of a coupon deleted in Stripe.
     """
     listed = item.get("discounts")
-    held = [
+    entries = [
         entry
         for entry in [*(listed if isinstance(listed, list | tuple) else []), item.get("discount")]
         if isinstance(entry, Mapping)
     ]
-    coupons = [source.get("coupon") for entry in held if isinstance(source := entry.get("source"), Mapping)]
+    coupons = [
+        source.get("coupon") for entry in entries if isinstance(source := entry.get("source"), Mapping)
+    ]
     return [
         found
         for found in coupons
@@ -238,14 +240,14 @@ def embedded_prices(item: Object) -> list[Object]:
     """
     listed = item.get("items")
     data = listed.get("data") if isinstance(listed, Mapping) else None
-    held = (
+    prices = (
         [entry.get("price") for entry in data or [] if isinstance(entry, Mapping)]
         if isinstance(data, list | tuple)
         else []
     )
     return [
         found
-        for found in held
+        for found in prices
         if isinstance(found, Mapping) and "billing_scheme" in found and shapes.identified(shapes.PRICE, found)
     ]
 
@@ -290,14 +292,14 @@ def _tier(tier: Object, owner: Object) -> Row:
 def _phase(phase: Object, owner: Object) -> Row:
     named = {**phase, "object": "phase of a subscription schedule", "id": owner.get("id")}
     items = [
-        {**held, "object": "item of a subscription schedule", "id": owner.get("id")}
-        for held in need(named, "items")
+        {**entry, "object": "item of a subscription schedule", "id": owner.get("id")}
+        for entry in need(named, "items")
     ]
     return {
         "start": need(named, "start_date"),
         "end": phase.get("end_date"),
         "items": [
-            {"price": reference(need(held, "price")), "quantity": decimal_text(held, "quantity")}
-            for held in items
+            {"price": reference(need(entry, "price")), "quantity": decimal_text(entry, "quantity")}
+            for entry in items
         ],
     }

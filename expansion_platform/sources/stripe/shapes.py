@@ -5,8 +5,8 @@ Here: one shape a kind of object, and `read`, which every mapping begins with. N
 
 A field that is not declared here does not reach the mappings. Where a value is of another type than declared,
 the row has a blank, and its column `unreadable` says what is wrong: the domain then sets apart the stretch
-that the object speaks of (`domain/history/unreadable.py`), and nothing else stops. Only an object that cannot
-be told from others, or whose customer nobody knows, is refused by name.
+that the object describes (`domain/history/unreadable.py`), and nothing else stops. Only an object that cannot
+be distinguished from others, or whose customer is unknown, is refused by name.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ _SIMPLE: dict[str, tuple[type[Table], Callable[[Object, datetime], Row]]] = {
     "invoiceitems": (tables.InvoiceItems, bills.invoice_item),
     "credit_notes": (tables.CreditNotes, bills.credit_note),
 }
-_FRAME_ROWS = 20_000  # rows held as dicts before they become a frame, which takes a tenth of the memory
+_FRAME_ROWS = 20_000  # rows kept as dicts before they become a frame, which takes a tenth of the memory
 
 
 class Staging:
@@ -91,9 +91,9 @@ class Staging:
         """
         absent = {
             model: [
-                row for key, row in held.items() if key not in self.seen[table_name(model).partition("/")[2]]
+                row for key, row in kept.items() if key not in self.seen[table_name(model).partition("/")[2]]
             ]
-            for model, held in self._embedded.items()
+            for model, kept in self._embedded.items()
         }
         frames = {model: self._of(model).frame() for model in MODELS}
         # A subscription's items have their own `created`; a line has its invoice's, so a window read whole
@@ -122,8 +122,8 @@ class Staging:
     def forget_rows(self) -> None:
         """Begins a new batch: the rows were taken by `changes`; what was seen stays seen."""
         self._rows.clear()
-        for held in self._embedded.values():
-            held.clear()
+        for kept in self._embedded.values():
+            kept.clear()
 
     def _staged(self, resource: str, item: Object) -> Iterator[tuple[type[Table], Row]]:
         if resource == "events":

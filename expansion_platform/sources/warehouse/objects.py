@@ -22,7 +22,7 @@ from expansion_platform.sources.warehouse.values import moment
 class Discounts:
     """The account's discounts, by id and by what they hang on.
 
-    They are held in memory: about half a kilobyte each.
+    They are kept in memory: about half a kilobyte each.
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
@@ -74,13 +74,13 @@ class Discounts:
         ]
         start = record["discount_start"]
         known = next((each for each in same if each["start"] == start), same[-1] if same else None)
-        told = {
+        current = {
             "id": None if known is None else known["id"],
             "start": start,
             "end": record["discount_end"],
             "customer": record["id"],
         }
-        return _discount(told, record["discount_coupon"])
+        return _discount(current, record["discount_coupon"])
 
     def _listed(self, each: Any) -> Object:
         """A discount by its object or its id.
@@ -175,20 +175,21 @@ class Looked:
             if isinstance(given, Mapping)
             else list(items)
         )
-        held = [self._item(each, record) for each in listed]
+        item_objects = [self._item(each, record) for each in listed]
         currency = record["currency"] or self.billed_in.get(record["id"])
         return {
             **_plain(
                 record, "subscription", *names, "cancel_at", "cancel_at_period_end", "canceled_at", "ended_at"
             ),
-            "currency": currency or next((self.currencies.get(each["price"]["id"]) for each in held), None),
+            "currency": currency
+            or next((self.currencies.get(each["price"]["id"]) for each in item_objects), None),
             "pause_collection": None
             if record["pause_collection"] is None
             else {"behavior": record["pause_collection"]},
             "discounts": self.discounts.of(record["id"], record["discounts"]),
             "metadata": self._metadata("subscriptions", record),
             "items": {
-                "data": held,
+                "data": item_objects,
                 "has_more": bool(given.get("has_more")) if isinstance(given, Mapping) else False,
             },
         }
@@ -349,20 +350,20 @@ def _discount(record: Mapping[str, Any], coupon: Any) -> dict[str, Any]:
     }
 
 
-def _item_record(held: Mapping[str, Any], subscription: str) -> Record:
+def _item_record(item: Mapping[str, Any], subscription: str) -> Record:
     """An item as it stands in a subscription's JSON.
 
     Before prices (2020) the plan is the price, under the same id.
     """
-    charged = held.get("price") or held.get("plan") or {}
+    charged = item.get("price") or item.get("plan") or {}
     charged = {"id": charged} if isinstance(charged, str) else charged
     return {
         **{
-            name: held.get(name)
+            name: item.get(name)
             for name in ("id", "created", "quantity", "current_period_start", "current_period_end")
         },
         "subscription": subscription,
         "price": charged.get("id"),
         "product": reference(charged.get("product")),
-        "discounts": held.get("discounts") or [],
+        "discounts": item.get("discounts") or [],
     }

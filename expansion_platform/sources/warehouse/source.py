@@ -172,12 +172,12 @@ class _Reading:
     def _with_items(self) -> Iterator[tuple[Record, list[Record]]]:
         parents, items = self._warehouse.needed("subscriptions"), self._warehouse.table("subscription_items")
         conditions = self._warehouse.changed(parents, self._since, items=(items, "subscription"))
-        held = (
+        item_records = (
             iter(())
             if items is None
             else self._warehouse.children(items, "subscription", parents, *conditions)
         )
-        yield from self._grouped(parents, conditions, held, "subscription")
+        yield from self._grouped(parents, conditions, item_records, "subscription")
 
     def _with_lines(self) -> Iterator[tuple[Record, list[Record], list[Record]]]:
         parents, lines = self._warehouse.needed("invoices"), self._warehouse.needed("invoice_lines")

@@ -71,7 +71,7 @@ def json_value(value: Any) -> Any:
 def listed(value: Any) -> list[Any] | None:
     """A list: JSON, an array, or ids between commas.
 
-    None is none told; one object stands for a list of one.
+    None when there is none; one object stands for a list of one.
     """
     if value is None:
         return None

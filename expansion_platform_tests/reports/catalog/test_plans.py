@@ -62,7 +62,9 @@ def account(
         products=frozenset({"prod_1"}),
         customers=frozenset(),
         month="2026-10",
-        held=pd.DataFrame(held, columns=["product", "price", "mrr_minor"]).assign(customer="c", quantity="2"),
+        subscribed_items=pd.DataFrame(held, columns=["product", "price", "mrr_minor"]).assign(
+            customer="c", quantity="2"
+        ),
         migrations=pd.DataFrame(columns=["month", "old_price", "new_price"]),
         plans=plans,
         undecided=undecided(moved, known, catalog, plans, set(repricings)),
@@ -174,9 +176,11 @@ def test_the_first_catalog_has_ranks_as_comments(held: Account) -> None:
     assert ranks == {"p_basic": 1, "p_pro": 2, "p_team": 3}
     assert "{price: " not in text  # no price of it is the product's list price
     assert "# p_old: 10.00 USD a month for one unit; no longer sold" not in text  # nobody holds it
-    holder = held.held.iloc[:1].assign(price="p_old")
+    holder = held.subscribed_items.iloc[:1].assign(price="p_old")
     older = first_catalog(
-        replace(held, held=pd.concat([held.held, holder], ignore_index=True)), SILENT, "usd"
+        replace(held, subscribed_items=pd.concat([held.subscribed_items, holder], ignore_index=True)),
+        SILENT,
+        "usd",
     )
     assert (
         "  # p_old: 10.00 USD a month for one unit; no longer sold: give it the rank of the plan it was "
