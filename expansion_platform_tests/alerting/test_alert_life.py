@@ -255,7 +255,9 @@ def test_whatever_is_long_is_cut_to_slacks_limits() -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[SlackServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackServer]:
+    """A stand-in for Slack. The SDK repeats a request at once; `test_slack.py` tests how long it waits."""
+    monkeypatch.setattr("slack_sdk.http_retry.handler.time.sleep", lambda _: None)
     with SlackServer() as running:
         yield running
 
