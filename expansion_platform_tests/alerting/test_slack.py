@@ -66,6 +66,17 @@ def test_a_limit_is_waited_for(channel: Notifier, server: SlackServer) -> None:
     assert len(server.messages) == 1
 
 
+def test_the_next_try_comes_when_slack_asks_for_it(
+    channel: Notifier, server: SlackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("slack_sdk.http_retry.builtin_handlers.time.sleep", waits.append)
+    server.fail_next(429, {"Retry-After": "7"})
+    channel.post(ALERT)
+    assert [7 <= seconds < 9 for seconds in waits] == [True]
+    assert len(server.messages) == 1
+
+
 def test_a_limit_that_lasts_is_an_error(channel: Notifier, server: SlackServer) -> None:
     server.fail_next(429, {"Retry-After": "0"}, times=RETRIES + 1)
     with pytest.raises(ExpansionError, match=r"429|ratelimited"):
