@@ -9,6 +9,7 @@ alone, and its share of what they share.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -53,8 +54,14 @@ def in_fresh_process(benchmark: str, stage: str, folder: Path, customers: int) -
         "--folder",
         str(folder),
     ]
+    # Its runs belong into its own folder, not into a history that somebody keeps elsewhere.
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
     with subprocess.Popen(
-        [*command, "--customers", str(customers)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--customers", str(customers)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as running:
         watched = _Watch(running.pid)
         told, errors = running.communicate()

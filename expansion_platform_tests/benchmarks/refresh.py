@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pandas as pd
 from rich.console import Console
 
+from expansion_platform.automation import run_history
 from expansion_platform.automation.run import refresh
 from expansion_platform.domain.core import months
 from expansion_platform.domain.history.tables import ItemStates
@@ -79,10 +79,8 @@ def _serving(folder: Path, customers: int, length: str) -> Iterator[Settings]:
 def _refreshed(
     settings: Settings, first: str | None, last: str | None, only: list[str] | None
 ) -> dict[str, Any]:
-    # Kept between the stages, as a user's is: months that Dagster does not know are reported to it again.
-    home = settings.data_dir / "dagster"
-    home.mkdir(exist_ok=True)
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
+    # A user's, kept between the stages: months that Dagster does not know are reported to it again.
+    with run_history.instance(settings) as instance:
         meter = Meter()
         refresh(settings, first, last, Console(quiet=True), instance, only=only)
         return meter.lap()

@@ -1,13 +1,12 @@
 """The append-only log of changes.
 
-What holds of it, and what a new reading of Stripe adds to it (`billing/item_changes`).
+Which of its changes hold, and what a new reading of Stripe adds to it (`billing/item_changes`).
 
 Here: `holding`; `unlogged`, the news of some customers, and `entered`, those of all. Not here: what the
 changes are (`changes.py`), how they are written (`log_rows.py`) and where they are stored.
 
 A change that no fact shows any more is withdrawn, never removed; one whose evidence has changed is logged
-again. So the log says what was known when, and what holds of it is the same however often Stripe was read
-before.
+again. So the log shows what was known when. Which changes hold does not depend on how often Stripe was read.
 """
 
 from __future__ import annotations
