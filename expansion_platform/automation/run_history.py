@@ -25,6 +25,7 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
+from expansion_platform.engine.event_log import EventLog
 from expansion_platform.settings import Settings, data_dir
 
 CONFIG = "dagster.yaml"
@@ -87,6 +88,10 @@ def _folder(name: str) -> str:
 
 class RunStorage(DagsterSqliteStorage):
     """Runs, events, and the state of schedules and sensors."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage = EventLog(self._event_log_storage._base_dir)
 
     @classmethod
     def config_type(cls) -> Any:

@@ -1,4 +1,4 @@
-"""Many events of a run in one transaction of Dagster's event log.
+"""Dagster's event log, faster: connections that stay open, and many events of a run in one transaction.
 
 Here: what has to know how Dagster's storages open connections. Not here: which events there are
 (`events.py`).
@@ -20,10 +20,51 @@ import dagster as dg
 import sqlalchemy
 from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
-from sqlalchemy.pool import NullPool
+from dagster._serdes import ConfigurableClassData
 
 WAIT_SECONDS = 60
 """For another process that writes to the log."""
+
+
+class EventLog(SqliteEventLogStorage):
+    """Keeps the connections to the newest run's log and to the index of all runs open.
+
+    Dagster opens one for each statement, and SQLite empties its write-ahead log whenever the last one is
+    closed: a quarter of the CPU of a refresh over three months of 50 customers.
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: dict[str, sqlalchemy.Engine] = {}
+        self._tables: set[str] = set()
+        super().__init__(base_dir, inst_data)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[sqlalchemy.Connection]:
+        if shard not in self._initialized_dbs:
+            with super()._connect(shard):
+                pass  # makes the tables
+        with self._db_lock, self._engine(shard).begin() as connection:
+            yield connection
+
+    def _engine(self, shard: str) -> sqlalchemy.Engine:
+        if shard not in self._engines:
+            for other in set(self._engines) - {INDEX_SHARD_NAME, shard}:
+                self._engines.pop(other).dispose()
+            self._engines[shard] = _opened(self, shard)
+        return self._engines[shard]
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has this table, asked with each check: a table stays."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def dispose(self) -> None:
+        """Closes the connections."""
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+        super().dispose()
 
 
 @contextmanager
@@ -85,12 +126,16 @@ def _newest_of_assets(storage: Any, index: sqlalchemy.Connection) -> Iterator[No
 
 @contextmanager
 def _connection(storage: SqliteEventLogStorage, shard: str) -> Iterator[sqlalchemy.Connection]:
-    engine = sqlalchemy.create_engine(
-        storage.conn_string_for_shard(shard), poolclass=NullPool, connect_args={"timeout": WAIT_SECONDS}
-    )
+    engine = _opened(storage, shard)
     with engine.begin() as connection:
         yield connection
     engine.dispose()
+
+
+def _opened(storage: SqliteEventLogStorage, shard: str) -> sqlalchemy.Engine:
+    return sqlalchemy.create_engine(
+        storage.conn_string_for_shard(shard), connect_args={"timeout": WAIT_SECONDS}
+    )
 
 
 @contextmanager

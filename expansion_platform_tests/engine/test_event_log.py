@@ -1,18 +1,21 @@
-"""Events stored in one transaction are the ones that Dagster stores one by one; an exception leaves none, and
-the log works as before afterwards.
+"""Events stored in one transaction, or over connections that stay open, are those that Dagster stores one by
+one; an exception leaves none, and the log works as before afterwards.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy
 from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 
-from expansion_platform.engine.event_log import one_transaction
+from expansion_platform.automation import run_history
+from expansion_platform.engine.event_log import EventLog, one_transaction
+from expansion_platform.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")
 
@@ -21,15 +24,30 @@ KEY, CHECK = dg.AssetKey("figures"), dg.AssetCheckKey(dg.AssetKey("figures"), "s
 Stored = tuple[list[Any], set[str], dict[str, str]]
 
 
-def _on_disk(folder: Path) -> dg.DagsterInstance:
-    return dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
+LOGS = {"memory": InMemoryEventLogStorage, "sqlite": SqliteEventLogStorage, "data folder": EventLog}
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() if request.param == "memory" else _on_disk(tmp_path) as found:
-        expected = InMemoryEventLogStorage if request.param == "memory" else SqliteEventLogStorage
-        assert isinstance(found.event_log_storage, expected)
+@contextmanager
+def _instance(kind: str, folder: Path) -> Iterator[dg.DagsterInstance]:
+    if kind == "memory":
+        opened: Any = dg.DagsterInstance.ephemeral()
+    elif kind == "sqlite":
+        opened = dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
+    else:
+        opened = run_history.instance(Settings(_env_file=None, expansion_data_dir=str(folder)))
+    with opened as found:
+        assert type(found.event_log_storage) is LOGS[kind]
+        yield found
+
+
+@pytest.fixture(params=LOGS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def instance(kind: str, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with _instance(kind, tmp_path) as found:
         yield found
 
 
@@ -79,16 +97,16 @@ def run(instance: dg.DagsterInstance, together: Callable[[Any, str], Any], break
     return events, instance.get_materialized_partitions(KEY), statuses
 
 
-def test_one_transaction_stores_what_many_store(
-    instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("together", [one_transaction, lambda *_: nullcontext()])
+def test_every_log_stores_what_dagsters_stores_one_by_one(
+    kind: str,
+    instance: dg.DagsterInstance,
+    together: Callable[[Any, str], Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    found = run(instance, one_transaction)
-    kind = (
-        dg.DagsterInstance.ephemeral()
-        if isinstance(instance.event_log_storage, InMemoryEventLogStorage)
-        else None
-    )
-    with kind or _on_disk(tmp_path_factory.mktemp("other")) as other:
+    found = run(instance, together)
+    dagsters = "memory" if kind == "memory" else "sqlite"
+    with _instance(dagsters, tmp_path_factory.mktemp("other")) as other:
         expected = run(other, lambda *_: nullcontext())
     assert found == expected
     assert found[1] == set(MONTHS)
@@ -100,6 +118,29 @@ def test_an_exception_leaves_no_event_and_a_log_that_works(instance: dg.DagsterI
     assert not materialized
     assert "STEP_FAILURE" in {str(kind.value) for kind, _ in events if kind is not None}
     assert run(instance, one_transaction)[1] == set(MONTHS)
+
+
+def test_a_run_that_has_begun_opens_no_connection_again(tmp_path: Path) -> None:
+    opened: list[str] = []
+
+    def connected(connection: Any, _record: Any) -> None:
+        (file,) = connection.execute("select file from pragma_database_list").fetchone()
+        opened.append(Path(file).name)
+
+    @contextmanager
+    def counted(*_: Any) -> Iterator[None]:
+        sqlalchemy.event.listen(sqlalchemy.Engine, "connect", connected)
+        yield
+        sqlalchemy.event.remove(sqlalchemy.Engine, "connect", connected)
+
+    with _instance("data folder", tmp_path) as instance:
+        for _ in range(2):
+            run(instance, counted)
+        log = instance.event_log_storage
+        assert isinstance(log, EventLog)
+        assert len(log._engines) == 2, "the index's and the newest run's; the older run's is closed"
+    assert not opened
+    assert not log._engines, "closed with the instance"
 
 
 def test_other_storages_keep_their_way() -> None:
