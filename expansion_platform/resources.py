@@ -28,6 +28,8 @@ from expansion_platform.settings import Settings
 from expansion_platform.storage.lake import ABSENT, Lake
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from expansion_platform.alerting.outbox import Notifier
     from expansion_platform.engine.executors import Executor
     from expansion_platform.sources.analytics.posthog import PostHog
@@ -50,6 +52,7 @@ class Platform:
 
     def __init__(self, settings: Settings | Callable[[], Settings] = Settings) -> None:
         self._settings = settings
+        self._catalogs: dict[tuple[object, ...], Catalog] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -181,16 +184,24 @@ class Platform:
     def catalog(self) -> Catalog:
         """Policy and catalog: the file of EXPANSION_CATALOG, else house policy and an empty catalog.
 
-        Both with the hints in Stripe's metadata.
+        Both with the hints in Stripe's metadata. Read again where one of them is another: a refresh asks 22
+        times.
 
         Raises:
             ConfigurationError: the file makes no sense, or is written for another reporting currency.
         """
+        path, lake = self.settings.expansion_catalog, self.lake
+        content = path.read_bytes() if path is not None and path.is_file() else None
+        version = (content, *(lake.version(model) for model in (Products, Prices)))
+        if version not in self._catalogs:
+            self._catalogs = {version: self._catalog_of(path)}
+        return self._catalogs[version]
+
+    def _catalog_of(self, path: Path | None) -> Catalog:
         frames = (self.lake.read(model) for model in (Products, Prices))
         hints = from_rows(
             pair for frame in frames for pair in zip(frame["id"], frame["metadata_json"], strict=True)
         )
-        path = self.settings.expansion_catalog
         catalog = Catalog.from_dict({}, hints) if path is None else Catalog.from_yaml(path, hints)
         currency = self.settings.expansion_currency
         if "reporting_currency" in catalog.model_fields_set and catalog.reporting_currency != currency:
