@@ -24,6 +24,7 @@ from expansion_platform.storage.ledger import Ledger
 from expansion_platform_tests.ui.conftest import ARGUMENTS, BROWSERS, ROOT, clean_environment, running_ui
 
 IMAGES = ROOT / "docs" / "images"
+MARGIN = 12  # pixels around the graph
 STYLE = """
 body { margin: 0; background: #fff; color: #1d1c1d; }
 body { font: 15px/1.46 Lato, "Helvetica Neue", Arial, sans-serif; }
@@ -150,7 +151,15 @@ def _lineage(page: Any, ui: str) -> None:
     page.reload()  # which fits the graph into the window
     page.get_by_text("customer_slices", exact=True).wait_for()
     time.sleep(8)
-    page.screenshot(path=IMAGES / "lineage.png", clip={"x": 562, "y": 240, "width": 1036, "height": 905})
+    # Dagster lays the graph out anew in each version: what it drew says where it is.
+    boxes = [box for node in page.locator("svg foreignObject").all() if (box := node.bounding_box())]
+    left, top = (min(box[side] for box in boxes) - MARGIN for side in ("x", "y"))
+    right, bottom = (
+        max(box[side] + box[size] for box in boxes) + MARGIN
+        for side, size in (("x", "width"), ("y", "height"))
+    )
+    clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+    page.screenshot(path=IMAGES / "lineage.png", clip=clip)
 
 
 if __name__ == "__main__":
