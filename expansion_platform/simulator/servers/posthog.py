@@ -34,16 +34,23 @@ _MACROS = {
     "toTimeZone": "(instant, zone) AS timezone(zone, instant)",
     "fromUnixTimestamp": "(seconds) AS to_timestamp(seconds)",
     "notEmpty": "(value) AS value <> ''",
+    "isNotNull": "(value) AS value IS NOT NULL",
+    "toString": "(value) AS CAST(value AS VARCHAR)",
+    "toDate": "(value) AS CAST(value AS DATE)",
+    "toUnixTimestamp": "(instant) AS CAST(floor(epoch(instant)) AS BIGINT)",
+    "cityHash64": "(value) AS hash(value)",
+    "CITY_HASH64": "(value) AS hash(value)",  # as newer sqlglot writes it
 }
 
 
 class PostHogServer(LoopbackServer):
     """Serves one project's events, made when first asked for.
 
-    Uuid, event, timestamp (UTC), distinct_id, person_id, `$group_0`.
+    Uuid, event, timestamp (UTC), distinct_id, person_id, `$group_0`. Also, if given: created_at (when it
+    arrived), person_created_at, and properties as a map of texts.
 
     `looks` above 0 lets the next queries be answered in the background, finished at that many looks at their
-    status.
+    status. A query of more than `quick_rows` rows takes longer than PostHog allows.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class PostHogServer(LoopbackServer):
         self.project_id = project_id
         self.api_key = api_key
         self.looks = 0
+        self.quick_rows = MOST_ROWS + 1
         self._running: dict[str, tuple[int, Response]] = {}
         self._query_numbers = itertools.count(1)
         self._events = events
@@ -123,6 +131,8 @@ class PostHogServer(LoopbackServer):
     def _run(self, sql: str) -> Response:
         try:
             columns, rows, limit = self._selected(sql)
+            if len(rows) > self.quick_rows:
+                raise ValueError("Query has hit the max execution time before completing.")
         except (sqlglot.errors.SqlglotError, duckdb.Error, ValueError) as error:
             return _error(400, "validation_error", "query_error", str(error).splitlines()[0])
         return Response(
@@ -171,8 +181,22 @@ def _database_of(events: pyarrow.Table) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
     database.register("given", events)
+    extra = [
+        text
+        for name, text in (
+            ("created_at", "timestamp AS created_at"),
+            ("properties", "MAP {}::MAP(VARCHAR, VARCHAR) AS properties"),
+        )
+        if name not in events.column_names
+    ]
+    began = (
+        "person_created_at"
+        if "person_created_at" in events.column_names
+        else "min(timestamp) OVER (PARTITION BY person_id)"
+    )
+    columns = ", ".join(["*", *extra, f"struct_pack(created_at := {began}) AS person"])
     # A registered table would be this connection's only.
-    database.execute("CREATE TABLE events AS SELECT * FROM given")
+    database.execute(f"CREATE TABLE events AS SELECT {columns} FROM given")  # noqa: S608  our own text
     for name, definition in _MACROS.items():
         database.execute(f"CREATE MACRO {name}{definition}")
     return database

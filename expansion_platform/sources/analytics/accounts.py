@@ -1,18 +1,19 @@
-"""Which Stripe customer an account of the analytics tool is, as the user's mapping file says.
+"""Which Stripe customer an account of the analytics tool is, as the user says.
 
-Here: reading the mapping and joining it to usage. Not here: guessing an account's customer; one without an
-entry stays unmapped and is shown as such.
+Here: the mapping, from a file or from Stripe's metadata. Not here: guessing an account's customer; one
+without an entry stays unmapped and is shown as such.
 """
 
 from __future__ import annotations
 
 import csv
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from expansion_platform.domain.core.errors import ConfigurationError
-from expansion_platform.domain.signals.tables import FeatureUsage
 
 _COLUMNS = ("account", "customer")
 
@@ -53,17 +54,26 @@ def read_account_map(path: Path) -> pd.DataFrame:
     return pd.DataFrame(customers.items(), columns=list(_COLUMNS)).astype("str")
 
 
-def map_accounts(usage: pd.DataFrame, mapping: pd.DataFrame) -> pd.DataFrame:
-    """Usage with the nullable column customer added.
+def accounts_of_metadata(
+    customers: Iterable[tuple[str, str]], key: str, mapped: Iterable[str] = ()
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Account to customer, as Stripe customers' metadata says: columns account and customer.
 
-    Exactly the columns of analytics/feature_usage, rows as they were.
+    Also the accounts that several customers name, with them: whose they are only the user can say, in the
+    mapping file, and until then they are nobody's.
 
-    Raises:
-        ConfigurationError: an account mapped more than once; the text names it.
+    Args:
+        customers: (id, metadata_json) of each.
+        key: the metadata key that names the account.
+        mapped: accounts whose customer is known already.
     """
-    repeated = mapping.loc[mapping["account"].duplicated(), "account"].unique()
-    if len(repeated):
-        raise ConfigurationError(f"accounts mapped more than once: {', '.join(sorted(repeated)[:10])}")
-    customers = mapping.set_index("account")["customer"].astype("str")
-    mapped = usage.assign(customer=usage["account"].map(customers).astype("str"))
-    return mapped[list(FeatureUsage.to_schema().columns)]
+    known, found = set(mapped), dict[str, list[str]]()
+    for customer, metadata in sorted(customers):
+        account = str(json.loads(metadata).get(key) or "").strip()
+        if account and account not in known:
+            found.setdefault(account, []).append(customer)
+    one = [(account, ids[0]) for account, ids in found.items() if len(ids) == 1]
+    return (
+        pd.DataFrame(one, columns=list(_COLUMNS)).astype("str"),
+        {account: ids for account, ids in found.items() if len(ids) > 1},
+    )

@@ -1,53 +1,39 @@
 """Product usage from PostHog, aggregated there.
 
-One row per account, month and feature instead of the events themselves.
-
-Here: the HogQL query, its pages, and everything its HTTP endpoint can answer. Not here: which customer an
-account is (`accounts.py`).
-
-An account is a group of the project's first group type (`$group_0`). Events of PostHog's own making
-(`$pageview`, `$identify`) are no features.
+Here: a month's queries, their pages, and everything PostHog's HTTP endpoint can answer. Not here: the texts
+of the queries (`posthog_queries.py`), which customer an account is (`accounts.py`).
 """
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 import pandas as pd
-import tenacity
 
-from expansion_platform.domain.core import months
-from expansion_platform.domain.core.errors import ConfigurationError, ExpansionError
-from expansion_platform.domain.core.table import MONTH_PATTERN
+from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.signals.definition import SignalDefinition
+from expansion_platform.sources.analytics.counting import (
+    FIRST_SEEN,
+    SIGN_UPS,
+    account_versions,
+    feature_versions,
+)
+from expansion_platform.sources.analytics.posthog_queries import ACCOUNT_FIGURES, FEATURE_FIGURES, Queries
+from expansion_platform.sources.analytics.requesting import Provider
+from expansion_platform.sources.analytics.usage import Asked, MonthUsage
 
 PAGE_SIZE = 50_000  # the most rows PostHog returns to one query; without a LIMIT it would return 100
-ATTEMPTS = 6  # waits of 1, 2, 4, 8 and 16 s, or what Retry-After asks for
-# PostHog allows some queries an hour: a longer Retry-After is for a person, not for a run to sit through.
-LONGEST_WAIT_SECONDS = 300
 LONGEST_QUERY_SECONDS = 600  # of a query that PostHog answers later
+PARTS = (1, 8, 64)
+"""Into how many parts the accounts are divided, where a query takes PostHog too long (10 s). Never by time:
+one person is active in many hours."""
+_TOO_LONG = re.compile(r"execution time|TIMEOUT_EXCEEDED|timed? ?out|too (long|slow)", re.IGNORECASE)
 
-_COLUMNS = ["account", "month", "feature", "active_users", "events"]
-_QUERY = """
-SELECT
-    "$group_0" AS account,
-    formatDateTime(toTimeZone(timestamp, {timezone}), '%Y-%m') AS month,
-    event AS feature,
-    count(DISTINCT person_id) AS active_users,
-    count() AS events
-FROM events
-WHERE timestamp >= fromUnixTimestamp({start})
-    AND timestamp < fromUnixTimestamp({end})
-    AND notEmpty("$group_0")
-    AND event NOT LIKE '$%'
-GROUP BY account, month, feature
-{after}
-ORDER BY account, month, feature
-LIMIT {limit}
-"""
 _HINTS = {
     401: "PostHog does not accept POSTHOG_API_KEY: use a personal API key",
     403: "POSTHOG_API_KEY may not query this project: give it the scope query:read",
@@ -69,16 +55,20 @@ class PostHog:
         host: Address, such as https://us.posthog.com.
         project_id: Project.
         api_key: Personal API key with scope query:read.
+        definition: What the events mean.
         page_size: Rows a query asks for.
         first_wait_seconds: Wait before the second attempt and between looks at a query answered later;
             doubled from attempt to attempt.
     """
+
+    name = "PostHog"
 
     def __init__(
         self,
         host: str,
         project_id: str,
         api_key: str,
+        definition: SignalDefinition,
         *,
         page_size: int = PAGE_SIZE,
         first_wait_seconds: float = 1.0,
@@ -89,8 +79,12 @@ class PostHog:
             timeout=httpx.Timeout(120.0, connect=10.0),  # a blocking query may take PostHog a minute
         )
         self._path = f"/api/projects/{project_id}/query/"
+        self._definition = definition
         self._page_size = page_size
         self._first_wait_seconds = first_wait_seconds
+        self._provider = Provider(
+            "PostHog", str(self._client.base_url), PostHogError, _HINTS, "query", first_wait_seconds
+        )
 
     def __enter__(self) -> Self:
         """The adapter itself."""
@@ -106,57 +100,98 @@ class PostHog:
         """Closes the connection."""
         self._client.close()
 
-    def feature_usage(self, first: str, last: str, timezone: str = "UTC") -> pd.DataFrame:
-        """Usage of the months first to last, both included, in the order of the key.
-
-        Months are `YYYY-MM`, bounded in `timezone`.
-
-        Columns are those of analytics/feature_usage without customer.
+    def month(self, asked: Asked) -> MonthUsage:
+        """The usage of one month.
 
         Raises:
-            ConfigurationError: The key, its scope, the host or the project is wrong.
+            ConfigurationError: The key, its scope, the host, the project or the signals file is wrong.
             PostHogError: PostHog stayed unreachable through all attempts, refused the query, or answered
                 something else than asked for.
         """
+        queries = Queries(asked, self._definition)
+        ((events, without_account),) = self._rows(queries.totals(), ["events", "without_account"], 0)
+        accounts = self._versions(queries.accounts, ["account"], ACCOUNT_FIGURES)
+        features = self._versions(queries.features, ["account", "feature"], FEATURE_FIGURES)
+        return MonthUsage(
+            accounts=account_versions(accounts, queries.days, new_users_known=True),
+            features=feature_versions(features),
+            events=events,
+            events_without_account=without_account,
+            new_users_by=SIGN_UPS if queries.by_sign_up else FIRST_SEEN,
+        )
+
+    def _versions(
+        self, query: Callable[..., str], grain: Sequence[str], figures: Sequence[str]
+    ) -> pd.DataFrame:
+        """A query's rows, one a version: grain, late, known_at and figures."""
+        names = ["known_at", *figures]
+        columns = [*grain, *(f"{name}_{number}" for number in (0, 1) for name in names)]
+        rows = self._in_parts(query, columns, len(grain))
+        frame = pd.DataFrame(rows, columns=columns)
+        of_version = [
+            frame[[*grain, *(f"{name}_{number}" for name in names)]]
+            .set_axis([*grain, *names], axis=1)
+            .assign(late=bool(number))
+            for number in (0, 1)
+        ]
+        found = pd.concat(of_version, ignore_index=True)
+        found = found[found["known_at"].notna()]  # nothing had arrived before the close
+        seconds = found["known_at"].astype("int64")
+        return found.astype(dict.fromkeys(grain, "str") | dict.fromkeys(figures, "int64")).assign(
+            known_at=pd.to_datetime(seconds, unit="s", utc=True)
+        )
+
+    def _in_parts(self, query: Callable[..., str], columns: list[str], keys: int) -> list[list[Any]]:
+        """All rows of a query, of fewer accounts at a time where it takes PostHog too long."""
+        for parts in PARTS:
+            try:
+                return [
+                    row for part in range(parts) for row in self._pages(query, part, parts, columns, keys)
+                ]
+            except PostHogError as error:
+                if parts == PARTS[-1] or not _TOO_LONG.search(str(error)):
+                    raise
+        raise AssertionError("one of PARTS is the last")
+
+    def _pages(
+        self, query: Callable[..., str], part: int, parts: int, columns: list[str], keys: int
+    ) -> list[list[Any]]:
         rows: list[list[Any]] = []
-        after: tuple[str, str, str] | None = None
+        after: list[str] = []
         while True:
-            page = self._rows(_query(first, last, timezone, after, self._page_size))
+            page = self._rows(query(after, part, parts, self._page_size), columns, keys)
             rows.extend(page)
             if len(page) < self._page_size:
-                break
-            previous, after = after, tuple(page[-1][:3])
+                return rows
+            previous, after = after, page[-1][:keys]
             if after == previous:
                 raise PostHogError(f"PostHog returned the same page twice, after {after}")
-        types = {
-            "account": "str",
-            "month": "str",
-            "feature": "str",
-            "active_users": "int64",
-            "events": "int64",
-        }
-        frame = pd.DataFrame(rows, columns=_COLUMNS).astype(types)[
-            ["month", "account", "feature", "active_users", "events"]
-        ]
-        return frame.sort_values(["month", "account", "feature"], ignore_index=True)
 
-    def _rows(self, query: str) -> list[list[Any]]:
-        """The rows of one query, checked."""
-        answer = self._request(
-            "POST", self._path, {"query": {"kind": "HogQLQuery", "query": query}, "refresh": "force_blocking"}
-        )
+    def _rows(self, query: str, expected: list[str], keys: int) -> list[list[Any]]:
+        """The rows of one query, checked: `keys` texts, then whole numbers or nothing."""
+        body = {
+            "query": {
+                "kind": "HogQLQuery",
+                "query": query,
+                # Else every instant is one of the project's time zone.
+                "modifiers": {"convertToProjectTimezone": False},
+            },
+            "refresh": "force_blocking",  # else an answer may be an old one
+            "name": "expansion platform: product usage",
+        }
+        answer = self._request("POST", self._path, body)
         if not answer.get("results"):
             answer = self._finished(answer)
         if answer.get("error"):
             raise PostHogError(f"PostHog could not run the query: {answer['error']}")
         columns, results = answer.get("columns"), answer.get("results")
-        if columns != _COLUMNS:
-            raise PostHogError(f"PostHog answered with columns {columns}, not {_COLUMNS}")
+        if columns != expected:
+            raise PostHogError(f"PostHog answered with columns {columns}, not {expected}")
         if not isinstance(results, list):
             raise PostHogError(
                 f"PostHog answered without a list of results (keys: {', '.join(sorted(answer))})"
             )
-        return [_checked(row) for row in results]
+        return [_checked(row, expected, keys) for row in results]
 
     def _finished(self, answer: dict[str, Any]) -> dict[str, Any]:
         """The answer of a query that PostHog runs in the background; any other answer as it is."""
@@ -182,36 +217,13 @@ class PostHog:
 
         The text of an error never holds the key.
         """
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_PassingError),
-            wait=self._wait_seconds,
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            reraise=True,
-        )
-        try:
-            return retrying(self._request_once, method, path, body)
-        except _PassingError as error:
-            raise PostHogError(f"{error} (gave up after {ATTEMPTS} attempts)") from error
 
-    def _request_once(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        try:
+        def once() -> httpx.Response:
             response = self._client.request(method, path, json=body)
-        except httpx.TransportError as error:
-            raise _PassingError(
-                f"PostHog at {self._client.base_url} could not be reached: {error}"
-            ) from error
-        if response.status_code == 429 or response.status_code >= 500:
-            asked = _retry_after(response)
-            problem = f"PostHog answered {response.status_code}: {_detail(response)}"
-            if asked is not None and asked > LONGEST_WAIT_SECONDS:
-                raise PostHogError(f"{problem} (it asks to wait {asked:.0f} s; run again later)")
-            raise _PassingError(problem, asked)
-        if response.status_code in _HINTS:
-            raise ConfigurationError(
-                f"{_HINTS[response.status_code]} ({response.status_code}: {_detail(response)})"
-            )
-        if response.is_error:
-            raise PostHogError(f"PostHog refused the query ({response.status_code}): {_detail(response)}")
+            self._provider.check(response)
+            return response
+
+        response = self._provider.persist(once)
         try:
             answer = response.json()
         except ValueError as error:
@@ -222,70 +234,13 @@ class PostHog:
             raise PostHogError(f"PostHog answered something else than an object: {response.text[:200]!r}")
         return answer
 
-    def _wait_seconds(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, _PassingError) else None
-        return asked if asked is not None else self._first_wait_seconds * 2 ** (state.attempt_number - 1)
 
-
-class _PassingError(Exception):
-    """A failure worth another attempt, with the seconds the server asked for."""
-
-    def __init__(self, text: str, retry_after: float | None = None) -> None:
-        super().__init__(text)
-        self.retry_after = retry_after
-
-
-def _query(first: str, last: str, timezone: str, after: tuple[str, str, str] | None, limit: int) -> str:
-    """The query of one page.
-
-    Instants as epoch seconds, so that neither the project's nor the server's time zone matters.
-    """
-    return _QUERY.format(
-        timezone=_text(timezone),
-        start=int(months.opening(first, timezone).timestamp()),
-        end=int(months.closing(last, timezone).timestamp()),
-        after="" if after is None else f"HAVING (account, month, feature) > ({', '.join(map(_text, after))})",
-        limit=limit,
-    )
-
-
-def _text(value: str) -> str:
-    """A string literal of HogQL."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _checked(row: Any) -> list[Any]:
+def _checked(row: Any, columns: list[str], keys: int) -> list[Any]:
     """A row with text and whole numbers where they belong."""
-    if isinstance(row, list) and len(row) == len(_COLUMNS):
-        texts, counts = row[:3], row[3:]
-        whole = all(str(count).isdigit() for count in counts)  # 64-bit integers may come as text
-        if (
-            whole
-            and all(isinstance(text, str) and text for text in texts)
-            and re.match(MONTH_PATTERN, texts[1])
-        ):
-            return [*texts, *(int(count) for count in counts)]
-    raise PostHogError(f"PostHog answered with a row that is not {', '.join(_COLUMNS)}: {str(row)[:200]}")
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds of a Retry-After header; None without one, or when it is a date (PostHog sends seconds)."""
-    try:
-        return max(0.0, float(response.headers["Retry-After"]))
-    except (KeyError, ValueError):
-        return None
-
-
-def _detail(response: httpx.Response) -> str:
-    """What PostHog says went wrong."""
-    try:
-        body = response.json()
-    except ValueError:
-        return response.text[:200]
-    return (
-        str(body.get("detail") or body.get("error") or body)[:500]
-        if isinstance(body, dict)
-        else str(body)[:200]
-    )
+    if isinstance(row, list) and len(row) == len(columns):
+        texts, counts = row[:keys], row[keys:]
+        # 64-bit integers may come as text.
+        whole = all(count is None or str(count).isdigit() for count in counts)
+        if whole and all(isinstance(text, str) and text for text in texts):
+            return [*texts, *(None if count is None else int(count) for count in counts)]
+    raise PostHogError(f"PostHog answered with a row that is not {', '.join(columns)}: {str(row)[:200]}")
