@@ -23,6 +23,8 @@ from expansion_platform.sources.warehouse.tables import engine_of
 
 IN_WAREHOUSE = "warehouse:"
 SHOWN_PROBLEMS = 5
+_INSTANT = "known_at"
+"""The column whose time of day counts: of every other one only the day does."""
 _Row = tuple[str, dict[str, str | None]]
 """What a row is called (`line 3`), and its values."""
 
@@ -91,7 +93,7 @@ def _of_warehouse(where: str, model: type[Table], url: str | None) -> list[_Row]
     rows = sorted(
         (_text(row, model) for row in found), key=lambda row: [value or "" for value in row.values()]
     )
-    return [(f"row {', '.join(value or '-' for value in row.values())}", row) for row in rows]
+    return [(f"row {', '.join(_shown(value or '-') for value in row.values())}", row) for row in rows]
 
 
 def _check_header(names: list[str], model: type[Table], where: str) -> None:
@@ -103,12 +105,12 @@ def _check_header(names: list[str], model: type[Table], where: str) -> None:
 
 
 def _text(row: Mapping[Any, Any], model: type[Table]) -> dict[str, str | None]:
-    return {name: _value(row.get(name)) for name in columns(model)}
+    return {name: _value(row.get(name), whole=name == _INSTANT) for name in columns(model)}
 
 
-def _value(value: Any) -> str | None:
+def _value(value: Any, *, whole: bool = False) -> str | None:
     if isinstance(value, datetime | date):
-        return value.isoformat()[:10]
+        return value.isoformat() if whole else value.isoformat()[:10]
     return None if value is None else str(value).strip() or None
 
 
@@ -121,17 +123,22 @@ def _refuse(model: type[Table], frame: pd.DataFrame, names: list[str], where: st
         cases = error.failure_cases
         known = columns(model)
         for row, name, value in zip(cases["index"], cases["column"], cases["failure_case"], strict=True):
-            fault = "is empty" if pd.isna(value) else f"{value!r} cannot be"
+            fault = "is empty" if pd.isna(value) else f"{_shown(value)!r} cannot be"
             problems.setdefault(int(row), f"{name} {fault}: it is {known[name].description}")
     for row in frame.index[frame.duplicated(key(model))]:
         problems.setdefault(
             int(row),
-            f"there is a row of {', '.join(str(value) for value in frame.loc[row, key(model)])} already",
+            f"there is a row of {', '.join(frame.loc[row, key(model)].dropna())} already",
         )
     if problems:
         raise ConfigurationError(
             f"{where}: {_several(f'{names[row]}: {problems[row]}' for row in sorted(problems))}"
         )
+
+
+def _shown(value: Any) -> str:
+    """A value as messages show it: they are kept in logs, which addresses of people are not for."""
+    return "...@..." if "@" in str(value) else str(value)
 
 
 def _several(texts: Iterable[str]) -> str:

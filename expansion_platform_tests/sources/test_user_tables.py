@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from expansion_platform.domain.catalog.tables import Costs, CrmActivity, CustomerAttributes
+from expansion_platform.domain.catalog.tables import Costs, CrmActivity, CustomerAttributes, Owners, Tickets
 from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.sources.user_tables import read_given
+
+FOUR = ["customer", "date", "kind", "id"]
 
 
 def write(folder: Path, text: str) -> str:
@@ -19,13 +21,19 @@ def write(folder: Path, text: str) -> str:
     return str(file)
 
 
+def given(where: str, url: str | None = None) -> pd.DataFrame:
+    """CRM activity in the four columns it always had: of the others only `owner` is in a file here."""
+    rows = read_given(where, CrmActivity, url)
+    assert rows.drop(columns=[*FOUR, "owner"]).isna().all(axis=None)
+    return rows[FOUR]
+
+
 def test_a_file_is_read_as_text_and_other_columns_are_ignored(tmp_path: Path) -> None:
     where = write(
         tmp_path,
-        "owner,kind,customer,date,id\nAnn,touch, cus_1 "
-        ",2026-03-05,t1\nBob,opportunity,cus_2,2026-02-28,006\n",
+        "owner,kind,customer,date,id\nAl,touch, cus_1 ,2026-03-05,t1\nBob,opportunity,cus_2,2026-02-28,006\n",
     )
-    assert read_given(where, CrmActivity).to_dict("records") == [
+    assert given(where).to_dict("records") == [
         {"customer": "cus_1", "date": "2026-03-05", "kind": "touch", "id": "t1"},
         {"customer": "cus_2", "date": "2026-02-28", "kind": "opportunity", "id": "006"},
     ]
@@ -90,7 +98,7 @@ def test_a_table_of_the_warehouse(tmp_path: Path) -> None:
     with sa.create_engine(url).connect() as connection:
         pd.DataFrame(rows, columns=["customer", "date", "kind", "id"]).to_sql("crm", connection, index=False)
         connection.commit()
-    assert read_given("warehouse:crm", CrmActivity, url).to_dict("records") == [
+    assert given("warehouse:crm", url).to_dict("records") == [
         {"customer": "cus_1", "date": "2026-03-04", "kind": "opportunity", "id": "1"},
         {"customer": "cus_2", "date": "2026-03-05", "kind": "touch", "id": "2"},
     ]
@@ -100,3 +108,49 @@ def test_a_table_of_the_warehouse(tmp_path: Path) -> None:
         read_given("warehouse:main.none", CrmActivity, url)
     with pytest.raises(ConfigurationError, match="EXPANSION_WAREHOUSE_URL is needed"):
         read_given("warehouse:crm", CrmActivity)
+
+
+def test_versions_of_one_thing_differ_in_when_they_are_known(tmp_path: Path) -> None:
+    header = "customer,id,opened,closed,severity,known_at\n"
+    first, second = "cus_1,7,2026-03-01,,low,2026-03-01", "cus_1,7,2026-03-01,,high,2026-03-04T10:00:00Z"
+    rows = read_given(write(tmp_path, f"{header}{first}\n{second}\n"), Tickets)
+    assert rows["known_at"].tolist() == ["2026-03-01", "2026-03-04T10:00:00Z"]
+    assert rows["feature"].isna().all()
+    with pytest.raises(ConfigurationError, match="line 3: there is a row of 7, 2026-03-01 already"):
+        read_given(write(tmp_path, f"{header}{first}\n{first}\n"), Tickets)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            "cus_1,7,2026-03-01,,urgent,",
+            "severity 'urgent' cannot be: it is `low`, `normal`, `high`, `critical`",
+        ),
+        ("cus_1,7,2026-02-30,,,", "opened '2026-02-30' cannot be"),
+        ("cus_1,7,2026-03-01,2026-02-30,,", "closed '2026-02-30' cannot be"),
+        (
+            "cus_1,7,2026-03-01,,,2026-02-30",
+            "known_at '2026-02-30' cannot be: it is since when this is known",
+        ),
+        ("cus_1,7,2026-03-01,,,5.3.2026", "known_at '5.3.2026' cannot be"),
+    ],
+)
+def test_a_ticket_that_cannot_be_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_given(write(tmp_path, f"customer,id,opened,closed,severity,known_at\n{line}\n"), Tickets)
+    assert problem in str(caught.value)
+
+
+def test_an_address_is_refused_and_not_shown(tmp_path: Path) -> None:
+    where = write(tmp_path, "customer,owner,valid_from\ncus_1,ann@example.com,2026-03-01\n")
+    with pytest.raises(ConfigurationError, match=r"line 2: owner '\.\.\.@\.\.\.' cannot be") as caught:
+        read_given(where, Owners)
+    assert "example.com" not in str(caught.value)
+    url = f"sqlite:///{tmp_path / 'warehouse.sqlite'}"
+    with sa.create_engine(url).connect() as connection:
+        pd.DataFrame([{"customer": "cus_1", "owner": "ann@example.com"}]).to_sql("owners", connection)
+        connection.commit()
+    with pytest.raises(ConfigurationError, match="owner") as caught:
+        read_given("warehouse:owners", Owners, url)
+    assert "example.com" not in str(caught.value)

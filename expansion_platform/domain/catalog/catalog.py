@@ -38,6 +38,9 @@ class CatalogEntry(FileModel):
     group: str | None = Field(
         None, min_length=1, description="Match group, where the rule of semantics 3.1 is not wanted"
     )
+    included: int | None = Field(
+        None, ge=0, description="Units that the price includes, such as 10000 calls a month (semantics 6.6)"
+    )
 
 
 class ListPrice(FileModel):

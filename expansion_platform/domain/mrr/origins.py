@@ -21,6 +21,8 @@ import pandas as pd
 
 from expansion_platform.domain.catalog.catalog import Catalog
 from expansion_platform.domain.catalog.inputs import Computed, Inputs
+from expansion_platform.domain.catalog.instants import instants
+from expansion_platform.domain.catalog.tables import TOUCH, WON
 from expansion_platform.domain.core import canonical, months
 from expansion_platform.domain.history import tables as billing
 from expansion_platform.domain.mrr import tables as mrr
@@ -195,7 +197,7 @@ def _present(facts: Facts) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def compute_origins(wanted: Sequence[str], inputs: Inputs) -> Computed:
     """mrr/origins of some months."""
-    activity = inputs.value("activity")
+    activity = credited(inputs.value("activity"), inputs.timezone)
     activity = activity.assign(customer=activity["customer"].map(inputs.catalog.customer).astype("str"))
     causes, movements = inputs.frame(mrr.Causes), inputs.frame(mrr.Movements)
     return Computed(
@@ -229,10 +231,27 @@ def origins_digests(wanted: Sequence[str], parts: Sequence[dict[str, int]], _: I
 
 def near_activity(wanted: Sequence[str], activity: pd.DataFrame, timezone: str) -> dict[str, str]:
     """What each month depends on of the CRM's records: a text by month."""
+    records = credited(activity, timezone)
     return {
-        month: canonical.content_hash(_near(activity, month, timezone).to_numpy().tolist())
-        for month in wanted
+        month: canonical.content_hash(_near(records, month, timezone).to_numpy().tolist()) for month in wanted
     }
+
+
+def credited(activity: pd.DataFrame, timezone: str) -> pd.DataFrame:
+    """The records that can be behind a change: touches, and opportunities won, as they are known now.
+
+    Args:
+        activity: CrmActivity, with several versions of a record or without.
+        timezone: reporting time zone.
+
+    Returns:
+        customer, date, kind, id; one row a record, in the order of `activity`.
+    """
+    known = instants(activity["known_at"], timezone)
+    newest = known.sort_values(kind="stable").index  # a row that does not say since when is the newest
+    rows = activity.loc[newest].drop_duplicates(["kind", "id"], keep="last").sort_index()
+    won = rows["stage"].isna() | (rows["stage"] == WON) | (rows["kind"] == TOUCH)
+    return rows.loc[won, ["customer", "date", "kind", "id"]]
 
 
 def _witnessed(inputs: Inputs) -> pd.DataFrame:
