@@ -21,7 +21,7 @@ from expansion_platform.engine.assets import monthly_assets
 from expansion_platform.engine.monthly import build
 from expansion_platform.resources import Platform, as_of
 from expansion_platform.settings import Settings
-from expansion_platform.tables import alerts, fx_rates, history, pace, stripe
+from expansion_platform.tables import alerts, crm, fx_rates, history, pace, stripe
 from expansion_platform.tables.declarations import DECLARATIONS
 from expansion_platform.tables.first_reported import FIRST_REPORTED, close_months
 
@@ -57,6 +57,7 @@ def build_defs(
     closed_months = partitions(shown, loaded)
     whole = [
         *(stripe.stripe_tables, history.item_changes, history.history, fx_rates.fx_rates),
+        *crm.CRM,
         pace.pace_table,
     ]
     job = refresh_job([spec.key for assets in whole for spec in assets.check_specs])
@@ -105,6 +106,7 @@ def _definitions(
                 monthly_assets(declaration, closed_months, STEPS.get(declaration.name, build))
                 for declaration in DECLARATIONS
             ),
+            *crm.CRM,
             *(pace.pace_table, alerts.expansion_alerts, pace.pace_notice),
         ],
         jobs=[job],

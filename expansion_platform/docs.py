@@ -22,6 +22,7 @@ from expansion_platform.settings import Settings
 
 SETTINGS_BEGIN, SETTINGS_END = "<!-- settings: made by `make docs` -->\n", "<!-- end of settings -->"
 _BOUNDS = {
+    "greater_than": lambda check: f"> {check['min_value']}",
     "greater_than_or_equal_to": lambda check: f">= {check['min_value']}",
     "less_than_or_equal_to": lambda check: f"<= {check['max_value']}",
     "not_equal_to": lambda check: f"not {check['value']}",

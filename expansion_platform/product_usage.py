@@ -2,66 +2,171 @@
 
 What the analytics tool counted, beside the customers that the user's mapping names.
 
-Here: asking for a range of months, and when a month has to be asked for again. Not here: the tool
-(`sources/analytics/`), the table (`tables/analytics.py`).
+Here: which months are asked for, when a month has to be asked for again, and what is kept of earlier
+readings. Not here: the tool (`sources/analytics/`), the tables (`tables/analytics.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import pandas as pd
 
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.canonical import content_hash
-from expansion_platform.domain.core.table import empty
+from expansion_platform.domain.core.errors import ConfigurationError, ExpansionError
+from expansion_platform.domain.core.table import Table, columns, empty, table_name
 from expansion_platform.domain.signals import tables as analytics
+from expansion_platform.domain.signals.product_usage import (
+    ACCOUNT_GRAIN,
+    FEATURE_GRAIN,
+    columns_of,
+    with_reading,
+)
 from expansion_platform.resources import Platform
-from expansion_platform.sources.analytics.accounts import map_accounts, read_account_map
+from expansion_platform.sources.analytics.usage import Asked, MonthUsage, UsageSource
 
-LATE = timedelta(days=3)  # a month is asked for again until its late events have had three days to arrive
-NOT_SET_UP = "no product analytics: POSTHOG_HOST is not set"
+LATE = timedelta(days=31)
+"""A month is asked for again at each refresh until its late events have had so long to arrive."""
+NOT_SET_UP = "no product analytics: EXPANSION_USAGE_FROM is not set"
+_GRAINS = {analytics.AccountUsage: ACCOUNT_GRAIN, analytics.FeatureUsage: FEATURE_GRAIN}
+Frames = dict[type[Table], pd.DataFrame]
 
 
-def feature_usage(platform: Platform, wanted: Sequence[str]) -> pd.DataFrame:
-    """analytics/feature_usage of the first to the last of some months.
-
-    No rows where no analytics tool is configured.
+def product_usage(platform: Platform, wanted: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The tables of floor `analytics` of some months, by name; no rows where no tool is configured.
 
     Raises:
         ConfigurationError: the tool, or the mapping of its accounts, is not configured as it has to be.
     """
-    usage = empty(analytics.FeatureUsage).drop(columns="customer")
-    if platform.posthog is not None:
-        usage = platform.posthog.feature_usage(min(wanted), max(wanted), platform.timezone)
-    return map_accounts(usage, account_map(platform))
+    models = (*_GRAINS, analytics.UsageMonths)
+    if (source := platform.usage) is None:
+        return {table_name(model): empty(model) for model in models}
+    mapping, found = platform.account_map(), list[Frames]()
+    problem: str | None = None
+    for month in wanted:
+        asked_for = Asked(month, platform.timezone, platform.closes(month), pd.Timestamp(platform.as_of))
+        # A tool that stayed unreachable through all attempts for one month is not waited for again.
+        read = _read(source, asked_for) if problem is None else NOTHING_READ
+        problem = problem or read.unreachable
+        found.append(_month(platform, source.name, asked_for, replace(read, unreachable=problem), mapping))
+    return {
+        table_name(model): pd.concat([empty(model), *(frames[model] for frames in found)])
+        .astype(empty(model).dtypes)
+        .reset_index(drop=True)
+        for model in models
+    }
 
 
 def asked(platform: Platform, wanted: Sequence[str]) -> Mapping[str, str]:
     """What the usage of each month depends on.
 
-    Project, mapping, and the instant of the question while late events may come.
+    Project, what is counted, mapping, and the instant of the question: while late events may come, and where
+    the month could not be read to its end.
     """
-    # The host without its port: a loopback server's changes with every run.
-    host = urlsplit(platform.settings.posthog_host or "").hostname
-    basis = content_hash(
-        [str(host), str(platform.settings.posthog_project_id), account_map(platform).to_csv(index=False)]
-    )
+    basis = content_hash([platform.counted_by, platform.account_map().to_csv(index=False)])
+    stored = platform.lake.read(analytics.UsageMonths, list(wanted))
+    partly = set(stored.loc[~stored["complete"], "month"])
 
     def when(month: str) -> str:
         settled = platform.as_of >= months.closing(month, platform.timezone) + LATE
-        return "settled" if settled else platform.as_of.isoformat()
+        return "settled" if settled and month not in partly else platform.as_of.isoformat()
 
     return {month: f"{basis} {when(month)}" for month in wanted}
 
 
-def account_map(platform: Platform) -> pd.DataFrame:
-    """Account to customer, as the user mapped them; no rows where there is no file."""
-    path = platform.settings.expansion_account_map
-    return (
-        pd.DataFrame({"account": pd.Series(dtype="str"), "customer": pd.Series(dtype="str")})
-        if path is None
-        else read_account_map(path)
+def _month(
+    platform: Platform, source: str, asked_for: Asked, reading: Reading, mapping: pd.DataFrame
+) -> Frames:
+    """The rows of a month after a reading; those of earlier readings where this one found nothing."""
+    month, read, problem = asked_for.month, reading.usage, reading.problem
+    stored: Frames = {
+        model: platform.lake.read(model, [month]) for model in (*_GRAINS, analytics.UsageMonths)
+    }
+    before = stored[analytics.UsageMonths]
+    if len(before) and before["counted_by"].iloc[0] != platform.counted_by:
+        # Figures counted otherwise are no earlier version of these.
+        stored = {model: frame.iloc[:0] for model, frame in stored.items()}
+    if problem is not None and len(stored[analytics.UsageMonths]):
+        return _remapped(stored, mapping)
+    frames: Frames = {}
+    for model, grain in _GRAINS.items():
+        versions = with_reading(
+            stored[model][columns_of(model)],
+            (read.accounts if model is analytics.AccountUsage else read.features)[columns_of(model)],
+            grain,
+            asked_for.now,
+        )
+        frames[model] = _mapped(versions.assign(month=month), mapping)[list(columns(model))]
+    accounts = frames[analytics.AccountUsage].drop_duplicates("account")
+    frames[analytics.UsageMonths] = pd.DataFrame(
+        [
+            {
+                "month": month,
+                "source": source,
+                "read_at": asked_for.now,
+                "complete": problem is None,
+                "incomplete_because": problem,
+                "events": read.events,
+                "events_without_account": read.events_without_account,
+                "accounts": len(accounts),
+                "accounts_unmapped": int(accounts["customer"].isna().sum()),
+                "new_users_by": read.new_users_by,
+                "counted_by": platform.counted_by,
+            }
+        ]
     )
+    return frames
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a source says of a month, or why it says nothing."""
+
+    usage: MonthUsage
+    unreachable: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is known of the month; None where it was read to its end."""
+        return self.unreachable or self.usage.incomplete
+
+
+NOTHING_READ = Reading(
+    MonthUsage(
+        empty(analytics.AccountUsage)[columns_of(analytics.AccountUsage)],
+        empty(analytics.FeatureUsage)[columns_of(analytics.FeatureUsage)],
+        events=0,
+        events_without_account=0,
+    )
+)
+
+
+def _read(source: UsageSource, asked_for: Asked) -> Reading:
+    """A month as the source has it; nothing of one that it could not give whole."""
+    try:
+        read = source.month(asked_for)
+    except ConfigurationError:
+        raise
+    except ExpansionError as error:
+        return replace(NOTHING_READ, unreachable=str(error))
+    if read.incomplete is None:
+        return Reading(read)
+    return Reading(replace(NOTHING_READ.usage, incomplete=read.incomplete))
+
+
+def _remapped(stored: Frames, mapping: pd.DataFrame) -> Frames:
+    return {
+        model: _mapped(frame.drop(columns="customer"), mapping)[list(columns(model))]
+        if model in _GRAINS
+        else frame
+        for model, frame in stored.items()
+    }
+
+
+def _mapped(usage: pd.DataFrame, mapping: pd.DataFrame) -> pd.DataFrame:
+    """Usage with the customer of each account, null where the mapping names none."""
+    customers = mapping.set_index("account")["customer"].astype("str")
+    return usage.assign(customer=usage["account"].map(customers).astype("str"))

@@ -21,9 +21,10 @@ from expansion_platform.domain.catalog.hints import from_rows
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.errors import ConfigurationError
 from expansion_platform.domain.core.money import exponent
-from expansion_platform.domain.core.table import Table, table_name
+from expansion_platform.domain.core.table import Table, empty, table_name
 from expansion_platform.domain.metrics.tables import Rollforward
-from expansion_platform.domain.stripe.tables import Prices, Products, Subscriptions
+from expansion_platform.domain.signals.tables import FACT_TABLES
+from expansion_platform.domain.stripe.tables import Customers, Prices, Products, Subscriptions
 from expansion_platform.settings import Settings
 from expansion_platform.storage.lake import ABSENT, Lake
 
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from expansion_platform.alerting.outbox import Notifier
+    from expansion_platform.domain.signals.definition import SignalDefinition
     from expansion_platform.engine.executors import Executor
-    from expansion_platform.sources.analytics.posthog import PostHog
+    from expansion_platform.sources.analytics.usage import UsageSource
+    from expansion_platform.sources.crm import Facts
     from expansion_platform.sources.stripe.client import StripeSource
     from expansion_platform.sources.stripe.fields import MetadataKeys
     from expansion_platform.sources.warehouse.source import WarehouseSource
@@ -62,7 +65,7 @@ class Platform:
 
     def close(self) -> None:
         """Closes the connections this run opened."""
-        for name in ("stripe", "posthog", "ledger", "executor"):
+        for name in ("stripe", "usage", "ledger", "executor"):
             if (source := self.__dict__.pop(name, None)) is not None:
                 source.close()
 
@@ -216,10 +219,15 @@ class Platform:
         """The user's names for metadata that is kept of Stripe's objects."""
         from expansion_platform.sources.stripe.fields import MetadataKeys
 
+        account = self.settings.expansion_account_key
+        names = {*self.attribute_keys, *([] if account is None else [account])}
+        return MetadataKeys(tuple(sorted(names)), self.settings.expansion_initiated_by_key)
+
+    @property
+    def attribute_keys(self) -> tuple[str, ...]:
+        """Metadata keys of customers to slice by, sorted."""
         named = (name.strip() for name in self.settings.expansion_attribute_keys.split(","))
-        return MetadataKeys(
-            tuple(sorted({name for name in named if name})), self.settings.expansion_initiated_by_key
-        )
+        return tuple(sorted({name for name in named if name}))
 
     def given(self, model: type[Table]) -> pd.DataFrame:
         """What the user gives in a table of their own (`catalog/tables.py`), as text.
@@ -231,9 +239,42 @@ class Platform:
         """
         from expansion_platform.sources.user_tables import read_given
 
+        if model in user_tables.FACTS:
+            facts = self.facts(model)
+            return empty(model) if facts is None else facts.frame
         url = self.settings.expansion_warehouse_url
         return read_given(
             given_at(self.settings, model), model, None if url is None else url.get_secret_value()
+        )
+
+    def facts(self, model: type[Table]) -> Facts | None:
+        """What the user gives in a table of facts, from a file, their warehouse, or a CRM in it.
+
+        None where they give nothing.
+
+        Raises:
+            ConfigurationError: it cannot be read, or has rows that cannot be.
+        """
+        from expansion_platform.sources.crm import read_facts
+
+        where, url = given_at(self.settings, model), self.settings.expansion_warehouse_url
+        if where is None:
+            return None
+        return read_facts(
+            where,
+            model,
+            None if url is None else url.get_secret_value(),
+            self.settings.expansion_crm_link,
+            self.timezone,
+        )
+
+    @property
+    def facts_given(self) -> frozenset[str]:
+        """The tables of floor `crm` that the user gives something for."""
+        return frozenset(
+            table_name(model)
+            for given, model in FACT_TABLES.items()
+            if given_at(self.settings, given) is not None
         )
 
     @cached_property
@@ -290,24 +331,63 @@ class Platform:
         return WarehouseSource(tables, name, self.metadata_keys)
 
     @cached_property
-    def posthog(self) -> PostHog | None:
-        """The product analytics, None when not configured.
+    def signals(self) -> SignalDefinition:
+        """What product events mean: the file of EXPANSION_SIGNALS, else the fields' defaults.
 
         Raises:
-            ConfigurationError: a host without project or key.
+            ConfigurationError: the file makes no sense.
         """
-        from expansion_platform.sources.analytics.posthog import PostHog
+        from expansion_platform.domain.signals.definition import SignalDefinition
 
-        settings = self.settings
-        if settings.posthog_host is None:
-            return None
-        if settings.posthog_project_id is None or settings.posthog_api_key is None:
-            raise ConfigurationError(
-                "POSTHOG_HOST is set: POSTHOG_PROJECT_ID and POSTHOG_API_KEY are needed too"
-            )
-        return PostHog(
-            settings.posthog_host, settings.posthog_project_id, settings.posthog_api_key.get_secret_value()
+        return SignalDefinition.from_yaml(self.settings.expansion_signals)
+
+    @cached_property
+    def usage(self) -> UsageSource | None:
+        """The source of product usage, None when none is configured.
+
+        Raises:
+            ConfigurationError: a setting of it is missing, or several are configured.
+        """
+        from expansion_platform.sources.analytics.configured import usage_source
+
+        return usage_source(self.settings, self.signals)
+
+    @property
+    def counted_by(self) -> str:
+        """Hash of whose product events are counted, and as what."""
+        from expansion_platform.sources.analytics.configured import counted_by
+
+        return counted_by(self.settings, self.signals)
+
+    def account_map(self) -> pd.DataFrame:
+        """Analytics account to Stripe customer, columns account and customer.
+
+        Of EXPANSION_ACCOUNT_MAP and of the metadata key EXPANSION_ACCOUNT_KEY; no rows without either.
+
+        Raises:
+            ConfigurationError: the file makes no sense.
+        """
+        return self._account_map[0]
+
+    @property
+    def account_conflicts(self) -> dict[str, list[str]]:
+        """Analytics accounts that the metadata of several customers names, with these customers."""
+        return self._account_map[1]
+
+    @property
+    def _account_map(self) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+        from expansion_platform.sources.analytics.accounts import accounts_of_metadata, read_account_map
+
+        path, key = self.settings.expansion_account_map, self.settings.expansion_account_key
+        named = accounts_of_metadata([], "")[0] if path is None else read_account_map(path)
+        if key is None:
+            return named, {}
+        customers = self.lake.read(Customers)
+        rows = customers.loc[~customers["deleted"], ["id", "metadata_json"]].itertuples(
+            index=False, name=None
         )
+        others, conflicts = accounts_of_metadata(rows, key, named["account"])
+        return pd.concat([named, others], ignore_index=True), conflicts
 
     @cached_property
     def channels(self) -> list[Notifier]:
@@ -321,6 +401,10 @@ def given_at(settings: Settings, model: type[Table]) -> str | None:
     """Where the user keeps one of their own tables."""
     places = {
         user_tables.CrmActivity: settings.expansion_crm_activity,
+        user_tables.Owners: settings.expansion_owners,
+        user_tables.Tickets: settings.expansion_tickets,
+        user_tables.Nps: settings.expansion_nps,
+        user_tables.CustomerSignals: settings.expansion_customer_signals,
         user_tables.CustomerAttributes: settings.expansion_customer_attributes,
         user_tables.Costs: settings.expansion_costs,
     }

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_FACTS = "a CSV, a table of the warehouse, or `fivetran_hubspot:schema` and the like"
 _GIVEN = "a CSV, or `warehouse:schema.table` of EXPANSION_WAREHOUSE_URL"
 
 
@@ -71,7 +72,22 @@ class Settings(BaseSettings):
         None, description="CSV of month-end rates (month,currency,rate); empty for the ECB's reference rates"
     )
     expansion_crm_activity: str | None = Field(
-        None, description=f"Expansion opportunities won and touches logged (customer,date,kind,id): {_GIVEN}"
+        None, description=f"Expansion opportunities and touches logged (customer,date,kind,id): {_FACTS}"
+    )
+    expansion_crm_link: str | None = Field(
+        None,
+        description="Column of the CRM's account that holds the Stripe customer; empty for the usual names",
+    )
+    expansion_owners: str | None = Field(
+        None, description=f"Owners of customers (customer,owner,valid_from): {_FACTS}"
+    )
+    expansion_tickets: str | None = Field(
+        None, description=f"Support tickets (customer,id,opened,closed,severity,feature,tier): {_FACTS}"
+    )
+    expansion_nps: str | None = Field(None, description=f"NPS answers (customer,date,score): {_FACTS}")
+    expansion_customer_signals: str | None = Field(
+        None,
+        description=f"Signals of your own (customer,date,signal,value): {_FACTS}",
     )
     expansion_customer_attributes: str | None = Field(
         None,
@@ -123,8 +139,49 @@ class Settings(BaseSettings):
     posthog_api_key: SecretStr | None = Field(
         None, description="PostHog personal API key with scope query:read"
     )
+    mixpanel_host: str | None = Field(
+        None,
+        description="Mixpanel's export address by residency: https://data.mixpanel.com, "
+        "https://data-eu.mixpanel.com or https://data-in.mixpanel.com",
+    )
+    mixpanel_project_id: str | None = Field(None, description="Mixpanel project")
+    mixpanel_username: str | None = Field(None, description="User of a Mixpanel service account")
+    mixpanel_secret: SecretStr | None = Field(None, description="Secret of that service account")
+    mixpanel_timezone: str = Field(
+        "UTC",
+        description="Time zone in which Mixpanel stored `time`: UTC for projects made since 2023, else that "
+        "of the project",
+    )
+    amplitude_host: str | None = Field(
+        None,
+        description="Amplitude's address by residency: https://amplitude.com or https://analytics.eu.amplitude.com",
+    )
+    amplitude_api_key: SecretStr | None = Field(None, description="API key of the Amplitude project")
+    amplitude_secret_key: SecretStr | None = Field(None, description="Secret key of that project")
+    expansion_tracks_mapping: str | None = Field(
+        None,
+        description="Product events in the warehouse of EXPANSION_WAREHOUSE_URL: `segment`, `rudderstack`, "
+        "`snowplow`, or a mapping file of your own (YAML)",
+    )
+    expansion_tracks_schema: str | None = Field(
+        None, description="Schema of its event tables; empty for the connection's own"
+    )
+    expansion_usage_from: Literal["posthog", "mixpanel", "amplitude", "warehouse"] | None = Field(
+        None,
+        description="Which of these product usage is read from; empty for the one that is configured",
+    )
+    expansion_signals: Path | None = Field(
+        None,
+        description="Signals file (YAML): which product events mean login, invite, gate hit and so on, key "
+        "features, points; `expansion signals init` writes a first one",
+    )
     expansion_account_map: Path | None = Field(
         None, description="CSV of analytics account to Stripe customer (account,customer)"
+    )
+    expansion_account_key: str | None = Field(
+        None,
+        description="Metadata key of Stripe customers that names their analytics account, instead of or "
+        "beside the CSV, which wins",
     )
     expansion_alerts: Path | None = Field(
         None,

@@ -12,6 +12,7 @@ import pytest
 from expansion_platform.definitions import build_defs, partitions
 from expansion_platform.settings import Settings
 
+MONTHLY = ("analytics", "mrr", "metrics", "signals")
 LOAD = (
     "import dagster as dg; from expansion_platform.definitions import defs; "
     "dg.Definitions.validate_loadable(defs)"
@@ -56,7 +57,7 @@ def test_the_job_runs_everything() -> None:
 
 
 def test_data_goes_up_floor_by_floor() -> None:
-    floors = ["stripe", "analytics", "billing", "mrr", "metrics", "alerts"]
+    floors = ["stripe", "analytics", "crm", "billing", "mrr", "metrics", "signals", "alerts"]
     graph = build_defs().resolve_asset_graph()
     down = [
         f"{parent.to_user_string()} -> {node.key.to_user_string()}"
@@ -106,7 +107,7 @@ def test_monthly_assets_are_partitioned_and_a_range_is_one_run() -> None:
     """The open month is no partition: `metrics/pace` holds it alone."""
     graph = build_defs().resolve_asset_graph()
     for node in graph.asset_nodes:
-        monthly = node.group_name in ("analytics", "mrr", "metrics") and node.key.path != ["metrics", "pace"]
+        monthly = node.group_name in MONTHLY and node.key.path != ["metrics", "pace"]
         assert (node.partitions_def is not None) == monthly
         if monthly:
             assert isinstance(node.partitions_def, dg.MonthlyPartitionsDefinition)

@@ -89,8 +89,8 @@ def test_what_is_half_configured_says_what_is_missing() -> None:
     with pytest.raises(ConfigurationError, match="STRIPE_API_KEY"):
         _ = Platform(Settings()).stripe
     with pytest.raises(ConfigurationError, match="POSTHOG_PROJECT_ID"):
-        _ = Platform(Settings(posthog_host="https://us.posthog.com")).posthog
-    assert Platform(Settings()).posthog is None
+        _ = Platform(Settings(posthog_host="https://us.posthog.com")).usage
+    assert Platform(Settings()).usage is None
 
 
 def test_the_example_names_every_setting_and_no_other() -> None:

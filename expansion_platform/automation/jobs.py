@@ -35,7 +35,9 @@ def refresh_job(checks: Sequence[dg.AssetCheckKey] = ()) -> Any:
             to report it of each of its months, or the UI shows it as skipped; without it a step reports the
             months that it wrote.
     """
-    every = dg.AssetSelection.groups("stripe", "analytics", "billing", "mrr", "metrics", "alerts")
+    every = dg.AssetSelection.groups(
+        "stripe", "analytics", "crm", "billing", "mrr", "metrics", "signals", "alerts"
+    )
     return dg.define_asset_job(
         REFRESH_JOB,
         selection=every.without_checks() | dg.AssetSelection.checks(*checks),

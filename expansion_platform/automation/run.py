@@ -17,19 +17,22 @@ from expansion_platform.automation.run_outcomes import MONTHLY, failure_text
 from expansion_platform.definitions import build_defs, partitions
 from expansion_platform.domain.core import months as calendar
 from expansion_platform.domain.core.errors import ExpansionError
+from expansion_platform.domain.core.table import table_name
 from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.signals.tables import FACT_TABLES
 from expansion_platform.domain.tables import TABLES
 from expansion_platform.engine.event_log import announced_at_once
 from expansion_platform.engine.stale import first_stale
 from expansion_platform.reports.restated import restated
-from expansion_platform.resources import Platform
+from expansion_platform.resources import Platform, given_at
 from expansion_platform.settings import Settings
 from expansion_platform.tables.declarations import DECLARATIONS
 
 RESTATED_FLOORS = ("billing", "mrr", "metrics")
 FACTS = ("stripe", "billing")
 """Floors that hold what Stripe said, whatever the month."""
+RELATIONS = "crm"
 ALERTS = ["alerts/expansion", "alerts/pace"]
 
 
@@ -63,8 +66,32 @@ def refresh(
         # its own.
         facts = [name for name in wanted if name.split("/")[0] in FACTS]
         result = _run(platform, run_in, console, {}, facts) if facts else None
-        rest = [name for name in wanted if name not in facts]
-        return _run_stale(platform, run_in, console, _range(settings, first, last), rest) or result
+        # So is what the CRM says; what cannot be read there stops nothing but the signals made of it.
+        relations, problem = _relations(platform, wanted), None
+        if relations:
+            try:
+                _run(platform, run_in, console, {}, relations)
+            except ExpansionError as error:
+                problem = error
+        rest = [name for name in wanted if name not in facts and name.split("/")[0] != RELATIONS]
+        try:
+            result = _run_stale(platform, run_in, console, _range(settings, first, last), rest) or result
+        except ExpansionError as error:
+            raise error if problem is None else ExpansionError(f"{problem}; {error}") from error
+        if problem is not None:
+            raise problem
+        return result
+
+
+def _relations(platform: Platform, wanted: Sequence[str]) -> list[str]:
+    """The tables of floor `crm` that are wanted, and given or not there yet."""
+    every = {table_name(model): given for given, model in FACT_TABLES.items()}
+    return [
+        name
+        for name in wanted
+        if name in every
+        and (given_at(platform.settings, every[name]) is not None or not platform.lake.exists(TABLES[name]))
+    ]
 
 
 def _range(settings: Settings, first: str | None, last: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from expansion_platform.domain.core.table import Table, table_name
 from expansion_platform.domain.history import tables as billing
 from expansion_platform.domain.metrics import tables as metrics
 from expansion_platform.domain.mrr import tables as mrr
-from expansion_platform.domain.signals import tables as analytics
+from expansion_platform.domain.signals import tables as signals
 from expansion_platform.domain.stripe import tables as stripe
 
 TABLES: dict[str, type[Table]] = {
@@ -28,7 +28,14 @@ TABLES: dict[str, type[Table]] = {
         stripe.CreditNotes,
         stripe.Events,
         stripe.MeterUsage,
-        analytics.FeatureUsage,
+        signals.AccountUsage,
+        signals.FeatureUsage,
+        signals.UsageMonths,
+        signals.Activity,
+        signals.OwnerPeriods,
+        signals.SupportTickets,
+        signals.NpsAnswers,
+        signals.SignalValues,
         billing.ItemChanges,
         billing.ItemStates,
         billing.Quarantine,
@@ -63,5 +70,10 @@ TABLES: dict[str, type[Table]] = {
         metrics.Diagnosis,
         metrics.Pace,
         metrics.Restatements,
+        signals.Features,
+        signals.Utilisation,
+        signals.Health,
+        signals.Readiness,
+        signals.Candidates,
     )
 }

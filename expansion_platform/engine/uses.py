@@ -26,7 +26,7 @@ from expansion_platform.domain.mrr.customer_slices import slices_of
 from expansion_platform.domain.mrr.monthly import compute_mrr
 from expansion_platform.domain.mrr.origins import compute_origins, near_activity
 from expansion_platform.engine.rule_hash import rule_hash
-from expansion_platform.product_usage import asked, feature_usage
+from expansion_platform.product_usage import asked, product_usage
 from expansion_platform.resources import Platform
 
 Version = str | Mapping[str, str]
@@ -94,7 +94,7 @@ ATTRIBUTES = Use(
     "attributes", lambda platform, _: platform.given(user_tables.CustomerAttributes), _rows_version
 )
 ATTRIBUTE_KEYS = Use(
-    "attribute_keys", lambda platform, _: platform.metadata_keys.customers, lambda keys, *_: ",".join(keys)
+    "attribute_keys", lambda platform, _: platform.attribute_keys, lambda keys, *_: ",".join(keys)
 )
 ACTIVITY = Use(
     "activity",
@@ -119,4 +119,14 @@ VERSIONS = Use(
     lambda platform, _: versions(platform),
     lambda found, *_: canonical.content_hash(found),
 )
-FEATURE_USAGE = Use("feature_usage", feature_usage, version_before=asked)
+CLOSE_LAG_DAYS = Use("close_lag_days", lambda platform, _: platform.settings.expansion_close_lag_days)
+SIGNALS = Use(
+    "signals",
+    lambda platform, _: platform.signals,
+    lambda definition, *_: canonical.content_hash(definition.model_dump(mode="json")),
+)
+FACTS_GIVEN = Use(
+    "facts_given", lambda platform, _: platform.facts_given, lambda given, *_: " ".join(sorted(given))
+)
+ACCOUNT_MAP = Use("account_map", lambda platform, _: platform.account_map(), _rows_version)
+PRODUCT_USAGE = Use("product_usage", product_usage, version_before=asked)

@@ -84,11 +84,10 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
     yield from _features(platform)
     yield from _guarded(
         "product analytics",
-        lambda: (
-            f"PostHog at {settings.posthog_host}" if platform.posthog else "not configured (POSTHOG_HOST)"
-        ),
+        lambda: f"read from {platform.usage.name}" if platform.usage else "not configured",
     )
-    for model in (user_tables.CrmActivity, user_tables.CustomerAttributes, user_tables.Costs):
+    models: list[type[Table]] = [*user_tables.FACTS, user_tables.CustomerAttributes, user_tables.Costs]
+    for model in models:
         if given_at(settings, model) is not None:
             yield from _guarded(table_name(model), partial(_given, platform, model))
     yield from _guarded(f"metadata {settings.expansion_initiated_by_key}", lambda: _initiators(platform))

@@ -5,13 +5,14 @@ Here: the list. Not here: any of them, tables that are computed whole.
 
 from __future__ import annotations
 
-from expansion_platform.tables import analytics, first_reported, metrics, mrr, outcomes, outlook
+from expansion_platform.tables import analytics, first_reported, metrics, mrr, outcomes, outlook, signals
 
 DECLARATIONS = (
-    analytics.ANALYTICS_FEATURE_USAGE,
+    analytics.PRODUCT_USAGE_TABLES,
     *(mrr.MRR, mrr.ORIGINS, mrr.SEAT_EVENTS, first_reported.FIRST_REPORTED),
     *(metrics.METRICS, metrics.COVERAGE, metrics.TRAILING, metrics.CUSTOMER_SLICES, metrics.DIMENSIONS),
     *(metrics.EXPANSION_BY_ORIGIN, metrics.EXPANSION_CAC, metrics.BENCHMARKS),
     *(outcomes.DURABILITY, outcomes.EXPANSION_THEN_CHURN, outcomes.COHORT_EXPANSION),
     *(outlook.ATTAINMENT, outlook.DIAGNOSIS, outlook.STRIPE_PARITY, outlook.RESTATEMENTS),
+    *(signals.SIGNALS_BY_CUSTOMER, signals.CANDIDATES),
 )

@@ -20,7 +20,7 @@ from expansion_platform.tables.declarations import DECLARATIONS
 from expansion_platform.tables.first_reported import FIRST_REPORTED
 
 TABLE_MODULES = Path(__file__).parents[2] / "expansion_platform" / "tables"
-FLOORS = {"analytics": 0, "stripe": 0, "billing": 1, "mrr": 2, "metrics": 3}
+FLOORS = {"analytics": 0, "crm": 0, "stripe": 0, "billing": 1, "mrr": 2, "metrics": 3, "signals": 3}
 every = pytest.mark.parametrize("declaration", DECLARATIONS, ids=lambda declaration: declaration.name)
 
 

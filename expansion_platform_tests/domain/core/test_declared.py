@@ -12,7 +12,7 @@ from expansion_platform.domain.core import declared as pa
 from expansion_platform.domain.core.table import Table, columns
 from expansion_platform.domain.tables import TABLES
 
-MODELS = [*TABLES.values(), user_tables.CrmActivity, user_tables.CustomerAttributes, user_tables.Costs]
+MODELS = [*TABLES.values(), *user_tables.FACTS, user_tables.CustomerAttributes, user_tables.Costs]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

@@ -1,0 +1,162 @@
+"""Whom to speak to first (signals/candidates, semantics 6.4).
+
+Here: the ranked list with reasons, what to offer, and whom to leave alone. Not here: the scores
+(`readiness.py`), owners as known at the close (`relationship.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from expansion_platform.domain.catalog.inputs import Computed, Inputs
+from expansion_platform.domain.core.canonical import dumps
+from expansion_platform.domain.core.money import Bools, Ints
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.signals.health import highest
+from expansion_platform.domain.signals.members import Floats
+from expansion_platform.domain.signals.readiness import ADOPTED, HIGH, LATELY_MONTHS
+from expansion_platform.domain.signals.relationship import owners_at
+from expansion_platform.domain.signals.tables import Candidates, Features, Health, Readiness
+from expansion_platform.domain.signals.texts import number
+
+SHOWN_REASONS = 3
+UNHEALTHY = 40
+"""Health under which a customer has other worries than a higher plan."""
+YEAR = 12
+KEY = ["month", "customer"]
+RULE_SCORE = "rule score"
+
+
+def compute_candidates(wanted: Sequence[str], inputs: Inputs) -> Computed:
+    """signals/candidates of some months."""
+    rows = inputs.frame(Features)
+    rows = rows[rows["month"].isin(list(wanted))]
+    for model, names in ((Readiness, ["score", "reasons_json"]), (Health, ["score"])):
+        found = inputs.frame(model)[[*KEY, *names]]
+        renamed = found.rename(columns={"score": f"{model.__name__.lower()}_score"})
+        rows = rows.merge(renamed, on=KEY, how="left", validate="1:1")
+    medians = median_expansions(wanted, inputs.frame(mrr.Movements))
+    rows = rows.merge(medians, on=["month", "segment"], how="left", validate="m:1")
+    why_not = reasons_against(rows)
+    rows = rows.assign(
+        basis=RULE_SCORE,
+        score=rows["readiness_score"],
+        owner=owners_at(rows, inputs),
+        suggested_type=suggested(rows),
+        reasons_json=in_words(rows),
+        do_not_push=why_not.notna(),
+        do_not_push_because=why_not,
+    )
+    # Whom to leave alone stays in the list, at its place: the reason is shown, and the person decides.
+    rows = rows.sort_values(["month", "score", "mrr", "customer"], ascending=[True, False, False, True])
+    rows["rank"] = rows.groupby("month").cumcount() + 1
+    return Computed({Candidates: rows.reset_index(drop=True)[_COLUMNS]})
+
+
+_COLUMNS = [
+    *("month", "rank", "customer", "owner", "segment", "mrr", "basis", "score", "median_expansion"),
+    *("reasons_json", "suggested_type", "last_touch", "do_not_push", "do_not_push_because"),
+]
+
+
+def median_expansions(wanted: Sequence[str], movements: pd.DataFrame) -> pd.DataFrame:
+    """month, segment, median_expansion: of the expansions of the year up to each month, half-even."""
+    rows = movements.loc[movements["flow_expansion"] > 0, ["month", "segment", "flow_expansion"]]
+    index = pd.PeriodIndex(rows["month"], freq="M")
+    ends = pd.PeriodIndex(sorted(wanted), freq="M")
+    parts = [rows.assign(month=str(end))[(index > end - YEAR) & (index <= end)] for end in ends]
+    every = pd.concat([rows.iloc[:0], *parts], ignore_index=True)
+    found = every.groupby(["month", "segment"], as_index=False)["flow_expansion"].median()
+    values = np.rint(found["flow_expansion"].to_numpy(dtype=float))
+    medians: pd.DataFrame = found[["month", "segment"]].assign(
+        median_expansion=pd.array(values, dtype="Int64")
+    )
+    return medians
+
+
+def reasons_against(rows: pd.DataFrame) -> pd.Series[str]:
+    """Why each customer should be left alone for now; null where nothing says so."""
+    lately = (rows["months_since_expansion"] <= LATELY_MONTHS).fillna(False).to_numpy(dtype=bool)
+    critical = (rows["critical_tickets"] > 0).fillna(False).to_numpy(dtype=bool)
+    unhealthy = (rows["health_score"] < UNHEALTHY).fillna(False).to_numpy(dtype=bool)
+    late = rows["past_due"].to_numpy(dtype=bool)
+    found = np.select(
+        [critical, unhealthy, late, lately],
+        ["critical ticket open", "health is low", "payment past due", "expanded in the last 60 days"],
+        default="",
+    )
+    return pd.Series(found, index=rows.index, dtype="str").where(found != "")
+
+
+def suggested(rows: pd.DataFrame) -> pd.Series[str]:
+    """What each customer would most likely buy, by its strongest signal; null where there is none."""
+    seats, units = number(rows["seat_utilisation"]), number(rows["unit_utilisation"])
+    tries = rows[["gate_hits", "higher_tier_requests"]].astype("float64").fillna(0).to_numpy()
+    higher: Bools = np.asarray((tries > 0).any(axis=1), dtype=bool)
+    full = np.fmax(seats, units) >= HIGH
+    found = np.select(
+        [
+            full & (np.nan_to_num(seats, nan=-1) >= np.nan_to_num(units, nan=-1)),
+            full,
+            higher,
+            number(rows["active_users_change_3m"]) > 0,
+            number(rows["key_feature_adoption"]) >= ADOPTED,
+        ],
+        ["seat", "usage", "tier", "seat", "cross_sell"],
+        default="",
+    )
+    return pd.Series(found, index=rows.index, dtype="str").where(found != "")
+
+
+def in_words(rows: pd.DataFrame) -> pd.Series[str]:
+    """The three strongest reasons of each row in words, as JSON."""
+    figures = {
+        "utilisation": _percent(highest(rows)),
+        "team_growth": _percent(number(rows["active_users_change_3m"])),
+        "adoption": _percent(number(rows["key_feature_adoption"])),
+        "health": _whole(rows["health_score"]),
+        "tenure": rows["tenure_months"].to_numpy(),
+        "higher_tier": (
+            rows[["gate_hits", "higher_tier_requests"]].astype("float64").fillna(0).sum(axis=1).astype(int)
+        ).to_numpy(),
+        "detractor": _whole(rows["nps"]),
+    }
+    texts, known = [], dict[str, list[Any]]()
+    for row, reasons in enumerate(rows["reasons_json"]):
+        if reasons not in known:
+            known[reasons] = json.loads(reasons)
+        strongest = known[reasons][:SHOWN_REASONS]
+        texts.append(dumps([_sentence(name, figures, row) for name, _ in strongest]))
+    return pd.Series(texts, index=rows.index, dtype="str")
+
+
+_SENTENCES: Mapping[str, str] = {
+    "utilisation": "uses {} % of its limit",
+    "team_growth": "active users changed by {} % in three months",
+    "higher_tier": "{} attempts at or requests for features of a higher plan",
+    "adoption": "uses {} % of the key features",
+    "engagement": "is used more from month to month",
+    "health": "health is {}",
+    "tenure": "customer for {} months",
+    "past_due": "a payment is past due",
+    "contraction": "contracted in the last three months",
+    "detractor": "answered NPS with {}",
+    "expanded_lately": "expanded in the last 60 days",
+}
+
+
+def _sentence(name: str, figures: Mapping[str, Any], row: int) -> str:
+    return _SENTENCES[name].format(figures[name][row] if name in figures else "")
+
+
+def _percent(shares: Floats) -> Ints:
+    return np.rint(100 * np.nan_to_num(shares)).astype(np.int64)
+
+
+def _whole(counts: pd.Series) -> Ints:
+    return np.nan_to_num(counts.astype("float64").to_numpy()).astype(np.int64)

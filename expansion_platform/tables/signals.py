@@ -1,0 +1,143 @@
+"""Floor `signals`: what was known of each customer at a close, its health, readiness, and whom to speak to.
+
+Here: declarations and what the UI plots of them. Not here: rules (`domain/signals/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from expansion_platform.domain.catalog.inputs import Inputs
+from expansion_platform.domain.core.table import table_name
+from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.signals import (
+    by_customer,
+    candidates,
+    members,
+    relationship,
+)
+from expansion_platform.domain.signals import tables as signals
+from expansion_platform.domain.signals.fact_tables import (
+    Activity,
+    Fact,
+    NpsAnswers,
+    OwnerPeriods,
+    SupportTickets,
+)
+from expansion_platform.domain.signals.tables import AccountUsage, FeatureUsage, UsageMonths
+from expansion_platform.engine.declaration import Declaration, Digest, Plotted, Read, Window
+from expansion_platform.engine.uses import (
+    ACCOUNT_MAP,
+    CATALOG,
+    CLOSE_LAG_DAYS,
+    EXPONENT,
+    FACTS_GIVEN,
+    SIGNALS,
+    TIMEZONE,
+)
+from expansion_platform.tables.reads import STATES
+
+_LAST_YEARS = Window(members.BACK - 1)
+_LAST_MONTHS = Window(3)
+_MEMBERS = Read(
+    mrr.CustomerMonths,
+    ("month", "customer", "segment", "closing", "closing_list", "first_paid_month"),
+    where=pc.field("closing") > 0,
+)
+
+
+def _facts(model: type[Fact], digest: Callable[[list[str], Inputs], Any]) -> Read:
+    """A table of facts; a month depends on what its close knew."""
+    read, uses = Read(model), (TIMEZONE, CLOSE_LAG_DAYS)
+    return replace(read, digest=Digest(f"{table_name(model)} known by each close", digest, (read,), uses))
+
+
+def _plot_signals(_months: list[str], inputs: Inputs) -> Plotted:
+    """Of how many customers usage and health are known, and the median of health and readiness."""
+    known: dict[str, dict[str, Any]] = {}
+    for month, rows in inputs.frame(signals.Features).groupby("month"):
+        with_usage = int(rows["active_users"].notna().sum())
+        known[str(month)] = {
+            "customers": len(rows),
+            "customers_with_usage": with_usage,
+            "with_usage_percent": round(100 * with_usage / len(rows), 2),
+        }
+    return {
+        signals.Features: known,
+        signals.Health: _medians(inputs.frame(signals.Health)),
+        signals.Readiness: _medians(inputs.frame(signals.Readiness)),
+    }
+
+
+def _medians(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    scores = rows[rows["score"].notna()].groupby("month")["score"]
+    counts, medians = scores.size(), scores.median()
+    return {
+        str(month): {"customers_with_score": int(counts[month]), "median_score": float(medians[month])}
+        for month in counts.index
+    }
+
+
+SIGNALS_BY_CUSTOMER = Declaration(
+    name="signals",
+    models=(signals.Features, signals.Utilisation, signals.Health, signals.Readiness),
+    reads=(
+        _MEMBERS,
+        Read(
+            mrr.Movements,
+            ("month", "customer", "flow_expansion", "flow_contraction"),
+            _LAST_YEARS,
+            where=(pc.field("flow_expansion") > 0) | (pc.field("flow_contraction") < 0),
+        ),
+        STATES,
+        *(Read(model, window=_LAST_MONTHS) for model in (AccountUsage, FeatureUsage, UsageMonths)),
+        _facts(SupportTickets, relationship.tickets_digest),
+        _facts(NpsAnswers, relationship.answers_digest),
+        _facts(Activity, relationship.activity_digest),
+    ),
+    uses=(CATALOG, TIMEZONE, EXPONENT, CLOSE_LAG_DAYS, ACCOUNT_MAP, SIGNALS, FACTS_GIVEN),
+    rule=by_customer.compute_signals,
+    plots=_plot_signals,
+    by="customer",
+)
+
+
+def _plot_candidates(_months: list[str], inputs: Inputs) -> Plotted:
+    """How many there are, how many to leave alone, and the first ones as a table."""
+    rows = inputs.frame(signals.Candidates)
+    return {
+        signals.Candidates: {
+            str(month): {
+                "candidates": len(found),
+                "do_not_push": int(found["do_not_push"].sum()),
+                "highest_score": int(found["score"].max()),
+            }
+            for month, found in rows.groupby("month")
+        }
+    }
+
+
+CANDIDATES = Declaration(
+    name="candidates",
+    models=(signals.Candidates,),
+    reads=(
+        Read(signals.Features),
+        Read(signals.Readiness, ("month", "customer", "score", "reasons_json")),
+        Read(signals.Health, ("month", "customer", "score")),
+        Read(
+            mrr.Movements,
+            ("month", "customer", "segment", "flow_expansion"),
+            Window(candidates.YEAR - 1),
+            where=pc.field("flow_expansion") > 0,
+        ),
+        _facts(OwnerPeriods, relationship.owners_digest),
+    ),
+    uses=(CATALOG, TIMEZONE, CLOSE_LAG_DAYS),
+    rule=candidates.compute_candidates,
+    plots=_plot_candidates,
+)
