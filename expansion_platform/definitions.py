@@ -21,7 +21,7 @@ from expansion_platform.engine.assets import monthly_assets
 from expansion_platform.engine.monthly import build
 from expansion_platform.resources import Platform, as_of
 from expansion_platform.settings import Settings
-from expansion_platform.tables import alerts, crm, fx_rates, history, pace, stripe
+from expansion_platform.tables import alerts, crm, digest, fx_rates, history, pace, stripe
 from expansion_platform.tables.declarations import DECLARATIONS
 from expansion_platform.tables.first_reported import FIRST_REPORTED, close_months
 
@@ -107,7 +107,7 @@ def _definitions(
                 for declaration in DECLARATIONS
             ),
             *crm.CRM,
-            *(pace.pace_table, alerts.expansion_alerts, pace.pace_notice),
+            *(pace.pace_table, alerts.expansion_alerts, pace.pace_notice, digest.candidates_digest),
         ],
         jobs=[job],
         schedules=[schedule],

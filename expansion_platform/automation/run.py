@@ -33,7 +33,7 @@ RESTATED_FLOORS = ("billing", "mrr", "metrics")
 FACTS = ("stripe", "billing")
 """Floors that hold what Stripe said, whatever the month."""
 RELATIONS = "crm"
-ALERTS = ["alerts/expansion", "alerts/pace"]
+ALERTS = ["alerts/expansion", "alerts/pace", "alerts/digest"]
 
 
 def refresh(

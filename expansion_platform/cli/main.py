@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from expansion_platform.cli import catalog, checking, reading, running
+from expansion_platform.cli import catalog, checking, reading, running, signals
 from expansion_platform.cli.terminal import err
 from expansion_platform.domain.core.errors import ExpansionError
 from expansion_platform.settings import setting_problems
@@ -23,12 +23,14 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(signals.app, name="signals")
 app.command()(running.demo)
 app.command()(running.ui)
 app.command()(running.refresh)
 app.command()(running.restate)
 app.command()(reading.explain)
 app.command()(reading.month)
+app.command()(signals.candidates)
 app.command()(reading.reconcile)
 app.command()(reading.sql)
 app.command()(reading.dictionary)

@@ -7,24 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.measure import Measurement
-from rich.table import Table as RichTable
 
-from expansion_platform.cli.terminal import Month, out
-
-
-class Format(StrEnum):
-    """How `expansion sql` prints."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
+from expansion_platform.cli.terminal import Format, Month, out, print_rows
 
 
 def explain(customer: Annotated[str, typer.Argument(help="Stripe customer id")], month: Month) -> None:
@@ -76,7 +64,7 @@ def reconcile(
         found = reconciled(platform, months)
     out.print(escape(found.history), highlight=False)
     if found.header:
-        _print_rows(found.header, found.rows)
+        print_rows(found.header, found.rows)
     for note in found.notes:
         out.print(escape(note), highlight=False)
     sys.exit(0 if found.ok else 1)
@@ -98,31 +86,10 @@ def sql(
     elif format is Format.json:
         sys.stdout.write(json.dumps(rows.to_pylist(), default=str, ensure_ascii=False, indent=1) + "\n")
     else:
-        _print_rows(
+        print_rows(
             rows.column_names,
             [["" if value is None else str(value) for value in row.values()] for row in rows.to_pylist()],
         )
-
-
-def _print_rows(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table, or where the terminal is too narrow for it each row as a list of its values.
-
-    A table would cut amounts off.
-    """
-    table = RichTable(*map(escape, names))
-    for row in rows:
-        table.add_row(*map(escape, row))
-    if Measurement.get(out, out.options.update(max_width=sys.maxsize), table).maximum <= out.width:
-        out.print(table)
-        return
-    for number, row in enumerate(rows, start=1):
-        record = RichTable.grid(padding=(0, 2))
-        record.add_column()
-        record.add_column(overflow="fold")
-        for name, value in zip(names, row, strict=True):
-            record.add_row(escape(name), escape(value))
-        out.rule(f"row {number} of {len(rows)}", align="left")
-        out.print(record)
 
 
 def dictionary() -> None:

@@ -155,7 +155,7 @@ class Facts:
             restatements=self.restatements,
             in_use=self.in_use,
             catalogued=bool(platform.catalog().products),
-            shown=_shown(platform),
+            shown=shown(platform),
         )
 
 
@@ -326,7 +326,7 @@ def surroundings(
         rates=facts.rates,
         warnings=warnings,
         reported_at=f"{platform.read_until:%Y-%m-%d %H:%M} UTC",
-        customer=_shown(platform),
+        customer=shown(platform),
     )
 
 
@@ -357,7 +357,7 @@ def _links(platform: Platform, month: str, run_id: str) -> dict[str, str]:
     return links | ({"Open the dashboard": dashboard} if dashboard else {})
 
 
-def _shown(platform: Platform) -> Callable[[str], str]:
+def shown(platform: Platform) -> Callable[[str], str]:
     """How alerts name a customer."""
     return (
         str

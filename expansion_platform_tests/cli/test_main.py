@@ -253,7 +253,10 @@ def test_doctor_tells_a_test_key_from_live_data(
         ({"EXPANSION_TIMEZONE": "Mars/Olympus"}, "FAIL settings: EXPANSION_TIMEZONE: "),
         ({"EXPANSION_CATALOG": "nowhere.yaml"}, "FAIL catalog: "),
         ({"EXPANSION_LEDGER_URL": "sqlite:////proc/nowhere/ledger.sqlite"}, "FAIL ledger: "),
-        ({"POSTHOG_HOST": "https://us.posthog.com"}, "FAIL product analytics: POSTHOG_HOST is set"),
+        (
+            {"POSTHOG_HOST": "https://us.posthog.com"},
+            "FAIL product analytics: product usage from posthog needs POSTHOG_PROJECT_ID",
+        ),
         ({"SLACK_BOT_TOKEN": "xoxb-x"}, "FAIL alerts: SLACK_BOT_TOKEN is set but SLACK_CHANNEL is not"),
     ],
 )

@@ -59,6 +59,7 @@ def test_a_run_with_nothing_to_do_computes_no_month(pipeline: Pipeline) -> None:
         "metrics/pace",
         "alerts/expansion",
         "alerts/pace",
+        "alerts/digest",
     }
 
 

@@ -24,7 +24,7 @@ from expansion_platform.engine import checks
 from expansion_platform.engine.describe import INLINE_MARKDOWN, OWNERS, bridge_picture, preview
 from expansion_platform_tests.pipelines import Pipeline
 
-ALERTS = ["alerts/expansion", "alerts/pace"]
+ALERTS = ["alerts/expansion", "alerts/pace", "alerts/digest"]
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,12 @@ import pytest
 from expansion_platform.automation.jobs import REFRESH_JOB, month_range
 from expansion_platform.definitions import build_defs
 from expansion_platform.domain.core import months
-from expansion_platform.domain.core.table import partitioned_by
+from expansion_platform.domain.core.table import partitioned_by, table_name
 from expansion_platform.domain.history import tables as billing_tables
 from expansion_platform.domain.metrics import tables as metric_tables
 from expansion_platform.domain.metrics.tables import CohortExpansion
 from expansion_platform.domain.mrr import tables as mrr_tables
+from expansion_platform.domain.signals.tables import FACT_TABLES
 from expansion_platform.domain.tables import TABLES
 from expansion_platform.engine.checks import asset_key
 from expansion_platform.ingestion import histories
@@ -34,6 +35,8 @@ EMPTY = {
     "metrics/restatements",  # nothing late
     "metrics/expansion_cac",  # nobody says what was spent
     *("metrics/stripe_parity", "metrics/stripe_differences"),  # nothing to compare with
+    # No CRM and no support tool are given.
+    *(table_name(model) for model in FACT_TABLES.values()),
 }
 
 

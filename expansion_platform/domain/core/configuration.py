@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"catalog {path} cannot be read: {error}") from error
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
 
 
 def problems_text(error: ValidationError, model: type[BaseModel]) -> str:
@@ -71,7 +71,7 @@ def only_known(values: tuple[str, ...], allowed: list[str], what: str) -> tuple[
 
 
 def _problem(problem: Any, model: type[BaseModel]) -> str:
-    path = ".".join(map(str, problem["loc"])) or "catalog"
+    path = ".".join(map(str, problem["loc"])) or "the file"
     if problem["type"] != "extra_forbidden":
         return f"{path}: {problem['msg'].removeprefix('Value error, ')}"
     known = list(_model_at(model, problem["loc"][:-1]).model_fields)

@@ -49,6 +49,9 @@ def compute_candidates(wanted: Sequence[str], inputs: Inputs) -> Computed:
         owner=owners_at(rows, inputs),
         suggested_type=suggested(rows),
         reasons_json=in_words(rows),
+        probability=pd.Series(None, index=rows.index, dtype="str"),
+        expected_value=pd.Series(pd.NA, index=rows.index, dtype="Int64"),
+        arm=pd.Series(None, index=rows.index, dtype="str"),
         do_not_push=why_not.notna(),
         do_not_push_because=why_not,
     )
@@ -59,8 +62,9 @@ def compute_candidates(wanted: Sequence[str], inputs: Inputs) -> Computed:
 
 
 _COLUMNS = [
-    *("month", "rank", "customer", "owner", "segment", "mrr", "basis", "score", "median_expansion"),
-    *("reasons_json", "suggested_type", "last_touch", "do_not_push", "do_not_push_because"),
+    *("month", "rank", "customer", "owner", "segment", "mrr", "basis", "score", "probability"),
+    *("median_expansion", "expected_value", "reasons_json", "suggested_type", "last_touch"),
+    *("do_not_push", "do_not_push_because", "arm"),
 ]
 
 

@@ -20,7 +20,18 @@ KINDS = ("logins", "invites", "gate_hits", "limit_warnings", "integrations", "mi
 """What an event can count as; each is a column of analytics/account_usage."""
 
 
-class AccountKey(FileModel):
+class _Part(FileModel):
+    """A part of the file in which a key without a value, all of whose lines are comments, says nothing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping):
+            return content
+        return {name: value for name, value in content.items() if value is not None}
+
+
+class AccountKey(_Part):
     """Where an event names its account. Both empty: the source's own place for it."""
 
     group: str | None = Field(None, description="Group type, such as company")
@@ -33,7 +44,7 @@ class AccountKey(FileModel):
         return self
 
 
-class Events(FileModel):
+class Events(_Part):
     """Names of the events that count as each kind."""
 
     logins: tuple[str, ...] = ()
@@ -47,7 +58,7 @@ class Events(FileModel):
     )
 
 
-class HealthWeights(FileModel):
+class HealthWeights(_Part):
     """Weights of the components of health (semantics 6.1); 0 leaves one out."""
 
     engagement: int = Field(35, ge=0)
@@ -56,7 +67,7 @@ class HealthWeights(FileModel):
     support: int = Field(20, ge=0)
 
 
-class ReadinessPoints(FileModel):
+class ReadinessPoints(_Part):
     """Points of the readiness score (semantics 6.4)."""
 
     utilisation_high: int = Field(30, description="Utilisation of 80 % and more")
@@ -73,7 +84,7 @@ class ReadinessPoints(FileModel):
     expanded_lately: int = Field(-10, le=0, description="Expanded in the last 60 days")
 
 
-class SignalDefinition(FileModel):
+class SignalDefinition(_Part):
     """What the product's events mean. Every field may be left out."""
 
     account: AccountKey = AccountKey()

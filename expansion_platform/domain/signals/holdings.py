@@ -138,7 +138,11 @@ class Holdings:
         """By state: index of the month in which its item took the billing interval that it has."""
         timeline = self.timeline
         order = np.lexsort((timeline.states["valid_from"].to_numpy(), timeline.item))
-        intervals = timeline.distinct[["interval", "interval_count"]].astype("str").agg(" ".join, axis=1)
+        intervals = (
+            timeline.distinct["interval"].astype("str")
+            + " "
+            + timeline.distinct["interval_count"].astype("str")
+        )
         interval = np.unique(intervals.to_numpy(dtype=object), return_inverse=True)[1][timeline.terms[order]]
         item = timeline.item[order]
         first = np.ones(len(order), dtype=bool)

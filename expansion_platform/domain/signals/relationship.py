@@ -68,7 +68,8 @@ def owners_at(rows: pd.DataFrame, inputs: Inputs) -> pd.Series[str]:
     """
     calendar, customers = sorted(set(rows["month"])), pd.Index(rows["customer"].unique())
     timezone, lag = inputs.timezone, inputs.value("close_lag_days")
-    closes = pd.DatetimeIndex([months.closes(month, timezone, lag) for month in calendar])
+    ends = [months.closes(month, timezone, lag) for month in calendar]
+    closes = pd.DatetimeIndex(ends, dtype="datetime64[us, UTC]")
     facts = inputs.frame(OwnerPeriods)
     # Where the source only knows today's owner, it is since the version was first known.
     since = facts["valid_from"].where(
@@ -78,7 +79,7 @@ def owners_at(rows: pd.DataFrame, inputs: Inputs) -> pd.Series[str]:
         facts.assign(valid_from=since.astype("str")),
         OwnerPeriods,
         customers,
-        closes.as_unit("us"),
+        closes,
         inputs.catalog.aliases,
     )
     owners = known.newest("valid_from", known.by("valid_from"), "owner")

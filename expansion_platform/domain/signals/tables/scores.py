@@ -15,6 +15,7 @@ from expansion_platform.domain.core.table import Monthly, Table
 
 SHARE = r"^-?\d+\.\d{6}$"
 LIMITS = ["seats", "unit", "tier"]
+BASES = ["probability", "rule score"]
 COMPONENTS = ["engagement", "adoption", "utilisation", "support"]
 
 
@@ -185,13 +186,21 @@ class Candidates(Monthly):
     owner: str = pa.Field(description="Its owner at the close; null for none", nullable=True)
     segment: str = pa.Field(description="Segment at the month's end", nullable=True)
     mrr: int = pa.Field(description="MRR at the month's end", gt=0)
-    basis: str = pa.Field(description="What the rank follows", isin=["rule score"])
+    basis: str = pa.Field(description="What the rank follows", isin=BASES)
     score: int = pa.Field(description="The readiness score", ge=0, le=100)
+    probability: str = pa.Field(
+        description="Probability that it expands within three months; null where the gate refused the model",
+        str_matches=SHARE,
+        nullable=True,
+    )
     median_expansion: pd.Int64Dtype = pa.Field(
         description="Median headline expansion of a month in which a customer of the segment expanded, of "
         "the last 12 months; null for none",
         ge=0,
         nullable=True,
+    )
+    expected_value: pd.Int64Dtype = pa.Field(
+        description="probability x median_expansion; null without one of them", ge=0, nullable=True
     )
     reasons_json: str = pa.Field(description="The three strongest reasons in words")
     suggested_type: str = pa.Field(
@@ -203,6 +212,12 @@ class Candidates(Monthly):
     last_touch: str = pa.Field(description="Day of the newest touch; null for none", nullable=True)
     do_not_push: bool = pa.Field(description="Whether to leave the customer alone for now")
     do_not_push_because: str = pa.Field(description="Why; null where not", nullable=True)
+    arm: str = pa.Field(
+        description="Its arm in a programme that runs at the close: `control` for one that must not be "
+        "spoken to; null in none",
+        isin=["treatment", "control"],
+        nullable=True,
+    )
 
     class Config(Table.Config):
         name = "signals/candidates"
