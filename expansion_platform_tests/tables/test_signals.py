@@ -1,5 +1,5 @@
-"""Floor `signals` and the digest through the whole pipeline: facts given as files, what people get of them, and
-that what goes wrong here leaves MRR as it is.
+"""Floor `signals` and the digest through the whole pipeline: facts given as files, what people get of them,
+and that what goes wrong here leaves MRR as it is.
 """
 
 from __future__ import annotations
