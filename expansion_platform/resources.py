@@ -407,6 +407,8 @@ def given_at(settings: Settings, model: type[Table]) -> str | None:
         user_tables.CustomerSignals: settings.expansion_customer_signals,
         user_tables.CustomerAttributes: settings.expansion_customer_attributes,
         user_tables.Costs: settings.expansion_costs,
+        user_tables.Assignments: settings.expansion_assignments,
+        user_tables.Programmes: settings.expansion_programmes,
     }
     return places[model]
 

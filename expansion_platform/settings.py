@@ -98,6 +98,16 @@ class Settings(BaseSettings):
         description="Costs by month, for the expansion CAC ratio "
         f"(month,program_cost,acquisition_cost,currency): {_GIVEN}",
     )
+    expansion_assignments: str | None = Field(
+        None,
+        description="Who is in which arm of a programme of outreach "
+        f"(programme,customer,arm,assigned_at,randomised); `expansion holdout` writes it: {_GIVEN}",
+    )
+    expansion_programmes: str | None = Field(
+        None,
+        description="Programmes of outreach "
+        f"(programme,planned_share,primary_outcome,cost,margin,months_retained): {_GIVEN}",
+    )
     expansion_attribute_keys: str = Field(
         "",
         description="Metadata keys of Stripe customers to slice by, comma separated, such as region,industry",

@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from expansion_platform.cli import catalog, checking, reading, running, signals
+from expansion_platform.cli import catalog, checking, programmes, reading, running, signals
 from expansion_platform.cli.terminal import err
 from expansion_platform.domain.core.errors import ExpansionError
 from expansion_platform.settings import setting_problems
@@ -31,6 +31,7 @@ app.command()(running.restate)
 app.command()(reading.explain)
 app.command()(reading.month)
 app.command()(signals.candidates)
+app.command()(programmes.holdout)
 app.command()(reading.reconcile)
 app.command()(reading.sql)
 app.command()(reading.dictionary)

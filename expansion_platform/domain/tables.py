@@ -74,6 +74,15 @@ TABLES: dict[str, type[Table]] = {
         signals.Utilisation,
         signals.Health,
         signals.Readiness,
+        signals.Propensity,
+        signals.ChurnRisk,
+        signals.ModelCard,
         signals.Candidates,
+        signals.Indicators,
+        signals.FeatureAdoption,
+        signals.Practices,
+        signals.ProgrammeOutcomes,
+        signals.Conversations,
+        signals.Friction,
     )
 }

@@ -25,6 +25,8 @@ from expansion_platform.domain.mrr.customer_profiles import profiles
 from expansion_platform.domain.mrr.customer_slices import slices_of
 from expansion_platform.domain.mrr.monthly import compute_mrr
 from expansion_platform.domain.mrr.origins import compute_origins, near_activity
+from expansion_platform.domain.signals.programmes.assignments import assignments_by_month
+from expansion_platform.domain.signals.programmes.plans import programme_plans
 from expansion_platform.engine.rule_hash import rule_hash
 from expansion_platform.product_usage import asked, product_usage
 from expansion_platform.resources import Platform
@@ -100,6 +102,20 @@ ACTIVITY = Use(
     "activity",
     lambda platform, _: platform.given(user_tables.CrmActivity),
     lambda rows, platform, months: near_activity(months, rows, platform.timezone),
+)
+ASSIGNMENTS = Use(
+    "assignments",
+    lambda platform, _: platform.given(user_tables.Assignments),
+    lambda rows, platform, months: assignments_by_month(
+        months, rows, platform.timezone, platform.settings.expansion_close_lag_days
+    ),
+)
+PROGRAMMES = Use(
+    "programmes",
+    lambda platform, _: programme_plans(
+        platform.given(user_tables.Programmes), platform.settings.expansion_currency
+    ),
+    lambda plans, *_: canonical.content_hash(sorted([name, str(plan)] for name, plan in plans.items())),
 )
 STRIPES_MRR = Use(
     "stripes_mrr",

@@ -5,7 +5,17 @@ Here: the list. Not here: any of them, tables that are computed whole.
 
 from __future__ import annotations
 
-from expansion_platform.tables import analytics, first_reported, metrics, mrr, outcomes, outlook, signals
+from expansion_platform.tables import (
+    analytics,
+    first_reported,
+    metrics,
+    models,
+    mrr,
+    outcomes,
+    outlook,
+    programmes,
+    signals,
+)
 
 DECLARATIONS = (
     analytics.PRODUCT_USAGE_TABLES,
@@ -14,5 +24,7 @@ DECLARATIONS = (
     *(metrics.EXPANSION_BY_ORIGIN, metrics.EXPANSION_CAC, metrics.BENCHMARKS),
     *(outcomes.DURABILITY, outcomes.EXPANSION_THEN_CHURN, outcomes.COHORT_EXPANSION),
     *(outlook.ATTAINMENT, outlook.DIAGNOSIS, outlook.STRIPE_PARITY, outlook.RESTATEMENTS),
-    *(signals.SIGNALS_BY_CUSTOMER, signals.CANDIDATES),
+    *(signals.SIGNALS_BY_CUSTOMER, models.MODELS, signals.CANDIDATES),
+    *(models.INDICATORS, models.FEATURE_ADOPTION, models.PRACTICES),
+    *(programmes.PROGRAMME_OUTCOMES, programmes.CONVERSATIONS, programmes.FRICTION),
 )

@@ -22,17 +22,18 @@ from expansion_platform.domain.signals import (
     relationship,
 )
 from expansion_platform.domain.signals import tables as signals
-from expansion_platform.domain.signals.fact_tables import (
+from expansion_platform.domain.signals.tables import AccountUsage, FeatureUsage, UsageMonths
+from expansion_platform.domain.signals.tables.facts import (
     Activity,
     Fact,
     NpsAnswers,
     OwnerPeriods,
     SupportTickets,
 )
-from expansion_platform.domain.signals.tables import AccountUsage, FeatureUsage, UsageMonths
 from expansion_platform.engine.declaration import Declaration, Digest, Plotted, Read, Window
 from expansion_platform.engine.uses import (
     ACCOUNT_MAP,
+    ASSIGNMENTS,
     CATALOG,
     CLOSE_LAG_DAYS,
     EXPONENT,
@@ -129,6 +130,8 @@ CANDIDATES = Declaration(
         Read(signals.Features),
         Read(signals.Readiness, ("month", "customer", "score", "reasons_json")),
         Read(signals.Health, ("month", "customer", "score")),
+        Read(signals.Propensity, ("month", "customer", "probability", "reasons_json")),
+        Read(signals.ChurnRisk, ("month", "customer", "top_decile")),
         Read(
             mrr.Movements,
             ("month", "customer", "segment", "flow_expansion"),
@@ -137,7 +140,7 @@ CANDIDATES = Declaration(
         ),
         _facts(OwnerPeriods, relationship.owners_digest),
     ),
-    uses=(CATALOG, TIMEZONE, CLOSE_LAG_DAYS),
+    uses=(ASSIGNMENTS, CATALOG, TIMEZONE, CLOSE_LAG_DAYS),
     rule=candidates.compute_candidates,
     plots=_plot_candidates,
 )

@@ -34,6 +34,7 @@ EMPTY = {
     "billing/quarantine",  # nothing that cannot be read
     "metrics/restatements",  # nothing late
     "metrics/expansion_cac",  # nobody says what was spent
+    *("signals/programmes", "signals/conversations"),  # no outreach is given
     *("metrics/stripe_parity", "metrics/stripe_differences"),  # nothing to compare with
     # No CRM and no support tool are given.
     *(table_name(model) for model in FACT_TABLES.values()),

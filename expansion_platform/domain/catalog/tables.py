@@ -1,12 +1,12 @@
 """What the user gives because Stripe does not know it.
 
 CRM activity, owners, support tickets, NPS answers, signals of their own, attributes of customers, costs by
-month.
+month, programmes of outreach and which customers are in which arm of them.
 
 Here: the columns of each file or table, all read as text. Not here: reading them (`sources/user_tables.py`,
 `sources/crm/`), what is made of them (`domain/mrr/origins.py`, `domain/signals/facts.py`,
-`domain/metrics/dimensions.py`, `domain/metrics/expansion_cac.py`). They are no tables of the lake: what is
-computed from them says so itself.
+`domain/metrics/dimensions.py`, `domain/metrics/expansion_cac.py`, `domain/signals/programmes/`). They are no
+tables of the lake: what is computed from them says so itself.
 
 A thing that changes may have several rows, its versions, each with another `known_at`. Names of people,
 e-mail addresses and free text have no column: they are never read.
@@ -29,6 +29,10 @@ OPEN, WON, LOST = STAGES = ("open", "won", "lost")
 CHANNELS = ("call", "email", "meeting", "message", "task", "other")
 SEVERITIES = ("low", "normal", "high", "critical")
 """From the least to the most severe."""
+TREATMENT, CONTROL = ARMS = ("treatment", "control")
+SHARE, AMOUNT = OUTCOMES = ("share", "amount")
+_PART_PATTERN = r"^0\.\d*[1-9]\d*$"
+"""Above 0 and below 1."""
 
 
 def _days(cls, dates):  # noqa: ANN001, ANN202
@@ -245,3 +249,63 @@ class Costs(Table):
     class Config(Table.Config):
         name = "costs"
         metadata = {"key": ["month"]}
+
+
+class Assignments(Table):
+    """One row per customer that is put into an arm of a programme of outreach."""
+
+    programme: str = pa.Field(description="a name of the programme", str_matches=NO_ADDRESS)
+    customer: str = pa.Field(description="a Stripe customer, cus_...")
+    arm: str = pa.Field(
+        description="`treatment` (is spoken to) or `control` (is left alone)", isin=list(ARMS)
+    )
+    assigned_at: str = pa.Field(
+        description="the day on which the arm was decided, before any outreach, YYYY-MM-DD or an instant "
+        "such as 2026-03-05T10:30:00Z (UTC without a zone)",
+        str_matches=INSTANT_PATTERN,
+    )
+    randomised: str = pa.Field(
+        description="`true` where chance alone decided the arm, as `expansion holdout` does, else `false`",
+        isin=["true", "false"],
+    )
+
+    an_instant = pa.check("assigned_at")(_instants)
+
+    class Config(Table.Config):
+        name = "assignments"
+        metadata = {"key": ["programme", "customer", "assigned_at"]}
+
+
+class Programmes(Table):
+    """One row per programme of outreach: what was planned, and what it cost."""
+
+    programme: str = pa.Field(description="the name that assignments have", str_matches=NO_ADDRESS)
+    planned_share: str = pa.Field(
+        description="share of customers planned for treatment, such as 0.9", str_matches=_PART_PATTERN
+    )
+    primary_outcome: str = pa.Field(
+        description="what decides whether it worked, chosen before it begins: `share` (of customers that "
+        "expand; also where it is empty) or `amount` (expansion per customer)",
+        isin=list(OUTCOMES),
+        nullable=True,
+    )
+    cost: str = pa.Field(
+        description="what it cost, in whole units of the reporting currency such as 12000.00; empty when "
+        "unknown: then it has no ROI",
+        str_matches=AMOUNT_PATTERN,
+        nullable=True,
+    )
+    margin: str = pa.Field(
+        description="gross margin from 0 to 1, such as 0.8; empty when unknown: then it has no ROI",
+        str_matches=r"^(0(\.\d+)?|1(\.0+)?)$",
+        nullable=True,
+    )
+    months_retained: str = pa.Field(
+        description="months for which expansion is kept, for the ROI; empty for 12",
+        str_matches=r"^[1-9]\d{0,2}$",
+        nullable=True,
+    )
+
+    class Config(Table.Config):
+        name = "programmes"
+        metadata = {"key": ["programme"]}

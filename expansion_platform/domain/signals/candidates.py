@@ -19,9 +19,18 @@ from expansion_platform.domain.core.money import Bools, Ints
 from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.domain.signals.health import highest
 from expansion_platform.domain.signals.members import Floats
+from expansion_platform.domain.signals.programmes.assignments import arms_at
 from expansion_platform.domain.signals.readiness import ADOPTED, HIGH, LATELY_MONTHS
 from expansion_platform.domain.signals.relationship import owners_at
-from expansion_platform.domain.signals.tables import Candidates, Features, Health, Readiness
+from expansion_platform.domain.signals.tables import (
+    Candidates,
+    ChurnRisk,
+    Features,
+    Health,
+    Propensity,
+    Readiness,
+)
+from expansion_platform.domain.signals.tables.scores import BASES
 from expansion_platform.domain.signals.texts import number
 
 SHOWN_REASONS = 3
@@ -29,7 +38,9 @@ UNHEALTHY = 40
 """Health under which a customer has other worries than a higher plan."""
 YEAR = 12
 KEY = ["month", "customer"]
-RULE_SCORE = "rule score"
+PROBABILITY, RULE_SCORE = BASES
+MILLION = 1_000_000
+"""Probabilities have six places."""
 
 
 def compute_candidates(wanted: Sequence[str], inputs: Inputs) -> Computed:
@@ -40,23 +51,29 @@ def compute_candidates(wanted: Sequence[str], inputs: Inputs) -> Computed:
         found = inputs.frame(model)[[*KEY, *names]]
         renamed = found.rename(columns={"score": f"{model.__name__.lower()}_score"})
         rows = rows.merge(renamed, on=KEY, how="left", validate="1:1")
+    expected = inputs.frame(Propensity).rename(columns={"reasons_json": "model_reasons"})
+    risk = inputs.frame(ChurnRisk)
+    for found in (expected[[*KEY, "probability", "model_reasons"]], risk[[*KEY, "top_decile"]]):
+        rows = rows.merge(found, on=KEY, how="left", validate="1:1")
     medians = median_expansions(wanted, inputs.frame(mrr.Movements))
     rows = rows.merge(medians, on=["month", "segment"], how="left", validate="m:1")
-    why_not = reasons_against(rows)
+    why_not, known = reasons_against(rows), rows["probability"].notna()
     rows = rows.assign(
-        basis=RULE_SCORE,
+        basis=np.where(known, PROBABILITY, RULE_SCORE),
         score=rows["readiness_score"],
         owner=owners_at(rows, inputs),
         suggested_type=suggested(rows),
-        reasons_json=in_words(rows),
-        probability=pd.Series(None, index=rows.index, dtype="str"),
-        expected_value=pd.Series(pd.NA, index=rows.index, dtype="Int64"),
-        arm=pd.Series(None, index=rows.index, dtype="str"),
+        reasons_json=in_words(rows).mask(known, rows["model_reasons"]),
+        expected_value=expected_values(rows["probability"], rows["median_expansion"]),
+        arm=arms_at(rows, inputs),
         do_not_push=why_not.notna(),
         do_not_push_because=why_not,
     )
     # Whom to leave alone stays in the list, at its place: the reason is shown, and the person decides.
-    rows = rows.sort_values(["month", "score", "mrr", "customer"], ascending=[True, False, False, True])
+    rows = rows.assign(first=number(rows["probability"]))
+    rows = rows.sort_values(
+        ["month", "first", "score", "mrr", "customer"], ascending=[True, False, False, False, True]
+    )
     rows["rank"] = rows.groupby("month").cumcount() + 1
     return Computed({Candidates: rows.reset_index(drop=True)[_COLUMNS]})
 
@@ -83,15 +100,31 @@ def median_expansions(wanted: Sequence[str], movements: pd.DataFrame) -> pd.Data
     return medians
 
 
+def expected_values(probability: pd.Series[str], median: pd.Series) -> pd.Series:
+    """Probability x median in minor units, half-even; null where one is not known."""
+    known = (probability.notna() & median.notna()).to_numpy()
+    parts = np.rint(np.where(known, number(probability), 0) * MILLION).astype(np.int64)
+    whole, rest = np.divmod(parts * median.fillna(0).to_numpy(dtype=np.int64), MILLION)
+    up = (2 * rest > MILLION) | ((2 * rest == MILLION) & (whole % 2 == 1))
+    return pd.Series(pd.array(whole + up, dtype="Int64"), index=median.index).mask(~known)
+
+
 def reasons_against(rows: pd.DataFrame) -> pd.Series[str]:
     """Why each customer should be left alone for now; null where nothing says so."""
     lately = (rows["months_since_expansion"] <= LATELY_MONTHS).fillna(False).to_numpy(dtype=bool)
     critical = (rows["critical_tickets"] > 0).fillna(False).to_numpy(dtype=bool)
     unhealthy = (rows["health_score"] < UNHEALTHY).fillna(False).to_numpy(dtype=bool)
     late = rows["past_due"].to_numpy(dtype=bool)
+    leaving = rows["top_decile"].fillna(False).to_numpy(dtype=bool)
     found = np.select(
-        [critical, unhealthy, late, lately],
-        ["critical ticket open", "health is low", "payment past due", "expanded in the last 60 days"],
+        [critical, unhealthy, late, leaving, lately],
+        [
+            "critical ticket open",
+            "health is low",
+            "payment past due",
+            "high risk of leaving",
+            "expanded in the last 60 days",
+        ],
         default="",
     )
     return pd.Series(found, index=rows.index, dtype="str").where(found != "")

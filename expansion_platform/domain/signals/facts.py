@@ -1,6 +1,6 @@
 """What was known of a customer at a close, and what a new read adds to it (semantics 6.6).
 
-Here: the versions of facts. Not here: the tables (`fact_tables.py`), reading (`sources/crm/`), features made
+Here: the versions of facts. Not here: the tables (`tables/facts.py`), reading (`sources/crm/`), features made
 of facts.
 
 A version has an instant from which it is known. A close sees of each fact the newest version known by then,
@@ -17,7 +17,7 @@ from datetime import datetime
 import pandas as pd
 
 from expansion_platform.domain.core.table import columns, key
-from expansion_platform.domain.signals.fact_tables import (
+from expansion_platform.domain.signals.tables.facts import (
     BEGUN,
     OWN,
     STATED,

@@ -17,7 +17,7 @@ from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.money import Bools, Ints
 from expansion_platform.domain.mrr.month_ends import spread
-from expansion_platform.domain.signals.fact_tables import Fact, fact_key
+from expansion_platform.domain.signals.tables.facts import Fact, fact_key
 
 Floats = npt.NDArray[np.float64]
 

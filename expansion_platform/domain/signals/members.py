@@ -6,7 +6,7 @@ here: any feature (`features.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,7 @@ class Members:
         """Their usage."""
         read = inputs.frame(analytics.UsageMonths)
         complete = set(read.loc[read["complete"], "month"])
-        mapped = self._renamed(pd.Series(inputs.value("account_map")["customer"]), inputs)
+        mapped = renamed(pd.Series(inputs.value("account_map")["customer"]), inputs.catalog.aliases)
         return UsageLevels(
             calendar=self.calendar,
             closes=self.closes,
@@ -105,12 +105,12 @@ class Members:
         )
 
     def _mapped(self, usage: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
-        return usage.assign(customer=self._renamed(usage["customer"], inputs))
+        return usage.assign(customer=renamed(usage["customer"], inputs.catalog.aliases))
 
-    @staticmethod
-    def _renamed(customers: pd.Series[str], inputs: Inputs) -> pd.Series[str]:
-        aliases = inputs.catalog.aliases
-        return customers.map(lambda name: aliases.get(name, name)) if aliases else customers
+
+def renamed(customers: pd.Series[str], aliases: Mapping[str, str]) -> pd.Series[str]:
+    """Customers, those that were merged into another one by its id."""
+    return customers.map(lambda name: aliases.get(name, name)) if aliases else customers
 
 
 def members_of(wanted: Sequence[str], inputs: Inputs) -> Members:

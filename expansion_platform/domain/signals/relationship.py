@@ -16,15 +16,15 @@ from expansion_platform.domain.catalog import tables as given
 from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.table import table_name
-from expansion_platform.domain.signals.fact_tables import (
+from expansion_platform.domain.signals.facts_at_closes import FactsAtCloses, facts_digest
+from expansion_platform.domain.signals.members import Members
+from expansion_platform.domain.signals.tables.facts import (
     Activity,
     Fact,
     NpsAnswers,
     OwnerPeriods,
     SupportTickets,
 )
-from expansion_platform.domain.signals.facts_at_closes import FactsAtCloses, facts_digest
-from expansion_platform.domain.signals.members import Members
 
 QUARTER, YEAR = 3, 12
 CRITICAL = "critical"

@@ -9,8 +9,8 @@ import pandas as pd
 
 from expansion_platform.domain.core.table import Table, columns, empty
 from expansion_platform.domain.core.validation import validate
-from expansion_platform.domain.signals.fact_tables import FACT_TABLES, Fact, as_facts
 from expansion_platform.domain.signals.facts import versions
+from expansion_platform.domain.signals.tables.facts import FACT_TABLES, Fact, as_facts
 
 
 def at(text: str) -> pd.Timestamp:

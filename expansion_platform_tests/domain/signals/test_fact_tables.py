@@ -8,7 +8,8 @@ import pytest
 from expansion_platform.domain.catalog.tables import FACTS, CrmActivity, CustomerSignals, Nps, Owners, Tickets
 from expansion_platform.domain.core.table import Table, empty, key, to_pandas
 from expansion_platform.domain.core.validation import validate
-from expansion_platform.domain.signals.fact_tables import (
+from expansion_platform.domain.signals.facts import known_facts, versions
+from expansion_platform.domain.signals.tables.facts import (
     FACT_TABLES,
     Activity,
     SupportTickets,
@@ -16,7 +17,6 @@ from expansion_platform.domain.signals.fact_tables import (
     content,
     fact_key,
 )
-from expansion_platform.domain.signals.facts import known_facts, versions
 from expansion_platform.storage.rows import conform
 from expansion_platform_tests.domain.signals.fact_rows import Stored, at, given, plain
 

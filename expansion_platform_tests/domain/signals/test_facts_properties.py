@@ -11,8 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from expansion_platform.domain.catalog.tables import CrmActivity
-from expansion_platform.domain.signals.fact_tables import Activity, as_facts, content
 from expansion_platform.domain.signals.facts import known_facts, versions
+from expansion_platform.domain.signals.tables.facts import Activity, as_facts, content
 from expansion_platform_tests.domain.signals.fact_rows import Stored, given, plain, shuffled
 
 START = pd.Timestamp("2026-03-01", tz="UTC").as_unit("us")

@@ -3,7 +3,7 @@
 Here: the models by name. Not here: any rule.
 """
 
-from expansion_platform.domain.signals.fact_tables import (
+from expansion_platform.domain.signals.tables.facts import (
     FACT_TABLES,
     Activity,
     Fact,
@@ -13,6 +13,9 @@ from expansion_platform.domain.signals.fact_tables import (
     SupportTickets,
     as_facts,
 )
+from expansion_platform.domain.signals.tables.lookback import FeatureAdoption, Indicators, Practices
+from expansion_platform.domain.signals.tables.model import ChurnRisk, ModelCard, Propensity
+from expansion_platform.domain.signals.tables.programmes import Conversations, Friction, ProgrammeOutcomes
 from expansion_platform.domain.signals.tables.scores import (
     Candidates,
     Features,
@@ -27,12 +30,21 @@ __all__ = [
     "AccountUsage",
     "Activity",
     "Candidates",
+    "ChurnRisk",
+    "Conversations",
     "Fact",
+    "FeatureAdoption",
     "FeatureUsage",
     "Features",
+    "Friction",
     "Health",
+    "Indicators",
+    "ModelCard",
     "NpsAnswers",
     "OwnerPeriods",
+    "Practices",
+    "ProgrammeOutcomes",
+    "Propensity",
     "Readiness",
     "SignalValues",
     "SupportTickets",

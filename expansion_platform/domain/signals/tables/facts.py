@@ -1,5 +1,3 @@
-# ruff: noqa: RUF012, D106
-# mypy: disable-error-code="assignment"
 """Floor `crm`: what is known of the relationship with each customer, and since when.
 
 Here: the tables, and the user's own tables as their rows. Not here: which of the rows are new, which were
