@@ -173,3 +173,29 @@ def bridge_picture(row: dict[str, int]) -> str:
         f"font-size='9'>{paths}{labels}</svg>"
     )
     return f"![MRR bridge](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+_SIDE = 100
+
+
+def calibration_picture(bins: Sequence[tuple[float, float]]) -> str:
+    """What was said against what happened, by tenths of the customers, as an inline SVG image in markdown.
+
+    Args:
+        bins: (mean probability, share with the outcome) of each tenth.
+
+    Points on the line are probabilities that hold.
+    """
+    most = max([*(value for pair in bins for value in pair), 0.01])
+    points = "".join(
+        f"<circle cx='{round(_SIDE * said / most)}' cy='{round(_SIDE * (1 - happened / most))}' r='3'/>"
+        for said, happened in bins
+    )
+    svg = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-30 -8 150 132' width='300' font-size='9'>"
+        f"<path d='M0 {_SIDE}L{_SIDE} 0M0 0V{_SIDE}H{_SIDE}' stroke='#999' fill='none'/>"
+        f"<g fill='#57a'>{points}</g>"
+        f"<text x='-28' y='4'>{most:.0%}</text><text x='{_SIDE - 14}' y='112'>{most:.0%}</text>"
+        f"<text x='20' y='122'>said</text><text x='4' y='8'>happened</text></svg>"
+    )
+    return f"![calibration](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

@@ -20,6 +20,7 @@ from expansion_platform.domain.core.wording import money
 from expansion_platform.domain.history import tables as billing
 from expansion_platform.domain.mrr import tables as mrr
 from expansion_platform.domain.mrr.vocabulary import FLOWS
+from expansion_platform.reports.signals_before import signals_before
 from expansion_platform.resources import Platform
 from expansion_platform.storage.rows import among
 
@@ -135,6 +136,8 @@ def explained(platform: Platform, customer: str, month: str) -> Iterator[str]:
         ],
         currency=platform.settings.expansion_currency,
     )
+    if (rows[mrr.Movements]["flow_expansion"] > 0).any():
+        yield from signals_before(platform, owner, month)
 
 
 def _rates_alone(

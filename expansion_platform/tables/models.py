@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import dagster as dg
+import pandas as pd
 import pyarrow.compute as pc
 
 from expansion_platform.domain.catalog.inputs import Inputs
@@ -15,6 +17,7 @@ from expansion_platform.domain.signals import feature_adoption, indicators, look
 from expansion_platform.domain.signals import tables as signals
 from expansion_platform.domain.signals.model.compute import HISTORY, compute_models
 from expansion_platform.engine.declaration import Declaration, Plotted, Read, Window
+from expansion_platform.engine.describe import calibration_picture
 from expansion_platform.engine.uses import CATALOG, CLOSE_LAG_DAYS, EXPONENT, SIGNALS, TIMEZONE
 
 _LEARNED = Window(HISTORY)
@@ -41,6 +44,10 @@ def _plot_models(_months: list[str], inputs: Inputs) -> Plotted:
             found[f"{row['model']}_{name}"] = float(row["value"])
         if row["metric"] in _VERDICTS:
             found[f"{row['model']}_{row['metric']}"] = row["verdict"]
+    for (month, model), card in rows.groupby(["month", "model"]):
+        bins = _bins(card)
+        if bins:
+            cards[str(month)][f"{model}_calibration"] = dg.MetadataValue.md(calibration_picture(bins))
     risk = {
         str(month): {
             "customers_at_high_risk": int(found["top_decile"].sum()),
@@ -56,6 +63,13 @@ def _plot_models(_months: list[str], inputs: Inputs) -> Plotted:
         for month, found in inputs.frame(signals.Propensity).groupby("month")
     }
     return {signals.ModelCard: cards, signals.ChurnRisk: risk, signals.Propensity: said}
+
+
+def _bins(card: pd.DataFrame) -> list[tuple[float, float]]:
+    """What a model said and what happened, by tenths."""
+    numbers = dict(zip(card["metric"].astype(str), card["value"], strict=True))
+    places = [name[: -len("_said")] for name in sorted(numbers) if name.endswith("_said")]
+    return [(float(numbers[f"{each}_said"]), float(numbers[f"{each}_happened"])) for each in places]
 
 
 MODELS = Declaration(

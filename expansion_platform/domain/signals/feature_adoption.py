@@ -22,7 +22,6 @@ from expansion_platform.domain.core.money import Bools, Ints
 from expansion_platform.domain.core.table import columns, empty
 from expansion_platform.domain.signals.indicators import FEWEST
 from expansion_platform.domain.signals.lookback import BACK, Lookback, lookback
-from expansion_platform.domain.signals.members import renamed
 from expansion_platform.domain.signals.proportions import NOTHING, Interval, Share, difference
 from expansion_platform.domain.signals.tables import FeatureAdoption, FeatureUsage, UsageMonths
 from expansion_platform.domain.signals.texts import fixed
@@ -76,7 +75,7 @@ def _known(inputs: Inputs, back: Lookback) -> pd.DataFrame:
     known = usage[usage["known_at"] <= limit].sort_values(["month", "account", "feature", "known_at"])
     newest = known.drop_duplicates(["month", "account", "feature"], keep="last")
     newest = newest[(newest["events"] > 0) & newest["customer"].notna()]
-    customer = renamed(newest["customer"], inputs.catalog.aliases)
+    customer = newest["customer"].map(inputs.catalog.customer).astype("str")
     found: pd.DataFrame = newest.assign(customer=customer)[["month", "customer", "feature"]].drop_duplicates()
     return found
 

@@ -106,8 +106,7 @@ def mean_difference(values: Floats, treated: npt.NDArray[np.bool_], labels: Labe
         return Difference(value)
     tests = _Tests(values, treated, labels)
     low, high = (_limit(tests.kept, value, tests.step, side) for side in (-1, 1))
-    above, below = tests.tails(value, 0.0, scaled=False)
-    return Difference(value, low, high, min(1.0, 2 * min(above, below)))
+    return Difference(value, low, high, tests.p(value))
 
 
 def winsorised(values: Floats) -> Floats:
@@ -131,7 +130,7 @@ class _Tests:
         totals = columns.sum(axis=0)
         self._own = np.array([[totals[0], 0.0, totals[2], 0.0, float(self._sizes[1])]])
         self._all = np.array([*totals, float(self._sizes[1])])
-        self._mean = totals[0] / self._sizes[1]
+        self._mean = float(totals[0]) / self._sizes[1]
         difference, error = self._statistic(self._own, 0.0, 1.0)
         self.step = float(error[0]) or abs(float(difference[0])) or 1.0
 
@@ -143,6 +142,12 @@ class _Tests:
             if self.tails(value, difference, scaled=scaled)[side > 0] > TAIL:
                 return True
         return False
+
+    def p(self, value: float) -> float:
+        """Two-sided p of no difference: the larger one of both models."""
+        models = [True, False] if self._mean > 0 else [False]
+        above, below = zip(*(self.tails(value, 0.0, scaled=each) for each in models), strict=True)
+        return float(min(1.0, 2 * min(max(above), max(below))))
 
     def tails(self, value: float, difference: float, *, scaled: bool) -> tuple[float, float]:
         """How rarely the difference seen would be as high, and as low, were this the true one."""

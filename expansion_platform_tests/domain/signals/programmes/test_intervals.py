@@ -125,6 +125,29 @@ def test_a_large_effect_is_shown_and_named() -> None:
     assert found.low < 0.4 * MEAN < found.high
 
 
+def test_no_interval_runs_away_with_few_expanders_in_control() -> None:
+    """About four of 40: its low end stays within some times what the treated expand by."""
+    treated, generator = np.arange(400) < 360, rng(8)
+    for _ in range(30):
+        values = heavy(generator, treated, (0.1, 0.1))
+        found = mean_difference(values, treated, permuted(treated, generator, 999))
+        assert found.value is not None
+        assert found.low is not None
+        assert found.value - found.low < 12 * values[treated].mean()
+
+
+def test_the_interval_and_p_mostly_agree() -> None:
+    """Each excludes no difference where the other does, but for the few near 5 %."""
+    treated, generator = np.arange(400) < 200, rng(9)
+    agree = 0
+    for _ in range(60):
+        values = heavy(generator, treated, (0.2, 0.1))
+        found = mean_difference(values, treated, permuted(treated, generator, 999))
+        assert found.p is not None
+        agree += found.shown == (found.p <= 0.05)
+    assert agree >= 58
+
+
 def test_winsorised_at_the_99th_percentile() -> None:
     values = np.arange(101, dtype=float)
     assert winsorised(values).max() == 99.0
