@@ -51,7 +51,7 @@ mutants: setup  ## flips one rule at a time and shows that a test notices each (
 	@$(RUN)python -m expansion_platform_tests.mutations
 
 bench: setup  ## speed and memory beside plain Python, plain SQL and floors; a quarter of an hour
-	@$(RUN)python -m expansion_platform_tests.benchmarks month mrr range history refresh
+	@$(RUN)python -m expansion_platform_tests.benchmarks month mrr range history refresh signals
 
 clean:  ## forgets the demo's data and Dagster's history
 	@rm -rf .expansion .dagster

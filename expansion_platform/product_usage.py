@@ -23,6 +23,7 @@ from expansion_platform.domain.signals.product_usage import (
     ACCOUNT_GRAIN,
     FEATURE_GRAIN,
     columns_of,
+    typed,
     with_reading,
 )
 from expansion_platform.resources import Platform
@@ -53,9 +54,9 @@ def product_usage(platform: Platform, wanted: Sequence[str]) -> dict[str, pd.Dat
         problem = problem or read.unreachable
         found.append(_month(platform, source.name, asked_for, replace(read, unreachable=problem), mapping))
     return {
-        table_name(model): pd.concat([empty(model), *(frames[model] for frames in found)])
-        .astype(empty(model).dtypes)
-        .reset_index(drop=True)
+        table_name(model): typed(
+            pd.concat([empty(model), *(frames[model] for frames in found)], ignore_index=True), model
+        )
         for model in models
     }
 
@@ -93,12 +94,9 @@ def _month(
         return _remapped(stored, mapping)
     frames: Frames = {}
     for model, grain in _GRAINS.items():
-        versions = with_reading(
-            stored[model][columns_of(model)],
-            (read.accounts if model is analytics.AccountUsage else read.features)[columns_of(model)],
-            grain,
-            asked_for.now,
-        )
+        said = read.accounts if model is analytics.AccountUsage else read.features
+        known, new = (typed(each[columns_of(model)], model) for each in (stored[model], said))
+        versions = with_reading(known, new, grain, asked_for.now)
         frames[model] = _mapped(versions.assign(month=month), mapping)[list(columns(model))]
     accounts = frames[analytics.AccountUsage].drop_duplicates("account")
     frames[analytics.UsageMonths] = pd.DataFrame(

@@ -29,7 +29,7 @@ from expansion_platform.reports.month import sentences
 from expansion_platform.resources import Platform
 from expansion_platform.settings import Settings
 from expansion_platform.simulator.company import initiators
-from expansion_platform.simulator.company.company import LAST_MONTH, simulate
+from expansion_platform.simulator.company.company import LAST_MONTH, Company, simulate, with_usage
 from expansion_platform.simulator.world import World, running
 
 SEED, CUSTOMERS, MONTHS = 7, 500, 24
@@ -46,7 +46,7 @@ def run_demo(*, seed: int = SEED, customers: int = CUSTOMERS, months: int = MONT
         f"[bold]1/3[/] Simulating a company of {customers} customers over {months} months (seed {seed})",
         highlight=False,
     )
-    company = simulate(seed, customers, months, behaviours=BEHAVIOURS)
+    company = _company(seed, customers, months)
     with running(company, seed=seed, months=months, data_dir=data_dir) as world:
         _remember(data_dir, seed, customers, months)
         counts = ", ".join(
@@ -99,9 +99,7 @@ def run_ui(port: int, console: Console) -> int:
         console.print("No Stripe key and no demo data yet: running the demo first.")
         run_demo(console=console)
     remembered = json.loads((data_dir / _REMEMBERED).read_text())
-    company = simulate(
-        remembered["seed"], remembered["customers"], remembered["months"], behaviours=BEHAVIOURS
-    )
+    company = _company(remembered["seed"], remembered["customers"], remembered["months"])
     with running(company, seed=remembered["seed"], months=remembered["months"], data_dir=data_dir) as world:
         console.print(
             f"The Dagster UI opens at [bold]http://localhost:{port}[/] on the simulated company. Ctrl-C "
@@ -111,6 +109,10 @@ def run_ui(port: int, console: Console) -> int:
         return _run(
             command, {**world.environment, **history, "DAGSTER_WEBSERVER_URL": f"http://localhost:{port}"}
         )
+
+
+def _company(seed: int, customers: int, months: int) -> Company:
+    return with_usage(simulate(seed, customers, months, behaviours=BEHAVIOURS), seed)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

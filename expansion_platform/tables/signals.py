@@ -5,10 +5,12 @@ Here: declarations and what the UI plots of them. Not here: rules (`domain/signa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pyarrow.compute as pc
 
@@ -28,9 +30,12 @@ from expansion_platform.domain.signals.tables.facts import (
     Fact,
     NpsAnswers,
     OwnerPeriods,
+    SignalValues,
     SupportTickets,
 )
+from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.engine.declaration import Declaration, Digest, Plotted, Read, Window
+from expansion_platform.engine.describe import INLINE_MARKDOWN
 from expansion_platform.engine.uses import (
     ACCOUNT_MAP,
     ASSIGNMENTS,
@@ -47,14 +52,22 @@ _LAST_YEARS = Window(members.BACK - 1)
 _LAST_MONTHS = Window(3)
 _MEMBERS = Read(
     mrr.CustomerMonths,
-    ("month", "customer", "segment", "closing", "closing_list", "first_paid_month"),
+    ("month", "customer", "closing", "closing_arr", "closing_list", "first_paid_month"),
+    coded=("month", "first_paid_month"),
+    ordered=False,
     where=pc.field("closing") > 0,
 )
 
 
-def _facts(model: type[Fact], digest: Callable[[list[str], Inputs], Any]) -> Read:
+_EVERYONE = ""
+"""No column: a table that is read whole for each customer."""
+_USAGE = pc.field("customer").is_valid()
+"""Usage of an account that no customer is mapped to is nobody's."""
+
+
+def _facts(model: type[Fact], digest: Callable[[list[str], Inputs], Any], customer: str = "customer") -> Read:
     """A table of facts; a month depends on what its close knew."""
-    read, uses = Read(model), (TIMEZONE, CLOSE_LAG_DAYS)
+    read, uses = Read(model, customer=customer), (TIMEZONE, CLOSE_LAG_DAYS)
     return replace(read, digest=Digest(f"{table_name(model)} known by each close", digest, (read,), uses))
 
 
@@ -96,10 +109,27 @@ SIGNALS_BY_CUSTOMER = Declaration(
             where=(pc.field("flow_expansion") > 0) | (pc.field("flow_contraction") < 0),
         ),
         STATES,
-        *(Read(model, window=_LAST_MONTHS) for model in (AccountUsage, FeatureUsage, UsageMonths)),
-        _facts(SupportTickets, relationship.tickets_digest),
+        Read(stripe.Coupons, ("id", "duration_in_months")),
+        Read(
+            AccountUsage,
+            window=_LAST_MONTHS,
+            where=_USAGE,
+            coded=("month", "account", "customer"),
+            ordered=False,
+        ),
+        Read(
+            FeatureUsage,
+            ("month", "account", "known_at", "customer", "feature", "events"),
+            where=_USAGE,
+            coded=("month", "feature"),
+            ordered=False,
+        ),
+        Read(UsageMonths, window=_LAST_MONTHS),
+        # Of a ticket or an opportunity that is another customer's now, both see that it is.
+        _facts(SupportTickets, relationship.tickets_digest, _EVERYONE),
+        _facts(Activity, relationship.activity_digest, _EVERYONE),
         _facts(NpsAnswers, relationship.answers_digest),
-        _facts(Activity, relationship.activity_digest),
+        _facts(SignalValues, relationship.signals_digest),
     ),
     uses=(CATALOG, TIMEZONE, EXPONENT, CLOSE_LAG_DAYS, ACCOUNT_MAP, SIGNALS, FACTS_GIVEN),
     rule=by_customer.compute_signals,
@@ -110,17 +140,35 @@ SIGNALS_BY_CUSTOMER = Declaration(
 
 def _plot_candidates(_months: list[str], inputs: Inputs) -> Plotted:
     """How many there are, how many to leave alone, and the first ones as a table."""
-    rows = inputs.frame(signals.Candidates)
-    return {
-        signals.Candidates: {
-            str(month): {
-                "candidates": len(found),
-                "do_not_push": int(found["do_not_push"].sum()),
-                "highest_score": int(found["score"].max()),
-            }
-            for month, found in rows.groupby("month")
+    shown: dict[str, dict[str, Any]] = {}
+    for month, found in inputs.frame(signals.Candidates).groupby("month"):
+        free = found[~found["do_not_push"]].sort_values("rank")
+        shown[str(month)] = {
+            "candidates": len(found),
+            "do_not_push": int(found["do_not_push"].sum()),
+            "highest_score": int(found["score"].max()),
+            "speak_to_first": dg.MetadataValue.md(_first(free.head(_NAMED))),
         }
-    }
+    return {signals.Candidates: shown}
+
+
+_NAMED = 5
+"""Customers in the table on the page; ten would be behind a link."""
+
+
+def _first(rows: pd.DataFrame) -> str:
+    """The first candidates as a markdown table."""
+    lines = ["| | customer | owner | score | why |", "|---|---|---|---|---|"]
+    for row in rows.to_dict("records"):
+        score = (
+            f"{row['score']} of 100" if pd.isna(row["probability"]) else f"{float(row['probability']):.0%}"
+        )
+        owner = "" if pd.isna(row["owner"]) else row["owner"]
+        why = "; ".join(json.loads(row["reasons_json"])[:2])
+        lines.append(f"| {row['rank']} | {row['customer']} | {owner} | {score} | {why} |".replace("\n", " "))
+    while len("\n".join(lines)) >= INLINE_MARKDOWN and len(lines) > 3:
+        lines.pop()
+    return "\n".join(lines)
 
 
 CANDIDATES = Declaration(

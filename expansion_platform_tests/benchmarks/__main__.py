@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from expansion_platform_tests.benchmarks import history, month, mrr, pull, range, refresh
+from expansion_platform_tests.benchmarks import history, month, mrr, pull, range, refresh, signals
 
 BENCHMARKS = {
     "history": (history, 5_000),
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "pull": (pull, None),
     "range": (range, 100_000),
     "refresh": (refresh, 500),
+    "signals": (signals, 100_000),
 }
 
 

@@ -5,6 +5,7 @@ inline.
 from __future__ import annotations
 
 import base64
+import re
 import xml.etree.ElementTree as ET
 from fractions import Fraction
 from itertools import product
@@ -21,7 +22,13 @@ from expansion_platform.domain.mrr.tables import CustomerMonths
 from expansion_platform.domain.mrr.vocabulary import FLOWS
 from expansion_platform.domain.tables import TABLES
 from expansion_platform.engine import checks
-from expansion_platform.engine.describe import INLINE_MARKDOWN, OWNERS, bridge_picture, preview
+from expansion_platform.engine.describe import (
+    INLINE_MARKDOWN,
+    OWNERS,
+    bridge_picture,
+    calibration_picture,
+    preview,
+)
 from expansion_platform_tests.pipelines import Pipeline
 
 ALERTS = ["alerts/expansion", "alerts/pace", "alerts/digest"]
@@ -132,7 +139,7 @@ def test_metadata_of_a_run(pipeline: Pipeline) -> None:
         )
         assert "preview" in metadata
         assert "dagster/uri" in metadata
-    assert seen == {"preview", "bridge", "diagnosis", "by_age"}
+    assert seen == {"preview", "bridge", "diagnosis", "by_age", "speak_to_first"}
 
 
 @pytest.mark.xdist_group("pipeline")
@@ -164,3 +171,18 @@ def test_cohorts_stand_beside_each_other_at_the_same_age(pipeline: Pipeline) -> 
     assert [line.split("|")[1] for line in lines] == sorted(begun)
     oldest = rows[rows["cohort"] == min(begun)].set_index("months_since")["cumulative_rate"]
     assert lines[0].split("|")[3:5] == [percent(Fraction(oldest[age]), 0) for age in (3, 6)]
+
+
+def test_calibration_that_holds_lies_on_the_line() -> None:
+    text = calibration_picture([(0.1 * tenth, 0.1 * tenth) for tenth in range(1, 11)])
+    assert len(text) < INLINE_MARKDOWN
+    svg = base64.b64decode(text.partition("base64,")[2].rstrip(")")).decode()
+    points = [tuple(map(int, pair)) for pair in re.findall(r"cx='(\d+)' cy='(\d+)'", svg)]
+    assert len(points) == 10 and all(x + y == 100 for x, y in points)
+    none = calibration_picture([(0.2, 0.0), (0.2, 0.0)])
+    assert re.findall(
+        r"cx='(\d+)' cy='(\d+)'", base64.b64decode(none.partition("base64,")[2][:-1]).decode()
+    ) == [
+        ("100", "100"),
+        ("100", "100"),
+    ]

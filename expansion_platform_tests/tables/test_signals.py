@@ -62,7 +62,7 @@ def command(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, *arguments: str
     environment = {
         **pipeline.world.environment,
         "EXPANSION_DATA_DIR": str(pipeline.settings.data_dir),
-        "EXPANSION_OWNERS": str(pipeline.settings.expansion_owners),
+        **({"EXPANSION_OWNERS": owners} if (owners := pipeline.settings.expansion_owners) else {}),
         "COLUMNS": "300",
     }
     for name, value in environment.items():
@@ -136,3 +136,20 @@ def assert_nothing_of(text: str, folder: Path) -> None:
         path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()
     ]
     assert found == []
+
+
+def test_explain_says_which_signs_a_customer_showed_before(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a customer whose seats were nearly full before it expanded."""
+    moved = pipeline.lake.read(mrr.Movements, [NEWEST]).query("flow_expansion > 0")["customer"]
+    features = pipeline.lake.read(signals.Features, ["2026-09"]).set_index("customer")
+    full = features[features["seat_utilisation"].astype(float) >= 0.8].index
+    customer = sorted(set(moved) & set(full))[0]
+    share = round(100 * float(features.loc[customer, "seat_utilisation"]))
+    said = command(pipeline, monkeypatch, "explain", customer, NEWEST).output
+    line = next(line for line in said.splitlines() if line.startswith("- close of 2026-09, readiness "))
+    assert f"uses {share} % of its seats" in line
+    assert "need not be why" in said
+    other = sorted(set(features.index) - set(pipeline.lake.read(mrr.Movements, [NEWEST])["customer"]))[0]
+    assert "close of" not in command(pipeline, monkeypatch, "explain", other, NEWEST).output

@@ -1,26 +1,22 @@
 """Whom to speak to first (signals/candidates, semantics 6.4).
 
 Here: the ranked list with reasons, what to offer, and whom to leave alone. Not here: the scores
-(`readiness.py`), owners as known at the close (`relationship.py`).
+(`readiness.py`), reasons in words (`reason_texts.py`), owners as known at the close (`relationship.py`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from expansion_platform.domain.catalog.inputs import Computed, Inputs
-from expansion_platform.domain.core.canonical import dumps
-from expansion_platform.domain.core.money import Bools, Ints
+from expansion_platform.domain.core.money import Bools
 from expansion_platform.domain.mrr import tables as mrr
-from expansion_platform.domain.signals.health import highest
-from expansion_platform.domain.signals.members import Floats
 from expansion_platform.domain.signals.programmes.assignments import arms_at
 from expansion_platform.domain.signals.readiness import ADOPTED, HIGH, LATELY_MONTHS
+from expansion_platform.domain.signals.reason_texts import in_words
 from expansion_platform.domain.signals.relationship import owners_at
 from expansion_platform.domain.signals.tables import (
     Candidates,
@@ -33,7 +29,6 @@ from expansion_platform.domain.signals.tables import (
 from expansion_platform.domain.signals.tables.scores import BASES
 from expansion_platform.domain.signals.texts import number
 
-SHOWN_REASONS = 3
 UNHEALTHY = 40
 """Health under which a customer has other worries than a higher plan."""
 YEAR = 12
@@ -148,52 +143,3 @@ def suggested(rows: pd.DataFrame) -> pd.Series[str]:
         default="",
     )
     return pd.Series(found, index=rows.index, dtype="str").where(found != "")
-
-
-def in_words(rows: pd.DataFrame) -> pd.Series[str]:
-    """The three strongest reasons of each row in words, as JSON."""
-    figures = {
-        "utilisation": _percent(highest(rows)),
-        "team_growth": _percent(number(rows["active_users_change_3m"])),
-        "adoption": _percent(number(rows["key_feature_adoption"])),
-        "health": _whole(rows["health_score"]),
-        "tenure": rows["tenure_months"].to_numpy(),
-        "higher_tier": (
-            rows[["gate_hits", "higher_tier_requests"]].astype("float64").fillna(0).sum(axis=1).astype(int)
-        ).to_numpy(),
-        "detractor": _whole(rows["nps"]),
-    }
-    texts, known = [], dict[str, list[Any]]()
-    for row, reasons in enumerate(rows["reasons_json"]):
-        if reasons not in known:
-            known[reasons] = json.loads(reasons)
-        strongest = known[reasons][:SHOWN_REASONS]
-        texts.append(dumps([_sentence(name, figures, row) for name, _ in strongest]))
-    return pd.Series(texts, index=rows.index, dtype="str")
-
-
-_SENTENCES: Mapping[str, str] = {
-    "utilisation": "uses {} % of its limit",
-    "team_growth": "active users changed by {} % in three months",
-    "higher_tier": "{} attempts at or requests for features of a higher plan",
-    "adoption": "uses {} % of the key features",
-    "engagement": "is used more from month to month",
-    "health": "health is {}",
-    "tenure": "customer for {} months",
-    "past_due": "a payment is past due",
-    "contraction": "contracted in the last three months",
-    "detractor": "answered NPS with {}",
-    "expanded_lately": "expanded in the last 60 days",
-}
-
-
-def _sentence(name: str, figures: Mapping[str, Any], row: int) -> str:
-    return _SENTENCES[name].format(figures[name][row] if name in figures else "")
-
-
-def _percent(shares: Floats) -> Ints:
-    return np.rint(100 * np.nan_to_num(shares)).astype(np.int64)
-
-
-def _whole(counts: pd.Series) -> Ints:
-    return np.nan_to_num(counts.astype("float64").to_numpy()).astype(np.int64)

@@ -30,6 +30,7 @@ from expansion_platform.domain.signals.usage_levels import UsageLevels
 LAST_EXPANSION = 24
 """Months in which an expansion is looked for."""
 YEAR, HALF, QUARTER = 12, 6, 3
+TEXTS = ("last_touch", "own_json")
 COUNTS = (
     "new_users",
     "active_days",
@@ -41,11 +42,9 @@ COUNTS = (
     "integrations",
     "milestones",
 )
-NULLABLE = [
-    name
-    for name, column in columns(Features).items()
-    if column.nullable and name not in {"segment", "last_touch"}
-]
+SAYS_NONE = {"segment", "last_touch", "months_since_expansion", "months_to_discount_end"}
+"""Columns whose null says that there is none, and not that it is not known."""
+NULLABLE = [name for name, column in columns(Features).items() if column.nullable and name not in SAYS_NONE]
 
 
 def features_of(members: Members, held: Holdings, usage: UsageLevels, inputs: Inputs) -> pd.DataFrame:
@@ -81,6 +80,7 @@ def of_billing(members: Members, held: Holdings) -> dict[str, Floats]:
         "discount_share": np.where(listed_amount > 0, 1 - amount / np.maximum(listed_amount, 1), np.nan),
         "interval_months": members.pick(held.interval_months),
         "months_to_renewal": members.pick(held.months_to_renewal),
+        "months_to_discount_end": members.pick(held.months_to_discount_end),
         "past_due": members.pick(held.past_due.astype(float)),
         "products_held": members.pick(held.products),
         "tier_rank": members.pick(held.rank),
@@ -134,7 +134,7 @@ def as_rows(members: pd.DataFrame, found: Mapping[str, Floats]) -> pd.DataFrame:
     typed: dict[str, object] = {}
     for name, values in found.items():
         kind = known[name].dtype
-        if name == "last_touch":
+        if name in TEXTS:
             typed[name] = pd.Series(values, dtype="str")
         elif kind == "text":
             typed[name] = fixed(values)

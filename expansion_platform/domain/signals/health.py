@@ -11,12 +11,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from expansion_platform.domain.core.canonical import dumps
 from expansion_platform.domain.signals.definition import HealthWeights
 from expansion_platform.domain.signals.members import Floats
 from expansion_platform.domain.signals.tables.scores import COMPONENTS
-from expansion_platform.domain.signals.texts import listed, number
+from expansion_platform.domain.signals.texts import joined, listed, number
 
 FEWEST = 2
 """Known components that make a score."""
@@ -69,7 +70,7 @@ def scored(known: Mapping[str, Floats], weights: HealthWeights) -> dict[str, pd.
     return {
         "score": pd.Series(pd.array(score, dtype="Int64")),
         "components_json": _texts(values, weight),
-        "missing_json": listed({name: weight[name] == 0 for name in COMPONENTS}),
+        "missing_json": listed({name: np.isnan(values[name]) for name in COMPONENTS}),
     }
 
 
@@ -80,25 +81,13 @@ def highest(features: pd.DataFrame) -> Floats:
 
 
 def _texts(values: Mapping[str, Floats], weight: Mapping[str, Floats]) -> pd.Series[str]:
-    """{component: [value, weight]} by row; made once for rows that say the same."""
-    columns = [np.where(weight[name] > 0, values[name], -1).astype(np.int64) for name in COMPONENTS]
-    weights = [int(weight[name].max(initial=0)) for name in COMPONENTS]
-    key = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        key = key * 128 + (column + 1)
-    code, first = np.unique(key, return_index=True)
-    texts = [
-        dumps(
-            {
-                name: [int(column[row]), of]
-                for name, column, of in zip(COMPONENTS, columns, weights, strict=True)
-                if column[row] >= 0
-            }
-        )
-        for row in first.tolist()
-    ]
-    kinds = pd.Index(texts, dtype="str")
-    return pd.Series(kinds.take(np.searchsorted(code, key)).array, dtype="str")
+    """{component: [value, weight]} by row; the text of each component and value is made once."""
+    parts = []
+    for name in sorted(COMPONENTS):
+        known, of = weight[name] > 0, int(weight[name].max(initial=0))
+        texts = pa.array([dumps({name: [value, of]})[1:-1] for value in range(101)])
+        parts.append(texts.take(pa.array(np.where(known, values[name], 0).astype(np.int64), mask=~known)))
+    return joined(parts, "{}")
 
 
 def _count(counts: pd.Series) -> Floats:

@@ -6,9 +6,11 @@ worth (`domain/mrr`), features made of them (`features.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,17 @@ import pandas as pd
 
 from expansion_platform.domain.catalog.catalog import Catalog, Entry
 from expansion_platform.domain.core.money import Bools, Ints
+from expansion_platform.domain.core.months import parse
 from expansion_platform.domain.mrr.flags import licensed_seats
 from expansion_platform.domain.mrr.month_ends import Timeline, spread
 from expansion_platform.domain.mrr.month_snapshot import catalog_entries
 from expansion_platform.domain.mrr.valuation import Terms
+from expansion_platform.domain.signals.codes import micros
 
 Floats = npt.NDArray[np.float64]
+PLANS = 1_000_000
+"""More than any family has."""
+YEAR = 12
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,9 @@ class Holdings:
     timeline: Timeline
     entries: Sequence[Entry]
     catalog: Catalog
+    timezone: str
+    lasts: Mapping[str, int]
+    """Months that a repeating coupon lasts."""
     customers: pd.Index[str] | None = None
     earlier: int = 0
     """Month ends before the timeline's first, of which nothing is known."""
@@ -147,11 +157,68 @@ class Holdings:
         item = timeline.item[order]
         first = np.ones(len(order), dtype=bool)
         first[1:] = (item[1:] != item[:-1]) | (interval[1:] != interval[:-1])
-        began = timeline.states["valid_from"].dt.tz_convert(timeline.closings.tz)
-        calendar = timeline.closings[0] - pd.Timedelta(1, unit="us")
-        month = ((began.dt.year - calendar.year) * 12 + began.dt.month - calendar.month).to_numpy()[order]
         since = np.empty(len(order), dtype=np.int64)
-        since[order] = month[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
+        since[order] = self._begun[order][np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
+        return since
+
+    @cached_property
+    def _begun(self) -> Ints:
+        """By state: place of the month it begins in, from the timeline's first; negative before it."""
+        began = self.timeline.states["valid_from"].dt.tz_convert(self.timezone)
+        year, month = parse(self.timeline.calendar[0])
+        return np.asarray((began.dt.year - year) * 12 + began.dt.month - month, dtype=np.int64)
+
+    @cached_property
+    def months_to_discount_end(self) -> Floats:
+        """Months until the discount that ends next does, 1 in the month before; NaN where none is to end.
+
+        Only ends that were planned when the discount began are seen, for whether somebody takes one off
+        earlier is not known before: a repeating coupon ends after the months that it lasts, one for a billing
+        period of a year or more with the period. A coupon is taken to have begun when the subscription first
+        had it without a gap. Of one that is deleted in Stripe with its terms, nothing is known.
+        """
+        state, coupon, lasts = self._ending
+        ends = self._discount_since(state, coupon) + lasts
+        row, month_end = spread(self.timeline.begins[state], np.minimum(self.timeline.beyond[state], ends))
+        cell = self.timeline.customer[state[row]] * self.timeline.size + month_end
+        found = np.full(self._size, np.inf)
+        np.minimum.at(found, cell, (ends[row] - month_end).astype(float))
+        return self._laid(np.where(np.isfinite(found), found, np.nan), np.nan)
+
+    @cached_property
+    def _ending(self) -> tuple[Ints, Ints, Ints]:
+        """Counting states with each of their coupons that is to end: state, coupon, months it lasts."""
+        timeline = self.timeline
+        codes: dict[str, int] = {}
+        said = [
+            [
+                (codes.setdefault(coupon, len(codes)), months)
+                for coupon, months in ending(text, terms, self.lasts)
+            ]
+            for text, terms in zip(timeline.distinct["discounts_json"], timeline.read, strict=True)
+        ]
+        sizes = np.array([len(each) for each in said], dtype=np.int64)
+        flat = np.array([pair for each in said for pair in each], dtype=np.int64).reshape(-1, 2)
+        starts = np.cumsum(sizes) - sizes
+        some = np.flatnonzero(timeline.counts)
+        row, place = spread(starts[timeline.terms[some]], (starts + sizes)[timeline.terms[some]])
+        return some[row], flat[place, 0], flat[place, 1]
+
+    def _discount_since(self, state: Ints, coupon: Ints) -> Ints:
+        """By state and coupon: place of the month since which the subscription has had it without a gap."""
+        states = self.timeline.states.iloc[state]
+        subscription, _ = pd.factorize(states["subscription"])
+        begins, until = micros(states["valid_from"]), micros(states["valid_to"])
+        held = subscription * (coupon.max(initial=0) + 1) + coupon
+        order = np.lexsort([begins, held])
+        held, begins, until = held[order], begins[order], until[order]
+        # The latest end of those before it, of the same coupon and subscription.
+        latest = pd.Series(until).groupby(held).cummax().to_numpy()
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = (held[1:] != held[:-1]) | (begins[1:] > latest[:-1])
+        since = np.empty(len(order), dtype=np.int64)
+        place = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
+        since[order] = self._begun[state][order][place]
         return since
 
     @cached_property
@@ -166,18 +233,19 @@ class Holdings:
 
     @cached_property
     def headroom(self) -> Floats:
-        """Plans above the highest one held, of its family; NaN where its rank is not known."""
-        ranks: dict[str, set[int]] = {}
-        for entry in self.entries:
+        """Plans above the highest one held, of its family; NaN where its rank is not known.
+
+        Plans are those whose rank the catalog or metadata says, sold to these customers or not.
+        """
+        ranks = ladders(self.catalog)
+        place = np.full(len(self.entries), np.nan)
+        above = np.zeros(len(self.entries))
+        for code, entry in enumerate(self.entries):
             if entry.tier_rank is not None:
-                ranks.setdefault(entry.family, set()).add(entry.tier_rank)
-        above = [
-            np.nan
-            if entry.tier_rank is None
-            else -sum(rank > entry.tier_rank for rank in ranks[entry.family])
-            for entry in self.entries
-        ]
-        return self._laid(-self._most(np.array(above, dtype=float)), np.nan)
+                above[code] = sum(rank > entry.tier_rank for rank in ranks.get(entry.family, ()))
+                place[code] = entry.tier_rank * PLANS + above[code]
+        highest = self._most(place)
+        return self._laid(np.where(np.isnan(highest), np.nan, np.mod(highest, PLANS)), np.nan)
 
     @cached_property
     def past_due(self) -> Bools:
@@ -214,9 +282,31 @@ class Holdings:
         return np.where(np.isfinite(found), found, np.nan)
 
 
-def holdings(timeline: Timeline, catalog: Catalog) -> Holdings:
-    """What customers hold at the month ends of a timeline."""
-    return Holdings(timeline, catalog_entries(timeline.distinct, catalog), catalog)
+def holdings(timeline: Timeline, catalog: Catalog, timezone: str, lasts: Mapping[str, int]) -> Holdings:
+    """What customers hold at the month ends of a timeline; `lasts` has the months of repeating coupons."""
+    return Holdings(timeline, catalog_entries(timeline.distinct, catalog), catalog, timezone, lasts)
+
+
+def ladders(catalog: Catalog) -> dict[str, set[int]]:
+    """Ranks by family, of prices and products of which both are said."""
+    found: dict[str, set[int]] = {}
+    for identity in sorted({*catalog.products, *catalog.metadata}):
+        entry = catalog.entry(identity, identity, "licensed")
+        if entry.tier_rank is not None:
+            found.setdefault(entry.family, set()).add(entry.tier_rank)
+    return found
+
+
+def ending(discounts_json: str, terms: Terms, lasts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Coupons of an item that are to end, and for how many months each is given."""
+    found = []
+    for discount in json.loads(discounts_json):
+        coupon = discount.get("coupon", "")
+        if discount["duration"] == "repeating" and coupon in lasts:
+            found.append((coupon, lasts[coupon]))
+        elif discount["duration"] == "once" and terms.period >= YEAR and not terms.metered:
+            found.append((coupon, ceil(terms.period)))
+    return found
 
 
 def included_units(terms: Terms, catalog: Catalog) -> float:

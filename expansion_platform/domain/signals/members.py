@@ -8,21 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expansion_platform.domain.catalog.inputs import Inputs
 from expansion_platform.domain.core import months
 from expansion_platform.domain.core.money import Bools, Ints
+from expansion_platform.domain.core.table import to_pandas
 from expansion_platform.domain.history import tables as billing
 from expansion_platform.domain.mrr import tables as mrr
+from expansion_platform.domain.mrr.customer_rows import segments
 from expansion_platform.domain.mrr.first_paid import included
 from expansion_platform.domain.mrr.month_ends import read_timeline
 from expansion_platform.domain.signals import tables as analytics
+from expansion_platform.domain.signals.codes import places, ranks
+from expansion_platform.domain.signals.definition import KINDS
 from expansion_platform.domain.signals.holdings import Holdings, holdings
 from expansion_platform.domain.signals.usage_levels import UsageLevels
+from expansion_platform.domain.stripe import tables as stripe
 
 Floats = npt.NDArray[np.float64]
 BACK = 24
@@ -69,14 +77,23 @@ class Members:
             [months.closes(month, self.timezone, self.close_lag_days) for month in self.calendar]
         ).as_unit("us")
 
+    @property
+    def close(self) -> Ints:
+        """By row, its close among those of the months."""
+        return self.month - BACK
+
+    def at_close(self, matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values of a matrix of customers and closes of the months, without those before the first."""
+        return np.asarray(matrix[self.customer, self.close])
+
     def pick(self, matrix: npt.NDArray[np.generic], back: int = 0) -> Floats:
         """Values of a matrix of customers and months, `back` months before that of each row."""
         return np.asarray(matrix[self.customer, self.month - back], dtype=float)
 
     def matrix(self, rows: pd.DataFrame) -> Bools:
         """Whether there is a row of each customer and month; rows of others are left out."""
-        month = pd.Index(self.calendar).get_indexer(pd.Index(rows["month"]))
-        customer = self.customers.get_indexer(pd.Index(rows["customer"]))
+        month = places(rows["month"], pd.Index(self.calendar, dtype="str"))
+        customer = places(rows["customer"], self.customers)
         here = (month >= 0) & (customer >= 0)
         found = np.zeros((len(self.customers), len(self.calendar)), dtype=bool)
         found[customer[here], month[here]] = True
@@ -87,25 +104,39 @@ class Members:
         catalog = inputs.catalog
         states = included(inputs.frame(billing.ItemStates), catalog)
         timeline = read_timeline(states, self.calendar[BACK - HELD_BACK :], catalog, self.timezone)
-        return holdings(timeline, catalog).over(self.customers, BACK - HELD_BACK)
+        coupons = inputs.frame(stripe.Coupons).dropna(subset="duration_in_months")
+        lasts = dict(zip(coupons["id"], coupons["duration_in_months"].astype(int), strict=True))
+        held = holdings(timeline, catalog, self.timezone, lasts)
+        return held.over(self.customers, BACK - HELD_BACK)
 
     def usage(self, inputs: Inputs) -> UsageLevels:
         """Their usage."""
+        aliases, definition = inputs.catalog.aliases, inputs.value("signals")
         read = inputs.frame(analytics.UsageMonths)
-        complete = set(read.loc[read["complete"], "month"])
-        mapped = renamed(pd.Series(inputs.value("account_map")["customer"]), inputs.catalog.aliases)
+        read = read[read["complete"]]
+        mapped = places(inputs.value("account_map")["customer"], self.customers, aliases)
+        key_features = pa.array(sorted(set(definition.key_features)), pa.string())
+        features = inputs.arrow(analytics.FeatureUsage)
+        features = features.filter(pc.is_in(features["feature"], key_features))
+        kinds = definition.events.model_dump()
         return UsageLevels(
             calendar=self.calendar,
             closes=self.closes,
             customers=self.customers,
-            accounts=self._mapped(inputs.frame(analytics.AccountUsage), inputs),
-            features=self._mapped(inputs.frame(analytics.FeatureUsage), inputs),
-            complete=np.array([month in complete for month in self.calendar], dtype=bool),
-            mapped=np.asarray(self.customers.isin(set(mapped.dropna())), dtype=bool),
+            accounts=inputs.frame(analytics.AccountUsage),
+            features=to_pandas(features),
+            complete=self._among(read["month"]),
+            mapped=np.bincount(mapped[mapped >= 0], minlength=len(self.customers)) > 0,
+            counted={
+                **{kind: np.full(len(self.calendar), bool(kinds[kind])) for kind in KINDS},
+                "new_users": self._among(read.loc[read["new_users_by"].notna(), "month"]),
+            },
+            aliases=aliases,
         )
 
-    def _mapped(self, usage: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
-        return usage.assign(customer=renamed(usage["customer"], inputs.catalog.aliases))
+    def _among(self, found: pd.Series[str]) -> Bools:
+        """By month of the calendar, whether it is one of some."""
+        return np.asarray(pd.Index(self.calendar, dtype="str").isin(list(found)), dtype=bool)
 
 
 def renamed(customers: pd.Series[str], aliases: Mapping[str, str]) -> pd.Series[str]:
@@ -117,16 +148,20 @@ def members_of(wanted: Sequence[str], inputs: Inputs) -> Members:
     """The members of some months, of the customers that a rule sees."""
     rows = inputs.frame(mrr.CustomerMonths)
     rows = rows[rows["month"].isin(list(wanted)) & (rows["closing"] > 0)]
-    rows = rows.rename(columns={"closing": "mrr"}).sort_values(["month", "customer"], ignore_index=True)
-    first = months.shift(min(wanted), -BACK)
-    calendar = months.between(first, max(wanted))
-    customer, customers = pd.factorize(rows["customer"], sort=True)
+    calendar = months.between(months.shift(min(wanted), -BACK), max(wanted))
+    month = places(rows["month"], pd.Index(calendar, dtype="str"))
+    customer, customers = ranks(rows["customer"])
+    order = np.lexsort([customer, month])
+    arr = rows["closing_arr"].to_numpy(dtype=np.int64)
+    amounts = dict.fromkeys(("opening", "closing", "opening_arr", "closing_arr"), arr)
+    names = pd.Index(calendar, dtype="str").take(month)
+    rows = rows.assign(month=names, segment=segments(amounts, inputs.catalog).array)
     return Members(
-        frame=rows,
+        frame=rows.rename(columns={"closing": "mrr"}).iloc[order].reset_index(drop=True),
         calendar=calendar,
         customers=pd.Index(customers, dtype="str"),
-        month=pd.Index(calendar).get_indexer(pd.Index(rows["month"])).astype(np.int64),
-        customer=customer.astype(np.int64),
+        month=month[order],
+        customer=customer[order],
         exponent=inputs.value("exponent"),
         close_lag_days=inputs.value("close_lag_days"),
         timezone=inputs.timezone,

@@ -44,12 +44,16 @@ def with_reading(
     reading; so are the zeros of what is gone.
 
     Args:
-        stored: grain, known_at and figures; no two rows in a row of one grain have the same figures.
-        read: the same columns, one or two versions of each.
+        stored: grain, known_at and figures, `typed`; no two rows in a row of one grain have the same figures.
+        read: the same columns and types, one or two versions of each.
         grain: columns.
-        read_at: instant of the reading.
+        read_at: instant of the reading. Of two readings at one instant the later counts.
+
+    Returns:
+        The same columns, in the order of grain and known_at, whatever the order of the rows.
     """
     figures = [name for name in read.columns if name not in {*grain, "known_at"}]
+    read = read.sort_values([*grain, "known_at"], ignore_index=True)
     if stored.empty:
         return _changes(read, grain, figures)
     newest = stored.sort_values([*grain, "known_at"]).drop_duplicates(grain, keep="last")
@@ -75,7 +79,8 @@ def known_usage(usage: pd.DataFrame, grain: list[str], at: pd.Timestamp) -> pd.D
 
 def _changes(rows: pd.DataFrame, grain: list[str], figures: list[str]) -> pd.DataFrame:
     """The rows whose figures are other than those of the version before, by grain and known_at."""
-    ordered = rows.sort_values([*grain, "known_at"], kind="stable", ignore_index=True)
+    ordered = rows.drop_duplicates([*grain, "known_at"], keep="last")
+    ordered = ordered.sort_values([*grain, "known_at"], ignore_index=True)
     previous = ordered.groupby(grain, sort=False)[figures].shift()
     first = ~ordered.duplicated(grain)
     same = pd.concat(
@@ -86,6 +91,12 @@ def _changes(rows: pd.DataFrame, grain: list[str], figures: list[str]) -> pd.Dat
         axis=1,
     ).all(axis=1)
     return ordered[first | ~same].reset_index(drop=True)
+
+
+def typed(usage: pd.DataFrame, model: type[Table]) -> pd.DataFrame:
+    """Columns of a table in its types: read from Arrow, whole numbers with nulls come as floats."""
+    kinds = {name: column.dtype.replace("text", "str") for name, column in columns(model).items()}
+    return usage.astype({name: kinds[name] for name in usage.columns})
 
 
 def columns_of(model: type[Table]) -> list[str]:

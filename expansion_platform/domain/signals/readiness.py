@@ -73,8 +73,11 @@ def points(features: pd.DataFrame, health: pd.Series, of: ReadinessPoints) -> di
 
 def _reasons(given: dict[str, Ints]) -> pd.Series[str]:
     """[[name, points]] of what is not zero, the largest first; made once for rows that say the same."""
-    table = np.stack([given[name] for name in CONTRIBUTIONS], axis=1)
-    distinct, code = np.unique(table, axis=0, return_inverse=True)
+    code = np.zeros(len(given[CONTRIBUTIONS[0]]), dtype=np.int64)
+    for name in CONTRIBUTIONS:
+        kind, kinds = pd.factorize(given[name])
+        code = code * max(len(kinds), 1) + kind
+    code, first = pd.factorize(code)[0], np.flatnonzero(~pd.Series(code).duplicated())
     texts = [
         dumps(
             sorted(
@@ -82,6 +85,6 @@ def _reasons(given: dict[str, Ints]) -> pd.Series[str]:
                 key=lambda reason: (-abs(reason[1]), CONTRIBUTIONS.index(reason[0])),
             )
         )
-        for row in distinct.tolist()
+        for row in zip(*(given[name][first].tolist() for name in CONTRIBUTIONS), strict=True)
     ]
-    return pd.Series(pd.Index(texts, dtype="str").take(code.reshape(-1)).array, dtype="str")
+    return pd.Series(pd.Index(texts, dtype="str").take(code).array, dtype="str")

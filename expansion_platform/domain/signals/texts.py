@@ -6,6 +6,7 @@ Here: whole columns at once. Not here: any figure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -53,3 +54,14 @@ def listed(named: Mapping[str, Bools]) -> pd.Series[str]:
         for each in distinct.tolist()
     ]
     return pd.Series(pd.Categorical.from_codes(code, dtype=pd.CategoricalDtype(list(texts)))).astype("str")
+
+
+def joined(parts: Sequence[pa.Array], brackets: str) -> pd.Series[str]:
+    """By row its texts that are not null, with commas between them and brackets around."""
+    nothing = reduce(pc.and_, [pc.is_null(part) for part in parts])
+    # Arrow leaves a row out of the result in which everything is skipped.
+    first = pc.if_else(nothing, "", parts[0])
+    inside = pc.binary_join_element_wise(first, *parts[1:], ",", null_handling="skip")
+    return pd.Series(
+        pc.binary_join_element_wise(brackets[0], inside, brackets[1], "").to_pandas(), dtype="str"
+    )

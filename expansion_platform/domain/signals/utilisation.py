@@ -44,7 +44,8 @@ def _before(members: Members, matrix: Floats) -> list[Floats]:
 def _limit(members: Members, limit: str, used: Sequence[Floats], available: Floats) -> pd.DataFrame:
     """Rows of one kind of limit, of the members that have it and whose use is known."""
     here = ~np.isnan(used[0]) & (available > 0)
-    slope = sum((used[back] * weight for back, weight in SLOPE), np.zeros(len(available)))
+    # Without the month in between the slope would be the same, but no one could say that use grew on.
+    slope = sum((used[back] * weight for back, weight in SLOPE), 0 * used[1])
     left = np.maximum(available - used[0], 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         until = np.where(left == 0, SOONEST, np.where(slope > 0, left / slope, np.nan))

@@ -51,7 +51,8 @@ class Extra(Protocol):
 class Life:
     """One customer's life: an agenda of instants, and the decisions taken at them.
 
-    The books they are written to belong to it.
+    The books they are written to belong to it. One that is `driven` neither grows nor leaves by itself: an
+    extra sees to that.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Life:
         rng: random.Random,
         catalog: Catalog,
         extras: Callable[[Agenda], Sequence[Extra]] = lambda agenda: (),
+        driven: bool = False,
     ) -> None:
         self.rng = rng
         self.catalog = catalog
+        self._driven = driven
         self.segment = rng.choices(p.SEGMENTS, [segment.share for segment in p.SEGMENTS])[0]
         currency = self._one_of(p.CURRENCIES)
         self.currency = currency if currency in catalog.currencies else catalog.currencies[0]
@@ -160,6 +163,10 @@ class Life:
 
     # A month's decisions
 
+    @property
+    def _driving(self) -> tuple[Callable[[Subscription, int], None], ...]:
+        return (self._grow, self._upgrade, self._add_addon, self._cross_sell, self._leave)
+
     def _follow(self, subscription: Subscription) -> None:
         self.agenda.put(subscription.created + 2 * HOUR, lambda now: self._decide(subscription, now))
 
@@ -184,7 +191,7 @@ class Life:
             (self.segment.leave, self._leave),
         ]
         for chance, act in chances:
-            if self._happens(chance):
+            if self._happens(chance) and not (self._driven and act in self._driving):
                 self.agenda.put(at + self.rng.randint(HOUR, 29 * DAY), partial(act, subscription))
         for extra in self._extras:
             extra.decide(subscription, at)

@@ -33,7 +33,10 @@ from expansion_platform.simulator.company.catalog import (
     build,
 )
 from expansion_platform.simulator.company.hardship import ENDINGS, Hardship
+from expansion_platform.simulator.company.hidden import Hidden
 from expansion_platform.simulator.company.initiators import BEHAVIOUR, Initiation, Initiators
+from expansion_platform.simulator.company.signalled import Signalled, in_hindsight, lived
+from expansion_platform.simulator.company.signals import Signals
 from expansion_platform.simulator.company.updates import NAMES as UPDATES
 from expansion_platform.simulator.company.updates import Updates
 from expansion_platform.simulator.servers.stripe_meters import meter
@@ -102,6 +105,7 @@ class Company:
     account_map: pd.DataFrame
     initiations: list[Initiation]
     crm_activity: pd.DataFrame
+    signals: Signalled | None = None
 
 
 def simulate(
@@ -111,14 +115,16 @@ def simulate(
     as_of: datetime | None = None,
     behaviours: frozenset[str] = frozenset(),
     sells: str = PLANS_AS_PRODUCTS,
+    signals: Signals | None = None,
 ) -> Company:
     """The company's `months` months up to 2026-10, a pure function of its arguments.
 
     Its life goes on to `as_of` (default 2026-11-03 06:00 UTC).
 
     `behaviours` are further ones than a plain company's, named in `BEHAVIOURS`; `sells` is how its plans are
-    sold, a name of `CATALOGS`. The world up to an instant does not depend on `as_of`: reading at T1 and again
-    at T2 shows one consistent account.
+    sold, a name of `CATALOGS`. With `signals`, customers expand and leave by what they use and meet
+    (`signals.py`). The world up to an instant does not depend on `as_of`: reading at T1 and again at T2
+    shows one consistent account.
     """
     as_of = as_of or AS_OF
     now = int(as_of.timestamp())
@@ -137,10 +143,18 @@ def simulate(
     )
     lives: list[tuple[int, Life]] = []
     asking: list[Initiators] = []
+    drivers: list[Hidden] = []
+    closings = _closings(first, as_of)
     for number in range(1, customers + 1):
         rng = random.Random(f"{seed}:{number}")
         signs_up = opening + int(_signup(rng, months) * DAY)
-        life = Life(rng, catalog, partial(_extras, f"{seed}:{number}", behaviours - {BEHAVIOUR}, catalog))
+        hidden = _hidden(f"{seed}:{number}", catalog, signals, closings, _account_name(number))
+        life = Life(
+            rng,
+            catalog,
+            partial(_extras, f"{seed}:{number}", behaviours - {BEHAVIOUR}, catalog, hidden),
+            driven=hidden is not None,
+        )
         created = signs_up - CREATED_BEFORE
         if created > now:
             continue
@@ -161,6 +175,8 @@ def simulate(
             )
             billing.asked = initiators.asked
             asking.append(initiators)
+        if hidden is not None:
+            drivers.append(hidden)
         life.begin(billing, signs_up)
         life.agenda.run(now)
         lives.append((number, life))
@@ -189,14 +205,58 @@ def simulate(
             dtype="str",
         ),
         account_map=pd.DataFrame({"account": list(mapped.values()), "customer": list(mapped)}, dtype="str"),
+        signals=None if signals is None else lived(seed, signals, drivers, as_of, newest),
     )
 
 
-def _extras(seed: str, behaviours: frozenset[str], catalog: Catalog, agenda: Agenda) -> list[Extra]:
+def with_usage(company: Company, seed: int, as_of: datetime | None = None) -> Company:
+    """A company that lived without signals, with what its customers might have used, in hindsight.
+
+    Its Stripe account and truth are the same; so is each amount and its origin.
+    """
+    return replace(
+        company,
+        signals=in_hindsight(
+            seed,
+            company.account_months,
+            company.truth.states,
+            company.truth.expected_states,
+            company.crm_activity,
+            as_of or AS_OF,
+        ),
+    )
+
+
+def _closings(first: str, as_of: datetime) -> list[tuple[int, str, str]]:
+    """When months close, which, and the one that begins: of all up to `as_of`, and one more."""
+    found = calendar.between(first, calendar.shift(f"{as_of:%Y-%m}", 1))
+    return [(int(calendar.closing(month).timestamp()), month, calendar.shift(month, 1)) for month in found]
+
+
+def _hidden(
+    seed: str,
+    catalog: Catalog,
+    signals: Signals | None,
+    closings: list[tuple[int, str, str]],
+    account: str,
+) -> Hidden | None:
+    if signals is None:
+        return None
+    return Hidden(random.Random(f"{seed}:signals"), catalog, signals, closings, account)
+
+
+def _extras(
+    seed: str, behaviours: frozenset[str], catalog: Catalog, hidden: Hidden | None, agenda: Agenda
+) -> list[Extra]:
     """What a customer does and suffers beyond a plain life; each decides by a generator of its own."""
+    driving: list[Extra] = []
+    if hidden is not None:
+        hidden.schedule = agenda.put
+        driving = [hidden]
     if not behaviours:
-        return []
+        return driving
     return [
+        *driving,
         Hardship(
             random.Random(f"{seed}:hardship"), behaviours, catalog, agenda.put, Metering(f"{seed}:meter")
         ),

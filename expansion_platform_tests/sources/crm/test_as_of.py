@@ -12,8 +12,8 @@ import pytest
 from expansion_platform.domain.catalog.tables import CrmActivity, Owners, Tickets
 from expansion_platform.domain.core.table import Table, empty
 from expansion_platform.domain.core.validation import validate
-from expansion_platform.domain.signals.tables.facts import FACT_TABLES, as_facts
 from expansion_platform.domain.signals.facts import known_facts, versions
+from expansion_platform.domain.signals.tables.facts import FACT_TABLES, as_facts
 from expansion_platform.sources.crm import Facts, Unmatched, read_facts
 from expansion_platform_tests.sources.crm import layouts
 from expansion_platform_tests.sources.crm.database import camel, joined, snake, write

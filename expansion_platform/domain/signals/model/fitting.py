@@ -176,7 +176,7 @@ def _scores(rows: Panel, split: Split) -> Mapping[tuple[str, float], list[float]
         (BOOSTED, 0.0): [],
     }
     for last, (first, end) in split.folds:
-        train, valid = rows.between(0, last), rows.between(first, end)
+        train, valid = rows.between(split.trained[0], last), rows.between(first, end)
         if min(train.positives, valid.positives) < FEWEST_TO_CHOOSE:
             continue
         judged = measures.sample(valid.outcome, valid.customer, SEED, draws=0)

@@ -7,6 +7,7 @@ Neither the customer nor the month is a figure: a model that knew them would lea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ USAGE = (
 """Figures of product analytics; without them a model knows billing and relationships alone."""
 RELATIONSHIP = ("open_tickets", "critical_tickets", "higher_tier_requests", "nps", "touches_3m")
 FIGURES = (*BILLING, *USAGE, *RELATIONSHIP)
+OWN_MOST = 20
+"""Signals of the user's own that are figures; more would be more chances to learn noise."""
 UNKNOWN = -1
 """The outcome of a row whose three months have not all closed."""
 
@@ -115,6 +118,20 @@ def figures_of(rows: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
         column = found[:, names.index("months_since_expansion")]
         column[np.isnan(column)] = NEVER
     return names, found
+
+
+def own_figures(rows: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
+    """The signals of the user's own of rows of signals/features (`own_json`), each a figure under its name.
+
+    At most OWN_MOST, the first by name; one that is named as a figure of ours is left out.
+    """
+    if "own_json" not in rows:
+        return (), np.empty((len(rows), 0))
+    code, texts = pd.factorize(rows["own_json"].fillna("{}"))
+    said = [json.loads(text) for text in texts]
+    names = sorted({name for each in said for name in each} - set(FIGURES))[:OWN_MOST]
+    table = np.array([[float(each.get(name, "nan")) for name in names] for each in said], dtype=float)
+    return tuple(names), table.reshape(len(said), len(names))[code]
 
 
 NEVER = 25.0

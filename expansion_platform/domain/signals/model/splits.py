@@ -14,15 +14,22 @@ HORIZON = 3
 LENGTH = 3
 """Closes of a slice that a model is judged, calibrated or chosen by."""
 FOLDS = 3
+LONGEST = 21
+"""Closes that a model is trained on at most: what customers did two years earlier says little of today's."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """First and last close of each slice; training begins with whatever there is."""
+    """First and last close of each slice."""
 
-    trained_through: int
+    trained: tuple[int, int]
     calibrated: tuple[int, int]
     tested: tuple[int, int]
+
+    @property
+    def trained_through(self) -> int:
+        """The last close of training."""
+        return self.trained[1]
 
     @property
     def folds(self) -> list[tuple[int, tuple[int, int]]]:
@@ -50,4 +57,9 @@ def split_at(newest: int, back: int = 0) -> Split:
     tested = (newest - HORIZON - LENGTH + 1, newest - HORIZON)
     end = before(tested[0]) - back
     calibrated = (end - LENGTH + 1, end)
-    return Split(before(calibrated[0]), calibrated, tested)
+    last = before(calibrated[0])
+    return Split((last - LONGEST + 1, last), calibrated, tested)
+
+
+REACH = -split_at(0).trained_through
+"""Months from the last close of training to the month of the model: 15."""

@@ -90,7 +90,7 @@ class ModelCard(Monthly):
     metric: str = pa.Field(
         description="Name of the number: `pr_auc` is mean precision, `psi_...` how far a figure of the month "
         "is from training (above 0.25 it moved), `bin_01_said` and `bin_01_happened` the lowest tenth by "
-        "probability; `gate`, `usage`, `replaced` hold a verdict"
+        "probability; `gate`, `usage`, `replaced`, `sampled` hold a verdict"
     )
     baseline: str = pa.Field(
         description="Whose number it is, or what it is compared with: empty for the model alone, "
@@ -98,7 +98,8 @@ class ModelCard(Monthly):
     )
     value: str = pa.Field(description="The number", str_matches=SHARE, nullable=True)
     low: str = pa.Field(
-        description="Lower limit, by resampling customers: 95 %, 90 % of a gain over the rule score",
+        description="Lower limit, by resampling customers: 95 %; 90 % of what the gate asks for, the gain "
+        "over the rule score and Brier skill",
         str_matches=SHARE,
         nullable=True,
     )

@@ -34,7 +34,7 @@ class Features(Monthly):
     """
 
     customer: str = pa.Field(description="Stripe customer after aliases")
-    segment: str = pa.Field(description="Segment at the month's end, by ARR", nullable=True)
+    segment: str = pa.Field(description="Segment at the month's end, by ARR then", nullable=True)
     mrr: int = pa.Field(description="MRR at the month's end, minor units of the reporting currency", gt=0)
     log_mrr: str = pa.Field(description="Natural logarithm of it in whole units", str_matches=SHARE)
     tenure_months: int = pa.Field(description="Months since the customer first paid", ge=0)
@@ -59,6 +59,12 @@ class Features(Monthly):
         ge=0,
         nullable=True,
     )
+    months_to_discount_end: pd.Int64Dtype = pa.Field(
+        description="Months until the discount that ends next does, as it was planned when it began; null "
+        "when none is to end",
+        ge=0,
+        nullable=True,
+    )
     past_due: bool = pa.Field(description="Whether a subscription is past due")
     products_held: int = pa.Field(description="Distinct products held", ge=0)
     tier_rank: pd.Int64Dtype = pa.Field(
@@ -71,14 +77,16 @@ class Features(Monthly):
     active_users_change_1m: str = _share("Against a month before, as a share of these")
     active_users_change_3m: str = _share("Against three months before")
     new_users: pd.Int64Dtype = _count("People who began in the month")
-    active_days: pd.Int64Dtype = _count("Days with any activity")
+    active_days: pd.Int64Dtype = _count("Days with any activity, of the account with the most")
     stickiness: str = _share("Mean daily over monthly active users")
     engagement_trend: str = _share(
         "Slope of mean daily users over three months, a month, as a share of their mean"
     )
-    features_used: pd.Int64Dtype = _count("Distinct features used")
+    features_used: pd.Int64Dtype = _count("Distinct features used, of the account with the most")
     key_feature_adoption: str = _share("Share of the key features of signals.yaml that were used")
-    logins: pd.Int64Dtype = _count("Logins")
+    logins: pd.Int64Dtype = _count(
+        "Logins; of these and the following the sum over accounts, of what signals.yaml maps an event to"
+    )
     invites: pd.Int64Dtype = _count("Invites sent")
     gate_hits: pd.Int64Dtype = _count("Attempts to use a feature of a higher plan")
     limit_warnings: pd.Int64Dtype = _count("Warnings that a limit is near")
@@ -97,7 +105,13 @@ class Features(Monthly):
     )
     touches_3m: pd.Int64Dtype = _count("Touches of the last 3 months")
     last_touch: str = pa.Field(description="Day of the newest touch; null for none", nullable=True)
-    missing_json: str = pa.Field(description="Features that are not known, sorted")
+    own_json: str = pa.Field(
+        description="{signal: newest value} of the user's own signals (crm/customer_signals), sorted; the "
+        "values are decimal text"
+    )
+    missing_json: str = pa.Field(
+        description="Features that are not known, sorted; a null that says there is none is not among them"
+    )
 
     class Config(Table.Config):
         name = "signals/features"

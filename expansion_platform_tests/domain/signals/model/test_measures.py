@@ -68,3 +68,28 @@ def test_the_line_is_that_of_an_unpenalised_regression() -> None:
 @pytest.mark.parametrize("outcome", [[0.0, 0.0], [1.0, 1.0], []])
 def test_without_both_outcomes_there_is_no_line(outcome: list[float]) -> None:
     assert np.isnan(measures.logistic_line(np.array(outcome), np.arange(float(len(outcome))))[0])
+
+
+def test_equal_scores_at_the_end_of_a_list_count_in_part() -> None:
+    """Of the first two one is sure to be in, the other is one of three, of which one has the outcome."""
+    sample = measures.sample(np.array([1, 0, 1, 0, 0]), np.arange(5), seed=1, draws=0)
+    scores = np.array([0.9, 0.5, 0.5, 0.5, 0.1])
+    assert measures.precision_at(sample, scores, 2)[0] == pytest.approx((1 + 1 / 3) / 2)
+    assert measures.precision_at(sample, scores[::-1], 2)[0] == pytest.approx((0 + 1 / 3) / 2)
+    assert measures.precision_at(sample, scores, 4)[0] == pytest.approx(2 / 4)
+    assert measures.precision_at(sample, np.zeros(5), 1)[0] == pytest.approx(2 / 5)
+
+
+def test_the_line_of_each_draw_is_that_of_its_rows() -> None:
+    rng = np.random.default_rng(6)
+    said = 1 / (1 + np.exp(-rng.normal(-2, 1, 6000)))
+    outcome = (rng.random(6000) < said).astype(np.int64)
+    sample = measures.sample(outcome, np.arange(6000) // 3, seed=2, draws=20)
+    slopes, intercepts = measures.calibration_line(sample, said)
+    for draw in range(21):
+        weights = sample.weights[draw][sample.customer].astype(float)
+        slope, intercept = measures.logistic_line(sample.outcome, measures.logit(said), weights)
+        assert slopes[draw] == pytest.approx(slope, abs=0.01)
+        assert intercepts[draw] == pytest.approx(intercept, abs=0.02)
+    assert slopes[0] == pytest.approx(measures.logistic_line(sample.outcome, measures.logit(said))[0])
+    assert np.isnan(measures.calibration_line(sample, np.full(6000, 0.1))[0]).all()

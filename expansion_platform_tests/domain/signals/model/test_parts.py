@@ -11,7 +11,14 @@ import pytest
 from expansion_platform.domain.signals.model.calibration import sigmoid
 from expansion_platform.domain.signals.model.drift import MOVED, stability
 from expansion_platform.domain.signals.model.fitting import BOOSTED, LOGISTIC, Scale, fit
-from expansion_platform.domain.signals.model.panel import FIGURES, NEVER, Panel, figures_of
+from expansion_platform.domain.signals.model.panel import (
+    FIGURES,
+    NEVER,
+    OWN_MOST,
+    Panel,
+    figures_of,
+    own_figures,
+)
 from expansion_platform.domain.signals.model.reasons import _WORDS, contributions, reasons, sentence
 
 
@@ -66,6 +73,18 @@ def test_a_customer_that_never_expanded_did_so_long_ago() -> None:
     assert names == ("months_since_expansion", "past_due", "stickiness")
     assert figures[0].tolist() == [3, 1, 0.25]
     assert figures[1, :2].tolist() == [NEVER, 0] and np.isnan(figures[1, 2])
+
+
+def test_own_signals_are_figures_under_their_names_and_ours_come_first() -> None:
+    rows = pd.DataFrame({"own_json": ['{"csat":"4.5","nps":"9"}', "{}", '{"admins":"2","csat":"1"}', None]})
+    names, figures = own_figures(rows)
+    assert names == ("admins", "csat")
+    assert np.array_equal(figures[:, 0], [np.nan, np.nan, 2, np.nan], equal_nan=True)
+    assert np.array_equal(figures[:, 1], [4.5, np.nan, 1, np.nan], equal_nan=True)
+    many = pd.DataFrame({"own_json": [json.dumps({f"s{place:02d}": "1" for place in range(OWN_MOST + 5)})]})
+    assert own_figures(many)[0] == tuple(f"s{place:02d}" for place in range(OWN_MOST))
+    for none in (rows.iloc[:0], rows.iloc[1:2], rows[[]]):
+        assert own_figures(none)[0] == () and own_figures(none)[1].shape == (len(none), 0)
 
 
 def test_unknown_is_the_mean_and_a_column_of_its_own() -> None:
