@@ -27,6 +27,7 @@ from expansion_platform.domain.metrics.expansion_cac import costs_by_month
 from expansion_platform.domain.mrr.customer_attributes import refuse_taken_names
 from expansion_platform.domain.mrr.origins import initiator
 from expansion_platform.domain.mrr.vocabulary import INITIATORS
+from expansion_platform.domain.signals.programmes.plans import programme_plans
 from expansion_platform.domain.stripe import tables as stripe
 from expansion_platform.domain.tables import TABLES
 from expansion_platform.ingestion.account import check_key_kind, check_same_account
@@ -86,7 +87,11 @@ def examine(platform: Platform | None = None) -> Iterator[Finding]:
         "product analytics",
         lambda: f"read from {platform.usage.name}" if platform.usage else "not configured",
     )
-    models: list[type[Table]] = [*user_tables.FACTS, user_tables.CustomerAttributes, user_tables.Costs]
+    models: list[type[Table]] = [
+        *user_tables.FACTS,
+        *(user_tables.CustomerAttributes, user_tables.Costs),
+        *(user_tables.Assignments, user_tables.Programmes),
+    ]
     for model in models:
         if given_at(settings, model) is not None:
             yield from _guarded(table_name(model), partial(_given, platform, model))
@@ -250,6 +255,9 @@ def _given(platform: Platform, model: type[Table]) -> str:
     if model is user_tables.Costs:
         months = sorted(costs_by_month(rows, platform.settings.expansion_currency))
         return f"of {counted(len(months), 'month')}, {months[0]} to {months[-1]}" if months else "empty"
+    if model is user_tables.Programmes:
+        programme_plans(rows, platform.settings.expansion_currency)
+        return counted(len(rows), "programme")
     if model is user_tables.CustomerAttributes:
         refuse_taken_names(rows["attribute"], platform.metadata_keys.customers)
     named, known = set(rows["customer"]), set(platform.lake.read(stripe.Customers)["id"])
