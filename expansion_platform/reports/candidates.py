@@ -26,7 +26,7 @@ COLUMNS = [
 def candidate_rows(
     platform: Platform, month: str, *, owner: str | None = None, everybody: bool = False
 ) -> pd.DataFrame:
-    """COLUMNS as text, by rank: as many as the team can speak to, of one owner or of all.
+    """COLUMNS as text, by rank: as many as the team can speak to, or those of one owner among them.
 
     Whom to leave alone is listed with the reason, and takes no place of the team's capacity.
 
@@ -41,6 +41,7 @@ def candidate_rows(
             else "no candidates have been computed yet: run `expansion refresh`"
         )
     rows = platform.lake.read(signals.Candidates, [month]).sort_values("rank")
+    first = (~rows["do_not_push"]).cumsum() <= platform.signals.capacity
     if owner is not None:
         owners = sorted(rows["owner"].dropna().unique())
         rows = rows[rows["owner"] == owner]
@@ -50,8 +51,7 @@ def candidate_rows(
                 f"{', '.join(owners[:20]) or 'not given: EXPANSION_OWNERS (docs/own-data.md)'}"
             )
     if not everybody:
-        served = (~rows["do_not_push"]).cumsum()
-        rows = rows[served <= platform.signals.capacity]
+        rows = rows[first.reindex(rows.index)]
     return _as_text(rows.reset_index(drop=True), platform.settings.expansion_currency)
 
 

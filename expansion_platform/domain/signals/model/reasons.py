@@ -8,6 +8,7 @@ A reason is what the model goes by, not what causes anything.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,13 @@ Floats = npt.NDArray[np.float64]
 SHOWN = 3
 LEAST = 0.05
 """Log odds under which a figure is no reason."""
+
+
+_ONE = re.compile(
+    r"(?<![\d.,])1 (seat|month|expansion|contraction|product|user|day|login|attempt|warning|integration"
+    r"|milestone|ticket|request|feature|invite|higher plan|critical ticket|open ticket|new user|active user)s\b"
+)
+"""One of something, by words that say many."""
 
 
 def _percent(value: float) -> str:
@@ -120,4 +128,4 @@ def reasons(fitted: Fitted, figures: Floats) -> pd.Series[str]:
 def sentence(name: str, value: float) -> str:
     """A figure in words; one of the user's own by its name."""
     words, shown = _WORDS.get(name, (f"{name} {{}}", _plain))
-    return words.format(shown(value))
+    return _ONE.sub(r"1 \1", words.format(shown(value)))

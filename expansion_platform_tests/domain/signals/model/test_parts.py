@@ -115,3 +115,6 @@ def test_every_figure_has_words() -> None:
     assert set(_WORDS) == set(FIGURES)
     assert all(sentence(name, 1.0) for name in FIGURES)
     assert sentence("csat", 0.5) == "csat 0.5"
+    assert sentence("months_since_expansion", 1.0) == "1 month since the last expansion"
+    assert sentence("tenure_months", 1.0) == "customer for 1 month"
+    assert sentence("tenure_months", 11.0) == "customer for 11 months"
