@@ -192,7 +192,7 @@ def calibration_picture(bins: Sequence[tuple[float, float]]) -> str:
         for said, happened in bins
     )
     svg = (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-30 -8 150 132' width='300' font-size='9'>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-30 -8 150 132' width='220' font-size='9'>"
         f"<path d='M0 {_SIDE}L{_SIDE} 0M0 0V{_SIDE}H{_SIDE}' stroke='#999' fill='none'/>"
         f"<g fill='#57a'>{points}</g>"
         f"<text x='-28' y='4'>{most:.0%}</text><text x='{_SIDE - 14}' y='112'>{most:.0%}</text>"

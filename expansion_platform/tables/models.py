@@ -24,9 +24,9 @@ _LEARNED = Window(HISTORY)
 _LOOKED_AT = Window(lookback.BACK)
 _PLOTTED = {
     ("test", "pr_auc", ""): "mean_precision",
-    ("test", "pr_auc", "rule score"): "mean_precision_of_the_rule_score",
+    ("test", "pr_auc", "rule score"): "rule_score_precision",
     ("test", "base_rate", ""): "base_rate",
-    ("test", "lift_top_decile", ""): "lift_of_the_top_decile",
+    ("test", "lift_top_decile", ""): "top_decile_lift",
     ("test", "calibration_slope", ""): "calibration_slope",
     ("test", "brier_skill", "base rate"): "brier_skill",
 }

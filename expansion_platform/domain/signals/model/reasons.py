@@ -26,7 +26,8 @@ LEAST = 0.05
 
 _ONE = re.compile(
     r"(?<![\d.,])1 (seat|month|expansion|contraction|product|user|day|login|attempt|warning|integration"
-    r"|milestone|ticket|request|feature|invite|higher plan|critical ticket|open ticket|new user|active user)s\b"
+    r"|milestone|ticket|request|feature|invite|higher plan|critical ticket|open ticket|new user"
+    r"|active user)s\b"
 )
 """One of something, by words that say many."""
 
