@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from expansion_platform.alerting.chart import drawn
-from expansion_platform.storage.ledger import Ledger
+from expansion_platform.storage.ledger import Alert, Ledger
+from expansion_platform.tables.digest import RULE as DIGEST
 from expansion_platform_tests.ui.conftest import ARGUMENTS, BROWSERS, ROOT, clean_environment, running_ui
 
 IMAGES = ROOT / "docs" / "images"
@@ -108,17 +109,18 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.set_default_timeout(120_000)
         _alert(page, folder)
+        _digest(page, folder)
         _asset_page(page, ui)
         _lineage(page, ui)
         browser.close()
 
 
+def _sent(folder: Path) -> list[Alert]:
+    return Ledger(f"sqlite:///{folder}/.expansion/ledger.sqlite").alerts.read("sent")
+
+
 def _alert(page: Any, folder: Path) -> None:
-    alert = next(
-        one
-        for one in Ledger(f"sqlite:///{folder}/.expansion/ledger.sqlite").alerts.read("sent")
-        if one.thread is None
-    )
+    alert = next(one for one in _sent(folder) if one.thread is None and one.rule != DIGEST)
     picture = drawn(alert.message["chart"]) if "chart" in alert.message else None
     if picture is not None:
         (folder / "chart.png").write_bytes(picture)
@@ -127,6 +129,21 @@ def _alert(page: Any, folder: Path) -> None:
     )
     page.goto(f"file://{folder}/alert.html")
     page.locator("main").screenshot(path=IMAGES / "alert.png")
+
+
+def _digest(page: Any, folder: Path) -> None:
+    """The digest's first message, and in its thread the one to the first owner."""
+    sent = [one for one in _sent(folder) if one.rule == DIGEST]
+    head = next(one for one in sent if one.thread is None)
+    first = min((one for one in sent if one.thread == head.key), key=lambda one: str(one.message["text"]))
+    blocks = [
+        *head.message["blocks"],
+        {"type": "context", "elements": [{"text": "In its thread, to each owner:"}]},
+        *first.message["blocks"],
+    ]
+    (folder / "digest.html").write_text(message_html(blocks), encoding="utf-8")
+    page.goto(f"file://{folder}/digest.html")
+    page.locator("main").screenshot(path=IMAGES / "digest.png")
 
 
 def _asset_page(page: Any, ui: str) -> None:

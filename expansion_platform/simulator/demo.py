@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -137,12 +138,17 @@ def _remember(data_dir: Path, seed: int, customers: int, months: int) -> None:
 
 
 def _deliver(platform: Platform, world: World) -> list[str]:
-    """Posts what is pending to the Slack stand-in; the texts it took, replies marked as such."""
+    """Posts what is pending to the Slack stand-in; the texts it took."""
     deliver(platform.ledger, *platform.channels)
-    return [
-        f"  in its thread: {message.text}" if message.thread else message.text
-        for message in world.slack.messages
-    ]
+    return _by_thread((message.ts, message.thread, message.text) for message in world.slack.messages)
+
+
+def _by_thread(messages: Iterable[tuple[str, str | None, str]]) -> list[str]:
+    """Texts of messages (id, what it replies to, text), each with its replies under it."""
+    threads: dict[str, list[str]] = {}
+    for name, begun, text in messages:
+        threads.setdefault(begun or name, []).append(f"  in its thread: {text}" if begun else text)
+    return [text for thread in threads.values() for text in thread]
 
 
 def _print_month(platform: Platform, month: str, console: Console) -> None:
@@ -206,12 +212,8 @@ def _print_alert(platform: Platform, delivered: list[str], console: Console) -> 
             console.print(f"  {text}", highlight=False, soft_wrap=True)
     elif sent:
         console.print("[bold]Alert delivered by an earlier run (an alert is sent once):[/]")
-        for alert in sent:
-            console.print(
-                f"  {'  in its thread: ' if alert.thread else ''}{alert.message['text']}",
-                highlight=False,
-                soft_wrap=True,
-            )
+        for text in _by_thread((alert.key, alert.thread, alert.message["text"]) for alert in sent):
+            console.print(f"  {text}", highlight=False, soft_wrap=True)
     else:
         console.print("No alert: nothing fell by more than noise.")
 
