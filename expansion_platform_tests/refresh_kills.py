@@ -107,8 +107,8 @@ def ledgers(kind: str) -> Iterator[Ledgers]:
 def kill_at_random(folder: Path, where: Ledgers, kills: int, seed: int, say: Callable[[str], None]) -> int:
     """Kills refreshes after random times; how many were killed before their end.
 
-    AssertionError where one plain run makes anything else of one than of an undisturbed refresh: the content of
-    a table, or the messages in Slack.
+    AssertionError where one plain run makes anything else of one than of an undisturbed refresh: the content
+    of a table, or the messages in Slack.
     """
     company, chance, killed = simulate(SEED, CUSTOMERS, MONTHS), random.Random(seed), 0  # noqa: S311 - seeded
     with running(company, seed=SEED, months=MONTHS, data_dir=folder / "world") as world:
